@@ -1,0 +1,48 @@
+import type { MemberPermission } from "./policy.ts";
+import type { Project, ServiceCredential } from "./project.ts";
+import type { Session } from "./session.ts";
+
+/** A service that called with its project's credential. */
+export interface ServiceCaller {
+  readonly kind: "service";
+  readonly project: Project;
+  readonly credential: ServiceCredential;
+}
+
+/** An end user that called with an active session, or a service that called with a member session's permissions. */
+export interface MemberCaller {
+  readonly kind: "member";
+  readonly project: Project;
+  readonly session: Session;
+}
+
+/** Who makes a call. */
+export type Caller = ServiceCaller | MemberCaller;
+
+/** How the log of revocations names the caller. */
+export function actorOf(caller: Caller): string {
+  return caller.kind === "service" ? `service/${caller.credential.id}` : `member/${caller.session.memberId}`;
+}
+
+/**
+ * Whether the caller may reach a session or member: a service reaches all of its project; a member what is theirs, and
+ * within their organization what the project's policy grants one of their roles.
+ */
+export function mayReach(
+  caller: Caller,
+  target: Pick<Session, "memberId" | "organizationId">,
+  permission: MemberPermission,
+): boolean {
+  if (caller.kind === "service" || target.memberId === caller.session.memberId) return true;
+  const { organizationId } = caller.session;
+  return (
+    organizationId !== undefined && target.organizationId === organizationId && hasGrant(caller, permission)
+  );
+}
+
+/** Whether the policy grants one of the member's roles `permission` over their organization. */
+export function hasGrant(caller: MemberCaller, permission: MemberPermission): boolean {
+  return caller.project.policy.roleGrants.some(
+    (grant) => grant.permissions.includes(permission) && caller.session.roles.includes(grant.role),
+  );
+}

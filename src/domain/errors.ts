@@ -1,0 +1,73 @@
+import { Code } from "../../gen/google/rpc/code_pb.ts";
+import { ErrorReason } from "../../gen/session/v1/error_reason_pb.ts";
+
+/** Names of the reasons that are sent: those of the proto enum, without UNSPECIFIED. */
+export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
+
+/** One field that is out of its bounds, as google.rpc.BadRequest tells it. */
+export interface FieldViolation {
+  /** Path of the field in proto names, such as `device.ip_address` or `roles[3]`. */
+  readonly field: string;
+  /** What would be right, without repeating the value. */
+  readonly description: string;
+}
+
+/**
+ * The catalogue: the gRPC code of each reason and the text that callers see. Nobody else writes an error text; what varies
+ * goes into the metadata or the violations. What each reason means stands in `session/v1/error_reason.proto`.
+ */
+const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
+  FIELD_INVALID: [Code.INVALID_ARGUMENT, "a field is missing or out of its bounds"],
+  JWT_INVALID: [Code.INVALID_ARGUMENT, "the JWT is not a valid session JWT of this project"],
+  CREDENTIAL_MISSING: [Code.UNAUTHENTICATED, "the call carries no credential that this method takes"],
+  CREDENTIAL_INVALID: [Code.UNAUTHENTICATED, "the credential is malformed, unknown or disabled"],
+  SESSION_UNKNOWN: [Code.UNAUTHENTICATED, "the credential names no session of this project"],
+  SESSION_REVOKED: [Code.UNAUTHENTICATED, "the session was revoked"],
+  SESSION_REVOKED_BY_CUTOFF: [
+    Code.UNAUTHENTICATED,
+    "the session was revoked with all sessions of its member, organization or project",
+  ],
+  SESSION_EXPIRED: [Code.UNAUTHENTICATED, "the session has expired"],
+  SESSION_IDLE_EXPIRED: [Code.UNAUTHENTICATED, "the session was idle for too long"],
+  JWT_EXPIRED: [Code.UNAUTHENTICATED, "the session JWT has expired; authenticate with the session token"],
+  PERMISSION_MISSING: [Code.PERMISSION_DENIED, "the calling service lacks the permission for this method"],
+  CALLER_NOT_ALLOWED: [Code.PERMISSION_DENIED, "this caller may not do this to this target"],
+  SESSION_NOT_FOUND: [Code.NOT_FOUND, "no such session"],
+  PROJECT_NOT_FOUND: [Code.NOT_FOUND, "no such project"],
+  CREDENTIAL_NOT_FOUND: [Code.NOT_FOUND, "no such credential in this project"],
+  PROJECT_EXISTS: [Code.ALREADY_EXISTS, "a project of this id exists already"],
+  SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
+  SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],
+  DATABASE_UNAVAILABLE: [Code.UNAVAILABLE, "the database does not answer; try again"],
+  INTERNAL: [Code.INTERNAL, "internal error"],
+};
+
+/** A failure that a caller may see. `cause` is for the log alone. */
+export class SessiondError extends Error {
+  override readonly name = "SessiondError";
+  readonly reason: Reason;
+  /** The gRPC code. */
+  readonly code: Code;
+  /** What varies, with the keys that the reason's comment in the proto lists. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** For FIELD_INVALID: every field that is wrong, not only the first. */
+  readonly violations: readonly FieldViolation[];
+
+  constructor(
+    reason: Reason,
+    detail: {
+      metadata?: Readonly<Record<string, string>>;
+      violations?: readonly FieldViolation[];
+      cause?: unknown;
+    } = {},
+  ) {
+    const [code, message] = catalogue[reason];
+    const violations = detail.violations ?? [];
+    const where = violations.map((v) => `${v.field}: ${v.description}`).join("; ");
+    super(where === "" ? message : where, { cause: detail.cause });
+    this.reason = reason;
+    this.code = code;
+    this.metadata = detail.metadata ?? {};
+    this.violations = violations;
+  }
+}

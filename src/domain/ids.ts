@@ -1,0 +1,71 @@
+import { v7, validate } from "uuid";
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+/** Id of a project, as chosen at its creation. */
+export type ProjectId = Branded<"ProjectId">;
+/** Id of a session: a UUID in lower case. */
+export type SessionId = Branded<"SessionId">;
+/** Opaque id of a member, given by the login code. */
+export type MemberId = Branded<"MemberId">;
+/** Opaque id of an organization, given by the login code. */
+export type OrganizationId = Branded<"OrganizationId">;
+/** Id of a service credential: a UUID in lower case. */
+export type CredentialId = Branded<"CredentialId">;
+
+const projectIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** The project id in `text`, or undefined when it has not the form of one. */
+export function parseProjectId(text: string): ProjectId | undefined {
+  return projectIdPattern.test(text) ? (text as ProjectId) : undefined;
+}
+
+/** The session id in `text`, in lower case, or undefined when it is no UUID. */
+export function parseSessionId(text: string): SessionId | undefined {
+  return validate(text) ? (text.toLowerCase() as SessionId) : undefined;
+}
+
+/** The credential id in `text`, in lower case, or undefined when it is no UUID. */
+export function parseCredentialId(text: string): CredentialId | undefined {
+  return validate(text) ? (text.toLowerCase() as CredentialId) : undefined;
+}
+
+/** Longest member or organization id, in characters. */
+export const maxOpaqueIdLength = 255;
+
+/** The member id in `text`, or undefined when it is empty, longer than 255 characters or holds what Postgres cannot. */
+export function parseMemberId(text: string): MemberId | undefined {
+  return isOpaqueId(text) ? (text as MemberId) : undefined;
+}
+
+/** The organization id in `text`, or undefined as for {@link parseMemberId}. */
+export function parseOrganizationId(text: string): OrganizationId | undefined {
+  return isOpaqueId(text) ? (text as OrganizationId) : undefined;
+}
+
+function isOpaqueId(text: string): boolean {
+  return text !== "" && isStorable(text) && characters(text) <= maxOpaqueIdLength;
+}
+
+/** Whether Postgres can keep `text`: no NUL, no half of a surrogate pair. */
+export function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
+
+/** Length of `text` in Unicode code points, which is what the API's bounds count. */
+export function characters(text: string): number {
+  let count = text.length;
+  for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xdc00) count--;
+  return count;
+}
+
+/** A new session id: UUIDv7, so that ids sort by the time of creation. */
+export function newSessionId(): SessionId {
+  return v7() as SessionId;
+}
+
+/** A new credential id. */
+export function newCredentialId(): CredentialId {
+  return v7() as CredentialId;
+}

@@ -1,0 +1,167 @@
+import { SignJWT, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
+import type { JWTPayload } from "jose";
+import { type ProjectId, type SessionId, parseProjectId, parseSessionId } from "./ids.ts";
+import { type KeyRing, signatureAlgorithms } from "./key-ring.ts";
+import type { Project } from "./project.ts";
+import { type Session, idleExpireTimeOf } from "./session.ts";
+
+/** Longest text that is looked at as a session JWT, in characters. */
+export const maxJwtLength = 16_384;
+
+/** The claim names this service writes itself; custom claims must not use them. */
+export const reservedClaims: ReadonlySet<string> = new Set([
+  ...["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "organization_id", "roles", "rev"],
+  ...["https://stytch.com/session", "https://stytch.com/organization"],
+]);
+
+/** What is wrong with a JWT, in the order in which it is looked for. */
+export type JwtProblem =
+  | "form" // not three canonical base64url parts holding JSON, or too long
+  | "algorithm" // not on the allow-list, or not the key's
+  | "key" // no such key in the project
+  | "signature"
+  | "type" // `typ` is not JWT
+  | "issuer"
+  | "audience"
+  | "claims" // a claim is missing or has the wrong form
+  | "time" // not valid yet
+  | "expired"; // and nothing else is wrong
+
+/** The session that a JWT names, or what is wrong with it. */
+export type JwtVerdict =
+  | { readonly projectId: ProjectId; readonly sessionId: SessionId }
+  | { readonly problem: JwtProblem };
+
+/** How to verify a JWT. */
+export interface VerifyOptions {
+  /** The project it must belong to; where undefined, the one its audience names. */
+  readonly projectId: ProjectId | undefined;
+  readonly now: Date;
+  /** Accept one that has expired, if everything else holds. */
+  readonly allowExpired: boolean;
+}
+
+/** Signs and verifies session JWTs (RFC 7519, JWS compact form). */
+export class SessionJwts {
+  readonly #keyRing: KeyRing;
+  readonly #issuer: string;
+
+  /** `issuer` is the deployment's; a project's JWTs are issued by `<issuer>/<project id>`. */
+  constructor(keyRing: KeyRing, issuer: string) {
+    this.#keyRing = keyRing;
+    this.#issuer = issuer;
+  }
+
+  /** A JWT about `session`, good for the policy's jwtLifetime but never beyond the session's own end. */
+  async sign(session: Session, project: Project, now: Date): Promise<string> {
+    const { key, kid, algorithm } = await this.#keyRing.signingKey(project.id);
+    const ends = [
+      now.getTime() + project.policy.jwtLifetime,
+      session.expireTime.getTime(),
+      idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
+    ];
+    const issuedAt = Math.floor(now.getTime() / 1000);
+    return new SignJWT({
+      ...session.customClaims,
+      sid: session.id,
+      ...(session.organizationId === undefined ? {} : { organization_id: session.organizationId }),
+      roles: session.roles,
+      rev: session.createdRevision,
+    })
+      .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
+      .setIssuer(this.#issuerOf(project.id))
+      .setAudience([project.id])
+      .setSubject(session.memberId)
+      .setIssuedAt(issuedAt)
+      .setNotBefore(issuedAt)
+      .setExpirationTime(Math.ceil(Math.min(...ends) / 1000))
+      .setJti(crypto.randomUUID())
+      .sign(key);
+  }
+
+  /** Checks form, algorithm, key, signature, type, issuer, audience and times; not whether the session is good. */
+  async verify(jwt: string, options: VerifyOptions): Promise<JwtVerdict> {
+    const outline = readOutline(jwt);
+    if (outline === undefined) return { problem: "form" };
+    const projectId = options.projectId ?? outline.audience;
+    if (projectId === undefined) return { problem: "audience" };
+    if (!signatureAlgorithms.some((algorithm) => algorithm === outline.algorithm))
+      return { problem: "algorithm" };
+    const key = await this.#keyRing.verifyingKey(projectId, outline.kid);
+    if (key === undefined) return { problem: "key" };
+    try {
+      const { payload } = await jwtVerify(jwt, key.key, {
+        algorithms: [key.algorithm],
+        typ: "JWT",
+        issuer: this.#issuerOf(projectId),
+        audience: projectId,
+        requiredClaims: ["sub", "sid", "iat", "exp"],
+        currentDate: options.now,
+      });
+      return verdictOf(payload, projectId);
+    } catch (error) {
+      if (options.allowExpired && error instanceof errors.JWTExpired)
+        return verdictOf(error.payload, projectId);
+      return { problem: problemOf(error) };
+    }
+  }
+
+  #issuerOf(projectId: ProjectId): string {
+    return `${this.#issuer}/${projectId}`;
+  }
+}
+
+/** What an unverified JWT says of itself, or undefined when it has not the form of one. */
+function readOutline(
+  jwt: string,
+): { algorithm: string; kid: string; audience: ProjectId | undefined } | undefined {
+  if (jwt.length > maxJwtLength) return undefined;
+  const parts = jwt.split(".");
+  if (parts.length !== 3 || !parts.every(isCanonicalBase64Url)) return undefined;
+  try {
+    const { alg, kid } = decodeProtectedHeader(jwt);
+    const { aud } = decodeJwt(jwt);
+    const [audience] = Array.isArray(aud) ? aud : [aud];
+    return {
+      algorithm: alg ?? "",
+      kid: typeof kid === "string" && kid.length <= 128 ? kid.replaceAll("\0", "") : "",
+      audience: typeof audience === "string" ? parseProjectId(audience) : undefined,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether decoding loses nothing: a twin that differs only in bits that lenient decoders drop is another text. */
+function isCanonicalBase64Url(part: string): boolean {
+  return Buffer.from(part, "base64url").toString("base64url") === part;
+}
+
+function verdictOf(payload: JWTPayload, projectId: ProjectId): JwtVerdict {
+  const sessionId = typeof payload["sid"] === "string" ? parseSessionId(payload["sid"]) : undefined;
+  return sessionId === undefined ? { problem: "claims" } : { projectId, sessionId };
+}
+
+function problemOf(error: unknown): JwtProblem {
+  if (error instanceof errors.JWTExpired) return "expired";
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "signature";
+  if (error instanceof errors.JOSEAlgNotAllowed) return "algorithm";
+  if (error instanceof errors.JWTClaimValidationFailed) return problemOfClaim(error.claim);
+  if (error instanceof errors.JOSEError) return "form";
+  throw error;
+}
+
+function problemOfClaim(claim: string): JwtProblem {
+  switch (claim) {
+    case "iss":
+      return "issuer";
+    case "aud":
+      return "audience";
+    case "typ":
+      return "type";
+    case "nbf":
+      return "time";
+    default:
+      return "claims";
+  }
+}

@@ -1,0 +1,62 @@
+import type { MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
+import type { TokenRef } from "./token.ts";
+
+/** Why a revocation was made; the meaning of each stands in `session.v1.RevocationCause`. */
+export type Cause =
+  | "unspecified"
+  | "logout"
+  | "credential_change"
+  | "compromise"
+  | "administration"
+  | "member_disabled"
+  | "policy";
+
+/** What a revocation ended. */
+export type Scope = "session" | "member" | "organization" | "project";
+
+/** A revocation as the log keeps it. */
+export interface Revocation {
+  readonly revision: number;
+  readonly scope: Scope;
+  readonly time: Date;
+  readonly cause: Cause;
+  /** Why, in the caller's words; empty when none were given. */
+  readonly reason: string;
+  /** Who: `service/<credential id>` or `member/<member id>`. */
+  readonly actor: string;
+}
+
+/** A session to end. */
+export type SessionTarget =
+  | { readonly scope: "session"; readonly id: SessionId }
+  | { readonly scope: "session"; readonly token: TokenRef };
+
+/** A cutoff to make: everything of it that was created before dies. */
+export type CutoffTarget = (
+  | { readonly scope: "member"; readonly id: MemberId }
+  | { readonly scope: "organization"; readonly id: OrganizationId }
+  | { readonly scope: "project" }
+) & {
+  /** A session within the scope that stays alive. */
+  readonly except?: SessionId | undefined;
+};
+
+/** A revocation to record. */
+export interface RevocationOrder {
+  readonly projectId: ProjectId;
+  readonly target: SessionTarget | CutoffTarget;
+  readonly time: Date;
+  readonly cause: Cause;
+  readonly reason: string;
+  readonly actor: string;
+  /** Whether to count what was alive. One session is always counted. */
+  readonly count: boolean;
+}
+
+/** What was recorded: now, or, for a session that had ended already, by the revocation that ended it. */
+export interface RevocationReceipt {
+  readonly revision: number;
+  readonly time: Date;
+  /** How many sessions were alive until then; undefined when not counted. */
+  readonly revokedCount: number | undefined;
+}

@@ -1,0 +1,53 @@
+import { createHash, randomBytes } from "node:crypto";
+
+declare const brand: unique symbol;
+/** SHA-256 of a secret: all that is ever stored of it. */
+export type SecretHash = Buffer & { readonly [brand]: "SecretHash" };
+
+/**
+ * Says in eight characters to which project a session token belongs, so that an end user's bare token is looked up in one
+ * project's rows like everything else. Random, unique and no secret.
+ */
+export type ProjectTag = string & { readonly [brand]: "ProjectTag" };
+
+/** A session token as presented: where to look and what for. */
+export interface TokenRef {
+  readonly tag: ProjectTag;
+  readonly hash: SecretHash;
+}
+
+const tokenPattern = /^sst_([A-Za-z0-9_-]{8})[A-Za-z0-9_-]{43}$/;
+
+/** Longest text that is looked at as a session token, in characters; the tokens made here have 55. */
+export const maxTokenLength = 512;
+
+/** A new tag for a new project. */
+export function newProjectTag(): ProjectTag {
+  return randomBytes(6).toString("base64url") as ProjectTag;
+}
+
+/** A new session token: `sst_`, the project's tag, and 256 random bits in base64url. */
+export function newSessionToken(tag: ProjectTag): string {
+  return `sst_${tag}${randomBytes(32).toString("base64url")}`;
+}
+
+/** A new secret of a service credential: `ssk_` and 256 random bits in base64url. */
+export function newServiceSecret(): string {
+  return `ssk_${randomBytes(32).toString("base64url")}`;
+}
+
+/** Where to look for a session token, or undefined when `text` has not the form of one and so names no session. */
+export function parseSessionToken(text: string): TokenRef | undefined {
+  const tag = tokenPattern.exec(text)?.[1];
+  return tag === undefined ? undefined : { tag: tag as ProjectTag, hash: hashSecret(text) };
+}
+
+/** Whether `text` has the form of a compact JWS rather than of a session token. */
+export function looksLikeJwt(text: string): boolean {
+  return text.includes(".");
+}
+
+/** SHA-256 of a secret. The secrets made here have 256 random bits, so no salt and no stretching is needed. */
+export function hashSecret(secret: string): SecretHash {
+  return createHash("sha256").update(secret).digest() as SecretHash;
+}

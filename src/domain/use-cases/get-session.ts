@@ -1,0 +1,14 @@
+import { type Caller, mayReach } from "../caller.ts";
+import { SessiondError } from "../errors.ts";
+import type { SessionId } from "../ids.ts";
+import type { Session } from "../session.ts";
+import type { Deps } from "./deps.ts";
+
+/** A session of the caller's project, dead or alive. SESSION_NOT_FOUND alike when it is unknown and when it is not theirs. */
+export async function getSession(deps: Deps, caller: Caller, id: SessionId): Promise<Session> {
+  const session = await deps.store.findSession(caller.project.id, id);
+  if (session === undefined || !mayReach(caller, session, "sessions.read")) {
+    throw new SessiondError("SESSION_NOT_FOUND");
+  }
+  return session;
+}

@@ -1,0 +1,129 @@
+import type { JWK } from "jose";
+import { SessiondError } from "../errors.ts";
+import {
+  type CredentialId,
+  type ProjectId,
+  newCredentialId,
+  parseCredentialId,
+  parseProjectId,
+} from "../ids.ts";
+import type { KeyRing } from "../key-ring.ts";
+import { cutPage, parsePage } from "../page.ts";
+import type { Policy } from "../policy.ts";
+import type { Environment, Permission, Project, ServiceCredential } from "../project.ts";
+import type { ProjectStore } from "../store.ts";
+import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
+
+/** What the use cases of operators work with. */
+export interface ProjectDeps {
+  readonly store: ProjectStore;
+  readonly keyRing: KeyRing;
+  readonly now: () => Date;
+}
+
+/** A project to create. */
+export interface CreateProject {
+  readonly id: ProjectId;
+  readonly displayName: string;
+  readonly environment: Environment;
+  readonly policy: Policy;
+}
+
+/** Creates a project; PROJECT_EXISTS when the id is taken. */
+export async function createProject(deps: ProjectDeps, command: CreateProject): Promise<Project> {
+  const project: Project = {
+    ...command,
+    tag: newProjectTag(),
+    createTime: deps.now(),
+    disableTime: undefined,
+  };
+  if (!(await deps.store.createProject(project))) throw new SessiondError("PROJECT_EXISTS");
+  return project;
+}
+
+/** A project; PROJECT_NOT_FOUND. */
+export async function getProject(deps: ProjectDeps, id: ProjectId): Promise<Project> {
+  return found(await deps.store.findProject(id));
+}
+
+/** A page of projects by id. */
+export async function listProjects(
+  deps: ProjectDeps,
+  pageSize: number,
+  pageToken: string,
+): Promise<{ projects: readonly Project[]; nextPageToken: string }> {
+  const filters = ["projects"];
+  const page = parsePage(pageSize, pageToken, filters, parseProjectId);
+  const rows = await deps.store.listProjects(page);
+  const cut = cutPage(rows, page, filters, (project): ProjectId => project.id);
+  return { projects: cut.rows, nextPageToken: cut.nextPageToken };
+}
+
+/** Replaces the policy of a project; PROJECT_NOT_FOUND. */
+export async function updatePolicy(deps: ProjectDeps, id: ProjectId, policy: Policy): Promise<Project> {
+  return found(await deps.store.updatePolicy(id, policy));
+}
+
+/** Disables a project; PROJECT_NOT_FOUND. */
+export async function disableProject(deps: ProjectDeps, id: ProjectId): Promise<Project> {
+  return found(await deps.store.disableProject(id, deps.now()));
+}
+
+/** A credential to create. */
+export interface CreateCredential {
+  readonly projectId: ProjectId;
+  readonly displayName: string;
+  readonly permissions: readonly Permission[];
+  /** The secret, where it is given from outside; a random one otherwise. */
+  readonly secret?: string;
+}
+
+/** Creates a credential; the secret is returned here and nowhere else. PROJECT_NOT_FOUND. */
+export async function createCredential(
+  deps: Pick<ProjectDeps, "store" | "now">,
+  { secret = newServiceSecret(), ...command }: CreateCredential,
+): Promise<{ credential: ServiceCredential; secret: string }> {
+  const credential = { ...command, id: newCredentialId(), createTime: deps.now() };
+  if (!(await deps.store.createCredential({ ...credential, secretHash: hashSecret(secret) }))) {
+    throw new SessiondError("PROJECT_NOT_FOUND");
+  }
+  return { credential: { ...credential, disableTime: undefined }, secret };
+}
+
+/** A page of a project's credentials, newest first; PROJECT_NOT_FOUND. */
+export async function listCredentials(
+  deps: ProjectDeps,
+  projectId: ProjectId,
+  pageSize: number,
+  pageToken: string,
+): Promise<{ credentials: readonly ServiceCredential[]; nextPageToken: string }> {
+  const filters = ["credentials", projectId];
+  const page = parsePage(pageSize, pageToken, filters, parseCredentialId);
+  found(await deps.store.findProject(projectId));
+  const rows = await deps.store.listCredentials(projectId, page);
+  const cut = cutPage(rows, page, filters, (credential): CredentialId => credential.id);
+  return { credentials: cut.rows, nextPageToken: cut.nextPageToken };
+}
+
+/** Disables a credential; CREDENTIAL_NOT_FOUND. */
+export async function disableCredential(
+  deps: ProjectDeps,
+  projectId: ProjectId,
+  id: CredentialId,
+): Promise<ServiceCredential> {
+  const credential = await deps.store.disableCredential(projectId, id, deps.now());
+  if (credential === undefined) throw new SessiondError("CREDENTIAL_NOT_FOUND");
+  return credential;
+}
+
+/** The public keys of a project; PROJECT_NOT_FOUND also for a disabled one. */
+export async function getJwks(deps: ProjectDeps, projectId: ProjectId): Promise<readonly JWK[]> {
+  const project = found(await deps.store.findProject(projectId));
+  if (project.disableTime !== undefined) throw new SessiondError("PROJECT_NOT_FOUND");
+  return deps.keyRing.publicJwks(projectId);
+}
+
+function found(project: Project | undefined): Project {
+  if (project === undefined) throw new SessiondError("PROJECT_NOT_FOUND");
+  return project;
+}

@@ -1,0 +1,105 @@
+import { type Caller, type MemberCaller, actorOf, hasGrant, mayReach } from "../caller.ts";
+import { SessiondError } from "../errors.ts";
+import type { MemberId, SessionId } from "../ids.ts";
+import type {
+  Cause,
+  CutoffTarget,
+  RevocationOrder,
+  RevocationReceipt,
+  SessionTarget,
+} from "../revocation.ts";
+import { parseSessionToken } from "../token.ts";
+import type { Deps } from "./deps.ts";
+
+/** What to end, as the caller names it. */
+export type RevokeTarget =
+  | { readonly id: SessionId }
+  | { readonly token: string }
+  | { readonly jwt: string }
+  | { readonly memberId: MemberId };
+
+/** Why, and whether to count. */
+export interface Why {
+  readonly cause: Cause;
+  readonly reason: string;
+  readonly count: boolean;
+}
+
+/**
+ * Ends one session, or all of a member. Idempotent for a session: the receipt is that of the revocation that ended it.
+ * SESSION_NOT_FOUND alike when it is unknown and when it is not the caller's; JWT_INVALID.
+ */
+export async function revoke(
+  deps: Deps,
+  caller: Caller,
+  target: RevokeTarget,
+  why: Why,
+): Promise<RevocationReceipt> {
+  if ("memberId" in target) return revokeMember(deps, caller, target.memberId, why);
+  const named = await sessionTargetOf(deps, caller, target);
+  const reached = caller.kind === "service" ? named : await withinReach(deps, caller, named);
+  const receipt = await deps.store.revoke(orderOf(deps, caller, reached, why));
+  if (receipt === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+  return receipt;
+}
+
+/** Ends all sessions of a member. */
+async function revokeMember(deps: Deps, caller: Caller, id: MemberId, why: Why): Promise<RevocationReceipt> {
+  if (caller.kind === "member" && id !== caller.session.memberId) await requireGrantOver(deps, caller, id);
+  return recordCutoff(deps, caller, { scope: "member", id }, why);
+}
+
+/** Records a cutoff; it always takes effect, if only on logins in flight. */
+export async function recordCutoff(
+  deps: Deps,
+  caller: Caller,
+  target: CutoffTarget,
+  why: Why,
+): Promise<RevocationReceipt> {
+  const receipt = await deps.store.revoke(orderOf(deps, caller, target, why));
+  if (receipt === undefined) throw new Error("the store found no session in an order that names none");
+  return receipt;
+}
+
+/** A member of another organization, of several, or of none that is known is out of reach: all alike CALLER_NOT_ALLOWED. */
+async function requireGrantOver(deps: Deps, caller: MemberCaller, memberId: MemberId): Promise<void> {
+  const { organizationId } = caller.session;
+  const allowed =
+    organizationId !== undefined &&
+    hasGrant(caller, "sessions.revoke") &&
+    (await deps.store.isMemberOf(caller.project.id, memberId, organizationId));
+  if (!allowed) throw new SessiondError("CALLER_NOT_ALLOWED");
+}
+
+async function sessionTargetOf(
+  deps: Deps,
+  caller: Caller,
+  target: Exclude<RevokeTarget, { memberId: MemberId }>,
+): Promise<SessionTarget> {
+  if ("id" in target) return { scope: "session", id: target.id };
+  if ("token" in target) {
+    const token = parseSessionToken(target.token);
+    if (token === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+    return { scope: "session", token };
+  }
+  const projectId = caller.project.id;
+  const verdict = await deps.jwts.verify(target.jwt, { projectId, now: deps.now(), allowExpired: true });
+  if ("problem" in verdict)
+    throw new SessiondError("JWT_INVALID", { metadata: { problem: verdict.problem } });
+  return { scope: "session", id: verdict.sessionId };
+}
+
+async function withinReach(deps: Deps, caller: MemberCaller, target: SessionTarget): Promise<SessionTarget> {
+  const session =
+    "id" in target
+      ? await deps.store.findSession(caller.project.id, target.id)
+      : await deps.store.findSessionByToken(target.token, "accept");
+  const reachable = session?.projectId === caller.project.id && mayReach(caller, session, "sessions.revoke");
+  if (!reachable) throw new SessiondError("SESSION_NOT_FOUND");
+  return { scope: "session", id: session.id };
+}
+
+function orderOf(deps: Deps, caller: Caller, target: RevocationOrder["target"], why: Why): RevocationOrder {
+  const cause = why.cause === "unspecified" && caller.kind === "member" ? "logout" : why.cause;
+  return { ...why, projectId: caller.project.id, target, time: deps.now(), cause, actor: actorOf(caller) };
+}
