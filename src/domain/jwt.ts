@@ -10,8 +10,19 @@ export const maxJwtLength = 16_384;
 
 /** The claim names this service writes itself; custom claims must not use them. */
 export const reservedClaims: ReadonlySet<string> = new Set([
-  ...["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "organization_id", "roles", "rev"],
-  ...["https://stytch.com/session", "https://stytch.com/organization"],
+  "iss",
+  "sub",
+  "aud",
+  "exp",
+  "nbf",
+  "iat",
+  "jti",
+  "sid",
+  "organization_id",
+  "roles",
+  "rev",
+  "https://stytch.com/session",
+  "https://stytch.com/organization",
 ]);
 
 /** What is wrong with a JWT, in the order in which it is looked for. */
