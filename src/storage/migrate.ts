@@ -1,0 +1,36 @@
+import type { Kysely } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import { initial } from "./migrations/0001-initial.ts";
+
+/** Every migration by name, in order. A released one is never edited. */
+const migrations: Record<string, Migration> = {
+  "0001_initial": initial,
+};
+
+/**
+ * Brings the schema to the newest version; safe to call from many replicas at once, as Postgres lets one in at a time.
+ * Returns the names of the migrations that were applied. Throws, in words, where the schema is newer than this code.
+ */
+export async function migrateToLatest(db: Kysely<unknown>): Promise<readonly string[]> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations },
+    migrationTableName: "schema_migrations",
+    migrationLockTableName: "schema_migrations_lock",
+  });
+  const { error, results = [] } = await migrator.migrateToLatest();
+  if (error !== undefined) throw inWords(error);
+  return results.map((result) => result.migrationName);
+}
+
+/** Kysely's own words for a migration in the database that the code does not have. */
+const missingMigration = /previously executed migration (\S+) is missing/;
+
+function inWords(error: unknown): Error {
+  const unknown = error instanceof Error ? missingMigration.exec(error.message)?.[1] : undefined;
+  if (unknown === undefined) return new Error("could not migrate the database", { cause: error });
+  return new Error(
+    `the database schema is newer than this version of sessiond: it has migration ${unknown}. ` +
+      "Start the version that made it, or a newer one.",
+  );
+}

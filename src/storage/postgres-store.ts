@@ -1,0 +1,91 @@
+import { type Kysely, sql } from "kysely";
+import type { ProjectId } from "../domain/ids.ts";
+import type { RevocationOrder, RevocationReceipt } from "../domain/revocation.ts";
+import type { Store } from "../domain/store.ts";
+import { type BatchLimits, Batcher } from "./batcher.ts";
+import { findCredentials, projectStore } from "./projects.ts";
+import { needsCount, recordRevocations } from "./revocation-writes.ts";
+import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
+import { countActive, createSession, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
+import { signingKeyStore } from "./signing-keys.ts";
+import type { Tables } from "./tables.ts";
+import { translatingFailures } from "./unavailable.ts";
+
+/** Look-ups run two at a time, so that a lone caller rarely finds one under way. */
+const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
+/** The project's row lock lets one batch of revocations commit at a time; more would only wait for it. */
+const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
+/** Nobody waits for these. */
+const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
+
+/** The store on Postgres. `onLostAccess` is told when an access could not be written down. */
+export function postgresStore(db: Kysely<Tables>, onLostAccess: (error: unknown) => void): Store {
+  const byId = new Batcher(batched(db, findByIds), lookups);
+  const byToken = new Batcher(batched(db, findByTokens), lookups);
+  const credentials = new Batcher(batched(db, findCredentials), lookups);
+  const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
+    await translatingFailures(() => recordAccesses(db, items));
+    return items;
+  }, accesses);
+  const revoke = revoker(db);
+  return {
+    ...translated(projectStore(db)),
+    ...translated(signingKeyStore(db)),
+    findCredentials: (projectId) => credentials.submit(projectId),
+    findSession: (projectId, id) => byId.submit({ projectId, id }),
+    findSessionByToken: async (token, replaced) => {
+      const found = await byToken.submit(token);
+      return found?.replaced === true && replaced === "refuse" ? undefined : found?.session;
+    },
+    recordAccess: ({ projectId, id }, time) => {
+      access.submit({ projectId, id, time }).catch(onLostAccess);
+    },
+    revoke,
+    ...translated({
+      createSession: (...args) => createSession(db, ...args),
+      listSessions: (query) => listSessions(db, query),
+      extendSession: (...args) => extendSession(db, ...args),
+      countActive: (...args) => countActive(db, ...args),
+      isMemberOf: (...args) => isMemberOf(db, ...args),
+      ping: async () => {
+        await sql`select 1`.execute(db);
+      },
+    } satisfies Partial<Store>),
+  };
+}
+
+/** Revocations of one project share transactions; those of different projects do not wait for each other. */
+function revoker(db: Kysely<Tables>): Store["revoke"] {
+  const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
+  return async (order) => {
+    const { projectId } = order;
+    const record = (orders: readonly RevocationOrder[]) =>
+      translatingFailures(() => recordRevocations(db, projectId, orders));
+    if (needsCount(order)) return (await record([order]))[0];
+    const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
+    batchers.set(projectId, batcher);
+    try {
+      return await batcher.submit(order);
+    } finally {
+      if (batcher.idle) batchers.delete(projectId);
+    }
+  };
+}
+
+function batched<Item, Result>(
+  db: Kysely<Tables>,
+  run: (db: Kysely<Tables>, items: readonly Item[]) => Promise<readonly Result[]>,
+): (items: readonly Item[]) => Promise<readonly Result[]> {
+  return (items) => translatingFailures(() => run(db, items));
+}
+
+type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
+
+/** The same methods, with the database's outages told as DATABASE_UNAVAILABLE. */
+function translated<T extends { [K in keyof T]: Methods[string] }>(methods: T): T {
+  const entries = Object.entries<Methods[string]>(methods).map(([name, method]) => [
+    name,
+    (...args: never[]) => translatingFailures(() => method(...args)),
+  ]);
+  return Object.fromEntries(entries) as T;
+}

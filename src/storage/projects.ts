@@ -1,0 +1,176 @@
+import { type Kysely, type Selectable, sql } from "kysely";
+import type { CredentialId, ProjectId } from "../domain/ids.ts";
+import type { PageRequest } from "../domain/page.ts";
+import { type Policy, defaultPolicy } from "../domain/policy.ts";
+import type { NewServiceCredential, Project, ServiceCredential } from "../domain/project.ts";
+import type { ProjectCredentials, ProjectStore } from "../domain/store.ts";
+import type { ProjectTag, SecretHash } from "../domain/token.ts";
+import type { ProjectsTable, ServiceCredentialsTable, Tables } from "./tables.ts";
+
+type ProjectRow = Selectable<ProjectsTable>;
+type CredentialRow = Selectable<ServiceCredentialsTable>;
+
+/** The part of the store that keeps projects and credentials, but for the batched look-up of callers. */
+export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials"> {
+  return {
+    createProject: (project) => createProject(db, project),
+    findProject: async (id) => {
+      const row = await db.selectFrom("projects").selectAll().where("id", "=", id).executeTakeFirst();
+      return row && toProject(row);
+    },
+    listProjects: (page) => listProjects(db, page),
+    updatePolicy: async (id, policy) => {
+      const row = await db
+        .updateTable("projects")
+        .set({ policy: JSON.stringify(policy) })
+        .where("id", "=", id)
+        .returningAll()
+        .executeTakeFirst();
+      return row && toProject(row);
+    },
+    disableProject: async (id, time) => {
+      const row = await db
+        .updateTable("projects")
+        .set({ disable_time: sql`coalesce(disable_time, ${time})` })
+        .where("id", "=", id)
+        .returningAll()
+        .executeTakeFirst();
+      return row && toProject(row);
+    },
+    createCredential: (credential) => createCredential(db, credential),
+    listCredentials: (projectId, page) => listCredentials(db, projectId, page),
+    disableCredential: async (projectId, id, time) => {
+      const row = await db
+        .updateTable("service_credentials")
+        .set({ disable_time: sql`coalesce(disable_time, ${time})` })
+        .where("project_id", "=", projectId)
+        .where("id", "=", id)
+        .returningAll()
+        .executeTakeFirst();
+      return row && toCredential(row);
+    },
+  };
+}
+
+async function createProject(db: Kysely<Tables>, project: Project): Promise<boolean> {
+  const row = {
+    id: project.id,
+    tag: project.tag,
+    display_name: project.displayName,
+    environment: project.environment,
+    policy: JSON.stringify(project.policy),
+    create_time: project.createTime,
+  };
+  const inserted = await db
+    .with("project", (cte) =>
+      cte
+        .insertInto("projects")
+        .values(row)
+        .onConflict((conflict) => conflict.column("id").doNothing())
+        .returning("id"),
+    )
+    .insertInto("project_revisions")
+    .columns(["project_id", "revision"])
+    .expression((eb) => eb.selectFrom("project").select(["project.id", sql.lit(0).as("revision")]))
+    .returning("project_id")
+    .executeTakeFirst();
+  return inserted !== undefined;
+}
+
+async function listProjects(db: Kysely<Tables>, page: PageRequest<ProjectId>): Promise<readonly Project[]> {
+  const { after } = page;
+  const rows = await db
+    .selectFrom("projects")
+    .selectAll()
+    .$if(after !== undefined, (query) => query.where("id", ">", after ?? ""))
+    .orderBy("id")
+    .limit(page.size + 1)
+    .execute();
+  return rows.map(toProject);
+}
+
+async function createCredential(db: Kysely<Tables>, credential: NewServiceCredential): Promise<boolean> {
+  const { rows } = await sql`
+    insert into service_credentials (project_id, id, display_name, secret_hash, permissions, create_time)
+    select id, ${credential.id}::uuid, ${credential.displayName}, ${credential.secretHash}::bytea,
+      ${credential.permissions}::text[], ${credential.createTime}::timestamptz
+    from projects where id = ${credential.projectId}
+    returning id`.execute(db);
+  return rows.length > 0;
+}
+
+async function listCredentials(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
+  page: PageRequest<CredentialId>,
+): Promise<readonly ServiceCredential[]> {
+  const { after } = page;
+  const rows = await db
+    .selectFrom("service_credentials")
+    .selectAll()
+    .where("project_id", "=", projectId)
+    .$if(after !== undefined, (query) => query.where("id", "<", after ?? ""))
+    .orderBy("id", "desc")
+    .limit(page.size + 1)
+    .execute();
+  return rows.map(toCredential);
+}
+
+/** Each project, at its place, with its enabled credentials. */
+export async function findCredentials(
+  db: Kysely<Tables>,
+  projectIds: readonly ProjectId[],
+): Promise<readonly (ProjectCredentials | undefined)[]> {
+  const projects = await sql<ProjectRow & { credentials: readonly CredentialJson[] }>`
+    select p.*, coalesce((
+      select jsonb_agg(jsonb_build_object('id', c.id, 'display_name', c.display_name, 'permissions', c.permissions,
+        'create_time', c.create_time, 'secret_hash', encode(c.secret_hash, 'hex')))
+      from service_credentials c where c.project_id = p.id and c.disable_time is null), '[]') as credentials
+    from projects p where p.id = any(${projectIds}::text[])`.execute(db);
+  const byId = new Map(projects.rows.map((row) => [row.id as ProjectId, toProjectCredentials(row)]));
+  return projectIds.map((id) => byId.get(id));
+}
+
+interface CredentialJson extends Pick<CredentialRow, "id" | "display_name" | "permissions"> {
+  readonly create_time: string;
+  readonly secret_hash: string;
+}
+
+function toProjectCredentials(
+  row: ProjectRow & { credentials: readonly CredentialJson[] },
+): ProjectCredentials {
+  const project = toProject(row);
+  const credentials = row.credentials.map((json) => ({
+    projectId: project.id,
+    id: json.id as CredentialId,
+    displayName: json.display_name,
+    permissions: json.permissions,
+    createTime: new Date(json.create_time),
+    disableTime: undefined,
+    secretHash: Buffer.from(json.secret_hash, "hex") as SecretHash,
+  }));
+  return { project, credentials };
+}
+
+function toProject(row: ProjectRow): Project {
+  return {
+    id: row.id as ProjectId,
+    tag: row.tag as ProjectTag,
+    displayName: row.display_name,
+    environment: row.environment,
+    policy: { ...defaultPolicy, ...(row.policy as Partial<Policy>) },
+    createTime: row.create_time,
+    disableTime: row.disable_time ?? undefined,
+  };
+}
+
+function toCredential(row: CredentialRow): ServiceCredential {
+  return {
+    projectId: row.project_id as ProjectId,
+    id: row.id as CredentialId,
+    displayName: row.display_name,
+    permissions: row.permissions,
+    createTime: row.create_time,
+    disableTime: row.disable_time ?? undefined,
+  };
+}

@@ -1,0 +1,143 @@
+import { type Kysely, type Transaction, sql } from "kysely";
+import type { ProjectId } from "../domain/ids.ts";
+import {
+  type OrderInView,
+  type PlannedRevocation,
+  type RevocationPlan,
+  planRevocations,
+} from "../domain/revocation-plan.ts";
+import type { RevocationOrder, RevocationReceipt } from "../domain/revocation.ts";
+import type { Session } from "../domain/session.ts";
+import { type SessionKey, findByIds, findByTokens } from "./session-reads.ts";
+import { countActive } from "./session-writes.ts";
+import type { Tables } from "./tables.ts";
+
+/**
+ * Records a batch of revocations of one project in one transaction. The lock on the project's revision comes first: what is
+ * read after it cannot be changed by another revocation, and commits follow each other in the order of their revisions.
+ * Answers each order at its place; undefined where it names a session that is not there.
+ */
+export function recordRevocations(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
+  orders: readonly RevocationOrder[],
+): Promise<readonly (RevocationReceipt | undefined)[]> {
+  return db.transaction().execute(async (transaction) => {
+    const { revision } = await transaction
+      .selectFrom("project_revisions")
+      .select("revision")
+      .where("project_id", "=", projectId)
+      .forUpdate()
+      .executeTakeFirstOrThrow();
+    const plan = planRevocations(await viewOf(transaction, orders), revision);
+    if (plan.log.length > 0) await write(transaction, projectId, plan);
+    return plan.receipts;
+  });
+}
+
+/** Whether the order must have a transaction of its own: a count must see what earlier orders did. */
+export function needsCount({ target, count }: RevocationOrder): boolean {
+  return count && target.scope !== "session";
+}
+
+async function viewOf(
+  db: Transaction<Tables>,
+  orders: readonly RevocationOrder[],
+): Promise<readonly OrderInView[]> {
+  const sessions = await namedSessions(db, orders);
+  const view: OrderInView[] = [];
+  for (const [i, order] of orders.entries()) {
+    const { target, projectId, time } = order;
+    const counts = needsCount(order) && target.scope !== "session";
+    const active = counts ? await countActive(db, projectId, target, time) : undefined;
+    view.push({ order, session: sessions[i], active });
+  }
+  return view;
+}
+
+/** The session that each order ends or spares. */
+async function namedSessions(
+  db: Transaction<Tables>,
+  orders: readonly RevocationOrder[],
+): Promise<readonly (Session | undefined)[]> {
+  const sessions = Array.from<Session | undefined>({ length: orders.length });
+  const byId: { place: number; key: SessionKey }[] = [];
+  const byToken: { place: number; token: Parameters<typeof findByTokens>[1][number] }[] = [];
+  for (const [place, { projectId, target }] of orders.entries()) {
+    if (target.scope !== "session") {
+      if (target.except !== undefined) byId.push({ place, key: { projectId, id: target.except } });
+    } else if ("id" in target) byId.push({ place, key: { projectId, id: target.id } });
+    else byToken.push({ place, token: target.token });
+  }
+  if (byId.length > 0) {
+    const found = await findByIds(
+      db,
+      byId.map(({ key }) => key),
+    );
+    byId.forEach(({ place }, i) => (sessions[place] = found[i]));
+  }
+  if (byToken.length > 0) {
+    const found = await findByTokens(
+      db,
+      byToken.map(({ token }) => token),
+    );
+    byToken.forEach(
+      ({ place }, i) => (sessions[place] = withinProject(found[i]?.session, orders[place]?.projectId)),
+    );
+  }
+  return sessions;
+}
+
+/** A token of another project names no session here. */
+function withinProject(session: Session | undefined, projectId: ProjectId | undefined): Session | undefined {
+  return session?.projectId === projectId ? session : undefined;
+}
+
+/** Writes a plan with one statement, whatever its size. */
+async function write(db: Transaction<Tables>, projectId: ProjectId, plan: RevocationPlan): Promise<void> {
+  const { log } = plan;
+  const cutoffs = newestCutoffs(log);
+  // A session that was spared and then ended by name within the batch is written once, as ended.
+  const spared = [...plan.spared].filter(([id]) => !plan.ended.has(id));
+  await sql`
+    with counter as (
+      update project_revisions set revision = ${log.at(-1)?.revision} where project_id = ${projectId}
+    ), logged as (
+      insert into revocations
+        (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor)
+      select ${projectId}, * from unnest(
+        ${log.map(({ revision }) => revision)}::bigint[],
+        ${log.map(({ order }) => order.target.scope)}::text[],
+        ${log.map(({ targetId }) => targetId)}::text[],
+        ${log.map(({ order: { target } }) => (target.scope === "session" ? null : (target.except ?? null)))}::uuid[],
+        ${log.map(({ order }) => order.time)}::timestamptz[],
+        ${log.map(({ order }) => order.cause)}::text[],
+        ${log.map(({ order }) => order.reason)}::text[],
+        ${log.map(({ order }) => order.actor)}::text[])
+    ), cut as (
+      insert into cutoffs (project_id, scope, target_id, revision)
+      select ${projectId}, * from unnest(
+        ${cutoffs.map(({ order }) => order.target.scope)}::text[],
+        ${cutoffs.map(({ targetId }) => targetId)}::text[],
+        ${cutoffs.map(({ revision }) => revision)}::bigint[])
+      on conflict (project_id, scope, target_id) do update set revision = excluded.revision
+    ), spared as (
+      update sessions s set created_revision = k.revision
+      from unnest(${spared.map(([id]) => id)}::uuid[], ${spared.map(([, revision]) => revision)}::bigint[])
+        as k (id, revision)
+      where s.project_id = ${projectId} and s.id = k.id
+    )
+    update sessions s set revoked_revision = k.revision
+    from unnest(${[...plan.ended.keys()]}::uuid[], ${[...plan.ended.values()]}::bigint[]) as k (id, revision)
+    where s.project_id = ${projectId} and s.id = k.id`.execute(db);
+}
+
+/** The last cutoff of each target: an earlier one in the same batch is outdone by it. */
+function newestCutoffs(log: readonly PlannedRevocation[]): readonly PlannedRevocation[] {
+  const newest = new Map<string, PlannedRevocation>();
+  for (const planned of log) {
+    const { scope } = planned.order.target;
+    if (scope !== "session") newest.set(`${scope}/${planned.targetId}`, planned);
+  }
+  return [...newest.values()];
+}

@@ -1,0 +1,180 @@
+import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
+import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
+import type { Revocation } from "../domain/revocation.ts";
+import type { Session } from "../domain/session.ts";
+import type { SessionQuery } from "../domain/store.ts";
+import type { TokenRef } from "../domain/token.ts";
+import type { RevocationsTable, SessionsTable, Tables } from "./tables.ts";
+
+/** The newest cutoff over session `s`; null when there is none. Three primary-key lookups. */
+export const newestCutoff: RawBuilder<number | null> = sql`greatest(
+  (select c.revision from cutoffs c
+    where c.project_id = s.project_id and c.scope = 'member' and c.target_id = s.member_id),
+  (select c.revision from cutoffs c
+    where c.project_id = s.project_id and c.scope = 'organization' and c.target_id = s.organization_id),
+  (select c.revision from cutoffs c
+    where c.project_id = s.project_id and c.scope = 'project' and c.target_id = s.project_id))`;
+
+/** A session row with the newest cutoff over it. */
+export type SessionRow = Selectable<SessionsTable> & { readonly cutoff: number | null };
+
+/** Names a session. */
+export interface SessionKey {
+  readonly projectId: ProjectId;
+  readonly id: SessionId;
+}
+
+/** The session of each key, at the key's place. By sessions' primary key. */
+export async function findByIds(
+  db: Kysely<Tables>,
+  keys: readonly SessionKey[],
+): Promise<readonly (Session | undefined)[]> {
+  const projectIds = keys.map((key) => key.projectId);
+  const ids = keys.map((key) => key.id);
+  const { rows } = await sql<SessionRow & { place: number }>`
+    select s.*, ${newestCutoff} as cutoff, k.place
+    from unnest(${projectIds}::text[], ${ids}::uuid[]) with ordinality as k (project_id, id, place)
+    join sessions s on s.project_id = k.project_id and s.id = k.id`.execute(db);
+  const sessions = await toSessions(db, rows);
+  return atPlaces(keys.length, rows, (_, i) => sessions[i]);
+}
+
+/** The session of each token, at the token's place, and whether a newer token has replaced it. By tokens' primary key. */
+export async function findByTokens(
+  db: Kysely<Tables>,
+  tokens: readonly TokenRef[],
+): Promise<readonly ({ session: Session; replaced: boolean } | undefined)[]> {
+  const tags = tokens.map((token) => token.tag);
+  const hashes = tokens.map((token) => token.hash);
+  const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
+    select s.*, ${newestCutoff} as cutoff, k.place, t.replace_time
+    from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
+    join projects p on p.tag = k.tag
+    join session_tokens t on t.project_id = p.id and t.hash = k.hash
+    join sessions s on s.project_id = t.project_id and s.id = t.session_id`.execute(db);
+  const sessions = await toSessions(db, rows);
+  return atPlaces(tokens.length, rows, (row, i) => {
+    const session = sessions[i];
+    return session && { session, replaced: row.replace_time !== null };
+  });
+}
+
+/** A list of sessions, newest first. By sessions_by_member or sessions_by_organization. */
+export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Promise<readonly Session[]> {
+  const { memberId, organizationId, state, page } = query;
+  const { rows } = await sql<SessionRow>`
+    select * from (select s.*, ${newestCutoff} as cutoff from sessions s
+      where s.project_id = ${query.projectId}
+        ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
+        ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}
+        ${page.after === undefined ? sql`` : sql`and s.id < ${page.after}`}) s
+    ${state === undefined ? sql`` : sql`where ${stateIs(state, query.now)}`}
+    order by s.id desc limit ${page.size + 1}`.execute(db);
+  return toSessions(db, rows);
+}
+
+/** The condition under which row `s`, with its cutoff, is in `state` at `now`: `stateOf` of the domain, in SQL. */
+export function stateIs(state: NonNullable<SessionQuery["state"]>, now: Date): RawBuilder<boolean> {
+  const revoked = sql`(s.revoked_revision is not null or coalesce(s.cutoff > s.created_revision, false))`;
+  const expired = sql`s.expire_time <= ${now}`;
+  const idle = sql`coalesce(s.last_access_time + s.idle_timeout_ms * interval '1 millisecond' <= ${now}, false)`;
+  switch (state) {
+    case "revoked":
+      return sql`${revoked}`;
+    case "expired":
+      return sql`not ${revoked} and ${expired}`;
+    case "idle_expired":
+      return sql`not ${revoked} and not ${expired} and ${idle}`;
+    case "active":
+      return sql`not ${revoked} and not ${expired} and not ${idle}`;
+  }
+}
+
+/** The rows as sessions, each dead one with the first revocation that hit it; only dead ones cost a second query. */
+async function toSessions(db: Kysely<Tables>, rows: readonly SessionRow[]): Promise<readonly Session[]> {
+  const isDead = (row: SessionRow) =>
+    row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
+  const dead = rows.filter(isDead);
+  const revocations = dead.length === 0 ? [] : await firstRevocations(db, dead);
+  const byRow = new Map(dead.map((row, i) => [row, revocations[i]]));
+  return rows.map((row) => toSession(row, byRow.get(row)));
+}
+
+/** Row to session. */
+export function toSession(row: Selectable<SessionsTable>, revocation: Revocation | undefined): Session {
+  return {
+    projectId: row.project_id as ProjectId,
+    id: row.id as SessionId,
+    memberId: row.member_id as MemberId,
+    organizationId: (row.organization_id ?? undefined) as OrganizationId | undefined,
+    createdRevision: row.created_revision,
+    createTime: row.create_time,
+    lastAccessTime: row.last_access_time,
+    expireTime: row.expire_time,
+    idleTimeout: row.idle_timeout_ms ?? undefined,
+    device: { userAgent: row.user_agent, ipAddress: row.ip_address },
+    authenticationFactors: row.authentication_factors.map((factor) => ({
+      method: factor.method,
+      deliveryMethod: factor.delivery_method,
+      assuranceLevel: factor.assurance_level,
+      authenticateTime: new Date(factor.authenticate_time),
+    })),
+    roles: row.roles,
+    customClaims: row.custom_claims,
+    revocation,
+  };
+}
+
+/** The first revocation that hit each row, whatever its scope. By revocations_by_target, four lookups a row. */
+async function firstRevocations(
+  db: Kysely<Tables>,
+  dead: readonly SessionRow[],
+): Promise<readonly Revocation[]> {
+  const firstOf = (scope: string, target: string) => sql`
+    (select r.* from revocations r
+      where r.project_id = s.project_id and r.scope = ${sql.lit(scope)} and r.target_id = ${sql.raw(target)}
+        and r.revision > s.created_revision
+      order by r.revision limit 1)`;
+  const { rows } = await sql<Selectable<RevocationsTable> & { place: number }>`
+    select s.place, first.*
+    from unnest(
+      ${dead.map((row) => row.project_id)}::text[],
+      ${dead.map((row) => row.id)}::text[],
+      ${dead.map((row) => row.member_id)}::text[],
+      ${dead.map((row) => row.organization_id)}::text[],
+      ${dead.map((row) => row.created_revision)}::bigint[]
+    ) with ordinality as s (project_id, id, member_id, organization_id, created_revision, place)
+    cross join lateral (
+      select * from (
+        ${firstOf("session", "s.id")} union all
+        ${firstOf("member", "s.member_id")} union all
+        ${firstOf("organization", "s.organization_id")} union all
+        ${firstOf("project", "s.project_id")}) hits
+      order by hits.revision limit 1) first`.execute(db);
+  const revocations = atPlaces(dead.length, rows, (row) => ({
+    revision: row.revision,
+    scope: row.scope,
+    time: row.revoke_time,
+    cause: row.cause,
+    reason: row.reason,
+    actor: row.actor,
+  }));
+  return revocations.map((revocation, i) => {
+    if (revocation === undefined)
+      throw new Error(`session ${dead[i]?.id} is dead, but no revocation in the log says so`);
+    return revocation;
+  });
+}
+
+/** Puts what was found at the place of what asked for it. Places count from 1, as ordinality does. */
+function atPlaces<Row extends { place: number }, T>(
+  length: number,
+  rows: readonly Row[],
+  toValue: (row: Row, index: number) => T | undefined,
+): (T | undefined)[] {
+  const places = Array.from<T | undefined>({ length });
+  rows.forEach((row, i) => {
+    places[row.place - 1] = toValue(row, i);
+  });
+  return places;
+}

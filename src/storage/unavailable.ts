@@ -1,0 +1,28 @@
+import pg from "pg";
+import { SessiondError } from "../domain/errors.ts";
+
+/**
+ * SQLSTATE classes and codes that say "not now" rather than "never": connection exceptions, insufficient resources,
+ * operator intervention (shutdown, cancelled statement), read-only after a failover, serialization failure and deadlock.
+ */
+const passing = /^(08|53|57|25006|40001|40P01)/;
+
+/** What pg says, without a code, of a connection that broke or could not be had in time. */
+const brokenConnection =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
+
+/** Runs a database operation; what shows that the database is not there becomes DATABASE_UNAVAILABLE, with its cause. */
+export async function translatingFailures<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    throw isUnavailable(error) ? new SessiondError("DATABASE_UNAVAILABLE", { cause: error }) : error;
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return passing.test(error.code ?? "");
+  if (!(error instanceof Error)) return false;
+  // System errors of sockets and name look-ups; several of them at once when a host has several addresses.
+  return "syscall" in error || error instanceof AggregateError || brokenConnection.test(error.message);
+}
