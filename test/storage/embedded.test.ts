@@ -1,5 +1,5 @@
 import { fork, spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -206,9 +206,12 @@ test("starts again, at the same address, when PostgreSQL is killed", async () =>
 });
 
 test("stops while it is starting again", async () => {
-  const postgres = await start({ durable: false });
+  const events = new EventEmitter();
+  const log = (line: string) => void events.emit(line.replace(/.*(starting it again)/, "$1"));
+  const postgres = await start({ durable: false, log });
+  const startingAgain = once(events, "starting it again");
   process.kill(postgres.pid() ?? 0, "SIGKILL");
-  await expect.poll(() => postgres.pid(), { ...patience, interval: 1 }).toBeUndefined();
+  await startingAgain;
   await postgres.stop();
   expect(postgres.pid()).toBeUndefined();
 

@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Binaries } from "./binaries.ts";
 import { run } from "./run.ts";
@@ -9,16 +9,24 @@ import { run } from "./run.ts";
  * - `self`: as this process, an ordinary user.
  * - `user`: this process is root and gives up everything.
  * - `setpriv`: likewise, but that user could not reach the programs or the data, since a folder above them is
- *   closed to him (a clone under /root, or in what `mktemp -d` made). One capability, to read and search any
- *   folder, bridges that.
+ *   closed to them (a clone under /root, or in what `mktemp -d` made). One capability, by which permissions of
+ *   folders do not bind it, bridges that.
  */
 export type RunAs =
   | { readonly kind: "self" }
   | { readonly kind: "user"; readonly uid: number; readonly gid: number }
-  | { readonly kind: "setpriv"; readonly uid: number; readonly gid: number; readonly capability: string };
+  | { readonly kind: "setpriv"; readonly uid: number; readonly gid: number; readonly capability: Capability };
 
 /** "nobody" on every Linux, whether or not /etc/passwd names it. */
 const nobody = 65534;
+
+/**
+ * The lesser capability where it suffices. It does not where the programs themselves are closed (a clone made
+ * under umask 077), and containers often have only the greater one.
+ */
+const capabilities = ["dac_read_search", "dac_override"] as const;
+
+type Capability = (typeof capabilities)[number];
 
 /** A program, ready for `spawn`. */
 export interface Command {
@@ -37,7 +45,7 @@ export function command(as: RunAs, program: string, args: readonly string[]): Co
   return { file: program, args, options: { env, ...identity } };
 }
 
-function setprivArguments(as: { uid: number; gid: number; capability: string }): string[] {
+function setprivArguments(as: { uid: number; gid: number; capability: Capability }): string[] {
   const only = `-all,+${as.capability}`;
   return [
     `--reuid=${as.uid}`,
@@ -76,27 +84,21 @@ async function bridge(
   binaries: Binaries,
   closed: string,
 ): Promise<RunAs> {
-  const capability = await searchCapability();
-  if (capability !== undefined) {
+  const said: string[] = [];
+  for (const capability of capabilities) {
     const as: RunAs = { kind: "setpriv", ...owner, capability };
-    const { file, args, options } = command(as, binaries.postgres, ["--version"]);
-    const { status } = await run(file, args, options);
+    // Shows settings only, but first looks for the other programs, as it does in earnest.
+    const { file, args, options } = command(as, binaries.initdb, ["--show", "--pgdata=/nowhere"]);
+    const { status, output } = await run(file, args, options);
     if (status === 0) return as;
+    said.push(output);
   }
   throw new Error(
     `PostgreSQL does not run as root, and the user ${owner.uid} as whom it would run instead may not enter ${closed}. ` +
       "Start sessiond as an ordinary user, open that folder (chmod o+x), install setpriv (of util-linux), " +
       "or set DATABASE_URL to a PostgreSQL server of your own.",
+    { cause: new Error(said.join("\n")) },
   );
-}
-
-/** The lesser capability where this process has it; containers often have only the greater one. */
-async function searchCapability(): Promise<string | undefined> {
-  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
-  if ((effective & (1n << 2n)) !== 0n) return "dac_read_search";
-  if ((effective & (1n << 1n)) !== 0n) return "dac_override";
-  return undefined;
 }
 
 /** The first of these paths, or of the folders above them, that a user may not enter or execute. */
