@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { completeLibraryLinks } from "../../src/storage/embedded/binaries.ts";
 import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
@@ -223,4 +224,27 @@ test("puts no statement and no value into the log", async () => {
   const { url } = await start({ durable: false, log: (line) => log.push(line) });
   await expect(query(url, "select 'secret-value'::int")).rejects.toThrow("secret-value");
   expect(log.join("\n")).not.toContain("secret-value");
+});
+
+test("starts below a directory that other users may not enter, also as root", async () => {
+  await chmod(directory, 0o700);
+  const { url } = await start({ directory: join(directory, "closed", "data"), durable: false });
+  expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
+});
+
+test("lets only one of two win that start at once", async () => {
+  const results = await Promise.allSettled([start({ durable: false }), start({ durable: false })]);
+  expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+});
+
+test("makes the library links that an install without scripts lacks", async () => {
+  const root = join(directory, "native");
+  await mkdir(join(root, "lib"), { recursive: true });
+  await writeFile(join(root, "lib", "libx.so.1.2"), "library");
+  const links = [{ source: "native/lib/libx.so.1.2", target: "native/lib/libx.so.1" }];
+  await writeFile(join(root, "pg-symlinks.json"), JSON.stringify(links));
+
+  await completeLibraryLinks(root, "a-package");
+  expect(await readFile(join(root, "lib", "libx.so.1"), "utf8")).toBe("library");
+  await completeLibraryLinks(root, "a-package");
 });

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { access, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Binaries } from "./binaries.ts";
-import { giveTo, pathsBeginning, renameDurably, writePrivateFile } from "./directory.ts";
+import { giveTo, names, pathsBeginning, renameDurably, writePrivateFile } from "./directory.ts";
 import { command, type RunAs } from "./run-as.ts";
 import { run } from "./run.ts";
 
@@ -30,10 +30,10 @@ export interface ClusterSettings {
  * complete, so that a crash meanwhile leaves nothing but rubbish, which the next call removes.
  */
 export async function openCluster(settings: ClusterSettings): Promise<Cluster> {
-  const dataDirectory = join(settings.directory, "pgdata");
-  const passwordFile = join(settings.directory, "postgres.password");
+  const dataDirectory = join(settings.directory, names.data);
+  const passwordFile = join(settings.directory, names.password);
   const unfinished = `${dataDirectory}.new-`;
-  await discard(settings.directory, "pgdata.new-");
+  await discard(settings.directory, `${names.data}.new-`);
   if (await exists(join(dataDirectory, "PG_VERSION"))) {
     return { dataDirectory, password: await readPassword(passwordFile) };
   }

@@ -1,29 +1,43 @@
 import { chmod, chown, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { lockFileName } from "./lock.ts";
+import { dirname, join, resolve } from "node:path";
 import type { RunAs } from "./run-as.ts";
+
+/** What lies in the directory; any one of these tells that it is sessiond's. */
+export const names = { lock: "lock", data: "pgdata", password: "postgres.password" } as const;
 
 /**
  * Creates a directory that only its owner may enter, or takes an earlier one into use again, and returns its
  * real path. Throws rather than take over a directory that holds anything else.
  */
 export async function openPrivateDirectory(path: string): Promise<string> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  const directory = await realpath(path);
-  const entries = await readdir(directory).catch((cause: unknown) => {
+  const directory = await makeDirectory(path);
+  const { uid, mode } = await stat(directory);
+  const user = process.geteuid?.();
+  if (user !== 0 && user !== uid) {
     throw new Error(
-      `The directory ${directory} cannot be read: it belongs to another user. ` +
+      `The directory ${directory} belongs to another user (${uid}). ` +
         "Start sessiond as the user who started it there before, or choose another directory.",
-      { cause },
     );
-  });
-  if (entries.length > 0 && !entries.includes(lockFileName)) {
+  }
+  const entries = await readdir(directory);
+  if (entries.length > 0 && !Object.values(names).some((name) => entries.includes(name))) {
     throw new Error(
       `The directory ${directory} holds files that are not sessiond's. Choose an empty or a new directory.`,
     );
   }
-  if (((await stat(directory)).mode & 0o777) !== 0o700) await chmod(directory, 0o700);
+  if ((mode & 0o777) !== 0o700) await chmod(directory, 0o700);
   return directory;
+}
+
+async function makeDirectory(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return await realpath(path);
+  } catch (cause) {
+    throw new Error(`The directory ${resolve(path)} for the embedded PostgreSQL cannot be made or entered.`, {
+      cause,
+    });
+  }
 }
 
 /** Lets the user as whom PostgreSQL runs own a directory or file; does nothing unless this process is root. */

@@ -1,9 +1,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-
-/** Name of the lock file; its presence also tells that a directory belongs to sessiond. */
-export const lockFileName = "lock";
+import { names } from "./directory.ts";
 
 /** Follows no link: with PostgreSQL under another user, that user could lay one for root to write through. */
 const openFlags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -23,7 +21,7 @@ export interface DirectoryLock {
  * Throws, naming the directory and the holder's pid, when another process has it.
  */
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
-  const path = join(directory, lockFileName);
+  const path = join(directory, names.lock);
   // A plain descriptor: a FileHandle would be closed, and the lock lost, once nobody refers to it.
   const descriptor = process.platform === "darwin" ? openLocked(path) : await openThenLock(path);
   if (descriptor === "held") {
