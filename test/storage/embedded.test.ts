@@ -4,7 +4,7 @@ import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { completeLibraryLinks } from "../../src/storage/embedded/binaries.ts";
 import {
   startEmbeddedPostgres,
@@ -47,6 +47,14 @@ async function answers(url: string): Promise<boolean> {
   );
 }
 
+/** PostgreSQL removes this file last. */
+async function hasEnded(): Promise<boolean> {
+  return stat(join(directory, "pgdata", "postmaster.pid")).then(
+    () => false,
+    () => true,
+  );
+}
+
 function runs(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -58,7 +66,10 @@ function runs(pid: number): boolean {
 /** Another process that supervises the same directory. */
 async function startHolder(): Promise<{ holder: ChildProcess; url: string; pid: number }> {
   const holder = fork(new URL("embedded-holder.ts", import.meta.url).pathname, [directory], { execArgv: [] });
-  onTestFinished(() => endBy(holder, "exit"));
+  onTestFinished(async () => {
+    await endBy(holder, "exit");
+    await vi.waitUntil(hasEnded, patience);
+  });
   const [message] = await Promise.race([
     once(holder, "message"),
     once(holder, "exit").then(([status]) => {
@@ -159,7 +170,8 @@ test("recovers after the server and its PostgreSQL were killed together", async 
 test("does not outlive a server that exits without stopping it", async () => {
   const { holder, url } = await startHolder();
   await endBy(holder, "exit");
-  await expect.poll(() => answers(url), patience).toBe(false);
+  await expect.poll(hasEnded, patience).toBe(true);
+  expect(await answers(url)).toBe(false);
 });
 
 test("is not misled by the pid of an unrelated process", async () => {

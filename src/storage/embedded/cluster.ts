@@ -32,8 +32,8 @@ export interface ClusterSettings {
 export async function openCluster(settings: ClusterSettings): Promise<Cluster> {
   const dataDirectory = join(settings.directory, names.data);
   const passwordFile = join(settings.directory, names.password);
-  const unfinished = `${dataDirectory}.new-`;
-  await discard(settings.directory, `${names.data}.new-`);
+  const unfinished = `${names.data}.new-`;
+  await discard(settings.directory, unfinished);
   if (await exists(join(dataDirectory, "PG_VERSION"))) {
     return { dataDirectory, password: await readPassword(passwordFile) };
   }
@@ -42,7 +42,11 @@ export async function openCluster(settings: ClusterSettings): Promise<Cluster> {
   }
   const password = await readPassword(passwordFile);
   // A new name each time: an initdb that a killed server left behind may still be writing to the old one.
-  const made = await initialise(`${unfinished}${randomBytes(6).toString("hex")}`, password, settings);
+  const made = await initialise(
+    join(settings.directory, unfinished + randomBytes(6).toString("hex")),
+    password,
+    settings,
+  );
   await renameDurably(made, dataDirectory);
   return { dataDirectory, password };
 }

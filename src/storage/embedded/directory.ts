@@ -72,6 +72,6 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 
 /** The names in a directory that begin so, as paths. */
 export async function pathsBeginning(directory: string, prefix: string): Promise<string[]> {
-  const names = await readdir(directory);
-  return names.filter((name) => name.startsWith(prefix)).map((name) => join(directory, name));
+  const entries = await readdir(directory);
+  return entries.filter((name) => name.startsWith(prefix)).map((name) => join(directory, name));
 }
