@@ -1,0 +1,77 @@
+import { chmod, chown, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { RunAs } from "./run-as.ts";
+
+/** What lies in the directory; any one of these tells that it is sessiond's. */
+export const names = { lock: "lock", data: "pgdata", password: "postgres.password" } as const;
+
+/**
+ * Creates a directory that only its owner may enter, or takes an earlier one into use again, and returns its
+ * real path. Throws rather than take over a directory that holds anything else.
+ */
+export async function openPrivateDirectory(path: string): Promise<string> {
+  const directory = await makeDirectory(path);
+  const { uid, mode } = await stat(directory);
+  const user = process.geteuid?.();
+  if (user !== 0 && user !== uid) {
+    throw new Error(
+      `The directory ${directory} belongs to another user (${uid}). ` +
+        "Start sessiond as the user who started it there before, or choose another directory.",
+    );
+  }
+  const entries = await readdir(directory);
+  if (entries.length > 0 && !Object.values(names).some((name) => entries.includes(name))) {
+    throw new Error(
+      `The directory ${directory} holds files that are not sessiond's. Choose an empty or a new directory.`,
+    );
+  }
+  if ((mode & 0o777) !== 0o700) await chmod(directory, 0o700);
+  return directory;
+}
+
+async function makeDirectory(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return await realpath(path);
+  } catch (cause) {
+    throw new Error(`The directory ${resolve(path)} for the embedded PostgreSQL cannot be made or entered.`, {
+      cause,
+    });
+  }
+}
+
+/** Lets the user as whom PostgreSQL runs own a directory or file; does nothing unless this process is root. */
+export async function giveTo(as: RunAs, path: string): Promise<void> {
+  if (as.kind !== "self") await chown(path, as.uid, as.gid);
+}
+
+/** Writes a file that only this process's user may read, wholly or not at all, even if power fails meanwhile. */
+export async function writePrivateFile(path: string, content: string): Promise<void> {
+  const unfinished = `${path}.unfinished`;
+  await rm(unfinished, { force: true });
+  const file = await open(unfinished, "wx", 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await renameDurably(unfinished, path);
+}
+
+/** Renames, and returns once that would survive a power failure. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  const folder = await open(dirname(to), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** The names in a directory that begin so, as paths. */
+export async function pathsBeginning(directory: string, prefix: string): Promise<string[]> {
+  const entries = await readdir(directory);
+  return entries.filter((name) => name.startsWith(prefix)).map((name) => join(directory, name));
+}
