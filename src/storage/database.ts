@@ -1,5 +1,5 @@
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
-import pg from "pg";
+import { type CustomTypesConfig, Pool, types } from "pg";
 import type { Tables } from "./tables.ts";
 
 /** How to reach the database. */
@@ -18,7 +18,7 @@ export interface DatabaseOptions {
 
 /** Opens a pool of connections. Nothing is connected before the first query. */
 export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: options.url,
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeout,
@@ -51,7 +51,5 @@ const sessionSettings = `
     where current_setting('synchronous_commit') not in ('off', 'local')`;
 
 /** Revisions and counts are int8 and stay far below 2^53. */
-function getTypeParser(oid: number, format?: "text" | "binary"): unknown {
-  if (oid === Number(pg.types.builtins.INT8)) return Number;
-  return pg.types.getTypeParser(oid, format as "text");
-}
+const getTypeParser: CustomTypesConfig["getTypeParser"] = (oid, format) =>
+  oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format);

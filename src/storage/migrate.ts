@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
+import type { Tables } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
 
 /** Every migration by name, in order. A released one is never edited. */
@@ -11,7 +12,7 @@ const migrations: Record<string, Migration> = {
  * Brings the schema to the newest version; safe to call from many replicas at once, as Postgres lets one in at a time.
  * Returns the names of the migrations that were applied. Throws, in words, where the schema is newer than this code.
  */
-export async function migrateToLatest(db: Kysely<unknown>): Promise<readonly string[]> {
+export async function migrateToLatest(db: Kysely<Tables>): Promise<readonly string[]> {
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => migrations },

@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { CredentialId, ProjectId } from "../domain/ids.ts";
 import type { PageRequest } from "../domain/page.ts";
-import { type Policy, defaultPolicy } from "../domain/policy.ts";
+import { defaultPolicy } from "../domain/policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential } from "../domain/project.ts";
 import type { ProjectCredentials, ProjectStore } from "../domain/store.ts";
 import type { ProjectTag, SecretHash } from "../domain/token.ts";
@@ -158,7 +158,7 @@ function toProject(row: ProjectRow): Project {
     tag: row.tag as ProjectTag,
     displayName: row.display_name,
     environment: row.environment,
-    policy: { ...defaultPolicy, ...(row.policy as Partial<Policy>) },
+    policy: { ...defaultPolicy, ...row.policy },
     createTime: row.create_time,
     disableTime: row.disable_time ?? undefined,
   };

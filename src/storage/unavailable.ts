@@ -1,4 +1,4 @@
-import pg from "pg";
+import { DatabaseError } from "pg";
 import { SessiondError } from "../domain/errors.ts";
 
 /**
@@ -21,7 +21,7 @@ export async function translatingFailures<T>(operation: () => Promise<T>): Promi
 }
 
 function isUnavailable(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return passing.test(error.code ?? "");
+  if (error instanceof DatabaseError) return passing.test(error.code ?? "");
   if (!(error instanceof Error)) return false;
   // System errors of sockets and name look-ups; several of them at once when a host has several addresses.
   return "syscall" in error || error instanceof AggregateError || brokenConnection.test(error.message);
