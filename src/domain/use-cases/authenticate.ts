@@ -56,7 +56,7 @@ async function findSession(
 function unauthenticated(problem: JwtProblem): SessiondError {
   return problem === "expired"
     ? new SessiondError("JWT_EXPIRED")
-    : new SessiondError("CREDENTIAL_INVALID", { metadata: { problem } });
+    : new SessiondError("SESSION_UNKNOWN", { metadata: { problem } });
 }
 
 /** Fails with the UNAUTHENTICATED reason that tells why `session` is not active at `now`. */

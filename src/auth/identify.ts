@@ -1,0 +1,54 @@
+import { timingSafeEqual } from "node:crypto";
+import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
+import { SessiondError } from "../domain/errors.ts";
+import type { Project } from "../domain/project.ts";
+import { hashSecret } from "../domain/token.ts";
+import { type SessionCredential, findActiveSession } from "../domain/use-cases/authenticate.ts";
+import type { Deps } from "../domain/use-cases/deps.ts";
+import type { PresentedCredential } from "./presented.ts";
+
+/** A checked credential. */
+export interface Identity {
+  /** The service that called, with a member session of its own project or without. */
+  readonly service: ServiceCaller | undefined;
+  /** With whose permissions the call runs. */
+  readonly caller: Caller;
+}
+
+/**
+ * Checks what was presented, asking the database. CREDENTIAL_INVALID for a service that is unknown or disabled; for an end
+ * user the reason that tells what is wrong with the session.
+ */
+export async function identify(deps: Deps, presented: PresentedCredential): Promise<Identity> {
+  const service = presented.service && (await identifyService(deps, presented.service));
+  const member = presented.member && (await identifyMember(deps, presented.member, service?.project));
+  const caller = member ?? service;
+  if (caller === undefined) throw new SessiondError("CREDENTIAL_MISSING");
+  return { service, caller };
+}
+
+async function identifyService(
+  deps: Deps,
+  { projectId, secret }: NonNullable<PresentedCredential["service"]>,
+): Promise<ServiceCaller> {
+  const hash = hashSecret(secret);
+  const found = await deps.store.findCredentials(projectId);
+  // Every credential is compared, in constant time, whichever fits.
+  const fitting = found?.credentials.filter((credential) => timingSafeEqual(credential.secretHash, hash));
+  const [credential] = fitting ?? [];
+  if (found === undefined || credential === undefined || found.project.disableTime !== undefined) {
+    throw new SessiondError("CREDENTIAL_INVALID");
+  }
+  return { kind: "service", project: found.project, credential };
+}
+
+async function identifyMember(
+  deps: Deps,
+  credential: SessionCredential,
+  within: Project | undefined,
+): Promise<MemberCaller> {
+  const session = await findActiveSession(deps, credential, within?.id);
+  const project = within ?? (await deps.store.findProject(session.projectId));
+  if (project === undefined || project.disableTime !== undefined) throw new SessiondError("SESSION_UNKNOWN");
+  return { kind: "member", project, session };
+}

@@ -1,0 +1,28 @@
+import { createContextKey } from "@connectrpc/connect";
+import type { Identity } from "../auth/identify.ts";
+
+/** What is known of one request while it runs; the log line is written from it. */
+export interface CallRecord {
+  /** Comes back as `X-Request-Id`: the caller's own if it sent a sane one, else `uuid`. */
+  readonly id: string;
+  /** A fresh UUID for every request, whatever the caller sent. */
+  readonly uuid: string;
+  /** `package.Service/Method`, once a method is matched. */
+  method?: string;
+  /** `grpc`, `grpc-web`, `connect` or `rest`. */
+  protocol?: string;
+  /** Who calls, once known. */
+  identity?: Identity;
+  /** The gRPC code of a failure, by name. */
+  code?: string;
+  /** The reason of a failure. */
+  reason?: string;
+  /** What went wrong inside, for the log alone. */
+  fault?: unknown;
+}
+
+/** A record of a request that nobody logs. */
+const nobodys: CallRecord = { id: "", uuid: "" };
+
+/** The context key of the request's record. */
+export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });

@@ -1,0 +1,55 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { SessiondError } from "../domain/errors.ts";
+import { type CallRecord, callRecordKey } from "./call-record.ts";
+
+/** The `domain` of every google.rpc.ErrorInfo. */
+export const errorDomain = "sessiond";
+
+/** When to try again after the database did not answer, in milliseconds. */
+const retryDelay = 1000;
+
+/** Maps failures of the implementation to ConnectErrors, whatever the protocol, and notes them for the log. */
+export const errorInterceptor: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (error) {
+    throw toConnectError(error, request.contextValues.get(callRecordKey));
+  }
+};
+
+/** What the caller sees of a failure. What is no SessiondError and no ConnectError is INTERNAL, without its text. */
+export function toConnectError(error: unknown, record: CallRecord): ConnectError {
+  const failure = error instanceof SessiondError || error instanceof ConnectError ? error : internal(error);
+  const shown = failure instanceof ConnectError ? failure : fromSessiondError(failure);
+  record.code = Code[shown.code];
+  if (failure instanceof SessiondError) {
+    record.reason = failure.reason;
+    record.fault = failure.cause;
+  }
+  return shown;
+}
+
+function internal(error: unknown): SessiondError {
+  return new SessiondError("INTERNAL", { cause: error });
+}
+
+function fromSessiondError(error: SessiondError): ConnectError {
+  // google.rpc.Code and Connect's Code have the same numbers.
+  const shown = new ConnectError(error.message, error.code as number as Code, undefined, undefined, error);
+  const info = { reason: error.reason, domain: errorDomain, metadata: error.metadata };
+  shown.details.push({ desc: ErrorInfoSchema, value: info });
+  if (error.violations.length > 0) {
+    shown.details.push({ desc: BadRequestSchema, value: { fieldViolations: error.violations.map((v) => ({ ...v })) } });
+  }
+  if (error.reason === "DATABASE_UNAVAILABLE") {
+    shown.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryDelay) } });
+  }
+  return shown;
+}
+
+/** The failure behind a ConnectError that {@link toConnectError} made; undefined for one of Connect's own. */
+export function sessiondErrorOf(error: ConnectError): SessiondError | undefined {
+  return error.cause instanceof SessiondError ? error.cause : undefined;
+}

@@ -1,0 +1,59 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { type HandlerContext, createContextKey } from "@connectrpc/connect";
+import { type AccessTable, requireAccess } from "../auth/access.ts";
+import { identify } from "../auth/identify.ts";
+import { type CredentialScheme, standardScheme } from "../auth/presented.ts";
+import type { Caller, ServiceCaller } from "../domain/caller.ts";
+import { SessiondError } from "../domain/errors.ts";
+import type { Deps } from "../domain/use-cases/deps.ts";
+import { callRecordKey } from "./call-record.ts";
+import { toConnectError } from "./connect-errors.ts";
+
+const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
+
+/** What lets requests in. */
+export interface GateOptions {
+  readonly deps: Deps;
+  readonly access: AccessTable;
+  /** How the services of documented APIs find a credential; {@link standardScheme} for all others. */
+  readonly schemes: ReadonlyMap<DescService, CredentialScheme>;
+}
+
+/**
+ * Makes the gate that every call passes before a byte of its message is read: who calls is found out and whether they may
+ * call this method. Fails with the errors of {@link identify} and {@link requireAccess}.
+ */
+export function requestGate({ deps, access, schemes }: GateOptions): (context: HandlerContext) => Promise<void> {
+  return async (context) => {
+    const record = context.values.get(callRecordKey);
+    record.method = `${context.service.typeName}/${context.method.name}`;
+    record.protocol = context.protocolName;
+    try {
+      const needed = access.of(context.method);
+      if (needed === "public") return;
+      const scheme = schemes.get(context.service) ?? standardScheme;
+      const presented = scheme(context.requestHeader);
+      if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
+      const identity = await identify(deps, presented);
+      record.identity = identity;
+      requireAccess(needed, identity);
+      context.values.set(callerKey, identity.caller);
+    } catch (error) {
+      throw toConnectError(error, record);
+    }
+  };
+}
+
+/** The caller of a method that is not public. */
+export function callerOf(context: HandlerContext): Caller {
+  const caller = context.values.get(callerKey);
+  if (caller === undefined) throw new SessiondError("CREDENTIAL_MISSING");
+  return caller;
+}
+
+/** The caller of a method that is for services alone. */
+export function serviceCallerOf(context: HandlerContext): ServiceCaller {
+  const caller = callerOf(context);
+  if (caller.kind !== "service") throw new SessiondError("CALLER_NOT_ALLOWED");
+  return caller;
+}
