@@ -32,8 +32,6 @@ export function createHttp2(
 
   return {
     accept(socket) {
-      // Half a connection is of no use to HTTP/2: when the client ends its side, so does the server.
-      socket.allowHalfOpen = false;
       const onSession = (session: ServerHttp2Session) => supervise(session, socket);
       server.once("session", onSession);
       server.emit("connection", socket);

@@ -40,14 +40,9 @@ export function createListener(options: ListenerOptions): Listener {
   const sockets = new Set<Socket>();
   let drained: Promise<void> | undefined;
 
-  // Half-open, as Node's own HTTP server has it: a client may end its side and still wait for the answer.
-  // TCP keep-alive finds peers that vanished, whose streams would otherwise stay open for ever.
-  const server = createServer({
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-  });
+  // A client that ends its side of a connection counts as gone, as in Node's own servers: endless answers to
+  // clients that were killed end by that. TCP keep-alive finds those that vanished without a word.
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
   server.maxConnections = limits.maxConnections;
   server.on("connection", (socket) => {
     sockets.add(socket);
