@@ -1,0 +1,51 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { refuse } from "./refusal.ts";
+
+/** A request of either protocol, as Node's compatible APIs present it. */
+export type HttpRequest = IncomingMessage | Http2ServerRequest;
+
+/** The response that belongs to an {@link HttpRequest}. */
+export type HttpResponse = ServerResponse | Http2ServerResponse;
+
+/** Serves requests of both protocols; may be async. */
+export type RequestHandler = (req: HttpRequest, res: HttpResponse) => void | Promise<void>;
+
+/**
+ * Where a failure that no request reports went wrong: in the handler (it threw), in a response (written
+ * after its end, say), in an HTTP/2 session (mostly the client's doing: log it, but alarm nobody), or in
+ * accepting connections.
+ */
+export type FailurePlace = "handler" | "response" | "session" | "listener";
+
+/** Told about failures that have no other way out. Must not throw. */
+export type FailureReporter = (error: unknown, place: FailurePlace) => void;
+
+/**
+ * Makes a handler unable to end the process: what it throws, at once or later, is reported, and the client
+ * gets an "internal" error, or a cut connection if the answer had begun. An error event of a response,
+ * which would be an uncaught exception, is reported too.
+ */
+export function guardHandler(handler: RequestHandler, report: FailureReporter): RequestHandler {
+  return (req, res) => {
+    res.on("error", (error: unknown) => report(error, "response"));
+    const fail = (error: unknown) => {
+      report(error, "handler");
+      if (!res.headersSent)
+        refuse(req, res, { code: "internal", message: "the server failed on this request" });
+      else if (!res.writableEnded) cutOff(res);
+    };
+    try {
+      const running = handler(req, res);
+      if (running !== undefined) running.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  };
+}
+
+/** Ends an answer so that its client can tell it is not whole: destroying an HTTP/2 stream would look like its end. */
+function cutOff(res: HttpResponse): void {
+  if ("stream" in res) res.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  else res.destroy();
+}

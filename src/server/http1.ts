@@ -1,0 +1,81 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { RequestHandler } from "./handler.ts";
+import type { ListenerLimits } from "./limits.ts";
+import type { ProtocolServer } from "./protocol-server.ts";
+import { refuse } from "./refusal.ts";
+
+/**
+ * HTTP/1.x on connections accepted elsewhere. Malformed requests, and those whose length is ambiguous
+ * (request smuggling), are answered 400 and never reach the handler.
+ */
+export function createHttp1(limits: ListenerLimits, handler: RequestHandler): ProtocolServer {
+  const running = new Map<Socket, Set<ServerResponse>>();
+  let draining = false;
+
+  const server = createServer(serverOptions(limits), (req, res) => {
+    track(req.socket, res);
+    if (draining) closeAfter(res);
+    if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
+    else void handler(req, res);
+  });
+  // A server that never listens itself does not start the timer behind its timeouts: only this event does.
+  server.emit("listening");
+
+  function track(socket: Socket, res: ServerResponse): void {
+    const responses = running.get(socket);
+    responses?.add(res);
+    res.once("close", () => {
+      responses?.delete(res);
+      if (draining && responses?.size === 0) socket.destroySoon();
+    });
+  }
+
+  return {
+    accept(socket) {
+      running.set(socket, new Set());
+      socket.once("close", () => running.delete(socket));
+      server.emit("connection", socket);
+    },
+    drain() {
+      draining = true;
+      for (const [socket, responses] of running) {
+        if (responses.size === 0) socket.destroySoon();
+        for (const res of responses) closeAfter(res);
+      }
+    },
+    dispose: () => stopTimers(server),
+  };
+}
+
+const framing = "the only transfer coding understood here is chunked";
+
+/** Node's parser refuses such a request after handing it over, when the handler may have answered already. */
+function isFramedOddly(req: IncomingMessage): boolean {
+  const coding = req.headers["transfer-encoding"];
+  return coding !== undefined && coding.toLowerCase() !== "chunked";
+}
+
+function serverOptions(limits: ListenerLimits) {
+  const { headersTimeoutMs, requestTimeoutMs } = limits;
+  return {
+    headersTimeout: headersTimeoutMs,
+    // Node refuses a request timeout below the one for headers.
+    requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(5_000, Math.max(10, Math.floor(headersTimeoutMs / 4))),
+    maxHeaderSize: limits.maxHeaderBytes,
+    // Left to safeHost, which says what is wrong; Node's own 400 is empty, and lets HTTP/1.0 pass anyway.
+    requireHostHeader: false,
+  };
+}
+
+/** Says that the connection ends with this response, as long as that can still be said. */
+function closeAfter(res: ServerResponse): void {
+  if (!res.headersSent) res.setHeader("connection", "close");
+}
+
+/** Closing a server that never listened stops the timer behind its timeouts; its connections are gone by then. */
+function stopTimers(server: Server): void {
+  server.close();
+}

@@ -1,0 +1,97 @@
+import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { FailureReporter, RequestHandler } from "./handler.ts";
+import type { ListenerLimits } from "./limits.ts";
+import type { ProtocolServer } from "./protocol-server.ts";
+
+/**
+ * HTTP/2 on connections accepted elsewhere. Floods of CONTINUATION, PING and SETTINGS frames and of streams
+ * reset as soon as they are opened end the connection inside nghttp2 and Node; what those two leave open,
+ * connections and requests that never get on, ends here.
+ */
+export function createHttp2(
+  limits: ListenerLimits,
+  handler: RequestHandler,
+  report: FailureReporter,
+): ProtocolServer {
+  const sessions = new Set<ServerHttp2Session>();
+
+  const server = createServer(serverOptions(limits), (req, res) => void handler(req, res));
+  server.on("sessionError", (error) => report(error, "session"));
+
+  function supervise(session: ServerHttp2Session, socket: Socket): void {
+    sessions.add(session);
+    socket.once("close", () => sessions.delete(session));
+    const handshake = setTimeout(() => socket.destroy(), limits.prefaceTimeoutMs).unref();
+    // The client has acknowledged our SETTINGS: only now are the limits in them enforced (RFC 9113, 6.5.3).
+    session.once("localSettings", () => clearTimeout(handshake));
+    socket.once("close", () => clearTimeout(handshake));
+    closeWhenIdle(session, socket, limits);
+    session.on("stream", (stream) => boundRequest(stream, limits.requestTimeoutMs));
+  }
+
+  return {
+    accept(socket) {
+      const onSession = (session: ServerHttp2Session) => supervise(session, socket);
+      server.once("session", onSession);
+      server.emit("connection", socket);
+      server.off("session", onSession);
+    },
+    drain() {
+      for (const session of sessions) session.close();
+    },
+    dispose() {},
+  };
+}
+
+function serverOptions(limits: ListenerLimits) {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      enablePush: false,
+    },
+    streamResetBurst: limits.streamResetBurst,
+    streamResetRate: limits.streamResetsPerSecond,
+  };
+}
+
+/**
+ * Closes a session (GOAWAY first) that has had no stream for a while, and the connection of a closed session
+ * whose peer does not close it. Headers that never become complete make no stream, so they end here too.
+ */
+function closeWhenIdle(session: ServerHttp2Session, socket: Socket, limits: ListenerLimits): void {
+  let open = 0;
+  let linger: NodeJS.Timeout | undefined;
+  const idle = setTimeout(() => {
+    if (open > 0) return;
+    session.close();
+    linger = setTimeout(() => socket.destroy(), limits.lingerTimeoutMs).unref();
+  }, limits.sessionIdleTimeoutMs).unref();
+  session.on("stream", (stream) => {
+    open++;
+    stream.once("close", () => {
+      open--;
+      if (open === 0) idle.refresh();
+    });
+  });
+  socket.once("close", () => {
+    clearTimeout(idle);
+    clearTimeout(linger);
+  });
+}
+
+/**
+ * Resets a stream whose request is not complete in time, unless its answer is under way; counts anew when the
+ * answer ends, because a client can keep its half open even then.
+ */
+function boundRequest(stream: ServerHttp2Stream, timeoutMs: number): void {
+  if (stream.endAfterHeaders) return;
+  const timer = setTimeout(() => {
+    const complete = stream.state.remoteClose === 1;
+    const answering = stream.headersSent && !stream.writableEnded;
+    if (!complete && !answering) stream.close(constants.NGHTTP2_CANCEL);
+  }, timeoutMs).unref();
+  stream.once("finish", () => timer.refresh());
+  stream.once("close", () => clearTimeout(timer));
+}
