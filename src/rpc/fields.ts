@@ -35,13 +35,14 @@ export class FieldChecker {
 
   /** Fails if anything was wrong. */
   requireNone(): void {
-    if (this.#violations.length > 0) throw new SessiondError("FIELD_INVALID", { violations: this.#violations });
+    if (this.#violations.length > 0)
+      throw new SessiondError("FIELD_INVALID", { violations: this.#violations });
   }
 
   /** Notes that a field is wrong. What it returns is never used: {@link readFields} fails first. */
-  violation(field: string, description: string): never {
+  violation<T>(field: string, description: string): T {
     this.#violations.push({ field, description });
-    return undefined as never;
+    return undefined as T;
   }
 
   /** What `parse` makes of the value; where it makes nothing, `description` says what would be right. */
@@ -89,7 +90,12 @@ export class FieldChecker {
   }
 
   /** At most `max` elements, each read by `read` under a name with its index. */
-  list<In, Out>(field: string, values: readonly In[], max: number, read: (field: string, value: In) => Out): Out[] {
+  list<In, Out>(
+    field: string,
+    values: readonly In[],
+    max: number,
+    read: (field: string, value: In) => Out,
+  ): Out[] {
     if (values.length > max) return this.violation(field, `must have at most ${max} elements`);
     return values.map((value, i) => read(`${field}[${i}]`, value));
   }
@@ -114,9 +120,11 @@ export class FieldChecker {
   /** A JSON object of at most `maxBytes` bytes as JSON, every text in it fit to be stored, and none of `reserved` as a key. */
   json(field: string, value: JsonObject, maxBytes: number, reserved: ReadonlySet<string>): JsonObject {
     const clash = Object.keys(value).find((key) => reserved.has(key));
-    if (clash !== undefined) return this.violation(field, `must not have the key ${clash}, which the JWT itself uses`);
+    if (clash !== undefined)
+      return this.violation(field, `must not have the key ${clash}, which the JWT itself uses`);
     const text = JSON.stringify(value);
-    if (Buffer.byteLength(text) > maxBytes) return this.violation(field, `must have at most ${maxBytes} bytes as JSON`);
+    if (Buffer.byteLength(text) > maxBytes)
+      return this.violation(field, `must have at most ${maxBytes} bytes as JSON`);
     if (unstorableInJson.test(text)) return this.violation(field, "must hold valid Unicode without NUL");
     return value;
   }

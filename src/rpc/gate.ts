@@ -23,7 +23,11 @@ export interface GateOptions {
  * Makes the gate that every call passes before a byte of its message is read: who calls is found out and whether they may
  * call this method. Fails with the errors of {@link identify} and {@link requireAccess}.
  */
-export function requestGate({ deps, access, schemes }: GateOptions): (context: HandlerContext) => Promise<void> {
+export function requestGate({
+  deps,
+  access,
+  schemes,
+}: GateOptions): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     const record = context.values.get(callRecordKey);
     record.method = `${context.service.typeName}/${context.method.name}`;

@@ -1,0 +1,103 @@
+import { Environment as ProtoEnvironment } from "../../gen/session/v1/project_pb.ts";
+import type { Policy as ProtoPolicy } from "../../gen/session/v1/project_pb.ts";
+import type {
+  CreateProjectRequest,
+  CreateServiceCredentialRequest,
+  UpdatePolicyRequest,
+} from "../../gen/session/v1/project_service_pb.ts";
+import type { ProjectId } from "../domain/ids.ts";
+import {
+  type Policy,
+  defaultPolicy,
+  durationBounds,
+  jwtLifetimeBounds,
+  memberPermissions,
+} from "../domain/policy.ts";
+import { type Environment, permissions } from "../domain/project.ts";
+import type { CreateCredential, CreateProject } from "../domain/use-cases/projects.ts";
+import { type FieldChecker, readFields } from "./fields.ts";
+
+/** Reads CreateProjectRequest. */
+export function readCreateProject(request: CreateProjectRequest): CreateProject {
+  return readFields((fields) => ({
+    id: fields.projectId("id", request.id),
+    displayName: fields.text("display_name", request.displayName, 255),
+    environment: fields.parsed(
+      "environment",
+      request.environment,
+      parseEnvironment,
+      "must be an Environment",
+    ),
+    policy: readPolicy(fields, request.policy),
+  }));
+}
+
+/** Reads UpdatePolicyRequest. */
+export function readUpdatePolicy(request: UpdatePolicyRequest): { projectId: ProjectId; policy: Policy } {
+  return readFields((fields) => ({
+    projectId: fields.projectId("project_id", request.projectId),
+    policy: readPolicy(fields, request.policy),
+  }));
+}
+
+/** Reads CreateServiceCredentialRequest. */
+export function readCreateCredential(request: CreateServiceCredentialRequest): CreateCredential {
+  return readFields((fields) => ({
+    projectId: fields.projectId("project_id", request.projectId),
+    displayName: fields.text("display_name", request.displayName, 255),
+    permissions:
+      request.permissions.length === 0
+        ? fields.violation("permissions", `must have at least one of ${permissions.join(", ")}`)
+        : readMembers(fields, "permissions", request.permissions, permissions),
+  }));
+}
+
+function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Policy {
+  const duration = (name: "defaultLifetime" | "maxLifetime" | "defaultIdleTimeout", field: string) =>
+    fields.duration(`policy.${field}`, policy?.[name], durationBounds);
+  const read = {
+    defaultLifetime: duration("defaultLifetime", "default_lifetime"),
+    maxLifetime: duration("maxLifetime", "max_lifetime") ?? defaultPolicy.maxLifetime,
+    defaultIdleTimeout: duration("defaultIdleTimeout", "default_idle_timeout"),
+    jwtLifetime:
+      fields.duration("policy.jwt_lifetime", policy?.jwtLifetime, jwtLifetimeBounds) ??
+      defaultPolicy.jwtLifetime,
+    roleGrants: fields.list("policy.role_grants", policy?.roleGrants ?? [], 100, (field, grant) => ({
+      role: fields.text(`${field}.role`, grant.role, 255, 1),
+      permissions: readMembers(fields, `${field}.permissions`, grant.permissions, memberPermissions),
+    })),
+  };
+  if (read.defaultLifetime !== undefined && read.defaultLifetime > read.maxLifetime) {
+    fields.violation("policy.default_lifetime", "must not be longer than max_lifetime");
+  }
+  return {
+    ...read,
+    defaultLifetime: read.defaultLifetime ?? Math.min(defaultPolicy.defaultLifetime, read.maxLifetime),
+  };
+}
+
+/** The values, each once, all of which must be in `allowed`. */
+function readMembers<T extends string>(
+  fields: FieldChecker,
+  field: string,
+  values: readonly string[],
+  allowed: readonly T[],
+): readonly T[] {
+  const parse = (value: string) => allowed.find((one) => one === value);
+  const description = `must be one of ${allowed.join(", ")}`;
+  return fields.list(field, [...new Set(values)], allowed.length, (name, value) =>
+    fields.parsed(name, value, parse, description),
+  );
+}
+
+function parseEnvironment(environment: ProtoEnvironment): Environment | undefined {
+  switch (environment) {
+    case ProtoEnvironment.UNSPECIFIED:
+    case ProtoEnvironment.TEST:
+      return "test";
+    case ProtoEnvironment.LIVE:
+      return "live";
+    default:
+      return undefined;
+  }
+}

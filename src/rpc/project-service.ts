@@ -1,0 +1,137 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import {
+  Environment,
+  type JsonWebKeySchema,
+  type ProjectSchema,
+  type ServiceCredentialSchema,
+} from "../../gen/session/v1/project_pb.ts";
+import type { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
+import type { JWK } from "jose";
+import type { ServiceAccess } from "../auth/access.ts";
+import type { Policy } from "../domain/policy.ts";
+import type { Project, ServiceCredential } from "../domain/project.ts";
+import {
+  type ProjectDeps,
+  createCredential,
+  createProject,
+  disableCredential,
+  disableProject,
+  getJwks,
+  getProject,
+  listCredentials,
+  listProjects,
+  updatePolicy,
+} from "../domain/use-cases/projects.ts";
+import { readFields } from "./fields.ts";
+import { readCreateCredential, readCreateProject, readUpdatePolicy } from "./project-requests.ts";
+
+/** Who may call ProjectService. */
+export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {
+  createProject: { service: "projects.admin" },
+  getProject: { service: "projects.admin" },
+  listProjects: { service: "projects.admin" },
+  updatePolicy: { service: "projects.admin" },
+  disableProject: { service: "projects.admin" },
+  createServiceCredential: { service: "projects.admin" },
+  listServiceCredentials: { service: "projects.admin" },
+  disableServiceCredential: { service: "projects.admin" },
+  getJwks: "public",
+};
+
+/** ProjectService on the use cases. */
+export function projectService(deps: ProjectDeps): ServiceImpl<typeof ProjectService> {
+  return {
+    async createProject(request) {
+      return { project: toProjectMessage(await createProject(deps, readCreateProject(request))) };
+    },
+    async getProject(request) {
+      const id = readFields((fields) => fields.projectId("id", request.id));
+      return { project: toProjectMessage(await getProject(deps, id)) };
+    },
+    async listProjects({ pageSize, pageToken }) {
+      const page = await listProjects(deps, pageSize, pageToken);
+      return { projects: page.projects.map(toProjectMessage), nextPageToken: page.nextPageToken };
+    },
+    async updatePolicy(request) {
+      const { projectId, policy } = readUpdatePolicy(request);
+      return { project: toProjectMessage(await updatePolicy(deps, projectId, policy)) };
+    },
+    async disableProject(request) {
+      const id = readFields((fields) => fields.projectId("id", request.id));
+      return { project: toProjectMessage(await disableProject(deps, id)) };
+    },
+    async createServiceCredential(request) {
+      const { credential, secret } = await createCredential(deps, readCreateCredential(request));
+      return { credential: toCredentialMessage(credential), secret };
+    },
+    async listServiceCredentials(request) {
+      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
+      const page = await listCredentials(deps, projectId, request.pageSize, request.pageToken);
+      return { credentials: page.credentials.map(toCredentialMessage), nextPageToken: page.nextPageToken };
+    },
+    async disableServiceCredential(request) {
+      const { projectId, id } = readFields((fields) => ({
+        projectId: fields.projectId("project_id", request.projectId),
+        id: fields.credentialId("id", request.id),
+      }));
+      return { credential: toCredentialMessage(await disableCredential(deps, projectId, id)) };
+    },
+    async getJwks(request) {
+      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
+      return { keys: (await getJwks(deps, projectId)).map(toJwkMessage) };
+    },
+  };
+}
+
+function toProjectMessage(project: Project): MessageInitShape<typeof ProjectSchema> {
+  return {
+    id: project.id,
+    displayName: project.displayName,
+    environment: project.environment === "live" ? Environment.LIVE : Environment.TEST,
+    policy: toPolicyMessage(project.policy),
+    createTime: timestampFromDate(project.createTime),
+    ...(project.disableTime && { disableTime: timestampFromDate(project.disableTime) }),
+  };
+}
+
+function toPolicyMessage(policy: Policy) {
+  return {
+    defaultLifetime: durationFromMs(policy.defaultLifetime),
+    maxLifetime: durationFromMs(policy.maxLifetime),
+    ...(policy.defaultIdleTimeout !== undefined && {
+      defaultIdleTimeout: durationFromMs(policy.defaultIdleTimeout),
+    }),
+    jwtLifetime: durationFromMs(policy.jwtLifetime),
+    roleGrants: policy.roleGrants.map(({ role, permissions }) => ({ role, permissions: [...permissions] })),
+  };
+}
+
+function toCredentialMessage(
+  credential: ServiceCredential,
+): MessageInitShape<typeof ServiceCredentialSchema> {
+  return {
+    id: credential.id,
+    projectId: credential.projectId,
+    displayName: credential.displayName,
+    permissions: [...credential.permissions],
+    createTime: timestampFromDate(credential.createTime),
+    ...(credential.disableTime && { disableTime: timestampFromDate(credential.disableTime) }),
+  };
+}
+
+function toJwkMessage(jwk: JWK): MessageInitShape<typeof JsonWebKeySchema> {
+  const { kty = "", kid = "", alg = "", use = "", crv, x, y, n, e } = jwk;
+  return {
+    kty,
+    kid,
+    alg,
+    use,
+    ...(crv !== undefined && { crv }),
+    ...(x !== undefined && { x }),
+    ...(y !== undefined && { y }),
+    ...(n !== undefined && { n }),
+    ...(e !== undefined && { e }),
+  };
+}

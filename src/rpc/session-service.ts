@@ -1,0 +1,68 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import type { ServiceAccess } from "../auth/access.ts";
+import { durationBounds } from "../domain/policy.ts";
+import { authenticate } from "../domain/use-cases/authenticate.ts";
+import { createSession } from "../domain/use-cases/create-session.ts";
+import type { Deps } from "../domain/use-cases/deps.ts";
+import { extendSession } from "../domain/use-cases/extend-session.ts";
+import { getSession } from "../domain/use-cases/get-session.ts";
+import { listSessions } from "../domain/use-cases/list-sessions.ts";
+import { revokeAll } from "../domain/use-cases/revoke-all.ts";
+import { revoke } from "../domain/use-cases/revoke.ts";
+import { readFields } from "./fields.ts";
+import { callerOf, serviceCallerOf } from "./gate.ts";
+import { toRevocationMessage, toSessionMessage } from "./session-messages.ts";
+import { readAuthenticate, readCreate, readList, readRevoke, readRevokeAll } from "./session-requests.ts";
+
+/** Who may call SessionService. */
+export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
+  create: { service: "sessions.create" },
+  authenticate: { service: "sessions.authenticate" },
+  get: { service: "sessions.read", member: true },
+  list: { service: "sessions.read", member: true },
+  extend: { service: "sessions.create" },
+  revoke: { service: "sessions.revoke", member: true },
+  revokeAll: { service: "sessions.revoke_all", member: true },
+};
+
+/** SessionService on the use cases. */
+export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
+  return {
+    async create(request, context) {
+      const created = await createSession(deps, serviceCallerOf(context), readCreate(request));
+      return { ...created, session: toSessionMessage(created.session, deps.now()) };
+    },
+    async authenticate(request, context) {
+      const { project } = serviceCallerOf(context);
+      const { session, jwt } = await authenticate(deps, project, readAuthenticate(request));
+      return { session: toSessionMessage(session, deps.now()), jwt };
+    },
+    async get(request, context) {
+      const caller = callerOf(context);
+      const id = readFields((fields) => fields.sessionId("id", request.id));
+      return { session: toSessionMessage(await getSession(deps, caller, id), deps.now(), caller) };
+    },
+    async list(request, context) {
+      const caller = callerOf(context);
+      const { sessions, nextPageToken } = await listSessions(deps, caller, readList(request));
+      const now = deps.now();
+      return { sessions: sessions.map((session) => toSessionMessage(session, now, caller)), nextPageToken };
+    },
+    async extend(request, context) {
+      const { id, lifetime } = readFields((fields) => ({
+        id: fields.sessionId("id", request.id),
+        lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
+      }));
+      const session = await extendSession(deps, serviceCallerOf(context), id, lifetime);
+      return { session: toSessionMessage(session, deps.now()) };
+    },
+    async revoke(request, context) {
+      const { target, why } = readRevoke(request);
+      return toRevocationMessage(await revoke(deps, callerOf(context), target, why));
+    },
+    async revokeAll(request, context) {
+      return toRevocationMessage(await revokeAll(deps, callerOf(context), readRevokeAll(request)));
+    },
+  };
+}
