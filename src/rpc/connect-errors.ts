@@ -37,7 +37,7 @@ function internal(error: unknown): SessiondError {
 
 function fromSessiondError(error: SessiondError): ConnectError {
   // google.rpc.Code and Connect's Code have the same numbers.
-  const shown = new ConnectError(error.message, error.code, undefined, undefined, error);
+  const shown = new ConnectError(error.message, error.code as Code, undefined, undefined, error);
   const info = { reason: error.reason, domain: errorDomain, metadata: error.metadata };
   shown.details.push({ desc: ErrorInfoSchema, value: info });
   if (error.violations.length > 0) {
