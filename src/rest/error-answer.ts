@@ -1,7 +1,7 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Dialect, ErrorAnswer, ErrorBody, FailedRequest } from "./dialect.ts";
-import type { Outgoing } from "./exchange.ts";
+import type { NodeRequest, Outgoing } from "./exchange.ts";
 import type { Failure } from "./failure.ts";
 import { mergeAnswerHeaders } from "./headers.ts";
 import { retryAfterOf } from "./retry-after.ts";
@@ -20,15 +20,23 @@ export interface ErrorContext {
 }
 
 /** Answers a request with a failure in its dialect. */
-export function sendFailure(response: Outgoing, failure: Failure, context: ErrorContext): void {
+export async function sendFailure(
+  node: NodeRequest,
+  response: Outgoing,
+  failure: Failure,
+  context: ErrorContext,
+): Promise<void> {
   const answer = composeAnswer(failure, context);
   try {
-    send(response, answer.status, answer.headers, answer.bytes);
+    await send(node, response, answer.status, answer.headers, answer.bytes);
   } catch (error) {
+    if (response.headersSent) {
+      throw error;
+    }
     // Node refuses some header values that the Headers class lets pass.
     context.onWriterError(error);
     const plain = plainAnswer(context.registry);
-    send(response, plain.status, plain.headers, plain.bytes);
+    await send(node, response, plain.status, plain.headers, plain.bytes);
   }
 }
 

@@ -121,7 +121,9 @@ function splitVerb(segments: readonly string[]): { segments: string[]; verb: str
   const last = segments.at(-1) ?? "";
   const colon = last.lastIndexOf(":");
   const verb = last.slice(colon + 1);
-  return colon < 0 || verb === "" ? undefined : { segments: segments.with(-1, last.slice(0, colon)), verb };
+  return colon < 0 || verb === ""
+    ? undefined
+    : { segments: [...segments.slice(0, -1), last.slice(0, colon)], verb };
 }
 
 function newNode<R>(): Node<R> {

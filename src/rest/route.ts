@@ -78,7 +78,11 @@ function patternOf(pattern: Binding["rule"]["pattern"]): { httpMethod: string; p
         throw new Error(`"${pattern.value.kind}" is no HTTP method`);
       }
       return { httpMethod: pattern.value.kind, path: pattern.value.path };
-    default:
+    case "get":
+    case "put":
+    case "post":
+    case "delete":
+    case "patch":
       return { httpMethod: pattern.case.toUpperCase(), path: pattern.value };
   }
 }

@@ -70,7 +70,7 @@ export async function serve(
   const input = await readInput(request, context, options);
   if (route.spec.kind === "unary") {
     const output = await callUnary(route.spec, context, input, options.interceptors);
-    answerUnary(request, response, context, output);
+    await answerUnary(request, response, context, output);
   } else {
     await answerStream(
       request,
@@ -117,20 +117,20 @@ async function readInput(
   );
 }
 
-function answerUnary(
-  { route }: MatchedRequest,
+async function answerUnary(
+  { route, node }: MatchedRequest,
   response: Outgoing,
   context: CallContext,
   output: Message,
-): void {
+): Promise<void> {
   const headers = answerHeaders(context);
   if (route.successStatus === 204) {
-    send(response, 204, headers, undefined);
+    await send(node, response, 204, headers, undefined);
     return;
   }
   const payload = encodeAnswer(route, output, route.dialect.write ?? defaultWrite);
   headers.set("content-type", payload.contentType);
-  send(response, route.successStatus, headers, payload.bytes);
+  await send(node, response, route.successStatus, headers, payload.bytes);
 }
 
 function answerHeaders(context: CallContext): Headers {

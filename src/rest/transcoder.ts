@@ -164,7 +164,7 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
       if (response.headersSent) {
         response.destroy();
       } else if (!disconnected.aborted) {
-        sendFailure(response, failure, errorContext());
+        await sendFailure(node, response, failure, errorContext());
       }
     } finally {
       context?.abort();
