@@ -14,7 +14,6 @@ export interface Outgoing {
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
   setHeader(name: string, value: string | readonly string[]): unknown;
-  flushHeaders(): void;
   write(chunk: Uint8Array): boolean;
   end(): unknown;
   end(chunk: Uint8Array): unknown;

@@ -23,7 +23,6 @@ export async function send(
     response.setHeader("content-length", String(content.length));
   }
   if (request.httpVersionMajor === 1 && hasUnreadBody(request)) {
-    response.flushHeaders();
     if (content !== undefined && content.length > 0) {
       response.write(content);
     }

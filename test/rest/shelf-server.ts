@@ -104,7 +104,10 @@ export class ShelfServer implements AsyncDisposable {
     { headers = {}, body }: Ask = {},
     version: Version = "HTTP/1.1",
   ): Promise<Answer> {
-    const framed = body === undefined ? headers : { "content-length": Buffer.byteLength(body), ...headers };
+    const framed =
+      body === undefined || "transfer-encoding" in headers
+        ? headers
+        : { "content-length": Buffer.byteLength(body), ...headers };
     return version === "HTTP/1.1"
       ? this.askH1(method, path, framed, body)
       : this.askH2(method, path, framed, body);
