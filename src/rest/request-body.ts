@@ -1,0 +1,74 @@
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import type { NodeRequest } from "./exchange.ts";
+import { badRequest, bodyTooLarge, unsupportedMediaType } from "./failure.ts";
+
+const inflate = promisify(gunzip);
+
+/**
+ * Reads a request body, at most `maxBytes` of it both as sent and inflated, and undoes gzip. Throws a refusal: 413
+ * over the limit, 415 for another content encoding, 400 for bytes that are no gzip. Rejects with the signal's reason
+ * when the call is aborted first. A body over the limit is left flowing, so that the client gets to read the answer.
+ */
+export async function readBody(
+  request: NodeRequest,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const encoding = request.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
+  if (encoding !== "identity" && encoding !== "gzip" && encoding !== "x-gzip") {
+    throw unsupportedMediaType("the content encoding is neither gzip nor identity", {
+      "accept-encoding": "gzip",
+    });
+  }
+  if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+    throw bodyTooLarge(maxBytes);
+  }
+  const bytes = await collect(request, maxBytes, signal);
+  return encoding === "identity" || bytes.length === 0 ? bytes : gunzipLimited(bytes, maxBytes);
+}
+
+function collect(request: NodeRequest, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (act: () => void): void => {
+      request.off("data", onData).off("end", onEnd).off("error", onError).off("close", onClose);
+      signal.removeEventListener("abort", onAbort);
+      act();
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      chunks.push(chunk);
+      if (size > maxBytes) {
+        settle(() => reject(bodyTooLarge(maxBytes)));
+      }
+    };
+    const onEnd = (): void => settle(() => resolve(Buffer.concat(chunks, size)));
+    const onError = (): void =>
+      settle(() => reject(badRequest("body", undefined, "the body is not complete")));
+    const onClose = onError;
+    const onAbort = (): void => settle(() => reject(asError(signal.reason)));
+    if (signal.aborted) {
+      reject(asError(signal.reason));
+      return;
+    }
+    signal.addEventListener("abort", onAbort);
+    request.on("data", onData).on("end", onEnd).on("error", onError).on("close", onClose);
+  });
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error("aborted", { cause: reason });
+}
+
+async function gunzipLimited(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+  try {
+    return await inflate(bytes, { maxOutputLength: Math.max(1, maxBytes) });
+  } catch (error) {
+    if (error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
+      throw bodyTooLarge(maxBytes);
+    }
+    throw badRequest("body", undefined, "not gzip, although its content encoding says so");
+  }
+}

@@ -1,0 +1,176 @@
+import type { Message, Registry } from "@bufbuild/protobuf";
+import type { ContextValues, HandlerContext, Interceptor } from "@connectrpc/connect";
+import { defaultWrite, encodeAnswer } from "./answer.ts";
+import { bindRequest, readsHttpBody } from "./bind.ts";
+import { callStream, callUnary, openCall, passGate, type CallContext } from "./call.ts";
+import { lateErrorBody, type ErrorContext } from "./error-answer.ts";
+import { writeChunk, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
+import { unsupportedMediaType, type Failure } from "./failure.ts";
+import { mergeAnswerHeaders } from "./headers.ts";
+import { chooseStreamFormat, isJsonContentType } from "./media-type.ts";
+import { readBody } from "./request-body.ts";
+import type { ServedRoute } from "./routing.ts";
+import { send } from "./send.ts";
+import { sendStream, streamWriter } from "./stream.ts";
+import { readTimeout } from "./timeout.ts";
+
+/** Settings that hold for every request. */
+export interface ServeOptions {
+  readonly interceptors: Interceptor[];
+  readonly requestGate: ((context: HandlerContext) => void | Promise<void>) | undefined;
+  readonly readMaxBytes: number;
+  readonly maxTimeoutMs: number;
+  readonly shutdownSignal: AbortSignal | undefined;
+  readonly registry: Registry | undefined;
+}
+
+/** A request that found its route. */
+export interface MatchedRequest {
+  readonly route: ServedRoute;
+  readonly segments: readonly string[];
+  readonly node: NodeRequest;
+  readonly target: Target;
+  readonly header: Headers;
+  readonly contextValues: ContextValues;
+  readonly disconnected: AbortSignal;
+}
+
+/** What {@link serve} tells the one who called it, for the case that the call fails. */
+export interface Failing {
+  /** The call has a context from now on; its headers go out with an error too. */
+  readonly onContext: (context: CallContext) => void;
+  /** A stream failed after its head was sent. */
+  readonly onLateError: (error: unknown) => { readonly failure: Failure; readonly context: ErrorContext };
+}
+
+/**
+ * Runs one call: content type, deadline, gate, body, binding, implementation, answer. Throws what went wrong before the
+ * head of the answer was sent; `onContext` has by then been given the context, if it came to that.
+ */
+export async function serve(
+  request: MatchedRequest,
+  response: Outgoing,
+  options: ServeOptions,
+  failing: Failing,
+): Promise<void> {
+  const { route } = request;
+  refuseContentType(request);
+  const context = openCall({
+    spec: route.spec,
+    httpMethod: request.node.method ?? "",
+    url: request.node.url ?? "",
+    header: request.header,
+    contextValues: request.contextValues,
+    timeoutMs: readTimeout(request.header, options.maxTimeoutMs),
+    disconnected: request.disconnected,
+    shutdownSignal: options.shutdownSignal,
+  });
+  failing.onContext(context);
+  await passGate(options.requestGate, context);
+  const input = await readInput(request, context, options);
+  if (route.spec.kind === "unary") {
+    const output = await callUnary(route.spec, context, input, options.interceptors);
+    await answerUnary(request, response, context, output);
+  } else {
+    await answerStream(
+      request,
+      response,
+      context,
+      callStream(route.spec, context, input, options.interceptors),
+      failing,
+    );
+  }
+}
+
+/** The media type only matters where a body is read, or might be taken for one. */
+function refuseContentType({ route, node, header }: MatchedRequest): void {
+  const ignoresBody = route.body.kind === "none" && ["GET", "HEAD", "DELETE"].includes(node.method ?? "");
+  if (!ignoresBody && !readsHttpBody(route) && !isJsonContentType(header.get("content-type"))) {
+    throw unsupportedMediaType("the content type is not application/json", { accept: "application/json" });
+  }
+}
+
+async function readInput(
+  request: MatchedRequest,
+  context: CallContext,
+  options: ServeOptions,
+): Promise<Message> {
+  const { route } = request;
+  const { dialect } = route;
+  const body =
+    route.body.kind === "none"
+      ? new Uint8Array()
+      : await readBody(request.node, options.readMaxBytes, context.signal);
+  return bindRequest(
+    route,
+    {
+      target: request.target,
+      segments: request.segments,
+      body,
+      contentType: request.header.get("content-type") ?? "",
+    },
+    {
+      unknownQueryParameters: dialect.unknownQueryParameters ?? "refuse",
+      unknownMembers: dialect.unknownMembers ?? "refuse",
+      registry: dialect.registry ?? options.registry,
+    },
+  );
+}
+
+async function answerUnary(
+  { route, node }: MatchedRequest,
+  response: Outgoing,
+  context: CallContext,
+  output: Message,
+): Promise<void> {
+  const headers = answerHeaders(context);
+  if (route.successStatus === 204) {
+    await send(node, response, 204, headers, undefined);
+    return;
+  }
+  const payload = encodeAnswer(route, output, route.dialect.write ?? defaultWrite);
+  headers.set("content-type", payload.contentType);
+  await send(node, response, route.successStatus, headers, payload.bytes);
+}
+
+function answerHeaders(context: CallContext): Headers {
+  const headers = new Headers();
+  mergeAnswerHeaders(headers, context.responseHeader);
+  // HTTP has no use for the difference, since a unary answer is only written when both are known.
+  mergeAnswerHeaders(headers, context.responseTrailer);
+  return headers;
+}
+
+async function answerStream(
+  { route, header, disconnected }: MatchedRequest,
+  response: Outgoing,
+  context: CallContext,
+  messages: AsyncIterator<Message>,
+  failing: Failing,
+): Promise<void> {
+  const writer = streamWriter(route, chooseStreamFormat(header.get("accept")));
+  try {
+    await sendStream(response, route, messages, {
+      writer,
+      headers: () => answerHeaders(context),
+      write: route.dialect.write ?? defaultWrite,
+      disconnected,
+    });
+  } catch (error) {
+    if (!response.headersSent) {
+      throw error;
+    }
+    const late = failing.onLateError(error);
+    if (writer.error === undefined) {
+      // Cut off: bytes that are not JSON have no room for an error.
+      response.destroy();
+    } else if (!disconnected.aborted) {
+      await writeChunk(response, writer.error(lateErrorBody(late.failure, late.context)), disconnected);
+      response.end();
+    }
+  } finally {
+    context.abort();
+    // Not awaited: a generator that waits for something else returns only when that comes.
+    messages.return?.().catch(() => undefined);
+  }
+}

@@ -1,0 +1,76 @@
+import type { JsonValue, JsonWriteOptions, Message } from "@bufbuild/protobuf";
+import { encodeAnswer, writesHttpBody, type Payload } from "./answer.ts";
+import type { ErrorBody } from "./dialect.ts";
+import { writeChunk, type Outgoing } from "./exchange.ts";
+import type { StreamFormat } from "./media-type.ts";
+import type { CompiledRoute } from "./route.ts";
+import { sendHead } from "./send.ts";
+
+/** How the messages of one stream become bytes. */
+export interface StreamWriter {
+  readonly contentType: (first: Payload | undefined) => string;
+  readonly message: (payload: Payload) => Uint8Array;
+  /** The last words of a stream that fails after its head is sent; none where bytes cannot be told from data. */
+  readonly error: ((body: ErrorBody) => Uint8Array) | undefined;
+}
+
+/** Lines of JSON; an error is a last line `{"error": …}`. */
+const ndjson: StreamWriter = {
+  contentType: () => "application/x-ndjson",
+  message: ({ bytes }) => Buffer.concat([bytes, Buffer.from("\n")]),
+  error: (body) => Buffer.from(`${JSON.stringify({ error: errorValue(body) })}\n`),
+};
+
+/** Server-sent events; an error is a last event named "error". */
+const sse: StreamWriter = {
+  contentType: () => "text/event-stream",
+  message: ({ bytes }) => Buffer.concat([Buffer.from("data: "), bytes, Buffer.from("\n\n")]),
+  error: (body) => Buffer.from(`event: error\ndata: ${JSON.stringify(errorValue(body))}\n\n`),
+};
+
+/** The bytes of google.api.HttpBody messages one after the other, under the content type of the first. */
+const raw: StreamWriter = {
+  contentType: (first) => first?.contentType ?? "application/octet-stream",
+  message: ({ bytes }) => bytes,
+  error: undefined,
+};
+
+function errorValue(body: ErrorBody): JsonValue {
+  return "json" in body ? body.json : body.text;
+}
+
+/** Chooses the writer of a route's stream. */
+export function streamWriter(route: CompiledRoute, format: StreamFormat): StreamWriter {
+  if (writesHttpBody(route)) {
+    return raw;
+  }
+  return format === "sse" ? sse : ndjson;
+}
+
+/**
+ * Sends a stream of messages, waiting where the client reads slowly. The head is sent with the first message, so that
+ * an error before it rejects while the answer can still have a status; later ones reject too, with the head sent.
+ */
+export async function sendStream(
+  response: Outgoing,
+  route: CompiledRoute,
+  messages: AsyncIterator<Message>,
+  options: {
+    readonly writer: StreamWriter;
+    readonly headers: () => Headers;
+    readonly write: Partial<JsonWriteOptions>;
+    readonly disconnected: AbortSignal;
+  },
+): Promise<void> {
+  let next = await messages.next();
+  let payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
+  const headers = options.headers();
+  headers.set("content-type", options.writer.contentType(payload));
+  sendHead(response, route.successStatus, headers);
+  while (payload !== undefined) {
+    await writeChunk(response, options.writer.message(payload), options.disconnected);
+    next = await messages.next();
+    payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
+  }
+  response.end();
+}
