@@ -3,7 +3,7 @@ import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import { type AccessTable, requireAccess } from "../auth/access.ts";
 import { identify } from "../auth/identify.ts";
 import { type CredentialScheme, standardScheme } from "../auth/presented.ts";
-import type { Caller, ServiceCaller } from "../domain/caller.ts";
+import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { callRecordKey } from "./call-record.ts";
@@ -59,5 +59,12 @@ export function callerOf(context: HandlerContext): Caller {
 export function serviceCallerOf(context: HandlerContext): ServiceCaller {
   const caller = callerOf(context);
   if (caller.kind !== "service") throw new SessiondError("CALLER_NOT_ALLOWED");
+  return caller;
+}
+
+/** The caller of a method that is for end users alone. */
+export function memberCallerOf(context: HandlerContext): MemberCaller {
+  const caller = callerOf(context);
+  if (caller.kind !== "member") throw new SessiondError("CALLER_NOT_ALLOWED");
   return caller;
 }

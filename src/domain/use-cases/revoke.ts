@@ -43,6 +43,18 @@ export async function revoke(
   return receipt;
 }
 
+/** Ends a session of the calling member themselves, whatever else the policy lets them reach; SESSION_NOT_FOUND. */
+export async function revokeOwn(
+  deps: Deps,
+  caller: MemberCaller,
+  id: SessionId,
+  why: Why,
+): Promise<RevocationReceipt> {
+  const session = await deps.store.findSession(caller.project.id, id);
+  if (session?.memberId !== caller.session.memberId) throw new SessiondError("SESSION_NOT_FOUND");
+  return revoke(deps, caller, { id }, why);
+}
+
 /** Ends all sessions of a member. */
 async function revokeMember(deps: Deps, caller: Caller, id: MemberId, why: Why): Promise<RevocationReceipt> {
   if (caller.kind === "member" && id !== caller.session.memberId) await requireGrantOver(deps, caller, id);
@@ -94,9 +106,10 @@ async function withinReach(deps: Deps, caller: MemberCaller, target: SessionTarg
     "id" in target
       ? await deps.store.findSession(caller.project.id, target.id)
       : await deps.store.findSessionByToken(target.token, "accept");
-  const reachable = session?.projectId === caller.project.id && mayReach(caller, session, "sessions.revoke");
-  if (!reachable) throw new SessiondError("SESSION_NOT_FOUND");
-  return { scope: "session", id: session.id };
+  if (session?.projectId !== caller.project.id) throw new SessiondError("SESSION_NOT_FOUND");
+  if (mayReach(caller, session, "sessions.revoke")) return { scope: "session", id: session.id };
+  // The caller learns no more than of an unknown one. The log, and the dialect that documents it, see the difference.
+  throw new SessiondError("SESSION_NOT_FOUND", { cause: new SessiondError("CALLER_NOT_ALLOWED") });
 }
 
 function orderOf(deps: Deps, caller: Caller, target: RevocationOrder["target"], why: Why): RevocationOrder {

@@ -1,0 +1,30 @@
+import { SessionService } from "../../gen/compat/stytch/v1/session_service_pb.ts";
+import { basic } from "../auth/presented.ts";
+import type { Deps } from "../domain/use-cases/deps.ts";
+import { revoke } from "../domain/use-cases/revoke.ts";
+import { callRecordKey } from "../rpc/call-record.ts";
+import { serviceCallerOf } from "../rpc/gate.ts";
+import { type CompatApi, because } from "./api.ts";
+import { type StytchOptions, stytchDialect, stytchRequestId } from "./stytch-errors.ts";
+import { readStytchTarget } from "./stytch-target.ts";
+
+/** Stytch's consumer session API. */
+export function stytch(deps: Deps, options: StytchOptions): CompatApi<typeof SessionService> {
+  return {
+    service: SessionService,
+    access: { revoke: { service: "sessions.revoke" } },
+    scheme: basic,
+    dialect: stytchDialect(["/v1"], options),
+    implementation: {
+      async revoke({ sessionId, sessionToken, sessionJwt }, context) {
+        const target = readStytchTarget({
+          id: ["session_id", sessionId],
+          token: sessionToken,
+          jwt: sessionJwt,
+        });
+        await revoke(deps, serviceCallerOf(context), target, because("unspecified"));
+        return { statusCode: 200, requestId: stytchRequestId(context.values.get(callRecordKey)) };
+      },
+    },
+  };
+}
