@@ -27,6 +27,8 @@ export interface HealthOptions {
 export interface Health {
   /** Sets what a service says of itself. The name is the full one, such as "session.v1.SessionService"; "" is the server as a whole, which serves from the start. */
   set(service: string, status: ServiceStatus): void;
+  /** Whether the server as a whole serves, asking `ready` as Check does. For health checks over plain HTTP. */
+  isServing(): Promise<boolean>;
   /** Says NOT_SERVING for everything from now on, whatever is set later: the server is about to stop. */
   drain(): void;
   /**
@@ -112,6 +114,10 @@ export function createHealth(options: HealthOptions): Health {
     set(service, status) {
       statuses.set(service, status);
       announce();
+    },
+    async isServing() {
+      await readiness.ask();
+      return statusOf("") === ServingStatus.SERVING;
     },
     drain() {
       draining = true;

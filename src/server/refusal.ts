@@ -14,12 +14,12 @@ const statusOf = {
 /**
  * Ends a request with an error that its client understands: gRPC and gRPC-Web get a trailers-only response
  * (HTTP 200, `grpc-status`), everybody else the Connect error, JSON with the HTTP status. Headers that the
- * failed handler had prepared are dropped. An HTTP/1 connection is closed, since where the body of a refused
+ * failed handler had prepared are dropped, but for the request id. An HTTP/1 connection is closed, since where the body of a refused
  * request ends is not worth trusting.
  */
 export function refuse(req: HttpRequest, res: HttpResponse, refusal: Refusal): void {
   const { http, grpc } = statusOf[refusal.code];
-  for (const name of res.getHeaderNames()) res.removeHeader(name);
+  for (const name of res.getHeaderNames()) if (name !== "x-request-id") res.removeHeader(name);
   if (req.httpVersionMajor === 1) res.setHeader("connection", "close");
   const contentType = req.headers["content-type"] ?? "";
   if (/^application\/grpc(-web(-text)?)?($|[+;])/.test(contentType)) {

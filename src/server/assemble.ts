@@ -1,0 +1,142 @@
+import { createRegistry } from "@bufbuild/protobuf";
+import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Logger } from "pino";
+import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
+import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection as ReflectionV1 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
+import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import { AccessTable } from "../auth/access.ts";
+import type { CompatApi } from "../compat/api.ts";
+import { flashback } from "../compat/flashback.ts";
+import { kratos } from "../compat/kratos.ts";
+import { stytchB2b } from "../compat/stytch-b2b.ts";
+import { stytch } from "../compat/stytch.ts";
+import type { KeyRing } from "../domain/key-ring.ts";
+import type { Deps } from "../domain/use-cases/deps.ts";
+import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
+import { errorInterceptor } from "../rpc/connect-errors.ts";
+import { requestGate } from "../rpc/gate.ts";
+import { type Health, createHealth } from "../rpc/health.ts";
+import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
+import { serveReflection } from "../rpc/reflection.ts";
+import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts";
+import { CallLog, describeFault } from "./call-log.ts";
+import type { Config } from "./config.ts";
+import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
+import { safeHost } from "./safe-host.ts";
+
+/** What the parts are put together from. */
+export interface AssemblyOptions {
+  readonly config: Pick<Config, "maxMessageBytes" | "kratos" | "stytch">;
+  readonly deps: Deps & { readonly keyRing: KeyRing };
+  readonly log: Logger;
+  /** Ends running calls, with a ConnectError as its reason. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+/** The service, ready to be listened for. */
+export interface Assembly {
+  readonly handler: RequestHandler;
+  readonly health: Health;
+  /** Every REST route. */
+  readonly routes: readonly Route[];
+  /** Who may call each method of every service. */
+  readonly access: AccessTable;
+}
+
+/** Plain HTTP health check, for probes that speak no gRPC. */
+const healthPath = "/healthz";
+/** Longest deadline: beyond it Node's timers would fire at once. */
+const maxTimeoutMs = 2 ** 31 - 1;
+
+/**
+ * Puts the parts together; they meet nowhere else. Throws, in words, for a route collision, a fault in a route, or a method
+ * without a permission entry.
+ */
+export function assemble({ config, deps, log, shutdownSignal }: AssemblyOptions): Assembly {
+  const apis: readonly CompatApi[] = [
+    flashback(deps),
+    stytch(deps, config.stytch),
+    stytchB2b(deps, config.stytch),
+    kratos(deps, config.kratos),
+  ];
+  const access = accessTable(apis);
+  const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
+  const calls = new CallLog(log);
+  const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
+  const protocolOptions = {
+    interceptors: [errorInterceptor],
+    requestGate: requestGate({ deps, access, schemes }),
+    contextValues: (request: Parameters<CallLog["contextValues"]>[0]) => calls.contextValues(request),
+    readMaxBytes: config.maxMessageBytes,
+    maxTimeoutMs,
+    shutdownSignal,
+  };
+  const own = [
+    transcodedService(SessionService, sessionService(deps)),
+    transcodedService(ProjectService, projectService(deps)),
+  ];
+  const routes = (router: ConnectRouter) => {
+    router.service(SessionService, sessionService(deps));
+    router.service(ProjectService, projectService(deps));
+    router.service(HealthService, health.implementation);
+    serveReflection(router, [SessionService, ProjectService, HealthService]);
+  };
+  const router = createConnectRouter();
+  routes(router);
+  const { handlers } = router;
+  const rpcPaths = new Set(handlers.map((handler) => handler.requestPath));
+  access.requireEntries(handlers.map((handler) => handler.service));
+  const transcoder = createTranscoder({
+    ...protocolOptions,
+    services: [...own, ...apis.map((api) => transcodedService(api.service, api.implementation, api.dialect))],
+    rules: apis.flatMap((api) => api.rules ?? []),
+    reservedPaths: [healthPath, ...rpcPaths],
+    registry: createRegistry(file_google_rpc_error_details),
+    onError: (error) => log.error({ fault: describeFault(error) }, "REST call failed inside"),
+  });
+  const rpc = connectNodeAdapter({
+    ...protocolOptions,
+    routes,
+    // A mistyped member must not widen a call, and an unknown enum name must not vanish.
+    jsonOptions: { ignoreUnknownFields: false },
+  });
+  const serve = safeHost((request, response) =>
+    rpcPaths.has(pathOf(request)) ? rpc(request, response) : transcoder.handle(request, response),
+  );
+  const handler = calls.around((request, response) =>
+    pathOf(request) === healthPath ? answerHealth(health, response) : serve(request, response),
+  );
+  for (const { typeName } of [SessionService, ProjectService]) health.set(typeName, "serving");
+  return { handler, health, routes: transcoder.routes, access };
+}
+
+function accessTable(apis: readonly CompatApi[]): AccessTable {
+  const table = new AccessTable()
+    .add(SessionService, sessionServiceAccess)
+    .add(ProjectService, projectServiceAccess)
+    .add(HealthService, { check: "public", list: "public", watch: "public" })
+    .add(ReflectionV1, { serverReflectionInfo: "public" })
+    .add(ReflectionV1Alpha, { serverReflectionInfo: "public" });
+  for (const api of apis) table.add(api.service, api.access);
+  return table;
+}
+
+function pathOf(request: HttpRequest): string {
+  const url = request.url ?? "";
+  const end = url.indexOf("?");
+  return end < 0 ? url : url.slice(0, end);
+}
+
+async function answerHealth(health: Health, response: HttpResponse): Promise<void> {
+  const serving = await health.isServing();
+  response.statusCode = serving ? 200 : 503;
+  response.setHeader("content-type", "application/json");
+  response.setHeader("cache-control", "no-store");
+  const body = JSON.stringify({ status: serving ? "SERVING" : "NOT_SERVING" });
+  if ("stream" in response) response.end(body);
+  else response.end(body);
+}

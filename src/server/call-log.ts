@@ -1,0 +1,79 @@
+import { randomUUID } from "node:crypto";
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { actorOf } from "../domain/caller.ts";
+import { type CallRecord, callRecordKey } from "../rpc/call-record.ts";
+import type { HttpRequest, RequestHandler } from "./handler.ts";
+import { withoutSecrets } from "./secrets.ts";
+
+/** Keeps a record of every request, from its arrival to its one line in the log. */
+export class CallLog {
+  readonly #log: Logger;
+  readonly #records = new WeakMap<HttpRequest, CallRecord>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Gives each request its id, which comes back as `X-Request-Id`, and logs it when its answer is over. */
+  around(handler: RequestHandler): RequestHandler {
+    return (request, response) => {
+      const start = performance.now();
+      const uuid = randomUUID();
+      const record: CallRecord = { id: saneId(request.headers["x-request-id"]) ?? uuid, uuid };
+      this.#records.set(request, record);
+      response.setHeader("x-request-id", record.id);
+      response.once("close", () => {
+        const duration = Math.round((performance.now() - start) * 1000) / 1000;
+        const fields = {
+          ...lineOf(request, record),
+          http_status: response.statusCode,
+          duration_ms: duration,
+        };
+        if (record.fault === undefined) this.#log.info(fields, "call");
+        else this.#log.error({ ...fields, fault: describeFault(record.fault) }, "call failed inside");
+      });
+      return handler(request, response);
+    };
+  }
+
+  /** Context values that carry the request's record to interceptors, handlers and error writers. */
+  contextValues(request: HttpRequest): ContextValues {
+    const values = createContextValues();
+    const record = this.#records.get(request);
+    return record === undefined ? values : values.set(callRecordKey, record);
+  }
+}
+
+/** The caller's own request id if it has 1 to 128 visible ASCII characters. */
+function saneId(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" && /^[\x21-\x7e]{1,128}$/.test(header)
+    ? withoutSecrets(header)
+    : undefined;
+}
+
+function lineOf(request: HttpRequest, record: CallRecord) {
+  const { identity } = record;
+  return {
+    request_id: record.id,
+    ...(record.uuid === record.id ? {} : { uuid: record.uuid }),
+    protocol: record.protocol ?? "http",
+    method: record.method ?? `${request.method} ${withoutSecrets(pathOf(request))}`,
+    ...(identity && { project: identity.caller.project.id, caller: actorOf(identity.caller) }),
+    ...(identity?.service && identity.service !== identity.caller && { via: actorOf(identity.service) }),
+    code: record.code ?? "refused",
+    ...(record.reason === undefined ? {} : { reason: record.reason }),
+  };
+}
+
+/** The path of a request that matched no method, without its query and not longer than a line should be. */
+function pathOf(request: HttpRequest): string {
+  return (request.url ?? "").split("?", 1)[0]?.slice(0, 200) ?? "";
+}
+
+/** What went wrong inside, with the chain of causes, for the operator. */
+export function describeFault(fault: unknown): string {
+  if (!(fault instanceof Error)) return withoutSecrets(String(fault));
+  const cause = fault.cause === undefined ? "" : `\ncaused by: ${describeFault(fault.cause)}`;
+  return withoutSecrets(fault.stack ?? fault.message) + cause;
+}

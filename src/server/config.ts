@@ -1,0 +1,133 @@
+import { z } from "zod";
+import { parseProjectId } from "../domain/ids.ts";
+
+const milliseconds = (min: number, max: number) =>
+  z.coerce
+    .number({ error: `must be a whole number of milliseconds from ${min} to ${max}` })
+    .int()
+    .min(min)
+    .max(max);
+
+const databaseUrl = z
+  .string()
+  .refine((text) => /^postgres(ql)?:\/\//.test(text), "must be postgres://user:password@host:port/database");
+
+const listen = z.string().transform((text, context) => {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port) > 65_535) {
+    context.addIssue("must be host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080 for every address");
+    return z.NEVER;
+  }
+  return { host: host === "" ? "::" : host, port: Number(port) };
+});
+
+const masterKey = z.string().transform((text, context) => {
+  const bytes = Buffer.from(text, "base64");
+  if (bytes.length === 32) return bytes;
+  context.addIssue("must be 32 bytes in base64; `openssl rand -base64 32` makes one");
+  return z.NEVER;
+});
+
+const bootstrapProject = z.string().transform((text, context) => {
+  const separator = text.indexOf(":");
+  const projectId = parseProjectId(text.slice(0, Math.max(0, separator)));
+  const secret = text.slice(separator + 1);
+  if (separator > 0 && projectId !== undefined && secret !== "") return { projectId, secret };
+  context.addIssue("must be <project_id>:<secret>; an id has letters, digits, '.', '_' and '-'");
+  return z.NEVER;
+});
+
+const origins = z.string().transform((text, context) => {
+  const list = text.split(",").map((origin) => origin.trim());
+  const wrong = list.some((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
+  if (!wrong) return list;
+  context.addIssue("must be origins separated by commas, such as https://app.example.com");
+  return z.NEVER;
+});
+
+const pathPrefix = z
+  .string()
+  .regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path such as /auth, without a slash at the end");
+
+/** Every variable, with its default. The table in the README says what each is for. */
+const variables = z.object({
+  DATABASE_URL: databaseUrl.optional(),
+  SESSIOND_LISTEN: listen.prefault("127.0.0.1:8080"),
+  SESSIOND_DATA_DIR: z.string().default(".sessiond"),
+  SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject.optional(),
+  SESSIOND_MASTER_KEY: masterKey.optional(),
+  SESSIOND_ISSUER: z.string().max(255).default("sessiond"),
+  SESSIOND_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+  SESSIOND_DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(2).max(1000).default(10),
+  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000).default(5_000),
+  SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000).default(10_000),
+  SESSIOND_MAX_MESSAGE_BYTES: z.coerce.number().int().min(16_384).max(67_108_864).default(1_048_576),
+  SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000).default(10_000),
+  SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth"),
+  SESSIOND_KRATOS_COOKIE: z
+    .string()
+    .regex(/^[\w!#$%&'*+.^`|~-]+$/, "must be a cookie name")
+    .default("ory_kratos_session"),
+  SESSIOND_KRATOS_ALLOWED_ORIGINS: origins.optional(),
+  SESSIOND_STYTCH_ERROR_URL_BASE: z.url().default("https://stytch.com/docs/api/errors/"),
+  SESSIOND_STYTCH_SUPPORT_ADDRESS: z.string().default("support@stytch.com"),
+});
+
+/** The names of all variables. */
+export const variableNames: readonly string[] = Object.keys(variables.shape);
+
+/** The configuration of a server. Times in milliseconds, sizes in bytes. */
+export type Config = ReturnType<typeof toConfig>;
+
+/** What the environment says: a configuration, or everything that is wrong with it at once. */
+export type ConfigResult =
+  | { readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly problems: readonly string[] };
+
+/** Reads the environment. No value is repeated in a problem: it may be a secret. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): ConfigResult {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const { success, data, error } = variables.safeParse(given);
+  const problems = (error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  if (given["DATABASE_URL"] !== undefined && given["SESSIOND_MASTER_KEY"] === undefined) {
+    const how = "`openssl rand -base64 32` makes one; keep it, and give every replica the same";
+    problems.push(`SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64. ${how}`);
+  }
+  if (!success || problems.length > 0) return { problems };
+  const unknown = Object.keys(given).filter(
+    (name) => name.startsWith("SESSIOND_") && !variableNames.includes(name),
+  );
+  return {
+    config: toConfig(data),
+    warnings: unknown.map((name) => `${name} is not a variable of this version`),
+  };
+}
+
+function toConfig(read: z.output<typeof variables>) {
+  return {
+    /** Undefined: the embedded Postgres in `dataDirectory`. */
+    databaseUrl: read.DATABASE_URL,
+    dataDirectory: read.SESSIOND_DATA_DIR,
+    listen: read.SESSIOND_LISTEN,
+    bootstrapProject: read.SESSIOND_BOOTSTRAP_PROJECT,
+    /** Undefined: made by itself, beside the embedded Postgres. */
+    masterKey: read.SESSIOND_MASTER_KEY,
+    issuer: read.SESSIOND_ISSUER,
+    logLevel: read.SESSIOND_LOG_LEVEL,
+    maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,
+    connectTimeout: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
+    statementTimeout: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
+    maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
+    shutdownGrace: read.SESSIOND_SHUTDOWN_GRACE_MS,
+    kratos: {
+      prefix: read.SESSIOND_KRATOS_PREFIX,
+      cookieName: read.SESSIOND_KRATOS_COOKIE,
+      allowedOrigins: read.SESSIOND_KRATOS_ALLOWED_ORIGINS ?? [],
+    },
+    stytch: {
+      errorUrlBase: read.SESSIOND_STYTCH_ERROR_URL_BASE,
+      supportAddress: read.SESSIOND_STYTCH_SUPPORT_ADDRESS,
+    },
+  };
+}
