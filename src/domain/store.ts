@@ -55,8 +55,8 @@ export interface SessionStore {
 
 /** Projects and the credentials of services. */
 export interface ProjectStore {
-  /** Stores a project; false when the id is taken. */
-  createProject(project: Project): Promise<boolean>;
+  /** Stores a project, with its first credential where one is given; false, and nothing stored, when the id is taken. */
+  createProject(project: Project, credential?: NewServiceCredential): Promise<boolean>;
   /** A project, disabled or not. */
   findProject(id: ProjectId): Promise<Project | undefined>;
   /** By id; one more than the page holds, where there is one. */

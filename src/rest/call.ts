@@ -36,7 +36,10 @@ export function openCall(init: CallInit): CallContext {
     contextValues: init.contextValues,
     requestSignal: init.disconnected,
     ...(init.timeoutMs === undefined ? {} : { timeoutMs: init.timeoutMs }),
-    ...(init.shutdownSignal === undefined ? {} : { shutdownSignal: init.shutdownSignal }),
+    // A unary call is let finish: cutting it off would leave its caller not knowing whether it took effect.
+    ...(init.shutdownSignal === undefined || init.spec.kind === "unary"
+      ? {}
+      : { shutdownSignal: init.shutdownSignal }),
   });
 }
 

@@ -57,7 +57,7 @@ export interface TranscoderOptions {
   readonly readMaxBytes?: number;
   /** Longest deadline a caller gets; by default as long as a Node timer can be, about 24 days. */
   readonly maxTimeoutMs?: number;
-  /** Ends running calls with its reason, best a ConnectError that says UNAVAILABLE. */
+  /** Ends running streams with its reason, best a ConnectError that says UNAVAILABLE. Unary calls finish. */
   readonly shutdownSignal?: AbortSignal;
   /** Paths that are served elsewhere, such as health. RPC paths of `services` are always reserved. */
   readonly reservedPaths?: readonly string[];

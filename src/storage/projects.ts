@@ -13,7 +13,7 @@ type CredentialRow = Selectable<ServiceCredentialsTable>;
 /** The part of the store that keeps projects and credentials, but for the batched look-up of callers. */
 export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials"> {
   return {
-    createProject: (project) => createProject(db, project),
+    createProject: (project, credential) => createProject(db, project, credential),
     findProject: async (id) => {
       const row = await db.selectFrom("projects").selectAll().where("id", "=", id).executeTakeFirst();
       return row && toProject(row);
@@ -52,29 +52,32 @@ export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCreden
   };
 }
 
-async function createProject(db: Kysely<Tables>, project: Project): Promise<boolean> {
-  const row = {
-    id: project.id,
-    tag: project.tag,
-    display_name: project.displayName,
-    environment: project.environment,
-    policy: JSON.stringify(project.policy),
-    create_time: project.createTime,
-  };
-  const inserted = await db
-    .with("project", (cte) =>
-      cte
-        .insertInto("projects")
-        .values(row)
-        .onConflict((conflict) => conflict.column("id").doNothing())
-        .returning("id"),
-    )
-    .insertInto("project_revisions")
-    .columns(["project_id", "revision"])
-    .expression((eb) => eb.selectFrom("project").select(["project.id", sql.lit(0).as("revision")]))
-    .returning("project_id")
-    .executeTakeFirst();
-  return inserted !== undefined;
+function createProject(
+  db: Kysely<Tables>,
+  project: Project,
+  credential: NewServiceCredential | undefined,
+): Promise<boolean> {
+  return db.transaction().execute(async (transaction) => {
+    const { numInsertedOrUpdatedRows } = await transaction
+      .insertInto("projects")
+      .values({
+        id: project.id,
+        tag: project.tag,
+        display_name: project.displayName,
+        environment: project.environment,
+        policy: JSON.stringify(project.policy),
+        create_time: project.createTime,
+      })
+      .onConflict((conflict) => conflict.column("id").doNothing())
+      .executeTakeFirstOrThrow();
+    if (numInsertedOrUpdatedRows === 0n) return false;
+    await transaction
+      .insertInto("project_revisions")
+      .values({ project_id: project.id, revision: 0 })
+      .execute();
+    if (credential !== undefined) await createCredential(transaction, credential);
+    return true;
+  });
 }
 
 async function listProjects(db: Kysely<Tables>, page: PageRequest<ProjectId>): Promise<readonly Project[]> {

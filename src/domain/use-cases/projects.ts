@@ -9,8 +9,14 @@ import {
 } from "../ids.ts";
 import type { KeyRing } from "../key-ring.ts";
 import { cutPage, parsePage } from "../page.ts";
-import type { Policy } from "../policy.ts";
-import type { Environment, Permission, Project, ServiceCredential } from "../project.ts";
+import { type Policy, defaultPolicy } from "../policy.ts";
+import {
+  type Environment,
+  type Permission,
+  type Project,
+  type ServiceCredential,
+  permissions,
+} from "../project.ts";
 import type { ProjectStore } from "../store.ts";
 import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
 
@@ -39,6 +45,44 @@ export async function createProject(deps: ProjectDeps, command: CreateProject): 
   };
   if (!(await deps.store.createProject(project))) throw new SessiondError("PROJECT_EXISTS");
   return project;
+}
+
+/** A project to have at start-up, and the secret its operators know. */
+export interface BootstrapProject {
+  readonly projectId: ProjectId;
+  readonly secret: string;
+}
+
+/**
+ * Creates the project with a credential of this secret and all permissions, if there is no such project. "foreign": there is
+ * one, and the secret is none of its credentials'; then nothing is changed, as somebody may have disabled it on purpose.
+ */
+export async function bootstrapProject(
+  deps: Pick<ProjectDeps, "store" | "now">,
+  { projectId, secret }: BootstrapProject,
+): Promise<"created" | "present" | "foreign"> {
+  const createTime = deps.now();
+  const project: Project = {
+    id: projectId,
+    tag: newProjectTag(),
+    displayName: projectId,
+    environment: projectId.startsWith("project-live-") ? "live" : "test",
+    policy: defaultPolicy,
+    createTime,
+    disableTime: undefined,
+  };
+  const secretHash = hashSecret(secret);
+  const credential = {
+    projectId,
+    id: newCredentialId(),
+    displayName: "bootstrap",
+    permissions,
+    secretHash,
+    createTime,
+  };
+  if (await deps.store.createProject(project, credential)) return "created";
+  const found = await deps.store.findCredentials(projectId);
+  return found?.credentials.some((one) => one.secretHash.equals(secretHash)) ? "present" : "foreign";
 }
 
 /** A project; PROJECT_NOT_FOUND. */

@@ -1,0 +1,51 @@
+import { once } from "node:events";
+import { type Logger, destination, pino } from "pino";
+import { describeFault } from "../server/call-log.ts";
+import { readConfig } from "../server/config.ts";
+import { type Service, startService } from "../server/service.ts";
+import { welcome } from "./welcome.ts";
+
+/** Runs the service until SIGTERM or SIGINT. Standard output is for people; the log goes to standard error, as JSON. */
+export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
+  const read = readConfig(environment);
+  if ("problems" in read) {
+    process.stderr.write(
+      `sessiond cannot start:\n${read.problems.map((problem) => `  ${problem}\n`).join("")}`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  const { config, warnings } = read;
+  const log = pino({ level: config.logLevel, base: null }, destination({ dest: 2, sync: true }));
+  for (const warning of warnings) log.warn(warning);
+  const stopRequested = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+  let service: Service;
+  try {
+    service = await startService(config, log);
+  } catch (error) {
+    process.stderr.write(`sessiond cannot start: ${inWords(error)}\n`);
+    log.debug({ fault: describeFault(error) }, "start failed");
+    process.exitCode = 1;
+    return;
+  }
+  process.stdout.write(welcome(service));
+  await stopRequested;
+  await stop(service, log);
+}
+
+async function stop(service: Service, log: Logger): Promise<void> {
+  log.info("stopping");
+  // A second signal means now.
+  const impatient = () => process.exit(1);
+  process.once("SIGTERM", impatient).once("SIGINT", impatient);
+  await service.stop();
+  log.info("stopped");
+  process.exit(0);
+}
+
+/** The messages of an error and of what caused it, on one line each. */
+function inWords(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const message = error.message === "" ? error.name : error.message;
+  return error.cause === undefined ? message : `${message}\n  because: ${inWords(error.cause)}`;
+}

@@ -1,0 +1,44 @@
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ProjectId } from "../domain/ids.ts";
+import { newServiceSecret } from "../domain/token.ts";
+import type { BootstrapProject } from "../domain/use-cases/projects.ts";
+
+/** The project that the embedded default creates for development. */
+const developmentProjectId = "development" as ProjectId;
+
+/**
+ * The master key of the embedded default, made on first use. It lies beside the database it protects: enough for
+ * development, and the reason why DATABASE_URL demands SESSIOND_MASTER_KEY.
+ */
+export async function embeddedMasterKey(directory: string): Promise<Buffer> {
+  const { text } = await readOrWrite(join(directory, "master.key"), () => randomBytes(32).toString("base64"));
+  return Buffer.from(text, "base64");
+}
+
+/** The development project of the embedded default, and the file that keeps its secret. */
+export interface DevelopmentProject extends BootstrapProject {
+  readonly file: string;
+  /** Whether the secret was made just now, and so is to be shown, this once. */
+  readonly isNew: boolean;
+}
+
+/** The development project, its secret made on first use. */
+export async function developmentProject(directory: string): Promise<DevelopmentProject> {
+  const file = join(directory, "development-secret");
+  const { text, isNew } = await readOrWrite(file, newServiceSecret);
+  return { projectId: developmentProjectId, secret: text, file, isNew };
+}
+
+/** The text of a file that only its owner can read, written on first use. */
+async function readOrWrite(file: string, make: () => string): Promise<{ text: string; isNew: boolean }> {
+  try {
+    return { text: (await readFile(file, "utf8")).trim(), isNew: false };
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  }
+  const text = make();
+  await writeFile(file, `${text}\n`, { mode: 0o600, flag: "wx", flush: true });
+  return { text, isNew: true };
+}

@@ -1,0 +1,140 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Kysely } from "kysely";
+import type { Logger } from "pino";
+import { SessionJwts } from "../domain/jwt.ts";
+import { KeyRing } from "../domain/key-ring.ts";
+import { masterKeyOf } from "../domain/sealing.ts";
+import type { Store } from "../domain/store.ts";
+import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
+import { openDatabase } from "../storage/database.ts";
+import { startEmbeddedPostgres } from "../storage/embedded/supervisor.ts";
+import { migrateToLatest } from "../storage/migrate.ts";
+import { postgresStore } from "../storage/postgres-store.ts";
+import type { Tables } from "../storage/tables.ts";
+import { assemble } from "./assemble.ts";
+import { describeFault } from "./call-log.ts";
+import type { Config } from "./config.ts";
+import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
+import { createListener } from "./listener.ts";
+
+/** A running service. */
+export interface Service {
+  readonly address: string;
+  readonly port: number;
+  /** On the embedded default without a bootstrap project. */
+  readonly development: DevelopmentProject | undefined;
+  /** Drains and stops; resolves when everything is closed, within the configured grace. Safe to call again. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything, in the order in which it depends on each other. Rejects, in words, and leaves nothing running. */
+export async function startService(
+  config: Config,
+  log: Logger,
+  now: () => Date = () => new Date(),
+): Promise<Service> {
+  const running = new Running();
+  try {
+    const database = await openConfiguredDatabase(config, log, running);
+    const applied = await migrateToLatest(database.db);
+    if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
+
+    const store = postgresStore(database.db, (error) =>
+      log.warn({ fault: describeFault(error) }, "accesses not recorded"),
+    );
+    const project = config.bootstrapProject ?? database.development;
+    if (project !== undefined) await bootstrap(store, now, project, log);
+
+    const keyRing = new KeyRing(store, masterKeyOf(database.masterKey), now);
+    const jwts = new SessionJwts(keyRing, config.issuer);
+    const shutdown = new AbortController();
+    const { handler, health } = assemble({
+      config,
+      deps: { store, jwts, keyRing, now },
+      log,
+      shutdownSignal: shutdown.signal,
+    });
+    const listener = createListener({
+      handler,
+      onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
+    });
+    running.defer(async () => {
+      health.drain();
+      shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
+      await listener.drain(config.shutdownGrace);
+    });
+    const { address, port } = await listener.listen(config.listen);
+    log.info({ address, port }, "listening");
+    let stopped: Promise<void> | undefined;
+    return {
+      address,
+      port,
+      development: database.development,
+      stop: () => (stopped ??= running.stop()),
+    };
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+}
+
+/** What has been started, to be stopped in the opposite order. */
+class Running {
+  readonly #stops: (() => Promise<void>)[] = [];
+
+  defer(stop: () => Promise<void>): void {
+    this.#stops.push(stop);
+  }
+
+  async stop(): Promise<void> {
+    for (const stop of this.#stops.toReversed()) await stop();
+  }
+}
+
+interface ConfiguredDatabase {
+  readonly db: Kysely<Tables>;
+  readonly masterKey: Buffer;
+  readonly development: DevelopmentProject | undefined;
+}
+
+/** The configured database, or the embedded one with what it keeps beside it. */
+async function openConfiguredDatabase(
+  config: Config,
+  log: Logger,
+  running: Running,
+): Promise<ConfiguredDatabase> {
+  const open = (url: string) => {
+    const { maxConnections, connectTimeout, statementTimeout } = config;
+    const onConnectionError = (error: Error) =>
+      log.warn({ fault: describeFault(error) }, "database connection lost");
+    const db = openDatabase({ url, maxConnections, connectTimeout, statementTimeout, onConnectionError });
+    running.defer(() => db.destroy());
+    return db;
+  };
+  if (config.databaseUrl !== undefined) {
+    if (config.masterKey === undefined) throw new Error("SESSIOND_MASTER_KEY is required with DATABASE_URL");
+    return { db: open(config.databaseUrl), masterKey: config.masterKey, development: undefined };
+  }
+  const { dataDirectory: directory } = config;
+  const postgres = await startEmbeddedPostgres({
+    directory,
+    log: (line) => log.info({ postgres: line }, "postgres"),
+  });
+  running.defer(() => postgres.stop());
+  const masterKey = config.masterKey ?? (await embeddedMasterKey(directory));
+  const development = config.bootstrapProject === undefined ? await developmentProject(directory) : undefined;
+  return { db: open(postgres.url), masterKey, development };
+}
+
+async function bootstrap(
+  store: Store,
+  now: () => Date,
+  project: BootstrapProject,
+  log: Logger,
+): Promise<void> {
+  const outcome = await bootstrapProject({ store, now }, project);
+  const fields = { project: project.projectId };
+  if (outcome === "foreign")
+    log.warn(fields, "the bootstrap secret is no credential of this project; nothing was changed");
+  else log.info(fields, outcome === "created" ? "bootstrap project created" : "bootstrap project present");
+}
