@@ -13,7 +13,7 @@ export interface CallRecord {
   protocol?: string;
   /** Who calls, once known. */
   identity?: Identity;
-  /** The gRPC code of a failure, by name. */
+  /** The gRPC code, by name, once there is an outcome. */
   code?: string;
   /** The reason of a failure. */
   reason?: string;

@@ -10,10 +10,12 @@ export const errorDomain = "sessiond";
 /** When to try again after the database did not answer, in milliseconds. */
 const retryDelay = 1000;
 
-/** Maps failures of the implementation to ConnectErrors, whatever the protocol, and notes them for the log. */
+/** Maps failures of the implementation to ConnectErrors, whatever the protocol, and notes the outcome for the log. */
 export const errorInterceptor: Interceptor = (next) => async (request) => {
   try {
-    return await next(request);
+    const answer = await next(request);
+    request.contextValues.get(callRecordKey).code = "Ok";
+    return answer;
   } catch (error) {
     throw toConnectError(error, request.contextValues.get(callRecordKey));
   }
