@@ -19,6 +19,9 @@ import type { RevokeTarget, Why } from "../domain/use-cases/revoke.ts";
 import { type FieldChecker, readFields } from "./fields.ts";
 import { parseCause, parseState } from "./session-messages.ts";
 
+/** Most bytes of roles, and of custom claims, as JSON: with both, a session JWT still fits into a header. */
+const maxJsonBytes = 4096;
+
 /** Reads CreateRequest. */
 export function readCreate(request: CreateRequest): CreateSession {
   return readFields((fields) => ({
@@ -41,11 +44,18 @@ export function readCreate(request: CreateRequest): CreateSession {
       32,
       (field, factor) => readFactor(fields, field, factor),
     ),
-    roles: fields.list("roles", request.roles, 100, (field, role) => fields.text(field, role, 255, 1)),
-    customClaims: fields.json("custom_claims", request.customClaims ?? {}, 4096, reservedClaims),
+    roles: readRoles(fields, request.roles),
+    customClaims: fields.json("custom_claims", request.customClaims ?? {}, maxJsonBytes, reservedClaims),
     lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
     idleTimeout: fields.duration("idle_timeout", request.idleTimeout, durationBounds),
   }));
+}
+
+function readRoles(fields: FieldChecker, roles: readonly string[]): readonly string[] {
+  if (Buffer.byteLength(JSON.stringify(roles)) > maxJsonBytes) {
+    return fields.violation("roles", `must have at most ${maxJsonBytes} bytes as JSON`);
+  }
+  return fields.list("roles", roles, 100, (field, role) => fields.text(field, role, 255, 1));
 }
 
 function readFactor(fields: FieldChecker, field: string, factor: AuthenticationFactor) {

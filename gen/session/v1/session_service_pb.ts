@@ -52,7 +52,7 @@ export type CreateRequest = Message<"session.v1.CreateRequest"> & {
   authenticationFactors: AuthenticationFactor[];
 
   /**
-   * The member's roles; up to 100 of 1 to 255 characters.
+   * The member's roles; up to 100 of 1 to 255 characters, and up to 4,096 bytes as JSON: every session JWT carries them.
    *
    * @generated from field: repeated string roles = 5;
    */
