@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from "commander";
+import { demo } from "./demo.ts";
 import { serve } from "./serve.ts";
 
 const program = new Command("sessiond").description(
@@ -10,5 +11,10 @@ program
   .command("serve")
   .description("run the service; configuration comes from the environment (see the README)")
   .action(() => serve(process.env));
+
+program
+  .command("demo")
+  .description("play the main job against a service of its own, and print it as a table")
+  .action(demo);
 
 await program.parseAsync();
