@@ -14,6 +14,7 @@ import type { CallContext } from "./call.ts";
 import { defaultDialect, dialectByPrefix, type Dialect, type FailedRequest } from "./dialect.ts";
 import { sendFailure, type ErrorContext } from "./error-answer.ts";
 import {
+  cutOff,
   disconnectSignal,
   splitTarget,
   type NodeRequest,
@@ -162,7 +163,7 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
     } catch (error) {
       const failure = failureOfThrown(error);
       if (response.headersSent) {
-        response.destroy();
+        cutOff(node, response);
       } else if (!disconnected.aborted) {
         await sendFailure(node, response, failure, errorContext());
       }
@@ -178,20 +179,24 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
       rpc: fullName(route.method),
     })),
     handle: async (request, response) => {
+      if (response.headersSent || response.writableEnded) {
+        // Someone else has answered.
+        return;
+      }
       try {
         await answer(request, response);
       } catch {
-        giveUp(response);
+        giveUp(request, response);
       }
     },
   };
 }
 
 /** When even the error answer failed: nothing can be said any more. */
-function giveUp(response: Outgoing): void {
+function giveUp(request: NodeRequest, response: Outgoing): void {
   try {
     if (response.headersSent) {
-      response.destroy();
+      cutOff(request, response);
     } else {
       response.statusCode = 500;
       response.end();

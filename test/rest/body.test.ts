@@ -1,6 +1,6 @@
 import { createRegistry } from "@bufbuild/protobuf";
 import { gzipSync } from "node:zlib";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PublisherSchema } from "./gen/shelf/v1/shelf_pb.ts";
 import { ShelfServer, terse, type Answer } from "./shelf-server.ts";
