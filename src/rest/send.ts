@@ -58,7 +58,7 @@ export function sendHead(response: Outgoing, status: number, headers: Headers): 
 
 function hasUnreadBody(request: NodeRequest): boolean {
   const { "content-length": length = "0", "transfer-encoding": encoding } = request.headers;
-  return !request.complete && (encoding !== undefined || length !== "0");
+  return !request.complete && !request.destroyed && (encoding !== undefined || length !== "0");
 }
 
 function drain(request: NodeRequest): Promise<void> {

@@ -3,13 +3,14 @@ import { AnySchema, DurationSchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { HttpRuleSchema } from "../../gen/google/api/http_pb.ts";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import type { Dialect, ErrorAnswer, FailedRequest } from "../../src/rest/dialect.ts";
 import type { Failure } from "../../src/rest/failure.ts";
-import { createTranscoder, transcodedService } from "../../src/rest/transcoder.ts";
-import { BareService, PublisherSchema, ShelfService } from "./gen/shelf/v1/shelf_pb.ts";
-import { ShelfServer, echo, versions, type Answer, type ShelfOptions } from "./shelf-server.ts";
+import { transcodedService } from "../../src/rest/transcoder.ts";
+import { BareService, PublisherSchema } from "./gen/shelf/v1/shelf_pb.ts";
+import { ShelfServer, versions, type Answer, type ShelfOptions } from "./shelf-server.ts";
 
 /** What GET /v1/books/n answers when the implementation throws `thrown`. */
 async function answerTo(thrown: unknown, options: ShelfOptions = {}): Promise<Answer> {
@@ -306,13 +307,22 @@ describe("a dialect of its own", () => {
     expect(told).toHaveLength(2);
   });
 
-  test("two services can speak two dialects on one transcoder", async () => {
-    const { routes } = createTranscoder({
-      services: [
-        transcodedService(ShelfService, echo, { prefixes: ["/v1"] }),
-        transcodedService(BareService, {}, { prefixes: ["/v2"] }),
-      ],
+  test("two services speak two dialects on one transcoder", async () => {
+    const rule = create(HttpRuleSchema, {
+      selector: "shelf.v1.BareService.Unary",
+      pattern: { case: "get", value: "/v2/bare" },
     });
-    expect(routes.length).toBeGreaterThan(0);
+    const teapot: Dialect = { prefixes: ["/v2"], writeError: () => ({ status: 418 }) };
+    await using server = await ShelfServer.start({
+      dialect: envelope(),
+      more: [transcodedService(BareService, {}, teapot)],
+      rules: [rule],
+      implementation: {},
+    });
+    const statuses = ["/v1/books", "/v1/nope", "/v2/bare", "/v2/nope", "/nope"].map(
+      async (path) => (await server.ask("GET", path)).status,
+    );
+    expect(await Promise.all(statuses)).toEqual([501, 404, 418, 418, 404]);
+    expect((await server.ask("PUT", "/v2/bare")).status).toBe(418);
   });
 });

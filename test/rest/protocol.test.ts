@@ -7,6 +7,7 @@ import {
 } from "@connectrpc/connect";
 import { once } from "node:events";
 import * as net from "node:net";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ShelfServer, echo, versions, type ShelfOptions } from "./shelf-server.ts";
 
@@ -280,6 +281,58 @@ describe.each(versions)("over %s", (version) => {
     await using proto = await ShelfServer.start({ dialect: { write: { useProtoFieldName: true } } });
     const named = await proto.ask("GET", "/v1/books/n?publisher.cityName=c", {}, version);
     expect(JSON.parse(named.text)).toEqual({ name: "n", publisher: { city_name: "c" } });
+  });
+});
+
+describe("whatever the request target, there is an answer (property)", () => {
+  const piece = fc.constantFrom(
+    "/",
+    "v1",
+    "books",
+    "files",
+    "..",
+    ".",
+    "%",
+    "%2F",
+    "%zz",
+    ":",
+    "?",
+    "&",
+    "=",
+    "#",
+    "[",
+    "*",
+  );
+  const word = fc.string({
+    unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+  });
+  const target = fc.array(fc.oneof(piece, word), { maxLength: 8 }).map((pieces) => `/${pieces.join("")}`);
+
+  test.each(versions)("over %s", async (version) => {
+    const told: unknown[] = [];
+    await using server = await ShelfServer.start({ onError: (error) => told.push(error) });
+    await fc.assert(
+      fc.asyncProperty(target, async (target) => {
+        const { status } = await server.ask("GET", target, {}, version);
+        expect([200, 400, 404, 405]).toContain(status);
+      }),
+      { numRuns: 150 },
+    );
+    expect(told).toEqual([]);
+  });
+
+  test("raw bytes, too, of which Node lets some through", async () => {
+    await using server = await ShelfServer.start();
+    const bytes = fc
+      .uint8Array({ minLength: 1, maxLength: 20 })
+      .map((bytes) => Buffer.from(bytes).toString("latin1"));
+    await fc.assert(
+      fc.asyncProperty(bytes, async (bytes) => {
+        await rawAsk(server, `GET /v1/books/${bytes} HTTP/1.0\r\n\r\n`);
+        expect((await server.ask("GET", "/v1/books/n")).status).toBe(200);
+      }),
+      { numRuns: 30 },
+    );
   });
 });
 

@@ -174,6 +174,8 @@ test("a stream of HttpBody is its bytes, and is cut off when it fails", async ()
   expect([answer.headers["content-type"], answer.text]).toEqual(["text/csv", "a,b"]);
   await using broken = await ShelfServer.start({ implementation: download(true) });
   for (const version of versions) {
-    await expect(broken.ask("GET", "/v1/download/n", {}, version)).rejects.toThrow();
+    await expect(broken.ask("GET", "/v1/download/n", {}, version)).rejects.toThrow(
+      /aborted|hang up|closed with error/,
+    );
   }
 });
