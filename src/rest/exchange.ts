@@ -17,7 +17,7 @@ export interface Outgoing {
   write(chunk: Uint8Array): boolean;
   end(): unknown;
   end(chunk: Uint8Array): unknown;
-  destroy(error?: Error): unknown;
+  destroy(): unknown;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
 }
@@ -69,4 +69,14 @@ export function writeChunk(response: Outgoing, chunk: Uint8Array, disconnected: 
     response.on("drain", done);
     response.on("close", done);
   });
+}
+
+/** Ends an answer in a way that no client takes for its regular end. */
+export function cutOff(request: NodeRequest, response: Outgoing): void {
+  if ("stream" in request) {
+    // Not `stream.close(code)`: after two quick writes Node 24.21 was seen to spin in native code until memory ran out.
+    request.stream.destroy(new Error("the answer was cut off"));
+  } else {
+    response.destroy();
+  }
 }

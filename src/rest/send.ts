@@ -1,3 +1,4 @@
+import { validateHeaderValue } from "node:http";
 import type { NodeRequest, Outgoing } from "./exchange.ts";
 
 /** How much of a body nobody wanted is still taken off the wire, so that the client gets to read the answer. */
@@ -39,10 +40,12 @@ export async function send(
   request.resume();
 }
 
-/** Sets status and headers, of which Node sends the head with the first byte of the body. */
+/** Sets status and headers; Node sends them with the first byte of the body. Throws for values that no header can have. */
 export function sendHead(response: Outgoing, status: number, headers: Headers): void {
   for (const [name, value] of headers) {
     if (name !== "set-cookie" && name !== "content-length") {
+      // HTTP/2 would send control characters that HTTP/1.1 refuses.
+      validateHeaderValue(name, value);
       response.setHeader(name, value);
     }
   }
@@ -55,7 +58,7 @@ export function sendHead(response: Outgoing, status: number, headers: Headers): 
 
 function hasUnreadBody(request: NodeRequest): boolean {
   const { "content-length": length = "0", "transfer-encoding": encoding } = request.headers;
-  return !request.complete && (encoding !== undefined || length !== "0");
+  return !request.complete && !request.destroyed && (encoding !== undefined || length !== "0");
 }
 
 function drain(request: NodeRequest): Promise<void> {

@@ -4,7 +4,7 @@ import { defaultWrite, encodeAnswer } from "./answer.ts";
 import { bindRequest, readsHttpBody } from "./bind.ts";
 import { callStream, callUnary, openCall, passGate, type CallContext } from "./call.ts";
 import { lateErrorBody, type ErrorContext } from "./error-answer.ts";
-import { writeChunk, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
+import { cutOff, writeChunk, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
 import { unsupportedMediaType, type Failure } from "./failure.ts";
 import { mergeAnswerHeaders } from "./headers.ts";
 import { chooseStreamFormat, isJsonContentType } from "./media-type.ts";
@@ -61,7 +61,7 @@ export async function serve(
     url: request.node.url ?? "",
     header: request.header,
     contextValues: request.contextValues,
-    timeoutMs: readTimeout(request.header, options.maxTimeoutMs),
+    timeoutMs: readTimeout(request.node.headers, options.maxTimeoutMs),
     disconnected: request.disconnected,
     shutdownSignal: options.shutdownSignal,
   });
@@ -142,7 +142,7 @@ function answerHeaders(context: CallContext): Headers {
 }
 
 async function answerStream(
-  { route, header, disconnected }: MatchedRequest,
+  { route, node, header, disconnected }: MatchedRequest,
   response: Outgoing,
   context: CallContext,
   messages: AsyncIterator<Message>,
@@ -163,13 +163,12 @@ async function answerStream(
     const late = failing.onLateError(error);
     if (writer.error === undefined) {
       // Cut off: bytes that are not JSON have no room for an error.
-      response.destroy();
+      cutOff(node, response);
     } else if (!disconnected.aborted) {
       await writeChunk(response, writer.error(lateErrorBody(late.failure, late.context)), disconnected);
       response.end();
     }
   } finally {
-    context.abort();
     // Not awaited: a generator that waits for something else returns only when that comes.
     messages.return?.().catch(() => undefined);
   }

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { badRequest } from "./failure.ts";
 
 /** The longest delay a Node timer takes, in milliseconds; a longer one would fire at once. */
@@ -26,14 +27,14 @@ const readers: readonly (readonly [name: string, read: (text: string) => number 
  * The time a caller gives, in milliseconds, at most `maxMs`; the shortest where several headers say one. Throws a 400
  * refusal for a malformed header: a deadline that is not understood must not be taken for none.
  */
-export function readTimeout(header: Headers, maxMs: number): number | undefined {
+export function readTimeout(headers: IncomingHttpHeaders, maxMs: number): number | undefined {
   let timeout: number | undefined;
   for (const [name, read] of readers) {
-    const text = header.get(name);
-    if (text === null) {
+    const text = headers[name];
+    if (text === undefined) {
       continue;
     }
-    const milliseconds = read(text.trim());
+    const milliseconds = typeof text === "string" ? read(text.trim()) : undefined;
     if (milliseconds === undefined) {
       throw badRequest("header", name, "not a timeout");
     }

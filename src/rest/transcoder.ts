@@ -1,7 +1,5 @@
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import {
-  Code,
-  createContextValues,
   createServiceImplSpec,
   type ContextValues,
   type HandlerContext,
@@ -10,21 +8,11 @@ import {
   type ServiceImplSpec,
 } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
-import type { CallContext } from "./call.ts";
+import { Attempt, type Station } from "./attempt.ts";
 import { defaultDialect, dialectByPrefix, type Dialect, type FailedRequest } from "./dialect.ts";
-import { sendFailure, type ErrorContext } from "./error-answer.ts";
-import {
-  disconnectSignal,
-  splitTarget,
-  type NodeRequest,
-  type NodeResponse,
-  type Outgoing,
-} from "./exchange.ts";
-import { failureOf, methodNotAllowed, pathNotFound, Refusal, type Failure } from "./failure.ts";
-import { requestHeaders } from "./headers.ts";
-import { buildRoutes, type ServedRoute } from "./routing.ts";
+import { cutOff, type NodeRequest, type NodeResponse, type Outgoing } from "./exchange.ts";
+import { buildRoutes } from "./routing.ts";
 import { fullName } from "./rules.ts";
-import { serve } from "./serve.ts";
 import { maxTimerMs } from "./timeout.ts";
 
 /** A service to serve over REST. */
@@ -94,83 +82,20 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
     options.rules ?? [],
     options.reservedPaths ?? [],
   );
-  const dialectOf = dialectByPrefix(options.services.flatMap(({ dialect }) => dialect ?? []));
-  const serveOptions = {
-    interceptors: [...(options.interceptors ?? [])],
-    requestGate: options.requestGate,
-    readMaxBytes: options.readMaxBytes ?? 4 * 1024 * 1024,
-    maxTimeoutMs: Math.min(options.maxTimeoutMs ?? maxTimerMs, maxTimerMs),
-    shutdownSignal: options.shutdownSignal,
-    registry: options.registry,
-  };
-
-  const report = (error: unknown, request: FailedRequest): void => {
-    try {
-      options.onError?.(error, request);
-    } catch {
-      // A logger that fails must not cost the client its answer.
-    }
-  };
-
-  const answer = async (node: NodeRequest, response: Outgoing): Promise<void> => {
-    const target = splitTarget(node.url ?? "");
-    const httpMethod = node.method ?? "";
-    const match = table.match(httpMethod, target.path);
-    const route: ServedRoute | undefined =
-      match.kind === "found" ? match.route : match.kind === "method_not_allowed" ? match.nearest : undefined;
-    const disconnected = disconnectSignal(response);
-    let request: FailedRequest = {
-      method: route?.method,
-      httpMethod,
-      path: target.path,
-      header: new Headers(),
-      contextValues: createContextValues(),
-    };
-    let context: CallContext | undefined;
-    const errorContext = (): ErrorContext => ({
-      dialect:
-        (match.kind === "found" ? route?.dialect : (dialectOf(target.path) ?? route?.dialect)) ??
-        defaultDialect,
-      request,
-      responseHeader: context?.responseHeader,
+  const station: Station = {
+    table,
+    dialectByPath: dialectByPrefix(options.services.flatMap(({ dialect }) => dialect ?? [])),
+    serveOptions: {
+      interceptors: [...(options.interceptors ?? [])],
+      requestGate: options.requestGate,
+      readMaxBytes: options.readMaxBytes ?? 4 * 1024 * 1024,
+      maxTimeoutMs: Math.min(options.maxTimeoutMs ?? maxTimerMs, maxTimerMs),
+      shutdownSignal: options.shutdownSignal,
       registry: options.registry,
-      onWriterError: (error) => report(error, request),
-    });
-    const failureOfThrown = (error: unknown): Failure => {
-      const failure = failureOf(error, context?.signal);
-      if (failure.error.code === Code.Internal && failure.error !== error) {
-        report(error, request);
-      }
-      return failure;
-    };
-    try {
-      request = { ...request, header: requestHeaders(node.headers) };
-      request = { ...request, contextValues: options.contextValues?.(node) ?? request.contextValues };
-      switch (match.kind) {
-        case "not_found":
-          throw new Refusal(pathNotFound());
-        case "method_not_allowed":
-          throw new Refusal(methodNotAllowed(match.allow));
-        case "found":
-          await serve({ ...match, node, target, disconnected, ...request }, response, serveOptions, {
-            onContext: (opened) => {
-              context = opened;
-            },
-            onLateError: (error) => ({ failure: failureOfThrown(error), context: errorContext() }),
-          });
-      }
-    } catch (error) {
-      const failure = failureOfThrown(error);
-      if (response.headersSent) {
-        response.destroy();
-      } else if (!disconnected.aborted) {
-        await sendFailure(node, response, failure, errorContext());
-      }
-    } finally {
-      context?.abort();
-    }
+    },
+    contextValues: options.contextValues,
+    onError: options.onError,
   };
-
   return {
     routes: routes.map((route) => ({
       httpMethod: route.httpMethod,
@@ -178,20 +103,24 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
       rpc: fullName(route.method),
     })),
     handle: async (request, response) => {
+      if (response.headersSent || response.writableEnded) {
+        // Someone else has answered.
+        return;
+      }
       try {
-        await answer(request, response);
+        await new Attempt(station, request, response).run();
       } catch {
-        giveUp(response);
+        giveUp(request, response);
       }
     },
   };
 }
 
 /** When even the error answer failed: nothing can be said any more. */
-function giveUp(response: Outgoing): void {
+function giveUp(request: NodeRequest, response: Outgoing): void {
   try {
     if (response.headersSent) {
-      response.destroy();
+      cutOff(request, response);
     } else {
       response.statusCode = 500;
       response.end();

@@ -1,6 +1,7 @@
-import { createRegistry } from "@bufbuild/protobuf";
+import { create, createRegistry } from "@bufbuild/protobuf";
+import { HttpRuleSchema } from "../../gen/google/api/http_pb.ts";
 import { gzipSync } from "node:zlib";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PublisherSchema } from "./gen/shelf/v1/shelf_pb.ts";
 import { ShelfServer, terse, type Answer } from "./shelf-server.ts";
@@ -333,5 +334,21 @@ describe("google.api.HttpBody", () => {
       note: "x",
       file: { contentType: "text/csv", data: bytes.toString("base64") },
     });
+  });
+
+  test("can be the field that is the whole answer", async () => {
+    const rule = create(HttpRuleSchema, {
+      selector: "shelf.v1.ShelfService.PutFile",
+      pattern: { case: "put", value: "/v1/files/{path=**}" },
+      body: "file",
+      responseBody: "file",
+    });
+    await using server = await ShelfServer.start({ rules: [rule] });
+    const answer = await server.ask("PUT", "/v1/files/a", {
+      body: bytes,
+      headers: { "content-type": "image/png" },
+    });
+    expect(answer.headers["content-type"]).toBe("image/png");
+    expect(answer.bytes.equals(bytes)).toBe(true);
   });
 });

@@ -6,7 +6,12 @@ import type { AddressInfo } from "node:net";
 import { HttpRuleSchema, type HttpRule } from "../../gen/google/api/http_pb.ts";
 import type { Dialect } from "../../src/rest/dialect.ts";
 import type { NodeRequest, NodeResponse } from "../../src/rest/exchange.ts";
-import { createTranscoder, transcodedService, type TranscoderOptions } from "../../src/rest/transcoder.ts";
+import {
+  createTranscoder,
+  transcodedService,
+  type TranscodedService,
+  type TranscoderOptions,
+} from "../../src/rest/transcoder.ts";
 import { BareService, ShelfService } from "./gen/shelf/v1/shelf_pb.ts";
 
 export type ShelfImpl = Partial<ServiceImpl<typeof ShelfService>>;
@@ -35,6 +40,8 @@ export const terse: Dialect = { write: {} };
 export interface ShelfOptions extends Omit<TranscoderOptions, "services"> {
   readonly implementation?: ShelfImpl;
   readonly dialect?: Dialect;
+  /** Served beside the ShelfService. */
+  readonly more?: readonly TranscodedService[];
   /** Runs before the transcoder, as a server around it would. */
   readonly before?: (request: NodeRequest, response: NodeResponse) => void;
 }
@@ -62,8 +69,8 @@ export class ShelfServer implements AsyncDisposable {
   private client: http2.ClientHttp2Session | undefined;
 
   private constructor(options: ShelfOptions) {
-    const { implementation = echo, dialect = terse, before, ...rest } = options;
-    const services = [transcodedService(ShelfService, implementation, dialect)];
+    const { implementation = echo, dialect = terse, more = [], before, ...rest } = options;
+    const services = [transcodedService(ShelfService, implementation, dialect), ...more];
     const transcoder = createTranscoder({ ...rest, services });
     const listener = (request: NodeRequest, response: NodeResponse): void => {
       before?.(request, response);

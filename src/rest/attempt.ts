@@ -1,0 +1,138 @@
+import { Code, createContextValues, type ContextValues } from "@connectrpc/connect";
+import type { CallContext } from "./call.ts";
+import { defaultDialect, type Dialect, type FailedRequest } from "./dialect.ts";
+import { sendFailure, type ErrorContext } from "./error-answer.ts";
+import {
+  cutOff,
+  disconnectSignal,
+  splitTarget,
+  type NodeRequest,
+  type Outgoing,
+  type Target,
+} from "./exchange.ts";
+import { failureOf, methodNotAllowed, pathNotFound, Refusal, type Failure } from "./failure.ts";
+import { requestHeaders } from "./headers.ts";
+import type { Match, RouteTable } from "./route-table.ts";
+import type { ServedRoute } from "./routing.ts";
+import { serve, type ServeOptions } from "./serve.ts";
+
+/** What every attempt shares. */
+export interface Station {
+  readonly table: RouteTable<ServedRoute>;
+  readonly dialectByPath: (path: string) => Dialect | undefined;
+  readonly serveOptions: ServeOptions;
+  readonly contextValues: ((request: NodeRequest) => ContextValues) | undefined;
+  readonly onError: ((error: unknown, request: FailedRequest) => void) | undefined;
+}
+
+/** The attempt to answer one request. */
+export class Attempt {
+  private readonly station: Station;
+  private readonly node: NodeRequest;
+  private readonly response: Outgoing;
+  private readonly target: Target;
+  private readonly match: Match<ServedRoute>;
+  private readonly disconnected: AbortSignal;
+  private request: FailedRequest;
+  private context: CallContext | undefined;
+
+  constructor(station: Station, node: NodeRequest, response: Outgoing) {
+    this.station = station;
+    this.node = node;
+    this.response = response;
+    this.target = splitTarget(node.url ?? "");
+    this.match = station.table.match(node.method ?? "", this.target.path);
+    this.disconnected = disconnectSignal(response);
+    this.request = {
+      method: this.route?.method,
+      httpMethod: node.method ?? "",
+      path: this.target.path,
+      header: new Headers(),
+      contextValues: createContextValues(),
+    };
+  }
+
+  /** Answers the request. Rejects only if not even an error could be sent. */
+  async run(): Promise<void> {
+    try {
+      await this.serve();
+    } catch (error) {
+      const failure = this.failureOf(error);
+      if (this.response.headersSent) {
+        cutOff(this.node, this.response);
+      } else if (!this.disconnected.aborted) {
+        await sendFailure(this.node, this.response, failure, this.errorContext());
+      }
+    } finally {
+      this.context?.abort();
+    }
+  }
+
+  private async serve(): Promise<void> {
+    const header = requestHeaders(this.node.headers);
+    this.request = { ...this.request, header };
+    const contextValues = this.station.contextValues?.(this.node) ?? this.request.contextValues;
+    this.request = { ...this.request, contextValues };
+    switch (this.match.kind) {
+      case "not_found":
+        throw new Refusal(pathNotFound());
+      case "method_not_allowed":
+        throw new Refusal(methodNotAllowed(this.match.allow));
+      case "found": {
+        const { node, target, disconnected } = this;
+        const { route, segments } = this.match;
+        const request = { route, segments, node, target, header, contextValues, disconnected };
+        await serve(request, this.response, this.station.serveOptions, {
+          onContext: (context) => {
+            this.context = context;
+          },
+          onLateError: (error) => ({ failure: this.failureOf(error), context: this.errorContext() }),
+        });
+      }
+    }
+  }
+
+  /** The route, for 405 the one that the path best matches. */
+  private get route(): ServedRoute | undefined {
+    switch (this.match.kind) {
+      case "found":
+        return this.match.route;
+      case "method_not_allowed":
+        return this.match.nearest;
+      case "not_found":
+        return undefined;
+    }
+  }
+
+  private get dialect(): Dialect {
+    const own = this.route?.dialect;
+    const dialect = this.match.kind === "found" ? own : (this.station.dialectByPath(this.target.path) ?? own);
+    return dialect ?? defaultDialect;
+  }
+
+  private failureOf(error: unknown): Failure {
+    const failure = failureOf(error, this.context?.signal);
+    if (failure.error.code === Code.Internal && failure.error !== error) {
+      this.report(error);
+    }
+    return failure;
+  }
+
+  private errorContext(): ErrorContext {
+    return {
+      dialect: this.dialect,
+      request: this.request,
+      responseHeader: this.context?.responseHeader,
+      registry: this.station.serveOptions.registry,
+      onWriterError: (error) => this.report(error),
+    };
+  }
+
+  private report(error: unknown): void {
+    try {
+      this.station.onError?.(error, this.request);
+    } catch {
+      // A logger that fails must not cost the client its answer.
+    }
+  }
+}
