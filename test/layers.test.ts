@@ -32,7 +32,10 @@ const layers: Record<
     gen: /^(google\/rpc|session|grpc)\//,
     packages: /^(@bufbuild\/protobuf|@connectrpc\/.*|kysely|pino|zod|node:.*)$/,
   },
-  client: { gen: /^session\//, packages: /^(@bufbuild\/protobuf|@connectrpc\/.*|@grpc\/grpc-js)$/ },
+  client: {
+    gen: /^(session|google\/rpc)\//,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js)$/,
+  },
   cli: {
     layers: ["server", "client"],
     gen: /^session\//,

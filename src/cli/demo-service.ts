@@ -7,6 +7,7 @@ import type {
   RevokeResponse,
 } from "../../gen/session/v1/session_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import { errorInfoOf } from "../client/error-info.ts";
 import { grpcClient } from "../client/grpc.ts";
 
 /** A session of the demo. */
@@ -56,7 +57,7 @@ export function connectDemo(address: string, projectId: string, secret: string):
         );
         return "accepted";
       } catch (error) {
-        return `refused: ${error instanceof Error && "details" in error ? String(error.details) : String(error)}`;
+        return `refused: ${errorInfoOf(error)?.reason ?? String(error)}`;
       }
     },
     async revoke(target) {

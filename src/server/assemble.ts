@@ -25,6 +25,7 @@ import { serveReflection } from "../rpc/reflection.ts";
 import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts";
 import { CallLog, describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
+import { withReadableGrpcMessage } from "./grpc-message.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
 import { safeHost } from "./safe-host.ts";
 
@@ -104,9 +105,11 @@ export function assemble({ config, deps, log, shutdownSignal }: AssemblyOptions)
     // A mistyped member must not widen a call, and an unknown enum name must not vanish.
     jsonOptions: { ignoreUnknownFields: false },
   });
-  const serve = safeHost((request, response) =>
-    rpcPaths.has(pathOf(request)) ? rpc(request, response) : transcoder.handle(request, response),
-  );
+  const serve = safeHost((request, response) => {
+    if (!rpcPaths.has(pathOf(request))) return transcoder.handle(request, response);
+    withReadableGrpcMessage(response);
+    return rpc(request, response);
+  });
   const handler = calls.around((request, response) =>
     pathOf(request) === healthPath ? answerHealth(health, response) : serve(request, response),
   );
