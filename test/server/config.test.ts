@@ -1,0 +1,91 @@
+import { describe, expect, test } from "vitest";
+import { readConfig } from "../../src/server/config.ts";
+
+const key = Buffer.alloc(32, 1).toString("base64");
+
+function configOf(environment: Record<string, string>) {
+  const read = readConfig(environment);
+  if ("problems" in read) throw new Error(read.problems.join("\n"));
+  return read;
+}
+
+function problemsOf(environment: Record<string, string>): readonly string[] {
+  const read = readConfig(environment);
+  return "problems" in read ? read.problems : [];
+}
+
+test("without any variable the embedded default is configured", () => {
+  const { config, warnings } = configOf({});
+  expect(config).toMatchObject({
+    databaseUrl: undefined,
+    masterKey: undefined,
+    dataDirectory: ".sessiond",
+    listen: { host: "127.0.0.1", port: 8080 },
+  });
+  expect(warnings).toEqual([]);
+});
+
+test("an empty variable counts as absent", () => {
+  expect(configOf({ SESSIOND_LISTEN: "", DATABASE_URL: "" }).config.listen.port).toBe(8080);
+});
+
+test.each([
+  ["127.0.0.1:0", "127.0.0.1", 0],
+  ["[::1]:9000", "::1", 9000],
+  [":9000", "::", 9000],
+  ["localhost:65535", "localhost", 65_535],
+])("SESSIOND_LISTEN=%s", (text, host, port) => {
+  expect(configOf({ SESSIOND_LISTEN: text }).config.listen).toEqual({ host, port });
+});
+
+test.each(["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1"])(
+  "SESSIOND_LISTEN=%s is refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_LISTEN: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_LISTEN: must be host:port/),
+    ]);
+  },
+);
+
+test("a bootstrap secret may hold colons", () => {
+  const { bootstrapProject } = configOf({ SESSIOND_BOOTSTRAP_PROJECT: "project-test-1:a:b:c" }).config;
+  expect(bootstrapProject).toEqual({ projectId: "project-test-1", secret: "a:b:c" });
+});
+
+describe("everything that is wrong is said at once", () => {
+  const wrong = {
+    DATABASE_URL: "mysql://u:hunter2@h/d",
+    SESSIOND_LISTEN: "nowhere",
+    SESSIOND_MASTER_KEY: "c2hvcnQ=",
+    SESSIOND_BOOTSTRAP_PROJECT: "no-colon-hunter2",
+    SESSIOND_LOG_LEVEL: "loud",
+    SESSIOND_SHUTDOWN_GRACE_MS: "soon",
+    SESSIOND_KRATOS_PREFIX: "auth/",
+    SESSIOND_KRATOS_ALLOWED_ORIGINS: "https://a.example/path",
+    SESSIOND_STYTCH_ERROR_URL_BASE: "errors",
+  };
+
+  test("by name", () => {
+    const names = problemsOf(wrong).map((problem) => problem.split(":", 1)[0]);
+    expect(new Set(names)).toEqual(new Set(Object.keys(wrong)));
+  });
+
+  test("without repeating a value", () => {
+    const text = problemsOf(wrong).join("\n");
+    for (const value of ["hunter2", "c2hvcnQ=", "nowhere", "loud"]) expect(text).not.toContain(value);
+  });
+});
+
+test("with DATABASE_URL the master key is required", () => {
+  const url = "postgres://localhost/x";
+  expect(problemsOf({ DATABASE_URL: url })).toEqual([
+    expect.stringMatching(/^SESSIOND_MASTER_KEY: is required/),
+  ]);
+  expect(configOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key }).config.databaseUrl).toBe(url);
+});
+
+test("a mistyped variable is warned of, by name alone", () => {
+  expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
+    "SESSIOND_LISTN is not a variable of this version",
+  ]);
+});
