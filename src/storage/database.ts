@@ -30,9 +30,8 @@ export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
     application_name: "sessiond",
     keepAlive: true,
     types: { getTypeParser },
-    onConnect: async (client) => {
-      watchSilence(client, options);
-      await client.query(sessionSettings);
+    verify: (client, done) => {
+      client.query(sessionSettings).then(() => done(), done);
     },
   });
   watchConnections(pool, options);
