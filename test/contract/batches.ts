@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { newSessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";

@@ -75,6 +75,7 @@ export function concurrencyContract(replicas: Replicas): void {
   test("whoever was told of a revocation finds the session revoked, on either replica, while others look it up", async () => {
     const { session, token } = await storedSession(stores[0], project);
     let revoked = false;
+    const afterwards: (number | undefined)[] = [];
     const lookUp = async (i: number) => {
       for (let n = 0; n < 20; n++) {
         const mustBeDead = revoked;
@@ -83,7 +84,7 @@ export function concurrencyContract(replicas: Replicas): void {
             ? storeOf(i).findSession(project.id, session.id)
             : storeOf(i).findSessionByToken(token, "refuse")),
         );
-        if (mustBeDead) expect(found.revocation?.revision).toBe(1);
+        if (mustBeDead) afterwards.push(found.revocation?.revision);
         if (i === 0 && n === 8) {
           await storeOf(n).revoke(orderOf(project, { scope: "session", id: session.id }));
           revoked = true;
@@ -91,7 +92,8 @@ export function concurrencyContract(replicas: Replicas): void {
       }
     };
     await times(8, lookUp);
-    expect(revoked).toBe(true);
+    expect(afterwards.length).toBeGreaterThan(0);
+    expect(new Set(afterwards)).toEqual(new Set([1]));
   });
 
   test("extending and accessing sessions while they are revoked brings none back", async () => {

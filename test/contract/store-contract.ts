@@ -18,13 +18,29 @@ export interface Replicas {
 /** Everything that {@link Store} promises in its comments. `replicas` is asked within tests only. */
 export function storeContract(name: string, replicas: Replicas): void {
   describe(`${name} keeps the contract of the store`, () => {
-    describe("sessions", () => sessionContract(replicas));
-    describe("lists and counts", () => listContract(replicas));
-    describe("revocations", () => revocationContract(replicas));
-    describe("cutoffs", () => cutoffContract(replicas));
-    describe("batches", () => batchContract(replicas));
-    describe("concurrency", () => concurrencyContract(replicas));
-    describe("projects", () => projectContract(replicas));
-    describe("signing keys", () => signingKeyContract(replicas));
+    describe("sessions", () => {
+      sessionContract(replicas);
+    });
+    describe("lists and counts", () => {
+      listContract(replicas);
+    });
+    describe("revocations", () => {
+      revocationContract(replicas);
+    });
+    describe("cutoffs", () => {
+      cutoffContract(replicas);
+    });
+    describe("batches", () => {
+      batchContract(replicas);
+    });
+    describe("concurrency", () => {
+      concurrencyContract(replicas);
+    });
+    describe("projects", () => {
+      projectContract(replicas);
+    });
+    describe("signing keys", () => {
+      signingKeyContract(replicas);
+    });
   });
 }
