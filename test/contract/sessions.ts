@@ -4,6 +4,7 @@ import type { Project } from "../../src/domain/project.ts";
 import { stateOf } from "../../src/domain/session.ts";
 import type { Store } from "../../src/domain/store.ts";
 import { hashSecret, newProjectTag, newSessionToken, parseSessionToken } from "../../src/domain/token.ts";
+import { patience } from "../support/patience.ts";
 import {
   at,
   hour,
@@ -127,7 +128,7 @@ export function sessionContract(replicas: Replicas): void {
     const noted = await vi.waitUntil(async () => {
       const found = await store.findSession(project.id, session.id);
       return found?.lastAccessTime.getTime() === at(1500).getTime() && found;
-    });
+    }, patience);
     expect(noted).toEqual({ ...session, lastAccessTime: at(1500) });
     expect(stateOf(noted, at(3499))).toBe("active");
     expect(stateOf(noted, at(3500))).toBe("idle_expired");
@@ -136,6 +137,7 @@ export function sessionContract(replicas: Replicas): void {
     await vi.waitUntil(
       async () =>
         (await store.findSession(project.id, session.id))?.lastAccessTime.getTime() === at(1600).getTime(),
+      patience,
     );
   });
 }

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { type OpenStore, openStore } from "../support/open-store.ts";
+import { patience } from "../support/patience.ts";
 import { startRelay } from "../support/relay.ts";
 import { memberId, orderOf, storedProject, storedSession } from "../support/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../support/test-database.ts";
@@ -36,16 +37,13 @@ async function settingsOf({ db }: OpenStore): Promise<unknown> {
 
 /** Ends the connection that waits for a lock, once there is one. */
 async function terminateWaiting(): Promise<void> {
-  await vi.waitUntil(
-    async () => {
-      const { rowCount } = await admin.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
+  await vi.waitUntil(async () => {
+    const { rowCount } = await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
          where datname = current_database() and application_name = 'sessiond' and wait_event_type = 'Lock'`,
-      );
-      return rowCount === 1;
-    },
-    { timeout: 10_000, interval: 5 },
-  );
+    );
+    return rowCount === 1;
+  }, patience);
 }
 
 test.for([
@@ -84,9 +82,9 @@ test("a connection that breaks in use fails its caller alone, and the next one w
       [pid.rows[0]?.pid],
     );
     return rowCount === 1;
-  });
+  }, patience);
   expect(await sleeping).toBeInstanceOf(Error);
-  await vi.waitUntil(() => connectionErrors.length === 1);
+  await vi.waitUntil(() => connectionErrors.length === 1, patience);
   expect(await store.findSession(project.id, session.id)).toEqual(session);
   expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });

@@ -9,6 +9,7 @@ import { hashSecret, newProjectTag } from "../../src/domain/token.ts";
 import { startEmbeddedPostgres } from "../../src/storage/embedded/supervisor.ts";
 import { migrateTemplate } from "../support/migrate-template.ts";
 import { openStore } from "../support/open-store.ts";
+import { patience } from "../support/patience.ts";
 import { startRelay } from "../support/relay.ts";
 import {
   at,
@@ -116,7 +117,7 @@ test("while the database is gone every method says so, and the store works by it
         () => true,
         () => false,
       ),
-    { timeout: 20_000, interval: 20 },
+    patience,
   );
   expect(await store.findSession(id, session.id)).toEqual(session);
   expect((await store.findSession(id, doomed.session.id))?.revocation?.revision).toBe(receipt?.revision);
