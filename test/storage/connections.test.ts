@@ -117,6 +117,20 @@ test("a statement that takes too long is told as unavailable", async () => {
   expect(await store.revoke(orderOf(project, { scope: "project" }))).toMatchObject({ revision: 1 });
 });
 
+test("counted revocations that wait for their project leave connections to others", async () => {
+  const { store } = open({ maxConnections: 3 });
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
+  await admin.query("begin");
+  await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
+  const order = orderOf(project, { scope: "project" }, { count: true });
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
+  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  await admin.query("rollback");
+  const counts = (await waiting).map((receipt) => receipt?.revokedCount);
+  expect(counts).toEqual([1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+});
+
 test("connections that break before they are ready cost no place in the pool", async () => {
   const relay = await startRelay(database.url);
   onTestFinished(() => relay.close());
