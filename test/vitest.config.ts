@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { ClosingLine } from "./support/closing-line.ts";
 
@@ -8,6 +9,8 @@ export default defineConfig({
     globalSetup: ["test/support/postgres-setup.ts"],
     reporters: ["default", new ClosingLine()],
     pool: "forks",
+    // Most files wait for the database: on two cores vitest would run one at a time.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -75,7 +75,7 @@ export class SessionJwts {
     return new SignJWT({
       ...session.customClaims,
       sid: session.id,
-      ...(session.organizationId === undefined ? {} : { organization_id: session.organizationId }),
+      organization_id: session.organizationId, // undefined leaves it out, a custom claim of that name too
       roles: session.roles,
       rev: session.createdRevision,
     })
@@ -85,7 +85,7 @@ export class SessionJwts {
       .setSubject(session.memberId)
       .setIssuedAt(issuedAt)
       .setNotBefore(issuedAt)
-      .setExpirationTime(Math.ceil(Math.min(...ends) / 1000))
+      .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
       .setJti(crypto.randomUUID())
       .sign(key);
   }

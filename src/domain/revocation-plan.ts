@@ -61,7 +61,7 @@ class Planner {
   #endSession(order: RevocationOrder, session: Session | undefined): RevocationReceipt | undefined {
     if (session === undefined) return undefined;
     const earlier = this.#earlierEnd(session);
-    if (earlier !== undefined) return { ...earlier, revokedCount: 0 };
+    if (earlier !== undefined) return { revision: earlier.revision, time: earlier.time, revokedCount: 0 };
     const revision = this.#record(order, session.id);
     const revokedCount = stateOf(session, order.time) === "active" ? 1 : 0;
     const receipt = { revision, time: order.time, revokedCount };

@@ -58,19 +58,26 @@ export class Batcher<Item, Result> {
 
   async #start(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     this.#running++;
-    await this.#settle(batch);
-    this.#running--;
+    const outcomes = await this.#outcomesOf(batch.map(({ item }) => item));
+    this.#running--; // before anyone is told: whoever was the last finds the batcher idle
+    batch.forEach(({ resolve, reject }, i) => {
+      const outcome = outcomes[i];
+      if (outcome?.status === "fulfilled") resolve(outcome.value);
+      else reject(outcome?.reason);
+    });
     this.#schedule();
   }
 
   /** One item that cannot be served must not fail the others: a batch that failed is run again one by one. */
-  async #settle(batch: readonly Waiting<Item, Result>[]): Promise<void> {
+  async #outcomesOf(items: readonly Item[]): Promise<readonly PromiseSettledResult<Result>[]> {
     try {
-      const results = await this.#run(batch.map(({ item }) => item));
-      batch.forEach(({ resolve }, i) => resolve(results[i] as Result));
-    } catch (error) {
-      if (batch.length > 1 && !isOutage(error)) for (const one of batch) await this.#settle([one]);
-      else for (const { reject } of batch) reject(error);
+      const results = await this.#run(items);
+      return results.map((value) => ({ status: "fulfilled", value }));
+    } catch (reason) {
+      if (items.length === 1 || isOutage(reason)) return items.map(() => ({ status: "rejected", reason }));
+      const outcomes: PromiseSettledResult<Result>[] = [];
+      for (const item of items) outcomes.push(...(await this.#outcomesOf([item])));
+      return outcomes;
     }
   }
 }

@@ -1,5 +1,6 @@
-import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
-import { type CustomTypesConfig, Pool, types } from "pg";
+import { Socket } from "node:net";
+import { Kysely, PostgresDialect } from "kysely";
+import { Client, type ClientBase, type CustomTypesConfig, Pool, types } from "pg";
 import type { Tables } from "./tables.ts";
 
 /** How to reach the database. */
@@ -12,11 +13,14 @@ export interface DatabaseOptions {
   readonly connectTimeout: number;
   /** How long a statement may run, in milliseconds. */
   readonly statementTimeout: number;
-  /** Told of connections that broke while idle; the pool makes new ones by itself. */
+  /** Told of each connection that broke, idle or in use; the pool makes new ones by itself. */
   readonly onConnectionError: (error: Error) => void;
 }
 
-/** Opens a pool of connections. Nothing is connected before the first query. */
+/**
+ * Opens a pool of connections. Nothing is connected before the first query. The settings are made by the pool and not by
+ * Kysely's `onCreateConnection`, which never gives back a connection that broke meanwhile: each would be a place lost.
+ */
 export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
   const pool = new Pool({
     connectionString: options.url,
@@ -26,29 +30,48 @@ export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
     application_name: "sessiond",
     keepAlive: true,
     types: { getTypeParser },
+    verify: (client, done) => {
+      client.query(sessionSettings).then(() => done(), done);
+    },
   });
-  pool.on("error", options.onConnectionError);
-  return new Kysely<Tables>({
-    dialect: new PostgresDialect({
-      pool,
-      onCreateConnection: async (connection) => {
-        await connection.executeQuery(CompiledQuery.raw(sessionSettings));
-      },
-    }),
-  });
+  watchConnections(pool, options);
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */
+function watchConnections(pool: Pool, options: DatabaseOptions): void {
+  pool.on("connect", (client) => client.on("error", options.onConnectionError));
+  pool.on("error", () => undefined); // told by the connection itself
+  pool.on("acquire", (client) => watchSilence(client, options));
+  pool.on("release", (_, client) => watchSilence(client, undefined));
+}
+
+/** What a call is told whose connection was given up. */
+export const silent = "the database was silent for longer than a statement may run";
+
+/**
+ * Gives up a connection in use that is silent for longer than the database lets a statement run: host or network are gone,
+ * and it would be hours before TCP said so. Undefined ends the watch.
+ */
+function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): void {
+  if (!(client instanceof Client)) return;
+  const { stream } = client.connection;
+  if (!(stream instanceof Socket)) return;
+  stream
+    .removeAllListeners("timeout")
+    .setTimeout(limits ? limits.statementTimeout + limits.connectTimeout : 0);
+  if (limits) stream.once("timeout", () => stream.destroy(new Error(silent)));
 }
 
 /**
- * What every promise rests on, whatever the database's defaults: a commit is durable before it is acknowledged (a stronger
- * setting such as remote_apply is kept), and each statement sees what was committed before it started.
+ * What every promise rests on, whatever the database's defaults: a commit is durable here and on synchronous standbys before
+ * it is acknowledged (remote_apply, the one stronger setting, is kept), and each statement sees what was committed before it
+ * started.
  */
 const sessionSettings = `
   select set_config('default_transaction_isolation', 'read committed', false),
-         set_config('synchronous_commit', 'on', false)
-    where current_setting('synchronous_commit') in ('off', 'local')
-  union all
-  select set_config('default_transaction_isolation', 'read committed', false), null
-    where current_setting('synchronous_commit') not in ('off', 'local')`;
+         set_config('synchronous_commit',
+           case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false)`;
 
 /** Revisions and counts are int8 and stay far below 2^53. */
 const getTypeParser: CustomTypesConfig["getTypeParser"] = (oid, format) =>

@@ -15,6 +15,8 @@ import { translatingFailures } from "./unavailable.ts";
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
 /** The project's row lock lets one batch of revocations commit at a time; more would only wait for it. */
 const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
+/** Those that count have a transaction each, one at a time lest they hold many connections while they wait for that lock. */
+const countedRevocations: BatchLimits = { maxItems: 1, maxRunning: 1 };
 /** Nobody waits for these. */
 const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
 
@@ -56,13 +58,15 @@ export function postgresStore(db: Kysely<Tables>, onLostAccess: (error: unknown)
 
 /** Revocations of one project share transactions; those of different projects do not wait for each other. */
 function revoker(db: Kysely<Tables>): Store["revoke"] {
-  const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
+  type Batchers = Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>;
+  const together: Batchers = new Map();
+  const counted: Batchers = new Map();
   return async (order) => {
     const { projectId } = order;
+    const [batchers, limits] = needsCount(order) ? [counted, countedRevocations] : [together, revocations];
     const record = (orders: readonly RevocationOrder[]) =>
       translatingFailures(() => recordRevocations(db, projectId, orders));
-    if (needsCount(order)) return (await record([order]))[0];
-    const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
+    const batcher = batchers.get(projectId) ?? new Batcher(record, limits);
     batchers.set(projectId, batcher);
     try {
       return await batcher.submit(order);

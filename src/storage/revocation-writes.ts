@@ -97,8 +97,7 @@ function withinProject(session: Session | undefined, projectId: ProjectId | unde
 async function write(db: Transaction<Tables>, projectId: ProjectId, plan: RevocationPlan): Promise<void> {
   const { log } = plan;
   const cutoffs = newestCutoffs(log);
-  // A session that was spared and then ended by name within the batch is written once, as ended.
-  const spared = [...plan.spared].filter(([id]) => !plan.ended.has(id));
+  const touched = [...new Set([...plan.spared.keys(), ...plan.ended.keys()])];
   await sql`
     with counter as (
       update project_revisions set revision = ${log.at(-1)?.revision} where project_id = ${projectId}
@@ -121,14 +120,14 @@ async function write(db: Transaction<Tables>, projectId: ProjectId, plan: Revoca
         ${cutoffs.map(({ targetId }) => targetId)}::text[],
         ${cutoffs.map(({ revision }) => revision)}::bigint[])
       on conflict (project_id, scope, target_id) do update set revision = excluded.revision
-    ), spared as (
-      update sessions s set created_revision = k.revision
-      from unnest(${spared.map(([id]) => id)}::uuid[], ${spared.map(([, revision]) => revision)}::bigint[])
-        as k (id, revision)
-      where s.project_id = ${projectId} and s.id = k.id
     )
-    update sessions s set revoked_revision = k.revision
-    from unnest(${[...plan.ended.keys()]}::uuid[], ${[...plan.ended.values()]}::bigint[]) as k (id, revision)
+    update sessions s set
+      created_revision = coalesce(k.spared_revision, s.created_revision),
+      revoked_revision = coalesce(k.ended_revision, s.revoked_revision)
+    from unnest(
+      ${touched}::uuid[],
+      ${touched.map((id) => plan.spared.get(id) ?? null)}::bigint[],
+      ${touched.map((id) => plan.ended.get(id) ?? null)}::bigint[]) as k (id, spared_revision, ended_revision)
     where s.project_id = ${projectId} and s.id = k.id`.execute(db);
 }
 

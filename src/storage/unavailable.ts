@@ -1,5 +1,6 @@
 import { DatabaseError } from "pg";
 import { SessiondError } from "../domain/errors.ts";
+import { silent } from "./database.ts";
 
 /**
  * SQLSTATE classes and codes that say "not now" rather than "never": connection exceptions, insufficient resources,
@@ -9,7 +10,7 @@ const passing = /^(08|53|57|25006|40001|40P01)/;
 
 /** What pg says, without a code, of a connection that broke or could not be had in time. */
 const brokenConnection =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
+  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
 
 /** Runs a database operation; what shows that the database is not there becomes DATABASE_UNAVAILABLE, with its cause. */
 export async function translatingFailures<T>(operation: () => Promise<T>): Promise<T> {
@@ -24,5 +25,10 @@ function isUnavailable(error: unknown): boolean {
   if (error instanceof DatabaseError) return passing.test(error.code ?? "");
   if (!(error instanceof Error)) return false;
   // System errors of sockets and name look-ups; several of them at once when a host has several addresses.
-  return "syscall" in error || error instanceof AggregateError || brokenConnection.test(error.message);
+  return (
+    "syscall" in error ||
+    error instanceof AggregateError ||
+    error.message === silent ||
+    brokenConnection.test(error.message)
+  );
 }

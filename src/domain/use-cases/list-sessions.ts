@@ -25,9 +25,9 @@ export async function listSessions(
     const description = "give member_id, organization_id or both";
     throw new SessiondError("FIELD_INVALID", { violations: [{ field: "member_id", description }] });
   }
-  const filters = ["sessions", memberId ?? "", organizationId ?? "", command.state ?? ""];
-  const page = parsePage(command.pageSize, command.pageToken, filters, parseSessionId);
   const projectId = caller.project.id;
+  const filters = ["sessions", projectId, memberId ?? "", organizationId ?? "", command.state ?? ""];
+  const page = parsePage(command.pageSize, command.pageToken, filters, parseSessionId);
   const { state } = command;
   const rows = await deps.store.listSessions({
     projectId,

@@ -1,0 +1,46 @@
+import { describe } from "vitest";
+import type { Store } from "../../src/domain/store.ts";
+import { batchContract } from "./batches.ts";
+import { concurrencyContract } from "./concurrency.ts";
+import { cutoffContract } from "./cutoffs.ts";
+import { listContract } from "./lists.ts";
+import { projectContract } from "./projects.ts";
+import { revocationContract } from "./revocations.ts";
+import { sessionContract } from "./sessions.ts";
+import { signingKeyContract } from "./signing-keys.ts";
+
+/** Two stores over the same data, as two replicas have them. */
+export interface Replicas {
+  readonly one: () => Store;
+  readonly other: () => Store;
+}
+
+/** Everything that {@link Store} promises in its comments. `replicas` is asked within tests only. */
+export function storeContract(name: string, replicas: Replicas): void {
+  describe(`${name} keeps the contract of the store`, () => {
+    describe("sessions", () => {
+      sessionContract(replicas);
+    });
+    describe("lists and counts", () => {
+      listContract(replicas);
+    });
+    describe("revocations", () => {
+      revocationContract(replicas);
+    });
+    describe("cutoffs", () => {
+      cutoffContract(replicas);
+    });
+    describe("batches", () => {
+      batchContract(replicas);
+    });
+    describe("concurrency", () => {
+      concurrencyContract(replicas);
+    });
+    describe("projects", () => {
+      projectContract(replicas);
+    });
+    describe("signing keys", () => {
+      signingKeyContract(replicas);
+    });
+  });
+}

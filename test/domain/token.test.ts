@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  type ProjectTag,
+  hashSecret,
+  looksLikeJwt,
+  maxTokenLength,
+  newProjectTag,
+  newServiceSecret,
+  newSessionToken,
+  parseSessionToken,
+} from "../../src/domain/token.ts";
+
+test("a token parses to its project's tag and its own SHA-256", () => {
+  for (let i = 0; i < 200; i++) {
+    const tag = newProjectTag();
+    const token = newSessionToken(tag);
+    expect(token).toMatch(/^sst_[\w-]{51}$/);
+    const hash = createHash("sha256").update(token).digest();
+    expect(parseSessionToken(token)).toEqual({ tag, hash });
+    expect(looksLikeJwt(token)).toBe(false);
+  }
+});
+
+test("no two tokens, tags or secrets are alike", () => {
+  const tag = newProjectTag();
+  const made = Array.from({ length: 500 }, () => [newSessionToken(tag), newProjectTag(), newServiceSecret()]);
+  expect(new Set(made.flat()).size).toBe(1500);
+});
+
+test("a secret of a service is no session token", () => {
+  const secret = newServiceSecret();
+  expect(secret).toMatch(/^ssk_[\w-]{43}$/);
+  expect(parseSessionToken(secret)).toBeUndefined();
+  expect(hashSecret(secret)).toHaveLength(32);
+});
+
+test("whatever is changed in a token, it is none or another one", () => {
+  const token = newSessionToken("AAAA-_zz" as ProjectTag);
+  const edits = fc.record({
+    place: fc.nat(token.length),
+    removed: fc.nat(2),
+    inserted: fc.string({ unit: "binary", maxLength: 2 }),
+  });
+  const property = fc.property(edits, ({ place, removed, inserted }) => {
+    const edited = token.slice(0, place) + inserted + token.slice(place + removed);
+    const parsed = parseSessionToken(edited);
+    if (edited === token) return;
+    expect(parsed?.hash.equals(hashSecret(token)) ?? false).toBe(false);
+    expect(parsed === undefined || /^sst_[A-Za-z0-9_-]{51}$/.test(edited)).toBe(true);
+  });
+  fc.assert(property, { numRuns: 500 });
+});
+
+test.for([
+  "",
+  "sst_",
+  `${newSessionToken(newProjectTag())}\n`,
+  ` ${newSessionToken(newProjectTag())}`,
+  newSessionToken(newProjectTag()).replace("sst_", "SST_"),
+  newSessionToken(newProjectTag()).repeat(2),
+  `sst_${"ä".repeat(51)}`,
+  "sst_".padEnd(maxTokenLength, "a"),
+  "s".repeat(10_000),
+  "sst_".padEnd(10_000, "a"),
+])("what has not the form of a token is none (%#)", (text) => {
+  expect(parseSessionToken(text)).toBeUndefined();
+});
