@@ -57,11 +57,11 @@ test("an unknown token and a foreign one are told alike", async () => {
 test("a JWT that is not the project's is refused, with what is wrong", async () => {
   const foreign = await login(deployment(), await newService(deployment()));
   await expect(byJwt(foreign.jwt)).rejects.toMatchObject({
-    reason: "CREDENTIAL_INVALID",
+    reason: "SESSION_UNKNOWN",
     metadata: { problem: "key" },
   });
   await expect(byJwt("a.b.c")).rejects.toMatchObject({
-    reason: "CREDENTIAL_INVALID",
+    reason: "SESSION_UNKNOWN",
     metadata: { problem: "form" },
   });
 });

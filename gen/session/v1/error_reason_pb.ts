@@ -56,7 +56,8 @@ export const ErrorReason = {
   CREDENTIAL_INVALID: 11,
 
   /**
-   * UNAUTHENTICATED. The session token or JWT names no session of this project.
+   * UNAUTHENTICATED. The session token or JWT names no session of this project. Metadata, for a JWT that does not verify:
+   * `problem`, as for JWT_INVALID.
    *
    * @generated from enum value: ERROR_REASON_SESSION_UNKNOWN = 12;
    */
