@@ -2,20 +2,20 @@
 // @generated from file session/v1/session_service.proto (package session.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { AuthenticationFactor, Device, RevocationCause, Session, SessionState } from "./session_pb.ts";
 import { file_session_v1_session } from "./session_pb.ts";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file session/v1/session_service.proto.
  */
 export const file_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJDChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSABCDAoKY3JlZGVudGlhbCJJChRBdXRoZW50aWNhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEgsKA2p3dBgCIAEoCSIYCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJIjMKC0dldFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24iiQEKC0xpc3RSZXF1ZXN0EhEKCW1lbWJlcl9pZBgBIAEoCRIXCg9vcmdhbml6YXRpb25faWQYAiABKAkSJwoFc3RhdGUYAyABKA4yGC5zZXNzaW9uLnYxLlNlc3Npb25TdGF0ZRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJOCgxMaXN0UmVzcG9uc2USJQoIc2Vzc2lvbnMYASADKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkgKDUV4dGVuZFJlcXVlc3QSCgoCaWQYASABKAkSKwoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNgoORXh0ZW5kUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbiKnAQoNUmV2b2tlUmVxdWVzdBIMCgJpZBgBIAEoCUgAEg8KBXRva2VuGAIgASgJSAASDQoDand0GAMgASgJSAASEwoJbWVtYmVyX2lkGAQgASgJSAASKgoFY2F1c2UYBSABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRIOCgZyZWFzb24YBiABKAkSDQoFY291bnQYByABKAhCCAoGdGFyZ2V0IoEBCg5SZXZva2VSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIvCgtyZXZva2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoNcmV2b2tlZF9jb3VudBgDIAEoA0gAiAEBQhAKDl9yZXZva2VkX2NvdW50IusBChBSZXZva2VBbGxSZXF1ZXN0Eg4KBHNlbGYYASABKAhIABITCgltZW1iZXJfaWQYAiABKAlIABIZCg9vcmdhbml6YXRpb25faWQYAyABKAlIABIRCgdwcm9qZWN0GAQgASgISAASGQoRZXhjZXB0X3Nlc3Npb25faWQYBSABKAkSKgoFY2F1c2UYBiABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRIOCgZyZWFzb24YByABKAkSDQoFY291bnQYCCABKAgSFQoNdmFsaWRhdGVfb25seRgJIAEoCEIHCgVzY29wZSKEAQoRUmV2b2tlQWxsUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSLwoLcmV2b2tlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJldm9rZWRfY291bnQYAyABKANIAIgBAUIQCg5fcmV2b2tlZF9jb3VudDKhBgoOU2Vzc2lvblNlcnZpY2USYAoGQ3JlYXRlEhkuc2Vzc2lvbi52MS5DcmVhdGVSZXF1ZXN0Ghouc2Vzc2lvbi52MS5DcmVhdGVSZXNwb25zZSIfgtPkkwIZOgEqIhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJ/CgxBdXRoZW50aWNhdGUSHy5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIiyC0+STAiY6ASoiIS9zZXNzaW9uL3YxL3Nlc3Npb25zOmF1dGhlbnRpY2F0ZRJcCgNHZXQSFi5zZXNzaW9uLnYxLkdldFJlcXVlc3QaFy5zZXNzaW9uLnYxLkdldFJlc3BvbnNlIiSQAgGC0+STAhsSGS9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH0SWgoETGlzdBIXLnNlc3Npb24udjEuTGlzdFJlcXVlc3QaGC5zZXNzaW9uLnYxLkxpc3RSZXNwb25zZSIfkAIBgtPkkwIWEhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJsCgZFeHRlbmQSGS5zZXNzaW9uLnYxLkV4dGVuZFJlcXVlc3QaGi5zZXNzaW9uLnYxLkV4dGVuZFJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06ZXh0ZW5kEo4BCgZSZXZva2USGS5zZXNzaW9uLnYxLlJldm9rZVJlcXVlc3QaGi5zZXNzaW9uLnYxLlJldm9rZVJlc3BvbnNlIk2C0+STAkc6ASpaIDoBKiIbL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OnJldm9rZRJzCglSZXZva2VBbGwSHC5zZXNzaW9uLnYxLlJldm9rZUFsbFJlcXVlc3QaHS5zZXNzaW9uLnYxLlJldm9rZUFsbFJlc3BvbnNlIimC0+STAiM6ASoiHi9zZXNzaW9uL3YxL3Nlc3Npb25zOnJldm9rZUFsbGIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
+  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJDChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSABCDAoKY3JlZGVudGlhbCJJChRBdXRoZW50aWNhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEgsKA2p3dBgCIAEoCSIYCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgJIjMKC0dldFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24iiQEKC0xpc3RSZXF1ZXN0EhEKCW1lbWJlcl9pZBgBIAEoCRIXCg9vcmdhbml6YXRpb25faWQYAiABKAkSJwoFc3RhdGUYAyABKA4yGC5zZXNzaW9uLnYxLlNlc3Npb25TdGF0ZRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJOCgxMaXN0UmVzcG9uc2USJQoIc2Vzc2lvbnMYASADKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkgKDUV4dGVuZFJlcXVlc3QSCgoCaWQYASABKAkSKwoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNgoORXh0ZW5kUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbiKnAQoNUmV2b2tlUmVxdWVzdBIMCgJpZBgBIAEoCUgAEg8KBXRva2VuGAIgASgJSAASDQoDand0GAMgASgJSAASEwoJbWVtYmVyX2lkGAQgASgJSAASKgoFY2F1c2UYBSABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRIOCgZyZWFzb24YBiABKAkSDQoFY291bnQYByABKAhCCAoGdGFyZ2V0IoEBCg5SZXZva2VSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIvCgtyZXZva2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoNcmV2b2tlZF9jb3VudBgDIAEoA0gAiAEBQhAKDl9yZXZva2VkX2NvdW50IusBChBSZXZva2VBbGxSZXF1ZXN0Eg4KBHNlbGYYASABKAhIABITCgltZW1iZXJfaWQYAiABKAlIABIZCg9vcmdhbml6YXRpb25faWQYAyABKAlIABIRCgdwcm9qZWN0GAQgASgISAASGQoRZXhjZXB0X3Nlc3Npb25faWQYBSABKAkSKgoFY2F1c2UYBiABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRIOCgZyZWFzb24YByABKAkSDQoFY291bnQYCCABKAgSFQoNdmFsaWRhdGVfb25seRgJIAEoCEIHCgVzY29wZSKEAQoRUmV2b2tlQWxsUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSLwoLcmV2b2tlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJldm9rZWRfY291bnQYAyABKANIAIgBAUIQCg5fcmV2b2tlZF9jb3VudCKQAQoXV2F0Y2hSZXZvY2F0aW9uc1JlcXVlc3QSGAoOYWZ0ZXJfcmV2aXNpb24YASABKANIABIQCgZvbGRlc3QYAiABKAhIABISCghzbmFwc2hvdBgDIAEoCEgAEiwKCWhlYXJ0YmVhdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIHCgVzdGFydCKYAQoYV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlEisKC3Jldm9jYXRpb25zGAEgAygLMhYuc2Vzc2lvbi52MS5SZXZvY2F0aW9uEhAKCHJldmlzaW9uGAIgASgDEhEKCWNhdWdodF91cBgDIAEoCBIqCgdlbGFwc2VkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIowCCgpSZXZvY2F0aW9uEhAKCHJldmlzaW9uGAEgASgDEioKBXNjb3BlGAIgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uU2NvcGUSEQoJdGFyZ2V0X2lkGAMgASgJEhkKEWV4Y2VwdF9zZXNzaW9uX2lkGAQgASgJEi8KC3Jldm9rZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgVjYXVzZRgGIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEjUKEW1hdHRlcl91bnRpbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCrRAQoPUmV2b2NhdGlvblNjb3BlEiAKHFJFVk9DQVRJT05fU0NPUEVfVU5TUEVDSUZJRUQQABIcChhSRVZPQ0FUSU9OX1NDT1BFX1NFU1NJT04QARIbChdSRVZPQ0FUSU9OX1NDT1BFX01FTUJFUhACEiEKHVJFVk9DQVRJT05fU0NPUEVfT1JHQU5JWkFUSU9OEAMSHAoYUkVWT0NBVElPTl9TQ09QRV9QUk9KRUNUEAQSIAocUkVWT0NBVElPTl9TQ09QRV9TSUdOSU5HX0tFWRAFMqoHCg5TZXNzaW9uU2VydmljZRJgCgZDcmVhdGUSGS5zZXNzaW9uLnYxLkNyZWF0ZVJlcXVlc3QaGi5zZXNzaW9uLnYxLkNyZWF0ZVJlc3BvbnNlIh+C0+STAhk6ASoiFC9zZXNzaW9uL3YxL3Nlc3Npb25zEn8KDEF1dGhlbnRpY2F0ZRIfLnNlc3Npb24udjEuQXV0aGVudGljYXRlUmVxdWVzdBogLnNlc3Npb24udjEuQXV0aGVudGljYXRlUmVzcG9uc2UiLILT5JMCJjoBKiIhL3Nlc3Npb24vdjEvc2Vzc2lvbnM6YXV0aGVudGljYXRlElwKA0dldBIWLnNlc3Npb24udjEuR2V0UmVxdWVzdBoXLnNlc3Npb24udjEuR2V0UmVzcG9uc2UiJJACAYLT5JMCGxIZL3Nlc3Npb24vdjEvc2Vzc2lvbnMve2lkfRJaCgRMaXN0Ehcuc2Vzc2lvbi52MS5MaXN0UmVxdWVzdBoYLnNlc3Npb24udjEuTGlzdFJlc3BvbnNlIh+QAgGC0+STAhYSFC9zZXNzaW9uL3YxL3Nlc3Npb25zEmwKBkV4dGVuZBIZLnNlc3Npb24udjEuRXh0ZW5kUmVxdWVzdBoaLnNlc3Npb24udjEuRXh0ZW5kUmVzcG9uc2UiK4LT5JMCJToBKiIgL3Nlc3Npb24vdjEvc2Vzc2lvbnMve2lkfTpleHRlbmQSjgEKBlJldm9rZRIZLnNlc3Npb24udjEuUmV2b2tlUmVxdWVzdBoaLnNlc3Npb24udjEuUmV2b2tlUmVzcG9uc2UiTYLT5JMCRzoBKlogOgEqIhsvc2Vzc2lvbi92MS9zZXNzaW9uczpyZXZva2UiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06cmV2b2tlEnMKCVJldm9rZUFsbBIcLnNlc3Npb24udjEuUmV2b2tlQWxsUmVxdWVzdBodLnNlc3Npb24udjEuUmV2b2tlQWxsUmVzcG9uc2UiKYLT5JMCIzoBKiIeL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlQWxsEoYBChBXYXRjaFJldm9jYXRpb25zEiMuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdBokLnNlc3Npb24udjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlIiWC0+STAh8SHS9zZXNzaW9uL3YxL3Jldm9jYXRpb25zOndhdGNoMAFiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
 
 /**
  * What Create needs to know.
@@ -589,6 +589,226 @@ export const RevokeAllResponseSchema: GenMessage<RevokeAllResponse> = /*@__PURE_
   messageDesc(file_session_v1_session_service, 13);
 
 /**
+ * Where to start, and how often to hear.
+ *
+ * @generated from message session.v1.WatchRevocationsRequest
+ */
+export type WatchRevocationsRequest = Message<"session.v1.WatchRevocationsRequest"> & {
+  /**
+   * With revocations that are committed from now on, when absent.
+   *
+   * @generated from oneof session.v1.WatchRevocationsRequest.start
+   */
+  start: {
+    /**
+     * With the revocation after this revision.
+     *
+     * @generated from field: int64 after_revision = 1;
+     */
+    value: bigint;
+    case: "afterRevision";
+  } | {
+    /**
+     * True: with the oldest one that the log retains.
+     *
+     * @generated from field: bool oldest = 2;
+     */
+    value: boolean;
+    case: "oldest";
+  } | {
+    /**
+     * True: with every revocation that can still matter to a session JWT that has not expired.
+     *
+     * @generated from field: bool snapshot = 3;
+     */
+    value: boolean;
+    case: "snapshot";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Longest silence between two messages: 100 milliseconds to 60 seconds; 1 second when absent.
+   *
+   * @generated from field: google.protobuf.Duration heartbeat = 4;
+   */
+  heartbeat?: Duration | undefined;
+};
+
+/**
+ * Describes the message session.v1.WatchRevocationsRequest.
+ * Use `create(WatchRevocationsRequestSchema)` to create a new message.
+ */
+export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 14);
+
+/**
+ * Revocations, or a heartbeat when there are none.
+ *
+ * @generated from message session.v1.WatchRevocationsResponse
+ */
+export type WatchRevocationsResponse = Message<"session.v1.WatchRevocationsResponse"> & {
+  /**
+   * In the order of their revisions.
+   *
+   * @generated from field: repeated session.v1.Revocation revocations = 1;
+   */
+  revocations: Revocation[];
+
+  /**
+   * Everything up to this revision has been sent: what to resume after.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+
+  /**
+   * True: when the database was asked, nothing newer than `revision` was committed. False: more follows at once.
+   *
+   * @generated from field: bool caught_up = 3;
+   */
+  caughtUp: boolean;
+
+  /**
+   * How long after the server took the call the database was asked. Whoever started the call at its own time t knows that
+   * what it holds is as new as t plus this, without comparing clocks and whatever the message met on its way.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 4;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message session.v1.WatchRevocationsResponse.
+ * Use `create(WatchRevocationsResponseSchema)` to create a new message.
+ */
+export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 15);
+
+/**
+ * A recorded revocation.
+ *
+ * @generated from message session.v1.Revocation
+ */
+export type Revocation = Message<"session.v1.Revocation"> & {
+  /**
+   * Its revision.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * What ended.
+   *
+   * @generated from field: session.v1.RevocationScope scope = 2;
+   */
+  scope: RevocationScope;
+
+  /**
+   * Id of the session, member, organization, project or signing key.
+   *
+   * @generated from field: string target_id = 3;
+   */
+  targetId: string;
+
+  /**
+   * The session within the scope that was spared: from now on it counts as created at this revision. Empty when none was.
+   *
+   * @generated from field: string except_session_id = 4;
+   */
+  exceptSessionId: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 5;
+   */
+  revokeTime?: Timestamp | undefined;
+
+  /**
+   * Why.
+   *
+   * @generated from field: session.v1.RevocationCause cause = 6;
+   */
+  cause: RevocationCause;
+
+  /**
+   * After this time it can matter to no session JWT: all that were signed before it have expired.
+   *
+   * @generated from field: google.protobuf.Timestamp matter_until_time = 7;
+   */
+  matterUntilTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message session.v1.Revocation.
+ * Use `create(RevocationSchema)` to create a new message.
+ */
+export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 16);
+
+/**
+ * What a revocation ended.
+ *
+ * @generated from enum session.v1.RevocationScope
+ */
+export const RevocationScope = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: REVOCATION_SCOPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * One session.
+   *
+   * @generated from enum value: REVOCATION_SCOPE_SESSION = 1;
+   */
+  SESSION: 1,
+
+  /**
+   * The sessions of a member that were created before.
+   *
+   * @generated from enum value: REVOCATION_SCOPE_MEMBER = 2;
+   */
+  MEMBER: 2,
+
+  /**
+   * The sessions of an organization that were created before.
+   *
+   * @generated from enum value: REVOCATION_SCOPE_ORGANIZATION = 3;
+   */
+  ORGANIZATION: 3,
+
+  /**
+   * The sessions of the project that were created before.
+   *
+   * @generated from enum value: REVOCATION_SCOPE_PROJECT = 4;
+   */
+  PROJECT: 4,
+
+  /**
+   * A signing key: the session JWTs it signed are refused; the sessions live on.
+   *
+   * @generated from enum value: REVOCATION_SCOPE_SIGNING_KEY = 5;
+   */
+  SIGNING_KEY: 5,
+} as const;
+
+/**
+ * What a revocation ended.
+ *
+ * @generated from enum session.v1.RevocationScope
+ */
+export type RevocationScope = (typeof RevocationScope)[keyof typeof RevocationScope] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.RevocationScope.
+ */
+export const RevocationScopeSchema: GenEnum<RevocationScope> = /*@__PURE__*/
+  enumDesc(file_session_v1_session_service, 0);
+
+/**
  * Creates, checks, lists and ends the sessions of one project: the project of the calling credential.
  *
  * Callers are services (`authorization: Basic base64(project_id:secret)`, each method needs the permission it names) and end
@@ -675,6 +895,22 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof RevokeAllRequestSchema;
     output: typeof RevokeAllResponseSchema;
+  },
+  /**
+   * Streams the project's revocations in the order of their revisions, each once, none missing; resumes at any replica from
+   * any retained revision. Services with `sessions.read`.
+   *
+   * The first message comes at once, and later ones at least every `heartbeat`, with revocations or without. A stream ends
+   * with UNAVAILABLE when the server stops or loses its database, and with ABORTED when its reader falls too far behind: go
+   * on with `after_revision`. OUT_OF_RANGE when the log does not go back so far, or not so far ahead: start again with
+   * `snapshot`.
+   *
+   * @generated from rpc session.v1.SessionService.WatchRevocations
+   */
+  watchRevocations: {
+    methodKind: "server_streaming";
+    input: typeof WatchRevocationsRequestSchema;
+    output: typeof WatchRevocationsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_session_v1_session_service, 0);
