@@ -17,6 +17,8 @@ export interface PlannedRevocation {
   readonly order: RevocationOrder;
   /** The session, member, organization or project that dies. */
   readonly targetId: string;
+  /** The session that a cutoff really spared: one that was there, within the scope and alive. */
+  readonly spared: SessionId | undefined;
 }
 
 /** What a batch of orders of one project writes, and what it answers. */
@@ -62,7 +64,7 @@ class Planner {
     if (session === undefined) return undefined;
     const earlier = this.#earlierEnd(session);
     if (earlier !== undefined) return { revision: earlier.revision, time: earlier.time, revokedCount: 0 };
-    const revision = this.#record(order, session.id);
+    const revision = this.#record(order, session.id, undefined);
     const revokedCount = stateOf(session, order.time) === "active" ? 1 : 0;
     const receipt = { revision, time: order.time, revokedCount };
     this.ended.set(session.id, revision);
@@ -77,14 +79,15 @@ class Planner {
     active: number | undefined,
   ): RevocationReceipt {
     const lives = spared !== undefined && covers(target, spared) && this.#earlierEnd(spared) === undefined;
-    const revision = this.#record(order, target.scope === "project" ? order.projectId : target.id);
+    const targetId = target.scope === "project" ? order.projectId : target.id;
+    const revision = this.#record(order, targetId, lives ? spared.id : undefined);
     if (lives) this.spared.set(spared.id, revision);
     return { revision, time: order.time, revokedCount: active };
   }
 
-  #record(order: RevocationOrder, targetId: string): number {
+  #record(order: RevocationOrder, targetId: string, spared: SessionId | undefined): number {
     this.#revision++;
-    this.log.push({ revision: this.#revision, order, targetId });
+    this.log.push({ revision: this.#revision, order, targetId, spared });
     return this.#revision;
   }
 

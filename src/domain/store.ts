@@ -3,6 +3,7 @@ import type { SigningKeyStore } from "./key-ring.ts";
 import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential } from "./project.ts";
+import type { RevocationLog } from "./revocation-feed.ts";
 import type { CutoffTarget, RevocationOrder, RevocationReceipt } from "./revocation.ts";
 import type { Session, SessionState } from "./session.ts";
 import type { SecretHash, TokenRef } from "./token.ts";
@@ -89,7 +90,7 @@ export interface ProjectCredentials {
 }
 
 /** The whole port. */
-export interface Store extends SessionStore, ProjectStore, SigningKeyStore {
+export interface Store extends SessionStore, ProjectStore, SigningKeyStore, RevocationLog {
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 }

@@ -5,7 +5,8 @@ import {
   HealthCheckResponseSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.ts";
-import { createReadiness, systemClock, type Clock } from "./readiness.ts";
+import { systemClock, type Clock } from "../domain/clock.ts";
+import { createReadiness } from "./readiness.ts";
 
 /** What a service can say of itself; SERVICE_UNKNOWN is for services nobody has set. */
 export type ServiceStatus = "serving" | "not_serving";

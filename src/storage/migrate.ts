@@ -2,10 +2,12 @@ import type { Kysely } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import type { Tables } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
+import { watchRevocations } from "./migrations/0002-watch-revocations.ts";
 
 /** Every migration by name, in order. A released one is never edited. */
 const migrations: Record<string, Migration> = {
   "0001_initial": initial,
+  "0002_watch_revocations": watchRevocations,
 };
 
 /**

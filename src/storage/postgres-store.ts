@@ -4,6 +4,7 @@ import type { RevocationOrder, RevocationReceipt } from "../domain/revocation.ts
 import type { Store } from "../domain/store.ts";
 import { type BatchLimits, Batcher } from "./batcher.ts";
 import { findCredentials, projectStore } from "./projects.ts";
+import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { needsCount, recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
 import { countActive, createSession, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
@@ -20,8 +21,16 @@ const countedRevocations: BatchLimits = { maxItems: 1, maxRunning: 1 };
 /** Nobody waits for these. */
 const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
 
-/** The store on Postgres. `onLostAccess` is told when an access could not be written down. */
-export function postgresStore(db: Kysely<Tables>, onLostAccess: (error: unknown) => void): Store {
+/** How a store works. */
+export interface PostgresStoreOptions {
+  /** Told when an access could not be written down. */
+  readonly onLostAccess: (error: unknown) => void;
+  /** Whether to notify listeners of committed revocations; not every database that speaks Postgres can. */
+  readonly notify: boolean;
+}
+
+/** The store on Postgres. */
+export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: PostgresStoreOptions): Store {
   const byId = new Batcher(batched(db, findByIds), lookups);
   const byToken = new Batcher(batched(db, findByTokens), lookups);
   const credentials = new Batcher(batched(db, findCredentials), lookups);
@@ -29,7 +38,7 @@ export function postgresStore(db: Kysely<Tables>, onLostAccess: (error: unknown)
     await translatingFailures(() => recordAccesses(db, items));
     return items;
   }, accesses);
-  const revoke = revoker(db);
+  const revoke = revoker(db, notify);
   return {
     ...translated(projectStore(db)),
     ...translated(signingKeyStore(db)),
@@ -49,6 +58,9 @@ export function postgresStore(db: Kysely<Tables>, onLostAccess: (error: unknown)
       extendSession: (...args) => extendSession(db, ...args),
       countActive: (...args) => countActive(db, ...args),
       isMemberOf: (...args) => isMemberOf(db, ...args),
+      readRevocations: (...args) => readRevocations(db, ...args),
+      oldestResumable: (projectId) => oldestResumable(db, projectId),
+      firstThatMatters: (...args) => firstThatMatters(db, ...args),
       ping: async () => {
         await sql`select 1`.execute(db);
       },
@@ -57,7 +69,7 @@ export function postgresStore(db: Kysely<Tables>, onLostAccess: (error: unknown)
 }
 
 /** Revocations of one project share transactions; those of different projects do not wait for each other. */
-function revoker(db: Kysely<Tables>): Store["revoke"] {
+function revoker(db: Kysely<Tables>, notify: boolean): Store["revoke"] {
   type Batchers = Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>;
   const together: Batchers = new Map();
   const counted: Batchers = new Map();
@@ -65,7 +77,7 @@ function revoker(db: Kysely<Tables>): Store["revoke"] {
     const { projectId } = order;
     const [batchers, limits] = needsCount(order) ? [counted, countedRevocations] : [together, revocations];
     const record = (orders: readonly RevocationOrder[]) =>
-      translatingFailures(() => recordRevocations(db, projectId, orders));
+      translatingFailures(() => recordRevocations(db, projectId, orders, notify));
     const batcher = batchers.get(projectId) ?? new Batcher(record, limits);
     batchers.set(projectId, batcher);
     try {

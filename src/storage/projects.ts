@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { CredentialId, ProjectId } from "../domain/ids.ts";
 import type { PageRequest } from "../domain/page.ts";
-import { defaultPolicy } from "../domain/policy.ts";
+import { type Policy, defaultPolicy } from "../domain/policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential } from "../domain/project.ts";
 import type { ProjectCredentials, ProjectStore } from "../domain/store.ts";
 import type { ProjectTag, SecretHash } from "../domain/token.ts";
@@ -19,15 +19,7 @@ export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCreden
       return row && toProject(row);
     },
     listProjects: (page) => listProjects(db, page),
-    updatePolicy: async (id, policy) => {
-      const row = await db
-        .updateTable("projects")
-        .set({ policy: JSON.stringify(policy) })
-        .where("id", "=", id)
-        .returningAll()
-        .executeTakeFirst();
-      return row && toProject(row);
-    },
+    updatePolicy: (id, policy) => updatePolicy(db, id, policy),
     disableProject: async (id, time) => {
       const row = await db
         .updateTable("projects")
@@ -66,6 +58,7 @@ function createProject(
         display_name: project.displayName,
         environment: project.environment,
         policy: JSON.stringify(project.policy),
+        longest_jwt_lifetime_ms: project.policy.jwtLifetime,
         create_time: project.createTime,
       })
       .onConflict((conflict) => conflict.column("id").doNothing())
@@ -77,6 +70,31 @@ function createProject(
       .execute();
     if (credential !== undefined) await createCredential(transaction, credential);
     return true;
+  });
+}
+
+/**
+ * Replaces the policy under the lock of the project's revocations: one that commits before knows of no longer JWTs, and one
+ * that commits after does.
+ */
+function updatePolicy(db: Kysely<Tables>, id: ProjectId, policy: Policy): Promise<Project | undefined> {
+  return db.transaction().execute(async (transaction) => {
+    await transaction
+      .selectFrom("project_revisions")
+      .select("revision")
+      .where("project_id", "=", id)
+      .forUpdate()
+      .execute();
+    const row = await transaction
+      .updateTable("projects")
+      .set({
+        policy: JSON.stringify(policy),
+        longest_jwt_lifetime_ms: sql`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`,
+      })
+      .where("id", "=", id)
+      .returningAll()
+      .executeTakeFirst();
+    return row && toProject(row);
   });
 }
 

@@ -10,6 +10,7 @@ import type { RevocationOrder, RevocationReceipt } from "../domain/revocation.ts
 import type { Session } from "../domain/session.ts";
 import { type SessionKey, findByIds, findByTokens } from "./session-reads.ts";
 import { countActive } from "./session-writes.ts";
+import { revocationChannel } from "./revocation-listener.ts";
 import type { Tables } from "./tables.ts";
 
 /**
@@ -21,6 +22,7 @@ export function recordRevocations(
   db: Kysely<Tables>,
   projectId: ProjectId,
   orders: readonly RevocationOrder[],
+  notify: boolean,
 ): Promise<readonly (RevocationReceipt | undefined)[]> {
   return db.transaction().execute(async (transaction) => {
     const { revision } = await transaction
@@ -30,7 +32,7 @@ export function recordRevocations(
       .forUpdate()
       .executeTakeFirstOrThrow();
     const plan = planRevocations(await viewOf(transaction, orders), revision);
-    if (plan.log.length > 0) await write(transaction, projectId, plan);
+    if (plan.log.length > 0) await write(transaction, projectId, plan, notify);
     return plan.receipts;
   });
 }
@@ -93,8 +95,16 @@ function withinProject(session: Session | undefined, projectId: ProjectId | unde
   return session?.projectId === projectId ? session : undefined;
 }
 
-/** Writes a plan with one statement, whatever its size. */
-async function write(db: Transaction<Tables>, projectId: ProjectId, plan: RevocationPlan): Promise<void> {
+/** Covers calls that found a session alive just before its revocation and signed its JWT just after, and skewed clocks. */
+const signingMargin = "1 minute";
+
+/** Writes a plan with one statement, whatever its size; with at most one notification, which takes a lock on the database. */
+async function write(
+  db: Transaction<Tables>,
+  projectId: ProjectId,
+  plan: RevocationPlan,
+  notify: boolean,
+): Promise<void> {
   const { log } = plan;
   const cutoffs = newestCutoffs(log);
   const touched = [...new Set([...plan.spared.keys(), ...plan.ended.keys()])];
@@ -103,16 +113,19 @@ async function write(db: Transaction<Tables>, projectId: ProjectId, plan: Revoca
       update project_revisions set revision = ${log.at(-1)?.revision} where project_id = ${projectId}
     ), logged as (
       insert into revocations
-        (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor)
-      select ${projectId}, * from unnest(
+        (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, matter_until_time)
+      select ${projectId}, log.*, log.revoke_time + ${signingMargin}::interval
+        + (select longest_jwt_lifetime_ms from projects where id = ${projectId}) * interval '1 millisecond'
+      from unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
         ${log.map(({ order }) => order.target.scope)}::text[],
         ${log.map(({ targetId }) => targetId)}::text[],
-        ${log.map(({ order: { target } }) => (target.scope === "session" ? null : (target.except ?? null)))}::uuid[],
+        ${log.map(({ spared }) => spared ?? null)}::uuid[],
         ${log.map(({ order }) => order.time)}::timestamptz[],
         ${log.map(({ order }) => order.cause)}::text[],
         ${log.map(({ order }) => order.reason)}::text[],
-        ${log.map(({ order }) => order.actor)}::text[])
+        ${log.map(({ order }) => order.actor)}::text[]
+      ) as log (revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor)
     ), cut as (
       insert into cutoffs (project_id, scope, target_id, revision)
       select ${projectId}, * from unnest(
@@ -120,15 +133,17 @@ async function write(db: Transaction<Tables>, projectId: ProjectId, plan: Revoca
         ${cutoffs.map(({ targetId }) => targetId)}::text[],
         ${cutoffs.map(({ revision }) => revision)}::bigint[])
       on conflict (project_id, scope, target_id) do update set revision = excluded.revision
+    ), touched as (
+      update sessions s set
+        created_revision = coalesce(k.spared_revision, s.created_revision),
+        revoked_revision = coalesce(k.ended_revision, s.revoked_revision)
+      from unnest(
+        ${touched}::uuid[],
+        ${touched.map((id) => plan.spared.get(id) ?? null)}::bigint[],
+        ${touched.map((id) => plan.ended.get(id) ?? null)}::bigint[]) as k (id, spared_revision, ended_revision)
+      where s.project_id = ${projectId} and s.id = k.id
     )
-    update sessions s set
-      created_revision = coalesce(k.spared_revision, s.created_revision),
-      revoked_revision = coalesce(k.ended_revision, s.revoked_revision)
-    from unnest(
-      ${touched}::uuid[],
-      ${touched.map((id) => plan.spared.get(id) ?? null)}::bigint[],
-      ${touched.map((id) => plan.ended.get(id) ?? null)}::bigint[]) as k (id, spared_revision, ended_revision)
-    where s.project_id = ${projectId} and s.id = k.id`.execute(db);
+    select ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`}`.execute(db);
 }
 
 /** The last cutoff of each target: an earlier one in the same batch is outdone by it. */

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { JWK } from "jose";
-import type { ColumnType, JSONColumnType } from "kysely";
+import type { ColumnType, Generated, JSONColumnType } from "kysely";
 import type { SignatureAlgorithm } from "../domain/key-ring.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Environment, Permission } from "../domain/project.ts";
@@ -25,6 +25,7 @@ export interface ProjectsTable {
   display_name: string;
   environment: Environment;
   policy: JSONColumnType<Partial<Policy>>;
+  longest_jwt_lifetime_ms: Generated<number>;
   create_time: Date;
   disable_time: Date | null;
 }
@@ -97,6 +98,7 @@ export interface RevocationsTable {
   target_id: string;
   except_session_id: string | null;
   revoke_time: Date;
+  matter_until_time: Generated<Date>;
   cause: Cause;
   reason: string;
   actor: string;

@@ -1,0 +1,70 @@
+import { Client } from "pg";
+import type { Clock } from "../domain/clock.ts";
+import { type ProjectId, parseProjectId } from "../domain/ids.ts";
+
+/** The channel on which one notification per committed batch names the project. */
+export const revocationChannel = "sessiond_revocations";
+
+/** How a listener listens. */
+export interface RevocationListenerOptions {
+  readonly url: string;
+  readonly clock: Clock;
+  /** Told that something was committed: to this project, or, after notifications may have been missed, to any. */
+  readonly onChange: (projectId: ProjectId | undefined) => void;
+  /** Told each time that listening failed; watchers are served by polling meanwhile. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** Milliseconds before listening is tried again: doubled with each failure in a row. */
+const retryDelay = { first: 100, last: 10_000 };
+
+/** Listens for committed revocations on a connection of its own, and again whenever that is lost. */
+export class RevocationListener {
+  readonly #options: RevocationListenerOptions;
+  #client: Client | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #delay = retryDelay.first;
+  #closed = false;
+
+  constructor(options: RevocationListenerOptions) {
+    this.#options = options;
+    void this.#listen();
+  }
+
+  /** Stops listening. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelRetry?.();
+    await this.#client?.end().catch(() => undefined);
+  }
+
+  async #listen(): Promise<void> {
+    const client = new Client({
+      connectionString: this.#options.url,
+      application_name: "sessiond listener",
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    });
+    this.#client = client;
+    let lost = false;
+    const onLost = (error?: unknown) => {
+      if (lost || this.#closed) return;
+      lost = true;
+      this.#options.onTrouble(error ?? new Error("the connection that listens for revocations was closed"));
+      client.end().catch(() => undefined);
+      this.#cancelRetry = this.#options.clock.after(this.#delay, () => void this.#listen());
+      this.#delay = Math.min(this.#delay * 2, retryDelay.last);
+    };
+    client.on("error", onLost).on("end", () => onLost());
+    client.on("notification", ({ payload = "" }) => this.#options.onChange(parseProjectId(payload)));
+    try {
+      await client.connect();
+      await client.query(`listen ${revocationChannel}`);
+      this.#delay = retryDelay.first;
+      // Whatever was committed while nobody listened.
+      this.#options.onChange(undefined);
+    } catch (error) {
+      onLost(error);
+    }
+  }
+}
