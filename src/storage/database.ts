@@ -11,7 +11,7 @@ export interface DatabaseOptions {
   readonly maxConnections: number;
   /** How long to wait for a connection, in milliseconds. */
   readonly connectTimeout: number;
-  /** How long a statement may run, in milliseconds. */
+  /** How long a statement may run, in milliseconds; 0 for as long as it takes, as migrations need. */
   readonly statementTimeout: number;
   /** Told of each connection that broke, idle or in use; the pool makes new ones by itself. */
   readonly onConnectionError: (error: Error) => void;
@@ -57,10 +57,9 @@ function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): 
   if (!(client instanceof Client)) return;
   const { stream } = client.connection;
   if (!(stream instanceof Socket)) return;
-  stream
-    .removeAllListeners("timeout")
-    .setTimeout(limits ? limits.statementTimeout + limits.connectTimeout : 0);
-  if (limits) stream.once("timeout", () => stream.destroy(new Error(silent)));
+  const { statementTimeout = 0, connectTimeout = 0 } = limits ?? {};
+  stream.removeAllListeners("timeout").setTimeout(statementTimeout && statementTimeout + connectTimeout);
+  stream.once("timeout", () => stream.destroy(new Error(silent)));
 }
 
 /**

@@ -117,6 +117,11 @@ test("a statement that takes too long is told as unavailable", async () => {
   expect(await store.revoke(orderOf(project, { scope: "project" }))).toMatchObject({ revision: 1 });
 });
 
+test("where statements may take as long as they need, so may they be silent", async () => {
+  const { db } = open({ statementTimeout: 0, connectTimeout: 100 });
+  await expect(sql`select pg_sleep(0.3)`.execute(db)).resolves.toBeDefined();
+});
+
 test("counted revocations that wait for their project leave connections to others", async () => {
   const { store } = open({ maxConnections: 3 });
   const project = await storedProject(store);
