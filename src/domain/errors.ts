@@ -38,7 +38,10 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   PROJECT_EXISTS: [Code.ALREADY_EXISTS, "a project of this id exists already"],
   SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
   SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],
-  REVISION_OUT_OF_RANGE: [Code.OUT_OF_RANGE, "the log of revocations does not reach this revision; start with a snapshot"],
+  REVISION_OUT_OF_RANGE: [
+    Code.OUT_OF_RANGE,
+    "the log of revocations does not reach this revision; start with a snapshot",
+  ],
   WATCHER_TOO_SLOW: [Code.ABORTED, "the watcher read too slowly; resume after the last revision it has"],
   DATABASE_UNAVAILABLE: [Code.UNAVAILABLE, "the database does not answer; try again"],
   INTERNAL: [Code.INTERNAL, "internal error"],

@@ -85,7 +85,12 @@ export class ProjectFeed {
     const askedAt = this.#clock.now();
     const { revocations, head } = await this.#log.readRevocations(this.#projectId, revision, pageSize);
     const caughtUp = revocations.length < pageSize;
-    return { revocations, askedAt, caughtUp, revision: caughtUp ? head : (revocations.at(-1)?.revision ?? head) };
+    return {
+      revocations,
+      askedAt,
+      caughtUp,
+      revision: caughtUp ? head : (revocations.at(-1)?.revision ?? head),
+    };
   }
 
   /** Resolves when something has been read, or at `time`; rejects with the signal's reason, or when reading fails for too long. */
@@ -129,7 +134,7 @@ export class ProjectFeed {
       if (this.#clock.now() - this.#failingSince >= this.#options.patience) this.#failure = error;
     } finally {
       this.#reading = false;
-      for (const wake of [...this.#waiting]) wake();
+      for (const wake of this.#waiting) wake();
       if (this.watchers > 0) this.#cancelPoll = this.#clock.after(this.#interval(), () => this.refresh());
     }
   }

@@ -12,14 +12,26 @@ const retryDelay = 1000;
 
 /** Maps failures of the implementation to ConnectErrors, whatever the protocol, and notes the outcome for the log. */
 export const errorInterceptor: Interceptor = (next) => async (request) => {
+  const record = request.contextValues.get(callRecordKey);
   try {
     const answer = await next(request);
-    request.contextValues.get(callRecordKey).code = "Ok";
+    if (answer.stream) return { ...answer, message: mappingErrors(answer.message, record) };
+    record.code = "Ok";
     return answer;
   } catch (error) {
-    throw toConnectError(error, request.contextValues.get(callRecordKey));
+    throw toConnectError(error, record);
   }
 };
+
+/** A stream fails while it is read, after the call itself has returned. */
+async function* mappingErrors<T>(messages: AsyncIterable<T>, record: CallRecord): AsyncGenerator<T> {
+  try {
+    yield* messages;
+    record.code = "Ok";
+  } catch (error) {
+    throw toConnectError(error, record);
+  }
+}
 
 /** What the caller sees of a failure. What is no SessiondError and no ConnectError is INTERNAL, without its text. */
 export function toConnectError(error: unknown, record: CallRecord): ConnectError {

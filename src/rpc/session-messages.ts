@@ -81,6 +81,11 @@ export function parseState(state: ProtoState): SessionState | undefined {
   return states.get(state);
 }
 
+/** A cause as the API names it. */
+export function toCauseMessage(cause: Cause): RevocationCause {
+  return protoCauses[cause];
+}
+
 /** The cause; undefined for an unknown number. */
 export function parseCause(cause: RevocationCause): Cause | undefined {
   return causes.get(cause);

@@ -2,6 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
 import { durationBounds } from "../domain/policy.ts";
+import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import { authenticate } from "../domain/use-cases/authenticate.ts";
 import { createSession } from "../domain/use-cases/create-session.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
@@ -13,6 +14,7 @@ import { revoke } from "../domain/use-cases/revoke.ts";
 import { readFields } from "./fields.ts";
 import { callerOf, serviceCallerOf } from "./gate.ts";
 import { toRevocationMessage, toSessionMessage } from "./session-messages.ts";
+import { readWatch, toWatchMessage } from "./watch-revocations.ts";
 import { readAuthenticate, readCreate, readList, readRevoke, readRevokeAll } from "./session-requests.ts";
 
 /** Who may call SessionService. */
@@ -24,10 +26,11 @@ export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
   extend: { service: "sessions.create" },
   revoke: { service: "sessions.revoke", member: true },
   revokeAll: { service: "sessions.revoke_all", member: true },
+  watchRevocations: { service: "sessions.read" },
 };
 
-/** SessionService on the use cases. */
-export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
+/** SessionService on the use cases and the feeds. */
+export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<typeof SessionService> {
   return {
     async create(request, context) {
       const created = await createSession(deps, serviceCallerOf(context), readCreate(request));
@@ -63,6 +66,11 @@ export function sessionService(deps: Deps): ServiceImpl<typeof SessionService> {
     },
     async revokeAll(request, context) {
       return toRevocationMessage(await revokeAll(deps, callerOf(context), readRevokeAll(request)));
+    },
+    async *watchRevocations(request, context) {
+      const { project } = serviceCallerOf(context);
+      const watch = { ...readWatch(request), projectId: project.id, signal: context.signal };
+      for await (const message of feeds.watch(watch)) yield toWatchMessage(message);
     },
   };
 }

@@ -15,6 +15,7 @@ import { kratos } from "../compat/kratos.ts";
 import { stytchB2b } from "../compat/stytch-b2b.ts";
 import { stytch } from "../compat/stytch.ts";
 import type { KeyRing } from "../domain/key-ring.ts";
+import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { errorInterceptor } from "../rpc/connect-errors.ts";
@@ -33,6 +34,7 @@ import { safeHost } from "./safe-host.ts";
 export interface AssemblyOptions {
   readonly config: Pick<Config, "maxMessageBytes" | "kratos" | "stytch">;
   readonly deps: Deps & { readonly keyRing: KeyRing };
+  readonly feeds: RevocationFeeds;
   readonly log: Logger;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
@@ -57,7 +59,7 @@ const maxTimeoutMs = 2 ** 31 - 1;
  * Puts the parts together; they meet nowhere else. Throws, in words, for a route collision, a fault in a route, or a method
  * without a permission entry.
  */
-export function assemble({ config, deps, log, shutdownSignal }: AssemblyOptions): Assembly {
+export function assemble({ config, deps, feeds, log, shutdownSignal }: AssemblyOptions): Assembly {
   const apis: readonly CompatApi[] = [
     flashback(deps),
     stytch(deps, config.stytch),
@@ -77,11 +79,11 @@ export function assemble({ config, deps, log, shutdownSignal }: AssemblyOptions)
     shutdownSignal,
   };
   const own = [
-    transcodedService(SessionService, sessionService(deps)),
+    transcodedService(SessionService, sessionService(deps, feeds)),
     transcodedService(ProjectService, projectService(deps)),
   ];
   const routes = (router: ConnectRouter) => {
-    router.service(SessionService, sessionService(deps));
+    router.service(SessionService, sessionService(deps, feeds));
     router.service(ProjectService, projectService(deps));
     router.service(HealthService, health.implementation);
     serveReflection(router, [SessionService, ProjectService, HealthService]);

@@ -62,6 +62,7 @@ const variables = z.object({
   SESSIOND_DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(2).max(1000).default(10),
   SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000).default(5_000),
   SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000).default(10_000),
+  SESSIOND_DATABASE_NOTIFY: z.enum(["on", "off"]).default("on"),
   SESSIOND_MAX_MESSAGE_BYTES: z.coerce.number().int().min(16_384).max(67_108_864).default(1_048_576),
   SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000).default(10_000),
   SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth"),
@@ -118,6 +119,8 @@ function toConfig(read: z.output<typeof variables>) {
     maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,
     connectTimeout: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
     statementTimeout: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
+    /** Whether the database can LISTEN and NOTIFY; without, watchers hear of revocations by polling. */
+    notify: read.SESSIOND_DATABASE_NOTIFY === "on",
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGrace: read.SESSIOND_SHUTDOWN_GRACE_MS,
     kratos: {

@@ -1,14 +1,17 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Kysely } from "kysely";
 import type { Logger } from "pino";
+import { systemClock } from "../domain/clock.ts";
 import { SessionJwts } from "../domain/jwt.ts";
 import { KeyRing } from "../domain/key-ring.ts";
+import { RevocationFeeds } from "../domain/revocation-feed.ts";
 import { masterKeyOf } from "../domain/sealing.ts";
 import type { Store } from "../domain/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { openDatabase } from "../storage/database.ts";
 import { startEmbeddedPostgres } from "../storage/embedded/supervisor.ts";
 import { migrateToLatest } from "../storage/migrate.ts";
+import { RevocationListener } from "../storage/revocation-listener.ts";
 import { postgresStore } from "../storage/postgres-store.ts";
 import type { Tables } from "../storage/tables.ts";
 import { assemble } from "./assemble.ts";
@@ -39,18 +42,22 @@ export async function startService(
     const applied = await migrateToLatest(database.db);
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
 
-    const store = postgresStore(database.db, (error) =>
-      log.warn({ fault: describeFault(error) }, "accesses not recorded"),
-    );
+    const store = postgresStore(database.db, {
+      onLostAccess: (error) => log.warn({ fault: describeFault(error) }, "accesses not recorded"),
+      notify: config.notify,
+    });
     const project = config.bootstrapProject ?? database.development;
     if (project !== undefined) await bootstrap(store, now, project, log);
 
     const keyRing = new KeyRing(store, masterKeyOf(database.masterKey), now);
     const jwts = new SessionJwts(keyRing, config.issuer);
+    const feeds = new RevocationFeeds(store, systemClock, now);
+    if (config.notify) listen(database.url, feeds, log, running);
     const shutdown = new AbortController();
     const { handler, health } = assemble({
       config,
       deps: { store, jwts, keyRing, now },
+      feeds,
       log,
       shutdownSignal: shutdown.signal,
     });
@@ -91,7 +98,19 @@ class Running {
   }
 }
 
+/** Has the feeds read at once when a revocation is committed, on whatever replica. */
+function listen(url: string, feeds: RevocationFeeds, log: Logger, running: Running): void {
+  const listener = new RevocationListener({
+    url,
+    clock: systemClock,
+    onChange: (projectId) => feeds.changed(projectId),
+    onTrouble: (error) => log.warn({ fault: describeFault(error) }, "revocations are polled for"),
+  });
+  running.defer(() => listener.close());
+}
+
 interface ConfiguredDatabase {
+  readonly url: string;
   readonly db: Kysely<Tables>;
   readonly masterKey: Buffer;
   readonly development: DevelopmentProject | undefined;
@@ -113,7 +132,12 @@ async function openConfiguredDatabase(
   };
   if (config.databaseUrl !== undefined) {
     if (config.masterKey === undefined) throw new Error("SESSIOND_MASTER_KEY is required with DATABASE_URL");
-    return { db: open(config.databaseUrl), masterKey: config.masterKey, development: undefined };
+    return {
+      url: config.databaseUrl,
+      db: open(config.databaseUrl),
+      masterKey: config.masterKey,
+      development: undefined,
+    };
   }
   const { dataDirectory: directory } = config;
   const postgres = await startEmbeddedPostgres({
@@ -123,7 +147,7 @@ async function openConfiguredDatabase(
   running.defer(() => postgres.stop());
   const masterKey = config.masterKey ?? (await embeddedMasterKey(directory));
   const development = config.bootstrapProject === undefined ? await developmentProject(directory) : undefined;
-  return { db: open(postgres.url), masterKey, development };
+  return { url: postgres.url, db: open(postgres.url), masterKey, development };
 }
 
 async function bootstrap(

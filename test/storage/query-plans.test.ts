@@ -26,7 +26,8 @@ beforeAll(async () => {
   await load();
   pool = new Pool({ connectionString: database.url, max: 4, types: { getTypeParser } });
   const log = (event: { query: CompiledQuery }) => void queries.push(event.query);
-  store = postgresStore(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log }), () => undefined);
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log });
+  store = postgresStore(db, { onLostAccess: () => undefined, notify: true });
 });
 
 afterAll(async () => {

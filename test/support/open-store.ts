@@ -30,6 +30,6 @@ export function openStore(
     ...limits,
     onConnectionError: (error) => connectionErrors.push(error),
   });
-  const store = postgresStore(db, (error) => lostAccesses.push(error));
+  const store = postgresStore(db, { onLostAccess: (error) => lostAccesses.push(error), notify: true });
   return { store, db, connectionErrors, lostAccesses, close: () => db.destroy() };
 }

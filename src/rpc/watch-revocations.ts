@@ -1,0 +1,70 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  type RevocationSchema,
+  RevocationScope,
+  type WatchRevocationsRequest,
+  type WatchRevocationsResponseSchema,
+} from "../../gen/session/v1/session_service_pb.ts";
+import type { FeedMessage, LoggedRevocation, Watch, WatchStart } from "../domain/revocation-feed.ts";
+import { readFields } from "./fields.ts";
+import { toCauseMessage } from "./session-messages.ts";
+
+/** Bounds of a heartbeat, and what it is when none is asked for, in milliseconds. */
+const heartbeats = { min: 100, max: 60_000, default: 1000 };
+
+/** Reads WatchRevocationsRequest. */
+export function readWatch(request: WatchRevocationsRequest): Pick<Watch, "start" | "heartbeat"> {
+  return readFields((fields) => ({
+    start: readStart(request.start, (field, description) => fields.violation(field, description)),
+    heartbeat: fields.duration("heartbeat", request.heartbeat, heartbeats) ?? heartbeats.default,
+  }));
+}
+
+function readStart(
+  start: WatchRevocationsRequest["start"],
+  violation: (field: string, description: string) => WatchStart,
+): WatchStart {
+  switch (start.case) {
+    case undefined:
+      return "now";
+    case "afterRevision":
+      return start.value >= 0n && start.value <= Number.MAX_SAFE_INTEGER
+        ? { after: Number(start.value) }
+        : violation("after_revision", "must be a revision that was received before, or 0");
+    case "oldest":
+    case "snapshot":
+      return start.value ? start.case : violation(start.case, "must be true where it is given");
+  }
+}
+
+/** A message of the stream. */
+export function toWatchMessage(
+  message: FeedMessage,
+): MessageInitShape<typeof WatchRevocationsResponseSchema> {
+  return {
+    revocations: message.revocations.map(toRevocation),
+    revision: BigInt(message.revision),
+    caughtUp: message.caughtUp,
+    elapsed: durationFromMs(Math.floor(message.elapsed)),
+  };
+}
+
+const scopes: Record<LoggedRevocation["scope"], RevocationScope> = {
+  session: RevocationScope.SESSION,
+  member: RevocationScope.MEMBER,
+  organization: RevocationScope.ORGANIZATION,
+  project: RevocationScope.PROJECT,
+};
+
+function toRevocation(revocation: LoggedRevocation): MessageInitShape<typeof RevocationSchema> {
+  return {
+    revision: BigInt(revocation.revision),
+    scope: scopes[revocation.scope],
+    targetId: revocation.targetId,
+    exceptSessionId: revocation.spared ?? "",
+    revokeTime: timestampFromDate(revocation.time),
+    cause: toCauseMessage(revocation.cause),
+    matterUntilTime: timestampFromDate(revocation.matterUntil),
+  };
+}
