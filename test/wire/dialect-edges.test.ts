@@ -109,19 +109,20 @@ describe.each(apis)("$name", ({ path, method, unknown, credential, takesBody, er
     expect({ status, body, allow: headers.get("allow") }).toEqual({ status: 405, body: "", allow: method });
   });
 
-  test("415 for a content type that is not JSON", async () => {
-    const types = ["text/plain", "application/x-www-form-urlencoded", "application/xml", "json"];
-    for (const type of types) {
-      const answer = await ask(path, "-X", method, "-d", "a=b", "-H", `Content-Type: ${type}`);
-      // Where no body is read, its type says nothing.
-      if (answer.status !== 415)
-        expect({ takesBody, type, status: answer.status }).toEqual({
-          takesBody: false,
-          type,
-          status: method === "DELETE" ? 204 : 200,
-        });
-      else expect(answer.json).toEqual(error(415));
-      if (takesBody) expect(answer.status).toBe(415);
+  const otherTypes = ["text/plain", "application/x-www-form-urlencoded", "application/xml", "json"];
+
+  test.runIf(method === "POST")("415 for a content type that is not JSON", async () => {
+    for (const type of otherTypes) {
+      const { status, json } = await ask(path, "-d", "a=b", "-H", `Content-Type: ${type}`);
+      expect(status, type).toBe(415);
+      expect(json).toEqual(error(415));
+    }
+  });
+
+  test.runIf(method === "DELETE")("a body is not looked at", async () => {
+    for (const type of [...otherTypes, "application/json"]) {
+      const { status } = await ask(path, "-X", method, "-d", "a=b", "-H", `Content-Type: ${type}`);
+      expect(status, type).toBe(204);
     }
   });
 
