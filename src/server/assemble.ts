@@ -84,7 +84,7 @@ export function assemble({ config, deps, log, shutdownSignal }: AssemblyOptions)
     router.service(SessionService, sessionService(deps));
     router.service(ProjectService, projectService(deps));
     router.service(HealthService, health.implementation);
-    serveReflection(router, [SessionService, ProjectService, HealthService]);
+    serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
   };
   const router = createConnectRouter();
   routes(router);
