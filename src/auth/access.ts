@@ -32,6 +32,11 @@ export class AccessTable {
     if (missing.length > 0) throw new Error(`no permission entry for ${missing.join(", ")}`);
   }
 
+  /** All methods and who may call them, in the order in which they were stated. */
+  entries(): IterableIterator<[DescMethod, MethodAccess]> {
+    return this.#entries.entries();
+  }
+
   /** Who may call the method; CALLER_NOT_ALLOWED where nobody said. */
   of(method: DescMethod): MethodAccess {
     const access = this.#entries.get(method);

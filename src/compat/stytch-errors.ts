@@ -23,6 +23,11 @@ export class ArgumentError extends ConnectError {
   }
 }
 
+/** `instanceof` does not tell: ConnectError's goes by the shape of a ConnectError, and its subclasses inherit that. */
+function isArgumentError(error: ConnectError): error is ArgumentError {
+  return "errorType" in error;
+}
+
 /** How the Stytch APIs speak, under these path prefixes. */
 export function stytchDialect(prefixes: readonly string[], options: StytchOptions): Dialect {
   return {
@@ -82,7 +87,7 @@ function handlerError(status: number, error: ConnectError, { supportAddress }: S
     const wrong = `Oops, something seems to have gone wrong, ${help}`;
     return { status: 500, type: "internal_server_error", message: wrong };
   }
-  if (error instanceof ArgumentError) return { status, type: error.errorType, message };
+  if (isArgumentError(error)) return { status, type: error.errorType, message };
   if (status === 429)
     return { status, type: "too_many_requests", message: "Too many requests have been made." };
   const cause = sessiondErrorOf(error);

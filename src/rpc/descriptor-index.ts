@@ -1,4 +1,4 @@
-import { toBinary, type DescFile, type DescService } from "@bufbuild/protobuf";
+import { toBinary, type DescFile } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 
@@ -6,7 +6,7 @@ import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 export type FileWithImports = Uint8Array[];
 
 /**
- * The descriptors behind some services, found as reflection clients ask for them. Names are full, without a
+ * The descriptors in some files, found as reflection clients ask for them. Names are full, without a
  * leading dot; undefined means that nothing has that name.
  */
 export interface DescriptorIndex {
@@ -18,13 +18,13 @@ export interface DescriptorIndex {
   extensionNumbers(message: string): number[] | undefined;
 }
 
-/** Indexes the files of the services and everything those import. */
-export function createDescriptorIndex(services: Iterable<DescService>): DescriptorIndex {
+/** Indexes the files and everything they import. */
+export function createDescriptorIndex(roots: Iterable<DescFile>): DescriptorIndex {
   const files = new Map<string, DescFile>();
   const symbols = new Map<string, DescFile>();
   const extensions = new Map<string, Map<number, DescFile>>();
 
-  for (const { file } of services) for (const each of withImports(file)) files.set(each.proto.name, each);
+  for (const file of roots) for (const each of withImports(file)) files.set(each.proto.name, each);
   for (const file of files.values()) {
     for (const name of symbolsIn(file)) symbols.set(name, file);
     for (const type of nestedTypes(file)) {

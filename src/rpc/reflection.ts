@@ -1,4 +1,4 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescFile, DescService } from "@bufbuild/protobuf";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 import {
   ServerReflection as ReflectionV1,
@@ -12,13 +12,18 @@ import { createDescriptorIndex, type DescriptorIndex } from "./descriptor-index.
 
 /**
  * Serves grpc.reflection, v1 and v1alpha, so that grpcurl, `buf curl` and their like need no proto files.
- * Listed are the given services and the two of reflection itself, each once.
+ * Listed are the given services and the two of reflection itself, each once. `files` are known too though no service
+ * imports them, such as those of error details, which clients look up to show them in words.
  *
  * The answers hold every option, google.api.http included, and no comments: generated code has none.
  */
-export function serveReflection(router: ConnectRouter, services: readonly DescService[]): void {
+export function serveReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  files: readonly DescFile[] = [],
+): void {
   const listed = new Set([...services, ReflectionV1, ReflectionV1Alpha]);
-  const index = createDescriptorIndex(listed);
+  const index = createDescriptorIndex([...Array.from(listed, ({ file }) => file), ...files]);
   async function* converse<Request extends RequestV1 | RequestV1Alpha>(requests: AsyncIterable<Request>) {
     for await (const request of requests)
       yield {

@@ -86,7 +86,7 @@ export function assemble({ config, deps, feeds, log, shutdownSignal }: AssemblyO
     router.service(SessionService, sessionService(deps, feeds));
     router.service(ProjectService, projectService(deps));
     router.service(HealthService, health.implementation);
-    serveReflection(router, [SessionService, ProjectService, HealthService]);
+    serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
   };
   const router = createConnectRouter();
   routes(router);

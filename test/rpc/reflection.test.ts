@@ -10,6 +10,7 @@ import {
 import { credentials, status as grpcStatus } from "@grpc/grpc-js";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { http } from "../../gen/google/api/annotations_pb.ts";
+import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import {
   ServerReflection as V1,
@@ -24,7 +25,8 @@ import { serving } from "./serving.ts";
 const services: DescService[] = [SessionService, Health];
 const listed = [...services, V1, V1Alpha].map(({ typeName }) => typeName);
 
-const servingReflection = () => serving((router) => serveReflection(router, services));
+const servingReflection = () =>
+  serving((router) => serveReflection(router, services, [file_google_rpc_error_details]));
 
 type Ask = Exclude<Parameters<ReturnType<typeof talk>["ask"]>[0], undefined>;
 
@@ -96,6 +98,11 @@ describe.each([
       "a file",
       { case: "fileByFilename", value: "grpc/health/v1/health.proto" },
       "grpc/health/v1/health.proto",
+    ],
+    [
+      "an error detail, which no service imports",
+      { case: "fileContainingSymbol", value: "google.rpc.ErrorInfo" },
+      "google/rpc/error_details.proto",
     ],
     ["an imported file", { case: "fileByFilename", value: "google/api/http.proto" }, "google/api/http.proto"],
     [
