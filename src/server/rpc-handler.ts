@@ -1,0 +1,81 @@
+import type { DescService } from "@bufbuild/protobuf";
+import {
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  type ContextValues,
+  createConnectRouter,
+  createServiceImplSpec,
+} from "@connectrpc/connect";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { callRecordKey } from "../rpc/call-record.ts";
+import type { HttpRequest, RequestHandler } from "./handler.ts";
+import { blameMessage } from "./message-fault.ts";
+import { saneProtocolHeaders } from "./protocol-headers.ts";
+import { strictJson } from "./strict-json.ts";
+
+/** What RPC is served from. */
+export interface RpcOptions extends Omit<ConnectRouterOptions, "jsonOptions"> {
+  /** Adds the services. */
+  readonly routes: (router: ConnectRouter) => void;
+  readonly contextValues: (request: HttpRequest) => ContextValues;
+  /** Longest deadline, in milliseconds; longer ones are cut to it. */
+  readonly maxTimeoutMs: number;
+}
+
+/** RPC on an HTTP server. */
+export interface Rpc {
+  /** Every path that is served. */
+  readonly paths: ReadonlySet<string>;
+  readonly services: ReadonlySet<DescService>;
+  /** Answers a request for one of the paths. Rejects where the answer cannot be written, mostly as the client is gone. */
+  readonly handle: RequestHandler;
+}
+
+/**
+ * Serves gRPC, gRPC-Web and Connect. In place of connectNodeAdapter, which calls messages that cannot be read an internal
+ * error, repeats parts of them in its answers and writes what goes wrong to the console.
+ */
+export function createRpc({ routes, contextValues, ...options }: RpcOptions): Rpc {
+  const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli], ...options });
+  routes(strictly(router));
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  return {
+    paths: new Set(handlers.keys()),
+    services: new Set(router.handlers.map((handler) => handler.service)),
+    handle: async (request, response) => {
+      const handler = handlers.get((request.url ?? "").split("?", 1)[0] ?? "");
+      if (handler === undefined) throw new Error("RPC was given a path that is not its own");
+      const values = contextValues(request);
+      const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+      saneProtocolHeaders(universal.header, options.maxTimeoutMs);
+      const answer = await handler(universal);
+      // Neither the gate nor a handler had a say: what failed was reading the message.
+      const isUnread = values.get(callRecordKey).code === undefined;
+      await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
+    },
+  };
+}
+
+/** A router that gives each method the JSON options of its own input. */
+function strictly(router: ConnectRouter): ConnectRouter {
+  const strict: ConnectRouter = {
+    handlers: router.handlers,
+    rpc(method, implementation) {
+      router.rpc(method, implementation, { jsonOptions: strictJson(method.input) });
+      return strict;
+    },
+    service(service, implementation) {
+      const { methods } = createServiceImplSpec(service, implementation);
+      // The pairs fit each other, which the router's type cannot say of a method that is not known by name.
+      for (const { method, impl } of Object.values(methods)) strict.rpc(method, impl as never);
+      return strict;
+    },
+  };
+  return strict;
+}
