@@ -27,6 +27,7 @@ import type { Config } from "./config.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
 import { createRpc } from "./rpc-handler.ts";
 import { safeHost } from "./safe-host.ts";
+import { singleAuthorization } from "./single-authorization.ts";
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
@@ -95,9 +96,10 @@ export function assemble({ config, deps, log, shutdownSignal }: AssemblyOptions)
     registry: createRegistry(file_google_rpc_error_details),
     onError: (error) => log.error({ fault: describeFault(error) }, "REST call failed inside"),
   });
-  const serve = safeHost((request, response) =>
+  const dispatch = singleAuthorization((request, response) =>
     rpc.paths.has(pathOf(request)) ? rpc.handle(request, response) : transcoder.handle(request, response),
   );
+  const serve = safeHost(dispatch);
   const handler = calls.around((request, response) =>
     pathOf(request) === healthPath ? answerHealth(health, response) : serve(request, response),
   );
