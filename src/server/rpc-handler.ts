@@ -51,15 +51,28 @@ export function createRpc({ routes, contextValues, ...options }: RpcOptions): Rp
     handle: async (request, response) => {
       const handler = handlers.get((request.url ?? "").split("?", 1)[0] ?? "");
       if (handler === undefined) throw new Error("RPC was given a path that is not its own");
+      response.once("finish", () => discardRest(request));
       const values = contextValues(request);
       const universal = universalRequestFromNodeRequest(request, response, undefined, values);
       saneProtocolHeaders(universal.header, options.maxTimeoutMs);
-      const answer = await handler(universal);
+      // By default whoever stops to read destroys the request, and with it, silently, the use of its connection.
+      const body = request.iterator({ destroyOnReturn: false });
+      const answer = await handler({ ...universal, body });
       // Neither the gate nor a handler had a say: what failed was reading the message.
       const isUnread = values.get(callRecordKey).code === undefined;
       await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
     },
   };
+}
+
+/**
+ * Throws the rest of a body away that was only read in part, as the message was too large. Left where it is, the client
+ * would wait with its next request on the connection. The listener's request timeout bounds how long this goes on.
+ */
+function discardRest(request: HttpRequest): void {
+  if (request.readableEnded || request.destroyed) return;
+  // An iterator that was left alone listens for this, and as long as somebody does, nothing flows.
+  request.removeAllListeners("readable").resume();
 }
 
 /** A router that gives each method the JSON options of its own input. */
