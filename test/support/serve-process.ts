@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { resolve } from "node:path";
-import { onTestFinished } from "vitest";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, onTestFinished } from "vitest";
 
 /** `sessiond serve` in a process of its own. */
 export interface ServeProcess {
@@ -16,6 +19,10 @@ export interface ServeProcess {
   signal(signal: NodeJS.Signals): void;
 }
 
+/** Spares all processes of a file but the first half of their start, which is compiling. */
+const compileCache = mkdtempSync(join(tmpdir(), "sessiond-compiled-"));
+afterAll(() => rm(compileCache, { recursive: true, force: true }));
+
 /** Starts the command with this environment and nothing of the test's own but PATH; ends it with the test. */
 export function serveProcess(
   environment: Readonly<Record<string, string>>,
@@ -24,7 +31,12 @@ export function serveProcess(
   const command = resolve("src/cli/main.ts");
   const child = spawn(process.execPath, [command, "serve"], {
     cwd,
-    env: { PATH: process.env["PATH"], SESSIOND_LISTEN: "127.0.0.1:0", ...environment },
+    env: {
+      PATH: process.env["PATH"],
+      NODE_COMPILE_CACHE: compileCache,
+      SESSIOND_LISTEN: "127.0.0.1:0",
+      ...environment,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const text = { stdout: "", stderr: "" };

@@ -83,8 +83,8 @@ async function caller(calls: number): Promise<void> {
 }
 
 test("a session does not outlive a revoke-all that returned, whatever is in flight on two replicas", async () => {
-  await Promise.all(Array.from({ length: 24 }, () => caller(160)));
-  expect(revocations.length).toBeGreaterThan(50);
+  await Promise.all(Array.from({ length: 24 }, () => caller(100)));
+  expect(revocations.length).toBeGreaterThan(30);
   expect(authentications.some(({ verdict }) => verdict === "active")).toBe(true);
   expect(new Set(authentications.map(({ verdict }) => verdict))).toEqual(
     new Set(["active", "SESSION_REVOKED_BY_CUTOFF"]),
