@@ -88,4 +88,29 @@ test("a hundred sessions revoked at once over both replicas get a hundred revisi
   expect(new Set(refused)).toEqual(new Set(["SESSION_REVOKED"]));
 });
 
+test("nobody who asks after a revocation gets the answer of somebody who asked before", async () => {
+  const ask = async (turn: number, token: string) =>
+    callsOf(turn)
+      .authenticate({ credential: { case: "token", value: token } }, headers)
+      .then(() => "active")
+      .catch((error: unknown) => errorInfoOf(error)?.reason);
+
+  for (let round = 0; round < 12; round++) {
+    const { id, memberId, token } = await newLogin(first);
+    const asking = new AbortController();
+    const askers = Array.from({ length: 8 }, async (_, turn) => {
+      while (!asking.signal.aborted) await ask(turn, token);
+    });
+    await ask(round, token);
+    await (round % 3 === 0
+      ? callsOf(round).revokeAll({ scope: { case: "memberId", value: memberId } }, headers)
+      : callsOf(round).revoke({ target: { case: "id", value: id } }, headers));
+    const verdicts = await Promise.all([0, 1, 2, 3].map((turn) => ask(turn, token)));
+    asking.abort();
+    await Promise.all(askers);
+    const expected = round % 3 === 0 ? "SESSION_REVOKED_BY_CUTOFF" : "SESSION_REVOKED";
+    expect(new Set(verdicts)).toEqual(new Set([expected]));
+  }
+});
+
 const bigints = (_key: string, value: unknown) => (typeof value === "bigint" ? String(value) : value);
