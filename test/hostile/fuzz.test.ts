@@ -52,7 +52,7 @@ test("no message makes a method fail inside", { timeout }, async () => {
       }
       const message = damage === null ? bytes : damaged(bytes, damage);
       const answer = await rawCall(target, carrier, { method: nameOf(method), message, format });
-      expect(faults, `${nameOf(method)} over ${carrier}: ${answer.said}`).not.toContain(answer.code);
+      expect(faults).not.toContain(answer.code);
       expect(answer.requestId).not.toBe("");
     }),
     { numRuns: runs, seed },
@@ -105,7 +105,7 @@ test("no request makes a REST route fail inside", { timeout }, async () => {
         const body = isRaw === 0 ? text.slice(0, text.length / 2) : text;
         const headers = { "content-type": contentType, ...(await credentialsOf(as)) };
         const answer = await target.send(httpMethod, path, { headers, ...(hasBody && { body }) });
-        expect(answer.status, `${httpMethod} ${path}: ${answer.text}`).toBeLessThan(500);
+        expect(answer.status).toBeLessThan(500);
         expect(answer.headers.get("x-request-id")).not.toBeNull();
       },
     ),
