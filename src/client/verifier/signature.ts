@@ -51,17 +51,24 @@ export function isAllowedAlgorithm(algorithm: unknown): algorithm is SignatureAl
  * Whether `signature` is that of `signed` by `key`. Checked in this thread by node:crypto: about half the time that the same
  * check takes through WebCrypto, whose every call crosses a thread pool (see test/bench/verify.ts).
  */
-export function isSigned({ algorithm, key }: VerifyingKey, signed: string, signature: Buffer): boolean {
-  const bytes = Buffer.from(signed, "latin1");
+export function isSigned(key: VerifyingKey, signed: string, signature: Buffer): boolean {
+  try {
+    return isSignedBy(key, Buffer.from(signed, "latin1"), signature);
+  } catch {
+    return false;
+  }
+}
+
+function isSignedBy({ algorithm, key }: VerifyingKey, signed: Buffer, signature: Buffer): boolean {
   switch (algorithm) {
     case "ES256":
       // r and s, 32 bytes each (RFC 7518, section 3.4); what has another length is none.
       return (
-        signature.length === 64 && verify("sha256", bytes, { key, dsaEncoding: "ieee-p1363" }, signature)
+        signature.length === 64 && verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature)
       );
     case "EdDSA":
-      return verify(null, bytes, key, signature);
+      return verify(null, signed, key, signature);
     case "RS256":
-      return verify("sha256", bytes, key, signature);
+      return verify("sha256", signed, key, signature);
   }
 }
