@@ -27,7 +27,7 @@ export interface WatchListener {
 
 /** Shortest silence after which a stream counts as dead, and the same for the first message, which may meet a cold server. */
 const minSilence = 500;
-const firstSilence = 5000;
+const firstSilence = 3000;
 
 /** Keeps the copy up to date: one stream after the other, each going on where the last one ended, until it is closed. */
 export class Watch {
