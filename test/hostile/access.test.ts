@@ -127,6 +127,7 @@ function accessTable(): AccessTable {
   return assemble({
     config: read.config,
     deps: {} as AssemblyOptions["deps"],
+    feeds: {} as AssemblyOptions["feeds"],
     log: pino({ level: "silent" }),
     shutdownSignal: new AbortController().signal,
   }).access;
