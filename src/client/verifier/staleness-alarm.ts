@@ -14,6 +14,7 @@ export class StalenessAlarm {
   readonly #maxStaleness: number;
   readonly #listener: StalenessListener;
   #isFresh = false;
+  #closed = false;
   #cancel: (() => void) | undefined;
 
   constructor(freshness: Freshness, clock: VerifierClock, maxStaleness: number, listener: StalenessListener) {
@@ -27,6 +28,7 @@ export class StalenessAlarm {
   isFresh(): boolean {
     const staleness = this.#freshness.staleness();
     const isFresh = staleness < this.#maxStaleness;
+    if (this.#closed) return false;
     if (isFresh) this.#cancel ??= this.#clock.after(this.#maxStaleness - staleness, () => this.#ring());
     if (isFresh === this.#isFresh) return isFresh;
     this.#isFresh = isFresh;
@@ -35,7 +37,9 @@ export class StalenessAlarm {
     return isFresh;
   }
 
+  /** From now on nothing is fresh, and nothing is told. */
   close(): void {
+    this.#closed = true;
     this.#cancel?.();
   }
 

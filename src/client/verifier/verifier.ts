@@ -158,6 +158,7 @@ class LocalVerifier implements Verifier, WatchListener {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#connected = false;
     this.#cancelForget();
     this.#alarm.close();
     this.#readiness.reject(new Error("the verifier is closed"));
