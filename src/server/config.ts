@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseProjectId } from "../domain/ids.ts";
+import { defaultKeySchedule, minPublicationDelay } from "../domain/key-schedule.ts";
 
 const milliseconds = (min: number, max: number) =>
   z.coerce
@@ -26,6 +27,13 @@ const masterKey = z.string().transform((text, context) => {
   const bytes = Buffer.from(text, "base64");
   if (bytes.length === 32) return bytes;
   context.addIssue("must be 32 bytes in base64; `openssl rand -base64 32` makes one");
+  return z.NEVER;
+});
+
+const masterKeys = z.string().transform((text, context) => {
+  const keys = text.split(",").map((key) => Buffer.from(key.trim(), "base64"));
+  if (keys.every((bytes) => bytes.length === 32)) return keys;
+  context.addIssue("must be master keys, each 32 bytes in base64, separated by commas");
   return z.NEVER;
 });
 
@@ -57,6 +65,11 @@ const variables = z.object({
   SESSIOND_DATA_DIR: z.string().default(".sessiond"),
   SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject.optional(),
   SESSIOND_MASTER_KEY: masterKey.optional(),
+  SESSIOND_MASTER_KEYS_ACCEPTED: masterKeys.optional(),
+  SESSIOND_SIGNING_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(3650).default(90),
+  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelay, 86_400_000).default(
+    defaultKeySchedule.publicationDelay,
+  ),
   SESSIOND_ISSUER: z.string().max(255).default("sessiond"),
   SESSIOND_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   SESSIOND_DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(2).max(1000).default(10),
@@ -114,6 +127,12 @@ function toConfig(read: z.output<typeof variables>) {
     bootstrapProject: read.SESSIOND_BOOTSTRAP_PROJECT,
     /** Undefined: made by itself, beside the embedded Postgres. */
     masterKey: read.SESSIOND_MASTER_KEY,
+    /** They open what was sealed with them, and seal nothing. */
+    acceptedMasterKeys: read.SESSIOND_MASTER_KEYS_ACCEPTED ?? [],
+    keySchedule: {
+      rotationPeriod: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * 86_400_000,
+      publicationDelay: read.SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS,
+    },
     issuer: read.SESSIOND_ISSUER,
     logLevel: read.SESSIOND_LOG_LEVEL,
     maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,
