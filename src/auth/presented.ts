@@ -24,7 +24,8 @@ export function basic(header: Headers): PresentedCredential | undefined {
   if (encoded === undefined) return undefined;
   const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, "base64").toString()) ?? [];
   const projectId = parseProjectId(id);
-  if (projectId === undefined || secret === undefined) throw new SessiondError("CREDENTIAL_INVALID");
+  if (projectId === undefined || secret === undefined || secret === "")
+    throw new SessiondError("CREDENTIAL_INVALID");
   return { service: { projectId, secret } };
 }
 

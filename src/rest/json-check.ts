@@ -9,7 +9,8 @@ import {
 } from "@bufbuild/protobuf";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { badRequest } from "./failure.ts";
-import { shownKey, type ExactJson } from "./json-text.ts";
+import type { ExactJson } from "./json-text.ts";
+import { shownName } from "./shown-name.ts";
 import { isBase64, isDuration, isFloat, isQuotedInteger, isTimestamp } from "./text-form.ts";
 
 /** How the JSON of a body is read. */
@@ -214,6 +215,9 @@ function checkFree(json: ExactJson, at: string): JsonValue {
   if (typeof json === "bigint") {
     return Number(json);
   }
+  if (typeof json === "number" && !Number.isFinite(json)) {
+    throw badRequest("body", at, "a number too large for a double");
+  }
   if (json === null || typeof json !== "object") {
     return json;
   }
@@ -256,5 +260,5 @@ function asObject(json: ExactJson, at: string): { readonly [key: string]: ExactJ
 }
 
 function join(at: string, key: string): string {
-  return at === "" ? shownKey(key) : `${at}.${shownKey(key)}`;
+  return at === "" ? shownName(key) : `${at}.${shownName(key)}`;
 }

@@ -1,6 +1,7 @@
 import { badRequest } from "./failure.ts";
 import { scanJson } from "./json-scan.ts";
 import { decodeUtf8 } from "./percent.ts";
+import { shownName } from "./shown-name.ts";
 
 /** JSON in which an integer too big for a double is a bigint, so that a 64-bit field can still have it exactly. */
 export type ExactJson =
@@ -30,14 +31,9 @@ export function parseJsonBody(bytes: Uint8Array): ExactJson {
   }
   const json = parse(text);
   if (fault?.kind === "duplicate_key") {
-    throw badRequest("body", shownKey(fault.key), "the key is given twice in one object");
+    throw badRequest("body", shownName(fault.key), "the key is given twice in one object");
   }
   return json;
-}
-
-/** Names a key in an error, unless it is none that an API would have. */
-export function shownKey(key: string): string {
-  return /^[\x21-\x7e]{1,64}$/.test(key) ? key : "(unprintable)";
 }
 
 function parse(text: string): ExactJson {

@@ -3,6 +3,7 @@ import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { badRequest } from "./failure.ts";
 import { assignText, reach, resolveFieldPath, type FieldPath } from "./field-path.ts";
 import { percentDecode } from "./percent.ts";
+import { shownName } from "./shown-name.ts";
 
 /** One decoded parameter of a query string. */
 export interface QueryParameter {
@@ -24,7 +25,7 @@ export function parseQuery(raw: string): QueryParameter[] {
       throw badRequest("query", undefined, "a name is not percent-encoded UTF-8 without NUL");
     }
     if (value === undefined) {
-      throw badRequest("query", name, "the value is not percent-encoded UTF-8 without NUL");
+      throw badRequest("query", shownName(name), "the value is not percent-encoded UTF-8 without NUL");
     }
     parameters.push({ name, value });
   }
@@ -81,7 +82,8 @@ function resolve(message: DescMessage, name: string, rules: QueryRules): FieldPa
     if (path.kind === "unknown" && rules.unknown === "ignore") {
       return undefined;
     }
-    throw badRequest("query", name, path.kind === "unknown" ? "unknown parameter" : path.reason);
+    const reason = path.kind === "unknown" ? "unknown parameter" : path.reason;
+    throw badRequest("query", shownName(name), reason);
   }
   if (rules.isClaimed(path.fields)) {
     return undefined;
@@ -92,7 +94,7 @@ function resolve(message: DescMessage, name: string, rules: QueryRules): FieldPa
   if (rules.unknown === "ignore") {
     return undefined;
   }
-  throw badRequest("query", name, "no query parameters here, the body is the whole message");
+  throw badRequest("query", shownName(name), "no query parameters here, the body is the whole message");
 }
 
 function refuseSecondMember(root: ReflectMessage, path: FieldPath, name: string): void {

@@ -15,9 +15,8 @@ export const errorInterceptor: Interceptor = (next) => async (request) => {
   const record = request.contextValues.get(callRecordKey);
   try {
     const answer = await next(request);
-    if (answer.stream) return { ...answer, message: mappingErrors(answer.message, record) };
     record.code = "Ok";
-    return answer;
+    return answer.stream ? { ...answer, message: mappingErrors(answer.message, record) } : answer;
   } catch (error) {
     throw toConnectError(error, record);
   }
@@ -27,7 +26,6 @@ export const errorInterceptor: Interceptor = (next) => async (request) => {
 async function* mappingErrors<T>(messages: AsyncIterable<T>, record: CallRecord): AsyncGenerator<T> {
   try {
     yield* messages;
-    record.code = "Ok";
   } catch (error) {
     throw toConnectError(error, record);
   }

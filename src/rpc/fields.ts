@@ -1,4 +1,4 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { type Duration, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, SessiondError } from "../domain/errors.ts";
 import {
@@ -126,6 +126,7 @@ export class FieldChecker {
     if (Buffer.byteLength(text) > maxBytes)
       return this.violation(field, `must have at most ${maxBytes} bytes as JSON`);
     if (unstorableInJson.test(text)) return this.violation(field, "must hold valid Unicode without NUL");
+    if (!hasFiniteNumbers(value)) return this.violation(field, "must hold finite numbers only");
     return value;
   }
 }
@@ -133,5 +134,12 @@ export class FieldChecker {
 const opaqueIdForm = `must have 1 to ${maxOpaqueIdLength} characters, without NUL`;
 /** As JSON.stringify writes NUL and halves of surrogate pairs; an escaped backslash before is not an escape. */
 const unstorableInJson = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}|d[c-f][0-9a-f]{2})/;
+
+/** Whether JSON can say every number in the value; in binary a Struct may hold NaN and Infinity. */
+function hasFiniteNumbers(value: JsonValue): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(hasFiniteNumbers);
+}
+
 const earliest = Date.parse("0001-01-01T00:00:00Z");
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);

@@ -128,7 +128,7 @@ export function createHealth(options: HealthOptions): Health {
       async check({ service }) {
         await readiness.ask();
         const status = statusOf(service);
-        if (status === undefined) throw unknownService(service);
+        if (status === undefined) throw unknownService();
         return { status };
       },
       async list() {
@@ -142,9 +142,9 @@ export function createHealth(options: HealthOptions): Health {
   };
 }
 
-function unknownService(service: string): ConnectError {
+function unknownService(): ConnectError {
   return new ConnectError(
-    `no service "${service}" here: List names those whose health is known`,
+    "no service of this name here: List names those whose health is known",
     Code.NotFound,
   );
 }

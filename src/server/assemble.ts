@@ -1,6 +1,5 @@
 import { createRegistry } from "@bufbuild/protobuf";
-import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.ts";
@@ -28,7 +27,9 @@ import { CallLog, describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
 import { withReadableGrpcMessage } from "./grpc-message.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
+import { createRpc } from "./rpc-handler.ts";
 import { safeHost } from "./safe-host.ts";
+import { singleAuthorization } from "./single-authorization.ts";
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
@@ -88,30 +89,22 @@ export function assemble({ config, deps, feeds, log, shutdownSignal }: AssemblyO
     router.service(HealthService, health.implementation);
     serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
   };
-  const router = createConnectRouter();
-  routes(router);
-  const { handlers } = router;
-  const rpcPaths = new Set(handlers.map((handler) => handler.requestPath));
-  access.requireEntries(handlers.map((handler) => handler.service));
+  const rpc = createRpc({ ...protocolOptions, routes });
+  access.requireEntries(rpc.services);
   const transcoder = createTranscoder({
     ...protocolOptions,
     services: [...own, ...apis.map((api) => transcodedService(api.service, api.implementation, api.dialect))],
     rules: apis.flatMap((api) => api.rules ?? []),
-    reservedPaths: [healthPath, ...rpcPaths],
+    reservedPaths: [healthPath, ...rpc.paths],
     registry: createRegistry(file_google_rpc_error_details),
     onError: (error) => log.error({ fault: describeFault(error) }, "REST call failed inside"),
   });
-  const rpc = connectNodeAdapter({
-    ...protocolOptions,
-    routes,
-    // A mistyped member must not widen a call, and an unknown enum name must not vanish.
-    jsonOptions: { ignoreUnknownFields: false },
-  });
-  const serve = safeHost((request, response) => {
-    if (!rpcPaths.has(pathOf(request))) return transcoder.handle(request, response);
+  const dispatch = singleAuthorization((request, response) => {
+    if (!rpc.paths.has(pathOf(request))) return transcoder.handle(request, response);
     withReadableGrpcMessage(response);
-    return rpc(request, response);
+    return rpc.handle(request, response);
   });
+  const serve = safeHost(dispatch);
   const handler = calls.around((request, response) =>
     pathOf(request) === healthPath ? answerHealth(health, response) : serve(request, response),
   );

@@ -66,9 +66,13 @@ function lineOf(request: HttpRequest, record: CallRecord) {
   };
 }
 
-/** The path of a request that matched no method, without its query and not longer than a line should be. */
+/**
+ * The path of a request that matched no method, without its query and not longer than a line should be. Segments longer
+ * than a UUID or a method's name are left out: they may be a secret in the wrong place, escaped beyond recognition.
+ */
 function pathOf(request: HttpRequest): string {
-  return (request.url ?? "").split("?", 1)[0]?.slice(0, 200) ?? "";
+  const path = (request.url ?? "").split("?", 1)[0] ?? "";
+  return path.replace(/[^/]{41,}/g, "...").slice(0, 200);
 }
 
 /** What went wrong inside, with the chain of causes, for the operator. */

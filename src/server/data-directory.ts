@@ -28,6 +28,9 @@ export interface DevelopmentProject extends BootstrapProject {
 export async function developmentProject(directory: string): Promise<DevelopmentProject> {
   const file = join(directory, "development-secret");
   const { text, isNew } = await readOrWrite(file, newServiceSecret);
+  // A crash while it was written may have left it empty, and an empty secret would let anybody in.
+  if (text.length < newServiceSecret().length)
+    throw new Error(`${file} holds no secret: restore it, or delete ${directory} to start anew`);
   return { projectId: developmentProjectId, secret: text, file, isNew };
 }
 

@@ -4,6 +4,7 @@ import type { RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import { refuse } from "./refusal.ts";
+import { refuseUnparsed } from "./unparsed.ts";
 
 /**
  * HTTP/1.x on connections accepted elsewhere. Malformed requests, and those whose length is ambiguous
@@ -13,11 +14,18 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   const running = new Map<Socket, Set<ServerResponse>>();
   let draining = false;
 
-  const server = createServer(serverOptions(limits), (req, res) => {
+  const serve = (req: IncomingMessage, res: ServerResponse) => {
     track(req.socket, res);
     if (draining) closeAfter(res);
     if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
     else void handler(req, res);
+  };
+  const server = createServer(serverOptions(limits), serve);
+  // An expectation that nobody knows is passed over; Node's own 417 has neither words nor a request id.
+  server.on("checkExpectation", serve);
+  server.on("clientError", (error, socket: Socket) => {
+    const isAnswering = [...(running.get(socket) ?? [])].some((res) => res.headersSent);
+    refuseUnparsed(error, socket, isAnswering);
   });
   // A server that never listens itself does not start the timer behind its timeouts: only this event does.
   server.emit("listening");

@@ -1,4 +1,11 @@
-import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Socket } from "node:net";
 import type { FailureReporter, RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
@@ -16,7 +23,10 @@ export function createHttp2(
 ): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>();
 
-  const server = createServer(serverOptions(limits), (req, res) => void handler(req, res));
+  const serve = (req: Http2ServerRequest, res: Http2ServerResponse) => void handler(req, res);
+  const server = createServer(serverOptions(limits), serve);
+  // Node answers these two by itself, without words and without a request id.
+  server.on("checkExpectation", serve).on("connect", serve);
   server.on("sessionError", (error) => report(error, "session"));
 
   function supervise(session: ServerHttp2Session, socket: Socket): void {

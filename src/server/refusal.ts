@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { HttpRequest, HttpResponse } from "./handler.ts";
 
 /** An answer given before any protocol implementation has seen the request. The message is printable ASCII without "%". */
@@ -14,7 +15,7 @@ const statusOf = {
 /**
  * Ends a request with an error that its client understands: gRPC and gRPC-Web get a trailers-only response
  * (HTTP 200, `grpc-status`), everybody else the Connect error, JSON with the HTTP status. Headers that the
- * failed handler had prepared are dropped, but for the request id. An HTTP/1 connection is closed, since where the body of a refused
+ * failed handler had prepared are dropped, but for the request id, which is made where there is none. An HTTP/1 connection is closed, since where the body of a refused
  * request ends is not worth trusting.
  */
 export function refuse(req: HttpRequest, res: HttpResponse, refusal: Refusal): void {
@@ -37,6 +38,7 @@ export function refuse(req: HttpRequest, res: HttpResponse, refusal: Refusal): v
 
 /** The two `end` methods take the same arguments, but TypeScript cannot call a union of overloads. */
 function end(res: HttpResponse, body: string): void {
+  if (!res.hasHeader("x-request-id")) res.setHeader("x-request-id", randomUUID());
   if ("stream" in res) res.end(body);
   else res.end(body);
 }

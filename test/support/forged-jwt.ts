@@ -17,7 +17,7 @@ export async function signedByProject(
   const limits = { maxConnections: 1, connectTimeout: 5_000, statementTimeout: 5_000 };
   const db = openDatabase({ ...limits, url: service.databaseUrl, onConnectionError: () => undefined });
   try {
-    const store = postgresStore(db, () => undefined);
+    const store = postgresStore(db, { onLostAccess: () => undefined, notify: false });
     const masterKey = masterKeyOf(Buffer.from(testMasterKey, "base64"));
     const { key, kid, algorithm } = await new KeyRing(store, masterKey, () => new Date()).signingKey(
       projectId,

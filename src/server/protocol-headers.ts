@@ -1,0 +1,33 @@
+/** Units of `grpc-timeout`, in milliseconds. */
+const grpcUnits: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
+
+/**
+ * Makes the headers that Connect reads itself fit for it. A deadline beyond `maxTimeoutMs` becomes just that, where Connect
+ * would refuse the call and let its timer overflow. A malformed value, which Connect would repeat in its error, becomes "?".
+ */
+export function saneProtocolHeaders(header: Headers, maxTimeoutMs: number): void {
+  replace(header, "grpc-timeout", (text) => {
+    const [, amount, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
+    if (amount === undefined) return undefined;
+    const isLonger = Number(amount) * (grpcUnits[unit] ?? 0) > maxTimeoutMs;
+    // Whole seconds, as the amount has eight digits at most.
+    return isLonger ? `${Math.floor(maxTimeoutMs / 1000)}S` : text;
+  });
+  replace(header, "connect-timeout-ms", (text) =>
+    /^\d{1,10}$/.test(text) ? String(Math.min(Number(text), maxTimeoutMs)) : undefined,
+  );
+  for (const name of ["content-encoding", "grpc-encoding", "connect-content-encoding"])
+    replace(header, name, (text) => (/^[a-z-]{1,16}$/.test(text) ? text : undefined));
+}
+
+function replace(header: Headers, name: string, read: (text: string) => string | undefined): void {
+  const text = header.get(name);
+  if (text !== null) header.set(name, read(text) ?? "?");
+}

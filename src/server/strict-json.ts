@@ -1,0 +1,32 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+import type { UniversalHandlerOptions } from "@connectrpc/connect/protocol";
+import { Refusal } from "../rest/failure.ts";
+import { checkMessage } from "../rest/json-check.ts";
+import { parseJsonBody } from "../rest/json-text.ts";
+
+/** How Connect reads JSON, with the decoder of its text, which its serialization takes though the router's types omit it. */
+type JsonOptions = NonNullable<UniversalHandlerOptions["jsonOptions"]> & {
+  readonly textDecoder: { decode(bytes?: Uint8Array): string };
+};
+
+/**
+ * Reads the JSON of RPC messages as strictly as REST does. Left to itself Connect replaces bytes that are no UTF-8, so that
+ * two names become one, and repeats keys and text of the message in its errors, where a token may stand.
+ */
+export function strictJson(message: DescMessage): JsonOptions {
+  return {
+    // A mistyped member must not widen a call, and an unknown enum name must not vanish.
+    ignoreUnknownFields: false,
+    textDecoder: { decode: (bytes = new Uint8Array()) => decode(message, bytes) },
+  };
+}
+
+/** The text of a message that is known to be right; a ConnectError, which Connect hands on as it is, where it is not. */
+function decode(message: DescMessage, bytes: Uint8Array): string {
+  try {
+    const options = { unknownMembers: "refuse", registry: undefined } as const;
+    return JSON.stringify(checkMessage(message, parseJsonBody(bytes), "", options));
+  } catch (error) {
+    throw error instanceof Refusal ? error.failure.error : error;
+  }
+}
