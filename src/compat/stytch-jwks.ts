@@ -23,9 +23,7 @@ export async function stytchJwks(deps: SigningKeyDeps, id: string, context: Hand
   };
 }
 
-function toJwkMessage(
-  jwk: StoredSigningKey["publicJwk"],
-): MessageInitShape<typeof JsonWebKeySchema> {
+function toJwkMessage(jwk: StoredSigningKey["publicJwk"]): MessageInitShape<typeof JsonWebKeySchema> {
   const { kty = "", kid = "", alg = "", use = "", n = "", e = "", crv = "", x = "", y = "" } = jwk;
   return { kty, kid, alg, use, keyOps: ["verify"], n, e, crv, x, y };
 }
