@@ -51,24 +51,32 @@ export class SessionJwts {
 
   /** A JWT about `session`, good for the policy's jwtLifetime but never beyond the session's own end. */
   async sign(session: Session, project: Project, now: Date): Promise<string> {
+    const sign = await this.signer(project);
+    return sign(session, now);
+  }
+
+  /** What {@link sign} does, its question to the database asked beforehand: while the session is looked for. */
+  async signer(project: Project): Promise<(session: Session, now: Date) => Promise<string>> {
     const { key, kid, algorithm } = await this.#keyRing.signingKey(project);
-    const { jwtProfile } = project.policy;
-    const ends = [
-      now.getTime() + project.policy.jwtLifetime,
-      session.expireTime.getTime(),
-      idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
-    ];
-    const issuedAt = Math.floor(now.getTime() / 1000);
-    return new SignJWT(claimsOf(session, jwtProfile))
-      .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
-      .setIssuer(issuerOf(jwtProfile, this.#issuer, project.id))
-      .setAudience([project.id])
-      .setSubject(session.memberId)
-      .setIssuedAt(issuedAt)
-      .setNotBefore(issuedAt)
-      .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
-      .setJti(crypto.randomUUID())
-      .sign(key);
+    const { jwtLifetime, jwtProfile } = project.policy;
+    return (session, now) => {
+      const ends = [
+        now.getTime() + jwtLifetime,
+        session.expireTime.getTime(),
+        idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
+      ];
+      const issuedAt = Math.floor(now.getTime() / 1000);
+      return new SignJWT(claimsOf(session, jwtProfile))
+        .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
+        .setIssuer(issuerOf(jwtProfile, this.#issuer, project.id))
+        .setAudience([project.id])
+        .setSubject(session.memberId)
+        .setIssuedAt(issuedAt)
+        .setNotBefore(issuedAt)
+        .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
+        .setJti(crypto.randomUUID())
+        .sign(key);
+    };
   }
 
   /** Whatever the project's profile is now: JWTs of the one before are good until they expire. Checks form, algorithm, key, signature, type, issuer, audience and times; not whether the session is good. */

@@ -1,8 +1,10 @@
+import { sql } from "kysely";
 import { pino } from "pino";
 import { onTestFinished, test, expect } from "vitest";
 import { connectSessiond } from "../../src/client/client.ts";
 import { readConfig } from "../../src/server/config.ts";
 import { startService } from "../../src/server/service.ts";
+import { openStore } from "../support/open-store.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
 const keyOf = (letter: string) => Buffer.alloc(32, letter).toString("base64");
@@ -41,4 +43,17 @@ test("a master key is changed in two steps, and a wrong one is refused at start,
   const kids = [first, during, after].map((jwt) => jwt.split(".")[0]);
   expect(new Set(kids).size).toBe(1);
   await expect(logsIn(database.url, old)).rejects.toThrow("is not configured");
+});
+
+test("where a master key is lost, its keys can be retired by hand", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  const before = await logsIn(database.url, keyOf("o"));
+  const opened = openStore(database.url);
+  onTestFinished(() => opened.close());
+  await sql`
+    update signing_keys set activate_time = least(activate_time, now()), retire_time = now()
+    where retire_time is null or retire_time > now()`.execute(opened.db);
+  const after = await logsIn(database.url, keyOf("n"));
+  expect(after.split(".")[0]).not.toBe(before.split(".")[0]);
 });
