@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Kysely } from "kysely";
 import type { Logger } from "pino";
@@ -68,6 +69,8 @@ export async function startService(
     });
     running.defer(async () => {
       health.drain();
+      // One turn of the event loop, in which watchers of health are told so: then their streams end.
+      await setImmediate();
       shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
       await listener.drain(config.shutdownGrace);
     });
