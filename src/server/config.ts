@@ -25,18 +25,24 @@ const listen = z.string().transform((text, context) => {
 });
 
 const masterKey = z.string().transform((text, context) => {
-  const bytes = Buffer.from(text, "base64");
-  if (bytes.length === 32) return bytes;
+  const bytes = masterKeyBytes(text);
+  if (bytes !== undefined) return bytes;
   context.addIssue("must be 32 bytes in base64; `openssl rand -base64 32` makes one");
   return z.NEVER;
 });
 
 const masterKeys = z.string().transform((text, context) => {
-  const keys = text.split(",").map((key) => Buffer.from(key.trim(), "base64"));
-  if (keys.every((bytes) => bytes.length === 32)) return keys;
+  const keys = text.split(",").map((key) => masterKeyBytes(key.trim()));
+  if (keys.every((bytes) => bytes !== undefined)) return keys;
   context.addIssue("must be master keys, each 32 bytes in base64, separated by commas");
   return z.NEVER;
 });
+
+/** Buffer passes over what is not base64; a key with a typing error must not become another key. */
+function masterKeyBytes(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
+}
 
 const bootstrapProject = z.string().transform((text, context) => {
   const separator = text.indexOf(":");

@@ -93,6 +93,24 @@ test("keys are rotated every 90 days, published for 10 minutes before, by master
   expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
 });
 
+test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
+  "the master key %s is refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_MASTER_KEY: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_MASTER_KEY: must be 32 bytes/),
+    ]);
+  },
+);
+
+test.each([`${key},`, `${key};${key}`, `${key},${key.slice(1)}`])(
+  "the accepted master keys %s are refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_MASTER_KEYS_ACCEPTED: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_MASTER_KEYS_ACCEPTED: must be master keys/),
+    ]);
+  },
+);
+
 test("a mistyped variable is warned of, by name alone", () => {
   expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
     "SESSIOND_LISTN is not a variable of this version",
