@@ -3,17 +3,22 @@ import { type CredentialScheme, basic } from "../auth/presented.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
+import type { SigningKeyDeps } from "../domain/use-cases/signing-keys.ts";
 import { callRecordKey } from "../rpc/call-record.ts";
 import { callerOf } from "../rpc/gate.ts";
 import { type CompatApi, because } from "./api.ts";
 import { type StytchOptions, stytchDialect, stytchRequestId } from "./stytch-errors.ts";
+import { stytchJwks } from "./stytch-jwks.ts";
 import { readStytchTarget } from "./stytch-target.ts";
 
 /** Stytch's B2B session API. */
-export function stytchB2b(deps: Deps, options: StytchOptions): CompatApi<typeof SessionService> {
+export function stytchB2b(
+  deps: Deps & SigningKeyDeps,
+  options: StytchOptions,
+): CompatApi<typeof SessionService> {
   return {
     service: SessionService,
-    access: { revoke: { service: "sessions.revoke", member: true } },
+    access: { revoke: { service: "sessions.revoke", member: true }, getJwks: "public" },
     scheme,
     dialect: stytchDialect(["/v1/b2b"], options),
     implementation: {
@@ -27,6 +32,7 @@ export function stytchB2b(deps: Deps, options: StytchOptions): CompatApi<typeof 
         await revoke(deps, callerOf(context), target, because("unspecified"));
         return { requestId: stytchRequestId(context.values.get(callRecordKey)), statusCode: 200 };
       },
+      getJwks: ({ projectId }, context) => stytchJwks(deps, projectId, context),
     },
   };
 }

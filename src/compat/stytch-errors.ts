@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Reason, SessiondError } from "../domain/errors.ts";
+import type { Environment } from "../domain/project.ts";
 import type { Dialect, ErrorAnswer, FailedRequest } from "../rest/dialect.ts";
 import type { Failure } from "../rest/failure.ts";
 import { type CallRecord, callRecordKey } from "../rpc/call-record.ts";
@@ -39,8 +40,11 @@ export function stytchDialect(prefixes: readonly string[], options: StytchOption
 }
 
 /** `request-id-<environment>-<uuid>`, fresh for every call; `test` until the project is known. */
-export function stytchRequestId({ identity, uuid }: CallRecord): string {
-  return `request-id-${identity?.caller.project.environment ?? "test"}-${uuid}`;
+export function stytchRequestId(
+  { identity, uuid }: CallRecord,
+  environment: Environment = identity?.caller.project.environment ?? "test",
+): string {
+  return `request-id-${environment}-${uuid}`;
 }
 
 interface StytchError {
@@ -115,6 +119,7 @@ const documented: Partial<Record<Reason, StytchError>> = {
   SESSION_EXPIRED: { status: 401, ...notFound },
   SESSION_IDLE_EXPIRED: { status: 401, ...notFound },
   JWT_EXPIRED: { status: 401, ...notFound },
+  PROJECT_NOT_FOUND: { status: 404, type: "project_not_found", message: "Project could not be found." },
   SESSION_NOT_FOUND: { status: 404, ...notFound },
   CALLER_NOT_ALLOWED: notAllowed,
   PERMISSION_MISSING: {

@@ -2,17 +2,22 @@ import { SessionService } from "../../gen/compat/stytch/v1/session_service_pb.ts
 import { basic } from "../auth/presented.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
+import type { SigningKeyDeps } from "../domain/use-cases/signing-keys.ts";
 import { callRecordKey } from "../rpc/call-record.ts";
 import { serviceCallerOf } from "../rpc/gate.ts";
 import { type CompatApi, because } from "./api.ts";
 import { type StytchOptions, stytchDialect, stytchRequestId } from "./stytch-errors.ts";
+import { stytchJwks } from "./stytch-jwks.ts";
 import { readStytchTarget } from "./stytch-target.ts";
 
 /** Stytch's consumer session API. */
-export function stytch(deps: Deps, options: StytchOptions): CompatApi<typeof SessionService> {
+export function stytch(
+  deps: Deps & SigningKeyDeps,
+  options: StytchOptions,
+): CompatApi<typeof SessionService> {
   return {
     service: SessionService,
-    access: { revoke: { service: "sessions.revoke" } },
+    access: { revoke: { service: "sessions.revoke" }, getJwks: "public" },
     scheme: basic,
     dialect: stytchDialect(["/v1"], options),
     implementation: {
@@ -25,6 +30,7 @@ export function stytch(deps: Deps, options: StytchOptions): CompatApi<typeof Ses
         await revoke(deps, serviceCallerOf(context), target, because("unspecified"));
         return { statusCode: 200, requestId: stytchRequestId(context.values.get(callRecordKey)) };
       },
+      getJwks: ({ projectId }, context) => stytchJwks(deps, projectId, context),
     },
   };
 }

@@ -35,6 +35,7 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   SESSION_NOT_FOUND: [Code.NOT_FOUND, "no such session"],
   PROJECT_NOT_FOUND: [Code.NOT_FOUND, "no such project"],
   CREDENTIAL_NOT_FOUND: [Code.NOT_FOUND, "no such credential in this project"],
+  SIGNING_KEY_NOT_FOUND: [Code.NOT_FOUND, "no such signing key in this project"],
   PROJECT_EXISTS: [Code.ALREADY_EXISTS, "a project of this id exists already"],
   SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
   SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],

@@ -1,35 +1,21 @@
 import { SignJWT, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import type { JWTPayload } from "jose";
-import { type ProjectId, type SessionId, parseProjectId, parseSessionId } from "./ids.ts";
-import { type KeyRing, signatureAlgorithms } from "./key-ring.ts";
+import { type ProjectId, type SessionId, parseProjectId } from "./ids.ts";
+import { claimsOf, issuerOf, sessionIdOf } from "./jwt-claims.ts";
+import type { KeyRing } from "./key-ring.ts";
+import { jwtProfiles } from "./policy.ts";
 import type { Project } from "./project.ts";
 import { type Session, idleExpireTimeOf } from "./session.ts";
+import { signatureAlgorithms } from "./signature-algorithm.ts";
 
 /** Longest text that is looked at as a session JWT, in characters. */
 export const maxJwtLength = 16_384;
-
-/** The claim names this service writes itself; custom claims must not use them. */
-export const reservedClaims: ReadonlySet<string> = new Set([
-  "iss",
-  "sub",
-  "aud",
-  "exp",
-  "nbf",
-  "iat",
-  "jti",
-  "sid",
-  "organization_id",
-  "roles",
-  "rev",
-  "https://stytch.com/session",
-  "https://stytch.com/organization",
-]);
 
 /** What is wrong with a JWT, in the order in which it is looked for. */
 export type JwtProblem =
   | "form" // not three canonical base64url parts holding JSON, or too long
   | "algorithm" // not on the allow-list, or not the key's
-  | "key" // no such key in the project
+  | "key" // no such key in the project, or a revoked one
   | "signature"
   | "type" // `typ` is not JWT
   | "issuer"
@@ -57,7 +43,7 @@ export class SessionJwts {
   readonly #keyRing: KeyRing;
   readonly #issuer: string;
 
-  /** `issuer` is the deployment's; a project's JWTs are issued by `<issuer>/<project id>`. */
+  /** `issuer` is the deployment's; a project's JWTs are issued by `<issuer>/<project id>`, but for the stytch profile. */
   constructor(keyRing: KeyRing, issuer: string) {
     this.#keyRing = keyRing;
     this.#issuer = issuer;
@@ -65,32 +51,35 @@ export class SessionJwts {
 
   /** A JWT about `session`, good for the policy's jwtLifetime but never beyond the session's own end. */
   async sign(session: Session, project: Project, now: Date): Promise<string> {
-    const { key, kid, algorithm } = await this.#keyRing.signingKey(project.id);
-    const ends = [
-      now.getTime() + project.policy.jwtLifetime,
-      session.expireTime.getTime(),
-      idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
-    ];
-    const issuedAt = Math.floor(now.getTime() / 1000);
-    return new SignJWT({
-      ...session.customClaims,
-      sid: session.id,
-      organization_id: session.organizationId, // undefined leaves it out, a custom claim of that name too
-      roles: session.roles,
-      rev: session.createdRevision,
-    })
-      .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
-      .setIssuer(this.#issuerOf(project.id))
-      .setAudience([project.id])
-      .setSubject(session.memberId)
-      .setIssuedAt(issuedAt)
-      .setNotBefore(issuedAt)
-      .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
-      .setJti(crypto.randomUUID())
-      .sign(key);
+    const sign = await this.signer(project);
+    return sign(session, now);
   }
 
-  /** Checks form, algorithm, key, signature, type, issuer, audience and times; not whether the session is good. */
+  /** What {@link sign} does, its question to the database asked beforehand: while the session is looked for. */
+  async signer(project: Project): Promise<(session: Session, now: Date) => Promise<string>> {
+    const { key, kid, algorithm } = await this.#keyRing.signingKey(project);
+    const { jwtLifetime, jwtProfile } = project.policy;
+    return (session, now) => {
+      const ends = [
+        now.getTime() + jwtLifetime,
+        session.expireTime.getTime(),
+        idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
+      ];
+      const issuedAt = Math.floor(now.getTime() / 1000);
+      return new SignJWT(claimsOf(session, jwtProfile))
+        .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
+        .setIssuer(issuerOf(jwtProfile, this.#issuer, project.id))
+        .setAudience([project.id])
+        .setSubject(session.memberId)
+        .setIssuedAt(issuedAt)
+        .setNotBefore(issuedAt)
+        .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
+        .setJti(crypto.randomUUID())
+        .sign(key);
+    };
+  }
+
+  /** Whatever the project's profile is now: JWTs of the one before are good until they expire. Checks form, algorithm, key, signature, type, issuer, audience and times; not whether the session is good. */
   async verify(jwt: string, options: VerifyOptions): Promise<JwtVerdict> {
     const outline = readOutline(jwt);
     if (outline === undefined) return { problem: "form" };
@@ -104,21 +93,23 @@ export class SessionJwts {
       const { payload } = await jwtVerify(jwt, key.key, {
         algorithms: [key.algorithm],
         typ: "JWT",
-        issuer: this.#issuerOf(projectId),
+        issuer: jwtProfiles.map((profile) => issuerOf(profile, this.#issuer, projectId)),
         audience: projectId,
-        requiredClaims: ["sub", "sid", "iat", "exp"],
+        requiredClaims: ["sub", "iat", "exp"],
         currentDate: options.now,
       });
-      return verdictOf(payload, projectId);
+      return this.#verdictOn(payload, projectId);
     } catch (error) {
-      if (options.allowExpired && error instanceof errors.JWTExpired)
-        return verdictOf(error.payload, projectId);
-      return { problem: problemOf(error) };
+      if (!(error instanceof errors.JWTExpired)) return { problem: problemOf(error) };
+      const verdict = this.#verdictOn(error.payload, projectId);
+      return options.allowExpired || "problem" in verdict ? verdict : { problem: "expired" };
     }
   }
 
-  #issuerOf(projectId: ProjectId): string {
-    return `${this.#issuer}/${projectId}`;
+  #verdictOn(payload: JWTPayload, projectId: ProjectId): JwtVerdict {
+    const profile = jwtProfiles.find((one) => payload.iss === issuerOf(one, this.#issuer, projectId));
+    const sessionId = profile && sessionIdOf(payload, profile);
+    return sessionId === undefined ? { problem: "claims" } : { projectId, sessionId };
   }
 }
 
@@ -148,13 +139,7 @@ function isCanonicalBase64Url(part: string): boolean {
   return Buffer.from(part, "base64url").toString("base64url") === part;
 }
 
-function verdictOf(payload: JWTPayload, projectId: ProjectId): JwtVerdict {
-  const sessionId = typeof payload["sid"] === "string" ? parseSessionId(payload["sid"]) : undefined;
-  return sessionId === undefined ? { problem: "claims" } : { projectId, sessionId };
-}
-
-function problemOf(error: unknown): JwtProblem {
-  if (error instanceof errors.JWTExpired) return "expired";
+function problemOf(error: unknown): Exclude<JwtProblem, "expired"> {
   if (error instanceof errors.JWSSignatureVerificationFailed) return "signature";
   if (error instanceof errors.JOSEAlgNotAllowed) return "algorithm";
   if (error instanceof errors.JWTClaimValidationFailed) return problemOfClaim(error.claim);
@@ -162,7 +147,7 @@ function problemOf(error: unknown): JwtProblem {
   throw error;
 }
 
-function problemOfClaim(claim: string): JwtProblem {
+function problemOfClaim(claim: string): Exclude<JwtProblem, "expired"> {
   switch (claim) {
     case "iss":
       return "issuer";

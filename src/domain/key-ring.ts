@@ -1,133 +1,148 @@
-import {
-  calculateJwkThumbprint,
-  exportJWK,
-  exportPKCS8,
-  generateKeyPair,
-  importJWK,
-  importPKCS8,
-} from "jose";
-import type { CryptoKey, JWK } from "jose";
+import type { JWK } from "jose";
 import type { ProjectId } from "./ids.ts";
-import { type MasterKey, open, seal } from "./sealing.ts";
+import { type LoadedKey, loadPrivateKey, loadPublicKey, newKeyMaterial } from "./key-material.ts";
+import { type KeySchedule, defaultKeySchedule } from "./key-schedule.ts";
+import type { Project } from "./project.ts";
+import type { MasterKeys } from "./sealing.ts";
+import { type KeyInLine, type SigningKeyStore, algorithmOf, publishedKeys } from "./signing-key.ts";
 
-/** Signature algorithms of session JWTs: the allow-list. */
-export const signatureAlgorithms = ["ES256"] as const;
-/** One of {@link signatureAlgorithms}. */
-export type SignatureAlgorithm = (typeof signatureAlgorithms)[number];
-
-/** A project's signing key as it is stored. */
-export interface StoredSigningKey {
-  readonly projectId: ProjectId;
-  /** RFC 7638 thumbprint of the public key. */
-  readonly kid: string;
-  readonly algorithm: SignatureAlgorithm;
-  readonly publicJwk: JWK;
-  /** PKCS #8, sealed with the master key named by `masterKeyId`. */
-  readonly sealedPrivateKey: Buffer;
-  readonly masterKeyId: string;
-  readonly createTime: Date;
-}
-
-/** Where signing keys are kept. */
-export interface SigningKeyStore {
-  /** The key that signs now. */
-  activeSigningKey(projectId: ProjectId): Promise<StoredSigningKey | undefined>;
-  /** Stores `key` as the active one unless the project has one already, and returns the active one. */
-  activateFirstSigningKey(key: StoredSigningKey): Promise<StoredSigningKey>;
-  /** A key that verifies, by its id. */
-  signingKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined>;
-  /** Every key that verifies. */
-  signingKeys(projectId: ProjectId): Promise<readonly StoredSigningKey[]>;
-}
-
-/** A key ready to sign or verify with. */
-export interface LoadedKey {
-  readonly kid: string;
-  readonly algorithm: SignatureAlgorithm;
-  readonly key: CryptoKey;
-}
+/** Whose keys. */
+export type KeyOwner = Pick<Project, "id" | "policy">;
 
 /** Most keys kept in memory of each kind; beyond it the oldest is read again when needed. */
 const maxCachedKeys = 10_000;
 
-/** The signing keys of all projects: made on first use, opened once, kept in memory. */
+/**
+ * The signing keys of all projects: made on first use, followed by others on schedule, opened once. Which key signs, and
+ * whether one was revoked, is asked of the database every time; only key material, which never changes, stays in memory.
+ */
 export class KeyRing {
+  readonly schedule: KeySchedule;
   readonly #store: SigningKeyStore;
-  readonly #masterKey: MasterKey;
+  readonly #masterKeys: MasterKeys;
   readonly #now: () => Date;
-  readonly #signing = new Map<ProjectId, Promise<LoadedKey>>();
+  readonly #signing = new Map<ProjectId, { readonly kid: string; readonly loading: Promise<LoadedKey> }>();
   readonly #verifying = new Map<string, LoadedKey>();
+  readonly #changing = new Map<ProjectId, Promise<void>>();
 
-  constructor(store: SigningKeyStore, masterKey: MasterKey, now: () => Date) {
+  constructor(
+    store: SigningKeyStore,
+    masterKeys: MasterKeys,
+    now: () => Date,
+    schedule: KeySchedule = defaultKeySchedule,
+  ) {
     this.#store = store;
-    this.#masterKey = masterKey;
+    this.#masterKeys = masterKeys;
     this.#now = now;
+    this.schedule = schedule;
   }
 
-  /** The key that signs for the project, made now if it has none. Throws where it was sealed with another master key. */
-  signingKey(projectId: ProjectId): Promise<LoadedKey> {
-    const known = this.#signing.get(projectId);
-    if (known !== undefined) return known;
-    const loading = this.#loadSigningKey(projectId);
-    remember(this.#signing, projectId, loading);
-    loading.catch(() => this.#signing.delete(projectId));
-    return loading;
+  /** The key that signs for the project, made now if it has none. Throws where it was sealed with an unknown master key. */
+  async signingKey(owner: KeyOwner): Promise<LoadedKey> {
+    const { kid } = await this.#current(owner);
+    return this.#load(owner.id, kid);
   }
 
-  /** The key of this id that verifies for the project. Key material never changes, so a key once seen is not asked for again. */
+  /** The key of this id that verifies for the project; undefined where it has none, or has revoked it. */
   async verifyingKey(projectId: ProjectId, kid: string): Promise<LoadedKey | undefined> {
     const cacheKey = `${projectId}/${kid}`;
     const known = this.#verifying.get(cacheKey);
-    if (known !== undefined) return known;
-    const stored = await this.#store.signingKey(projectId, kid);
-    if (stored === undefined) return undefined;
-    const key = (await importJWK(stored.publicJwk, stored.algorithm)) as CryptoKey;
-    const loaded: LoadedKey = { kid, algorithm: stored.algorithm, key };
+    if (known !== undefined) return (await this.#store.isSigningKeyGood(projectId, kid)) ? known : undefined;
+    const stored = await this.#store.findSigningKey(projectId, kid);
+    if (stored === undefined || stored.revocation !== undefined) return undefined;
+    const loaded = await loadPublicKey(stored);
     remember(this.#verifying, cacheKey, loaded);
     return loaded;
   }
 
   /** The project's public keys, for its JWKS; makes the first key if there is none, so that it is published before use. */
-  async publicJwks(projectId: ProjectId): Promise<readonly JWK[]> {
-    await this.signingKey(projectId);
-    return (await this.#store.signingKeys(projectId)).map((stored) => stored.publicJwk);
+  async publicJwks(owner: KeyOwner): Promise<readonly JWK[]> {
+    await this.#current(owner);
+    const keys = await this.#store.listSigningKeys(owner.id);
+    return publishedKeys(keys, this.#now()).map((key) => key.publicJwk);
   }
 
-  async #loadSigningKey(projectId: ProjectId): Promise<LoadedKey> {
-    const stored =
-      (await this.#store.activeSigningKey(projectId)) ??
-      (await this.#store.activateFirstSigningKey(await this.#newSigningKey(projectId)));
-    if (stored.masterKeyId !== this.#masterKey.id) {
-      throw new Error(
-        `signing key ${stored.kid} of project ${projectId} was sealed with master key ${stored.masterKeyId}, ` +
-          `but the configured one is ${this.#masterKey.id}: start with the key it was sealed with`,
-      );
-    }
-    const pkcs8 = open(this.#masterKey, stored.sealedPrivateKey, sealingContext(projectId, stored.kid));
-    const key = await importPKCS8(pkcs8.toString(), stored.algorithm);
-    return { kid: stored.kid, algorithm: stored.algorithm, key };
+  /** Sees to it that some key signs, and that another is to take over where that is due. */
+  async maintain(owner: KeyOwner): Promise<void> {
+    await this.#current(owner);
   }
 
-  async #newSigningKey(projectId: ProjectId): Promise<StoredSigningKey> {
-    const algorithm = signatureAlgorithms[0];
-    const pair = await generateKeyPair(algorithm, { extractable: true });
-    const jwk = await exportJWK(pair.publicKey);
-    const kid = await calculateJwkThumbprint(jwk);
-    const pkcs8 = Buffer.from(await exportPKCS8(pair.privateKey));
-    return {
-      projectId,
-      kid,
-      algorithm,
-      publicJwk: { ...jwk, kid, alg: algorithm, use: "sig" },
-      sealedPrivateKey: seal(this.#masterKey, pkcs8, sealingContext(projectId, kid)),
-      masterKeyId: this.#masterKey.id,
-      createTime: this.#now(),
-    };
+  /**
+   * Starts a rotation: a next key is published now and signs after the publication delay; where one waits already, that
+   * one will. Returns the id of the last key in line.
+   */
+  async rotate(owner: KeyOwner): Promise<string> {
+    const [, next] = await this.#lineOf(owner);
+    if (next === undefined) await this.#once(owner.id, () => this.#addNext(owner));
+    const line = await this.#lineOf(owner);
+    return (line.at(-1) ?? line[0]).kid;
+  }
+
+  async #current(owner: KeyOwner): Promise<KeyInLine> {
+    const line = await this.#lineOf(owner);
+    const now = this.#now();
+    // A clock that lags may find none that is active yet: then it is the first that will be.
+    const current = line.findLast((key) => key.activateTime <= now) ?? line[0];
+    const { rotationPeriod } = this.schedule;
+    const age = now.getTime() - current.activateTime.getTime();
+    if (rotationPeriod > 0 && age >= rotationPeriod && line.at(-1) === current)
+      await this.#once(owner.id, () => this.#addNext(owner));
+    return current;
+  }
+
+  async #lineOf(owner: KeyOwner): Promise<readonly [KeyInLine, ...KeyInLine[]]> {
+    const line = await this.#store.signingLine(owner.id, this.#now());
+    if (isFilled(line)) return line;
+    await this.#once(owner.id, () => this.#addFirst(owner));
+    const started = await this.#store.signingLine(owner.id, this.#now());
+    if (isFilled(started)) return started;
+    throw new Error(`project ${owner.id} has no signing key just after getting one`);
+  }
+
+  async #addFirst(owner: KeyOwner): Promise<void> {
+    await this.#store.addFirstSigningKey(await this.#newKey(owner, 0));
+  }
+
+  async #addNext(owner: KeyOwner): Promise<void> {
+    await this.#store.addNextSigningKey(await this.#newKey(owner, this.schedule.publicationDelay));
+  }
+
+  async #newKey({ id, policy }: KeyOwner, delay: number) {
+    const material = await newKeyMaterial(id, algorithmOf(policy), this.#masterKeys.current);
+    const createTime = this.#now();
+    const activateTime = new Date(createTime.getTime() + delay);
+    return { ...material, createTime, activateTime, retireTime: undefined, revocation: undefined };
+  }
+
+  /** What changes the keys of a project is done once for all who find at the same time that it is due. */
+  #once(projectId: ProjectId, change: () => Promise<void>): Promise<void> {
+    const running = this.#changing.get(projectId);
+    if (running !== undefined) return running;
+    const started = change().finally(() => this.#changing.delete(projectId));
+    this.#changing.set(projectId, started);
+    return started;
+  }
+
+  #load(projectId: ProjectId, kid: string): Promise<LoadedKey> {
+    const known = this.#signing.get(projectId);
+    if (known?.kid === kid) return known.loading;
+    const loading = this.#read(projectId, kid);
+    remember(this.#signing, projectId, { kid, loading });
+    loading.catch(() => {
+      if (this.#signing.get(projectId)?.loading === loading) this.#signing.delete(projectId);
+    });
+    return loading;
+  }
+
+  async #read(projectId: ProjectId, kid: string): Promise<LoadedKey> {
+    const stored = await this.#store.findSigningKey(projectId, kid);
+    if (stored === undefined) throw new Error(`signing key ${kid} of project ${projectId} is gone`);
+    return loadPrivateKey(stored, [this.#masterKeys.current, ...this.#masterKeys.accepted]);
   }
 }
 
-function sealingContext(projectId: ProjectId, kid: string): string {
-  return `${projectId}/${kid}`;
+function isFilled<T>(list: readonly T[]): list is readonly [T, ...T[]] {
+  return list.length > 0;
 }
 
 function remember<K, V>(cache: Map<K, V>, key: K, value: V): void {

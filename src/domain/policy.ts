@@ -1,3 +1,5 @@
+import type { SignatureAlgorithm } from "./signature-algorithm.ts";
+
 const second = 1000;
 const hour = 3600 * second;
 const day = 24 * hour;
@@ -13,6 +15,11 @@ export const memberPermissions = ["sessions.read", "sessions.revoke"] as const;
 /** One of {@link memberPermissions}. */
 export type MemberPermission = (typeof memberPermissions)[number];
 
+/** What session JWTs say, and how they name it. */
+export const jwtProfiles = ["default", "stytch"] as const;
+/** One of {@link jwtProfiles}. */
+export type JwtProfile = (typeof jwtProfiles)[number];
+
 /** Rules for the sessions of a project. Durations in milliseconds. */
 export interface Policy {
   readonly defaultLifetime: number;
@@ -20,6 +27,9 @@ export interface Policy {
   readonly defaultIdleTimeout: number | undefined;
   readonly jwtLifetime: number;
   readonly roleGrants: readonly RoleGrant[];
+  readonly jwtProfile: JwtProfile;
+  /** What the project's next signing key is made for; the profile's default where undefined. */
+  readonly signatureAlgorithm: SignatureAlgorithm | undefined;
 }
 
 /** What members with a role may do to other members' sessions within their organization. */
@@ -35,4 +45,6 @@ export const defaultPolicy: Policy = {
   defaultIdleTimeout: undefined,
   jwtLifetime: 300 * second,
   roleGrants: [],
+  jwtProfile: "default",
+  signatureAlgorithm: undefined,
 };

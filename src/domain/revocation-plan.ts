@@ -1,6 +1,7 @@
 import type { SessionId } from "./ids.ts";
-import type { CutoffTarget, RevocationOrder, RevocationReceipt } from "./revocation.ts";
+import { type CutoffTarget, type RevocationOrder, type RevocationReceipt, isCutoff } from "./revocation.ts";
 import { type Session, stateOf } from "./session.ts";
+import type { StoredSigningKey } from "./signing-key.ts";
 
 /** An order and what the database says of the session it names or spares, read under the project's lock. */
 export interface OrderInView {
@@ -9,13 +10,15 @@ export interface OrderInView {
   readonly session: Session | undefined;
   /** How many sessions a cutoff will end, where the order asks for it. */
   readonly active: number | undefined;
+  /** The signing key to refuse; undefined when there is none. */
+  readonly signingKey?: Pick<StoredSigningKey, "revocation"> | undefined;
 }
 
 /** A revocation for the log. */
 export interface PlannedRevocation {
   readonly revision: number;
   readonly order: RevocationOrder;
-  /** The session, member, organization or project that dies. */
+  /** The session, member, organization, project or signing key that dies. */
   readonly targetId: string;
   /** The session that a cutoff really spared: one that was there, within the scope and alive. */
   readonly spared: SessionId | undefined;
@@ -28,6 +31,8 @@ export interface RevocationPlan {
   readonly ended: ReadonlyMap<SessionId, number>;
   /** Sessions spared by a cutoff, with the revision that they now count as created at. */
   readonly spared: ReadonlyMap<SessionId, number>;
+  /** Ids of signing keys that are refused from now on, with the revocations that say so. */
+  readonly refusedKeys: ReadonlyMap<string, PlannedRevocation>;
   /** At the place of each order; undefined where it names a session that is not there. */
   readonly receipts: readonly (RevocationReceipt | undefined)[];
 }
@@ -39,13 +44,14 @@ export interface RevocationPlan {
 export function planRevocations(batch: readonly OrderInView[], revision: number): RevocationPlan {
   const plan = new Planner(revision);
   const receipts = batch.map((item) => plan.add(item));
-  return { log: plan.log, ended: plan.ended, spared: plan.spared, receipts };
+  return { ...plan.outcome, receipts };
 }
 
 class Planner {
   readonly log: PlannedRevocation[] = [];
   readonly ended = new Map<SessionId, number>();
   readonly spared = new Map<SessionId, number>();
+  readonly refusedKeys = new Map<string, PlannedRevocation>();
   readonly #receiptOfSession = new Map<SessionId, RevocationReceipt>();
   #revision: number;
 
@@ -53,11 +59,35 @@ class Planner {
     this.#revision = revision;
   }
 
-  add({ order, session, active }: OrderInView): RevocationReceipt | undefined {
+  get outcome(): Omit<RevocationPlan, "receipts"> {
+    const { log, ended, spared, refusedKeys } = this;
+    return { log, ended, spared, refusedKeys };
+  }
+
+  add({ order, session, active, signingKey }: OrderInView): RevocationReceipt | undefined {
     const { target } = order;
-    return target.scope === "session"
-      ? this.#endSession(order, session)
-      : this.#cutOff(order, target, session, active);
+    switch (target.scope) {
+      case "session":
+        return this.#endSession(order, session);
+      case "signing_key":
+        return this.#refuseKey(order, target.id, signingKey);
+      default:
+        return this.#cutOff(order, target, session, active);
+    }
+  }
+
+  #refuseKey(
+    order: RevocationOrder,
+    kid: string,
+    key: OrderInView["signingKey"],
+  ): RevocationReceipt | undefined {
+    if (key === undefined) return undefined;
+    const earlier = this.refusedKeys.get(kid);
+    const told = key.revocation ?? (earlier && { revision: earlier.revision, time: earlier.order.time });
+    if (told !== undefined) return { ...told, revokedCount: undefined };
+    const revision = this.#record(order, kid, undefined);
+    this.refusedKeys.set(kid, { revision, order, targetId: kid, spared: undefined });
+    return { revision, time: order.time, revokedCount: undefined };
   }
 
   #endSession(order: RevocationOrder, session: Session | undefined): RevocationReceipt | undefined {
@@ -99,7 +129,7 @@ class Planner {
     const createdRevision = this.spared.get(session.id) ?? session.createdRevision;
     const cutoff = this.log.find(
       ({ order: { target }, revision }) =>
-        target.scope !== "session" && revision > createdRevision && covers(target, session),
+        isCutoff(target) && revision > createdRevision && covers(target, session),
     );
     return cutoff && { revision: cutoff.revision, time: cutoff.order.time };
   }

@@ -12,7 +12,7 @@ export type Cause =
   | "policy";
 
 /** What a revocation ended. */
-export type Scope = "session" | "member" | "organization" | "project";
+export type Scope = "session" | "member" | "organization" | "project" | "signing_key";
 
 /** A revocation as the log keeps it. */
 export interface Revocation {
@@ -41,10 +41,22 @@ export type CutoffTarget = (
   readonly except?: SessionId | undefined;
 };
 
+/** A signing key to refuse; the sessions live on. */
+export interface SigningKeyTarget {
+  readonly scope: "signing_key";
+  /** Its `kid`. */
+  readonly id: string;
+}
+
+/** Whether what is ended is everything of somebody that was created before. */
+export function isCutoff(target: RevocationOrder["target"]): target is CutoffTarget {
+  return target.scope !== "session" && target.scope !== "signing_key";
+}
+
 /** A revocation to record. */
 export interface RevocationOrder {
   readonly projectId: ProjectId;
-  readonly target: SessionTarget | CutoffTarget;
+  readonly target: SessionTarget | CutoffTarget | SigningKeyTarget;
   readonly time: Date;
   readonly cause: Cause;
   readonly reason: string;
@@ -53,7 +65,7 @@ export interface RevocationOrder {
   readonly count: boolean;
 }
 
-/** What was recorded: now, or, for a session that had ended already, by the revocation that ended it. */
+/** What was recorded: now, or, for a session or key that had ended already, by the revocation that ended it. */
 export interface RevocationReceipt {
   readonly revision: number;
   readonly time: Date;

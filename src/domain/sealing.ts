@@ -6,6 +6,12 @@ export interface MasterKey {
   readonly bytes: Buffer;
 }
 
+/** The master key that seals, and others that open what they sealed: those of before and of soon, while it changes. */
+export interface MasterKeys {
+  readonly current: MasterKey;
+  readonly accepted: readonly MasterKey[];
+}
+
 /** The master key of these 32 bytes. Its id is derived from them, so the same key has the same id on every replica. */
 export function masterKeyOf(bytes: Buffer): MasterKey {
   if (bytes.length !== 32) throw new RangeError(`a master key has 32 bytes, not ${bytes.length}`);

@@ -1,11 +1,11 @@
 import type { CredentialId, MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
-import type { SigningKeyStore } from "./key-ring.ts";
 import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential } from "./project.ts";
 import type { RevocationLog } from "./revocation-feed.ts";
 import type { CutoffTarget, RevocationOrder, RevocationReceipt } from "./revocation.ts";
 import type { Session, SessionState } from "./session.ts";
+import type { SigningKeyStore } from "./signing-key.ts";
 import type { SecretHash, TokenRef } from "./token.ts";
 
 /** A session to store. Its created revision is given by the store. */
@@ -46,7 +46,7 @@ export interface SessionStore {
   ): Promise<Session | undefined>;
   /** Notes an access, some time soon. Never fails and is never waited for: losing one shortens an idle timeout at worst. */
   recordAccess(session: Session, now: Date): void;
-  /** Records a revocation; undefined when it targets a session that is not there. Returned once it is durable. */
+  /** Records a revocation; undefined when it targets a session or signing key that is not there. Returned once it is durable. */
   revoke(order: RevocationOrder): Promise<RevocationReceipt | undefined>;
   /** How many sessions within the target are active at `now`, `except` not counted. */
   countActive(projectId: ProjectId, target: CutoffTarget, now: Date): Promise<number>;

@@ -1,12 +1,18 @@
-import { Environment as ProtoEnvironment } from "../../gen/session/v1/project_pb.ts";
+import {
+  Environment as ProtoEnvironment,
+  JwtProfile as ProtoProfile,
+  SignatureAlgorithm as ProtoAlgorithm,
+} from "../../gen/session/v1/project_pb.ts";
 import type { Policy as ProtoPolicy } from "../../gen/session/v1/project_pb.ts";
 import type {
   CreateProjectRequest,
   CreateServiceCredentialRequest,
+  RevokeSigningKeyRequest,
   UpdatePolicyRequest,
 } from "../../gen/session/v1/project_service_pb.ts";
 import type { ProjectId } from "../domain/ids.ts";
 import {
+  type JwtProfile,
   type Policy,
   defaultPolicy,
   durationBounds,
@@ -14,8 +20,12 @@ import {
   memberPermissions,
 } from "../domain/policy.ts";
 import { type Environment, permissions } from "../domain/project.ts";
+import { signatureAlgorithms } from "../domain/signature-algorithm.ts";
 import type { CreateCredential, CreateProject } from "../domain/use-cases/projects.ts";
+import type { RevokeSigningKey } from "../domain/use-cases/signing-keys.ts";
 import { type FieldChecker, readFields } from "./fields.ts";
+import { parseCause } from "./session-messages.ts";
+import { protoAlgorithms } from "./signing-key-messages.ts";
 
 /** Reads CreateProjectRequest. */
 export function readCreateProject(request: CreateProjectRequest): CreateProject {
@@ -52,6 +62,16 @@ export function readCreateCredential(request: CreateServiceCredentialRequest): C
   }));
 }
 
+/** Reads RevokeSigningKeyRequest. */
+export function readRevokeSigningKey(request: RevokeSigningKeyRequest): RevokeSigningKey {
+  return readFields((fields) => ({
+    projectId: fields.projectId("project_id", request.projectId),
+    kid: fields.text("kid", request.kid, 128, 1),
+    cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
+    reason: fields.text("reason", request.reason, 512),
+  }));
+}
+
 function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Policy {
   const duration = (name: "defaultLifetime" | "maxLifetime" | "defaultIdleTimeout", field: string) =>
     fields.duration(`policy.${field}`, policy?.[name], durationBounds);
@@ -66,6 +86,13 @@ function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Poli
       role: fields.text(`${field}.role`, grant.role, 255, 1),
       permissions: readMembers(fields, `${field}.permissions`, grant.permissions, memberPermissions),
     })),
+    jwtProfile: fields.parsed(
+      "policy.jwt_profile",
+      policy?.jwtProfile ?? ProtoProfile.UNSPECIFIED,
+      parseProfile,
+      "must be a JwtProfile",
+    ),
+    signatureAlgorithm: readAlgorithm(fields, policy?.signatureAlgorithm ?? ProtoAlgorithm.UNSPECIFIED),
   };
   if (read.defaultLifetime !== undefined && read.defaultLifetime > read.maxLifetime) {
     fields.violation("policy.default_lifetime", "must not be longer than max_lifetime");
@@ -100,4 +127,23 @@ function parseEnvironment(environment: ProtoEnvironment): Environment | undefine
     default:
       return undefined;
   }
+}
+
+function parseProfile(profile: ProtoProfile): JwtProfile | undefined {
+  switch (profile) {
+    case ProtoProfile.UNSPECIFIED:
+    case ProtoProfile.DEFAULT:
+      return "default";
+    case ProtoProfile.STYTCH:
+      return "stytch";
+    default:
+      return undefined;
+  }
+}
+
+function readAlgorithm(fields: FieldChecker, algorithm: ProtoAlgorithm) {
+  if (algorithm === ProtoAlgorithm.UNSPECIFIED) return undefined;
+  const parse = (value: ProtoAlgorithm) =>
+    signatureAlgorithms.find((name) => protoAlgorithms[name] === value);
+  return fields.parsed("policy.signature_algorithm", algorithm, parse, "must be a SignatureAlgorithm");
 }

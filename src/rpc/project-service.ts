@@ -3,13 +3,14 @@ import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
   Environment,
-  type JsonWebKeySchema,
+  JwtProfile,
   type ProjectSchema,
   type ServiceCredentialSchema,
+  SignatureAlgorithm,
 } from "../../gen/session/v1/project_pb.ts";
 import type { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
-import type { JWK } from "jose";
 import type { ServiceAccess } from "../auth/access.ts";
+import { jwksCacheControl } from "../domain/key-schedule.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Project, ServiceCredential } from "../domain/project.ts";
 import {
@@ -18,14 +19,27 @@ import {
   createProject,
   disableCredential,
   disableProject,
-  getJwks,
   getProject,
   listCredentials,
   listProjects,
   updatePolicy,
 } from "../domain/use-cases/projects.ts";
+import {
+  type SigningKeyDeps,
+  getJwks,
+  listSigningKeys,
+  revokeSigningKey,
+  rotateSigningKey,
+} from "../domain/use-cases/signing-keys.ts";
 import { readFields } from "./fields.ts";
-import { readCreateCredential, readCreateProject, readUpdatePolicy } from "./project-requests.ts";
+import { serviceCallerOf } from "./gate.ts";
+import {
+  readCreateCredential,
+  readCreateProject,
+  readRevokeSigningKey,
+  readUpdatePolicy,
+} from "./project-requests.ts";
+import { protoAlgorithms, toJwkMessage, toSigningKeyMessage } from "./signing-key-messages.ts";
 
 /** Who may call ProjectService. */
 export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {
@@ -37,11 +51,14 @@ export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {
   createServiceCredential: { service: "projects.admin" },
   listServiceCredentials: { service: "projects.admin" },
   disableServiceCredential: { service: "projects.admin" },
+  listSigningKeys: { service: "projects.admin" },
+  rotateSigningKey: { service: "projects.admin" },
+  revokeSigningKey: { service: "projects.admin" },
   getJwks: "public",
 };
 
 /** ProjectService on the use cases. */
-export function projectService(deps: ProjectDeps): ServiceImpl<typeof ProjectService> {
+export function projectService(deps: ProjectDeps & SigningKeyDeps): ServiceImpl<typeof ProjectService> {
   return {
     async createProject(request) {
       return { project: toProjectMessage(await createProject(deps, readCreateProject(request))) };
@@ -78,9 +95,25 @@ export function projectService(deps: ProjectDeps): ServiceImpl<typeof ProjectSer
       }));
       return { credential: toCredentialMessage(await disableCredential(deps, projectId, id)) };
     },
-    async getJwks(request) {
+    async listSigningKeys(request) {
       const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      return { keys: (await getJwks(deps, projectId)).map(toJwkMessage) };
+      const keys = await listSigningKeys(deps, projectId);
+      return { signingKeys: keys.map((key) => toSigningKeyMessage(key, deps.now())) };
+    },
+    async rotateSigningKey(request) {
+      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
+      return { signingKey: toSigningKeyMessage(await rotateSigningKey(deps, projectId), deps.now()) };
+    },
+    async revokeSigningKey(request, context) {
+      const command = readRevokeSigningKey(request);
+      const key = await revokeSigningKey(deps, serviceCallerOf(context), command);
+      return { signingKey: toSigningKeyMessage(key, deps.now()) };
+    },
+    async getJwks(request, context) {
+      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
+      const { keys } = await getJwks(deps, projectId);
+      context.responseHeader.set("cache-control", jwksCacheControl(deps.keyRing.schedule));
+      return { keys: keys.map(toJwkMessage) };
     },
   };
 }
@@ -105,6 +138,11 @@ function toPolicyMessage(policy: Policy) {
     }),
     jwtLifetime: durationFromMs(policy.jwtLifetime),
     roleGrants: policy.roleGrants.map(({ role, permissions }) => ({ role, permissions: [...permissions] })),
+    jwtProfile: policy.jwtProfile === "stytch" ? JwtProfile.STYTCH : JwtProfile.DEFAULT,
+    signatureAlgorithm:
+      policy.signatureAlgorithm === undefined
+        ? SignatureAlgorithm.UNSPECIFIED
+        : protoAlgorithms[policy.signatureAlgorithm],
   };
 }
 
@@ -118,20 +156,5 @@ function toCredentialMessage(
     permissions: [...credential.permissions],
     createTime: timestampFromDate(credential.createTime),
     ...(credential.disableTime && { disableTime: timestampFromDate(credential.disableTime) }),
-  };
-}
-
-function toJwkMessage(jwk: JWK): MessageInitShape<typeof JsonWebKeySchema> {
-  const { kty = "", kid = "", alg = "", use = "", crv, x, y, n, e } = jwk;
-  return {
-    kty,
-    kid,
-    alg,
-    use,
-    ...(crv !== undefined && { crv }),
-    ...(x !== undefined && { x }),
-    ...(y !== undefined && { y }),
-    ...(n !== undefined && { n }),
-    ...(e !== undefined && { e }),
   };
 }

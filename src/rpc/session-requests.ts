@@ -8,7 +8,8 @@ import type {
   RevokeAllRequest,
   RevokeRequest,
 } from "../../gen/session/v1/session_service_pb.ts";
-import { maxJwtLength, reservedClaims } from "../domain/jwt.ts";
+import { reservedClaims } from "../domain/jwt-claims.ts";
+import { maxJwtLength } from "../domain/jwt.ts";
 import { durationBounds } from "../domain/policy.ts";
 import { maxTokenLength } from "../domain/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";

@@ -55,6 +55,7 @@ const scopes: Record<LoggedRevocation["scope"], RevocationScope> = {
   member: RevocationScope.MEMBER,
   organization: RevocationScope.ORGANIZATION,
   project: RevocationScope.PROJECT,
+  signing_key: RevocationScope.SIGNING_KEY,
 };
 
 function toRevocation(revocation: LoggedRevocation): MessageInitShape<typeof RevocationSchema> {

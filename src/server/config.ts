@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseProjectId } from "../domain/ids.ts";
+import { defaultKeySchedule, minPublicationDelay } from "../domain/key-schedule.ts";
 
 const wholeNumber = (min: number, max: number, unit = "") => {
   const error = `must be a whole number ${unit}from ${min} to ${max}`;
@@ -24,12 +25,24 @@ const listen = z.string().transform((text, context) => {
 });
 
 const masterKey = z.string().transform((text, context) => {
-  const bytes = Buffer.from(text, "base64");
-  // Buffer passes over what is not base64; a key with a typing error must not become another key.
-  if (bytes.length === 32 && bytes.toString("base64") === text) return bytes;
+  const bytes = masterKeyBytes(text);
+  if (bytes !== undefined) return bytes;
   context.addIssue("must be 32 bytes in base64; `openssl rand -base64 32` makes one");
   return z.NEVER;
 });
+
+const masterKeys = z.string().transform((text, context) => {
+  const keys = text.split(",").map((key) => masterKeyBytes(key.trim()));
+  if (keys.every((bytes) => bytes !== undefined)) return keys;
+  context.addIssue("must be master keys, each 32 bytes in base64, separated by commas");
+  return z.NEVER;
+});
+
+/** Buffer passes over what is not base64; a key with a typing error must not become another key. */
+function masterKeyBytes(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
+}
 
 const bootstrapProject = z.string().transform((text, context) => {
   const separator = text.indexOf(":");
@@ -59,6 +72,11 @@ const variables = z.object({
   SESSIOND_DATA_DIR: z.string().default(".sessiond"),
   SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject.optional(),
   SESSIOND_MASTER_KEY: masterKey.optional(),
+  SESSIOND_MASTER_KEYS_ACCEPTED: masterKeys.optional(),
+  SESSIOND_SIGNING_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(3650).default(90),
+  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelay, 86_400_000).default(
+    defaultKeySchedule.publicationDelay,
+  ),
   SESSIOND_ISSUER: z.string().max(255).default("sessiond"),
   SESSIOND_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   SESSIOND_DATABASE_MAX_CONNECTIONS: wholeNumber(2, 1000).default(10),
@@ -116,6 +134,12 @@ function toConfig(read: z.output<typeof variables>) {
     bootstrapProject: read.SESSIOND_BOOTSTRAP_PROJECT,
     /** Undefined: made by itself, beside the embedded Postgres. */
     masterKey: read.SESSIOND_MASTER_KEY,
+    /** They open what was sealed with them, and seal nothing. */
+    acceptedMasterKeys: read.SESSIOND_MASTER_KEYS_ACCEPTED ?? [],
+    keySchedule: {
+      rotationPeriod: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * 86_400_000,
+      publicationDelay: read.SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS,
+    },
     issuer: read.SESSIOND_ISSUER,
     logLevel: read.SESSIOND_LOG_LEVEL,
     maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,

@@ -6,7 +6,6 @@ import { systemClock } from "../domain/clock.ts";
 import { SessionJwts } from "../domain/jwt.ts";
 import { KeyRing } from "../domain/key-ring.ts";
 import { RevocationFeeds } from "../domain/revocation-feed.ts";
-import { masterKeyOf } from "../domain/sealing.ts";
 import type { Store } from "../domain/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { openDatabase } from "../storage/database.ts";
@@ -20,6 +19,7 @@ import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
 import { createListener } from "./listener.ts";
+import { adoptMasterKey, masterKeysOf } from "./master-keys.ts";
 
 /** A running service. */
 export interface Service {
@@ -49,7 +49,9 @@ export async function startService(
     const project = config.bootstrapProject ?? database.development;
     if (project !== undefined) await bootstrap(store, now, project, log);
 
-    const keyRing = new KeyRing(store, masterKeyOf(database.masterKey), now);
+    const masterKeys = masterKeysOf(database.masterKey, config.acceptedMasterKeys);
+    await adoptMasterKey(store, masterKeys, now(), log);
+    const keyRing = new KeyRing(store, masterKeys, now, config.keySchedule);
     const jwts = new SessionJwts(keyRing, config.issuer);
     const feeds = new RevocationFeeds(store, systemClock, now);
     if (config.notify) listen(database.url, feeds, log, running);

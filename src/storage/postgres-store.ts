@@ -8,7 +8,7 @@ import { firstThatMatters, oldestResumable, readRevocations } from "./revocation
 import { needsCount, recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
 import { countActive, createSession, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
-import { signingKeyStore } from "./signing-keys.ts";
+import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
 
@@ -34,6 +34,8 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
   const byId = new Batcher(batched(db, findByIds), lookups);
   const byToken = new Batcher(batched(db, findByTokens), lookups);
   const credentials = new Batcher(batched(db, findCredentials), lookups);
+  const signingLines = new Batcher(batched(db, findSigningLines), lookups);
+  const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys), lookups);
   const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
     await translatingFailures(() => recordAccesses(db, items));
     return items;
@@ -43,6 +45,8 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     ...translated(projectStore(db)),
     ...translated(signingKeyStore(db)),
     findCredentials: (projectId) => credentials.submit(projectId),
+    signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
+    isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
     findSession: (projectId, id) => byId.submit({ projectId, id }),
     findSessionByToken: async (token, replaced) => {
       const found = await byToken.submit(token);

@@ -6,11 +6,12 @@ import {
   type RevocationPlan,
   planRevocations,
 } from "../domain/revocation-plan.ts";
-import type { RevocationOrder, RevocationReceipt } from "../domain/revocation.ts";
+import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import { type SessionKey, findByIds, findByTokens } from "./session-reads.ts";
 import { countActive } from "./session-writes.ts";
 import { revocationChannel } from "./revocation-listener.ts";
+import { findRevocationsOfKeys, refuseSigningKey } from "./signing-key-revocations.ts";
 import type { Tables } from "./tables.ts";
 
 /**
@@ -39,7 +40,7 @@ export function recordRevocations(
 
 /** Whether the order must have a transaction of its own: a count must see what earlier orders did. */
 export function needsCount({ target, count }: RevocationOrder): boolean {
-  return count && target.scope !== "session";
+  return count && isCutoff(target);
 }
 
 async function viewOf(
@@ -47,12 +48,13 @@ async function viewOf(
   orders: readonly RevocationOrder[],
 ): Promise<readonly OrderInView[]> {
   const sessions = await namedSessions(db, orders);
+  const keys = await findRevocationsOfKeys(db, orders);
   const view: OrderInView[] = [];
   for (const [i, order] of orders.entries()) {
     const { target, projectId, time } = order;
-    const counts = needsCount(order) && target.scope !== "session";
+    const counts = needsCount(order) && isCutoff(target);
     const active = counts ? await countActive(db, projectId, target, time) : undefined;
-    view.push({ order, session: sessions[i], active });
+    view.push({ order, session: sessions[i], active, signingKey: keys[i] });
   }
   return view;
 }
@@ -66,9 +68,10 @@ async function namedSessions(
   const byId: { place: number; key: SessionKey }[] = [];
   const byToken: { place: number; token: Parameters<typeof findByTokens>[1][number] }[] = [];
   for (const [place, { projectId, target }] of orders.entries()) {
-    if (target.scope !== "session") {
+    if (isCutoff(target)) {
       if (target.except !== undefined) byId.push({ place, key: { projectId, id: target.except } });
-    } else if ("id" in target) byId.push({ place, key: { projectId, id: target.id } });
+    } else if (target.scope === "signing_key") continue;
+    else if ("id" in target) byId.push({ place, key: { projectId, id: target.id } });
     else byToken.push({ place, token: target.token });
   }
   if (byId.length > 0) {
@@ -98,6 +101,9 @@ function withinProject(session: Session | undefined, projectId: ProjectId | unde
 /** Covers calls that found a session alive just before its revocation and signed its JWT just after, and skewed clocks. */
 const signingMargin = "1 minute";
 
+/** Whoever has a leaked key signs with any expiry; what bounds it is how long a verifier may go on with a JWKS from before. */
+const leakedKeyMatters = "1 day";
+
 /** Writes a plan with one statement, whatever its size; with at most one notification, which takes a lock on the database. */
 async function write(
   db: Transaction<Tables>,
@@ -114,8 +120,10 @@ async function write(
     ), logged as (
       insert into revocations
         (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, matter_until_time)
-      select ${projectId}, log.*, log.revoke_time + ${signingMargin}::interval
-        + (select longest_jwt_lifetime_ms from projects where id = ${projectId}) * interval '1 millisecond'
+      select ${projectId}, log.*, log.revoke_time + case when log.scope = 'signing_key'
+        then ${leakedKeyMatters}::interval
+        else ${signingMargin}::interval
+          + (select longest_jwt_lifetime_ms from projects where id = ${projectId}) * interval '1 millisecond' end
       from unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
         ${log.map(({ order }) => order.target.scope)}::text[],
@@ -144,14 +152,15 @@ async function write(
       where s.project_id = ${projectId} and s.id = k.id
     )
     select ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`}`.execute(db);
+  for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
 }
 
 /** The last cutoff of each target: an earlier one in the same batch is outdone by it. */
 function newestCutoffs(log: readonly PlannedRevocation[]): readonly PlannedRevocation[] {
   const newest = new Map<string, PlannedRevocation>();
   for (const planned of log) {
-    const { scope } = planned.order.target;
-    if (scope !== "session") newest.set(`${scope}/${planned.targetId}`, planned);
+    const { target } = planned.order;
+    if (isCutoff(target)) newest.set(`${target.scope}/${planned.targetId}`, planned);
   }
   return [...newest.values()];
 }

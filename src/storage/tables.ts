@@ -1,10 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { JWK } from "jose";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
-import type { SignatureAlgorithm } from "../domain/key-ring.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Environment, Permission } from "../domain/project.ts";
-import type { Cause, Scope } from "../domain/revocation.ts";
+import type { Cause, CutoffTarget, Scope } from "../domain/revocation.ts";
+import type { SignatureAlgorithm } from "../domain/signature-algorithm.ts";
 
 /** The tables as the newest migration leaves them. What each is for stands in the migrations. */
 export interface Tables {
@@ -14,7 +14,7 @@ export interface Tables {
   signing_keys: SigningKeysTable;
   sessions: SessionsTable;
   session_tokens: SessionTokensTable;
-  cutoffs: { project_id: string; scope: Exclude<Scope, "session">; target_id: string; revision: number };
+  cutoffs: { project_id: string; scope: CutoffTarget["scope"]; target_id: string; revision: number };
   revocations: RevocationsTable;
 }
 
@@ -46,11 +46,14 @@ export interface SigningKeysTable {
   project_id: string;
   kid: string;
   algorithm: SignatureAlgorithm;
-  state: "active";
   public_jwk: JSONColumnType<JWK & object>;
   sealed_private_key: Buffer;
   master_key_id: string;
   create_time: Date;
+  activate_time: Date;
+  retire_time: Date | null;
+  revoke_time: Date | null;
+  revoke_revision: number | null;
 }
 
 /** An authentication factor as JSON. */

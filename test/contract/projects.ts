@@ -65,6 +65,8 @@ export function projectContract(replicas: Replicas): void {
       defaultIdleTimeout: 1000,
       jwtLifetime: 10_000,
       roleGrants: [{ role: "admin", permissions: ["sessions.read", "sessions.revoke"] }],
+      jwtProfile: "stytch",
+      signatureAlgorithm: "EdDSA",
     };
     expect(await store.updatePolicy(project.id, policy)).toEqual({ ...project, policy });
     const without = { ...policy, defaultIdleTimeout: undefined, roleGrants: [] };

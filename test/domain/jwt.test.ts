@@ -11,7 +11,7 @@ import { at, hour, must, newProject, newSession, organizationId, start } from ".
 
 const issuer = "https://sessions.example.com";
 const keys = memorySigningKeys();
-const keyRing = new KeyRing(keys, masterKeyOf(randomBytes(32)), () => start);
+const keyRing = new KeyRing(keys, { current: masterKeyOf(randomBytes(32)), accepted: [] }, () => start);
 const jwts = new SessionJwts(keyRing, issuer);
 const project = newProject();
 const foreign = newProject();
@@ -23,7 +23,7 @@ let key: CryptoKey;
 let jwt: string;
 
 beforeAll(async () => {
-  ({ kid, key } = await keyRing.signingKey(project.id));
+  ({ kid, key } = await keyRing.signingKey(project));
   jwt = await jwts.sign(session, project, start);
 });
 
@@ -166,7 +166,7 @@ test("a JWT of another project is not this one's, though its key is known", asyn
   const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start);
   expect(await verify(theirs)).toEqual({ problem: "key" });
   expect(await verify(theirs, { projectId: undefined })).toMatchObject({ projectId: foreign.id });
-  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign.id);
+  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign);
   expect(await verify(await signed({}, { kid: theirKid }, theirKey))).toEqual({ problem: "key" });
   expect(await verify(await signed({}, {}, theirKey), { projectId: undefined })).toEqual({
     problem: "signature",

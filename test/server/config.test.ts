@@ -57,6 +57,9 @@ describe("everything that is wrong is said at once", () => {
     DATABASE_URL: "mysql://u:hunter2@h/d",
     SESSIOND_LISTEN: "nowhere",
     SESSIOND_MASTER_KEY: "c2hvcnQ=",
+    SESSIOND_MASTER_KEYS_ACCEPTED: "c2hvcnQ=,c2hvcnQ=",
+    SESSIOND_SIGNING_KEY_ROTATION_DAYS: "-1",
+    SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: "1999",
     SESSIOND_BOOTSTRAP_PROJECT: "no-colon-hunter2",
     SESSIOND_LOG_LEVEL: "loud",
     SESSIOND_SHUTDOWN_GRACE_MS: "soon",
@@ -84,11 +87,26 @@ test("with DATABASE_URL the master key is required", () => {
   expect(configOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key }).config.databaseUrl).toBe(url);
 });
 
+test("keys are rotated every 90 days, published for 10 minutes before, by master keys of any number", () => {
+  const { config } = configOf({ SESSIOND_MASTER_KEYS_ACCEPTED: `${key}, ${key}` });
+  expect(config.keySchedule).toEqual({ rotationPeriod: 90 * 86_400_000, publicationDelay: 600_000 });
+  expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
+});
+
 test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
   "the master key %s is refused",
   (text) => {
     expect(problemsOf({ SESSIOND_MASTER_KEY: text })).toEqual([
       expect.stringMatching(/^SESSIOND_MASTER_KEY: must be 32 bytes/),
+    ]);
+  },
+);
+
+test.each([`${key},`, `${key};${key}`, `${key},${key.slice(1)}`])(
+  "the accepted master keys %s are refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_MASTER_KEYS_ACCEPTED: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_MASTER_KEYS_ACCEPTED: must be master keys/),
     ]);
   },
 );

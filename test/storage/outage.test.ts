@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { newCredentialId, newSessionId } from "../../src/domain/ids.ts";
 import { defaultPolicy } from "../../src/domain/policy.ts";
+import type { StoredSigningKey } from "../../src/domain/signing-key.ts";
 import type { Store } from "../../src/domain/store.ts";
 import { hashSecret, newProjectTag } from "../../src/domain/token.ts";
 import { startEmbeddedPostgres } from "../../src/storage/embedded/supervisor.ts";
@@ -26,6 +27,18 @@ import {
 const project = newProject();
 const { id } = project;
 const hash = hashSecret("a secret");
+const signingKey: StoredSigningKey = {
+  projectId: id,
+  kid: "kid",
+  algorithm: "ES256",
+  publicJwk: { kty: "EC" },
+  sealedPrivateKey: Buffer.from("sealed"),
+  masterKeyId: "id",
+  createTime: at(0),
+  activateTime: at(0),
+  retireTime: undefined,
+  revocation: undefined,
+};
 
 /** A call of every method that promises to fail with DATABASE_UNAVAILABLE. */
 const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) => Promise<unknown> } = {
@@ -65,19 +78,14 @@ const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) 
   listCredentials: (store) => store.listCredentials(id, { size: 1, after: undefined }),
   disableCredential: (store) => store.disableCredential(id, newCredentialId(), at(0)),
   findCredentials: (store) => store.findCredentials(id),
-  activeSigningKey: (store) => store.activeSigningKey(id),
-  activateFirstSigningKey: (store) =>
-    store.activateFirstSigningKey({
-      projectId: id,
-      kid: "kid",
-      algorithm: "ES256",
-      publicJwk: { kty: "EC" },
-      sealedPrivateKey: Buffer.from("sealed"),
-      masterKeyId: "id",
-      createTime: at(0),
-    }),
-  signingKey: (store) => store.signingKey(id, "kid"),
-  signingKeys: (store) => store.signingKeys(id),
+  signingLine: (store) => store.signingLine(id, at(0)),
+  isSigningKeyGood: (store) => store.isSigningKeyGood(id, "kid"),
+  findSigningKey: (store) => store.findSigningKey(id, "kid"),
+  listSigningKeys: (store) => store.listSigningKeys(id),
+  addFirstSigningKey: (store) => store.addFirstSigningKey(signingKey),
+  addNextSigningKey: (store) => store.addNextSigningKey({ ...signingKey, kid: "next" }),
+  keysSealedOtherwise: (store) => store.keysSealedOtherwise("id", at(0), 1),
+  resealSigningKey: (store) => store.resealSigningKey(signingKey, "id"),
   ping: (store) => store.ping(),
 };
 

@@ -27,7 +27,7 @@ export function openDeployment(url: string): Deployment {
   const opened = openStore(url);
   let time = start;
   const now = () => time;
-  const keyRing = new KeyRing(opened.store, masterKeyOf(randomBytes(32)), now);
+  const keyRing = new KeyRing(opened.store, { current: masterKeyOf(randomBytes(32)), accepted: [] }, now);
   const jwts = new SessionJwts(keyRing, "https://sessions.example.com");
   return { store: opened.store, keyRing, jwts, now, opened, setClock: (ms) => (time = at(ms)) };
 }

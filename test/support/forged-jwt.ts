@@ -18,9 +18,11 @@ export async function signedByProject(
   const db = openDatabase({ ...limits, url: service.databaseUrl, onConnectionError: () => undefined });
   try {
     const store = postgresStore(db, { onLostAccess: () => undefined, notify: false });
-    const masterKey = masterKeyOf(Buffer.from(testMasterKey, "base64"));
-    const { key, kid, algorithm } = await new KeyRing(store, masterKey, () => new Date()).signingKey(
-      projectId,
+    const masterKeys = { current: masterKeyOf(Buffer.from(testMasterKey, "base64")), accepted: [] };
+    const project = await store.findProject(projectId);
+    if (project === undefined) throw new Error("the bootstrap project is gone");
+    const { key, kid, algorithm } = await new KeyRing(store, masterKeys, () => new Date()).signingKey(
+      project,
     );
     return await new SignJWT(payload)
       .setProtectedHeader({ alg: algorithm, kid, typ: "JWT", ...header })

@@ -1,5 +1,5 @@
 import type { SessionId } from "../../src/domain/ids.ts";
-import type { RevocationOrder, RevocationReceipt } from "../../src/domain/revocation.ts";
+import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../../src/domain/revocation.ts";
 import { type Session, stateOf } from "../../src/domain/session.ts";
 
 /**
@@ -24,6 +24,7 @@ export class RevocationModel {
   revoke(order: RevocationOrder, idOfToken?: SessionId): RevocationReceipt | undefined {
     const { target, time } = order;
     if (target.scope === "session") return this.#revokeOne("id" in target ? target.id : idOfToken, time);
+    if (!isCutoff(target)) throw new Error("signing keys are not in the model: they end no session");
     const revision = ++this.revision;
     const ended = this.#sessions.filter((session) => {
       const hit =

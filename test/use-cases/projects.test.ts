@@ -8,12 +8,12 @@ import {
   createProject,
   disableCredential,
   disableProject,
-  getJwks,
   getProject,
   listCredentials,
   listProjects,
   updatePolicy,
 } from "../../src/domain/use-cases/projects.ts";
+import { getJwks } from "../../src/domain/use-cases/signing-keys.ts";
 import { at, hour, must, newProject } from "../support/stored.ts";
 import { useDeployment } from "../support/use-deployment.ts";
 
@@ -112,9 +112,9 @@ test("a disabled credential is listed as such; a page token is for its own proje
 });
 
 test("public keys are published before the first JWT, and no longer once the project is disabled", async () => {
-  const [jwk, ...others] = await getJwks(deployment(), project.id);
-  expect(others).toEqual([]);
-  expect((await deployment().keyRing.signingKey(project.id)).kid).toBe(jwk?.kid);
+  const { keys } = await getJwks(deployment(), project.id);
+  const { kid } = await deployment().keyRing.signingKey(project);
+  expect(keys.map((key) => key.kid)).toEqual([kid]);
   await disableProject(deployment(), project.id);
   await expect(getJwks(deployment(), project.id)).rejects.toMatchObject({ reason: "PROJECT_NOT_FOUND" });
 });

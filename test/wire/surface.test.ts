@@ -19,7 +19,7 @@ function assembled() {
   const db = openDatabase({ ...limits, url: "postgres://nowhere", onConnectionError: () => undefined });
   const store = postgresStore(db, { onLostAccess: () => undefined, notify: false });
   const now = () => new Date();
-  const keyRing = new KeyRing(store, masterKeyOf(Buffer.alloc(32)), now);
+  const keyRing = new KeyRing(store, { current: masterKeyOf(Buffer.alloc(32)), accepted: [] }, now);
   const deps = { store, keyRing, jwts: new SessionJwts(keyRing, "sessiond"), now };
   const feeds = new RevocationFeeds(store, systemClock, now);
   const shutdownSignal = new AbortController().signal;

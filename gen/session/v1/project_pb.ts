@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file session/v1/project.proto.
  */
 export const file_session_v1_project: GenFile = /*@__PURE__*/
-  fileDesc("ChhzZXNzaW9uL3YxL3Byb2plY3QucHJvdG8SCnNlc3Npb24udjEi4AEKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKEAgoGUG9saWN5EjMKEGRlZmF1bHRfbGlmZXRpbWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMbWF4X2xpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGRlZmF1bHRfaWRsZV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGp3dF9saWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtyb2xlX2dyYW50cxgFIAMoCzIVLnNlc3Npb24udjEuUm9sZUdyYW50Ii4KCVJvbGVHcmFudBIMCgRyb2xlGAEgASgJEhMKC3Blcm1pc3Npb25zGAIgAygJIsEBChFTZXJ2aWNlQ3JlZGVudGlhbBIKCgJpZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRITCgtwZXJtaXNzaW9ucxgEIAMoCRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKyAQoKSnNvbldlYktleRILCgNrdHkYASABKAkSCwoDa2lkGAIgASgJEgsKA2FsZxgDIAEoCRILCgN1c2UYBCABKAkSEAoDY3J2GAUgASgJSACIAQESDgoBeBgGIAEoCUgBiAEBEg4KAXkYByABKAlIAogBARIOCgFuGAggASgJSAOIAQESDgoBZRgJIAEoCUgEiAEBQgYKBF9jcnZCBAoCX3hCBAoCX3lCBAoCX25CBAoCX2UqVgoLRW52aXJvbm1lbnQSGwoXRU5WSVJPTk1FTlRfVU5TUEVDSUZJRUQQABIUChBFTlZJUk9OTUVOVF9URVNUEAESFAoQRU5WSVJPTk1FTlRfTElWRRACYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhzZXNzaW9uL3YxL3Byb2plY3QucHJvdG8SCnNlc3Npb24udjEi4AEKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLuAgoGUG9saWN5EjMKEGRlZmF1bHRfbGlmZXRpbWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMbWF4X2xpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGRlZmF1bHRfaWRsZV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGp3dF9saWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtyb2xlX2dyYW50cxgFIAMoCzIVLnNlc3Npb24udjEuUm9sZUdyYW50EisKC2p3dF9wcm9maWxlGAYgASgOMhYuc2Vzc2lvbi52MS5Kd3RQcm9maWxlEjsKE3NpZ25hdHVyZV9hbGdvcml0aG0YByABKA4yHi5zZXNzaW9uLnYxLlNpZ25hdHVyZUFsZ29yaXRobSIuCglSb2xlR3JhbnQSDAoEcm9sZRgBIAEoCRITCgtwZXJtaXNzaW9ucxgCIAMoCSLBAQoRU2VydmljZUNyZWRlbnRpYWwSCgoCaWQYASABKAkSEgoKcHJvamVjdF9pZBgCIAEoCRIUCgxkaXNwbGF5X25hbWUYAyABKAkSEwoLcGVybWlzc2lvbnMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGRpc2FibGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiugMKClNpZ25pbmdLZXkSCwoDa2lkGAEgASgJEhIKCnByb2plY3RfaWQYAiABKAkSMQoJYWxnb3JpdGhtGAMgASgOMh4uc2Vzc2lvbi52MS5TaWduYXR1cmVBbGdvcml0aG0SKgoFc3RhdGUYBCABKA4yGy5zZXNzaW9uLnYxLlNpZ25pbmdLZXlTdGF0ZRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNYWN0aXZhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV0aXJlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEHB1Ymxpc2hfZW5kX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3Jldm9rZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCg9yZXZva2VfcmV2aXNpb24YCiABKANIAIgBAUISChBfcmV2b2tlX3JldmlzaW9uIrIBCgpKc29uV2ViS2V5EgsKA2t0eRgBIAEoCRILCgNraWQYAiABKAkSCwoDYWxnGAMgASgJEgsKA3VzZRgEIAEoCRIQCgNjcnYYBSABKAlIAIgBARIOCgF4GAYgASgJSAGIAQESDgoBeRgHIAEoCUgCiAEBEg4KAW4YCCABKAlIA4gBARIOCgFlGAkgASgJSASIAQFCBgoEX2NydkIECgJfeEIECgJfeUIECgJfbkIECgJfZSpWCgtFbnZpcm9ubWVudBIbChdFTlZJUk9OTUVOVF9VTlNQRUNJRklFRBAAEhQKEEVOVklST05NRU5UX1RFU1QQARIUChBFTlZJUk9OTUVOVF9MSVZFEAIqWgoKSnd0UHJvZmlsZRIbChdKV1RfUFJPRklMRV9VTlNQRUNJRklFRBAAEhcKE0pXVF9QUk9GSUxFX0RFRkFVTFQQARIWChJKV1RfUFJPRklMRV9TVFlUQ0gQAiqWAQoSU2lnbmF0dXJlQWxnb3JpdGhtEiMKH1NJR05BVFVSRV9BTEdPUklUSE1fVU5TUEVDSUZJRUQQABIdChlTSUdOQVRVUkVfQUxHT1JJVEhNX0VTMjU2EAESHQoZU0lHTkFUVVJFX0FMR09SSVRITV9FRERTQRACEh0KGVNJR05BVFVSRV9BTEdPUklUSE1fUlMyNTYQAyqsAQoPU2lnbmluZ0tleVN0YXRlEiEKHVNJR05JTkdfS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWU0lHTklOR19LRVlfU1RBVEVfTkVYVBABEhwKGFNJR05JTkdfS0VZX1NUQVRFX0FDVElWRRACEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVElSRUQQAxIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVZPS0VEEARiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A tenant: owns credentials, signing keys, policy and sessions. Nothing crosses it.
@@ -110,6 +110,20 @@ export type Policy = Message<"session.v1.Policy"> & {
    * @generated from field: repeated session.v1.RoleGrant role_grants = 5;
    */
   roleGrants: RoleGrant[];
+
+  /**
+   * What session JWTs say and how they name it. Takes effect at once; JWTs of the profile before stay good until they expire.
+   *
+   * @generated from field: session.v1.JwtProfile jwt_profile = 6;
+   */
+  jwtProfile: JwtProfile;
+
+  /**
+   * What the next signing key is made for: with the project's first key, or with the next rotation.
+   *
+   * @generated from field: session.v1.SignatureAlgorithm signature_algorithm = 7;
+   */
+  signatureAlgorithm: SignatureAlgorithm;
 };
 
 /**
@@ -205,6 +219,90 @@ export const ServiceCredentialSchema: GenMessage<ServiceCredential> = /*@__PURE_
   messageDesc(file_session_v1_project, 3);
 
 /**
+ * A key that signs session JWTs. Its private part never leaves the service, where it lies encrypted.
+ *
+ * @generated from message session.v1.SigningKey
+ */
+export type SigningKey = Message<"session.v1.SigningKey"> & {
+  /**
+   * Key id, as in the header of the JWTs it signs and in the JWKS: RFC 7638 thumbprint.
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+
+  /**
+   * The project it belongs to.
+   *
+   * @generated from field: string project_id = 2;
+   */
+  projectId: string;
+
+  /**
+   * What it is made for.
+   *
+   * @generated from field: session.v1.SignatureAlgorithm algorithm = 3;
+   */
+  algorithm: SignatureAlgorithm;
+
+  /**
+   * What it is good for at the moment of the answer.
+   *
+   * @generated from field: session.v1.SigningKeyState state = 4;
+   */
+  state: SigningKeyState;
+
+  /**
+   * Since when it is published.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 5;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Since when, or from when on, it signs.
+   *
+   * @generated from field: google.protobuf.Timestamp activate_time = 6;
+   */
+  activateTime?: Timestamp | undefined;
+
+  /**
+   * When another key takes over. Absent while none is to.
+   *
+   * @generated from field: google.protobuf.Timestamp retire_time = 7;
+   */
+  retireTime?: Timestamp | undefined;
+
+  /**
+   * When it leaves the JWKS, because the last JWT it signed has expired. Absent while retire_time is.
+   *
+   * @generated from field: google.protobuf.Timestamp publish_end_time = 8;
+   */
+  publishEndTime?: Timestamp | undefined;
+
+  /**
+   * Since when it is refused. Absent unless it was revoked.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 9;
+   */
+  revokeTime?: Timestamp | undefined;
+
+  /**
+   * The revision of its revocation. Absent unless it was revoked.
+   *
+   * @generated from field: optional int64 revoke_revision = 10;
+   */
+  revokeRevision?: bigint | undefined;
+};
+
+/**
+ * Describes the message session.v1.SigningKey.
+ * Use `create(SigningKeySchema)` to create a new message.
+ */
+export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
+  messageDesc(file_session_v1_project, 4);
+
+/**
  * A public key that verifies session JWTs (RFC 7517). Members that the key type does not use are absent.
  *
  * @generated from message session.v1.JsonWebKey
@@ -279,7 +377,7 @@ export type JsonWebKey = Message<"session.v1.JsonWebKey"> & {
  * Use `create(JsonWebKeySchema)` to create a new message.
  */
 export const JsonWebKeySchema: GenMessage<JsonWebKey> = /*@__PURE__*/
-  messageDesc(file_session_v1_project, 4);
+  messageDesc(file_session_v1_project, 5);
 
 /**
  * What a project is for. Some dialects show it.
@@ -321,4 +419,154 @@ export type Environment = (typeof Environment)[keyof typeof Environment] | Unkno
  */
 export const EnvironmentSchema: GenEnum<Environment> = /*@__PURE__*/
   enumDesc(file_session_v1_project, 0);
+
+/**
+ * What session JWTs say and how they name it. Each has `aud` (the project's id, in an array), `sub` (the member), `iat`,
+ * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
+ *
+ * @generated from enum session.v1.JwtProfile
+ */
+export const JwtProfile = {
+  /**
+   * As JWT_PROFILE_DEFAULT.
+   *
+   * @generated from enum value: JWT_PROFILE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * `iss` is `<the deployment's issuer>/<project id>`; `sid` is the session; `organization_id`, where it has one; `roles`;
+   * `rev`, the project's revision at which the session was created.
+   *
+   * @generated from enum value: JWT_PROFILE_DEFAULT = 1;
+   */
+  DEFAULT: 1,
+
+  /**
+   * What Stytch's SDKs verify locally: `iss` is `stytch.com/<project id>`; `https://stytch.com/session` has `id`,
+   * `started_at`, `last_accessed_at`, `expires_at`, `attributes`, `authentication_factors`, `roles` and `rev`;
+   * `https://stytch.com/organization` has `organization_id` and, as `slug`, the same. Absent without an organization.
+   *
+   * @generated from enum value: JWT_PROFILE_STYTCH = 2;
+   */
+  STYTCH: 2,
+} as const;
+
+/**
+ * What session JWTs say and how they name it. Each has `aud` (the project's id, in an array), `sub` (the member), `iat`,
+ * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
+ *
+ * @generated from enum session.v1.JwtProfile
+ */
+export type JwtProfile = (typeof JwtProfile)[keyof typeof JwtProfile] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.JwtProfile.
+ */
+export const JwtProfileSchema: GenEnum<JwtProfile> = /*@__PURE__*/
+  enumDesc(file_session_v1_project, 1);
+
+/**
+ * How session JWTs are signed.
+ *
+ * @generated from enum session.v1.SignatureAlgorithm
+ */
+export const SignatureAlgorithm = {
+  /**
+   * In a policy: SIGNATURE_ALGORITHM_RS256 with JWT_PROFILE_STYTCH, as not all of Stytch's SDKs take another, else
+   * SIGNATURE_ALGORITHM_ES256.
+   *
+   * @generated from enum value: SIGNATURE_ALGORITHM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * ECDSA on P-256 with SHA-256.
+   *
+   * @generated from enum value: SIGNATURE_ALGORITHM_ES256 = 1;
+   */
+  ES256: 1,
+
+  /**
+   * EdDSA on Ed25519.
+   *
+   * @generated from enum value: SIGNATURE_ALGORITHM_EDDSA = 2;
+   */
+  EDDSA: 2,
+
+  /**
+   * RSASSA-PKCS1-v1_5 with 2048 bits and SHA-256.
+   *
+   * @generated from enum value: SIGNATURE_ALGORITHM_RS256 = 3;
+   */
+  RS256: 3,
+} as const;
+
+/**
+ * How session JWTs are signed.
+ *
+ * @generated from enum session.v1.SignatureAlgorithm
+ */
+export type SignatureAlgorithm = (typeof SignatureAlgorithm)[keyof typeof SignatureAlgorithm] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.SignatureAlgorithm.
+ */
+export const SignatureAlgorithmSchema: GenEnum<SignatureAlgorithm> = /*@__PURE__*/
+  enumDesc(file_session_v1_project, 2);
+
+/**
+ * What a signing key is good for.
+ *
+ * @generated from enum session.v1.SigningKeyState
+ */
+export const SigningKeyState = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Published, so that verifiers know it before it signs.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_NEXT = 1;
+   */
+  NEXT: 1,
+
+  /**
+   * Signs.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_ACTIVE = 2;
+   */
+  ACTIVE: 2,
+
+  /**
+   * Signs no more; JWTs that it signed are good.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_RETIRED = 3;
+   */
+  RETIRED: 3,
+
+  /**
+   * JWTs that it signed are refused.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_REVOKED = 4;
+   */
+  REVOKED: 4,
+} as const;
+
+/**
+ * What a signing key is good for.
+ *
+ * @generated from enum session.v1.SigningKeyState
+ */
+export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeyState] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.SigningKeyState.
+ */
+export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
+  enumDesc(file_session_v1_project, 3);
 

@@ -5,15 +5,17 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Environment, JsonWebKey, Policy, Project, ServiceCredential } from "./project_pb.ts";
+import type { Environment, JsonWebKey, Policy, Project, ServiceCredential, SigningKey } from "./project_pb.ts";
 import { file_session_v1_project } from "./project_pb.ts";
+import type { RevocationCause } from "./session_pb.ts";
+import { file_session_v1_session } from "./session_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file session/v1/project_service.proto.
  */
 export const file_session_v1_project_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uL3YxL3Byb2plY3Rfc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSKKAQoUQ3JlYXRlUHJvamVjdFJlcXVlc3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeSI9ChVDcmVhdGVQcm9qZWN0UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCIfChFHZXRQcm9qZWN0UmVxdWVzdBIKCgJpZBgBIAEoCSI6ChJHZXRQcm9qZWN0UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCI8ChNMaXN0UHJvamVjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlYKFExpc3RQcm9qZWN0c1Jlc3BvbnNlEiUKCHByb2plY3RzGAEgAygLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJNChNVcGRhdGVQb2xpY3lSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSIgoGcG9saWN5GAIgASgLMhIuc2Vzc2lvbi52MS5Qb2xpY3kiPAoUVXBkYXRlUG9saWN5UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCIjChVEaXNhYmxlUHJvamVjdFJlcXVlc3QSCgoCaWQYASABKAkiPgoWRGlzYWJsZVByb2plY3RSZXNwb25zZRIkCgdwcm9qZWN0GAEgASgLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0Il8KHkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRITCgtwZXJtaXNzaW9ucxgDIAMoCSJkCh9DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlc3BvbnNlEjEKCmNyZWRlbnRpYWwYASABKAsyHS5zZXNzaW9uLnYxLlNlcnZpY2VDcmVkZW50aWFsEg4KBnNlY3JldBgCIAEoCSJaCh1MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIm0KHkxpc3RTZXJ2aWNlQ3JlZGVudGlhbHNSZXNwb25zZRIyCgtjcmVkZW50aWFscxgBIAMoCzIdLnNlc3Npb24udjEuU2VydmljZUNyZWRlbnRpYWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKH0Rpc2FibGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIKCgJpZBgCIAEoCSJVCiBEaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZRIxCgpjcmVkZW50aWFsGAEgASgLMh0uc2Vzc2lvbi52MS5TZXJ2aWNlQ3JlZGVudGlhbCIkCg5HZXRKd2tzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJIjcKD0dldEp3a3NSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5Kc29uV2ViS2V5MtEKCg5Qcm9qZWN0U2VydmljZRJ1Cg1DcmVhdGVQcm9qZWN0EiAuc2Vzc2lvbi52MS5DcmVhdGVQcm9qZWN0UmVxdWVzdBohLnNlc3Npb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlIh+C0+STAhk6ASoiFC9zZXNzaW9uL3YxL3Byb2plY3RzEnEKCkdldFByb2plY3QSHS5zZXNzaW9uLnYxLkdldFByb2plY3RSZXF1ZXN0Gh4uc2Vzc2lvbi52MS5HZXRQcm9qZWN0UmVzcG9uc2UiJJACAYLT5JMCGxIZL3Nlc3Npb24vdjEvcHJvamVjdHMve2lkfRJyCgxMaXN0UHJvamVjdHMSHy5zZXNzaW9uLnYxLkxpc3RQcm9qZWN0c1JlcXVlc3QaIC5zZXNzaW9uLnYxLkxpc3RQcm9qZWN0c1Jlc3BvbnNlIh+QAgGC0+STAhYSFC9zZXNzaW9uL3YxL3Byb2plY3RzEosBCgxVcGRhdGVQb2xpY3kSHy5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlcXVlc3QaIC5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlc3BvbnNlIjiC0+STAjI6BnBvbGljeRooL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L3BvbGljeRKFAQoORGlzYWJsZVByb2plY3QSIS5zZXNzaW9uLnYxLkRpc2FibGVQcm9qZWN0UmVxdWVzdBoiLnNlc3Npb24udjEuRGlzYWJsZVByb2plY3RSZXNwb25zZSIsgtPkkwImOgEqIiEvc2Vzc2lvbi92MS9wcm9qZWN0cy97aWR9OmRpc2FibGUSrAEKF0NyZWF0ZVNlcnZpY2VDcmVkZW50aWFsEiouc2Vzc2lvbi52MS5DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QaKy5zZXNzaW9uLnYxLkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVzcG9uc2UiOILT5JMCMjoBKiItL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L2NyZWRlbnRpYWxzEqkBChZMaXN0U2VydmljZUNyZWRlbnRpYWxzEikuc2Vzc2lvbi52MS5MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBoqLnNlc3Npb24udjEuTGlzdFNlcnZpY2VDcmVkZW50aWFsc1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9jcmVkZW50aWFscxK8AQoYRGlzYWJsZVNlcnZpY2VDcmVkZW50aWFsEisuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXF1ZXN0Giwuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZSJFgtPkkwI/OgEqIjovc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vY3JlZGVudGlhbHMve2lkfTpkaXNhYmxlErABCgdHZXRKd2tzEhouc2Vzc2lvbi52MS5HZXRKd2tzUmVxdWVzdBobLnNlc3Npb24udjEuR2V0Sndrc1Jlc3BvbnNlImyQAgGC0+STAmNaORI3L3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9Ly53ZWxsLWtub3duL2p3a3MuanNvbhImL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L2p3a3NiBnByb3RvMw", [file_google_api_annotations, file_session_v1_project]);
+  fileDesc("CiBzZXNzaW9uL3YxL3Byb2plY3Rfc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSKKAQoUQ3JlYXRlUHJvamVjdFJlcXVlc3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeSI9ChVDcmVhdGVQcm9qZWN0UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCIfChFHZXRQcm9qZWN0UmVxdWVzdBIKCgJpZBgBIAEoCSI6ChJHZXRQcm9qZWN0UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCI8ChNMaXN0UHJvamVjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlYKFExpc3RQcm9qZWN0c1Jlc3BvbnNlEiUKCHByb2plY3RzGAEgAygLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJNChNVcGRhdGVQb2xpY3lSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSIgoGcG9saWN5GAIgASgLMhIuc2Vzc2lvbi52MS5Qb2xpY3kiPAoUVXBkYXRlUG9saWN5UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCIjChVEaXNhYmxlUHJvamVjdFJlcXVlc3QSCgoCaWQYASABKAkiPgoWRGlzYWJsZVByb2plY3RSZXNwb25zZRIkCgdwcm9qZWN0GAEgASgLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0Il8KHkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRITCgtwZXJtaXNzaW9ucxgDIAMoCSJkCh9DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlc3BvbnNlEjEKCmNyZWRlbnRpYWwYASABKAsyHS5zZXNzaW9uLnYxLlNlcnZpY2VDcmVkZW50aWFsEg4KBnNlY3JldBgCIAEoCSJaCh1MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIm0KHkxpc3RTZXJ2aWNlQ3JlZGVudGlhbHNSZXNwb25zZRIyCgtjcmVkZW50aWFscxgBIAMoCzIdLnNlc3Npb24udjEuU2VydmljZUNyZWRlbnRpYWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKH0Rpc2FibGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIKCgJpZBgCIAEoCSJVCiBEaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZRIxCgpjcmVkZW50aWFsGAEgASgLMh0uc2Vzc2lvbi52MS5TZXJ2aWNlQ3JlZGVudGlhbCIsChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkiRwoXTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2USLAoMc2lnbmluZ19rZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5TaWduaW5nS2V5Ii0KF1JvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkiRwoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEisKC3NpZ25pbmdfa2V5GAEgASgLMhYuc2Vzc2lvbi52MS5TaWduaW5nS2V5InYKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSCwoDa2lkGAIgASgJEioKBWNhdXNlGAMgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAQgASgJIkcKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRIrCgtzaWduaW5nX2tleRgBIAEoCzIWLnNlc3Npb24udjEuU2lnbmluZ0tleSIkCg5HZXRKd2tzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJIjcKD0dldEp3a3NSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5Kc29uV2ViS2V5MrAOCg5Qcm9qZWN0U2VydmljZRJ1Cg1DcmVhdGVQcm9qZWN0EiAuc2Vzc2lvbi52MS5DcmVhdGVQcm9qZWN0UmVxdWVzdBohLnNlc3Npb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlIh+C0+STAhk6ASoiFC9zZXNzaW9uL3YxL3Byb2plY3RzEnEKCkdldFByb2plY3QSHS5zZXNzaW9uLnYxLkdldFByb2plY3RSZXF1ZXN0Gh4uc2Vzc2lvbi52MS5HZXRQcm9qZWN0UmVzcG9uc2UiJJACAYLT5JMCGxIZL3Nlc3Npb24vdjEvcHJvamVjdHMve2lkfRJyCgxMaXN0UHJvamVjdHMSHy5zZXNzaW9uLnYxLkxpc3RQcm9qZWN0c1JlcXVlc3QaIC5zZXNzaW9uLnYxLkxpc3RQcm9qZWN0c1Jlc3BvbnNlIh+QAgGC0+STAhYSFC9zZXNzaW9uL3YxL3Byb2plY3RzEosBCgxVcGRhdGVQb2xpY3kSHy5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlcXVlc3QaIC5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlc3BvbnNlIjiC0+STAjI6BnBvbGljeRooL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L3BvbGljeRKFAQoORGlzYWJsZVByb2plY3QSIS5zZXNzaW9uLnYxLkRpc2FibGVQcm9qZWN0UmVxdWVzdBoiLnNlc3Npb24udjEuRGlzYWJsZVByb2plY3RSZXNwb25zZSIsgtPkkwImOgEqIiEvc2Vzc2lvbi92MS9wcm9qZWN0cy97aWR9OmRpc2FibGUSrAEKF0NyZWF0ZVNlcnZpY2VDcmVkZW50aWFsEiouc2Vzc2lvbi52MS5DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QaKy5zZXNzaW9uLnYxLkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVzcG9uc2UiOILT5JMCMjoBKiItL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L2NyZWRlbnRpYWxzEqkBChZMaXN0U2VydmljZUNyZWRlbnRpYWxzEikuc2Vzc2lvbi52MS5MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBoqLnNlc3Npb24udjEuTGlzdFNlcnZpY2VDcmVkZW50aWFsc1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9jcmVkZW50aWFscxK8AQoYRGlzYWJsZVNlcnZpY2VDcmVkZW50aWFsEisuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXF1ZXN0Giwuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZSJFgtPkkwI/OgEqIjovc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vY3JlZGVudGlhbHMve2lkfTpkaXNhYmxlEpQBCg9MaXN0U2lnbmluZ0tleXMSIi5zZXNzaW9uLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9zaWduaW5nS2V5cxKeAQoQUm90YXRlU2lnbmluZ0tleRIjLnNlc3Npb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJC5zZXNzaW9uLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSI/gtPkkwI5OgEqIjQvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vc2lnbmluZ0tleXM6cm90YXRlEqQBChBSZXZva2VTaWduaW5nS2V5EiMuc2Vzc2lvbi52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBokLnNlc3Npb24udjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIkWC0+STAj86ASoiOi9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9zaWduaW5nS2V5cy97a2lkfTpyZXZva2USsAEKB0dldEp3a3MSGi5zZXNzaW9uLnYxLkdldEp3a3NSZXF1ZXN0Ghsuc2Vzc2lvbi52MS5HZXRKd2tzUmVzcG9uc2UibJACAYLT5JMCY1o5Ejcvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vLndlbGwta25vd24vandrcy5qc29uEiYvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vandrc2IGcHJvdG8z", [file_google_api_annotations, file_session_v1_project, file_session_v1_session]);
 
 /**
  * A project to create.
@@ -445,6 +447,153 @@ export const DisableServiceCredentialResponseSchema: GenMessage<DisableServiceCr
 /**
  * Names a project.
  *
+ * @generated from message session.v1.ListSigningKeysRequest
+ */
+export type ListSigningKeysRequest = Message<"session.v1.ListSigningKeysRequest"> & {
+  /**
+   * Id of the project.
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+};
+
+/**
+ * Describes the message session.v1.ListSigningKeysRequest.
+ * Use `create(ListSigningKeysRequestSchema)` to create a new message.
+ */
+export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 16);
+
+/**
+ * The signing keys of a project.
+ *
+ * @generated from message session.v1.ListSigningKeysResponse
+ */
+export type ListSigningKeysResponse = Message<"session.v1.ListSigningKeysResponse"> & {
+  /**
+   * The keys.
+   *
+   * @generated from field: repeated session.v1.SigningKey signing_keys = 1;
+   */
+  signingKeys: SigningKey[];
+};
+
+/**
+ * Describes the message session.v1.ListSigningKeysResponse.
+ * Use `create(ListSigningKeysResponseSchema)` to create a new message.
+ */
+export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 17);
+
+/**
+ * Names a project.
+ *
+ * @generated from message session.v1.RotateSigningKeyRequest
+ */
+export type RotateSigningKeyRequest = Message<"session.v1.RotateSigningKeyRequest"> & {
+  /**
+   * Id of the project.
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+};
+
+/**
+ * Describes the message session.v1.RotateSigningKeyRequest.
+ * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 18);
+
+/**
+ * The rotation as it stands.
+ *
+ * @generated from message session.v1.RotateSigningKeyResponse
+ */
+export type RotateSigningKeyResponse = Message<"session.v1.RotateSigningKeyResponse"> & {
+  /**
+   * The key that takes over at its activate_time.
+   *
+   * @generated from field: session.v1.SigningKey signing_key = 1;
+   */
+  signingKey?: SigningKey | undefined;
+};
+
+/**
+ * Describes the message session.v1.RotateSigningKeyResponse.
+ * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 19);
+
+/**
+ * Names a signing key to refuse, and why.
+ *
+ * @generated from message session.v1.RevokeSigningKeyRequest
+ */
+export type RevokeSigningKeyRequest = Message<"session.v1.RevokeSigningKeyRequest"> & {
+  /**
+   * Id of the project.
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * Id of the key. Required.
+   *
+   * @generated from field: string kid = 2;
+   */
+  kid: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: session.v1.RevocationCause cause = 3;
+   */
+  cause: RevocationCause;
+
+  /**
+   * Why, in words; up to 512 characters.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message session.v1.RevokeSigningKeyRequest.
+ * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
+ */
+export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 20);
+
+/**
+ * The key as it is now.
+ *
+ * @generated from message session.v1.RevokeSigningKeyResponse
+ */
+export type RevokeSigningKeyResponse = Message<"session.v1.RevokeSigningKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: session.v1.SigningKey signing_key = 1;
+   */
+  signingKey?: SigningKey | undefined;
+};
+
+/**
+ * Describes the message session.v1.RevokeSigningKeyResponse.
+ * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
+ */
+export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 21);
+
+/**
+ * Names a project.
+ *
  * @generated from message session.v1.GetJwksRequest
  */
 export type GetJwksRequest = Message<"session.v1.GetJwksRequest"> & {
@@ -461,7 +610,7 @@ export type GetJwksRequest = Message<"session.v1.GetJwksRequest"> & {
  * Use `create(GetJwksRequestSchema)` to create a new message.
  */
 export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 16);
+  messageDesc(file_session_v1_project_service, 22);
 
 /**
  * A JSON Web Key Set (RFC 7517, section 5).
@@ -482,10 +631,10 @@ export type GetJwksResponse = Message<"session.v1.GetJwksResponse"> & {
  * Use `create(GetJwksResponseSchema)` to create a new message.
  */
 export const GetJwksResponseSchema: GenMessage<GetJwksResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 17);
+  messageDesc(file_session_v1_project_service, 23);
 
 /**
- * Projects, their policy and the credentials of services. For operators: services with `projects.admin`, which reaches
+ * Projects, their policy, their signing keys and the credentials of services. For operators: services with `projects.admin`, which reaches
  * every project of this deployment. GetJwks is public.
  *
  * @generated from service session.v1.ProjectService
@@ -572,7 +721,44 @@ export const ProjectService: GenService<{
     output: typeof DisableServiceCredentialResponseSchema;
   },
   /**
-   * Returns the public keys that verify a project's session JWTs. Public: needs no credential.
+   * Lists the signing keys of a project, newest first; the newest 1,000.
+   *
+   * @generated from rpc session.v1.ProjectService.ListSigningKeys
+   */
+  listSigningKeys: {
+    methodKind: "unary";
+    input: typeof ListSigningKeysRequestSchema;
+    output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * Has a new key take over. It is published now and signs from its activate_time on, after the deployment's publication
+   * delay, without another call; what the key before it signed stays good. Where a key waits to take over already, that one
+   * is returned. Keys are also rotated on the deployment's schedule, by default after 90 days.
+   *
+   * @generated from rpc session.v1.ProjectService.RotateSigningKey
+   */
+  rotateSigningKey: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeyRequestSchema;
+    output: typeof RotateSigningKeyResponseSchema;
+  },
+  /**
+   * Refuses a key that has leaked. Once it has returned, no replica accepts a JWT that the key signed, and the JWKS does not
+   * show it; verifiers learn of it by WatchRevocations. The sessions live on: their tokens get new JWTs, signed at once by
+   * the key that waited to take over, or by a new one. Idempotent.
+   *
+   * @generated from rpc session.v1.ProjectService.RevokeSigningKey
+   */
+  revokeSigningKey: {
+    methodKind: "unary";
+    input: typeof RevokeSigningKeyRequestSchema;
+    output: typeof RevokeSigningKeyResponseSchema;
+  },
+  /**
+   * Returns the public keys that verify a project's session JWTs: the one that signs first, then the one that is to take
+   * over, then those before, until the last JWT they signed has expired. Public: needs no credential. Over HTTP it may be
+   * cached for as long as `Cache-Control` says: a key is published for longer than that before it signs, but for a
+   * project's first key, and for the one after a revoked key. So a verifier that meets an unknown `kid` asks again.
    *
    * @generated from rpc session.v1.ProjectService.GetJwks
    */

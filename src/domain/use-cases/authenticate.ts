@@ -16,8 +16,11 @@ export async function authenticate(
   project: Project,
   credential: SessionCredential,
 ): Promise<{ session: Session; jwt: string }> {
-  const session = await findActiveSession(deps, credential, project.id);
-  return { session, jwt: await deps.jwts.sign(session, project, deps.now()) };
+  const [session, sign] = await Promise.all([
+    findActiveSession(deps, credential, project.id),
+    deps.jwts.signer(project),
+  ]);
+  return { session, jwt: await sign(session, deps.now()) };
 }
 
 /**

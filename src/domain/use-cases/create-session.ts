@@ -29,7 +29,7 @@ export async function createSession(
   const { project } = caller;
   const now = deps.now();
   const token = newSessionToken(project.tag);
-  const session = await deps.store.createSession(
+  const creation = deps.store.createSession(
     {
       projectId: project.id,
       id: newSessionId(),
@@ -49,8 +49,9 @@ export async function createSession(
     },
     hashSecret(token),
   );
+  const [session, sign] = await Promise.all([creation, deps.jwts.signer(project)]);
   if (session === undefined) throw new SessiondError("CREDENTIAL_INVALID");
-  return { session, token, jwt: await deps.jwts.sign(session, project, now) };
+  return { session, token, jwt: await sign(session, now) };
 }
 
 /** The lifetime asked for, or the policy's default. Fails with FIELD_INVALID when it is longer than the policy allows. */

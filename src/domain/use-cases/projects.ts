@@ -1,4 +1,3 @@
-import type { JWK } from "jose";
 import { SessiondError } from "../errors.ts";
 import {
   type CredentialId,
@@ -7,7 +6,6 @@ import {
   parseCredentialId,
   parseProjectId,
 } from "../ids.ts";
-import type { KeyRing } from "../key-ring.ts";
 import { cutPage, parsePage } from "../page.ts";
 import { type Policy, defaultPolicy } from "../policy.ts";
 import {
@@ -23,7 +21,6 @@ import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
 /** What the use cases of operators work with. */
 export interface ProjectDeps {
   readonly store: ProjectStore;
-  readonly keyRing: KeyRing;
   readonly now: () => Date;
 }
 
@@ -158,13 +155,6 @@ export async function disableCredential(
   const credential = await deps.store.disableCredential(projectId, id, deps.now());
   if (credential === undefined) throw new SessiondError("CREDENTIAL_NOT_FOUND");
   return credential;
-}
-
-/** The public keys of a project; PROJECT_NOT_FOUND also for a disabled one. */
-export async function getJwks(deps: ProjectDeps, projectId: ProjectId): Promise<readonly JWK[]> {
-  const project = found(await deps.store.findProject(projectId));
-  if (project.disableTime !== undefined) throw new SessiondError("PROJECT_NOT_FOUND");
-  return deps.keyRing.publicJwks(projectId);
 }
 
 function found(project: Project | undefined): Project {

@@ -6,6 +6,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { JsonWebKey } from "./jwks_pb.ts";
+import { file_compat_stytch_v1_jwks } from "./jwks_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file compat/stytch/v1/session_service.proto.
  */
 export const file_compat_stytch_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZjb21wYXQvc3R5dGNoL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIQY29tcGF0LnN0eXRjaC52MSKPAQoNUmV2b2tlUmVxdWVzdBIXCgpzZXNzaW9uX2lkGAEgASgJSACIAQESGgoNc2Vzc2lvbl90b2tlbhgCIAEoCUgBiAEBEhgKC3Nlc3Npb25fand0GAMgASgJSAKIAQFCDQoLX3Nlc3Npb25faWRCEAoOX3Nlc3Npb25fdG9rZW5CDgoMX3Nlc3Npb25fand0IjkKDlJldm9rZVJlc3BvbnNlEhMKC3N0YXR1c19jb2RlGAEgASgFEhIKCnJlcXVlc3RfaWQYAiABKAkyfQoOU2Vzc2lvblNlcnZpY2USawoGUmV2b2tlEh8uY29tcGF0LnN0eXRjaC52MS5SZXZva2VSZXF1ZXN0GiAuY29tcGF0LnN0eXRjaC52MS5SZXZva2VSZXNwb25zZSIegtPkkwIYOgEqIhMvdjEvc2Vzc2lvbnMvcmV2b2tlYgZwcm90bzM", [file_google_api_annotations]);
+  fileDesc("CiZjb21wYXQvc3R5dGNoL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIQY29tcGF0LnN0eXRjaC52MSKPAQoNUmV2b2tlUmVxdWVzdBIXCgpzZXNzaW9uX2lkGAEgASgJSACIAQESGgoNc2Vzc2lvbl90b2tlbhgCIAEoCUgBiAEBEhgKC3Nlc3Npb25fand0GAMgASgJSAKIAQFCDQoLX3Nlc3Npb25faWRCEAoOX3Nlc3Npb25fdG9rZW5CDgoMX3Nlc3Npb25fand0IjkKDlJldm9rZVJlc3BvbnNlEhMKC3N0YXR1c19jb2RlGAEgASgFEhIKCnJlcXVlc3RfaWQYAiABKAkiJAoOR2V0Sndrc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCSJmCg9HZXRKd2tzUmVzcG9uc2USKgoEa2V5cxgBIAMoCzIcLmNvbXBhdC5zdHl0Y2gudjEuSnNvbldlYktleRITCgtzdGF0dXNfY29kZRgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJMvgBCg5TZXNzaW9uU2VydmljZRJrCgZSZXZva2USHy5jb21wYXQuc3R5dGNoLnYxLlJldm9rZVJlcXVlc3QaIC5jb21wYXQuc3R5dGNoLnYxLlJldm9rZVJlc3BvbnNlIh6C0+STAhg6ASoiEy92MS9zZXNzaW9ucy9yZXZva2USeQoHR2V0SndrcxIgLmNvbXBhdC5zdHl0Y2gudjEuR2V0Sndrc1JlcXVlc3QaIS5jb21wYXQuc3R5dGNoLnYxLkdldEp3a3NSZXNwb25zZSIpkAIBgtPkkwIgEh4vdjEvc2Vzc2lvbnMvandrcy97cHJvamVjdF9pZH1iBnByb3RvMw", [file_compat_stytch_v1_jwks, file_google_api_annotations]);
 
 /**
  * Names a session. Exactly one field; no oneof, because the documented errors count what was given.
@@ -79,6 +81,62 @@ export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_compat_stytch_v1_session_service, 1);
 
 /**
+ * Names a project.
+ *
+ * @generated from message compat.stytch.v1.GetJwksRequest
+ */
+export type GetJwksRequest = Message<"compat.stytch.v1.GetJwksRequest"> & {
+  /**
+   * Id of the project.
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+};
+
+/**
+ * Describes the message compat.stytch.v1.GetJwksRequest.
+ * Use `create(GetJwksRequestSchema)` to create a new message.
+ */
+export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
+  messageDesc(file_compat_stytch_v1_session_service, 2);
+
+/**
+ * A JSON Web Key Set (RFC 7517, section 5), and what every answer has.
+ *
+ * @generated from message compat.stytch.v1.GetJwksResponse
+ */
+export type GetJwksResponse = Message<"compat.stytch.v1.GetJwksResponse"> & {
+  /**
+   * The keys.
+   *
+   * @generated from field: repeated compat.stytch.v1.JsonWebKey keys = 1;
+   */
+  keys: JsonWebKey[];
+
+  /**
+   * The HTTP status code of the answer.
+   *
+   * @generated from field: int32 status_code = 2;
+   */
+  statusCode: number;
+
+  /**
+   * `request-id-<environment>-<uuid>`, unique to this call.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message compat.stytch.v1.GetJwksResponse.
+ * Use `create(GetJwksResponseSchema)` to create a new message.
+ */
+export const GetJwksResponseSchema: GenMessage<GetJwksResponse> = /*@__PURE__*/
+  messageDesc(file_compat_stytch_v1_session_service, 3);
+
+/**
  * Sessions of the calling project (HTTP Basic `project_id:secret`).
  *
  * @generated from service compat.stytch.v1.SessionService
@@ -93,6 +151,16 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRequestSchema;
     output: typeof RevokeResponseSchema;
+  },
+  /**
+   * Returns the public keys that verify the project's session JWTs. Public: needs no credential.
+   *
+   * @generated from rpc compat.stytch.v1.SessionService.GetJwks
+   */
+  getJwks: {
+    methodKind: "unary";
+    input: typeof GetJwksRequestSchema;
+    output: typeof GetJwksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_compat_stytch_v1_session_service, 0);

@@ -6,6 +6,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { JsonWebKey } from "../../stytch/v1/jwks_pb.ts";
+import { file_compat_stytch_v1_jwks } from "../../stytch/v1/jwks_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file compat/stytch_b2b/v1/session_service.proto.
  */
 export const file_compat_stytch_b2b_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("Cipjb21wYXQvc3R5dGNoX2IyYi92MS9zZXNzaW9uX3NlcnZpY2UucHJvdG8SFGNvbXBhdC5zdHl0Y2hfYjJiLnYxIsMBCg1SZXZva2VSZXF1ZXN0Eh4KEW1lbWJlcl9zZXNzaW9uX2lkGAEgASgJSACIAQESGgoNc2Vzc2lvbl90b2tlbhgCIAEoCUgBiAEBEhgKC3Nlc3Npb25fand0GAMgASgJSAKIAQESFgoJbWVtYmVyX2lkGAQgASgJSAOIAQFCFAoSX21lbWJlcl9zZXNzaW9uX2lkQhAKDl9zZXNzaW9uX3Rva2VuQg4KDF9zZXNzaW9uX2p3dEIMCgpfbWVtYmVyX2lkIjkKDlJldm9rZVJlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSEwoLc3RhdHVzX2NvZGUYAiABKAUyiQEKDlNlc3Npb25TZXJ2aWNlEncKBlJldm9rZRIjLmNvbXBhdC5zdHl0Y2hfYjJiLnYxLlJldm9rZVJlcXVlc3QaJC5jb21wYXQuc3R5dGNoX2IyYi52MS5SZXZva2VSZXNwb25zZSIigtPkkwIcOgEqIhcvdjEvYjJiL3Nlc3Npb25zL3Jldm9rZWIGcHJvdG8z", [file_google_api_annotations]);
+  fileDesc("Cipjb21wYXQvc3R5dGNoX2IyYi92MS9zZXNzaW9uX3NlcnZpY2UucHJvdG8SFGNvbXBhdC5zdHl0Y2hfYjJiLnYxIsMBCg1SZXZva2VSZXF1ZXN0Eh4KEW1lbWJlcl9zZXNzaW9uX2lkGAEgASgJSACIAQESGgoNc2Vzc2lvbl90b2tlbhgCIAEoCUgBiAEBEhgKC3Nlc3Npb25fand0GAMgASgJSAKIAQESFgoJbWVtYmVyX2lkGAQgASgJSAOIAQFCFAoSX21lbWJlcl9zZXNzaW9uX2lkQhAKDl9zZXNzaW9uX3Rva2VuQg4KDF9zZXNzaW9uX2p3dEIMCgpfbWVtYmVyX2lkIjkKDlJldm9rZVJlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSEwoLc3RhdHVzX2NvZGUYAiABKAUiJAoOR2V0Sndrc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCSJmCg9HZXRKd2tzUmVzcG9uc2USKgoEa2V5cxgBIAMoCzIcLmNvbXBhdC5zdHl0Y2gudjEuSnNvbldlYktleRISCgpyZXF1ZXN0X2lkGAIgASgJEhMKC3N0YXR1c19jb2RlGAMgASgFMpECCg5TZXNzaW9uU2VydmljZRJ3CgZSZXZva2USIy5jb21wYXQuc3R5dGNoX2IyYi52MS5SZXZva2VSZXF1ZXN0GiQuY29tcGF0LnN0eXRjaF9iMmIudjEuUmV2b2tlUmVzcG9uc2UiIoLT5JMCHDoBKiIXL3YxL2IyYi9zZXNzaW9ucy9yZXZva2UShQEKB0dldEp3a3MSJC5jb21wYXQuc3R5dGNoX2IyYi52MS5HZXRKd2tzUmVxdWVzdBolLmNvbXBhdC5zdHl0Y2hfYjJiLnYxLkdldEp3a3NSZXNwb25zZSItkAIBgtPkkwIkEiIvdjEvYjJiL3Nlc3Npb25zL2p3a3Mve3Byb2plY3RfaWR9YgZwcm90bzM", [file_compat_stytch_v1_jwks, file_google_api_annotations]);
 
 /**
  * Names a session or a member. Exactly one field; no oneof, because the documented errors count what was given.
@@ -86,6 +88,62 @@ export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_compat_stytch_b2b_v1_session_service, 1);
 
 /**
+ * Names a project.
+ *
+ * @generated from message compat.stytch_b2b.v1.GetJwksRequest
+ */
+export type GetJwksRequest = Message<"compat.stytch_b2b.v1.GetJwksRequest"> & {
+  /**
+   * Id of the project.
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+};
+
+/**
+ * Describes the message compat.stytch_b2b.v1.GetJwksRequest.
+ * Use `create(GetJwksRequestSchema)` to create a new message.
+ */
+export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
+  messageDesc(file_compat_stytch_b2b_v1_session_service, 2);
+
+/**
+ * A JSON Web Key Set (RFC 7517, section 5), and what every answer has.
+ *
+ * @generated from message compat.stytch_b2b.v1.GetJwksResponse
+ */
+export type GetJwksResponse = Message<"compat.stytch_b2b.v1.GetJwksResponse"> & {
+  /**
+   * The keys.
+   *
+   * @generated from field: repeated compat.stytch.v1.JsonWebKey keys = 1;
+   */
+  keys: JsonWebKey[];
+
+  /**
+   * `request-id-<environment>-<uuid>`, unique to this call.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+
+  /**
+   * The HTTP status code of the answer.
+   *
+   * @generated from field: int32 status_code = 3;
+   */
+  statusCode: number;
+};
+
+/**
+ * Describes the message compat.stytch_b2b.v1.GetJwksResponse.
+ * Use `create(GetJwksResponseSchema)` to create a new message.
+ */
+export const GetJwksResponseSchema: GenMessage<GetJwksResponse> = /*@__PURE__*/
+  messageDesc(file_compat_stytch_b2b_v1_session_service, 3);
+
+/**
  * Sessions of the calling project (HTTP Basic `project_id:secret`). With `X-Stytch-Member-Session` or
  * `X-Stytch-Member-SessionJWT` the call runs with that member's permissions.
  *
@@ -102,6 +160,16 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRequestSchema;
     output: typeof RevokeResponseSchema;
+  },
+  /**
+   * Returns the public keys that verify the project's session JWTs. Public: needs no credential.
+   *
+   * @generated from rpc compat.stytch_b2b.v1.SessionService.GetJwks
+   */
+  getJwks: {
+    methodKind: "unary";
+    input: typeof GetJwksRequestSchema;
+    output: typeof GetJwksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_compat_stytch_b2b_v1_session_service, 0);
