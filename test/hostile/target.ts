@@ -68,7 +68,7 @@ export class Target {
       headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
       ...(body === undefined ? {} : { body: isRaw ? (body as string) : JSON.stringify(body) }),
     });
-    const text = await response.text();
+    const text = await textOf(response);
     const answer = { status: response.status, headers: response.headers, text, json: parsed(text) };
     this.answers.push(`${[...response.headers].join("\n")}\n${text}`);
     return answer;
@@ -168,6 +168,16 @@ export function attackTarget(environment: Record<string, string> = {}): Target {
     if (crashes.length > 0) throw new AggregateError(crashes, "the attack got through to the process");
   });
   return target;
+}
+
+/** What an answer says; of a stream that has no end, its first piece. */
+async function textOf(response: Response): Promise<string> {
+  const isStream = /ndjson|event-stream/.test(response.headers.get("content-type") ?? "");
+  if (!isStream) return response.text();
+  const reader = response.body?.getReader();
+  const first = await reader?.read();
+  await reader?.cancel();
+  return new TextDecoder().decode(first?.value);
 }
 
 /** For what a test needs and is not about. */
