@@ -47,7 +47,7 @@ console.log(
   `table alone          ${(index.sizes.sessionBytes / Math.max(1, index.sizes.sessions)).toFixed(1)}`,
 );
 console.log(
-  `microseconds to add  ${((took / count) * 1000).toFixed(2)} with making the id; slowest ${slowest.toFixed(1)} ms (a table grows)`,
+  `microseconds to add  ${((took / count) * 1000).toFixed(2)} with making the id; slowest ${slowest.toFixed(1)} ms, whatever else the machine does`,
 );
 console.log(`microseconds to find ${(lookup / 1000).toFixed(3)}`);
 console.log(`ms to forget 1/32    ${forgot.toFixed(1)} in one go`);
