@@ -1,7 +1,12 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import { RevocationScope, type WatchRevocationsResponse } from "../../gen/session/v1/session_service_pb.ts";
+import {
+  RevocationScope,
+  SessionService,
+  type WatchRevocationsResponse,
+} from "../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../src/client/error-info.ts";
 import { connectSessiond } from "../../src/client/client.ts";
 import { runningService } from "../support/running-service.ts";
@@ -170,6 +175,22 @@ test("over REST the stream is NDJSON, or SSE where that is accepted", async () =
     expect(text).toContain(`"revision":"${revision}"`);
     end.abort();
   }
+});
+
+test("over gRPC-Web the stream is the same", async () => {
+  const { revision } = await sessions.revoke(member("gus"));
+  const transport = createGrpcWebTransport({ baseUrl: one.url, httpVersion: "1.1" });
+  const client = createClient(SessionService, transport);
+  const end = new AbortController();
+  const stream = client.watchRevocations(
+    { start: { case: "afterRevision", value: revision - 1n } },
+    { headers: { authorization: one.basic }, signal: end.signal },
+  );
+  for await (const { revocations } of stream) {
+    expect(revocations).toMatchObject([{ revision, targetId: "gus" }]);
+    break;
+  }
+  end.abort();
 });
 
 test("a server that stops ends its streams with UNAVAILABLE, to be resumed", async () => {
