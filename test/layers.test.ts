@@ -34,7 +34,7 @@ const layers: Record<
   },
   client: {
     gen: /^(session|google\/rpc)\//,
-    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js)$/,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|node:.*)$/,
   },
   cli: {
     layers: ["server", "client"],

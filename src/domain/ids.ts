@@ -14,7 +14,8 @@ export type OrganizationId = Branded<"OrganizationId">;
 /** Id of a service credential: a UUID in lower case. */
 export type CredentialId = Branded<"CredentialId">;
 
-const projectIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Nothing with the form of a token or secret: an id is shown everywhere. */
+const projectIdPattern = /^(?!ss[tk]_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The project id in `text`, or undefined when it has not the form of one. */
 export function parseProjectId(text: string): ProjectId | undefined {

@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { parseProjectId } from "../domain/ids.ts";
 
-const milliseconds = (min: number, max: number) =>
-  z.coerce
-    .number({ error: `must be a whole number of milliseconds from ${min} to ${max}` })
-    .int()
-    .min(min)
-    .max(max);
+const wholeNumber = (min: number, max: number, unit = "") => {
+  const error = `must be a whole number ${unit}from ${min} to ${max}`;
+  const isWithin = (value: number) => Number.isInteger(value) && value >= min && value <= max;
+  return z.coerce.number({ error }).refine(isWithin, error);
+};
+
+const milliseconds = (min: number, max: number) => wholeNumber(min, max, "of milliseconds ");
 
 const databaseUrl = z
   .string()
@@ -59,11 +60,11 @@ const variables = z.object({
   SESSIOND_MASTER_KEY: masterKey.optional(),
   SESSIOND_ISSUER: z.string().max(255).default("sessiond"),
   SESSIOND_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
-  SESSIOND_DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(2).max(1000).default(10),
+  SESSIOND_DATABASE_MAX_CONNECTIONS: wholeNumber(2, 1000).default(10),
   SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000).default(5_000),
   SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000).default(10_000),
   SESSIOND_DATABASE_NOTIFY: z.enum(["on", "off"]).default("on"),
-  SESSIOND_MAX_MESSAGE_BYTES: z.coerce.number().int().min(16_384).max(67_108_864).default(1_048_576),
+  SESSIOND_MAX_MESSAGE_BYTES: wholeNumber(16_384, 67_108_864, "of bytes ").default(1_048_576),
   SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000).default(10_000),
   SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth"),
   SESSIOND_KRATOS_COOKIE: z

@@ -12,6 +12,8 @@ import { refuseUnparsed } from "./unparsed.ts";
  */
 export function createHttp1(limits: ListenerLimits, handler: RequestHandler): ProtocolServer {
   const running = new Map<Socket, Set<ServerResponse>>();
+  /** Connections that sent something that is no request; they close when what they asked before is answered. */
+  const ending = new WeakSet<Socket>();
   let draining = false;
 
   const serve = (req: IncomingMessage, res: ServerResponse) => {
@@ -24,8 +26,18 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   // An expectation that nobody knows is passed over; Node's own 417 has neither words nor a request id.
   server.on("checkExpectation", serve);
   server.on("clientError", (error, socket: Socket) => {
-    const isAnswering = [...(running.get(socket) ?? [])].some((res) => res.headersSent);
-    refuseUnparsed(error, socket, isAnswering);
+    const responses = [...(running.get(socket) ?? [])];
+    // Requests that had arrived whole are answered first: a 400 in between would be taken for their answer.
+    if (responses.length > 0 && responses.every((res) => res.req.complete)) {
+      ending.add(socket);
+      for (const res of responses) closeAfter(res);
+    } else {
+      refuseUnparsed(
+        error,
+        socket,
+        responses.some((res) => res.headersSent),
+      );
+    }
   });
   // A server that never listens itself does not start the timer behind its timeouts: only this event does.
   server.emit("listening");
@@ -35,7 +47,7 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
     responses?.add(res);
     res.once("close", () => {
       responses?.delete(res);
-      if (draining && responses?.size === 0) socket.destroySoon();
+      if ((draining || ending.has(socket)) && responses?.size === 0) socket.destroySoon();
     });
   }
 

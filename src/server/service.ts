@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Kysely } from "kysely";
 import type { Logger } from "pino";
@@ -39,8 +40,7 @@ export async function startService(
   const running = new Running();
   try {
     const database = await openConfiguredDatabase(config, log, running);
-    const applied = await migrateToLatest(database.db);
-    if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
+    await migrate(database.url, config, log);
 
     const store = postgresStore(database.db, {
       onLostAccess: (error) => log.warn({ fault: describeFault(error) }, "accesses not recorded"),
@@ -67,6 +67,8 @@ export async function startService(
     });
     running.defer(async () => {
       health.drain();
+      // One turn of the event loop, in which watchers of health are told so: then their streams end.
+      await setImmediate();
       shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
       await listener.drain(config.shutdownGrace);
     });
@@ -95,6 +97,19 @@ class Running {
 
   async stop(): Promise<void> {
     for (const stop of this.#stops.toReversed()) await stop();
+  }
+}
+
+/** Brings the schema up to date; however long a statement takes, and however long another replica is at it. */
+async function migrate(url: string, { connectTimeout }: Config, log: Logger): Promise<void> {
+  const onConnectionError = (error: Error) =>
+    log.warn({ fault: describeFault(error) }, "database connection lost");
+  const db = openDatabase({ url, maxConnections: 1, connectTimeout, statementTimeout: 0, onConnectionError });
+  try {
+    const applied = await migrateToLatest(db);
+    if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
+  } finally {
+    await db.destroy();
   }
 }
 

@@ -121,7 +121,11 @@ export class Target {
   /** Where in the log or in an answer something of the secrets stands. */
   leaks(): string[] {
     const said = [...this.log, ...this.answers];
-    return [...this.secrets].flatMap((secret) => said.filter((line) => line.includes(secret)));
+    return [...this.secrets].flatMap((secret) =>
+      said
+        .filter((line) => line.includes(secret))
+        .map((line) => line.slice(Math.max(0, line.indexOf(secret) - 200)).slice(0, 300)),
+    );
   }
 }
 
