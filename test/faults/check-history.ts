@@ -1,5 +1,6 @@
 import { RevisionOrder, revisionOf } from "./revision-order.ts";
-import { type Creation, type Look, type Operation, type Revocation, reaches } from "./history.ts";
+import type { Creation, Look, Operation, Revocation } from "./history.ts";
+import { Killers } from "./killers.ts";
 
 /** Something that the service must never do, and where it did. */
 export interface Violation {
@@ -37,35 +38,6 @@ export function checkHistory(history: readonly Operation[]): readonly Violation[
     ...checkUnique(known),
     ...checkOrder(known, order),
   ];
-}
-
-/** The revocations that reach a session: found by scope and target, lest every session looks at all of them. */
-class Killers {
-  readonly #byTarget: ReadonlyMap<string, readonly Revocation[]>;
-  readonly #known = new Map<string, readonly Revocation[]>();
-
-  constructor(revocations: readonly Revocation[], creations: readonly Creation[]) {
-    this.#byTarget = Map.groupBy(revocations, ({ scope, target }) => `${scope}/${target}`);
-    for (const creation of creations) this.#known.set(creation.session, this.#find(creation));
-  }
-
-  of(creation: Creation): readonly Revocation[] {
-    return this.#known.get(creation.session) ?? [];
-  }
-
-  #find(creation: Creation): readonly Revocation[] {
-    const { session, member, organization } = creation;
-    const keys = [`session/${session}`, `member/${member}`, `organization/${organization}`, "project/"];
-    return keys
-      .flatMap((key) => this.#byTarget.get(key) ?? [])
-      .filter((revocation) => reaches(revocation, creation) && mayKill(revocation, creation));
-  }
-}
-
-/** A cutoff ends only what was created before; one that returned before the creation began is harmless. */
-function mayKill(revocation: Revocation, creation: Creation): boolean {
-  if (revocation.end < creation.start) return false;
-  return revocation.revision === undefined || revocation.revision > creation.createdRevision;
 }
 
 function sessionNamed(operation: Look | Revocation): string | undefined {

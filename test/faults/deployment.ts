@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/storage/embedded/supervisor.ts";
+import type { OnStale } from "../../src/client/verifier/verifier.ts";
+import { VerifierProcess } from "./verifier.ts";
 import { Replica, type ReplicaOptions } from "./replica.ts";
 
 /** Replicas in processes of their own on a database of their own. */
@@ -11,6 +13,8 @@ export interface Deployment {
   readonly options: ReplicaOptions;
   readonly postgres: EmbeddedPostgres;
   readonly replicas: readonly Replica[];
+  /** A verifier of these replicas' JWTs. Times in milliseconds. */
+  startVerifier(onStale: OnStale, maxStaleness: number): Promise<VerifierProcess>;
   /** Runs a statement on the database, past the service. */
   sql<Row>(statement: string, ...values: readonly unknown[]): Promise<readonly Row[]>;
   /** Ends everything and removes the database. */
@@ -40,7 +44,25 @@ export async function startDeployment(count: number): Promise<Deployment> {
       stops.push(() => replica.kill());
       replicas.push(replica);
     }
-    return { options, postgres, replicas, sql: (...query) => run(postgres.url, ...query), stop };
+    const startVerifier = async (onStale: OnStale, maxStaleness: number) => {
+      const verifier = await VerifierProcess.start({
+        // Each begins with another one of the replicas.
+        baseUrl: replicas.map((_, i) => replicas[(i + stops.length) % count]?.url ?? ""),
+        credential: { projectId: options.projectId, secret: options.secret },
+        onStale,
+        maxStaleness,
+      });
+      stops.push(() => verifier.stop());
+      return verifier;
+    };
+    return {
+      startVerifier,
+      options,
+      postgres,
+      replicas,
+      sql: (...query) => run(postgres.url, ...query),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

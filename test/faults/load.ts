@@ -20,9 +20,10 @@ export interface LoadOptions {
   readonly replicas: readonly Replica[];
   /** How many clients call at the same time. */
   readonly clients: number;
-  /** Told of every session that was created, and of every revocation that returned. */
-  readonly onCreated?: (session: KnownSession) => void;
-  readonly onRevoked?: (revocation: Acknowledged) => void;
+  /** Told of every session that was asked about, of every one about to be revoked, and of every revocation that returned. */
+  readonly onUsed?: (session: KnownSession) => void;
+  readonly onRevoking?: (session: KnownSession) => void;
+  readonly onRevoked?: (revocation: Acknowledged, session: KnownSession | undefined) => void;
 }
 
 /** Deadline of a call, in milliseconds: shorter than a replica stays frozen. */
@@ -97,10 +98,11 @@ export class Load {
       end,
     });
     this.#population.add(known);
-    this.#options.onCreated?.(known);
+    this.#options.onUsed?.(known);
   }
 
   async #authenticate(session: KnownSession, connection = this.#anywhere): Promise<void> {
+    this.#options.onUsed?.(session);
     const by = chance(0.5) ? "token" : "jwt";
     const outcome = await this.recorder.attempt(() =>
       connection.authenticate({ credential: { case: by, value: session[by] } }),
@@ -114,6 +116,7 @@ export class Load {
   }
 
   async #revoke(session: KnownSession): Promise<void> {
+    this.#options.onRevoking?.(session);
     const name = (["id", "token", "jwt"] as const)[below(3)] ?? "id";
     const outcome = await this.recorder.attempt(() =>
       this.#anywhere.revoke({ target: { case: name, value: session[name] } }),
@@ -158,8 +161,10 @@ export class Load {
   async #ended(ending: Ending, outcome: Outcome<Receipt>, session: KnownSession | undefined): Promise<void> {
     if ("saw" in outcome) return;
     this.recorder.revocation(ending, outcome);
-    if ("answer" in outcome)
-      this.#options.onRevoked?.({ ending, revision: Number(outcome.answer.revision), at: outcome.end });
+    if ("answer" in outcome) {
+      const { revision } = outcome.answer;
+      this.#options.onRevoked?.({ ending, revision: Number(revision), at: outcome.end }, session);
+    }
     if (session === undefined || chance(0.5)) return;
     await Promise.all(this.#connections.map((connection) => this.#authenticate(session, connection)));
   }

@@ -1,5 +1,12 @@
 // The long trial: `npm run test:faults`. Prints figures; exits 1 when anything was not as promised.
-import { crashDatabase, cutConnections, cutListeners, freezeReplica, killReplica } from "./faults.ts";
+import {
+  crashDatabase,
+  cutConnections,
+  cutListeners,
+  freezeReplica,
+  freezeVerifier,
+  killReplica,
+} from "./faults.ts";
 import { runTrial } from "./trial.ts";
 
 // A process that is told to end exits, which ends everything that it started.
@@ -9,6 +16,8 @@ const report = await runTrial({
   replicas: 2,
   clients: 32,
   watchers: 6,
+  verifiers: 3,
+  maxStaleness: 2000,
   operations: Number(process.env["OPERATIONS"] ?? 100_000),
   calm: 3000,
   faults: [
@@ -16,10 +25,12 @@ const report = await runTrial({
     crashDatabase,
     cutListeners,
     freezeReplica(4000),
+    freezeVerifier(3000),
     cutConnections,
     killReplica(200),
     crashDatabase,
     freezeReplica(8000),
+    freezeVerifier(5000),
     cutListeners,
   ],
   tell: (line) => console.log(line),

@@ -3,8 +3,12 @@ import { type Violation, checkHistory } from "./check-history.ts";
 import { type LogRow, checkLineage, checkStored } from "./check-log.ts";
 import { type Deployment, startDeployment } from "./deployment.ts";
 import type { Fault } from "./faults.ts";
-import { Load } from "./load.ts";
+import { type Acknowledged, Load } from "./load.ts";
 import { monotonic } from "./monotonic.ts";
+import { below } from "./population.ts";
+import { type Quantiles, quantiles } from "./quantiles.ts";
+import type { VerifierProcess } from "./verifier.ts";
+import { checkVerifier } from "./check-verifier.ts";
 import { Watcher } from "./watcher.ts";
 
 /** How large a trial is. Times in milliseconds. */
@@ -12,6 +16,9 @@ export interface TrialOptions {
   readonly replicas: number;
   readonly clients: number;
   readonly watchers: number;
+  readonly verifiers: number;
+  /** The bound of the verifiers. */
+  readonly maxStaleness: number;
   /** The load goes on until so many operations are recorded and every fault has happened. */
   readonly operations: number;
   /** In this order, at one replica after the other. */
@@ -30,6 +37,12 @@ export interface Report {
   readonly revocations: number;
   /** Calls with an unknown outcome, by code. */
   readonly failures: Partial<Record<string, number>>;
+  /** Verdicts of verifiers, by what they said. */
+  readonly verdicts: Partial<Record<string, number>>;
+  /** What happened to verifiers. */
+  readonly verifierEvents: Partial<Record<string, number>>;
+  /** Milliseconds from the return of Revoke to the refusal of the session's JWT in a verifier. */
+  readonly propagation: Quantiles;
   /** Streams of watchers, by how they ended. */
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
@@ -50,11 +63,22 @@ export async function runTrial(options: TrialOptions): Promise<Report> {
 async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Report> {
   const { replicas } = deployment;
   const watchers = Array.from({ length: options.watchers }, () => new Watcher(replicas));
+  const verifiers = await startVerifiers(deployment, options);
+  const acknowledged: Acknowledged[] = [];
   const began = monotonic();
-  const load = new Load({ replicas, clients: options.clients });
+  const load = new Load({
+    replicas,
+    clients: options.clients,
+    onUsed: (session) => verifiers[below(verifiers.length)]?.ask(session),
+    onRevoking: (session) => verifiers.forEach((verifier) => verifier.expect(session)),
+    onRevoked: (revocation, session) => {
+      acknowledged.push(revocation);
+      if (session !== undefined) verifiers.forEach((verifier) => verifier.ask(session));
+    },
+  });
   const { recorder } = load;
   try {
-    await makeTrouble(deployment, options);
+    await makeTrouble(deployment, verifiers, options);
     while (recorder.history.length < options.operations) await delay(50);
   } finally {
     await load.stop();
@@ -63,6 +87,8 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
   const log = await readLog(deployment);
   const late = await waitFor(watchers, log.at(-1)?.revision ?? 0);
   for (const watcher of watchers) await watcher.stop();
+  for (const verifier of verifiers)
+    if (!(await verifier.settled(catchUpWithin))) late.push("a verifier does not answer any more");
   const lineages = watchers.flatMap((watcher) => watcher.lineages);
   const { history } = recorder;
   return {
@@ -71,24 +97,45 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
     seconds,
     revocations: log.length,
     failures: recorder.failures,
+    verdicts: countVerdicts(verifiers),
+    verifierEvents: sum(verifiers.map(({ events }) => events)),
+    propagation: quantiles(propagations(acknowledged, verifiers)),
     streams: sum(watchers.map(({ endings }) => endings)),
     violations: checkHistory(history),
     wrong: [
       ...late,
       ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
       ...lineages.flatMap((lineage) => checkLineage(lineage, log, history)),
-      ...replicas.flatMap(({ surprises }) => surprises.map((words) => `a replica ended by itself: ${words}`)),
+      ...verifiers.flatMap(({ looks, maxStaleness }) => checkVerifier(looks, history, maxStaleness)),
+      ...[...replicas, ...verifiers].flatMap(({ surprises }) =>
+        surprises.map((words) => `a process ended by itself: ${words}`),
+      ),
     ],
   };
 }
 
-async function makeTrouble(deployment: Deployment, { faults, calm, tell }: TrialOptions): Promise<void> {
+async function startVerifiers(
+  deployment: Deployment,
+  { verifiers, maxStaleness }: TrialOptions,
+): Promise<readonly VerifierProcess[]> {
+  const started: VerifierProcess[] = [];
+  for (let i = 0; i < verifiers; i++)
+    started.push(await deployment.startVerifier(i % 2 === 0 ? "ask" : "refuse", maxStaleness));
+  return started;
+}
+
+async function makeTrouble(
+  deployment: Deployment,
+  verifiers: readonly VerifierProcess[],
+  { faults, calm, tell }: TrialOptions,
+): Promise<void> {
   await delay(calm);
   for (const [turn, fault] of faults.entries()) {
     const replica = deployment.replicas[turn % deployment.replicas.length];
-    if (replica === undefined) return;
+    const verifier = verifiers[turn % verifiers.length];
+    if (replica === undefined || verifier === undefined) return;
     tell?.(fault.name);
-    await fault.run(deployment, replica);
+    await fault.run({ deployment, replica, verifier });
     await delay(calm);
   }
 }
@@ -96,7 +143,7 @@ async function makeTrouble(deployment: Deployment, { faults, calm, tell }: Trial
 /** How long watchers may take to catch up once the load has ended, in milliseconds. */
 const catchUpWithin = 20_000;
 
-async function waitFor(watchers: readonly Watcher[], revision: number): Promise<readonly string[]> {
+async function waitFor(watchers: readonly Watcher[], revision: number): Promise<string[]> {
   const until = monotonic() + catchUpWithin;
   const behind = () => watchers.filter((watcher) => watcher.revision < revision);
   while (behind().length > 0 && monotonic() < until) await delay(20);
@@ -123,6 +170,28 @@ async function readSessions({ sql, options }: Deployment): Promise<ReadonlyMap<s
     options.projectId,
   );
   return new Map(rows.map(({ id, dead }) => [id, dead ? "dead" : "alive"]));
+}
+
+/** Of each revocation that ended a session by name, to each verifier; 0 where it was refused before Revoke returned. */
+function propagations(
+  acknowledged: readonly Acknowledged[],
+  verifiers: readonly VerifierProcess[],
+): readonly number[] {
+  return verifiers.flatMap((verifier) =>
+    acknowledged.flatMap(({ ending, revision, at }) => {
+      const heardAt = verifier.refused.has(revision) ? verifier.heard.get(revision) : undefined;
+      return ending.scope === "session" && heardAt !== undefined ? [Math.max(0, heardAt - at)] : [];
+    }),
+  );
+}
+
+function countVerdicts(verifiers: readonly VerifierProcess[]): Partial<Record<string, number>> {
+  const said = verifiers.flatMap(({ looks }) =>
+    looks.map(({ verdict }) =>
+      verdict.ok ? { [`accepted by the ${verdict.answeredBy}`]: 1 } : { [verdict.reason]: 1 },
+    ),
+  );
+  return sum(said);
 }
 
 function sum(counts: readonly Partial<Record<string, number>>[]): Partial<Record<string, number>> {
