@@ -45,11 +45,11 @@ function problemOf(
     return killer && `the verifier accepted though it knew, by its own word, of revision ${killer.revision}`;
   }
   switch (verdict.reason) {
-    case "revoked": {
-      const begun = killers.filter((killer) => killer.start < end);
-      const blamed = begun.some(({ revision }) => revision === undefined || revision === verdict.revision);
-      return blamed ? undefined : `refused session ${creation.session} though nothing had ended it`;
-    }
+    case "revoked":
+      // By which revocation is not compared: a cutoff that found the session dead already did not spare it, whatever it said.
+      return killers.some((killer) => killer.start < end)
+        ? undefined
+        : `the verifier refused session ${creation.session} though nothing had ended it`;
     case "expired":
     case "stale":
       return undefined;

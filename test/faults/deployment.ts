@@ -16,7 +16,7 @@ export interface Deployment {
   /** A verifier of these replicas' JWTs. Times in milliseconds. */
   startVerifier(onStale: OnStale, maxStaleness: number): Promise<VerifierProcess>;
   /** Runs a statement on the database, past the service. */
-  sql<Row>(statement: string, ...values: readonly unknown[]): Promise<readonly Row[]>;
+  readonly sql: <Row>(statement: string, ...values: readonly unknown[]) => Promise<readonly Row[]>;
   /** Ends everything and removes the database. */
   stop(): Promise<void>;
 }

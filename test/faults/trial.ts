@@ -7,6 +7,7 @@ import { type Acknowledged, Load } from "./load.ts";
 import { monotonic } from "./monotonic.ts";
 import { below } from "./population.ts";
 import { type Quantiles, quantiles } from "./quantiles.ts";
+import type { Recorder } from "./recorder.ts";
 import type { VerifierProcess } from "./verifier.ts";
 import { checkVerifier } from "./check-verifier.ts";
 import { Watcher } from "./watcher.ts";
@@ -21,6 +22,8 @@ export interface TrialOptions {
   readonly maxStaleness: number;
   /** The load goes on until so many operations are recorded and every fault has happened. */
   readonly operations: number;
+  /** And ends, short of them, after this time. */
+  readonly within: number;
   /** In this order, at one replica after the other. */
   readonly faults: readonly Fault[];
   /** Between two faults, and before the first. */
@@ -79,7 +82,7 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
   const { recorder } = load;
   try {
     await makeTrouble(deployment, verifiers, options);
-    while (recorder.history.length < options.operations) await delay(50);
+    await reach(options, recorder, began);
   } finally {
     await load.stop();
   }
@@ -104,6 +107,10 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
     violations: checkHistory(history),
     wrong: [
       ...late,
+      ...(history.length < options.operations ? [`only ${history.length} operations in the time given`] : []),
+      ...Object.keys(recorder.failures)
+        .filter((failure) => !excusable.test(failure))
+        .map((failure) => `calls failed with ${failure}`),
       ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
       ...lineages.flatMap((lineage) => checkLineage(lineage, log, history)),
       ...verifiers.flatMap(({ looks, maxStaleness }) => checkVerifier(looks, history, maxStaleness)),
@@ -139,6 +146,22 @@ async function makeTrouble(
     await delay(calm);
   }
 }
+
+async function reach(
+  { operations, within, tell }: TrialOptions,
+  { history }: Recorder,
+  began: number,
+): Promise<void> {
+  for (let told = 0; history.length < operations && monotonic() - began < within;) {
+    await delay(50);
+    if (history.length < told + 10_000) continue;
+    told = history.length;
+    tell?.(`${told} operations`);
+  }
+}
+
+/** What a call may fail with, without having said anything, while things go wrong; all else is a fault of the service. */
+const excusable = /^(Unavailable( DATABASE_UNAVAILABLE)?|DeadlineExceeded|Canceled|Aborted)$/;
 
 /** How long watchers may take to catch up once the load has ended, in milliseconds. */
 const catchUpWithin = 20_000;

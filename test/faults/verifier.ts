@@ -11,7 +11,7 @@ import type {
 } from "./verifier-messages.ts";
 
 /** A verdict on a session's JWT. */
-export interface VerifierLook extends Omit<VerifierVerdict, "kind" | "id"> {
+export interface VerifierLook extends VerifierVerdict {
   readonly session: string;
 }
 
@@ -97,10 +97,9 @@ export class VerifierProcess {
         if (answer.refused === true) this.refused.add(answer.revision);
         return;
       case "verdict": {
-        const { kind, id, ...look } = answer;
-        const session = this.#asked.get(id);
-        this.#asked.delete(id);
-        if (session !== undefined) this.looks.push({ ...look, session });
+        const session = this.#asked.get(answer.id);
+        this.#asked.delete(answer.id);
+        if (session !== undefined) this.looks.push({ ...answer, session });
       }
     }
   }
