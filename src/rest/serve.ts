@@ -82,10 +82,14 @@ export async function serve(
   }
 }
 
+/** Whether a body means nothing for this method; a POST without a body rule may have one, within the limits of others. */
+function ignoresBody(route: ServedRoute, node: NodeRequest): boolean {
+  return route.body.kind === "none" && ["GET", "HEAD", "DELETE"].includes(node.method ?? "");
+}
+
 /** The media type only matters where a body is read, or might be taken for one. */
 function refuseContentType({ route, node, header }: MatchedRequest): void {
-  const ignoresBody = route.body.kind === "none" && ["GET", "HEAD", "DELETE"].includes(node.method ?? "");
-  if (!ignoresBody && !readsHttpBody(route) && !isJsonContentType(header.get("content-type"))) {
+  if (!ignoresBody(route, node) && !readsHttpBody(route) && !isJsonContentType(header.get("content-type"))) {
     throw unsupportedMediaType("the content type is not application/json", { accept: "application/json" });
   }
 }
@@ -97,10 +101,10 @@ async function readInput(
 ): Promise<Message> {
   const { route } = request;
   const { dialect } = route;
-  const body =
-    route.body.kind === "none"
-      ? new Uint8Array()
-      : await readBody(request.node, options.readMaxBytes, context.signal);
+  const sent = ignoresBody(route, request.node)
+    ? new Uint8Array()
+    : await readBody(request.node, options.readMaxBytes, context.signal);
+  const body = route.body.kind === "none" ? new Uint8Array() : sent;
   return bindRequest(
     route,
     {

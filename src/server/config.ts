@@ -25,7 +25,8 @@ const listen = z.string().transform((text, context) => {
 
 const masterKey = z.string().transform((text, context) => {
   const bytes = Buffer.from(text, "base64");
-  if (bytes.length === 32) return bytes;
+  // Buffer passes over what is not base64; a key with a typing error must not become another key.
+  if (bytes.length === 32 && bytes.toString("base64") === text) return bytes;
   context.addIssue("must be 32 bytes in base64; `openssl rand -base64 32` makes one");
   return z.NEVER;
 });

@@ -48,7 +48,7 @@ const invalid: Record<string, Omit<RawCall, "method">> = {
 describe.each(carriers)("%s", (carrier) => {
   test.each(Object.entries(invalid))("%s is the caller's fault", async (_, call) => {
     const answer = await rawCall(target, carrier, { method, ...call });
-    expect(answer.code, answer.said).toBe(Code.InvalidArgument);
+    expect(answer).toMatchObject({ code: Code.InvalidArgument });
     expect(answer.httpStatus).toBeLessThan(500);
     expect(answer.requestId).not.toBe("");
   });
@@ -60,7 +60,7 @@ describe.each(carriers)("%s", (carrier) => {
     ["a brotli bomb", { message: brotliBomb, encoding: "br" }],
   ])("a message over the limit is refused: %s", async (_, call) => {
     const answer = await rawCall(target, carrier, { method, ...call });
-    expect(answer.code, answer.said.slice(0, 300)).toBe(Code.ResourceExhausted);
+    expect(answer).toMatchObject({ code: Code.ResourceExhausted });
     expect(answer.httpStatus).toBeLessThan(500);
   });
 
@@ -82,7 +82,7 @@ describe.each(carriers)("%s", (carrier) => {
   test("the longest deadline there is does not overflow a timer", async () => {
     const headers = { [timeoutHeader]: carrier === "connect" ? "9999999999" : "99999999H" };
     const answer = await rawCall(target, carrier, { method, message: good, headers });
-    expect(answer.code, answer.said).toBeUndefined();
+    expect(answer).toMatchObject({ code: undefined });
   });
 });
 

@@ -29,18 +29,21 @@ test("every text field is among the cases", () => {
 
 describe.each(texts)("%s", (_, text) => {
   test.each(carriers)("is refused in every text field of every method over %s", async (carrier) => {
+    const wrong: string[] = [];
     for (const { method, field, json } of cases) {
       for (const format of ["proto", "json"] as const) {
         const message = format === "proto" ? binary(method.input, json, text.bytes) : inJson(json, text.json);
         const answer = await rawCall(target, carrier, { method: nameOf(method), message, format });
-        const where = `${nameOf(method)} ${field} as ${format}: ${answer.said}`;
         // A health check of an unknown name is told just that: names are never stored.
-        expect([Code.InvalidArgument, Code.NotFound], where).toContain(answer.code);
+        const isRefused = answer.code === Code.InvalidArgument || answer.code === Code.NotFound;
+        if (!isRefused) wrong.push(`${nameOf(method)} ${field} as ${format}: ${answer.said}`);
       }
     }
+    expect(wrong).toEqual([]);
   });
 
   test("is refused in every path, query and body of REST", async () => {
+    const wrong: string[] = [];
     const session = await target.createSession();
     for (const route of restRoutes) {
       const { httpMethod, method } = route;
@@ -59,9 +62,10 @@ describe.each(texts)("%s", (_, text) => {
       for (const { path, body } of requests) {
         if (httpMethod === "GET" && body !== undefined) continue;
         const answer = await target.send(httpMethod, path, { headers: credentials, body });
-        expect(answer.status, `${httpMethod} ${path} ${String(body)}: ${answer.text}`).toBeLessThan(500);
+        if (answer.status >= 500) wrong.push(`${httpMethod} ${path} ${String(body)}: ${answer.text}`);
       }
     }
+    expect(wrong).toEqual([]);
   });
 });
 

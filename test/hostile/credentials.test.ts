@@ -42,8 +42,9 @@ describe.each(Object.entries(malformed))("Authorization: %s", (_, authorization)
   ])("is 401 at %s %s", async (method, path) => {
     const body = method === "POST" ? {} : undefined;
     const answer = await target.send(method, path, { headers: { authorization }, body });
-    expect(answer.status, answer.text).toBe(401);
-    if (authorization.length > 12) expect(answer.text).not.toContain(authorization.slice(6, 40));
+    expect(answer).toMatchObject({ status: 401 });
+    const isRepeated = authorization.length > 12 && answer.text.includes(authorization.slice(6, 40));
+    expect(isRepeated).toBe(false);
   });
 });
 

@@ -7,8 +7,8 @@ import { carriers, rawCall } from "./rpc-call.ts";
 import { nameOf, restRoutes, rpcMethods } from "./surface.ts";
 import { type Issued, attackTarget } from "./target.ts";
 
-/** SESSIOND_FUZZ_RUNS=100000 looks for an hour; SESSIOND_FUZZ_SEED repeats what failed. */
-const runs = Number(process.env["SESSIOND_FUZZ_RUNS"] ?? 1500);
+/** SESSIOND_FUZZ_RUNS=100000 looks for many minutes; SESSIOND_FUZZ_SEED repeats what failed. */
+const runs = Number(process.env["SESSIOND_FUZZ_RUNS"] ?? 1200);
 const seed = Number(process.env["SESSIOND_FUZZ_SEED"] ?? 20_261_121);
 const timeout = 30_000 + runs * 50;
 
@@ -52,7 +52,7 @@ test("no message makes a method fail inside", { timeout }, async () => {
       }
       const message = damage === null ? bytes : damaged(bytes, damage);
       const answer = await rawCall(target, carrier, { method: nameOf(method), message, format });
-      expect(faults, `${nameOf(method)} over ${carrier}: ${answer.said}`).not.toContain(answer.code);
+      expect(faults).not.toContain(answer.code);
       expect(answer.requestId).not.toBe("");
     }),
     { numRuns: runs, seed },
@@ -105,7 +105,7 @@ test("no request makes a REST route fail inside", { timeout }, async () => {
         const body = isRaw === 0 ? text.slice(0, text.length / 2) : text;
         const headers = { "content-type": contentType, ...(await credentialsOf(as)) };
         const answer = await target.send(httpMethod, path, { headers, ...(hasBody && { body }) });
-        expect(answer.status, `${httpMethod} ${path}: ${answer.text}`).toBeLessThan(500);
+        expect(answer.status).toBeLessThan(500);
         expect(answer.headers.get("x-request-id")).not.toBeNull();
       },
     ),
@@ -113,7 +113,7 @@ test("no request makes a REST route fail inside", { timeout }, async () => {
   );
 });
 
-test("afterwards it serves as before, and has said no secret", async () => {
+test("afterwards it serves as before, and has noted no failure of its own", async () => {
   expect(await target.createSession({ memberId: "after" })).toMatchObject({ id: expect.any(String) });
   const failures = target.log.filter(
     (line) => line.includes('"fault"') && !line.includes("connection trouble"),

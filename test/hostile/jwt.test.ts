@@ -77,7 +77,7 @@ describe.each(names)("a JWT with %s", (name) => {
     for (const [i, [status, answer]] of answers.entries()) {
       // A stranger's JWT that is good calls for the stranger's project: there is nothing of ours to be found in it.
       if (isWholeForeign && i >= 4 && i <= 7) continue;
-      expect(answer.status, `${i}: ${answer.text}`).toBe(status);
+      expect([i, answer.status]).toEqual([i, status]);
       expect(answer.text).not.toContain(jwt.slice(0, 200));
     }
     for (const id of [own.id, other.id]) {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { openRaw } from "../server/raw-connection.ts";
 import { carriers, rawCall } from "./rpc-call.ts";
 import { restRoutes, rpcMethods, nameOf } from "./surface.ts";
@@ -19,8 +19,6 @@ beforeAll(async () => {
     target.secrets.add(Buffer.from(target.masterKey, "base64").toString("hex"));
   }
 });
-
-afterAll(() => expect(target.leaks()).toEqual([]));
 
 const shapes: Record<string, (secret: string) => string> = {
   "as it is": (secret) => secret,
@@ -49,6 +47,7 @@ test.each(Object.entries(shapes))("a secret in a body, %s", async (_, shape) => 
       await target.send(route.httpMethod, route.path("x"), { headers, body: shape(secret) });
     }
   }
+  expect(target.leaks()).toEqual([]);
 });
 
 test("a secret in a path, a query or their names", async () => {
@@ -79,6 +78,7 @@ test("a secret in a path, a query or their names", async () => {
       await target.send("GET", `/session.v1.SessionService/Get?connect=v1&encoding=${one}`, { headers });
     }
   }
+  expect(target.leaks()).toEqual([]);
 });
 
 test("a secret in a header", async () => {
@@ -111,6 +111,7 @@ test("a secret in a header", async () => {
     for (const authorization of wrong)
       await target.call("SessionService/List", { memberId: "a" }, { authorization });
   }
+  expect(target.leaks()).toEqual([]);
 });
 
 test("a secret in bytes that are no request", async () => {
@@ -128,6 +129,7 @@ test("a secret in bytes that are no request", async () => {
       target.answers.push(await raw.closed);
     }
   }
+  expect(target.leaks()).toEqual([]);
 });
 
 test("the listing and the keys of a project", async () => {
@@ -140,4 +142,5 @@ test("the listing and the keys of a project", async () => {
     ["ProjectService/GetJwks", { projectId: "home" }],
   ] as const)
     expect(await target.call(method, request)).toMatchObject({ status: 200 });
+  expect(target.leaks()).toEqual([]);
 });

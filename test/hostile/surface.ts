@@ -1,4 +1,10 @@
-import { type DescMessage, type DescMethod, type DescService, getOption } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  ScalarType,
+  getOption,
+} from "@bufbuild/protobuf";
 import { SessionService as FlashbackService } from "../../gen/compat/flashback/v1/session_service_pb.ts";
 import { SessionService as KratosService } from "../../gen/compat/kratos/v1/session_service_pb.ts";
 import { SessionService as StytchService } from "../../gen/compat/stytch/v1/session_service_pb.ts";
@@ -78,6 +84,6 @@ export function withTextInEachField(message: DescMessage, text: string): { field
         field: `${name}.${inner}`,
         json: wrap(json),
       }));
-    return field.scalar === 9 ? [{ field: name, json: wrap(text) }] : [];
+    return field.scalar === ScalarType.STRING ? [{ field: name, json: wrap(text) }] : [];
   });
 }

@@ -84,6 +84,15 @@ test("with DATABASE_URL the master key is required", () => {
   expect(configOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key }).config.databaseUrl).toBe(url);
 });
 
+test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
+  "the master key %s is refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_MASTER_KEY: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_MASTER_KEY: must be 32 bytes/),
+    ]);
+  },
+);
+
 test("a mistyped variable is warned of, by name alone", () => {
   expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
     "SESSIOND_LISTN is not a variable of this version",

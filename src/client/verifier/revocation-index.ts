@@ -19,7 +19,7 @@ export interface Ending {
 }
 
 /** How many calls of `forget` look at every revoked session once. */
-const forgetCycle = 8;
+const forgetCycle = 32;
 
 /** Every revocation that can still matter, for asking what a JWT is worth without asking the server. Pure: no clock, no stream. */
 export class RevocationIndex {
@@ -101,7 +101,7 @@ export class RevocationIndex {
     const before = this.#cutoffOf(scope, targetId)?.revision ?? 0;
     const until = Math.max(matterUntil, this.#cutoffOf(scope, targetId)?.matterUntil ?? 0);
     if (exceptSessionId !== undefined) {
-      const sparing = { scope, targetId, first: revision, last: revision, before, matterUntil: until };
+      const sparing = { scope, targetId, last: revision, before, matterUntil: until };
       this.#spared.add(exceptSessionId, sparing);
     }
     if (scope === "project") this.#project = { revision, matterUntil: until };
@@ -160,12 +160,9 @@ function firstToHit(
   const overwritten = sparings.map(({ scope, before }) => ({ scope, revision: before }));
   const cutoffs = [...newest, ...overwritten].toSorted((a, b) => a.revision - b.revision);
   let counted = created;
-  for (const { first, last } of sparings) {
-    const hit = cutoffs.find(({ revision }) => revision > counted && revision < first);
+  for (const { last } of sparings) {
+    const hit = cutoffs.find(({ revision }) => revision > counted && revision < last);
     if (hit !== undefined) return hit;
-    counted = Math.max(counted, first);
-    const between = cutoffs.find(({ revision }) => revision > counted && revision < last);
-    if (between !== undefined) return between;
     counted = Math.max(counted, last);
   }
   return cutoffs.find(({ revision }) => revision > counted);

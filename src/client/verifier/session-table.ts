@@ -35,7 +35,7 @@ export class SessionTable {
   add(id: string, revision: number, until: number): void {
     if (!readUuid(id, this.#key))
       throw new Error(`a revoked session has the id "${id}": it should be a UUID`);
-    const hash = hashOf(this.#key);
+    const hash = hashOf(this.#key, 0);
     const seconds = Math.min(Math.max(1, Math.ceil(until / 1000)), forEver);
     this.#shardOf(hash).add(this.#key, hash, revision, seconds);
   }
@@ -43,7 +43,7 @@ export class SessionTable {
   /** The revision at which `id` was revoked, if it was. */
   find(id: string): number | undefined {
     if (!readUuid(id, this.#key)) return undefined;
-    const hash = hashOf(this.#key);
+    const hash = hashOf(this.#key, 0);
     return this.#shardOf(hash).find(this.#key, hash);
   }
 
@@ -75,7 +75,7 @@ class Shard {
 
   add(key: Uint32Array, hash: number, revision: number, until: number): void {
     if (this.size >= this.#capacity * 0.75) this.#rebuild(Math.max(smallestCapacity, this.#capacity * 2), 0);
-    const row = this.#rowOf(key, hash);
+    const row = this.#rowOf(key, 0, hash);
     const known = this.#words[row + untilWord] ?? 0;
     if (known === 0) {
       this.#words.set(key, row);
@@ -89,7 +89,7 @@ class Shard {
 
   find(key: Uint32Array, hash: number): number | undefined {
     if (this.size === 0) return undefined;
-    const row = this.#rowOf(key, hash);
+    const row = this.#rowOf(key, 0, hash);
     if (this.#words[row + untilWord] === 0) return undefined;
     return (this.#words[row + highWord] ?? 0) * wordSize + (this.#words[row + lowWord] ?? 0);
   }
@@ -102,18 +102,18 @@ class Shard {
     this.#rebuild(live === 0 ? 0 : capacityFor(live), limit);
   }
 
-  /** Where the row of `key` is, or would be. */
-  #rowOf(key: Uint32Array, hash: number): number {
+  /** Where the row of the id that is in `from` at `at` is, or would be. */
+  #rowOf(from: Uint32Array, at: number, hash: number): number {
     const words = this.#words;
     const mask = this.#capacity - 1;
     for (let slot = Math.floor(hash / shardCount) & mask; ; slot = (slot + 1) & mask) {
       const row = slot * rowWords;
       if (words[row + untilWord] === 0) return row;
       if (
-        words[row] === key[0] &&
-        words[row + 1] === key[1] &&
-        words[row + 2] === key[2] &&
-        words[row + 3] === key[3]
+        words[row] === from[at] &&
+        words[row + 1] === from[at + 1] &&
+        words[row + 2] === from[at + 2] &&
+        words[row + 3] === from[at + 3]
       )
         return row;
     }
@@ -129,8 +129,8 @@ class Shard {
     for (let from = 0; from < old.length; from += rowWords) {
       const until = old[from + untilWord] ?? 0;
       if (until === 0 || until < limit) continue;
-      const row = old.subarray(from, from + rowWords);
-      this.#words.set(row, this.#rowOf(row, hashOf(row)));
+      const row = this.#rowOf(old, from, hashOf(old, from));
+      for (let word = 0; word < rowWords; word++) this.#words[row + word] = old[from + word] ?? 0;
       this.#earliest = Math.min(this.#earliest, until);
       this.size++;
     }
@@ -143,9 +143,10 @@ function capacityFor(rows: number): number {
 }
 
 /** Spreads the bits of an id over 32; UUIDv7 begins with the time, so every word takes part. */
-function hashOf(key: Uint32Array): number {
-  let hash = (key[3] ?? 0) ^ Math.imul(key[2] ?? 0, 0x85eb_ca6b) ^ Math.imul(key[1] ?? 0, 0xc2b2_ae35);
-  hash = Math.imul(hash ^ (key[0] ?? 0) ^ (hash >>> 15), 0x2c1b_3c6d);
+function hashOf(words: Uint32Array, at: number): number {
+  let hash = Math.imul(words[at + 2] ?? 0, 0x85eb_ca6b) ^ Math.imul(words[at + 1] ?? 0, 0xc2b2_ae35);
+  hash ^= words[at + 3] ?? 0;
+  hash = Math.imul(hash ^ (words[at] ?? 0) ^ (hash >>> 15), 0x2c1b_3c6d);
   hash = Math.imul(hash ^ (hash >>> 12), 0x297a_2d39);
   return (hash ^ (hash >>> 15)) >>> 0;
 }

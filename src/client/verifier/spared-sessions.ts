@@ -4,8 +4,7 @@ import type { Scope } from "./revocation.ts";
 export interface Sparing {
   readonly scope: Scope;
   readonly targetId: string;
-  /** The first of them, and the last. */
-  readonly first: number;
+  /** The last of them. Those before it need not be known: they spared the session too. */
   readonly last: number;
   /** The cutoff of the target before the first; 0 when none is held. */
   readonly before: number;
@@ -35,7 +34,7 @@ export class SparedSessions {
     const last = known.at(-1);
     const joins =
       last?.scope === sparing.scope && last.targetId === sparing.targetId && last.last === sparing.before;
-    const joined = joins ? { ...sparing, first: last.first, before: last.before } : sparing;
+    const joined = joins ? { ...sparing, before: last.before } : sparing;
     this.#bySession.delete(sessionId);
     this.#bySession.set(sessionId, [...(joins ? known.slice(0, -1) : known), joined]);
   }

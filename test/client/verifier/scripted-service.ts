@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { type HandlerContext, type ServiceImpl, Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type CryptoKey, type JWK, type JWTPayload, SignJWT, exportJWK, generateKeyPair } from "jose";
+import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from "jose";
 import { onTestFinished } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import {
@@ -57,7 +57,7 @@ export async function scriptedService(): Promise<ScriptedService> {
     handler: (request, response) => {
       if (request.url !== `/session/v1/projects/${projectId}/jwks`) return rpc(request, response);
       jwks.fetches++;
-      jwks.answer(response as ServerResponse<IncomingMessage>);
+      jwks.answer(response as ServerResponse);
     },
   });
   const service: ScriptedService = {
@@ -131,7 +131,7 @@ export function signed(
   header: Readonly<Record<string, unknown>> = {},
 ): Promise<string> {
   // Undefined takes a claim or a header away.
-  return new SignJWT({ ...goodClaims(), ...claims } as JWTPayload)
+  return new SignJWT({ ...goodClaims(), ...claims })
     .setProtectedHeader({ alg, kid, typ: "JWT", ...header })
     .sign(privateKey);
 }
