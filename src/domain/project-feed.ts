@@ -1,10 +1,36 @@
 import type { Clock } from "./clock.ts";
 import { SessiondError } from "./errors.ts";
 import type { ProjectId } from "./ids.ts";
-import type { FeedMessage, FeedOptions, LoggedRevocation, RevocationLog } from "./revocation-feed.ts";
+import type {
+  FeedMessage,
+  FeedOptions,
+  LogPage,
+  LoggedRevocation,
+  RevocationLog,
+} from "./revocation-feed.ts";
 
 /** Most revocations read, and sent, at once. */
 const pageSize = 1000;
+
+/** Why a head that is less than it was is not believed. */
+const setBack = "the project's revision is less than it was: the database was set back to an earlier time";
+
+/** Whether a page begins right after `after` and leaves nothing out: no revision is ever skipped. */
+function isWhole({ revocations, head }: LogPage, after: number): boolean {
+  const last = revocations.at(-1)?.revision ?? after;
+  return last === after + revocations.length && (last >= head || revocations.length === pageSize);
+}
+
+/** REVISION_OUT_OF_RANGE, with the revisions that can be resumed after. */
+export async function revisionOutOfRange(
+  log: RevocationLog,
+  projectId: ProjectId,
+  head: number,
+): Promise<SessiondError> {
+  const oldest = await log.oldestResumable(projectId);
+  const metadata = { oldest_revision: String(oldest), revision: String(head) };
+  return new SessiondError("REVISION_OUT_OF_RANGE", { metadata });
+}
 
 /** A piece of the log, and when the database was asked for it, by the clock. */
 export interface FeedPiece extends Omit<FeedMessage, "elapsed"> {
@@ -76,14 +102,16 @@ export class ProjectFeed {
 
   /**
    * What comes after `revision`, from the ring or the log; none where there is nothing. A watcher that had `joined` the ring
-   * and is behind it fails with WATCHER_TOO_SLOW.
+   * and is behind it fails with WATCHER_TOO_SLOW; one that the log's retention overtakes with REVISION_OUT_OF_RANGE.
    */
   async after(revision: number, joined: boolean): Promise<FeedPiece> {
     if (this.#failure !== undefined) throw this.#failure;
     if (revision >= this.#ringStart) return this.#fromRing(revision);
     if (joined) throw new SessiondError("WATCHER_TOO_SLOW");
     const askedAt = this.#clock.now();
-    const { revocations, head } = await this.#log.readRevocations(this.#projectId, revision, pageSize);
+    const page = await this.#log.readRevocations(this.#projectId, revision, pageSize);
+    const { revocations, head } = page;
+    if (!isWhole(page, revision)) throw await revisionOutOfRange(this.#log, this.#projectId, head);
     const caughtUp = revocations.length < pageSize;
     return {
       revocations,
@@ -122,21 +150,30 @@ export class ProjectFeed {
   async #read(): Promise<void> {
     this.#reading = true;
     this.#cancelPoll?.();
+    let startedAt = this.#clock.now();
     try {
       do {
         this.#readAgain = false;
+        startedAt = this.#clock.now();
         await this.#readOnce();
+        this.#failingSince = undefined;
+        this.#failure = undefined;
+        // Now, not at the end: while revocations come fast there is always more to read.
+        this.#wakeAll();
       } while (this.#readAgain && this.watchers > 0);
-      this.#failingSince = undefined;
-      this.#failure = undefined;
     } catch (error) {
-      this.#failingSince ??= this.#clock.now();
+      // A database that is silent fails the reading late: it did not answer from the start of it.
+      this.#failingSince ??= startedAt;
       if (this.#clock.now() - this.#failingSince >= this.#options.patience) this.#failure = error;
+      this.#wakeAll();
     } finally {
       this.#reading = false;
-      for (const wake of this.#waiting) wake();
       if (this.watchers > 0) this.#cancelPoll = this.#clock.after(this.#interval(), () => this.refresh());
     }
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiting) wake();
   }
 
   async #readOnce(): Promise<void> {
@@ -144,12 +181,19 @@ export class ProjectFeed {
     if (this.#askedAt === -Infinity) {
       // Nobody needs what was there before from the ring: it starts at the head.
       const { head } = await this.#log.readRevocations(this.#projectId, Number.MAX_SAFE_INTEGER, 1);
-      this.#head = head;
-      this.#ringStart = head;
+      this.#startRing(head);
       this.#askedAt = askedAt;
       return;
     }
-    const { revocations, head } = await this.#log.readRevocations(this.#projectId, this.#head, pageSize);
+    const page = await this.#log.readRevocations(this.#projectId, this.#head, pageSize);
+    const { revocations, head } = page;
+    if (head < this.#head) throw new SessiondError("DATABASE_UNAVAILABLE", { cause: new Error(setBack) });
+    if (!isWhole(page, this.#head)) {
+      // Retention has overtaken a reader that stood still. Its watchers are told to resume, and find out whether they can.
+      this.#startRing(head);
+      this.#askedAt = askedAt;
+      return;
+    }
     this.#ring.push(...revocations);
     const excess = this.#ring.length - this.#options.ringSize;
     if (excess > 0) {
@@ -159,6 +203,12 @@ export class ProjectFeed {
     this.#head = revocations.at(-1)?.revision ?? this.#head;
     if (this.#head >= head) this.#askedAt = askedAt;
     else this.#readAgain = true;
+  }
+
+  #startRing(head: number): void {
+    this.#ring = [];
+    this.#ringStart = head;
+    this.#head = head;
   }
 
   /** Often enough for every heartbeat to carry something fresh; more often while the database does not answer. */

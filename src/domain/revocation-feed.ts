@@ -1,7 +1,6 @@
 import type { Clock } from "./clock.ts";
-import { SessiondError } from "./errors.ts";
 import type { ProjectId, SessionId } from "./ids.ts";
-import { ProjectFeed } from "./project-feed.ts";
+import { ProjectFeed, revisionOutOfRange } from "./project-feed.ts";
 import type { Revocation } from "./revocation.ts";
 
 /** A revocation as watchers see it. */
@@ -134,7 +133,6 @@ export class RevocationFeeds {
     const oldest = await this.#log.oldestResumable(projectId);
     if (start === "oldest") return oldest;
     if (start.after >= oldest && start.after <= head) return start.after;
-    const metadata = { oldest_revision: String(oldest), revision: String(head) };
-    throw new SessiondError("REVISION_OUT_OF_RANGE", { metadata });
+    throw await revisionOutOfRange(this.#log, projectId, head);
   }
 }

@@ -54,7 +54,7 @@ export async function startService(
     const keyRing = new KeyRing(store, masterKeys, now, config.keySchedule);
     const jwts = new SessionJwts(keyRing, config.issuer);
     const feeds = new RevocationFeeds(store, systemClock, now);
-    if (config.notify) listen(database.url, feeds, log, running);
+    if (config.notify) listen(database.url, config.connectTimeout, feeds, log, running);
     const shutdown = new AbortController();
     const { handler, health } = assemble({
       config,
@@ -116,9 +116,16 @@ async function migrate(url: string, { connectTimeout }: Config, log: Logger): Pr
 }
 
 /** Has the feeds read at once when a revocation is committed, on whatever replica. */
-function listen(url: string, feeds: RevocationFeeds, log: Logger, running: Running): void {
+function listen(
+  url: string,
+  connectTimeout: number,
+  feeds: RevocationFeeds,
+  log: Logger,
+  running: Running,
+): void {
   const listener = new RevocationListener({
     url,
+    connectTimeout,
     clock: systemClock,
     onChange: (projectId) => feeds.changed(projectId),
     onTrouble: (error) => log.warn({ fault: describeFault(error) }, "revocations are polled for"),

@@ -8,6 +8,8 @@ export const revocationChannel = "sessiond_revocations";
 /** How a listener listens. */
 export interface RevocationListenerOptions {
   readonly url: string;
+  /** How long to wait for a connection, in milliseconds: a host that is silent would hold up the next attempt for ever. */
+  readonly connectTimeout: number;
   readonly clock: Clock;
   /** Told that something was committed: to this project, or, after notifications may have been missed, to any. */
   readonly onChange: (projectId: ProjectId | undefined) => void;
@@ -42,6 +44,7 @@ export class RevocationListener {
     const client = new Client({
       connectionString: this.#options.url,
       application_name: "sessiond listener",
+      connectionTimeoutMillis: this.#options.connectTimeout,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
     });

@@ -1,0 +1,65 @@
+/** A session that the load knows, dead or alive, with what authenticates it. */
+export interface KnownSession {
+  readonly id: string;
+  readonly member: string;
+  readonly organization: string;
+  readonly token: string;
+  readonly jwt: string;
+}
+
+const members = 200;
+const organizations = 10;
+/** How many sessions are kept at hand; older ones are not asked about any more. */
+const capacity = { alive: 1500, ended: 300 };
+
+/** The sessions that operations choose from: mostly alive, and some that have ended a little while ago. */
+export class Population {
+  readonly #alive: KnownSession[] = [];
+  readonly #ended: KnownSession[] = [];
+
+  /** A member and the organization that they always belong to. */
+  member(): { readonly member: string; readonly organization: string } {
+    const number = below(members);
+    return { member: `m${number}`, organization: `o${number % organizations}` };
+  }
+
+  organization(): string {
+    return `o${below(organizations)}`;
+  }
+
+  add(session: KnownSession): void {
+    if (this.#alive.length < capacity.alive) this.#alive.push(session);
+    else this.#alive[below(capacity.alive)] = session;
+  }
+
+  /** Seen dead. */
+  ended(session: KnownSession): void {
+    const place = this.#alive.indexOf(session);
+    if (place < 0) return;
+    const last = this.#alive.pop();
+    if (last !== undefined && last !== session) this.#alive[place] = last;
+    if (this.#ended.length < capacity.ended) this.#ended.push(session);
+    else this.#ended[below(capacity.ended)] = session;
+  }
+
+  /** Any session; one in ten has ended. */
+  any(): KnownSession | undefined {
+    const from = chance(0.1) ? this.#ended : this.#alive;
+    return from[below(from.length)];
+  }
+
+  /** One that is not known to have ended. */
+  alive(): KnownSession | undefined {
+    return this.#alive[below(this.#alive.length)];
+  }
+}
+
+/** True with this probability. */
+export function chance(probability: number): boolean {
+  return Math.random() < probability;
+}
+
+/** A whole number from 0 to below `bound`. */
+export function below(bound: number): number {
+  return Math.floor(Math.random() * bound);
+}

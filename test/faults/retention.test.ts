@@ -1,0 +1,11 @@
+import { expect, test } from "vitest";
+import { sleepPastRetention } from "./retention.ts";
+
+test("a verifier that slept past retention never accepts what was revoked meanwhile, and recovers by itself", async () => {
+  const { revoked, alive, resynchronised } = await sleepPastRetention(1000, 20_000);
+  expect(revoked.filter(({ ok }) => ok)).toEqual([]);
+  expect(revoked.at(0)).toMatchObject({ reason: "stale" });
+  expect(revoked.at(-1)).toMatchObject({ reason: "revoked" });
+  expect(alive).toMatchObject({ ok: true });
+  expect(resynchronised).toBe(1);
+}, 60_000);
