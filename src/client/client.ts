@@ -9,7 +9,7 @@ export interface SessiondOptions {
   readonly baseUrl: string;
   /** The calling service's project and secret; without them every call needs its own `authorization` header. */
   readonly credential?: { readonly projectId: string; readonly secret: string };
-  /** Deadline of calls that set none, in milliseconds; 10,000 by default. */
+  /** Deadline of calls that set none, in milliseconds; 10,000 by default. A stream sets its own: `timeoutMs: 0` for none. */
   readonly defaultTimeoutMs?: number;
 }
 
