@@ -27,6 +27,13 @@ export async function identify(deps: Deps, presented: PresentedCredential): Prom
   return { service, caller };
 }
 
+/** Fails with CREDENTIAL_INVALID once the credential of a service, or its project, was disabled: for calls that last. */
+export async function requireStillEnabled(deps: Pick<Deps, "store">, caller: ServiceCaller): Promise<void> {
+  const found = await deps.store.findCredentials(caller.project.id);
+  const isEnabled = found?.credentials.some(({ id }) => id === caller.credential.id) ?? false;
+  if (!isEnabled || found?.project.disableTime !== undefined) throw new SessiondError("CREDENTIAL_INVALID");
+}
+
 async function identifyService(
   deps: Deps,
   { projectId, secret }: NonNullable<PresentedCredential["service"]>,

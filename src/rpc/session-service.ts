@@ -14,7 +14,7 @@ import { revoke } from "../domain/use-cases/revoke.ts";
 import { readFields } from "./fields.ts";
 import { callerOf, serviceCallerOf } from "./gate.ts";
 import { toRevocationMessage, toSessionMessage } from "./session-messages.ts";
-import { readWatch, toWatchMessage } from "./watch-revocations.ts";
+import { readWatch, watchRevocations } from "./watch-revocations.ts";
 import { readAuthenticate, readCreate, readList, readRevoke, readRevokeAll } from "./session-requests.ts";
 
 /** Who may call SessionService. */
@@ -67,10 +67,9 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
     async revokeAll(request, context) {
       return toRevocationMessage(await revokeAll(deps, callerOf(context), readRevokeAll(request)));
     },
-    async *watchRevocations(request, context) {
-      const { project } = serviceCallerOf(context);
-      const watch = { ...readWatch(request), projectId: project.id, signal: context.signal };
-      for await (const message of feeds.watch(watch)) yield toWatchMessage(message);
+    watchRevocations(request, context) {
+      const watch = { ...readWatch(request), signal: context.signal };
+      return watchRevocations(deps, feeds, serviceCallerOf(context), watch);
     },
   };
 }

@@ -6,7 +6,16 @@ import {
   type WatchRevocationsRequest,
   type WatchRevocationsResponseSchema,
 } from "../../gen/session/v1/session_service_pb.ts";
-import type { FeedMessage, LoggedRevocation, Watch, WatchStart } from "../domain/revocation-feed.ts";
+import { requireStillEnabled } from "../auth/identify.ts";
+import type { ServiceCaller } from "../domain/caller.ts";
+import type {
+  FeedMessage,
+  LoggedRevocation,
+  RevocationFeeds,
+  Watch,
+  WatchStart,
+} from "../domain/revocation-feed.ts";
+import type { Deps } from "../domain/use-cases/deps.ts";
 import { readFields } from "./fields.ts";
 import { toCauseMessage } from "./session-messages.ts";
 
@@ -38,10 +47,29 @@ function readStart(
   }
 }
 
+/** How long a stream goes on before its caller's credential is checked again, in milliseconds. */
+const checkInterval = 10_000;
+
+/** The stream of a caller: what the feed has, for as long as the caller's credential is good. */
+export async function* watchRevocations(
+  deps: Deps,
+  feeds: RevocationFeeds,
+  caller: ServiceCaller,
+  watch: Omit<Watch, "projectId">,
+): AsyncGenerator<MessageInitShape<typeof WatchRevocationsResponseSchema>> {
+  let checkedAt = deps.now().getTime();
+  for await (const message of feeds.watch({ ...watch, projectId: caller.project.id })) {
+    const now = deps.now().getTime();
+    if (now - checkedAt >= checkInterval) {
+      await requireStillEnabled(deps, caller);
+      checkedAt = now;
+    }
+    yield toWatchMessage(message);
+  }
+}
+
 /** A message of the stream. */
-export function toWatchMessage(
-  message: FeedMessage,
-): MessageInitShape<typeof WatchRevocationsResponseSchema> {
+function toWatchMessage(message: FeedMessage): MessageInitShape<typeof WatchRevocationsResponseSchema> {
   return {
     revocations: message.revocations.map(toRevocation),
     revision: BigInt(message.revision),

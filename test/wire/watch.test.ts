@@ -9,6 +9,7 @@ import {
 } from "../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../src/client/error-info.ts";
 import { connectSessiond } from "../../src/client/client.ts";
+import { movableClock } from "../support/movable-clock.ts";
 import { runningService } from "../support/running-service.ts";
 
 const one = await runningService();
@@ -191,6 +192,30 @@ test("over gRPC-Web the stream is the same", async () => {
     break;
   }
   end.abort();
+});
+
+test("a stream does not outlive its credential for long", async () => {
+  const clock = movableClock();
+  const service = await runningService({ databaseUrl: one.databaseUrl, now: clock.now });
+  const { projectId } = service;
+  const operator = { baseUrl: service.url, credential: { projectId, secret: service.secret } };
+  const { projects } = connectSessiond(operator);
+  const { credential, secret } = await projects.createServiceCredential({
+    projectId,
+    permissions: ["sessions.read"],
+  });
+  const reader = connectSessiond({ baseUrl: service.url, credential: { projectId, secret } }).sessions;
+  const watch = watching({ heartbeat: durationFromMs(100) }, reader);
+  await watch.next();
+  clock.advance(10_000);
+  await watch.next();
+  await projects.disableServiceCredential({ projectId, id: credential?.id ?? "" });
+  clock.advance(10_000);
+  const failure = await watch
+    .next()
+    .then(() => watch.next())
+    .catch((error: unknown) => error);
+  expect(errorInfoOf(failure)).toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
 test("a server that stops ends its streams with UNAVAILABLE, to be resumed", async () => {

@@ -903,7 +903,8 @@ export const SessionService: GenService<{
    * The first message comes at once, and later ones at least every `heartbeat`, with revocations or without. A stream ends
    * with UNAVAILABLE when the server stops or loses its database, and with ABORTED when its reader falls too far behind: go
    * on with `after_revision`. OUT_OF_RANGE when the log does not go back so far, or not so far ahead: start again with
-   * `snapshot`.
+   * `snapshot`. UNAUTHENTICATED some seconds after the caller's credential was disabled. The stream of a server that was
+   * killed ends as the client's library tells a lost connection: resume as after UNAVAILABLE.
    *
    * @generated from rpc session.v1.SessionService.WatchRevocations
    */
