@@ -8,8 +8,6 @@ export interface OrderInView {
   readonly order: RevocationOrder;
   /** The session to end, or the one to spare; undefined when there is none. */
   readonly session: Session | undefined;
-  /** How many sessions a cutoff will end, where the order asks for it. */
-  readonly active: number | undefined;
   /** The signing key to refuse; undefined when there is none. */
   readonly signingKey?: Pick<StoredSigningKey, "revocation"> | undefined;
 }
@@ -64,7 +62,7 @@ class Planner {
     return { log, ended, spared, refusedKeys };
   }
 
-  add({ order, session, active, signingKey }: OrderInView): RevocationReceipt | undefined {
+  add({ order, session, signingKey }: OrderInView): RevocationReceipt | undefined {
     const { target } = order;
     switch (target.scope) {
       case "session":
@@ -72,7 +70,7 @@ class Planner {
       case "signing_key":
         return this.#refuseKey(order, target.id, signingKey);
       default:
-        return this.#cutOff(order, target, session, active);
+        return this.#cutOff(order, target, session);
     }
   }
 
@@ -102,17 +100,12 @@ class Planner {
     return receipt;
   }
 
-  #cutOff(
-    order: RevocationOrder,
-    target: CutoffTarget,
-    spared: Session | undefined,
-    active: number | undefined,
-  ): RevocationReceipt {
+  #cutOff(order: RevocationOrder, target: CutoffTarget, spared: Session | undefined): RevocationReceipt {
     const lives = spared !== undefined && covers(target, spared) && this.#earlierEnd(spared) === undefined;
     const targetId = target.scope === "project" ? order.projectId : target.id;
     const revision = this.#record(order, targetId, lives ? spared.id : undefined);
     if (lives) this.spared.set(spared.id, revision);
-    return { revision, time: order.time, revokedCount: active };
+    return { revision, time: order.time, revokedCount: undefined };
   }
 
   #record(order: RevocationOrder, targetId: string, spared: SessionId | undefined): number {

@@ -1,11 +1,11 @@
 import { type Kysely, sql } from "kysely";
 import type { ProjectId } from "../domain/ids.ts";
-import type { RevocationOrder, RevocationReceipt } from "../domain/revocation.ts";
+import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Store } from "../domain/store.ts";
 import { type BatchLimits, Batcher } from "./batcher.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
-import { needsCount, recordRevocations } from "./revocation-writes.ts";
+import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
 import { countActive, createSession, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
@@ -16,8 +16,8 @@ import { translatingFailures } from "./unavailable.ts";
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
 /** The project's row lock lets one batch of revocations commit at a time; more would only wait for it. */
 const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
-/** Those that count have a transaction each, one at a time lest they hold many connections while they wait for that lock. */
-const countedRevocations: BatchLimits = { maxItems: 1, maxRunning: 1 };
+/** Counting takes as long as there are sessions: two at a time leave connections to others. */
+const counts: BatchLimits = { maxItems: 1, maxRunning: 2 };
 /** Nobody waits for these. */
 const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
 
@@ -40,7 +40,14 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     await translatingFailures(() => recordAccesses(db, items));
     return items;
   }, accesses);
-  const revoke = revoker(db, notify);
+  const counter = new Batcher(
+    batched(db, (db, items: readonly Parameters<Store["countActive"]>[]) =>
+      Promise.all(items.map((item) => countActive(db, ...item))),
+    ),
+    counts,
+  );
+  const count: Store["countActive"] = (...item) => counter.submit(item);
+  const revoke = revoker(db, notify, count);
   return {
     ...translated(projectStore(db)),
     ...translated(signingKeyStore(db)),
@@ -56,11 +63,11 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },
     revoke,
+    countActive: count,
     ...translated({
       createSession: (...args) => createSession(db, ...args),
       listSessions: (query) => listSessions(db, query),
       extendSession: (...args) => extendSession(db, ...args),
-      countActive: (...args) => countActive(db, ...args),
       isMemberOf: (...args) => isMemberOf(db, ...args),
       readRevocations: (...args) => readRevocations(db, ...args),
       oldestResumable: (projectId) => oldestResumable(db, projectId),
@@ -72,20 +79,22 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
   };
 }
 
-/** Revocations of one project share transactions; those of different projects do not wait for each other. */
-function revoker(db: Kysely<Tables>, notify: boolean): Store["revoke"] {
-  type Batchers = Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>;
-  const together: Batchers = new Map();
-  const counted: Batchers = new Map();
+/**
+ * Revocations of one project share transactions; those of different projects do not wait for each other. A cutoff's count is
+ * taken just before, on its own: under the project's lock it would hold up every other revocation for as long as it takes.
+ */
+function revoker(db: Kysely<Tables>, notify: boolean, countActive: Store["countActive"]): Store["revoke"] {
+  const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
   return async (order) => {
-    const { projectId } = order;
-    const [batchers, limits] = needsCount(order) ? [counted, countedRevocations] : [together, revocations];
+    const { projectId, target, time } = order;
+    const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
     const record = (orders: readonly RevocationOrder[]) =>
       translatingFailures(() => recordRevocations(db, projectId, orders, notify));
-    const batcher = batchers.get(projectId) ?? new Batcher(record, limits);
+    const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
     batchers.set(projectId, batcher);
     try {
-      return await batcher.submit(order);
+      const receipt = await batcher.submit(order);
+      return receipt && (counted === undefined ? receipt : { ...receipt, revokedCount: counted });
     } finally {
       if (batcher.idle) batchers.delete(projectId);
     }

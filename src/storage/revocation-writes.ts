@@ -9,7 +9,6 @@ import {
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import { type SessionKey, findByIds, findByTokens } from "./session-reads.ts";
-import { countActive } from "./session-writes.ts";
 import { revocationChannel } from "./revocation-listener.ts";
 import { findRevocationsOfKeys, refuseSigningKey } from "./signing-key-revocations.ts";
 import type { Tables } from "./tables.ts";
@@ -38,25 +37,13 @@ export function recordRevocations(
   });
 }
 
-/** Whether the order must have a transaction of its own: a count must see what earlier orders did. */
-export function needsCount({ target, count }: RevocationOrder): boolean {
-  return count && isCutoff(target);
-}
-
 async function viewOf(
   db: Transaction<Tables>,
   orders: readonly RevocationOrder[],
 ): Promise<readonly OrderInView[]> {
   const sessions = await namedSessions(db, orders);
   const keys = await findRevocationsOfKeys(db, orders);
-  const view: OrderInView[] = [];
-  for (const [i, order] of orders.entries()) {
-    const { target, projectId, time } = order;
-    const counts = needsCount(order) && isCutoff(target);
-    const active = counts ? await countActive(db, projectId, target, time) : undefined;
-    view.push({ order, session: sessions[i], active, signingKey: keys[i] });
-  }
-  return view;
+  return orders.map((order, i) => ({ order, session: sessions[i], signingKey: keys[i] }));
 }
 
 /** The session that each order ends or spares. */

@@ -451,7 +451,8 @@ export type RevokeResponse = Message<"session.v1.RevokeResponse"> & {
   revokeTime?: Timestamp | undefined;
 
   /**
-   * How many sessions were alive until now: 0 or 1 for one session; for a member only when count was asked for.
+   * How many sessions were alive until now: 0 or 1 for one session; for a member only when count was asked for, counted just
+   * before.
    *
    * @generated from field: optional int64 revoked_count = 3;
    */
@@ -574,7 +575,7 @@ export type RevokeAllResponse = Message<"session.v1.RevokeAllResponse"> & {
   revokeTime?: Timestamp | undefined;
 
   /**
-   * How many sessions were alive until now; only when count or validate_only asked for it.
+   * How many sessions were alive until now, counted just before; only when count or validate_only asked for it.
    *
    * @generated from field: optional int64 revoked_count = 3;
    */
