@@ -1,6 +1,7 @@
 import {
   constants,
   createServer,
+  type IncomingHttpHeaders,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
@@ -11,6 +12,13 @@ import type { FailureReporter, RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 
+/** Serves a stream itself and returns true, or leaves it untouched. */
+export type StreamTaker = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[],
+) => boolean;
+
 /**
  * HTTP/2 on connections accepted elsewhere. Floods of CONTINUATION, PING and SETTINGS frames and of streams
  * reset as soon as they are opened end the connection inside nghttp2 and Node; what those two leave open,
@@ -20,13 +28,19 @@ export function createHttp2(
   limits: ListenerLimits,
   handler: RequestHandler,
   report: FailureReporter,
+  takeStream: StreamTaker = () => false,
 ): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>();
 
   const serve = (req: Http2ServerRequest, res: Http2ServerResponse) => void handler(req, res);
-  const server = createServer(serverOptions(limits), serve);
+  // Makes requests of streams, and has no connections of its own.
+  const requests = createServer(serve);
   // Node answers these two by itself, without words and without a request id.
-  server.on("checkExpectation", serve).on("connect", serve);
+  requests.on("checkExpectation", serve).on("connect", serve);
+  const server = createServer(serverOptions(limits));
+  server.on("stream", (stream, headers, flags, rawHeaders: string[]) => {
+    if (!takeStream(stream, headers, rawHeaders)) requests.emit("stream", stream, headers, flags, rawHeaders);
+  });
   server.on("sessionError", (error) => report(error, "session"));
 
   function supervise(session: ServerHttp2Session, socket: Socket): void {

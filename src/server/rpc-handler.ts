@@ -1,30 +1,40 @@
-import type { DescService } from "@bufbuild/protobuf";
+import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   type ConnectRouterOptions,
-  type ContextValues,
+  type HandlerContext,
+  type Interceptor,
   createConnectRouter,
+  createMethodImplSpec,
   createServiceImplSpec,
 } from "@connectrpc/connect";
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { callRecordKey } from "../rpc/call-record.ts";
-import type { HttpRequest, RequestHandler } from "./handler.ts";
+import type { CallLog } from "./call-log.ts";
+import { withReadableGrpcMessage } from "./grpc-message.ts";
+import { GrpcUnary } from "./grpc-unary.ts";
+import type { FailureReporter, HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
+import type { StreamTaker } from "./http2.ts";
 import { blameMessage } from "./message-fault.ts";
 import { saneProtocolHeaders } from "./protocol-headers.ts";
+import { compressions } from "./response-compression.ts";
 import { strictJson } from "./strict-json.ts";
+import { type UnaryMethod, type UnarySpec, prepareUnary } from "./unary-method.ts";
 
 /** What RPC is served from. */
 export interface RpcOptions extends Omit<ConnectRouterOptions, "jsonOptions"> {
   /** Adds the services. */
   readonly routes: (router: ConnectRouter) => void;
-  readonly contextValues: (request: HttpRequest) => ContextValues;
+  readonly requestGate: (context: HandlerContext) => Promise<void>;
+  readonly interceptors: Interceptor[];
+  readonly calls: CallLog;
+  /** Longest request message, in bytes. */
+  readonly readMaxBytes: number;
   /** Longest deadline, in milliseconds; longer ones are cut to it. */
   readonly maxTimeoutMs: number;
+  /** Told what goes wrong outside of any answer. */
+  readonly onError: FailureReporter;
 }
 
 /** RPC on an HTTP server. */
@@ -34,35 +44,80 @@ export interface Rpc {
   readonly services: ReadonlySet<DescService>;
   /** Answers a request for one of the paths. Rejects where the answer cannot be written, mostly as the client is gone. */
   readonly handle: RequestHandler;
+  /** Answers plain unary gRPC calls, which need none of what makes `handle` slow. */
+  readonly takeStream: StreamTaker;
 }
 
 /**
  * Serves gRPC, gRPC-Web and Connect. In place of connectNodeAdapter, which calls messages that cannot be read an internal
  * error, repeats parts of them in its answers and writes what goes wrong to the console.
  */
-export function createRpc({ routes, contextValues, ...options }: RpcOptions): Rpc {
-  const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli], ...options });
-  routes(strictly(router));
+export function createRpc({ routes, calls, onError, ...options }: RpcOptions): Rpc {
+  const router = createConnectRouter({ acceptCompression: [...compressions], ...options });
+  const unary = new Map<string, UnaryMethod>();
+  routes(
+    strictly(router, (spec) => {
+      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors));
+    }),
+  );
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  async function answer(
+    path: string,
+    request: HttpRequest,
+    response: HttpResponse,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const handler = handlers.get(path);
+    if (handler === undefined) throw new Error("RPC was given a path that is not its own");
+    response.once("finish", () => discardRest(request));
+    withReadableGrpcMessage(response);
+    const values = calls.contextValues(request);
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    saneProtocolHeaders(universal.header, options.maxTimeoutMs);
+    const answer = await handler({ ...universal, body });
+    // Neither the gate nor a handler had a say: what failed was reading the message.
+    const isUnread = values.get(callRecordKey).code === undefined;
+    await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
+  }
+
+  const grpc = new GrpcUnary({
+    methods: unary,
+    gate: options.requestGate,
+    calls,
+    readMaxBytes: options.readMaxBytes,
+    maxTimeoutMs: options.maxTimeoutMs,
+    onError,
+    replay: ({ stream, headers, rawHeaders, record }, { bytes, whole }) => {
+      const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
+      const response = new Http2ServerResponse(stream);
+      calls.adopt(request, record, response);
+      return answer(headers[":path"] ?? "", request, response, replayed(bytes, whole ? undefined : request));
+    },
+  });
 
   return {
     paths: new Set(handlers.keys()),
     services: new Set(router.handlers.map((handler) => handler.service)),
-    handle: async (request, response) => {
-      const handler = handlers.get((request.url ?? "").split("?", 1)[0] ?? "");
-      if (handler === undefined) throw new Error("RPC was given a path that is not its own");
-      response.once("finish", () => discardRest(request));
-      const values = contextValues(request);
-      const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-      saneProtocolHeaders(universal.header, options.maxTimeoutMs);
-      // By default whoever stops to read destroys the request, and with it, silently, the use of its connection.
-      const body = request.iterator({ destroyOnReturn: false });
-      const answer = await handler({ ...universal, body });
-      // Neither the gate nor a handler had a say: what failed was reading the message.
-      const isUnread = values.get(callRecordKey).code === undefined;
-      await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
-    },
+    takeStream: (stream, headers, rawHeaders) => grpc.take(stream, headers, rawHeaders),
+    handle: (request, response) =>
+      answer((request.url ?? "").split("?", 1)[0] ?? "", request, response, chunksOf(request)),
   };
+}
+
+/** By default whoever stops to read destroys the request, and with it, silently, the use of its connection. */
+function chunksOf(request: HttpRequest): AsyncIterable<Uint8Array> {
+  return request.iterator({ destroyOnReturn: false });
+}
+
+/** A body of which `start` has been read; `rest` has what is still to come. */
+async function* replayed(start: Uint8Array, rest: HttpRequest | undefined): AsyncGenerator<Uint8Array> {
+  yield start;
+  if (rest !== undefined) yield* chunksOf(rest);
+}
+
+function pathOf(method: DescMethod): string {
+  return `/${method.parent.typeName}/${method.name}`;
 }
 
 /**
@@ -75,11 +130,13 @@ function discardRest(request: HttpRequest): void {
   request.removeAllListeners("readable").resume();
 }
 
-/** A router that gives each method the JSON options of its own input. */
-function strictly(router: ConnectRouter): ConnectRouter {
+/** A router that gives each method the JSON options of its own input, and tells of every unary one. */
+function strictly(router: ConnectRouter, onUnary: (spec: UnarySpec) => void): ConnectRouter {
   const strict: ConnectRouter = {
     handlers: router.handlers,
     rpc(method, implementation) {
+      const spec = createMethodImplSpec(method, implementation);
+      if (spec.kind === "unary") onUnary(spec);
       router.rpc(method, implementation, { jsonOptions: strictJson(method.input) });
       return strict;
     },

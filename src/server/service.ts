@@ -56,7 +56,7 @@ export async function startService(
     const feeds = new RevocationFeeds(store, systemClock, now);
     if (config.notify) listen(database.url, config.connectTimeout, feeds, log, running);
     const shutdown = new AbortController();
-    const { handler, health } = assemble({
+    const { handler, takeStream, health } = assemble({
       config,
       deps: { store, jwts, keyRing, now },
       feeds,
@@ -65,6 +65,7 @@ export async function startService(
     });
     const listener = createListener({
       handler,
+      takeStream,
       onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
     });
     running.defer(async () => {
