@@ -1,7 +1,8 @@
 import { once } from "node:events";
-import { type Logger, destination, pino } from "pino";
+import { type Logger, pino } from "pino";
 import { describeFault } from "../server/call-log.ts";
 import { readConfig } from "../server/config.ts";
+import { logOutput } from "../server/log-output.ts";
 import { type Service, startService } from "../server/service.ts";
 import { welcome } from "./welcome.ts";
 
@@ -16,7 +17,7 @@ export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
     return;
   }
   const { config, warnings } = read;
-  const log = pino({ level: config.logLevel, base: null }, destination({ dest: 2, sync: true }));
+  const log = pino({ level: config.logLevel, base: null }, logOutput(2));
   for (const warning of warnings) log.warn(warning);
   const stopRequested = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   let service: Service;
