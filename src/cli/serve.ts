@@ -1,13 +1,20 @@
 import { once } from "node:events";
 import { type Logger, pino } from "pino";
+import type { AdditionalService } from "../server/assemble.ts";
 import { describeFault } from "../server/call-log.ts";
 import { readConfig } from "../server/config.ts";
 import { logOutput } from "../server/log-output.ts";
 import { type Service, startService } from "../server/service.ts";
 import { welcome } from "./welcome.ts";
 
-/** Runs the service until SIGTERM or SIGINT. Standard output is for people; the log goes to standard error, as JSON. */
-export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
+/**
+ * Runs the service until SIGTERM or SIGINT, with `additional` services beside its own. Standard output is for people; the log
+ * goes to standard error, as JSON.
+ */
+export async function serve(
+  environment: NodeJS.ProcessEnv,
+  additional: readonly AdditionalService[] = [],
+): Promise<void> {
   const read = readConfig(environment);
   if ("problems" in read) {
     process.stderr.write(
@@ -22,7 +29,7 @@ export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
   const stopRequested = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   let service: Service;
   try {
-    service = await startService(config, log);
+    service = await startService(config, log, undefined, additional);
   } catch (error) {
     process.stderr.write(`sessiond cannot start: ${inWords(error)}\n`);
     log.debug({ fault: describeFault(error) }, "start failed");

@@ -1,4 +1,4 @@
-import { createRegistry } from "@bufbuild/protobuf";
+import { type DescService, createRegistry } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
@@ -7,7 +7,7 @@ import { ServerReflection as ReflectionV1 } from "../../gen/grpc/reflection/v1/r
 import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
-import { AccessTable } from "../auth/access.ts";
+import { AccessTable, type ServiceAccess } from "../auth/access.ts";
 import type { CompatApi } from "../compat/api.ts";
 import { flashback } from "../compat/flashback.ts";
 import { kratos } from "../compat/kratos.ts";
@@ -31,6 +31,13 @@ import { createRpc } from "./rpc-handler.ts";
 import { safeHost } from "./safe-host.ts";
 import { singleAuthorization } from "./single-authorization.ts";
 
+/** A service served beside the deployment's own, through the same gate, interceptors and log. */
+export interface AdditionalService {
+  readonly service: DescService;
+  readonly routes: (router: ConnectRouter) => void;
+  readonly access: ServiceAccess<DescService>;
+}
+
 /** What the parts are put together from. */
 export interface AssemblyOptions {
   readonly config: Pick<Config, "maxMessageBytes" | "kratos" | "stytch">;
@@ -39,6 +46,7 @@ export interface AssemblyOptions {
   readonly log: Logger;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
+  readonly additional?: readonly AdditionalService[];
 }
 
 /** The service, ready to be listened for. */
@@ -62,7 +70,8 @@ const maxTimeoutMs = 2 ** 31 - 1;
  * Puts the parts together; they meet nowhere else. Throws, in words, for a route collision, a fault in a route, or a method
  * without a permission entry.
  */
-export function assemble({ config, deps, feeds, log, shutdownSignal }: AssemblyOptions): Assembly {
+export function assemble(options: AssemblyOptions): Assembly {
+  const { config, deps, feeds, log, shutdownSignal, additional = [] } = options;
   const apis: readonly CompatApi[] = [
     flashback(deps),
     stytch(deps, config.stytch),
@@ -70,6 +79,7 @@ export function assemble({ config, deps, feeds, log, shutdownSignal }: AssemblyO
     kratos(deps, config.kratos),
   ];
   const access = accessTable(apis);
+  for (const { service, access: needed } of additional) access.add(service, needed);
   const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
   const calls = new CallLog(log);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
@@ -88,6 +98,7 @@ export function assemble({ config, deps, feeds, log, shutdownSignal }: AssemblyO
     router.service(SessionService, sessionService(deps, feeds));
     router.service(ProjectService, projectService(deps));
     router.service(HealthService, health.implementation);
+    for (const { routes } of additional) routes(router);
     serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
   };
   const onError: FailureReporter = (error, place) =>

@@ -14,7 +14,7 @@ import { migrateToLatest } from "../storage/migrate.ts";
 import { RevocationListener } from "../storage/revocation-listener.ts";
 import { postgresStore } from "../storage/postgres-store.ts";
 import type { Tables } from "../storage/tables.ts";
-import { assemble } from "./assemble.ts";
+import { type AdditionalService, assemble } from "./assemble.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
@@ -31,11 +31,15 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Starts everything, in the order in which it depends on each other. Rejects, in words, and leaves nothing running. */
+/**
+ * Starts everything, in the order in which it depends on each other; with `additional` services beside its own. Rejects, in
+ * words, and leaves nothing running.
+ */
 export async function startService(
   config: Config,
   log: Logger,
   now: () => Date = () => new Date(),
+  additional: readonly AdditionalService[] = [],
 ): Promise<Service> {
   const running = new Running();
   try {
@@ -62,6 +66,7 @@ export async function startService(
       feeds,
       log,
       shutdownSignal: shutdown.signal,
+      additional,
     });
     const listener = createListener({
       handler,

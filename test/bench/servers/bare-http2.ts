@@ -1,0 +1,28 @@
+// Run as a process of its own: `node:http2` and nothing else, answering the no-op's bytes. Its argument says through which of
+// Node's two APIs: "stream", the lower one, or "compat", which looks like node:http and on which libraries are built.
+import { createServer } from "node:http2";
+import { announce } from "./announce.ts";
+import { noOpAnswerFrame } from "./no-op.ts";
+
+const headers = { "content-type": "application/grpc+proto" };
+const trailers = { "grpc-status": "0" };
+const server = createServer();
+
+if (process.argv[2] === "compat") {
+  server.on("request", (request, response) => {
+    request.resume().on("end", () => {
+      response.writeHead(200, headers);
+      response.addTrailers(trailers);
+      response.end(noOpAnswerFrame);
+    });
+  });
+} else {
+  server.on("stream", (stream) => {
+    stream.resume().on("end", () => {
+      stream.respond({ ":status": 200, ...headers }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+      stream.end(noOpAnswerFrame);
+    });
+  });
+}
+server.listen(0, "127.0.0.1", () => announce(server.address()));

@@ -1,0 +1,73 @@
+import { type Comparison, type Figure, type Result, isReached, ratioOf, valueOf } from "./figures.ts";
+import { bottleneck } from "./load/job.ts";
+import { median } from "./median.ts";
+
+/** A scenario as text: ratios first, then what they were made from. */
+export function show({ title, figures, comparisons, notes }: Result): string {
+  const lines = [
+    `\n## ${title}\n`,
+    table(["ratio", "", "aim", ""], comparisons.map(rowOfComparison)),
+    "",
+    table(
+      ["", "median", "rounds", "p50 ms", "p99 ms", "server CPU us/call", "generator busy"],
+      figures.map(rowOfFigure),
+    ),
+    ...notes.map((note) => `- ${note}`),
+  ];
+  return lines.join("\n");
+}
+
+function rowOfComparison(comparison: Comparison): string[] {
+  const { what, aim } = comparison;
+  const reached = isReached(comparison);
+  return [
+    ratioOf(comparison).toFixed(2),
+    what,
+    aim === undefined ? "" : "atLeast" in aim ? `>= ${aim.atLeast}` : `<= ${aim.atMost}`,
+    reached === undefined ? "" : reached ? "reached" : "MISSED",
+  ];
+}
+
+function rowOfFigure(figure: Figure): string[] {
+  const { name, unit, samples } = figure;
+  const middle = (values: readonly (number | undefined)[], digits: number) => {
+    const known = values.filter((value) => value !== undefined);
+    return known.length === 0 ? "" : median(known).toFixed(digits);
+  };
+  const busy = middle(
+    samples.map((sample) => sample.busy),
+    2,
+  );
+  return [
+    name,
+    `${short(valueOf(figure))} ${unit}`,
+    samples.map(({ value }) => short(value)).join(" "),
+    middle(
+      samples.map(({ latency }) => latency?.p50),
+      2,
+    ),
+    middle(
+      samples.map(({ latency }) => latency?.p99),
+      2,
+    ),
+    middle(
+      samples.map(({ cpu }) => cpu),
+      0,
+    ),
+    Number(busy) >= bottleneck ? `${busy} (it was the bottleneck)` : busy,
+  ];
+}
+
+/** Three digits that matter, or all before the point. */
+function short(value: number): string {
+  return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((cell, column) =>
+    Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+}
