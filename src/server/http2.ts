@@ -94,7 +94,7 @@ function closeWhenIdle(session: ServerHttp2Session, socket: Socket, limits: List
   }, limits.sessionIdleTimeoutMs).unref();
   session.on("stream", (stream) => {
     open++;
-    stream.once("close", () => {
+    stream.on("close", () => {
       open--;
       if (open === 0) idle.refresh();
     });
@@ -116,6 +116,6 @@ function boundRequest(stream: ServerHttp2Stream, timeoutMs: number): void {
     const answering = stream.headersSent && !stream.writableEnded;
     if (!complete && !answering) stream.close(constants.NGHTTP2_CANCEL);
   }, timeoutMs).unref();
-  stream.once("finish", () => timer.refresh());
-  stream.once("close", () => clearTimeout(timer));
+  stream.on("finish", () => timer.refresh());
+  stream.on("close", () => clearTimeout(timer));
 }
