@@ -12,6 +12,7 @@ import {
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { callRecordKey } from "../rpc/call-record.ts";
 import type { CallLog } from "./call-log.ts";
+import { ConnectUnary } from "./connect-unary.ts";
 import { withReadableGrpcMessage } from "./grpc-message.ts";
 import { GrpcUnary } from "./grpc-unary.ts";
 import type { FailureReporter, HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
@@ -19,7 +20,7 @@ import type { StreamTaker } from "./http2.ts";
 import { blameMessage } from "./message-fault.ts";
 import { saneProtocolHeaders } from "./protocol-headers.ts";
 import { compressions } from "./response-compression.ts";
-import { strictJson } from "./strict-json.ts";
+import { type JsonOptions, strictJson } from "./strict-json.ts";
 import { type UnaryMethod, type UnarySpec, prepareUnary } from "./unary-method.ts";
 
 /** What RPC is served from. */
@@ -56,8 +57,8 @@ export function createRpc({ routes, calls, onError, ...options }: RpcOptions): R
   const router = createConnectRouter({ acceptCompression: [...compressions], ...options });
   const unary = new Map<string, UnaryMethod>();
   routes(
-    strictly(router, (spec) => {
-      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors));
+    strictly(router, (spec, jsonOptions) => {
+      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors, jsonOptions));
     }),
   );
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -81,12 +82,10 @@ export function createRpc({ routes, calls, onError, ...options }: RpcOptions): R
     await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
   }
 
+  const { requestGate: gate, readMaxBytes, maxTimeoutMs } = options;
+  const common = { methods: unary, gate, calls, readMaxBytes, maxTimeoutMs };
   const grpc = new GrpcUnary({
-    methods: unary,
-    gate: options.requestGate,
-    calls,
-    readMaxBytes: options.readMaxBytes,
-    maxTimeoutMs: options.maxTimeoutMs,
+    ...common,
     onError,
     replay: ({ stream, headers, rawHeaders, record }, { bytes, whole }) => {
       const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
@@ -96,11 +95,18 @@ export function createRpc({ routes, calls, onError, ...options }: RpcOptions): R
     },
   });
 
+  const connect = new ConnectUnary({
+    ...common,
+    replay: (request, response, { bytes, whole }) =>
+      answer(request.url ?? "", request, response, replayed(bytes, whole ? undefined : request)),
+  });
+
   return {
     paths: new Set(handlers.keys()),
     services: new Set(router.handlers.map((handler) => handler.service)),
     takeStream: (stream, headers, rawHeaders) => grpc.take(stream, headers, rawHeaders),
     handle: (request, response) =>
+      connect.take(request, response) ??
       answer((request.url ?? "").split("?", 1)[0] ?? "", request, response, chunksOf(request)),
   };
 }
@@ -131,13 +137,17 @@ function discardRest(request: HttpRequest): void {
 }
 
 /** A router that gives each method the JSON options of its own input, and tells of every unary one. */
-function strictly(router: ConnectRouter, onUnary: (spec: UnarySpec) => void): ConnectRouter {
+function strictly(
+  router: ConnectRouter,
+  onUnary: (spec: UnarySpec, jsonOptions: JsonOptions) => void,
+): ConnectRouter {
   const strict: ConnectRouter = {
     handlers: router.handlers,
     rpc(method, implementation) {
       const spec = createMethodImplSpec(method, implementation);
-      if (spec.kind === "unary") onUnary(spec);
-      router.rpc(method, implementation, { jsonOptions: strictJson(method.input) });
+      const jsonOptions = strictJson(method.input);
+      if (spec.kind === "unary") onUnary(spec, jsonOptions);
+      router.rpc(method, implementation, { jsonOptions });
       return strict;
     },
     service(service, implementation) {
