@@ -53,6 +53,12 @@ export function sessionIdOf(payload: JWTPayload, profile: JwtProfile): SessionId
   return typeof id === "string" ? parseSessionId(id) : undefined;
 }
 
+/** The session's created revision when the claims were signed; undefined where they tell none. */
+export function revisionOf(payload: JWTPayload, profile: JwtProfile): number | undefined {
+  const revision = profile === "stytch" ? memberOf(payload[stytchSession], "rev") : payload["rev"];
+  return typeof revision === "number" ? revision : undefined;
+}
+
 /**
  * As Stytch's SDKs read it. Every claim at the top level that they do not know is a custom claim to them, so `rev` stands
  * inside. An organization has no other slug here than its id.

@@ -1,9 +1,9 @@
 import { SignJWT, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import type { JWTPayload } from "jose";
 import { type ProjectId, type SessionId, parseProjectId } from "./ids.ts";
-import { claimsOf, issuerOf, sessionIdOf } from "./jwt-claims.ts";
+import { claimsOf, issuerOf, revisionOf, sessionIdOf } from "./jwt-claims.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { jwtProfiles } from "./policy.ts";
+import { type JwtProfile, jwtProfiles } from "./policy.ts";
 import type { Project } from "./project.ts";
 import { type Session, idleExpireTimeOf } from "./session.ts";
 import { signatureAlgorithms } from "./signature-algorithm.ts";
@@ -24,10 +24,23 @@ export type JwtProblem =
   | "time" // not valid yet
   | "expired"; // and nothing else is wrong
 
-/** The session that a JWT names, or what is wrong with it. */
-export type JwtVerdict =
-  | { readonly projectId: ProjectId; readonly sessionId: SessionId }
-  | { readonly problem: JwtProblem };
+/** What a JWT says that has been verified. */
+export interface VerifiedJwt {
+  readonly projectId: ProjectId;
+  readonly sessionId: SessionId;
+  /** The key that signed it. */
+  readonly kid: string;
+  readonly profile: JwtProfile;
+  /** The session's created revision when it was signed. */
+  readonly revision: number | undefined;
+  /** In seconds since 1970. */
+  readonly issuedAt: number;
+  /** In seconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** What a JWT says, or what is wrong with it. */
+export type JwtVerdict = VerifiedJwt | { readonly problem: JwtProblem };
 
 /** How to verify a JWT. */
 export interface VerifyOptions {
@@ -98,18 +111,34 @@ export class SessionJwts {
         requiredClaims: ["sub", "iat", "exp"],
         currentDate: options.now,
       });
-      return this.#verdictOn(payload, projectId);
+      return this.#verdictOn(payload, projectId, key.kid);
     } catch (error) {
       if (!(error instanceof errors.JWTExpired)) return { problem: problemOf(error) };
-      const verdict = this.#verdictOn(error.payload, projectId);
+      const verdict = this.#verdictOn(error.payload, projectId, key.kid);
       return options.allowExpired || "problem" in verdict ? verdict : { problem: "expired" };
     }
   }
 
-  #verdictOn(payload: JWTPayload, projectId: ProjectId): JwtVerdict {
+  /**
+   * Whether a good JWT of `session` is to be replaced by a fresh one: less than half of its own lifetime is left, or it says
+   * what is not so any more: it has another revision than the session, is in another profile than the policy's, or another
+   * key signs now.
+   */
+  async isDue(jwt: VerifiedJwt, session: Session, project: Project, now: Date): Promise<boolean> {
+    const { issuedAt, expiresAt } = jwt;
+    if (2 * (expiresAt * 1000 - now.getTime()) < (expiresAt - issuedAt) * 1000) return true;
+    if (jwt.revision !== session.createdRevision || jwt.profile !== project.policy.jwtProfile) return true;
+    return !(await this.#keyRing.isSigningWith(project, jwt.kid));
+  }
+
+  #verdictOn(payload: JWTPayload, projectId: ProjectId, kid: string): JwtVerdict {
     const profile = jwtProfiles.find((one) => payload.iss === issuerOf(one, this.#issuer, projectId));
     const sessionId = profile && sessionIdOf(payload, profile);
-    return sessionId === undefined ? { problem: "claims" } : { projectId, sessionId };
+    const { iat: issuedAt, exp: expiresAt } = payload;
+    if (profile === undefined || sessionId === undefined || issuedAt === undefined || expiresAt === undefined)
+      return { problem: "claims" };
+    const revision = revisionOf(payload, profile);
+    return { projectId, sessionId, kid, profile, revision, issuedAt, expiresAt };
   }
 }
 

@@ -20,8 +20,8 @@ beforeEach(() => {
   time = at(0);
 });
 
-const newRing = (current = masterKey, accepted = [masterKey]) =>
-  new KeyRing(keys, { current, accepted }, () => time, schedule);
+const newRing = (current = masterKey, accepted = [masterKey], timetable = schedule) =>
+  new KeyRing(keys, { current, accepted }, () => time, timetable);
 const kidAt = async (ms: number, ring = newRing()) => {
   time = at(ms);
   return (await ring.signingKey(project)).kid;
@@ -112,6 +112,30 @@ test("a rotation that is asked for again, here or elsewhere, is the same one", a
   time = at(100);
   expect(await ring.rotate(project)).not.toBe(asked[0]);
   expect(keys.stored).toHaveLength(3);
+});
+
+test("which key signs is known without asking for as long as a JWKS may be cached; no rotation is missed", async () => {
+  const timetable = { rotationPeriod: 0, publicationDelay: 600_000 };
+  const [one, two] = [newRing(masterKey, [], timetable), newRing(masterKey, [], timetable)];
+  const asked = vi.spyOn(keys, "signingLine");
+  const { kid: first } = await two.signingKey(project);
+  const next = await one.rotate(project);
+  asked.mockClear();
+  time = at(299_999);
+  expect(await two.isSigningWith(project, first)).toBe(true);
+  expect(asked).not.toHaveBeenCalled();
+  for (const [ms, kid, other] of [
+    [300_000, first, next],
+    [599_999, first, next],
+    [600_000, next, first],
+  ] as const) {
+    time = at(ms);
+    expect(await two.isSigningWith(project, kid)).toBe(true);
+    expect(await two.isSigningWith(project, other)).toBe(false);
+  }
+  expect(asked).toHaveBeenCalledTimes(2);
+  time = at(0);
+  expect(await two.isSigningWith(project, first)).toBe(true);
 });
 
 test("the first rotation of a project without a key gives it two", async () => {

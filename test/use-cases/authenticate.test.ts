@@ -15,13 +15,15 @@ beforeEach(async () => {
   service = await newService(deployment());
 });
 
-const byToken = (token: string) => authenticate(deployment(), service.project, { token });
-const byJwt = (jwt: string) => authenticate(deployment(), service.project, { jwt });
+const byToken = (token: string, issueJwt?: boolean) =>
+  authenticate(deployment(), service.project, { token }, issueJwt);
+const byJwt = (jwt: string, issueJwt?: boolean) =>
+  authenticate(deployment(), service.project, { jwt }, issueJwt);
 
-test("token and JWT authenticate their session, with a fresh JWT that authenticates too", async () => {
+test("token and JWT authenticate their session, with a fresh JWT where it is asked for", async () => {
   const { session, token, jwt } = await login(deployment(), service, { customClaims: { plan: "gold" } });
   deployment().setClock(1000);
-  const byBoth = [await byToken(token), await byJwt(jwt)];
+  const byBoth = [await byToken(token, true), await byJwt(jwt, true)];
   for (const answer of byBoth) {
     expect(answer.session).toEqual({ ...session, lastAccessTime: at(1000) });
     expect(decodeJwt(answer.jwt)).toMatchObject({
@@ -30,6 +32,17 @@ test("token and JWT authenticate their session, with a fresh JWT that authentica
       iat: at(1000).getTime() / 1000,
     });
     expect((await byJwt(answer.jwt)).session.id).toBe(session.id);
+  }
+});
+
+test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
+  const { session, token } = await login(deployment(), service);
+  const asked = vi.spyOn(deployment().store, "signingLine");
+  try {
+    expect(await byToken(token)).toEqual({ session, jwt: "" });
+    expect(asked).not.toHaveBeenCalled();
+  } finally {
+    asked.mockRestore();
   }
 });
 
