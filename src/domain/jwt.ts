@@ -1,6 +1,8 @@
-import { SignJWT, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
+import { randomUUID } from "node:crypto";
+import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import type { JWTPayload } from "jose";
 import { type ProjectId, type SessionId, parseProjectId } from "./ids.ts";
+import { signatureOf } from "./jws-signature.ts";
 import { claimsOf, issuerOf, revisionOf, sessionIdOf } from "./jwt-claims.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { type JwtProfile, jwtProfiles } from "./policy.ts";
@@ -70,25 +72,29 @@ export class SessionJwts {
 
   /** What {@link sign} does, its question to the database asked beforehand: while the session is looked for. */
   async signer(project: Project): Promise<(session: Session, now: Date) => Promise<string>> {
-    const { key, kid, algorithm } = await this.#keyRing.signingKey(project);
+    const key = await this.#keyRing.signingKey(project);
     const { jwtLifetime, jwtProfile } = project.policy;
-    return (session, now) => {
+    const issuer = issuerOf(jwtProfile, this.#issuer, project.id);
+    return async (session, now) => {
       const ends = [
         now.getTime() + jwtLifetime,
         session.expireTime.getTime(),
         idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
       ];
       const issuedAt = Math.floor(now.getTime() / 1000);
-      return new SignJWT(claimsOf(session, jwtProfile))
-        .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
-        .setIssuer(issuerOf(jwtProfile, this.#issuer, project.id))
-        .setAudience([project.id])
-        .setSubject(session.memberId)
-        .setIssuedAt(issuedAt)
-        .setNotBefore(issuedAt)
-        .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
-        .setJti(crypto.randomUUID())
-        .sign(key);
+      const claims = {
+        ...claimsOf(session, jwtProfile),
+        iss: issuer,
+        aud: [project.id],
+        sub: session.memberId,
+        iat: issuedAt,
+        nbf: issuedAt,
+        exp: Math.floor(Math.min(...ends) / 1000),
+        jti: randomUUID(),
+      };
+      const text = `${key.protectedHeader}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
+      const signature = await signatureOf(key, text);
+      return `${text}.${signature.toString("base64url")}`;
     };
   }
 

@@ -1,6 +1,12 @@
 import type { JWK } from "jose";
 import type { ProjectId } from "./ids.ts";
-import { type LoadedKey, loadPrivateKey, loadPublicKey, newKeyMaterial } from "./key-material.ts";
+import {
+  type LoadedKey,
+  type LoadedPrivateKey,
+  loadPrivateKey,
+  loadPublicKey,
+  newKeyMaterial,
+} from "./key-material.ts";
 import { type KeySchedule, defaultKeySchedule, jwksMaxAge } from "./key-schedule.ts";
 import type { Project } from "./project.ts";
 import type { MasterKeys } from "./sealing.ts";
@@ -30,7 +36,10 @@ export class KeyRing {
   readonly #store: SigningKeyStore;
   readonly #masterKeys: MasterKeys;
   readonly #now: () => Date;
-  readonly #signing = new Map<ProjectId, { readonly kid: string; readonly loading: Promise<LoadedKey> }>();
+  readonly #signing = new Map<
+    ProjectId,
+    { readonly kid: string; readonly loading: Promise<LoadedPrivateKey> }
+  >();
   readonly #verifying = new Map<string, LoadedKey>();
   readonly #lines = new Map<ProjectId, KnownLine>();
   readonly #changing = new Map<ProjectId, Promise<void>>();
@@ -48,7 +57,7 @@ export class KeyRing {
   }
 
   /** The key that signs for the project, made now if it has none. Throws where it was sealed with an unknown master key. */
-  async signingKey(owner: KeyOwner): Promise<LoadedKey> {
+  async signingKey(owner: KeyOwner): Promise<LoadedPrivateKey> {
     const { kid } = await this.#current(owner);
     return this.#load(owner.id, kid);
   }
@@ -60,7 +69,7 @@ export class KeyRing {
     if (known !== undefined) return (await this.#store.isSigningKeyGood(projectId, kid)) ? known : undefined;
     const stored = await this.#store.findSigningKey(projectId, kid);
     if (stored === undefined || stored.revocation !== undefined) return undefined;
-    const loaded = await loadPublicKey(stored);
+    const loaded = loadPublicKey(stored);
     remember(this.#verifying, cacheKey, loaded);
     return loaded;
   }
@@ -153,7 +162,7 @@ export class KeyRing {
     return started;
   }
 
-  #load(projectId: ProjectId, kid: string): Promise<LoadedKey> {
+  #load(projectId: ProjectId, kid: string): Promise<LoadedPrivateKey> {
     const known = this.#signing.get(projectId);
     if (known?.kid === kid) return known.loading;
     const loading = this.#read(projectId, kid);
@@ -164,7 +173,7 @@ export class KeyRing {
     return loading;
   }
 
-  async #read(projectId: ProjectId, kid: string): Promise<LoadedKey> {
+  async #read(projectId: ProjectId, kid: string): Promise<LoadedPrivateKey> {
     const stored = await this.#store.findSigningKey(projectId, kid);
     if (stored === undefined) throw new Error(`signing key ${kid} of project ${projectId} is gone`);
     return loadPrivateKey(stored, [this.#masterKeys.current, ...this.#masterKeys.accepted]);

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { type KeyObject, createHmac, randomBytes } from "node:crypto";
 import * as fc from "fast-check";
 import { type CryptoKey, SignJWT, calculateJwkThumbprint, decodeJwt, generateKeyPair } from "jose";
 import { beforeAll, expect, test } from "vitest";
@@ -19,7 +19,7 @@ const session = sessionWith({});
 const good = { projectId: project.id, sessionId: session.id };
 
 let kid: string;
-let key: CryptoKey;
+let key: KeyObject;
 let jwt: string;
 
 beforeAll(async () => {
@@ -36,7 +36,11 @@ function verify(text: string, options: Partial<VerifyOptions> = {}) {
 }
 
 /** A JWT with the project's own signature and claims that are right but for `claims`. */
-function signed(claims: Record<string, unknown>, header: object = {}, signingKey = key): Promise<string> {
+function signed(
+  claims: Record<string, unknown>,
+  header: object = {},
+  signingKey: KeyObject | CryptoKey = key,
+): Promise<string> {
   const now = start.getTime() / 1000;
   const right = {
     iss: `${issuer}/${project.id}`,

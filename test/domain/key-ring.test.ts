@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { CompactSign, compactVerify } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
 import { KeyRing } from "../../src/domain/key-ring.ts";
 import { defaultPolicy } from "../../src/domain/policy.ts";
@@ -34,19 +35,19 @@ test("the first use makes a key, however many use it at once, on however many re
   expect(keys.stored).toHaveLength(1);
 });
 
-test.each([
-  ["ES256", { name: "ECDSA", hash: "SHA-256" }],
-  ["EdDSA", { name: "Ed25519" }],
-  ["RS256", { name: "RSASSA-PKCS1-v1_5" }],
-] as const)("what one replica signs with %s, another verifies", async (signatureAlgorithm, algorithm) => {
-  const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
-  const signing = await newRing().signingKey(owner);
-  expect(signing.algorithm).toBe(signatureAlgorithm);
-  const verifying = must(await newRing().verifyingKey(project.id, signing.kid));
-  const data = Buffer.from("data");
-  const signature = await crypto.subtle.sign(algorithm, signing.key, data);
-  expect(await crypto.subtle.verify(algorithm, verifying.key, signature, data)).toBe(true);
-});
+test.each(["ES256", "EdDSA", "RS256"] as const)(
+  "what one replica signs with %s, another verifies",
+  async (signatureAlgorithm) => {
+    const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
+    const signing = await newRing().signingKey(owner);
+    expect(signing.algorithm).toBe(signatureAlgorithm);
+    const verifying = must(await newRing().verifyingKey(project.id, signing.kid));
+    const jws = await new CompactSign(Buffer.from("data"))
+      .setProtectedHeader({ alg: signatureAlgorithm })
+      .sign(signing.key);
+    expect((await compactVerify(jws, verifying.key)).payload).toEqual(new Uint8Array(Buffer.from("data")));
+  },
+);
 
 test("each project has its own key, which verifies for no other", async () => {
   const ring = newRing();
