@@ -1,4 +1,4 @@
-import { type KeyObject, sign } from "node:crypto";
+import { type KeyObject, sign, verify } from "node:crypto";
 import type { SignatureAlgorithm } from "./signature-algorithm.ts";
 
 /** A key, private to sign or public to verify, and the one algorithm it is for. */
@@ -26,5 +26,20 @@ export async function signatureOf({ algorithm, key }: SignatureKey, text: string
           error === null ? resolve(signature) : reject(error),
         ),
       );
+  }
+}
+
+/** Whether `jws`, which has the compact form, was signed by the private half of the key. In this thread, for the same reasons. */
+export function isSignedBy({ algorithm, key }: SignatureKey, jws: string): boolean {
+  const end = jws.lastIndexOf(".");
+  const data = Buffer.from(jws.slice(0, end), "latin1");
+  const signature = Buffer.from(jws.slice(end + 1), "base64url");
+  switch (algorithm) {
+    case "ES256":
+      return verify("sha256", data, { key, dsaEncoding: "ieee-p1363" }, signature);
+    case "EdDSA":
+      return verify(null, data, key, signature);
+    case "RS256":
+      return verify("sha256", data, key, signature);
   }
 }

@@ -1,4 +1,4 @@
-import { decodeJwt } from "jose";
+import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
 import type { ServiceCaller } from "../../src/domain/caller.ts";
 import { newSessionToken } from "../../src/domain/token.ts";
@@ -105,6 +105,21 @@ test("a session that was revoked by name is told with revision and time, by toke
   const metadata = { scope: "session", revision: "1", revoke_time: at(5).toISOString() };
   await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+});
+
+test("a JWT that was accepted again and again is refused as soon as its session or key is revoked", async () => {
+  const one = await login(deployment(), service);
+  const other = await login(deployment(), service);
+  for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
+  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: one.session.id }));
+  await expect(byJwt(one.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+  await expect(byJwt(other.jwt)).resolves.toBeDefined();
+  const { kid = "" } = decodeProtectedHeader(other.jwt);
+  await deployment().store.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
+  const problem = { reason: "SESSION_UNKNOWN", metadata: { problem: "key" } };
+  for (const { jwt } of [one, other]) await expect(byJwt(jwt)).rejects.toMatchObject(problem);
+  for (const { jwt } of [one, other])
+    await expect(findActiveSession(deployment(), { jwt }, undefined)).rejects.toMatchObject(problem);
 });
 
 test.for(["member", "organization", "project"] as const)(
