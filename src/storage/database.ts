@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import { Kysely, PostgresDialect } from "kysely";
 import { Client, type ClientBase, type CustomTypesConfig, Pool, types } from "pg";
+import { preparingPool } from "./prepared-statements.ts";
 import type { Tables } from "./tables.ts";
 
 /** How to reach the database. */
@@ -15,6 +16,8 @@ export interface DatabaseOptions {
   readonly statementTimeout: number;
   /** Told of each connection that broke, idle or in use; the pool makes new ones by itself. */
   readonly onConnectionError: (error: Error) => void;
+  /** Whether connections keep prepared statements, as they do by default; some poolers between cannot. */
+  readonly preparedStatements?: boolean;
 }
 
 /**
@@ -35,7 +38,10 @@ export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
     },
   });
   watchConnections(pool, options);
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const { preparedStatements = true } = options;
+  return new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool: preparedStatements ? preparingPool(pool) : pool }),
+  });
 }
 
 /** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */

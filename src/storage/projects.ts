@@ -5,17 +5,22 @@ import { type Policy, defaultPolicy } from "../domain/policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential } from "../domain/project.ts";
 import type { ProjectCredentials, ProjectStore } from "../domain/store.ts";
 import type { ProjectTag, SecretHash } from "../domain/token.ts";
+import { columnsOf, credentialColumns, projectColumns } from "./columns.ts";
 import type { ProjectsTable, ServiceCredentialsTable, Tables } from "./tables.ts";
 
-type ProjectRow = Selectable<ProjectsTable>;
-type CredentialRow = Selectable<ServiceCredentialsTable>;
+type ProjectRow = Pick<Selectable<ProjectsTable>, (typeof projectColumns)[number]>;
+type CredentialRow = Pick<Selectable<ServiceCredentialsTable>, (typeof credentialColumns)[number]>;
 
 /** The part of the store that keeps projects and credentials, but for the batched look-up of callers. */
 export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials"> {
   return {
     createProject: (project, credential) => createProject(db, project, credential),
     findProject: async (id) => {
-      const row = await db.selectFrom("projects").selectAll().where("id", "=", id).executeTakeFirst();
+      const row = await db
+        .selectFrom("projects")
+        .select(projectColumns)
+        .where("id", "=", id)
+        .executeTakeFirst();
       return row && toProject(row);
     },
     listProjects: (page) => listProjects(db, page),
@@ -25,7 +30,7 @@ export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCreden
         .updateTable("projects")
         .set({ disable_time: sql`coalesce(disable_time, ${time})` })
         .where("id", "=", id)
-        .returningAll()
+        .returning(projectColumns)
         .executeTakeFirst();
       return row && toProject(row);
     },
@@ -37,7 +42,7 @@ export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCreden
         .set({ disable_time: sql`coalesce(disable_time, ${time})` })
         .where("project_id", "=", projectId)
         .where("id", "=", id)
-        .returningAll()
+        .returning(credentialColumns)
         .executeTakeFirst();
       return row && toCredential(row);
     },
@@ -92,7 +97,7 @@ function updatePolicy(db: Kysely<Tables>, id: ProjectId, policy: Policy): Promis
         longest_jwt_lifetime_ms: sql`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`,
       })
       .where("id", "=", id)
-      .returningAll()
+      .returning(projectColumns)
       .executeTakeFirst();
     return row && toProject(row);
   });
@@ -102,7 +107,7 @@ async function listProjects(db: Kysely<Tables>, page: PageRequest<ProjectId>): P
   const { after } = page;
   const rows = await db
     .selectFrom("projects")
-    .selectAll()
+    .select(projectColumns)
     .$if(after !== undefined, (query) => query.where("id", ">", after ?? ""))
     .orderBy("id")
     .limit(page.size + 1)
@@ -128,7 +133,7 @@ async function listCredentials(
   const { after } = page;
   const rows = await db
     .selectFrom("service_credentials")
-    .selectAll()
+    .select(credentialColumns)
     .where("project_id", "=", projectId)
     .$if(after !== undefined, (query) => query.where("id", "<", after ?? ""))
     .orderBy("id", "desc")
@@ -143,7 +148,7 @@ export async function findCredentials(
   projectIds: readonly ProjectId[],
 ): Promise<readonly (ProjectCredentials | undefined)[]> {
   const projects = await sql<ProjectRow & { credentials: readonly CredentialJson[] }>`
-    select p.*, coalesce((
+    select ${columnsOf("p", projectColumns)}, coalesce((
       select jsonb_agg(jsonb_build_object('id', c.id, 'display_name', c.display_name, 'permissions', c.permissions,
         'create_time', c.create_time, 'secret_hash', encode(c.secret_hash, 'hex')))
       from service_credentials c where c.project_id = p.id and c.disable_time is null), '[]') as credentials

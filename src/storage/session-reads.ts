@@ -4,6 +4,7 @@ import type { Revocation } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import type { SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
+import { columnsOf, revocationColumns, sessionColumns } from "./columns.ts";
 import type { RevocationsTable, SessionsTable, Tables } from "./tables.ts";
 
 /** The newest cutoff over session `s`; null when there is none. Three primary-key lookups. */
@@ -14,6 +15,8 @@ export const newestCutoff: RawBuilder<number | null> = sql`greatest(
     where c.project_id = s.project_id and c.scope = 'organization' and c.target_id = s.organization_id),
   (select c.revision from cutoffs c
     where c.project_id = s.project_id and c.scope = 'project' and c.target_id = s.project_id))`;
+
+type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumns)[number]>;
 
 /** A session row with the newest cutoff over it. */
 export type SessionRow = Selectable<SessionsTable> & { readonly cutoff: number | null };
@@ -32,7 +35,7 @@ export async function findByIds(
   const projectIds = keys.map((key) => key.projectId);
   const ids = keys.map((key) => key.id);
   const { rows } = await sql<SessionRow & { place: number }>`
-    select s.*, ${newestCutoff} as cutoff, k.place
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place
     from unnest(${projectIds}::text[], ${ids}::uuid[]) with ordinality as k (project_id, id, place)
     join sessions s on s.project_id = k.project_id and s.id = k.id`.execute(db);
   const sessions = await toSessions(db, rows);
@@ -47,7 +50,7 @@ export async function findByTokens(
   const tags = tokens.map((token) => token.tag);
   const hashes = tokens.map((token) => token.hash);
   const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
-    select s.*, ${newestCutoff} as cutoff, k.place, t.replace_time
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place, t.replace_time
     from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
     join projects p on p.tag = k.tag
     join session_tokens t on t.project_id = p.id and t.hash = k.hash
@@ -63,7 +66,8 @@ export async function findByTokens(
 export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Promise<readonly Session[]> {
   const { memberId, organizationId, state, page } = query;
   const { rows } = await sql<SessionRow>`
-    select * from (select s.*, ${newestCutoff} as cutoff from sessions s
+    select ${columnsOf("s", sessionColumns)}, s.cutoff from (
+      select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff from sessions s
       where s.project_id = ${query.projectId}
         ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
         ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}
@@ -131,12 +135,12 @@ async function firstRevocations(
   dead: readonly SessionRow[],
 ): Promise<readonly Revocation[]> {
   const firstOf = (scope: string, target: string) => sql`
-    (select r.* from revocations r
+    (select ${columnsOf("r", revocationColumns)} from revocations r
       where r.project_id = s.project_id and r.scope = ${sql.lit(scope)} and r.target_id = ${sql.raw(target)}
         and r.revision > s.created_revision
       order by r.revision limit 1)`;
-  const { rows } = await sql<Selectable<RevocationsTable> & { place: number }>`
-    select s.place, first.*
+  const { rows } = await sql<RevocationRow & { place: number }>`
+    select s.place, ${columnsOf("first", revocationColumns)}
     from unnest(
       ${dead.map((row) => row.project_id)}::text[],
       ${dead.map((row) => row.id)}::text[],
@@ -145,7 +149,7 @@ async function firstRevocations(
       ${dead.map((row) => row.created_revision)}::bigint[]
     ) with ordinality as s (project_id, id, member_id, organization_id, created_revision, place)
     cross join lateral (
-      select * from (
+      select ${columnsOf("hits", revocationColumns)} from (
         ${firstOf("session", "s.id")} union all
         ${firstOf("member", "s.member_id")} union all
         ${firstOf("organization", "s.organization_id")} union all
