@@ -55,12 +55,17 @@ export const livenessColumns = [
   "idle_timeout_ms",
 ] as const satisfies readonly (keyof SessionsTable)[];
 
-/** What a session is made of. */
-export const sessionColumns = [
+/** Which session it is, and whose: all that cutoffs go by. */
+export const identityColumns = [
   "project_id",
   "id",
   "member_id",
   "organization_id",
+] as const satisfies readonly (keyof SessionsTable)[];
+
+/** What a session is made of. */
+export const sessionColumns = [
+  ...identityColumns,
   ...livenessColumns,
   "create_time",
   "user_agent",

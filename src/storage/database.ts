@@ -20,11 +20,16 @@ export interface DatabaseOptions {
   readonly preparedStatements?: boolean;
 }
 
-/**
- * Opens a pool of connections. Nothing is connected before the first query. The settings are made by the pool and not by
- * Kysely's `onCreateConnection`, which never gives back a connection that broke meanwhile: each would be a place lost.
- */
+/** Opens a pool of connections. Nothing is connected before the first query. */
 export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: databaseDialect(options) });
+}
+
+/**
+ * How Kysely reaches the database. The settings are made by the pool and not by Kysely's `onCreateConnection`, which never
+ * gives back a connection that broke meanwhile: each would be a place lost.
+ */
+export function databaseDialect(options: DatabaseOptions): PostgresDialect {
   const pool = new Pool({
     connectionString: options.url,
     max: options.maxConnections,
@@ -39,9 +44,7 @@ export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
   });
   watchConnections(pool, options);
   const { preparedStatements = true } = options;
-  return new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: preparedStatements ? preparingPool(pool) : pool }),
-  });
+  return new PostgresDialect({ pool: preparedStatements ? preparingPool(pool) : pool });
 }
 
 /** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */

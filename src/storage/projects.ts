@@ -71,7 +71,7 @@ function createProject(
     if (numInsertedOrUpdatedRows === 0n) return false;
     await transaction
       .insertInto("project_revisions")
-      .values({ project_id: project.id, revision: 0 })
+      .values({ project_id: project.id, revision: 0, longest_jwt_lifetime_ms: project.policy.jwtLifetime })
       .execute();
     if (credential !== undefined) await createCredential(transaction, credential);
     return true;
@@ -80,22 +80,19 @@ function createProject(
 
 /**
  * Replaces the policy under the lock of the project's revocations: one that commits before knows of no longer JWTs, and one
- * that commits after does.
+ * that commits after does. The longest lifetime is also kept where the version before reads it.
  */
 function updatePolicy(db: Kysely<Tables>, id: ProjectId, policy: Policy): Promise<Project | undefined> {
   return db.transaction().execute(async (transaction) => {
+    const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
     await transaction
-      .selectFrom("project_revisions")
-      .select("revision")
+      .updateTable("project_revisions")
+      .set({ longest_jwt_lifetime_ms })
       .where("project_id", "=", id)
-      .forUpdate()
       .execute();
     const row = await transaction
       .updateTable("projects")
-      .set({
-        policy: JSON.stringify(policy),
-        longest_jwt_lifetime_ms: sql`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`,
-      })
+      .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
       .where("id", "=", id)
       .returning(projectColumns)
       .executeTakeFirst();

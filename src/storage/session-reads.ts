@@ -4,7 +4,13 @@ import type { Revocation } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import type { SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
-import { columnsOf, revocationColumns, sessionColumns } from "./columns.ts";
+import {
+  columnsOf,
+  type identityColumns,
+  type livenessColumns,
+  revocationColumns,
+  sessionColumns,
+} from "./columns.ts";
 import type { RevocationsTable, SessionsTable, Tables } from "./tables.ts";
 
 /** The newest cutoff over session `s`; null when there is none. Three primary-key lookups. */
@@ -19,7 +25,23 @@ export const newestCutoff: RawBuilder<number | null> = sql`greatest(
 type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumns)[number]>;
 
 /** A session row with the newest cutoff over it. */
-export type SessionRow = Selectable<SessionsTable> & { readonly cutoff: number | null };
+export type SessionRow = Pick<Selectable<SessionsTable>, (typeof sessionColumns)[number]> & WithCutoff;
+
+/** What of a session row tells whose it is and whether it is dead or past its time. */
+export type DatedRow = Pick<
+  Selectable<SessionsTable>,
+  (typeof identityColumns)[number] | (typeof livenessColumns)[number]
+> &
+  WithCutoff;
+
+interface WithCutoff {
+  readonly cutoff: number | null;
+}
+
+/** Whether a revocation has hit the session, by name or as a cutoff. */
+export function isDead(row: Pick<DatedRow, "revoked_revision" | "created_revision" | "cutoff">): boolean {
+  return row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
+}
 
 /** Names a session. */
 export interface SessionKey {
@@ -96,16 +118,14 @@ export function stateIs(state: NonNullable<SessionQuery["state"]>, now: Date): R
 
 /** The rows as sessions, each dead one with the first revocation that hit it; only dead ones cost a second query. */
 async function toSessions(db: Kysely<Tables>, rows: readonly SessionRow[]): Promise<readonly Session[]> {
-  const isDead = (row: SessionRow) =>
-    row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
   const dead = rows.filter(isDead);
-  const revocations = dead.length === 0 ? [] : await firstRevocations(db, dead);
+  const revocations = await firstRevocations(db, dead);
   const byRow = new Map(dead.map((row, i) => [row, revocations[i]]));
   return rows.map((row) => toSession(row, byRow.get(row)));
 }
 
 /** Row to session. */
-export function toSession(row: Selectable<SessionsTable>, revocation: Revocation | undefined): Session {
+export function toSession(row: Omit<SessionRow, "cutoff">, revocation: Revocation | undefined): Session {
   return {
     projectId: row.project_id as ProjectId,
     id: row.id as SessionId,
@@ -129,11 +149,15 @@ export function toSession(row: Selectable<SessionsTable>, revocation: Revocation
   };
 }
 
-/** The first revocation that hit each row, whatever its scope. By revocations_by_target, four lookups a row. */
-async function firstRevocations(
+/**
+ * The first revocation that hit each row, at its place, whatever its scope; nothing is asked where no row is dead. By
+ * revocations_by_target, four lookups a row. It stays the first, so another snapshot than that of the rows will do.
+ */
+export async function firstRevocations(
   db: Kysely<Tables>,
-  dead: readonly SessionRow[],
+  dead: readonly DatedRow[],
 ): Promise<readonly Revocation[]> {
+  if (dead.length === 0) return [];
   const firstOf = (scope: string, target: string) => sql`
     (select ${columnsOf("r", revocationColumns)} from revocations r
       where r.project_id = s.project_id and r.scope = ${sql.lit(scope)} and r.target_id = ${sql.raw(target)}

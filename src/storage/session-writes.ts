@@ -1,12 +1,12 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
 import type { CutoffTarget } from "../domain/revocation.ts";
 import type { AuthenticationFactor, Session } from "../domain/session.ts";
 import type { NewSession } from "../domain/store.ts";
 import type { SecretHash } from "../domain/token.ts";
-import { newestCutoff, stateIs, toSession } from "./session-reads.ts";
+import { type SessionRow, newestCutoff, stateIs, toSession } from "./session-reads.ts";
 import { columnsOf, livenessColumns, sessionColumns } from "./columns.ts";
-import type { FactorJson, SessionsTable, Tables } from "./tables.ts";
+import type { FactorJson, Tables } from "./tables.ts";
 
 /**
  * Stores a session and its token, in one statement. The created revision is the project's as of that statement's snapshot:
@@ -58,7 +58,7 @@ export async function extendSession(
   expireTime: Date,
   now: Date,
 ): Promise<Session | undefined> {
-  const { rows } = await sql<Selectable<SessionsTable>>`
+  const { rows } = await sql<Omit<SessionRow, "cutoff">>`
     update sessions set expire_time = ${expireTime}, last_access_time = greatest(sessions.last_access_time, ${now})
     from (
       select s.project_id, s.id from (
