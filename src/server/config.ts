@@ -83,6 +83,7 @@ const variables = z.object({
   SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000).default(5_000),
   SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000).default(10_000),
   SESSIOND_DATABASE_NOTIFY: z.enum(["on", "off"]).default("on"),
+  SESSIOND_DATABASE_PREPARED_STATEMENTS: z.enum(["on", "off"]).default("on"),
   SESSIOND_MAX_MESSAGE_BYTES: wholeNumber(16_384, 67_108_864, "of bytes ").default(1_048_576),
   SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000).default(10_000),
   SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth"),
@@ -147,6 +148,8 @@ function toConfig(read: z.output<typeof variables>) {
     statementTimeout: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
     /** Whether the database can LISTEN and NOTIFY; without, watchers hear of revocations by polling. */
     notify: read.SESSIOND_DATABASE_NOTIFY === "on",
+    /** Whether connections may keep prepared statements; not every pooler between lets them. */
+    preparedStatements: read.SESSIOND_DATABASE_PREPARED_STATEMENTS === "on",
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGrace: read.SESSIOND_SHUTDOWN_GRACE_MS,
     kratos: {

@@ -112,7 +112,14 @@ class Running {
 async function migrate(url: string, { connectTimeout }: Config, log: Logger): Promise<void> {
   const onConnectionError = (error: Error) =>
     log.warn({ fault: describeFault(error) }, "database connection lost");
-  const db = openDatabase({ url, maxConnections: 1, connectTimeout, statementTimeout: 0, onConnectionError });
+  const db = openDatabase({
+    url,
+    maxConnections: 1,
+    connectTimeout,
+    statementTimeout: 0,
+    preparedStatements: false,
+    onConnectionError,
+  });
   try {
     const applied = await migrateToLatest(db);
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
@@ -153,10 +160,17 @@ async function openConfiguredDatabase(
   running: Running,
 ): Promise<ConfiguredDatabase> {
   const open = (url: string) => {
-    const { maxConnections, connectTimeout, statementTimeout } = config;
+    const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
     const onConnectionError = (error: Error) =>
       log.warn({ fault: describeFault(error) }, "database connection lost");
-    const db = openDatabase({ url, maxConnections, connectTimeout, statementTimeout, onConnectionError });
+    const db = openDatabase({
+      url,
+      maxConnections,
+      connectTimeout,
+      statementTimeout,
+      preparedStatements,
+      onConnectionError,
+    });
     running.defer(() => db.destroy());
     return db;
   };
