@@ -8,6 +8,7 @@ import { migrateToLatest } from "../storage/migrate.ts";
 import type { Tables } from "../storage/tables.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
+import { connectionsOfAll } from "./connection-share.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
 import { adoptMasterKey, masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
@@ -57,6 +58,7 @@ async function findDatabase(config: Config, log: Logger, running: Running): Prom
   const postgres = await startEmbeddedPostgres({
     directory,
     log: (line) => log.info({ postgres: line }, "postgres"),
+    maxConnections: Math.max(100, connectionsOfAll(config)),
   });
   running.defer(() => postgres.stop());
   const masterKey = config.masterKey ?? (await embeddedMasterKey(directory));
