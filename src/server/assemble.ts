@@ -116,7 +116,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   });
   const dispatch = singleAuthorization((request, response) => {
     if (!rpc.paths.has(pathOf(request))) return transcoder.handle(request, response);
-    return rpc.handle(request, response);
+    return rpc.take(request, response) ?? rpc.handle(request, response);
   });
   const serve = safeHost(dispatch);
   const handler = calls.around((request, response) =>

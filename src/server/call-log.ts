@@ -69,17 +69,19 @@ function saneId(header: string | string[] | undefined): string | undefined {
     : undefined;
 }
 
+/** Pino leaves out what is undefined. */
 function lineOf(request: RequestLine, record: CallRecord, httpStatus: number) {
-  const { identity } = record;
+  const { caller, service } = record.identity ?? {};
   return {
     request_id: record.id,
-    ...(record.uuid === record.id ? {} : { uuid: record.uuid }),
+    uuid: record.uuid === record.id ? undefined : record.uuid,
     protocol: record.protocol ?? "http",
     method: record.method ?? `${request.method} ${withoutSecrets(pathOf(request))}`,
-    ...(identity && { project: identity.caller.project.id, caller: actorOf(identity.caller) }),
-    ...(identity?.service && identity.service !== identity.caller && { via: actorOf(identity.service) }),
+    project: caller?.project.id,
+    caller: caller && actorOf(caller),
+    via: service && service !== caller ? actorOf(service) : undefined,
     code: record.code ?? "refused",
-    ...(record.reason === undefined ? {} : { reason: record.reason }),
+    reason: record.reason,
     http_status: httpStatus,
     duration_ms: Math.round((performance.now() - record.start) * 1000) / 1000,
   };

@@ -18,20 +18,17 @@ export function readRequestBytes(body: Readable, limit: number): Promise<Request
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    const settle = (result: RequestBytes | undefined) => {
-      body.off("data", onData).off("end", onEnd).off("close", onClose);
-      resolve(result);
-    };
     const onData = (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
       if (length <= limit) return;
-      body.pause();
-      settle({ bytes: joined(chunks), whole: false });
+      body.off("data", onData).pause();
+      resolve({ bytes: joined(chunks), whole: false });
     };
-    const onEnd = () => settle({ bytes: joined(chunks), whole: true });
-    const onClose = () => settle(undefined);
-    body.on("data", onData).on("end", onEnd).on("close", onClose);
+    // Only the first outcome counts, so the listeners may stay.
+    body.on("data", onData);
+    body.on("end", () => resolve({ bytes: joined(chunks), whole: true }));
+    body.on("close", () => resolve(undefined));
   });
 }
 

@@ -1,9 +1,9 @@
 import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Readable, Writable } from "node:stream";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   type ConnectRouterOptions,
-  type HandlerContext,
   type Interceptor,
   createConnectRouter,
   createMethodImplSpec,
@@ -11,22 +11,25 @@ import {
 } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { callRecordKey } from "../rpc/call-record.ts";
+import type { RequestGate } from "../rpc/gate.ts";
 import type { CallLog } from "./call-log.ts";
+import { ConnectUnary } from "./connect-unary.ts";
 import { withReadableGrpcMessage } from "./grpc-message.ts";
 import { GrpcUnary } from "./grpc-unary.ts";
 import type { FailureReporter, HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
 import type { StreamTaker } from "./http2.ts";
 import { blameMessage } from "./message-fault.ts";
 import { saneProtocolHeaders } from "./protocol-headers.ts";
+import type { RequestBytes } from "./request-bytes.ts";
 import { compressions } from "./response-compression.ts";
-import { strictJson } from "./strict-json.ts";
+import { type JsonOptions, strictJson } from "./strict-json.ts";
 import { type UnaryMethod, type UnarySpec, prepareUnary } from "./unary-method.ts";
 
 /** What RPC is served from. */
 export interface RpcOptions extends Omit<ConnectRouterOptions, "jsonOptions"> {
   /** Adds the services. */
   readonly routes: (router: ConnectRouter) => void;
-  readonly requestGate: (context: HandlerContext) => Promise<void>;
+  readonly requestGate: RequestGate;
   readonly interceptors: Interceptor[];
   readonly calls: CallLog;
   /** Longest request message, in bytes. */
@@ -44,8 +47,10 @@ export interface Rpc {
   readonly services: ReadonlySet<DescService>;
   /** Answers a request for one of the paths. Rejects where the answer cannot be written, mostly as the client is gone. */
   readonly handle: RequestHandler;
-  /** Answers plain unary gRPC calls, which need none of what makes `handle` slow. */
+  /** Answers plain unary gRPC calls as `handle` would, without what makes it slow. */
   readonly takeStream: StreamTaker;
+  /** Answers plain unary Connect calls as `handle` would, without what makes it slow; undefined for everything else. */
+  readonly take: (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
 }
 
 /**
@@ -56,8 +61,8 @@ export function createRpc({ routes, calls, onError, ...options }: RpcOptions): R
   const router = createConnectRouter({ acceptCompression: [...compressions], ...options });
   const unary = new Map<string, UnaryMethod>();
   routes(
-    strictly(router, (spec) => {
-      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors));
+    strictly(router, (spec, jsonOptions) => {
+      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors, jsonOptions));
     }),
   );
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -66,54 +71,57 @@ export function createRpc({ routes, calls, onError, ...options }: RpcOptions): R
     path: string,
     request: HttpRequest,
     response: HttpResponse,
-    body: AsyncIterable<Uint8Array>,
+    source: Readable,
+    received?: RequestBytes,
   ): Promise<void> {
     const handler = handlers.get(path);
     if (handler === undefined) throw new Error("RPC was given a path that is not its own");
-    response.once("finish", () => discardRest(request));
+    // Of HTTP/2 the stream: its response only finishes when the client has sent everything.
+    const answered: Writable = "stream" in response ? response.stream : response;
+    answered.once("finish", () => discardRest(source));
     withReadableGrpcMessage(response);
     const values = calls.contextValues(request);
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     saneProtocolHeaders(universal.header, options.maxTimeoutMs);
-    const answer = await handler({ ...universal, body });
+    const answer = await handler({ ...universal, body: bodyOf(source, received) });
     // Neither the gate nor a handler had a say: what failed was reading the message.
     const isUnread = values.get(callRecordKey).code === undefined;
     await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
   }
 
+  const { requestGate: gate, readMaxBytes, maxTimeoutMs } = options;
+  const common = { methods: unary, gate, calls, readMaxBytes, maxTimeoutMs };
   const grpc = new GrpcUnary({
-    methods: unary,
-    gate: options.requestGate,
-    calls,
-    readMaxBytes: options.readMaxBytes,
-    maxTimeoutMs: options.maxTimeoutMs,
+    ...common,
     onError,
-    replay: ({ stream, headers, rawHeaders, record }, { bytes, whole }) => {
+    replay: ({ stream, headers, rawHeaders, record }, received) => {
       const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
       const response = new Http2ServerResponse(stream);
       calls.adopt(request, record, response);
-      return answer(headers[":path"] ?? "", request, response, replayed(bytes, whole ? undefined : request));
+      return answer(headers[":path"] ?? "", request, response, stream, received);
     },
+  });
+
+  const connect = new ConnectUnary({
+    ...common,
+    replay: (request, response, received) => answer(request.url ?? "", request, response, request, received),
   });
 
   return {
     paths: new Set(handlers.keys()),
     services: new Set(router.handlers.map((handler) => handler.service)),
     takeStream: (stream, headers, rawHeaders) => grpc.take(stream, headers, rawHeaders),
+    take: (request, response) => connect.take(request, response),
     handle: (request, response) =>
-      answer((request.url ?? "").split("?", 1)[0] ?? "", request, response, chunksOf(request)),
+      answer((request.url ?? "").split("?", 1)[0] ?? "", request, response, request),
   };
 }
 
-/** By default whoever stops to read destroys the request, and with it, silently, the use of its connection. */
-function chunksOf(request: HttpRequest): AsyncIterable<Uint8Array> {
-  return request.iterator({ destroyOnReturn: false });
-}
-
-/** A body of which `start` has been read; `rest` has what is still to come. */
-async function* replayed(start: Uint8Array, rest: HttpRequest | undefined): AsyncGenerator<Uint8Array> {
-  yield start;
-  if (rest !== undefined) yield* chunksOf(rest);
+/** The body of a request of which some may have been read already. */
+async function* bodyOf(source: Readable, received: RequestBytes | undefined): AsyncGenerator<Uint8Array> {
+  if (received !== undefined) yield received.bytes;
+  // By default whoever stops to read destroys the request, and with it, silently, the use of its connection.
+  if (received?.whole !== true) yield* source.iterator({ destroyOnReturn: false });
 }
 
 function pathOf(method: DescMethod): string {
@@ -124,20 +132,24 @@ function pathOf(method: DescMethod): string {
  * Throws the rest of a body away that was only read in part, as the message was too large. Left where it is, the client
  * would wait with its next request on the connection. The listener's request timeout bounds how long this goes on.
  */
-function discardRest(request: HttpRequest): void {
-  if (request.readableEnded || request.destroyed) return;
+function discardRest(source: Readable): void {
+  if (source.readableEnded || source.destroyed) return;
   // An iterator that was left alone listens for this, and as long as somebody does, nothing flows.
-  request.removeAllListeners("readable").resume();
+  source.removeAllListeners("readable").resume();
 }
 
 /** A router that gives each method the JSON options of its own input, and tells of every unary one. */
-function strictly(router: ConnectRouter, onUnary: (spec: UnarySpec) => void): ConnectRouter {
+function strictly(
+  router: ConnectRouter,
+  onUnary: (spec: UnarySpec, jsonOptions: JsonOptions) => void,
+): ConnectRouter {
   const strict: ConnectRouter = {
     handlers: router.handlers,
     rpc(method, implementation) {
       const spec = createMethodImplSpec(method, implementation);
-      if (spec.kind === "unary") onUnary(spec);
-      router.rpc(method, implementation, { jsonOptions: strictJson(method.input) });
+      const jsonOptions = strictJson(method.input);
+      if (spec.kind === "unary") onUnary(spec, jsonOptions);
+      router.rpc(method, implementation, { jsonOptions });
       return strict;
     },
     service(service, implementation) {

@@ -29,9 +29,16 @@ function hostComplaint(req: HttpRequest): string | undefined {
   return undefined;
 }
 
+/** The last good one: a client names the same host with every request. */
+let known = "";
+
 /** Whether a Host header or `:authority` can be the host of a URL. */
 export function isUsableHost(host: string | undefined): boolean {
-  return host !== undefined && hostAndPort.test(host) && URL.canParse(`http://${host}`);
+  if (host === undefined || host === "") return false;
+  if (host === known) return true;
+  const isUsable = hostAndPort.test(host) && URL.canParse(`http://${host}`);
+  if (isUsable) known = host;
+  return isUsable;
 }
 
 /** Node keeps the first of several Host headers without a word; RFC 9112, section 3.2, wants the request refused. */

@@ -12,7 +12,6 @@ import {
 export interface UnaryCallInit {
   readonly method: DescMethodUnary;
   readonly protocolName: string;
-  readonly requestMethod: string;
   readonly origin: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
@@ -33,7 +32,7 @@ export class UnaryCall implements HandlerContext, UnaryRequest {
   readonly stream = false;
   readonly method: DescMethodUnary;
   readonly protocolName: string;
-  readonly requestMethod: string;
+  readonly requestMethod = "POST";
   readonly values: ContextValues;
   /** Undefined, in spite of its type, until the gate has let the call in. */
   message!: Message;
@@ -49,7 +48,6 @@ export class UnaryCall implements HandlerContext, UnaryRequest {
   constructor(init: UnaryCallInit) {
     this.method = init.method;
     this.protocolName = init.protocolName;
-    this.requestMethod = init.requestMethod;
     this.values = init.values;
     this.#init = init;
     this.#deadline = init.timeout === undefined ? undefined : Date.now() + init.timeout;

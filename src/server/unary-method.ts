@@ -1,5 +1,14 @@
-import { type DescMethodUnary, type Message, create, isMessage } from "@bufbuild/protobuf";
-import type { Interceptor, MethodImplSpec, UnaryResponse } from "@connectrpc/connect";
+import {
+  type DescMethodUnary,
+  type Message,
+  create,
+  fromBinary,
+  isMessage,
+  toBinary,
+  toJsonString,
+} from "@bufbuild/protobuf";
+import type { Interceptor, MethodImplSpec, StreamResponse, UnaryResponse } from "@connectrpc/connect";
+import { type JsonOptions, parseStrictly } from "./strict-json.ts";
 import { UnaryCall } from "./unary-call.ts";
 
 /** A unary method and what implements it. */
@@ -9,11 +18,22 @@ export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 export interface UnaryMethod {
   readonly method: DescMethodUnary;
   /** Runs the call, whose message must be there. Rejects as the interceptors do. */
-  readonly invoke: (call: UnaryCall) => Promise<Message>;
+  readonly invoke: (call: UnaryCall) => Promise<UnaryResponse | StreamResponse>;
+  /** The message; undefined where the bytes are none. */
+  readonly decodeBinary: (bytes: Uint8Array) => Message | undefined;
+  readonly decodeJson: (bytes: Buffer) => Message | undefined;
+  readonly encodeBinary: (message: Message) => Uint8Array;
+  readonly encodeJson: (message: Message) => Uint8Array;
+  /** How the details of errors are written, too. */
+  readonly jsonOptions: JsonOptions;
 }
 
 /** Puts a method behind the interceptors, the first of which sees the call first, as Connect does. */
-export function prepareUnary(spec: UnarySpec, interceptors: readonly Interceptor[]): UnaryMethod {
+export function prepareUnary(
+  spec: UnarySpec,
+  interceptors: readonly Interceptor[],
+  jsonOptions: JsonOptions,
+): UnaryMethod {
   const { method } = spec;
   type Next = Parameters<Interceptor>[0];
   const implementation: Next = async (call) => {
@@ -26,11 +46,22 @@ export function prepareUnary(spec: UnarySpec, interceptors: readonly Interceptor
   const chain = interceptors.reduceRight((next, interceptor) => interceptor(next), implementation);
   return {
     method,
-    invoke: async (call) => {
-      const { message, stream } = await chain(call);
-      if (stream) throw new Error("an interceptor made a stream of a unary answer");
-      return message;
-    },
+    invoke: chain,
+    decodeBinary: readable((bytes: Uint8Array) => fromBinary(method.input, bytes)),
+    decodeJson: readable((bytes: Buffer) => parseStrictly(method.input, bytes)),
+    encodeBinary: (message) => toBinary(method.output, message),
+    encodeJson: (message) => Buffer.from(toJsonString(method.output, message, jsonOptions)),
+    jsonOptions,
+  };
+}
+
+function readable<Bytes>(read: (bytes: Bytes) => Message): (bytes: Bytes) => Message | undefined {
+  return (bytes) => {
+    try {
+      return read(bytes);
+    } catch {
+      return undefined;
+    }
   };
 }
 
