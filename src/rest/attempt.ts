@@ -1,15 +1,8 @@
 import { Code, createContextValues, type ContextValues } from "@connectrpc/connect";
-import type { CallContext } from "./call.ts";
+import type { Call } from "./call.ts";
 import { defaultDialect, type Dialect, type FailedRequest } from "./dialect.ts";
 import { sendFailure, type ErrorContext } from "./error-answer.ts";
-import {
-  cutOff,
-  disconnectSignal,
-  splitTarget,
-  type NodeRequest,
-  type Outgoing,
-  type Target,
-} from "./exchange.ts";
+import { Client, cutOff, splitTarget, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
 import { failureOf, methodNotAllowed, pathNotFound, Refusal, type Failure } from "./failure.ts";
 import { requestHeaders } from "./headers.ts";
 import type { Match, RouteTable } from "./route-table.ts";
@@ -32,9 +25,9 @@ export class Attempt {
   private readonly response: Outgoing;
   private readonly target: Target;
   private readonly match: Match<ServedRoute>;
-  private readonly disconnected: AbortSignal;
+  private readonly client: Client;
   private request: FailedRequest;
-  private context: CallContext | undefined;
+  private call: Call | undefined;
 
   constructor(station: Station, node: NodeRequest, response: Outgoing) {
     this.station = station;
@@ -42,7 +35,7 @@ export class Attempt {
     this.response = response;
     this.target = splitTarget(node.url ?? "");
     this.match = station.table.match(node.method ?? "", this.target.path);
-    this.disconnected = disconnectSignal(response);
+    this.client = new Client(response);
     this.request = {
       method: this.route?.method,
       httpMethod: node.method ?? "",
@@ -60,11 +53,11 @@ export class Attempt {
       const failure = this.failureOf(error);
       if (this.response.headersSent) {
         cutOff(this.node, this.response);
-      } else if (!this.disconnected.aborted) {
+      } else if (!this.client.isGone) {
         await sendFailure(this.node, this.response, failure, this.errorContext());
       }
     } finally {
-      this.context?.abort();
+      this.call?.end();
     }
   }
 
@@ -79,12 +72,12 @@ export class Attempt {
       case "method_not_allowed":
         throw new Refusal(methodNotAllowed(this.match.allow));
       case "found": {
-        const { node, target, disconnected } = this;
+        const { node, target, client } = this;
         const { route, segments } = this.match;
-        const request = { route, segments, node, target, header, contextValues, disconnected };
+        const request = { route, segments, node, target, header, contextValues, client };
         await serve(request, this.response, this.station.serveOptions, {
-          onContext: (context) => {
-            this.context = context;
+          onCall: (call) => {
+            this.call = call;
           },
           onLateError: (error) => ({ failure: this.failureOf(error), context: this.errorContext() }),
         });
@@ -111,7 +104,7 @@ export class Attempt {
   }
 
   private failureOf(error: unknown): Failure {
-    const failure = failureOf(error, this.context?.signal);
+    const failure = failureOf(error, this.call?.signal);
     if (failure.error.code === Code.Internal && failure.error !== error) {
       this.report(error);
     }
@@ -122,7 +115,7 @@ export class Attempt {
     return {
       dialect: this.dialect,
       request: this.request,
-      responseHeader: this.context?.responseHeader,
+      responseHeader: this.call?.context.responseHeader,
       registry: this.station.serveOptions.registry,
       onWriterError: (error) => this.report(error),
     };

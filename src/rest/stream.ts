@@ -1,7 +1,7 @@
 import type { JsonValue, JsonWriteOptions, Message } from "@bufbuild/protobuf";
 import { encodeAnswer, writesHttpBody, type Payload } from "./answer.ts";
 import type { ErrorBody } from "./dialect.ts";
-import { writeChunk, type Outgoing } from "./exchange.ts";
+import { writeChunk, type Client, type Outgoing } from "./exchange.ts";
 import type { StreamFormat } from "./media-type.ts";
 import type { CompiledRoute } from "./route.ts";
 import { sendHead } from "./send.ts";
@@ -59,7 +59,7 @@ export async function sendStream(
     readonly writer: StreamWriter;
     readonly headers: () => Headers;
     readonly write: Partial<JsonWriteOptions>;
-    readonly disconnected: AbortSignal;
+    readonly client: Client;
   },
 ): Promise<void> {
   let next = await messages.next();
@@ -68,7 +68,7 @@ export async function sendStream(
   headers.set("content-type", options.writer.contentType(payload));
   sendHead(response, route.successStatus, headers);
   while (payload !== undefined) {
-    await writeChunk(response, options.writer.message(payload), options.disconnected);
+    await writeChunk(response, options.writer.message(payload), options.client);
     next = await messages.next();
     payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
   }
