@@ -16,6 +16,7 @@ export interface Outgoing {
   write(chunk: Uint8Array): boolean;
   end(): unknown;
   end(chunk: Uint8Array): unknown;
+  end(chunk: string, encoding: "latin1"): unknown;
   destroy(): unknown;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;

@@ -118,20 +118,19 @@ async function readInput(request: MatchedRequest, call: Call, options: ServeOpti
   );
 }
 
-async function answerUnary(
+function answerUnary(
   { route, node }: MatchedRequest,
   response: Outgoing,
   context: HandlerContext,
   output: Message,
-): Promise<void> {
+): Promise<void> | undefined {
+  const status = route.successStatus;
   const headers = answerHeaders(context);
-  if (route.successStatus === 204) {
-    await send(node, response, 204, headers, undefined);
-    return;
+  if (status === 204) {
+    return send(node, response, { status, headers, contentType: undefined }, undefined);
   }
-  const payload = encodeAnswer(route, output, route.dialect.write ?? defaultWrite);
-  headers.set("content-type", payload.contentType);
-  await send(node, response, route.successStatus, headers, payload.bytes);
+  const { contentType, content } = encodeAnswer(route, output, route.dialect.write ?? defaultWrite);
+  return send(node, response, { status, headers, contentType }, content);
 }
 
 function answerHeaders(context: HandlerContext): Headers {
