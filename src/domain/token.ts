@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 
 declare const brand: unique symbol;
 /** SHA-256 of a secret: all that is ever stored of it. */
@@ -49,5 +49,5 @@ export function looksLikeJwt(text: string): boolean {
 
 /** SHA-256 of a secret. The secrets made here have 256 random bits, so no salt and no stretching is needed. */
 export function hashSecret(secret: string): SecretHash {
-  return createHash("sha256").update(secret).digest() as SecretHash;
+  return hash("sha256", secret, "buffer") as SecretHash;
 }
