@@ -64,11 +64,12 @@ function checkMembers(
   at: string,
   options: JsonCheckOptions,
 ): JsonValue {
+  const fields = fieldsByName(message);
   const checked = new Map<string, JsonValue>();
   const seen = new Set<DescField>();
   const members = new Map<DescOneof, DescField>();
   for (const [key, value] of Object.entries(object)) {
-    const field = message.fields.find((field) => field.name === key || field.jsonName === key);
+    const field = fields.get(key);
     const place = join(at, key);
     if (field === undefined) {
       if (options.unknownMembers === "refuse") {
@@ -90,6 +91,22 @@ function checkMembers(
     checked.set(key, checkField(field, value, place, options));
   }
   return Object.fromEntries(checked);
+}
+
+const fieldsOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
+
+/** The fields of a message by proto name and by JSON name; where two claim one name, the first has it. */
+function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
+  let fields = fieldsOf.get(message);
+  if (fields === undefined) {
+    const named = message.fields.flatMap((field) => [
+      [field.name, field] as const,
+      [field.jsonName, field] as const,
+    ]);
+    fields = new Map(named.reverse());
+    fieldsOf.set(message, fields);
+  }
+  return fields;
 }
 
 /** Checks the JSON of one field; null stands for absence, except where null is a value. */
