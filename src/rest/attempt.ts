@@ -7,7 +7,7 @@ import { failureOf, methodNotAllowed, pathNotFound, Refusal, type Failure } from
 import { requestHeaders } from "./headers.ts";
 import type { Match, RouteTable } from "./route-table.ts";
 import type { ServedRoute } from "./routing.ts";
-import { serve, type ServeOptions } from "./serve.ts";
+import { serve, type Failing, type LateError, type ServeOptions } from "./serve.ts";
 
 /** What every attempt shares. */
 export interface Station {
@@ -19,14 +19,15 @@ export interface Station {
 }
 
 /** The attempt to answer one request. */
-export class Attempt {
+export class Attempt implements Failing {
   private readonly station: Station;
   private readonly node: NodeRequest;
   private readonly response: Outgoing;
   private readonly target: Target;
   private readonly match: Match<ServedRoute>;
   private readonly client: Client;
-  private request: FailedRequest;
+  private header: Headers | undefined;
+  private contextValues: ContextValues | undefined;
   private call: Call | undefined;
 
   constructor(station: Station, node: NodeRequest, response: Outgoing) {
@@ -36,13 +37,6 @@ export class Attempt {
     this.target = splitTarget(node.url ?? "");
     this.match = station.table.match(node.method ?? "", this.target.path);
     this.client = new Client(response);
-    this.request = {
-      method: this.route?.method,
-      httpMethod: node.method ?? "",
-      path: this.target.path,
-      header: new Headers(),
-      contextValues: createContextValues(),
-    };
   }
 
   /** Answers the request. Rejects only if not even an error could be sent. */
@@ -61,11 +55,19 @@ export class Attempt {
     }
   }
 
-  private async serve(): Promise<void> {
+  onCall(call: Call): void {
+    this.call = call;
+  }
+
+  onLateError(error: unknown): LateError {
+    return { failure: this.failureOf(error), context: this.errorContext() };
+  }
+
+  private serve(): Promise<void> {
     const header = requestHeaders(this.node.headers);
-    this.request = { ...this.request, header };
-    const contextValues = this.station.contextValues?.(this.node) ?? this.request.contextValues;
-    this.request = { ...this.request, contextValues };
+    this.header = header;
+    const contextValues = this.station.contextValues?.(this.node) ?? createContextValues();
+    this.contextValues = contextValues;
     switch (this.match.kind) {
       case "not_found":
         throw new Refusal(pathNotFound());
@@ -75,12 +77,7 @@ export class Attempt {
         const { node, target, client } = this;
         const { route, segments } = this.match;
         const request = { route, segments, node, target, header, contextValues, client };
-        await serve(request, this.response, this.station.serveOptions, {
-          onCall: (call) => {
-            this.call = call;
-          },
-          onLateError: (error) => ({ failure: this.failureOf(error), context: this.errorContext() }),
-        });
+        return serve(request, this.response, this.station.serveOptions, this);
       }
     }
   }
@@ -114,16 +111,26 @@ export class Attempt {
   private errorContext(): ErrorContext {
     return {
       dialect: this.dialect,
-      request: this.request,
+      request: this.failedRequest(),
       responseHeader: this.call?.context.responseHeader,
       registry: this.station.serveOptions.registry,
       onWriterError: (error) => this.report(error),
     };
   }
 
+  private failedRequest(): FailedRequest {
+    return {
+      method: this.route?.method,
+      httpMethod: this.node.method ?? "",
+      path: this.target.path,
+      header: this.header ?? new Headers(),
+      contextValues: this.contextValues ?? createContextValues(),
+    };
+  }
+
   private report(error: unknown): void {
     try {
-      this.station.onError?.(error, this.request);
+      this.station.onError?.(error, this.failedRequest());
     } catch {
       // A logger that fails must not cost the client its answer.
     }

@@ -123,13 +123,11 @@ function timedOut(): ConnectError {
  * Runs the request gate, which rejects a call before a byte of its body is read. A gate that never answers does not
  * outlive the call.
  */
-export async function passGate(
+export function passGate(
   gate: ((context: HandlerContext) => void | Promise<void>) | undefined,
   call: Call,
-): Promise<void> {
-  if (gate !== undefined) {
-    await call.until(Promise.resolve(gate(call.context)));
-  }
+): Promise<void> | undefined {
+  return gate && call.until(Promise.resolve(gate(call.context)));
 }
 
 /**

@@ -10,11 +10,7 @@ const inflate = promisify(gunzip);
  * over the limit, 415 for another content encoding, 400 for bytes that are no gzip. Stops to read when the signal
  * aborts. A body over the limit is left flowing, so that the client gets to read the answer.
  */
-export async function readBody(
-  request: NodeRequest,
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
+export function readBody(request: NodeRequest, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
   const encoding = request.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
   if (encoding !== "identity" && encoding !== "gzip" && encoding !== "x-gzip") {
     throw unsupportedMediaType("the content encoding is neither gzip nor identity", {
@@ -24,8 +20,8 @@ export async function readBody(
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
     throw bodyTooLarge(maxBytes);
   }
-  const bytes = await collect(request, maxBytes, signal);
-  return encoding === "identity" || bytes.length === 0 ? bytes : gunzipLimited(bytes, maxBytes);
+  const bytes = collect(request, maxBytes, signal);
+  return encoding === "identity" ? bytes : bytes.then((zipped) => gunzipLimited(zipped, maxBytes));
 }
 
 function collect(request: NodeRequest, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
@@ -64,6 +60,9 @@ function collect(request: NodeRequest, maxBytes: number, signal: AbortSignal): P
 }
 
 async function gunzipLimited(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+  if (bytes.length === 0) {
+    return bytes;
+  }
   try {
     return await inflate(bytes, { maxOutputLength: Math.max(1, maxBytes) });
   } catch (error) {

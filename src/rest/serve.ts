@@ -44,9 +44,15 @@ export interface MatchedRequest {
 /** What {@link serve} tells the one who called it, for the case that the call fails. */
 export interface Failing {
   /** There is a call from now on: it must be ended, and the headers of its context go out with an error too. */
-  readonly onCall: (call: Call) => void;
+  onCall(call: Call): void;
   /** A stream failed after its head was sent. */
-  readonly onLateError: (error: unknown) => { readonly failure: Failure; readonly context: ErrorContext };
+  onLateError(error: unknown): LateError;
+}
+
+/** What is still to be said of a stream that failed. */
+export interface LateError {
+  readonly failure: Failure;
+  readonly context: ErrorContext;
 }
 
 /**
@@ -73,7 +79,10 @@ export async function serve(
   request.client.onGone = () => call.abort(new ConnectError("the client went away", Code.Canceled));
   failing.onCall(call);
   await passGate(options.requestGate, call);
-  const input = await readInput(request, call, options);
+  const body = ignoresBody(route, request.node)
+    ? noBytes
+    : await call.until(readBody(request.node, options.readMaxBytes, call.signal));
+  const input = bindInput(request, body, options);
   if (route.spec.kind === "unary") {
     const output = await callUnary(route.spec, call, input, options.interceptors);
     await answerUnary(request, response, call.context, output);
@@ -85,8 +94,10 @@ export async function serve(
 
 /** Whether a body means nothing for this method; a POST without a body rule may have one, within the limits of others. */
 function ignoresBody(route: ServedRoute, node: NodeRequest): boolean {
-  return route.body.kind === "none" && ["GET", "HEAD", "DELETE"].includes(node.method ?? "");
+  return route.body.kind === "none" && bodiless.has(node.method ?? "");
 }
+
+const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE"]);
 
 /** The media type only matters where a body is read, or might be taken for one. */
 function refuseContentType({ route, node, header }: MatchedRequest): void {
@@ -95,20 +106,18 @@ function refuseContentType({ route, node, header }: MatchedRequest): void {
   }
 }
 
-async function readInput(request: MatchedRequest, call: Call, options: ServeOptions): Promise<Message> {
-  const { route } = request;
+const noBytes = new Uint8Array();
+
+function bindInput(request: MatchedRequest, body: Uint8Array, options: ServeOptions): Message {
+  const { route, target, segments, header } = request;
   const { dialect } = route;
-  const sent = ignoresBody(route, request.node)
-    ? new Uint8Array()
-    : await call.until(readBody(request.node, options.readMaxBytes, call.signal));
-  const body = route.body.kind === "none" ? new Uint8Array() : sent;
   return bindRequest(
     route,
     {
-      target: request.target,
-      segments: request.segments,
-      body,
-      contentType: request.header.get("content-type") ?? "",
+      target,
+      segments,
+      body: route.body.kind === "none" ? noBytes : body,
+      contentType: header.get("content-type") ?? "",
     },
     {
       unknownQueryParameters: dialect.unknownQueryParameters ?? "refuse",
