@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setFlagsFromString } from "node:v8";
 import { type Logger, destination, pino } from "pino";
 import { describeFault } from "../server/call-log.ts";
 import { readConfig } from "../server/config.ts";
@@ -15,6 +16,7 @@ export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
     process.exitCode = 1;
     return;
   }
+  allocateYoung();
   const { config, warnings } = read;
   const log = pino({ level: config.logLevel, base: null }, destination({ dest: 2, sync: true }));
   for (const warning of warnings) log.warn(warning);
@@ -31,6 +33,14 @@ export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
   process.stdout.write(welcome(service));
   await stopRequested;
   await stop(service, log);
+}
+
+/**
+ * Keeps V8 from allocating what calls are made of among old objects, because many were in flight at some collection. Dead,
+ * they would keep all that they refer to alive through every young collection: 14% of the CPU time of a REST call.
+ */
+function allocateYoung(): void {
+  setFlagsFromString("--no-allocation-site-pretenuring");
 }
 
 async function stop(service: Service, log: Logger): Promise<void> {
