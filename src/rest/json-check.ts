@@ -4,6 +4,7 @@ import {
   type DescField,
   type DescMessage,
   type DescOneof,
+  type JsonObject,
   type JsonValue,
   type Registry,
 } from "@bufbuild/protobuf";
@@ -65,7 +66,8 @@ function checkMembers(
   options: JsonCheckOptions,
 ): JsonValue {
   const fields = fieldsByName(message);
-  const checked = new Map<string, JsonValue>();
+  const checked: [key: string, value: JsonValue][] = [];
+  let isAsGiven = true;
   const seen = new Set<DescField>();
   const members = new Map<DescOneof, DescField>();
   for (const [key, value] of Object.entries(object)) {
@@ -75,6 +77,7 @@ function checkMembers(
       if (options.unknownMembers === "refuse") {
         throw badRequest("body", place, "unknown member");
       }
+      isAsGiven = false;
       continue;
     }
     if (seen.has(field)) {
@@ -88,9 +91,12 @@ function checkMembers(
       }
       members.set(field.oneof, field);
     }
-    checked.set(key, checkField(field, value, place, options));
+    const read = checkField(field, value, place, options);
+    isAsGiven &&= read === value;
+    checked.push([key, read]);
   }
-  return Object.fromEntries(checked);
+  // Most are, and need no copy.
+  return isAsGiven ? (object as JsonObject) : Object.fromEntries(checked);
 }
 
 const fieldsOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
