@@ -109,7 +109,7 @@ function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
       [field.name, field] as const,
       [field.jsonName, field] as const,
     ]);
-    fields = new Map(named.reverse());
+    fields = new Map(named.toReversed());
     fieldsOf.set(message, fields);
   }
   return fields;
