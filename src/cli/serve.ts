@@ -6,6 +6,7 @@ import { readConfig } from "../server/config.ts";
 import { type Service, startService } from "../server/service.ts";
 import { isWorker } from "../server/worker-environment.ts";
 import { startWorkers } from "../server/workers.ts";
+import { allocateYoung } from "./allocate-young.ts";
 import { inWords } from "./in-words.ts";
 import { serviceLog } from "./service-log.ts";
 import { welcome } from "./welcome.ts";
@@ -19,6 +20,7 @@ export async function serve(
   environment: NodeJS.ProcessEnv,
   additional: readonly AdditionalService[] = [],
 ): Promise<void> {
+  allocateYoung();
   if (isWorker(environment)) return work(environment, additional);
   const read = readConfig(environment);
   if ("problems" in read) {
