@@ -29,6 +29,8 @@ export interface Bench {
   readonly directory: string;
   /** Seconds since it began. */
   readonly elapsed: () => number;
+  /** Whether the scenario should have ended by now, for the whole to end in time. */
+  readonly late: () => boolean;
   /** Tells whoever waits what is going on. */
   readonly say: (line: string) => void;
 }

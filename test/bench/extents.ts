@@ -15,8 +15,8 @@ export const extents: Readonly<Record<Extent["name"], Extent>> = {
   normal: {
     name: "normal",
     rounds: 5,
-    seconds: 1,
-    warmUpSeconds: 0.3,
+    seconds: 0.8,
+    warmUpSeconds: 0.2,
     large: 1_000_000,
     huge: 10_000_000,
     memoryCalls: 1_000_000,

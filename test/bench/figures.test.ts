@@ -36,7 +36,8 @@ test("rounds begin with another subject each, and the first of all does not coun
       return Promise.resolve({ value: order.length });
     },
   });
-  const figures = await measure([subject("a"), subject("b"), subject("c")], 2);
+  const bench = { extent: { rounds: 2 }, late: () => true };
+  const figures = await measure(bench, [subject("a"), subject("b"), subject("c")]);
   expect(order.join("")).toBe("abcabcbca");
   expect(figures.map(({ samples }) => samples.map(({ value }) => value))).toEqual([
     [4, 9],

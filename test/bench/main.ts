@@ -39,17 +39,20 @@ const processes = new Processes(directory);
 const postgres = await startEmbeddedPostgres({ directory: join(directory, "postgres"), maxConnections: 200 });
 const results: Result[] = [];
 try {
+  if (extent.name === "quick") say("quick: too little of everything to judge by");
   const load = await LoadProcess.start(processes);
   const elapsed = () => (performance.now() - begun) / 1000;
-  const bench: Bench = { extent, processes, load, postgres, directory, elapsed, say };
+  const bench: Bench = { extent, processes, load, postgres, directory, elapsed, late: () => false, say };
   const stage = new Stage(bench);
   console.log(
     `# Bench of sessiond, ${extent.name}\n\n${machine()}; sessiond in its default configuration, its log in a file`,
   );
   for (const name of names) {
     const start = performance.now();
-    const result = await scenarios[name]?.(bench, stage);
-    if (result === undefined) continue;
+    const scenario = scenarios[name];
+    if (scenario === undefined) continue;
+    const late = () => elapsed() > extent.secondsInAll * scenario.until;
+    const result = await scenario.run({ ...bench, late }, stage);
     results.push(result);
     console.log(show(result));
     say(

@@ -1,4 +1,5 @@
 import type { Bench } from "./bench.ts";
+import { type Constants, startConstants } from "./constants.ts";
 import { type StoredBetterAuth, storeBetterAuth } from "./data/better-auth.ts";
 import { crowds } from "./data/crowds.ts";
 import { type StoredProject, storeProject } from "./data/stored-project.ts";
@@ -13,11 +14,17 @@ export interface Deployment {
 /** What several scenarios play on, made when the first of them needs it. */
 export class Stage {
   readonly #bench: Bench;
+  #constants: Promise<Constants> | undefined;
   #large: Promise<Deployment> | undefined;
   #betterAuth: Promise<StoredBetterAuth> | undefined;
 
   constructor(bench: Bench) {
     this.#bench = bench;
+  }
+
+  /** Servers that answer a constant. */
+  constants(): Promise<Constants> {
+    return (this.#constants ??= startConstants(this.#bench));
   }
 
   /** A million sessions, and crowds besides; the no-op beside the server's own services. */

@@ -28,14 +28,11 @@ export async function list(bench: Bench, stage: Stage): Promise<Result> {
     first: `first page of ${listed.many}`,
     hundredth: `hundredth page of ${listed.many}`,
   };
-  const figures = await measure(
-    [
-      await listing(names.few, listed.few, ""),
-      await listing(names.first, listed.many, ""),
-      await listing(names.hundredth, listed.many, await tokenOfPage(server.url, 100)),
-    ],
-    extent.rounds,
-  );
+  const figures = await measure(bench, [
+    await listing(names.few, listed.few, ""),
+    await listing(names.first, listed.many, ""),
+    await listing(names.hundredth, listed.many, await tokenOfPage(server.url, 100)),
+  ]);
   const yardstick = figureOf(figures, names.few);
   return {
     title: `List, pages of ${pageSize} sessions, 128 in flight`,

@@ -27,10 +27,10 @@ export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
       ),
     ];
   };
-  const figures = await measure(
-    [...subjectsOf("batched", batched), ...subjectsOf("unbatched", unbatched)],
-    bench.extent.rounds,
-  );
+  const figures = await measure(bench, [
+    ...subjectsOf("batched", batched),
+    ...subjectsOf("unbatched", unbatched),
+  ]);
   await batched.stop();
   await unbatched.stop();
   return {

@@ -5,13 +5,11 @@ import { Jobs } from "../jobs.ts";
 import type { Job } from "../load/job.ts";
 import { type Sessiond, startSessiond } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
-import { noOpJob } from "./no-op.ts";
+import { noOpJob } from "../constants.ts";
 
-/** How often memory is looked at, and after how many of these it is settled. */
-const looks = 10;
-const settled = 3;
-/** Share of the bench's time that it may take; by then there are fewer looks, and fewer calls. */
-const share = 0.18;
+/** How often memory is looked at; and how often at least, where the bench is late. */
+const looks = 40;
+const fewestLooks = 6;
 
 /** What a server holds after very many calls of every kind. */
 export async function memory(bench: Bench, stage: Stage): Promise<Result> {
@@ -24,7 +22,6 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
     const { made } = await load.run({ ...job, until: { calls: Math.floor(calls * share) } });
     return made;
   };
-  const deadline = bench.elapsed() + extent.secondsInAll * share;
   const held: { readonly heap: number; readonly rss: number }[] = [];
   for (let look = 0; look < looks; look++) {
     stored.recent.use(await run(jobs.authenticate(stored.recent, stored.tag), 0.25));
@@ -33,9 +30,10 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
     stored.mortal.use(await run(jobs.revokeRest(stored.mortal), 0.05));
     await run(noOpJob(bench, server.url), 0.5);
     held.push(await heldBy(server));
-    if (bench.elapsed() > deadline && held.length > settled) break;
+    if (bench.late() && held.length >= fewestLooks) break;
   }
   const made = calls * held.length;
+  const settled = Math.ceil(held.length / 3);
   await server.stop();
   const figure = (name: string, values: readonly number[]): Figure => ({
     name,

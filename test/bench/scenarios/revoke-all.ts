@@ -14,7 +14,7 @@ const scopes = {
 } as const;
 
 /** Calls of one round of one subject. */
-const calls = 12;
+const calls = 25;
 
 /** What it takes to end all sessions of somebody, for very many and for one. */
 export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
@@ -50,7 +50,7 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
     subjectOf(scope, ended.many, nameOf(scope, live)),
     subjectOf(scope, ended.one, nameOf(scope, 1)),
   ]);
-  const figures = await measure(subjects, extent(bench));
+  const figures = await measure(bench, subjects);
   const left = await countLive(server.url);
   await database.end();
   if (left !== 0) throw new Error(`${left} sessions are alive after all were ended`);
@@ -65,11 +65,6 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
     })),
     notes: [`each round is the median of ${calls} calls; all sessions are alive before each call`],
   };
-}
-
-/** It takes little time: more rounds than elsewhere. */
-function extent(bench: Bench): number {
-  return bench.extent.rounds * 3;
 }
 
 async function countLive(baseUrl: string): Promise<number> {

@@ -1,6 +1,7 @@
 import { type Bench, databaseUrl, execute } from "../bench.ts";
 import { betterAuthJob } from "../better-auth-job.ts";
 import { bareSubject, startBare } from "../bare.ts";
+import { constantSubjects, noOpSubject, yardsticks } from "../constants.ts";
 import type { NumberRange } from "../data/numbers.ts";
 import { type Result, type Subject, figureOf, measure } from "../figures.ts";
 import { Jobs } from "../jobs.ts";
@@ -8,13 +9,13 @@ import type { Job } from "../load/job.ts";
 import { loadSubject } from "../load-subject.ts";
 import { selfCheck } from "../self-check.ts";
 import type { Stage } from "../stage.ts";
-import { noOpJob } from "./no-op.ts";
 
 /** Revocation of distinct sessions, each durable before it is answered. */
 export async function revoke(bench: Bench, stage: Stage): Promise<Result> {
   const { load, extent } = bench;
   const { server, stored } = await stage.large();
   const peer = await stage.betterAuth();
+  const constants = await stage.constants();
   const bare = await startBare(bench, stored);
   const jobs = new Jobs(server.url, extent);
   const { mortal } = stored;
@@ -35,16 +36,13 @@ export async function revoke(bench: Bench, stage: Stage): Promise<Result> {
     await revoking("sessiond, gRPC", (range) => jobs.revoke(range)),
     await revoking("sessiond, REST (Stytch)", (range) => jobs.revokeRest(range)),
     await revoking("sessiond, Connect JSON", (range) => jobs.revokeConnect(range)),
-    loadSubject(load, {
-      name: "sessiond, no-op, gRPC",
-      pid: server.pid,
-      job: () => noOpJob(bench, server.url),
-    }),
+    noOpSubject(bench, "sessiond, no-op, gRPC", server),
     await betterAuthJob(bench, peer, "revoke-session"),
     bareSubject(bench, bare, "pg, one update", "update", mortal),
     bareSubject(bench, bare, "pg, revision, log and update", "revoke", mortal),
+    ...constantSubjects(bench, constants, yardsticks),
   ];
-  const figures = await measure(subjects, extent.rounds);
+  const figures = await measure(bench, subjects);
   const revoked = (await countRevoked(bench, stored.database)) - before;
   await bare.stop();
   if (revoked !== mortal.used - usedBefore)
@@ -66,8 +64,10 @@ export async function revoke(bench: Bench, stage: Stage): Promise<Result> {
       compare("sessiond, REST (Stytch)", "sessiond, Connect JSON", 0.8),
       compare("sessiond, gRPC", "pg, one update"),
       compare("sessiond, gRPC", "pg, revision, log and update"),
+      ...yardsticks.map((name) => compare("sessiond, gRPC", name)),
     ],
     notes: [
+      "bare node:http2, @grpc/grpc-js and connect-node answer a constant",
       `the database counts ${revoked} revoked sessions, one for each call`,
       "better-auth over HTTP/1.1 with keep-alive, 128 connections, each call by another session of the same user",
     ],

@@ -38,7 +38,7 @@ export async function sizes(bench: Bench, stage: Stage): Promise<Result> {
       }),
     );
   }
-  const figures = await measure(subjects, extent.rounds);
+  const figures = await measure(bench, subjects);
   const [few, many] = counts;
   return {
     title: `${many} sessions stored, and ${few}; 128 in flight`,

@@ -25,7 +25,7 @@ export async function workers(bench: Bench, stage: Stage): Promise<Result> {
       }),
     );
   }
-  const figures = await measure(subjects, bench.extent.rounds);
+  const figures = await measure(bench, subjects);
   for (const server of servers) await server.stop();
   return {
     title: "Workers, 128 in flight",
