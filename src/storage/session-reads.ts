@@ -43,6 +43,20 @@ export function isDead(row: Pick<DatedRow, "revoked_revision" | "created_revisio
   return row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
 }
 
+/**
+ * The columns of one session, to be joined laterally. `offset 0` has it looked up by itself: a plan made while there are few
+ * sessions, which a prepared statement keeps for a while, would rather read all of the project.
+ */
+export function sessionOf(
+  projectId: RawBuilder<unknown>,
+  id: RawBuilder<unknown>,
+  columns: readonly (keyof SessionsTable)[],
+): RawBuilder<unknown> {
+  return sql`(
+      select ${columnsOf("s", columns)} from sessions s where s.project_id = ${projectId} and s.id = ${id} offset 0
+    )`;
+}
+
 /** Names a session. */
 export interface SessionKey {
   readonly projectId: ProjectId;
@@ -59,7 +73,7 @@ export async function findByIds(
   const { rows } = await sql<SessionRow & { place: number }>`
     select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place
     from unnest(${projectIds}::text[], ${ids}::uuid[]) with ordinality as k (project_id, id, place)
-    join sessions s on s.project_id = k.project_id and s.id = k.id`.execute(db);
+    cross join lateral ${sessionOf(sql`k.project_id`, sql`k.id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
   return atPlaces(keys.length, rows, (_, i) => sessions[i]);
 }
@@ -74,9 +88,11 @@ export async function findByTokens(
   const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
     select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place, t.replace_time
     from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
-    join projects p on p.tag = k.tag
-    join session_tokens t on t.project_id = p.id and t.hash = k.hash
-    join sessions s on s.project_id = t.project_id and s.id = t.session_id`.execute(db);
+    cross join lateral (select id from projects where tag = k.tag offset 0) p
+    cross join lateral (
+      select session_id, replace_time from session_tokens where project_id = p.id and hash = k.hash offset 0
+    ) t
+    cross join lateral ${sessionOf(sql`p.id`, sql`t.session_id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
   return atPlaces(tokens.length, rows, (row, i) => {
     const session = sessions[i];
