@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import { DatabaseError, type Pool, type PoolClient } from "pg";
+import { toParameter } from "./wire-values.ts";
 
 /** How connections are used. */
 export interface PooledConnectionsOptions {
@@ -50,7 +51,7 @@ function connectionOf(
   function query(text: unknown, values: readonly unknown[] = []): unknown {
     if (typeof text !== "string") throw new Error("statements are texts: no cursor is configured");
     const name = prepare && values.length > 0 ? { name: nameOf(text) } : {};
-    return client.query({ ...name, text, values: [...values] }).catch(onFailure);
+    return client.query({ ...name, text, values: values.map(toParameter) }).catch(onFailure);
   }
   return {
     // Kysely's type has an overload for cursors, and results that only the caller can know.
