@@ -50,7 +50,7 @@ async function namedSessions(
     select p.revision, s.place, ${columns}, s.cutoff
     from project_revisions p
     left join (
-      select named.place, ${columns}, ${newestCutoff} as cutoff
+      select named.place, ${columns}, ${newestCutoff({ projectId })} as cutoff
       from (${namesIn(projectId, orders)}) named (id, place)
       cross join lateral ${sessionOf(sql`${projectId}`, sql`named.id`, read)} s
     ) s on true

@@ -1,6 +1,6 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
-import type { Revocation } from "../domain/revocation.ts";
+import type { CutoffTarget, Revocation } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import type { SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
@@ -13,14 +13,27 @@ import {
 } from "./columns.ts";
 import type { RevocationsTable, SessionsTable, Tables } from "./tables.ts";
 
-/** The newest cutoff over session `s`; null when there is none. Three primary-key lookups. */
-export const newestCutoff: RawBuilder<number | null> = sql`greatest(
+/**
+ * The newest cutoff over session `s`; null when there is none. Three primary-key lookups: those of what all sessions of the
+ * statement have in common are made once, the others for each.
+ */
+export function newestCutoff(common: Partial<Common> = {}): RawBuilder<number | null> {
+  const { projectId, memberId, organizationId } = common;
+  const project = projectId === undefined ? sql`s.project_id` : sql`${projectId}`;
+  const member = memberId === undefined ? sql`s.member_id` : sql`${memberId}`;
+  const organization = organizationId === undefined ? sql`s.organization_id` : sql`${organizationId}`;
+  const over = (scope: CutoffTarget["scope"], target: RawBuilder<unknown>) => sql`
   (select c.revision from cutoffs c
-    where c.project_id = s.project_id and c.scope = 'member' and c.target_id = s.member_id),
-  (select c.revision from cutoffs c
-    where c.project_id = s.project_id and c.scope = 'organization' and c.target_id = s.organization_id),
-  (select c.revision from cutoffs c
-    where c.project_id = s.project_id and c.scope = 'project' and c.target_id = s.project_id))`;
+    where c.project_id = ${project} and c.scope = ${sql.lit(scope)} and c.target_id = ${target})`;
+  return sql`greatest(${over("member", member)}, ${over("organization", organization)}, ${over("project", project)})`;
+}
+
+/** Whose a session is. */
+interface Common {
+  readonly projectId: ProjectId;
+  readonly memberId: MemberId | undefined;
+  readonly organizationId: OrganizationId | undefined;
+}
 
 type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumns)[number]>;
 
@@ -71,7 +84,7 @@ export async function findByIds(
   const projectIds = keys.map((key) => key.projectId);
   const ids = keys.map((key) => key.id);
   const { rows } = await sql<SessionRow & { place: number }>`
-    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff()} as cutoff, k.place
     from unnest(${projectIds}::text[], ${ids}::uuid[]) with ordinality as k (project_id, id, place)
     cross join lateral ${sessionOf(sql`k.project_id`, sql`k.id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
@@ -86,7 +99,7 @@ export async function findByTokens(
   const tags = tokens.map((token) => token.tag);
   const hashes = tokens.map((token) => token.hash);
   const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
-    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place, t.replace_time
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff()} as cutoff, k.place, t.replace_time
     from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
     cross join lateral (select id from projects where tag = k.tag offset 0) p
     cross join lateral (
@@ -105,7 +118,7 @@ export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Pro
   const { memberId, organizationId, state, page } = query;
   const { rows } = await sql<SessionRow>`
     select ${columnsOf("s", sessionColumns)}, s.cutoff from (
-      select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff from sessions s
+      select ${columnsOf("s", sessionColumns)}, ${newestCutoff(query)} as cutoff from sessions s
       where s.project_id = ${query.projectId}
         ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
         ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}

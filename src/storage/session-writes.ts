@@ -18,7 +18,7 @@ export async function extendSession(
     update sessions set expire_time = ${expireTime}, last_access_time = greatest(sessions.last_access_time, ${now})
     from (
       select s.project_id, s.id from (
-        select s.project_id, s.id, ${columnsOf("s", livenessColumns)}, ${newestCutoff} as cutoff
+        select s.project_id, s.id, ${columnsOf("s", livenessColumns)}, ${newestCutoff({ projectId })} as cutoff
         from sessions s where s.project_id = ${projectId} and s.id = ${id}
       ) s where ${stateIs("active", now)}
     ) live
@@ -66,12 +66,15 @@ export async function countActive(
   target: CutoffTarget,
   now: Date,
 ): Promise<number> {
+  const memberId = target.scope === "member" ? target.id : undefined;
+  const organizationId = target.scope === "organization" ? target.id : undefined;
+  const common = { projectId, memberId, organizationId };
   const { rows } = await sql<{ count: number }>`
     select count(*) as count from (
-      select ${columnsOf("s", livenessColumns)}, ${newestCutoff} as cutoff from sessions s
+      select ${columnsOf("s", livenessColumns)}, ${newestCutoff(common)} as cutoff from sessions s
       where s.project_id = ${projectId}
-        ${target.scope === "member" ? sql`and s.member_id = ${target.id}` : sql``}
-        ${target.scope === "organization" ? sql`and s.organization_id = ${target.id}` : sql``}
+        ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
+        ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}
         ${target.except === undefined ? sql`` : sql`and s.id <> ${target.except}`}
     ) s where ${stateIs("active", now)}`.execute(db);
   return rows[0]?.count ?? 0;
