@@ -1,4 +1,5 @@
 import type { JWTPayload } from "jose";
+import { type ReadonlyMembers, isObject } from "./compact-jws.ts";
 import { type ProjectId, type SessionId, parseSessionId } from "./ids.ts";
 import type { JwtProfile } from "./policy.ts";
 import type { Session } from "./session.ts";
@@ -47,10 +48,37 @@ export function claimsOf(session: Session, profile: JwtProfile): JWTPayload {
   }
 }
 
-/** The session that verified claims name; undefined where they name none. */
-export function sessionIdOf(payload: JWTPayload, profile: JwtProfile): SessionId | undefined {
-  const id = profile === "stytch" ? memberOf(payload[stytchSession], "id") : payload["sid"];
-  return typeof id === "string" ? parseSessionId(id) : undefined;
+/** What a JWT says of a session, as far as it is heeded. Times in seconds since 1970. */
+export interface JwtSession {
+  readonly sessionId: SessionId;
+  /** The session's created revision when the JWT was signed. */
+  readonly revision: number | undefined;
+  readonly issuedAt: number;
+  readonly notBefore: number;
+  readonly expiresAt: number;
+}
+
+/** Reads the claims of a profile; undefined where one that is required is missing, or one has the wrong form. */
+export function readClaims(payload: ReadonlyMembers, profile: JwtProfile): JwtSession | undefined {
+  const { sub, iat, nbf = iat, exp } = payload;
+  const numbers = typeof iat === "number" && typeof nbf === "number" && typeof exp === "number";
+  if (typeof sub !== "string" || !numbers) return undefined;
+  const { id, rev } = sessionIn(payload, profile);
+  const sessionId = typeof id === "string" ? parseSessionId(id) : undefined;
+  if (sessionId === undefined) return undefined;
+  const revision = typeof rev === "number" ? rev : undefined;
+  return { sessionId, revision, issuedAt: iat, notBefore: nbf, expiresAt: exp };
+}
+
+function sessionIn(payload: ReadonlyMembers, profile: JwtProfile): ReadonlyMembers {
+  switch (profile) {
+    case "default":
+      return { id: payload["sid"], rev: payload["rev"] };
+    case "stytch": {
+      const session = payload[stytchSession];
+      return isObject(session) ? session : {};
+    }
+  }
 }
 
 /**
@@ -78,9 +106,4 @@ function stytchClaims(session: Session): JWTPayload {
       [stytchOrganization]: { organization_id: organizationId, slug: organizationId },
     }),
   };
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
-  return new Map<string, unknown>(Object.entries(value)).get(name);
 }

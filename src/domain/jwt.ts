@@ -1,15 +1,20 @@
-import { SignJWT, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
-import type { JWTPayload } from "jose";
-import { type ProjectId, type SessionId, parseProjectId } from "./ids.ts";
-import { claimsOf, issuerOf, sessionIdOf } from "./jwt-claims.ts";
+import { randomUUID } from "node:crypto";
+import { parseCompactJws } from "./compact-jws.ts";
+import type { ProjectId } from "./ids.ts";
+import { isSignedBy, signatureOf } from "./jws-signature.ts";
+import { type JwtSession, claimsOf, issuerOf } from "./jwt-claims.ts";
+import { type JwtStatement, readStatement } from "./jwt-statement.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { jwtProfiles } from "./policy.ts";
+import { type JwtProfile, jwtProfiles } from "./policy.ts";
 import type { Project } from "./project.ts";
 import { type Session, idleExpireTimeOf } from "./session.ts";
-import { signatureAlgorithms } from "./signature-algorithm.ts";
+import { VerifiedJwts } from "./verified-jwts.ts";
 
 /** Longest text that is looked at as a session JWT, in characters. */
 export const maxJwtLength = 16_384;
+
+/** Most JWTs whose verified signature is remembered: 8 MB. */
+const maxVerifiedJwts = 10_000;
 
 /** What is wrong with a JWT, in the order in which it is looked for. */
 export type JwtProblem =
@@ -24,10 +29,16 @@ export type JwtProblem =
   | "time" // not valid yet
   | "expired"; // and nothing else is wrong
 
-/** The session that a JWT names, or what is wrong with it. */
-export type JwtVerdict =
-  | { readonly projectId: ProjectId; readonly sessionId: SessionId }
-  | { readonly problem: JwtProblem };
+/** What a JWT says that has been verified. */
+export interface VerifiedJwt extends JwtSession {
+  readonly projectId: ProjectId;
+  /** The key that signed it. */
+  readonly kid: string;
+  readonly profile: JwtProfile;
+}
+
+/** What a JWT says, or what is wrong with it. */
+export type JwtVerdict = VerifiedJwt | { readonly problem: JwtProblem };
 
 /** How to verify a JWT. */
 export interface VerifyOptions {
@@ -42,6 +53,7 @@ export interface VerifyOptions {
 export class SessionJwts {
   readonly #keyRing: KeyRing;
   readonly #issuer: string;
+  readonly #verified = new VerifiedJwts(maxVerifiedJwts);
 
   /** `issuer` is the deployment's; a project's JWTs are issued by `<issuer>/<project id>`, but for the stytch profile. */
   constructor(keyRing: KeyRing, issuer: string) {
@@ -57,107 +69,89 @@ export class SessionJwts {
 
   /** What {@link sign} does, its question to the database asked beforehand: while the session is looked for. */
   async signer(project: Project): Promise<(session: Session, now: Date) => Promise<string>> {
-    const { key, kid, algorithm } = await this.#keyRing.signingKey(project);
+    const key = await this.#keyRing.signingKey(project);
     const { jwtLifetime, jwtProfile } = project.policy;
-    return (session, now) => {
+    const issuer = issuerOf(jwtProfile, this.#issuer, project.id);
+    return async (session, now) => {
       const ends = [
         now.getTime() + jwtLifetime,
         session.expireTime.getTime(),
         idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
       ];
       const issuedAt = Math.floor(now.getTime() / 1000);
-      return new SignJWT(claimsOf(session, jwtProfile))
-        .setProtectedHeader({ alg: algorithm, kid, typ: "JWT" })
-        .setIssuer(issuerOf(jwtProfile, this.#issuer, project.id))
-        .setAudience([project.id])
-        .setSubject(session.memberId)
-        .setIssuedAt(issuedAt)
-        .setNotBefore(issuedAt)
-        .setExpirationTime(Math.floor(Math.min(...ends) / 1000))
-        .setJti(crypto.randomUUID())
-        .sign(key);
+      const claims = {
+        ...claimsOf(session, jwtProfile),
+        iss: issuer,
+        aud: [project.id],
+        sub: session.memberId,
+        iat: issuedAt,
+        nbf: issuedAt,
+        exp: Math.floor(Math.min(...ends) / 1000),
+        jti: randomUUID(),
+      };
+      const text = `${key.protectedHeader}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
+      const signature = await signatureOf(key, text);
+      return `${text}.${signature.toString("base64url")}`;
     };
   }
 
-  /** Whatever the project's profile is now: JWTs of the one before are good until they expire. Checks form, algorithm, key, signature, type, issuer, audience and times; not whether the session is good. */
+  /**
+   * Whatever the project's profile is now: JWTs of the one before are good until they expire. Checks form, algorithm, key,
+   * signature, type, issuer, audience, claims and times; not whether the session is good. Only the form and the signature of a
+   * JWT that was seen before are not checked again: they cannot change.
+   */
   async verify(jwt: string, options: VerifyOptions): Promise<JwtVerdict> {
-    const outline = readOutline(jwt);
-    if (outline === undefined) return { problem: "form" };
-    const projectId = options.projectId ?? outline.audience;
+    if (jwt.length > maxJwtLength) return { problem: "form" };
+    const cacheKey = VerifiedJwts.keyOf(jwt);
+    const known = this.#verified.get(cacheKey);
+    const statement = known?.statement ?? statementOf(jwt);
+    if (statement === undefined) return { problem: "form" };
+    const projectId = options.projectId ?? statement.projectId;
     if (projectId === undefined) return { problem: "audience" };
-    if (!signatureAlgorithms.some((algorithm) => algorithm === outline.algorithm))
-      return { problem: "algorithm" };
-    const key = await this.#keyRing.verifyingKey(projectId, outline.kid);
+    const { algorithm, kid } = statement;
+    if (algorithm === undefined) return { problem: "algorithm" };
+    const key = kid === undefined ? undefined : await this.#keyRing.verifyingKey(projectId, kid);
     if (key === undefined) return { problem: "key" };
-    try {
-      const { payload } = await jwtVerify(jwt, key.key, {
-        algorithms: [key.algorithm],
-        typ: "JWT",
-        issuer: jwtProfiles.map((profile) => issuerOf(profile, this.#issuer, projectId)),
-        audience: projectId,
-        requiredClaims: ["sub", "iat", "exp"],
-        currentDate: options.now,
-      });
-      return this.#verdictOn(payload, projectId);
-    } catch (error) {
-      if (!(error instanceof errors.JWTExpired)) return { problem: problemOf(error) };
-      const verdict = this.#verdictOn(error.payload, projectId);
-      return options.allowExpired || "problem" in verdict ? verdict : { problem: "expired" };
+    if (key.algorithm !== algorithm) return { problem: "algorithm" };
+    if (known?.key !== key) {
+      if (!isSignedBy(key, jwt)) return { problem: "signature" };
+      this.#verified.set(cacheKey, { statement, key });
     }
+    return this.#verdictOn(statement, projectId, key.kid, options);
   }
 
-  #verdictOn(payload: JWTPayload, projectId: ProjectId): JwtVerdict {
-    const profile = jwtProfiles.find((one) => payload.iss === issuerOf(one, this.#issuer, projectId));
-    const sessionId = profile && sessionIdOf(payload, profile);
-    return sessionId === undefined ? { problem: "claims" } : { projectId, sessionId };
+  /**
+   * Whether a good JWT of `session` is to be replaced by a fresh one: less than half of its own lifetime is left, or it says
+   * what is not so any more: it has another revision than the session, is in another profile than the policy's, or another
+   * key signs now.
+   */
+  async isDue(jwt: VerifiedJwt, session: Session, project: Project, now: Date): Promise<boolean> {
+    const { issuedAt, expiresAt } = jwt;
+    if (2 * (expiresAt * 1000 - now.getTime()) < (expiresAt - issuedAt) * 1000) return true;
+    if (jwt.revision !== session.createdRevision || jwt.profile !== project.policy.jwtProfile) return true;
+    return !(await this.#keyRing.isSigningWith(project, jwt.kid));
+  }
+
+  #verdictOn(
+    { isJwt, issuer, audience, session }: JwtStatement,
+    projectId: ProjectId,
+    kid: string,
+    { now, allowExpired }: VerifyOptions,
+  ): JwtVerdict {
+    if (!isJwt) return { problem: "type" };
+    const profile = jwtProfiles.find((one) => issuer === issuerOf(one, this.#issuer, projectId));
+    if (profile === undefined) return { problem: "issuer" };
+    if (!audience.includes(projectId)) return { problem: "audience" };
+    const claims = session[profile];
+    if (claims === undefined) return { problem: "claims" };
+    const second = Math.floor(now.getTime() / 1000);
+    if (claims.notBefore > second) return { problem: "time" };
+    if (claims.expiresAt <= second && !allowExpired) return { problem: "expired" };
+    return { ...claims, projectId, kid, profile };
   }
 }
 
-/** What an unverified JWT says of itself, or undefined when it has not the form of one. */
-function readOutline(
-  jwt: string,
-): { algorithm: string; kid: string; audience: ProjectId | undefined } | undefined {
-  if (jwt.length > maxJwtLength) return undefined;
-  const parts = jwt.split(".");
-  if (parts.length !== 3 || !parts.every(isCanonicalBase64Url)) return undefined;
-  try {
-    const { alg, kid } = decodeProtectedHeader(jwt);
-    const { aud } = decodeJwt(jwt);
-    const [audience] = Array.isArray(aud) ? aud : [aud];
-    return {
-      algorithm: alg ?? "",
-      kid: typeof kid === "string" && kid.length <= 128 ? kid.replaceAll("\0", "") : "",
-      audience: typeof audience === "string" ? parseProjectId(audience) : undefined,
-    };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether decoding loses nothing: a twin that differs only in bits that lenient decoders drop is another text. */
-function isCanonicalBase64Url(part: string): boolean {
-  return Buffer.from(part, "base64url").toString("base64url") === part;
-}
-
-function problemOf(error: unknown): Exclude<JwtProblem, "expired"> {
-  if (error instanceof errors.JWSSignatureVerificationFailed) return "signature";
-  if (error instanceof errors.JOSEAlgNotAllowed) return "algorithm";
-  if (error instanceof errors.JWTClaimValidationFailed) return problemOfClaim(error.claim);
-  if (error instanceof errors.JOSEError) return "form";
-  throw error;
-}
-
-function problemOfClaim(claim: string): Exclude<JwtProblem, "expired"> {
-  switch (claim) {
-    case "iss":
-      return "issuer";
-    case "aud":
-      return "audience";
-    case "typ":
-      return "type";
-    case "nbf":
-      return "time";
-    default:
-      return "claims";
-  }
+function statementOf(jwt: string): JwtStatement | undefined {
+  const jws = parseCompactJws(jwt);
+  return jws && readStatement(jws);
 }

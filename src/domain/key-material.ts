@@ -1,22 +1,20 @@
-import {
-  calculateJwkThumbprint,
-  exportJWK,
-  exportPKCS8,
-  generateKeyPair,
-  importJWK,
-  importPKCS8,
-} from "jose";
-import type { CryptoKey } from "jose";
+import { createPrivateKey, createPublicKey } from "node:crypto";
+import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from "jose";
 import type { ProjectId } from "./ids.ts";
 import { type MasterKey, open, seal } from "./sealing.ts";
+import type { SignatureKey } from "./jws-signature.ts";
 import type { SignatureAlgorithm } from "./signature-algorithm.ts";
 import type { StoredSigningKey } from "./signing-key.ts";
 
 /** A key ready to sign or verify with. */
-export interface LoadedKey {
+export interface LoadedKey extends SignatureKey {
   readonly kid: string;
-  readonly algorithm: SignatureAlgorithm;
-  readonly key: CryptoKey;
+}
+
+/** A key ready to sign with. */
+export interface LoadedPrivateKey extends LoadedKey {
+  /** The header of every JWT it signs, as the JWT has it: in base64url. */
+  readonly protectedHeader: string;
 }
 
 /** Makes a key pair, its private part sealed with `masterKey`. RSA keys have 2048 bits, EdDSA ones are on Ed25519. */
@@ -40,18 +38,16 @@ export async function newKeyMaterial(
 }
 
 /** The private key; throws in words where none of `masterKeys` sealed it. */
-export async function loadPrivateKey(
-  stored: StoredSigningKey,
-  masterKeys: readonly MasterKey[],
-): Promise<LoadedKey> {
+export function loadPrivateKey(stored: StoredSigningKey, masterKeys: readonly MasterKey[]): LoadedPrivateKey {
   const { kid, algorithm } = stored;
-  const pkcs8 = openPrivateKey(stored, masterKeys).toString();
-  return { kid, algorithm, key: await importPKCS8(pkcs8, algorithm) };
+  const key = createPrivateKey(openPrivateKey(stored, masterKeys));
+  const header = JSON.stringify({ alg: algorithm, kid, typ: "JWT" });
+  return { kid, algorithm, key, protectedHeader: Buffer.from(header).toString("base64url") };
 }
 
 /** The public key. */
-export async function loadPublicKey({ kid, algorithm, publicJwk }: StoredSigningKey): Promise<LoadedKey> {
-  return { kid, algorithm, key: (await importJWK(publicJwk, algorithm)) as CryptoKey };
+export function loadPublicKey({ kid, algorithm, publicJwk }: StoredSigningKey): LoadedKey {
+  return { kid, algorithm, key: createPublicKey({ key: publicJwk, format: "jwk" }) };
 }
 
 /** The same key, sealed with `masterKey`; throws in words where none of `masterKeys` sealed it. */

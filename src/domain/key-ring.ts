@@ -1,7 +1,13 @@
 import type { JWK } from "jose";
 import type { ProjectId } from "./ids.ts";
-import { type LoadedKey, loadPrivateKey, loadPublicKey, newKeyMaterial } from "./key-material.ts";
-import { type KeySchedule, defaultKeySchedule } from "./key-schedule.ts";
+import {
+  type LoadedKey,
+  type LoadedPrivateKey,
+  loadPrivateKey,
+  loadPublicKey,
+  newKeyMaterial,
+} from "./key-material.ts";
+import { type KeySchedule, defaultKeySchedule, jwksMaxAge } from "./key-schedule.ts";
 import type { Project } from "./project.ts";
 import type { MasterKeys } from "./sealing.ts";
 import { type KeyInLine, type SigningKeyStore, algorithmOf, publishedKeys } from "./signing-key.ts";
@@ -9,20 +15,33 @@ import { type KeyInLine, type SigningKeyStore, algorithmOf, publishedKeys } from
 /** Whose keys. */
 export type KeyOwner = Pick<Project, "id" | "policy">;
 
-/** Most keys kept in memory of each kind; beyond it the oldest is read again when needed. */
+/** Most keys, and lines of keys, kept in memory of each kind; beyond it the oldest is read again when needed. */
 const maxCachedKeys = 10_000;
+
+/** The keys that signed for a project or were to, at `time`. */
+interface KnownLine {
+  readonly line: KeyLine;
+  readonly time: Date;
+}
+
+type KeyLine = readonly [KeyInLine, ...KeyInLine[]];
 
 /**
  * The signing keys of all projects: made on first use, followed by others on schedule, opened once. Which key signs, and
- * whether one was revoked, is asked of the database every time; only key material, which never changes, stays in memory.
+ * whether one was revoked, is asked of the database every time; only key material, which never changes, stays in memory; and
+ * what tells whether a JWT is better replaced.
  */
 export class KeyRing {
   readonly schedule: KeySchedule;
   readonly #store: SigningKeyStore;
   readonly #masterKeys: MasterKeys;
   readonly #now: () => Date;
-  readonly #signing = new Map<ProjectId, { readonly kid: string; readonly loading: Promise<LoadedKey> }>();
+  readonly #signing = new Map<
+    ProjectId,
+    { readonly kid: string; readonly loading: Promise<LoadedPrivateKey> }
+  >();
   readonly #verifying = new Map<string, LoadedKey>();
+  readonly #lines = new Map<ProjectId, KnownLine>();
   readonly #changing = new Map<ProjectId, Promise<void>>();
 
   constructor(
@@ -38,7 +57,7 @@ export class KeyRing {
   }
 
   /** The key that signs for the project, made now if it has none. Throws where it was sealed with an unknown master key. */
-  async signingKey(owner: KeyOwner): Promise<LoadedKey> {
+  async signingKey(owner: KeyOwner): Promise<LoadedPrivateKey> {
     const { kid } = await this.#current(owner);
     return this.#load(owner.id, kid);
   }
@@ -50,9 +69,22 @@ export class KeyRing {
     if (known !== undefined) return (await this.#store.isSigningKeyGood(projectId, kid)) ? known : undefined;
     const stored = await this.#store.findSigningKey(projectId, kid);
     if (stored === undefined || stored.revocation !== undefined) return undefined;
-    const loaded = await loadPublicKey(stored);
+    const loaded = loadPublicKey(stored);
     remember(this.#verifying, cacheKey, loaded);
     return loaded;
+  }
+
+  /**
+   * Whether this is the key that signs for the project, by what was read no longer ago than a JWKS may be cached: a rotation
+   * that began since then is not over yet. A revocation is, so this is no answer to whether a key is good.
+   */
+  async isSigningWith(owner: KeyOwner, kid: string): Promise<boolean> {
+    const now = this.#now();
+    const known = this.#lines.get(owner.id);
+    const age = known === undefined ? Infinity : now.getTime() - known.time.getTime();
+    const isYoung = age >= 0 && age < jwksMaxAge(this.schedule) * 1000;
+    const line = known !== undefined && isYoung ? known.line : await this.#lineOf(owner);
+    return signingIn(line, now).kid === kid;
   }
 
   /** The project's public keys, for its JWKS; makes the first key if there is none, so that it is published before use. */
@@ -81,8 +113,7 @@ export class KeyRing {
   async #current(owner: KeyOwner): Promise<KeyInLine> {
     const line = await this.#lineOf(owner);
     const now = this.#now();
-    // A clock that lags may find none that is active yet: then it is the first that will be.
-    const current = line.findLast((key) => key.activateTime <= now) ?? line[0];
+    const current = signingIn(line, now);
     const { rotationPeriod } = this.schedule;
     const age = now.getTime() - current.activateTime.getTime();
     if (rotationPeriod > 0 && age >= rotationPeriod && line.at(-1) === current)
@@ -90,13 +121,21 @@ export class KeyRing {
     return current;
   }
 
-  async #lineOf(owner: KeyOwner): Promise<readonly [KeyInLine, ...KeyInLine[]]> {
-    const line = await this.#store.signingLine(owner.id, this.#now());
-    if (isFilled(line)) return line;
+  async #lineOf(owner: KeyOwner): Promise<KeyLine> {
+    const line = await this.#readLine(owner.id);
+    if (line !== undefined) return line;
     await this.#once(owner.id, () => this.#addFirst(owner));
-    const started = await this.#store.signingLine(owner.id, this.#now());
-    if (isFilled(started)) return started;
+    const started = await this.#readLine(owner.id);
+    if (started !== undefined) return started;
     throw new Error(`project ${owner.id} has no signing key just after getting one`);
+  }
+
+  async #readLine(projectId: ProjectId): Promise<KeyLine | undefined> {
+    const time = this.#now();
+    const line = await this.#store.signingLine(projectId, time);
+    if (!isFilled(line)) return undefined;
+    remember(this.#lines, projectId, { line, time });
+    return line;
   }
 
   async #addFirst(owner: KeyOwner): Promise<void> {
@@ -123,7 +162,7 @@ export class KeyRing {
     return started;
   }
 
-  #load(projectId: ProjectId, kid: string): Promise<LoadedKey> {
+  #load(projectId: ProjectId, kid: string): Promise<LoadedPrivateKey> {
     const known = this.#signing.get(projectId);
     if (known?.kid === kid) return known.loading;
     const loading = this.#read(projectId, kid);
@@ -134,11 +173,16 @@ export class KeyRing {
     return loading;
   }
 
-  async #read(projectId: ProjectId, kid: string): Promise<LoadedKey> {
+  async #read(projectId: ProjectId, kid: string): Promise<LoadedPrivateKey> {
     const stored = await this.#store.findSigningKey(projectId, kid);
     if (stored === undefined) throw new Error(`signing key ${kid} of project ${projectId} is gone`);
     return loadPrivateKey(stored, [this.#masterKeys.current, ...this.#masterKeys.accepted]);
   }
+}
+
+/** The key in line that signs at `now`. A clock that lags may find none that is active yet: then it is the first that will be. */
+function signingIn(line: KeyLine, now: Date): KeyInLine {
+  return line.findLast((key) => key.activateTime <= now) ?? line[0];
 }
 
 function isFilled<T>(list: readonly T[]): list is readonly [T, ...T[]] {
@@ -146,7 +190,7 @@ function isFilled<T>(list: readonly T[]): list is readonly [T, ...T[]] {
 }
 
 function remember<K, V>(cache: Map<K, V>, key: K, value: V): void {
-  const oldest = cache.size >= maxCachedKeys ? cache.keys().next() : undefined;
+  const oldest = cache.size >= maxCachedKeys && !cache.has(key) ? cache.keys().next() : undefined;
   if (oldest?.done === false) cache.delete(oldest.value);
   cache.set(key, value);
 }

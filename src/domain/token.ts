@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 
 declare const brand: unique symbol;
 /** SHA-256 of a secret: all that is ever stored of it. */
@@ -49,5 +49,6 @@ export function looksLikeJwt(text: string): boolean {
 
 /** SHA-256 of a secret. The secrets made here have 256 random bits, so no salt and no stretching is needed. */
 export function hashSecret(secret: string): SecretHash {
-  return createHash("sha256").update(secret).digest() as SecretHash;
+  // By way of hex, as node:crypto takes a microsecond to make a Buffer, and a quarter of one to make a string.
+  return Buffer.from(hash("sha256", secret, "hex"), "hex") as SecretHash;
 }

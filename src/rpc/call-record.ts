@@ -7,6 +7,8 @@ export interface CallRecord {
   readonly id: string;
   /** A fresh UUID for every request, whatever the caller sent. */
   readonly uuid: string;
+  /** When it arrived, as `performance.now()` counts. */
+  readonly start: number;
   /** `package.Service/Method`, once a method is matched. */
   method?: string;
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
@@ -22,7 +24,7 @@ export interface CallRecord {
 }
 
 /** A record of a request that nobody logs. */
-const nobodys: CallRecord = { id: "", uuid: "" };
+const nobodys: CallRecord = { id: "", uuid: "", start: 0 };
 
 /** The context key of the request's record. */
 export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });

@@ -38,7 +38,8 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
     },
     async authenticate(request, context) {
       const { project } = serviceCallerOf(context);
-      const { session, jwt } = await authenticate(deps, project, readAuthenticate(request));
+      const credential = readAuthenticate(request);
+      const { session, jwt } = await authenticate(deps, project, credential, request.issueJwt);
       return { session: toSessionMessage(session, deps.now()), jwt };
     },
     async get(request, context) {

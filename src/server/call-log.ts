@@ -3,7 +3,7 @@ import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { actorOf } from "../domain/caller.ts";
 import { type CallRecord, callRecordKey } from "../rpc/call-record.ts";
-import type { HttpRequest, RequestHandler } from "./handler.ts";
+import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
 import { withoutSecrets } from "./secrets.ts";
 
 /** Keeps a record of every request, from its arrival to its one line in the log. */
@@ -15,34 +15,51 @@ export class CallLog {
     this.#log = log;
   }
 
+  /** Starts the record of a request that sent this `x-request-id`. */
+  begin(requestId: string | string[] | undefined): CallRecord {
+    const uuid = randomUUID();
+    return { id: saneId(requestId) ?? uuid, uuid, start: performance.now() };
+  }
+
+  /** Writes the one line of a request whose answer is over. */
+  end(record: CallRecord, request: RequestLine, httpStatus: number): void {
+    const fields = lineOf(request, record, httpStatus);
+    if (record.fault === undefined) this.#log.info(fields, "call");
+    else this.#log.error({ ...fields, fault: describeFault(record.fault) }, "call failed inside");
+  }
+
   /** Gives each request its id, which comes back as `X-Request-Id`, and logs it when its answer is over. */
   around(handler: RequestHandler): RequestHandler {
     return (request, response) => {
-      const start = performance.now();
-      const uuid = randomUUID();
-      const record: CallRecord = { id: saneId(request.headers["x-request-id"]) ?? uuid, uuid };
-      this.#records.set(request, record);
-      response.setHeader("x-request-id", record.id);
-      response.once("close", () => {
-        const duration = Math.round((performance.now() - start) * 1000) / 1000;
-        const fields = {
-          ...lineOf(request, record),
-          http_status: response.statusCode,
-          duration_ms: duration,
-        };
-        if (record.fault === undefined) this.#log.info(fields, "call");
-        else this.#log.error({ ...fields, fault: describeFault(record.fault) }, "call failed inside");
-      });
+      const record = this.begin(request.headers["x-request-id"]);
+      this.adopt(request, record, response);
+      response.once("close", () => this.end(record, request, response.statusCode));
       return handler(request, response);
     };
   }
 
+  /** Has a request and its answer go by a record that has begun already. */
+  adopt(request: HttpRequest, record: CallRecord, response: HttpResponse): void {
+    this.#records.set(request, record);
+    response.setHeader("x-request-id", record.id);
+  }
+
   /** Context values that carry the request's record to interceptors, handlers and error writers. */
   contextValues(request: HttpRequest): ContextValues {
-    const values = createContextValues();
     const record = this.#records.get(request);
-    return record === undefined ? values : values.set(callRecordKey, record);
+    return record === undefined ? createContextValues() : contextValuesOf(record);
   }
+}
+
+/** Method and target of a request. */
+export interface RequestLine {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+}
+
+/** Context values that carry a record. */
+export function contextValuesOf(record: CallRecord): ContextValues {
+  return createContextValues().set(callRecordKey, record);
 }
 
 /** The caller's own request id if it has 1 to 128 visible ASCII characters. */
@@ -52,17 +69,21 @@ function saneId(header: string | string[] | undefined): string | undefined {
     : undefined;
 }
 
-function lineOf(request: HttpRequest, record: CallRecord) {
-  const { identity } = record;
+/** Pino leaves out what is undefined. */
+function lineOf(request: RequestLine, record: CallRecord, httpStatus: number) {
+  const { caller, service } = record.identity ?? {};
   return {
     request_id: record.id,
-    ...(record.uuid === record.id ? {} : { uuid: record.uuid }),
+    uuid: record.uuid === record.id ? undefined : record.uuid,
     protocol: record.protocol ?? "http",
     method: record.method ?? `${request.method} ${withoutSecrets(pathOf(request))}`,
-    ...(identity && { project: identity.caller.project.id, caller: actorOf(identity.caller) }),
-    ...(identity?.service && identity.service !== identity.caller && { via: actorOf(identity.service) }),
+    project: caller?.project.id,
+    caller: caller && actorOf(caller),
+    via: service && service !== caller ? actorOf(service) : undefined,
     code: record.code ?? "refused",
-    ...(record.reason === undefined ? {} : { reason: record.reason }),
+    reason: record.reason,
+    http_status: httpStatus,
+    duration_ms: Math.round((performance.now() - record.start) * 1000) / 1000,
   };
 }
 
@@ -70,7 +91,7 @@ function lineOf(request: HttpRequest, record: CallRecord) {
  * The path of a request that matched no method, without its query and not longer than a line should be. Segments longer
  * than a UUID or a method's name are left out: they may be a secret in the wrong place, escaped beyond recognition.
  */
-function pathOf(request: HttpRequest): string {
+function pathOf(request: RequestLine): string {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
   return path.replace(/[^/]{41,}/g, "...").slice(0, 200);
 }

@@ -8,11 +8,16 @@ import type { HttpResponse } from "./handler.ts";
 export function withReadableGrpcMessage(response: HttpResponse): void {
   const addTrailers = response.addTrailers.bind(response);
   response.addTrailers = (trailers: OutgoingHttpHeaders) => {
-    const message = trailers["grpc-message"];
-    addTrailers(
-      typeof message === "string" ? { ...trailers, "grpc-message": unescapePunctuation(message) } : trailers,
-    );
+    addTrailers(readableGrpcMessage(trailers));
   };
+}
+
+/** The trailers with a readable `grpc-message`, where there is one. */
+export function readableGrpcMessage(trailers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const message = trailers["grpc-message"];
+  return typeof message === "string"
+    ? { ...trailers, "grpc-message": unescapePunctuation(message) }
+    : trailers;
 }
 
 function unescapePunctuation(message: string): string {

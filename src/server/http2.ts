@@ -1,6 +1,6 @@
 import {
-  constants,
   createServer,
+  type IncomingHttpHeaders,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
@@ -10,6 +10,14 @@ import type { Socket } from "node:net";
 import type { FailureReporter, RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
+import { RequestTimeouts } from "./request-timeouts.ts";
+
+/** Serves a stream itself and returns true, or leaves it untouched. */
+export type StreamTaker = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[],
+) => boolean;
 
 /**
  * HTTP/2 on connections accepted elsewhere. Floods of CONTINUATION, PING and SETTINGS frames and of streams
@@ -20,13 +28,20 @@ export function createHttp2(
   limits: ListenerLimits,
   handler: RequestHandler,
   report: FailureReporter,
+  takeStream: StreamTaker = () => false,
 ): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>();
+  const timeouts = new RequestTimeouts(limits.requestTimeoutMs);
 
   const serve = (req: Http2ServerRequest, res: Http2ServerResponse) => void handler(req, res);
-  const server = createServer(serverOptions(limits), serve);
+  // Makes requests of streams, and has no connections of its own.
+  const requests = createServer(serve);
   // Node answers these two by itself, without words and without a request id.
-  server.on("checkExpectation", serve).on("connect", serve);
+  requests.on("checkExpectation", serve).on("connect", serve);
+  const server = createServer(serverOptions(limits));
+  server.on("stream", (stream, headers, flags, rawHeaders: string[]) => {
+    if (!takeStream(stream, headers, rawHeaders)) requests.emit("stream", stream, headers, flags, rawHeaders);
+  });
   server.on("sessionError", (error) => report(error, "session"));
 
   function supervise(session: ServerHttp2Session, socket: Socket): void {
@@ -36,8 +51,7 @@ export function createHttp2(
     // The client has acknowledged our SETTINGS: only now are the limits in them enforced (RFC 9113, 6.5.3).
     session.once("localSettings", () => clearTimeout(handshake));
     socket.once("close", () => clearTimeout(handshake));
-    closeWhenIdle(session, socket, limits);
-    session.on("stream", (stream) => boundRequest(stream, limits.requestTimeoutMs));
+    closeWhenIdle(session, socket, limits, timeouts);
   }
 
   return {
@@ -50,7 +64,7 @@ export function createHttp2(
     drain() {
       for (const session of sessions) session.close();
     },
-    dispose() {},
+    dispose: () => timeouts.dispose(),
   };
 }
 
@@ -70,7 +84,12 @@ function serverOptions(limits: ListenerLimits) {
  * Closes a session (GOAWAY first) that has had no stream for a while, and the connection of a closed session
  * whose peer does not close it. Headers that never become complete make no stream, so they end here too.
  */
-function closeWhenIdle(session: ServerHttp2Session, socket: Socket, limits: ListenerLimits): void {
+function closeWhenIdle(
+  session: ServerHttp2Session,
+  socket: Socket,
+  limits: ListenerLimits,
+  timeouts: RequestTimeouts,
+): void {
   let open = 0;
   let linger: NodeJS.Timeout | undefined;
   const idle = setTimeout(() => {
@@ -78,30 +97,18 @@ function closeWhenIdle(session: ServerHttp2Session, socket: Socket, limits: List
     session.close();
     linger = setTimeout(() => socket.destroy(), limits.lingerTimeoutMs).unref();
   }, limits.sessionIdleTimeoutMs).unref();
+  function onStreamClose(this: ServerHttp2Stream): void {
+    timeouts.forget(this);
+    open--;
+    if (open === 0) idle.refresh();
+  }
   session.on("stream", (stream) => {
     open++;
-    stream.once("close", () => {
-      open--;
-      if (open === 0) idle.refresh();
-    });
+    timeouts.watch(stream);
+    stream.on("close", onStreamClose);
   });
   socket.once("close", () => {
     clearTimeout(idle);
     clearTimeout(linger);
   });
-}
-
-/**
- * Resets a stream whose request is not complete in time, unless its answer is under way; counts anew when the
- * answer ends, because a client can keep its half open even then.
- */
-function boundRequest(stream: ServerHttp2Stream, timeoutMs: number): void {
-  if (stream.endAfterHeaders) return;
-  const timer = setTimeout(() => {
-    const complete = stream.state.remoteClose === 1;
-    const answering = stream.headersSent && !stream.writableEnded;
-    if (!complete && !answering) stream.close(constants.NGHTTP2_CANCEL);
-  }, timeoutMs).unref();
-  stream.once("finish", () => timer.refresh());
-  stream.once("close", () => clearTimeout(timer));
 }

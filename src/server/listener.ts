@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { guardHandler, type FailureReporter, type RequestHandler } from "./handler.ts";
 import { createHttp1 } from "./http1.ts";
-import { createHttp2 } from "./http2.ts";
+import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { defaultLimits, type ListenerLimits } from "./limits.ts";
 import { sniffProtocol, type Protocol } from "./preface.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
@@ -10,6 +10,8 @@ import type { ProtocolServer } from "./protocol-server.ts";
 export interface ListenerOptions {
   /** Serves every request of both protocols. Wrap the Connect adapter in `safeHost`. */
   handler: RequestHandler;
+  /** Sees every HTTP/2 stream before `handler`. */
+  takeStream?: StreamTaker | undefined;
   limits?: Partial<ListenerLimits>;
   /** Told what went wrong outside of any answer; by default it goes to standard error. */
   onError?: FailureReporter;
@@ -34,7 +36,7 @@ export function createListener(options: ListenerOptions): Listener {
   const handler = guardHandler(options.handler, report);
   const protocols: Record<Protocol, ProtocolServer> = {
     "http/1.1": createHttp1(limits, handler),
-    h2: createHttp2(limits, handler, report),
+    h2: createHttp2(limits, handler, report, options.takeStream),
   };
   const undecided = new Set<Socket>();
   const sockets = new Set<Socket>();
@@ -44,6 +46,8 @@ export function createListener(options: ListenerOptions): Listener {
   // clients that were killed end by that. TCP keep-alive finds those that vanished without a word.
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
   server.maxConnections = limits.maxConnections;
+  // A worker of node's cluster would hand what is too many to the next, and a full one that to the first, without end.
+  Object.assign(server, { dropMaxConnection: true });
   server.on("connection", (socket) => {
     sockets.add(socket);
     socket.once("close", () => {

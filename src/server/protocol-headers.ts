@@ -8,17 +8,25 @@ const grpcUnits: Readonly<Record<string, number>> = {
   n: 1e-6,
 };
 
+/** Whether `text` is a value of `grpc-timeout`. */
+export function isGrpcTimeout(text: unknown): text is string {
+  return typeof text === "string" && /^\d{1,8}[HMSmun]$/.test(text);
+}
+
+/** The milliseconds that a value of `grpc-timeout` says. */
+export function grpcTimeoutMs(text: string): number {
+  return Number(text.slice(0, -1)) * (grpcUnits[text.at(-1) ?? ""] ?? 0);
+}
+
 /**
  * Makes the headers that Connect reads itself fit for it. A deadline beyond `maxTimeoutMs` becomes just that, where Connect
  * would refuse the call and let its timer overflow. A malformed value, which Connect would repeat in its error, becomes "?".
  */
 export function saneProtocolHeaders(header: Headers, maxTimeoutMs: number): void {
   replace(header, "grpc-timeout", (text) => {
-    const [, amount, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
-    if (amount === undefined) return undefined;
-    const isLonger = Number(amount) * (grpcUnits[unit] ?? 0) > maxTimeoutMs;
+    if (!isGrpcTimeout(text)) return undefined;
     // Whole seconds, as the amount has eight digits at most.
-    return isLonger ? `${Math.floor(maxTimeoutMs / 1000)}S` : text;
+    return grpcTimeoutMs(text) > maxTimeoutMs ? `${Math.floor(maxTimeoutMs / 1000)}S` : text;
   });
   replace(header, "connect-timeout-ms", (text) =>
     /^\d{1,10}$/.test(text) ? String(Math.min(Number(text), maxTimeoutMs)) : undefined,

@@ -1,30 +1,43 @@
-import type { DescService } from "@bufbuild/protobuf";
+import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Readable, Writable } from "node:stream";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   type ConnectRouterOptions,
-  type ContextValues,
+  type Interceptor,
   createConnectRouter,
+  createMethodImplSpec,
   createServiceImplSpec,
 } from "@connectrpc/connect";
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { callRecordKey } from "../rpc/call-record.ts";
-import type { HttpRequest, RequestHandler } from "./handler.ts";
+import type { RequestGate } from "../rpc/gate.ts";
+import type { CallLog } from "./call-log.ts";
+import { ConnectUnary } from "./connect-unary.ts";
+import { withReadableGrpcMessage } from "./grpc-message.ts";
+import { GrpcUnary } from "./grpc-unary.ts";
+import type { FailureReporter, HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
+import type { StreamTaker } from "./http2.ts";
 import { blameMessage } from "./message-fault.ts";
 import { saneProtocolHeaders } from "./protocol-headers.ts";
-import { strictJson } from "./strict-json.ts";
+import type { RequestBytes } from "./request-bytes.ts";
+import { compressions } from "./response-compression.ts";
+import { type JsonOptions, strictJson } from "./strict-json.ts";
+import { type UnaryMethod, type UnarySpec, prepareUnary } from "./unary-method.ts";
 
 /** What RPC is served from. */
 export interface RpcOptions extends Omit<ConnectRouterOptions, "jsonOptions"> {
   /** Adds the services. */
   readonly routes: (router: ConnectRouter) => void;
-  readonly contextValues: (request: HttpRequest) => ContextValues;
+  readonly requestGate: RequestGate;
+  readonly interceptors: Interceptor[];
+  readonly calls: CallLog;
+  /** Longest request message, in bytes. */
+  readonly readMaxBytes: number;
   /** Longest deadline, in milliseconds; longer ones are cut to it. */
   readonly maxTimeoutMs: number;
+  /** Told what goes wrong outside of any answer. */
+  readonly onError: FailureReporter;
 }
 
 /** RPC on an HTTP server. */
@@ -34,53 +47,109 @@ export interface Rpc {
   readonly services: ReadonlySet<DescService>;
   /** Answers a request for one of the paths. Rejects where the answer cannot be written, mostly as the client is gone. */
   readonly handle: RequestHandler;
+  /** Answers plain unary gRPC calls as `handle` would, without what makes it slow. */
+  readonly takeStream: StreamTaker;
+  /** Answers plain unary Connect calls as `handle` would, without what makes it slow; undefined for everything else. */
+  readonly take: (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
 }
 
 /**
  * Serves gRPC, gRPC-Web and Connect. In place of connectNodeAdapter, which calls messages that cannot be read an internal
  * error, repeats parts of them in its answers and writes what goes wrong to the console.
  */
-export function createRpc({ routes, contextValues, ...options }: RpcOptions): Rpc {
-  const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli], ...options });
-  routes(strictly(router));
+export function createRpc({ routes, calls, onError, ...options }: RpcOptions): Rpc {
+  const router = createConnectRouter({ acceptCompression: [...compressions], ...options });
+  const unary = new Map<string, UnaryMethod>();
+  routes(
+    strictly(router, (spec, jsonOptions) => {
+      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors, jsonOptions));
+    }),
+  );
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  async function answer(
+    path: string,
+    request: HttpRequest,
+    response: HttpResponse,
+    source: Readable,
+    received?: RequestBytes,
+  ): Promise<void> {
+    const handler = handlers.get(path);
+    if (handler === undefined) throw new Error("RPC was given a path that is not its own");
+    // Of HTTP/2 the stream: its response only finishes when the client has sent everything.
+    const answered: Writable = "stream" in response ? response.stream : response;
+    answered.once("finish", () => discardRest(source));
+    withReadableGrpcMessage(response);
+    const values = calls.contextValues(request);
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    saneProtocolHeaders(universal.header, options.maxTimeoutMs);
+    const answer = await handler({ ...universal, body: bodyOf(source, received) });
+    // Neither the gate nor a handler had a say: what failed was reading the message.
+    const isUnread = values.get(callRecordKey).code === undefined;
+    await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
+  }
+
+  const { requestGate: gate, readMaxBytes, maxTimeoutMs } = options;
+  const common = { methods: unary, gate, calls, readMaxBytes, maxTimeoutMs };
+  const grpc = new GrpcUnary({
+    ...common,
+    onError,
+    replay: ({ stream, headers, rawHeaders, record }, received) => {
+      const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
+      const response = new Http2ServerResponse(stream);
+      calls.adopt(request, record, response);
+      return answer(headers[":path"] ?? "", request, response, stream, received);
+    },
+  });
+
+  const connect = new ConnectUnary({
+    ...common,
+    replay: (request, response, received) => answer(request.url ?? "", request, response, request, received),
+  });
 
   return {
     paths: new Set(handlers.keys()),
     services: new Set(router.handlers.map((handler) => handler.service)),
-    handle: async (request, response) => {
-      const handler = handlers.get((request.url ?? "").split("?", 1)[0] ?? "");
-      if (handler === undefined) throw new Error("RPC was given a path that is not its own");
-      response.once("finish", () => discardRest(request));
-      const values = contextValues(request);
-      const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-      saneProtocolHeaders(universal.header, options.maxTimeoutMs);
-      // By default whoever stops to read destroys the request, and with it, silently, the use of its connection.
-      const body = request.iterator({ destroyOnReturn: false });
-      const answer = await handler({ ...universal, body });
-      // Neither the gate nor a handler had a say: what failed was reading the message.
-      const isUnread = values.get(callRecordKey).code === undefined;
-      await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
-    },
+    takeStream: (stream, headers, rawHeaders) => grpc.take(stream, headers, rawHeaders),
+    take: (request, response) => connect.take(request, response),
+    handle: (request, response) =>
+      answer((request.url ?? "").split("?", 1)[0] ?? "", request, response, request),
   };
+}
+
+/** The body of a request of which some may have been read already. */
+async function* bodyOf(source: Readable, received: RequestBytes | undefined): AsyncGenerator<Uint8Array> {
+  if (received !== undefined) yield received.bytes;
+  // By default whoever stops to read destroys the request, and with it, silently, the use of its connection.
+  if (received?.whole !== true) yield* source.iterator({ destroyOnReturn: false });
+}
+
+function pathOf(method: DescMethod): string {
+  return `/${method.parent.typeName}/${method.name}`;
 }
 
 /**
  * Throws the rest of a body away that was only read in part, as the message was too large. Left where it is, the client
  * would wait with its next request on the connection. The listener's request timeout bounds how long this goes on.
  */
-function discardRest(request: HttpRequest): void {
-  if (request.readableEnded || request.destroyed) return;
+function discardRest(source: Readable): void {
+  if (source.readableEnded || source.destroyed) return;
   // An iterator that was left alone listens for this, and as long as somebody does, nothing flows.
-  request.removeAllListeners("readable").resume();
+  source.removeAllListeners("readable").resume();
 }
 
-/** A router that gives each method the JSON options of its own input. */
-function strictly(router: ConnectRouter): ConnectRouter {
+/** A router that gives each method the JSON options of its own input, and tells of every unary one. */
+function strictly(
+  router: ConnectRouter,
+  onUnary: (spec: UnarySpec, jsonOptions: JsonOptions) => void,
+): ConnectRouter {
   const strict: ConnectRouter = {
     handlers: router.handlers,
     rpc(method, implementation) {
-      router.rpc(method, implementation, { jsonOptions: strictJson(method.input) });
+      const spec = createMethodImplSpec(method, implementation);
+      const jsonOptions = strictJson(method.input);
+      if (spec.kind === "unary") onUnary(spec, jsonOptions);
+      router.rpc(method, implementation, { jsonOptions });
       return strict;
     },
     service(service, implementation) {

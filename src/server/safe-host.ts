@@ -25,9 +25,20 @@ function hostComplaint(req: HttpRequest): string | undefined {
   if (host === undefined || host === "")
     return `the ${header} is missing: send the host name and port of this server`;
   if (countHosts(req.rawHeaders) > 1) return "more than one Host header: send exactly one";
-  if (!hostAndPort.test(host) || !URL.canParse(`http://${host}`))
-    return `the ${header} is not a host name or address with an optional port`;
+  if (!isUsableHost(host)) return `the ${header} is not a host name or address with an optional port`;
   return undefined;
+}
+
+/** The last good one: a client names the same host with every request. */
+let known = "";
+
+/** Whether a Host header or `:authority` can be the host of a URL. */
+export function isUsableHost(host: string | undefined): boolean {
+  if (host === undefined || host === "") return false;
+  if (host === known) return true;
+  const isUsable = hostAndPort.test(host) && URL.canParse(`http://${host}`);
+  if (isUsable) known = host;
+  return isUsable;
 }
 
 /** Node keeps the first of several Host headers without a word; RFC 9112, section 3.2, wants the request refused. */

@@ -1,11 +1,11 @@
-import type { DescMessage } from "@bufbuild/protobuf";
+import { type DescMessage, type JsonValue, type Message, fromJson } from "@bufbuild/protobuf";
 import type { UniversalHandlerOptions } from "@connectrpc/connect/protocol";
 import { Refusal } from "../rest/failure.ts";
 import { checkMessage } from "../rest/json-check.ts";
 import { parseJsonBody } from "../rest/json-text.ts";
 
 /** How Connect reads JSON, with the decoder of its text, which its serialization takes though the router's types omit it. */
-type JsonOptions = NonNullable<UniversalHandlerOptions["jsonOptions"]> & {
+export type JsonOptions = NonNullable<UniversalHandlerOptions["jsonOptions"]> & {
   readonly textDecoder: { decode(bytes?: Uint8Array): string };
 };
 
@@ -21,12 +21,20 @@ export function strictJson(message: DescMessage): JsonOptions {
   };
 }
 
+/** The message in JSON text; throws where the text is not right. */
+export function parseStrictly(message: DescMessage, bytes: Uint8Array): Message {
+  return fromJson(message, checked(message, bytes), { ignoreUnknownFields: false });
+}
+
 /** The text of a message that is known to be right; a ConnectError, which Connect hands on as it is, where it is not. */
 function decode(message: DescMessage, bytes: Uint8Array): string {
   try {
-    const options = { unknownMembers: "refuse", registry: undefined } as const;
-    return JSON.stringify(checkMessage(message, parseJsonBody(bytes), "", options));
+    return JSON.stringify(checked(message, bytes));
   } catch (error) {
     throw error instanceof Refusal ? error.failure.error : error;
   }
+}
+
+function checked(message: DescMessage, bytes: Uint8Array): JsonValue {
+  return checkMessage(message, parseJsonBody(bytes), "", { unknownMembers: "refuse", registry: undefined });
 }

@@ -1,6 +1,14 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { type KeyObject, createHmac, randomBytes } from "node:crypto";
 import * as fc from "fast-check";
-import { type CryptoKey, SignJWT, calculateJwkThumbprint, decodeJwt, generateKeyPair } from "jose";
+import {
+  type CryptoKey,
+  SignJWT,
+  calculateJwkThumbprint,
+  decodeJwt,
+  decodeProtectedHeader,
+  exportJWK,
+  generateKeyPair,
+} from "jose";
 import { beforeAll, expect, test } from "vitest";
 import { type VerifyOptions, SessionJwts, maxJwtLength } from "../../src/domain/jwt.ts";
 import { KeyRing } from "../../src/domain/key-ring.ts";
@@ -19,7 +27,7 @@ const session = sessionWith({});
 const good = { projectId: project.id, sessionId: session.id };
 
 let kid: string;
-let key: CryptoKey;
+let key: KeyObject;
 let jwt: string;
 
 beforeAll(async () => {
@@ -36,7 +44,11 @@ function verify(text: string, options: Partial<VerifyOptions> = {}) {
 }
 
 /** A JWT with the project's own signature and claims that are right but for `claims`. */
-function signed(claims: Record<string, unknown>, header: object = {}, signingKey = key): Promise<string> {
+function signed(
+  claims: Record<string, unknown>,
+  header: object = {},
+  signingKey: KeyObject | CryptoKey = key,
+): Promise<string> {
   const now = start.getTime() / 1000;
   const right = {
     iss: `${issuer}/${project.id}`,
@@ -57,9 +69,9 @@ function encode(value: unknown): string {
 }
 
 test("what was signed verifies, for the project and for the one its audience names", async () => {
-  expect(await verify(jwt)).toEqual(good);
-  expect(await verify(jwt, { projectId: undefined })).toEqual(good);
-  expect(await verify(await signed({}))).toEqual(good);
+  expect(await verify(jwt)).toMatchObject(good);
+  expect(await verify(jwt, { projectId: undefined })).toMatchObject(good);
+  expect(await verify(await signed({}))).toMatchObject(good);
 });
 
 test("the claims tell of the session; those of the service cannot be replaced by custom ones", async () => {
@@ -104,10 +116,10 @@ test.for([
 test("one that has expired is told as such, or accepted where that is asked for", async () => {
   const { exp } = decodeJwt(jwt);
   const last = new Date(must(exp) * 1000 - 1);
-  expect(await verify(jwt, { now: last })).toEqual(good);
+  expect(await verify(jwt, { now: last })).toMatchObject(good);
   for (const now of [new Date(must(exp) * 1000), at(1000 * hour)]) {
     expect(await verify(jwt, { now })).toEqual({ problem: "expired" });
-    expect(await verify(jwt, { now, allowExpired: true })).toEqual(good);
+    expect(await verify(jwt, { now, allowExpired: true })).toMatchObject(good);
   }
 });
 
@@ -245,4 +257,54 @@ test("no garbage makes it throw", async () => {
     expect(await verify(text, anyProject ? { projectId: undefined } : {})).toHaveProperty("problem");
   });
   await fc.assert(property, { numRuns: 400 });
+});
+
+test.for<[what: string, options: Partial<VerifyOptions>, problem: string]>([
+  ["once it has expired", { now: at(300_000) }, "expired"],
+  ["before it begins", { now: at(-1000) }, "time"],
+  ["by another project", { projectId: foreign.id }, "key"],
+])("one that was good is refused %s, however often it was shown", async ([, options, problem]) => {
+  for (let i = 0; i < 3; i++) {
+    expect(await verify(jwt)).toMatchObject(good);
+    expect(await verify(jwt, options)).toEqual({ problem });
+  }
+});
+
+test("one that was good is refused once its key is revoked, at every replica that has seen it", async () => {
+  const owner = newProject();
+  const other = new SessionJwts(
+    new KeyRing(keys, { current: masterKeyOf(randomBytes(32)), accepted: [] }, () => start),
+    issuer,
+  );
+  const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start);
+  const options = { projectId: owner.id, now: start, allowExpired: true };
+  for (const replica of [jwts, other, jwts, other])
+    expect(await replica.verify(theirs, options)).toMatchObject({ projectId: owner.id });
+  keys.change(must(decodeProtectedHeader(theirs).kid), { revocation: { revision: 1, time: start } });
+  for (const replica of [jwts, other, jwts, other])
+    expect(await replica.verify(theirs, options)).toEqual({ problem: "key" });
+});
+
+test("a signature that held with one key is none of another one of that id", async () => {
+  const { publicKey } = await generateKeyPair("ES256");
+  const [one, two] = [newProject(), newProject()];
+  const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start);
+  const stored = must(keys.stored.find(({ projectId }) => projectId === one.id));
+  const options = { now: start, allowExpired: false };
+  keys.stored.push({ ...stored, projectId: two.id, publicJwk: await exportJWK(publicKey) });
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
+  expect(await jwts.verify(theirs, { ...options, projectId: two.id })).toEqual({ problem: "signature" });
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
+});
+
+test("what comes after a refused one of the same key is judged by itself", async () => {
+  const [header, payload, signature] = jwt.split(".");
+  const changed = `${header}.${encode({ ...decodeJwt(jwt), sub: "eve" })}.${signature}`;
+  for (const [text, verdict] of [
+    [jwt, good],
+    [changed, { problem: "signature" }],
+    [`${header}.${payload}.${Buffer.alloc(64, 1).toString("base64url")}`, { problem: "signature" }],
+    [jwt, good],
+  ] as const)
+    expect(await verify(text)).toMatchObject(verdict);
 });

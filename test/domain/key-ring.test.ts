@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { CompactSign, compactVerify } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
 import { KeyRing } from "../../src/domain/key-ring.ts";
 import { defaultPolicy } from "../../src/domain/policy.ts";
@@ -20,8 +21,8 @@ beforeEach(() => {
   time = at(0);
 });
 
-const newRing = (current = masterKey, accepted = [masterKey]) =>
-  new KeyRing(keys, { current, accepted }, () => time, schedule);
+const newRing = (current = masterKey, accepted = [masterKey], timetable = schedule) =>
+  new KeyRing(keys, { current, accepted }, () => time, timetable);
 const kidAt = async (ms: number, ring = newRing()) => {
   time = at(ms);
   return (await ring.signingKey(project)).kid;
@@ -34,19 +35,19 @@ test("the first use makes a key, however many use it at once, on however many re
   expect(keys.stored).toHaveLength(1);
 });
 
-test.each([
-  ["ES256", { name: "ECDSA", hash: "SHA-256" }],
-  ["EdDSA", { name: "Ed25519" }],
-  ["RS256", { name: "RSASSA-PKCS1-v1_5" }],
-] as const)("what one replica signs with %s, another verifies", async (signatureAlgorithm, algorithm) => {
-  const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
-  const signing = await newRing().signingKey(owner);
-  expect(signing.algorithm).toBe(signatureAlgorithm);
-  const verifying = must(await newRing().verifyingKey(project.id, signing.kid));
-  const data = Buffer.from("data");
-  const signature = await crypto.subtle.sign(algorithm, signing.key, data);
-  expect(await crypto.subtle.verify(algorithm, verifying.key, signature, data)).toBe(true);
-});
+test.each(["ES256", "EdDSA", "RS256"] as const)(
+  "what one replica signs with %s, another verifies",
+  async (signatureAlgorithm) => {
+    const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
+    const signing = await newRing().signingKey(owner);
+    expect(signing.algorithm).toBe(signatureAlgorithm);
+    const verifying = must(await newRing().verifyingKey(project.id, signing.kid));
+    const jws = await new CompactSign(Buffer.from("data"))
+      .setProtectedHeader({ alg: signatureAlgorithm })
+      .sign(signing.key);
+    expect((await compactVerify(jws, verifying.key)).payload).toEqual(new Uint8Array(Buffer.from("data")));
+  },
+);
 
 test("each project has its own key, which verifies for no other", async () => {
   const ring = newRing();
@@ -112,6 +113,30 @@ test("a rotation that is asked for again, here or elsewhere, is the same one", a
   time = at(100);
   expect(await ring.rotate(project)).not.toBe(asked[0]);
   expect(keys.stored).toHaveLength(3);
+});
+
+test("which key signs is known without asking for as long as a JWKS may be cached; no rotation is missed", async () => {
+  const timetable = { rotationPeriod: 0, publicationDelay: 600_000 };
+  const [one, two] = [newRing(masterKey, [], timetable), newRing(masterKey, [], timetable)];
+  const asked = vi.spyOn(keys, "signingLine");
+  const { kid: first } = await two.signingKey(project);
+  const next = await one.rotate(project);
+  asked.mockClear();
+  time = at(299_999);
+  expect(await two.isSigningWith(project, first)).toBe(true);
+  expect(asked).not.toHaveBeenCalled();
+  for (const [ms, kid, other] of [
+    [300_000, first, next],
+    [599_999, first, next],
+    [600_000, next, first],
+  ] as const) {
+    time = at(ms);
+    expect(await two.isSigningWith(project, kid)).toBe(true);
+    expect(await two.isSigningWith(project, other)).toBe(false);
+  }
+  expect(asked).toHaveBeenCalledTimes(2);
+  time = at(0);
+  expect(await two.isSigningWith(project, first)).toBe(true);
 });
 
 test("the first rotation of a project without a key gives it two", async () => {

@@ -36,6 +36,15 @@ test("a secret of a service is no session token", () => {
   expect(hashSecret(secret)).toHaveLength(32);
 });
 
+test("a secret is stored as its SHA-256, as FIPS 180 has it, of its UTF-8", () => {
+  const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  expect(hashSecret("abc").toString("hex")).toBe(abc);
+  const property = fc.property(fc.string({ unit: "binary" }), (secret) => {
+    expect(hashSecret(secret)).toEqual(createHash("sha256").update(secret, "utf8").digest());
+  });
+  fc.assert(property);
+});
+
 test("whatever is changed in a token, it is none or another one", () => {
   const token = newSessionToken("AAAA-_zz" as ProjectTag);
   const edits = fc.record({

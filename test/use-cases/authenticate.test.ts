@@ -1,4 +1,4 @@
-import { decodeJwt } from "jose";
+import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
 import type { ServiceCaller } from "../../src/domain/caller.ts";
 import { newSessionToken } from "../../src/domain/token.ts";
@@ -15,13 +15,15 @@ beforeEach(async () => {
   service = await newService(deployment());
 });
 
-const byToken = (token: string) => authenticate(deployment(), service.project, { token });
-const byJwt = (jwt: string) => authenticate(deployment(), service.project, { jwt });
+const byToken = (token: string, issueJwt?: boolean) =>
+  authenticate(deployment(), service.project, { token }, issueJwt);
+const byJwt = (jwt: string, issueJwt?: boolean) =>
+  authenticate(deployment(), service.project, { jwt }, issueJwt);
 
-test("token and JWT authenticate their session, with a fresh JWT that authenticates too", async () => {
+test("token and JWT authenticate their session, with a fresh JWT where it is asked for", async () => {
   const { session, token, jwt } = await login(deployment(), service, { customClaims: { plan: "gold" } });
   deployment().setClock(1000);
-  const byBoth = [await byToken(token), await byJwt(jwt)];
+  const byBoth = [await byToken(token, true), await byJwt(jwt, true)];
   for (const answer of byBoth) {
     expect(answer.session).toEqual({ ...session, lastAccessTime: at(1000) });
     expect(decodeJwt(answer.jwt)).toMatchObject({
@@ -30,6 +32,17 @@ test("token and JWT authenticate their session, with a fresh JWT that authentica
       iat: at(1000).getTime() / 1000,
     });
     expect((await byJwt(answer.jwt)).session.id).toBe(session.id);
+  }
+});
+
+test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
+  const { session, token } = await login(deployment(), service);
+  const asked = vi.spyOn(deployment().store, "signingLine");
+  try {
+    expect(await byToken(token)).toEqual({ session, jwt: "" });
+    expect(asked).not.toHaveBeenCalled();
+  } finally {
+    asked.mockRestore();
   }
 });
 
@@ -92,6 +105,21 @@ test("a session that was revoked by name is told with revision and time, by toke
   const metadata = { scope: "session", revision: "1", revoke_time: at(5).toISOString() };
   await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+});
+
+test("a JWT that was accepted again and again is refused as soon as its session or key is revoked", async () => {
+  const one = await login(deployment(), service);
+  const other = await login(deployment(), service);
+  for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
+  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: one.session.id }));
+  await expect(byJwt(one.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+  await expect(byJwt(other.jwt)).resolves.toBeDefined();
+  const { kid = "" } = decodeProtectedHeader(other.jwt);
+  await deployment().store.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
+  const problem = { reason: "SESSION_UNKNOWN", metadata: { problem: "key" } };
+  for (const { jwt } of [one, other]) await expect(byJwt(jwt)).rejects.toMatchObject(problem);
+  for (const { jwt } of [one, other])
+    await expect(findActiveSession(deployment(), { jwt }, undefined)).rejects.toMatchObject(problem);
 });
 
 test.for(["member", "organization", "project"] as const)(

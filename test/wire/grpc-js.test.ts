@@ -30,8 +30,8 @@ const extend = (request: Request<"extend">) => sessions.extend(request, asServic
 const revoke = (request: Request<"revoke">, headers = asService) => sessions.revoke(request, headers);
 const revokeAll = (request: Request<"revokeAll">, headers = asService) =>
   sessions.revokeAll(request, headers);
-const authenticate = (kind: "token" | "jwt", value: string, headers = asService) =>
-  sessions.authenticate({ credential: { case: kind, value } }, headers);
+const authenticate = (kind: "token" | "jwt", value: string, headers = asService, issueJwt = false) =>
+  sessions.authenticate({ credential: { case: kind, value }, issueJwt }, headers);
 
 async function login(request: Request<"create"> = {}) {
   const memberId = request.memberId ?? `member-${randomUUID()}`;
@@ -88,8 +88,15 @@ describe("a session's life", () => {
     const { id, memberId, token, jwt } = await login({ lifetime: { seconds: 600n } });
     const byToken = await authenticate("token", token);
     expect(byToken.session).toMatchObject({ id, memberId, state: SessionState.ACTIVE });
-    expect((await authenticate("jwt", byToken.jwt)).session?.id).toBe(id);
-    expect((await authenticate("jwt", jwt)).session?.id).toBe(id);
+    expect(byToken.jwt).toBe("");
+    expect(await authenticate("jwt", jwt)).toMatchObject({ session: { id }, jwt });
+    const fresh = [
+      await authenticate("token", token, asService, true),
+      await authenticate("jwt", jwt, asService, true),
+    ].map((answer) => answer.jwt);
+    expect(new Set([jwt, ...fresh]).size).toBe(3);
+    for (const one of fresh)
+      expect(await authenticate("jwt", one)).toMatchObject({ session: { id }, jwt: one });
     expect((await get(id)).session).toMatchObject({ id, current: false });
 
     const newer = await login({ memberId });

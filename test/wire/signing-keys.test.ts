@@ -32,6 +32,11 @@ async function jwksOf(service: RunningService, path = `/session/v1/projects/${pr
   return { kids: body.keys.map(({ kid }) => kid), body, response };
 }
 
+/** The JWT to use from now on, where this one is presented to a replica. */
+async function jwtAfter(service: RunningService, jwt: string): Promise<string> {
+  return (await sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } })).jwt;
+}
+
 /** What a replica says of a JWT: "active", or the problem. */
 async function verdictOnJwt(service: RunningService, jwt: string): Promise<string> {
   try {
@@ -75,6 +80,16 @@ test("one call rotates: the next key is published, then signs on both replicas, 
   for (const replica of replicas) expect((await jwksOf(replica)).kids).toEqual([next.kid]);
 });
 
+test("once another key signs, a JWT of the one before is answered with one of its own, on every replica", async () => {
+  const { jwt } = await newLogin(one);
+  for (const replica of replicas) expect(await jwtAfter(replica, jwt)).toBe(jwt);
+  const next = await rotated();
+  clock.advance(delay - 1000);
+  for (const replica of replicas) expect(await jwtAfter(replica, jwt)).toBe(jwt);
+  clock.advance(1000);
+  for (const replica of replicas) expect(kidOf(await jwtAfter(replica, jwt))).toBe(next.kid);
+});
+
 test("rotations asked of both replicas at once make one key", async () => {
   await newLogin(one);
   const asked = await Promise.all(Array.from({ length: 8 }, (_, i) => rotated(replicas[i % 2])));
@@ -108,7 +123,7 @@ test("a leaked key is refused at once, everywhere, and the revocation is in the 
     expect(kids).not.toContain(kid);
     // The session lives on: its token gets a JWT of the key that signs now, which is published already.
     const credential = { case: "token", value: login.token } as const;
-    const { jwt } = await sessionsOf(replica).authenticate({ credential });
+    const { jwt } = await sessionsOf(replica).authenticate({ credential, issueJwt: true });
     expect(kidOf(jwt)).toBe(kids[0]);
     expect(await verdictOnJwt(replica, jwt)).toBe("active");
   }

@@ -22,7 +22,8 @@ test("a verifier refuses what a leaked key signed, and accepts what its successo
   await told;
   expect(await verifier.verify(jwt)).toMatchObject({ ok: false, reason: "revoked", scope: "signing_key" });
 
-  const fresh = await sessions.authenticate({ credential: { case: "token", value: token } });
+  const shown = { case: "token", value: token } as const;
+  const fresh = await sessions.authenticate({ credential: shown, issueJwt: true });
   expect(decodeProtectedHeader(fresh.jwt).kid).not.toBe(kid);
   expect(await verifier.verify(fresh.jwt)).toMatchObject({ ok: true, claims: { memberId: "ada" } });
 });

@@ -1,6 +1,6 @@
 import { SessiondError } from "../errors.ts";
 import type { ProjectId } from "../ids.ts";
-import type { JwtProblem } from "../jwt.ts";
+import type { JwtProblem, VerifiedJwt } from "../jwt.ts";
 import type { Project } from "../project.ts";
 import type { Revocation } from "../revocation.ts";
 import { type Session, idleExpireTimeOf, isAccessDue, stateOf } from "../session.ts";
@@ -10,17 +10,31 @@ import type { Deps } from "./deps.ts";
 /** A credential of an end user, as presented. */
 export type SessionCredential = { readonly token: string } | { readonly jwt: string };
 
-/** Authenticates for a service of `project`: the active session of the credential, and a fresh JWT. */
+/** A session, and what the JWT says that named it, where one did. */
+interface Found {
+  readonly session: Session;
+  readonly jwt: VerifiedJwt | undefined;
+}
+
+/**
+ * Authenticates for a service of `project`: the active session of the credential, and the JWT to use from now on. That is a
+ * fresh one where `issueJwt` asks for it or the presented one is due; else the presented one, and "" where it was a token.
+ */
 export async function authenticate(
   deps: Deps,
   project: Project,
   credential: SessionCredential,
+  issueJwt = false,
 ): Promise<{ session: Session; jwt: string }> {
-  const [session, sign] = await Promise.all([
-    findActiveSession(deps, credential, project.id),
-    deps.jwts.signer(project),
+  const [{ session, jwt: shown }, sign] = await Promise.all([
+    findActive(deps, credential, project.id),
+    issueJwt ? deps.jwts.signer(project) : undefined,
   ]);
-  return { session, jwt: await sign(session, deps.now()) };
+  const now = deps.now();
+  if (sign !== undefined) return { session, jwt: await sign(session, now) };
+  if (shown !== undefined && (await deps.jwts.isDue(shown, session, project, now)))
+    return { session, jwt: await deps.jwts.sign(session, project, now) };
+  return { session, jwt: "jwt" in credential ? credential.jwt : "" };
 }
 
 /**
@@ -32,28 +46,40 @@ export async function findActiveSession(
   credential: SessionCredential,
   projectId: ProjectId | undefined,
 ): Promise<Session> {
-  const session = await findSession(deps, credential, projectId);
-  if (session === undefined || (projectId !== undefined && session.projectId !== projectId)) {
-    throw new SessiondError("SESSION_UNKNOWN");
-  }
-  const now = deps.now();
-  requireActive(session, now);
-  if (isAccessDue(session, now)) deps.store.recordAccess(session, now);
-  return { ...session, lastAccessTime: now };
+  const { session } = await findActive(deps, credential, projectId);
+  return session;
 }
 
-async function findSession(
+async function findActive(
   deps: Deps,
   credential: SessionCredential,
   projectId: ProjectId | undefined,
-): Promise<Session | undefined> {
+): Promise<Found> {
+  const found = await find(deps, credential, projectId);
+  if (found === undefined || (projectId !== undefined && found.session.projectId !== projectId)) {
+    throw new SessiondError("SESSION_UNKNOWN");
+  }
+  const { session, jwt } = found;
+  const now = deps.now();
+  requireActive(session, now);
+  if (isAccessDue(session, now)) deps.store.recordAccess(session, now);
+  return { session: { ...session, lastAccessTime: now }, jwt };
+}
+
+async function find(
+  deps: Deps,
+  credential: SessionCredential,
+  projectId: ProjectId | undefined,
+): Promise<Found | undefined> {
   if ("token" in credential) {
     const token = parseSessionToken(credential.token);
-    return token && deps.store.findSessionByToken(token, "refuse");
+    const session = token && (await deps.store.findSessionByToken(token, "refuse"));
+    return session && { session, jwt: undefined };
   }
   const verdict = await deps.jwts.verify(credential.jwt, { projectId, now: deps.now(), allowExpired: false });
   if ("problem" in verdict) throw unauthenticated(verdict.problem);
-  return deps.store.findSession(verdict.projectId, verdict.sessionId);
+  const session = await deps.store.findSession(verdict.projectId, verdict.sessionId);
+  return session && { session, jwt: verdict };
 }
 
 function unauthenticated(problem: JwtProblem): SessiondError {

@@ -1,0 +1,31 @@
+import { type DestinationStream, destination } from "pino";
+
+/** POSIX's PIPE_BUF on Linux, in bytes: what several processes write to one pipe in pieces of this size is never mixed up. */
+const maxPiece = 4096;
+
+/**
+ * A place for log lines that writes those of one turn of the event loop together: a line for every call would cost a system
+ * call each. Nothing is kept longer than that; an exit writes what is left. `file` is a path or a file descriptor.
+ */
+export function logOutput(file: number | string): DestinationStream {
+  const output = destination({ dest: file, sync: true });
+  let piece = "";
+  let bytes = 0;
+  const flush = () => {
+    if (piece === "") return;
+    const lines = piece;
+    piece = "";
+    bytes = 0;
+    output.write(lines);
+  };
+  process.on("exit", flush);
+  return {
+    write(line) {
+      const length = Buffer.byteLength(line);
+      if (bytes + length > maxPiece) flush();
+      if (piece === "") setImmediate(flush);
+      piece += line;
+      bytes += length;
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const module = fileURLToPath(new URL("../../src/server/log-output.ts", import.meta.url));
+
+/** Runs `script`, which has `output` on standard error; its exit code, and what it wrote there. */
+function run(script: string) {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [
+      "--input-type=module",
+      "-e",
+      `import { logOutput } from ${JSON.stringify(module)}; const output = logOutput(2); ${script}`,
+    ],
+    { encoding: "utf8" },
+  );
+  return { status, lines: stderr.split("\n").slice(0, -1) };
+}
+
+test("what is written before an exit arrives, whole and in order", () => {
+  const { status, lines } = run(
+    `for (let i = 0; i < 10_000; i++) output.write("line " + i + " ü".repeat(i % 50) + "\\n"); process.exit(3);`,
+  );
+  expect(status).toBe(3);
+  expect(lines).toEqual(Array.from({ length: 10_000 }, (_, i) => `line ${i}${" ü".repeat(i % 50)}`));
+});
+
+test("an uncaught error leaves no line behind", () => {
+  const { lines } = run(`output.write("last words\\n"); throw new Error("the end");`);
+  expect(lines).toContain("last words");
+});
+
+test("a line longer than a piece is written like any other", () => {
+  const long = "x".repeat(10_000);
+  const { lines } = run(
+    `output.write("a\\n"); output.write("x".repeat(10_000) + "\\n"); output.write("b\\n");`,
+  );
+  expect(lines).toEqual(["a", long, "b"]);
+});
