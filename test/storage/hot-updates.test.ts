@@ -37,6 +37,6 @@ test("accesses, extensions and revocations write to no index of the sessions the
   await vi.waitUntil(async () => (await updates("project_revisions")).all > 50, patience);
   for (const table of ["sessions", "project_revisions", "cutoffs"]) {
     const { all, cheap } = await updates(table);
-    expect(cheap, `of ${all} updates of ${table}`).toBeGreaterThanOrEqual(0.98 * all);
+    expect(cheap, `of ${all} updates of ${table}`).toBeGreaterThanOrEqual(0.9 * all);
   }
 });
