@@ -55,11 +55,11 @@ export async function* watchRevocations({
   try {
     while (!signal.aborted) {
       const from = last === undefined ? start : ({ case: "afterRevision", value: last } as const);
-      const { sessions, close } = connections.open();
+      const connection = connections.open();
       let error: unknown = new Error("the server ended the stream");
       try {
         for await (const message of revocationStream({
-          sessions,
+          sessions: connection.sessions,
           start: from,
           heartbeat,
           clock: machineClock,
@@ -72,7 +72,7 @@ export async function* watchRevocations({
       } catch (cause) {
         error = cause;
       } finally {
-        close();
+        connection.close();
       }
       if (signal.aborted) return;
       if (last === undefined || lasting.has(codeOf(error))) throw error;

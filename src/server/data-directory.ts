@@ -6,7 +6,7 @@ import { newServiceSecret } from "../domain/token.ts";
 import type { BootstrapProject } from "../domain/use-cases/projects.ts";
 
 /** The project that the embedded default creates for development. */
-const developmentProjectId = "development" as ProjectId;
+export const developmentProjectId = "development" as ProjectId;
 
 /**
  * The master key of the embedded default, made on first use. It lies beside the database it protects: enough for
@@ -15,6 +15,11 @@ const developmentProjectId = "development" as ProjectId;
 export async function embeddedMasterKey(directory: string): Promise<Buffer> {
   const { text } = await readOrWrite(join(directory, "master.key"), () => randomBytes(32).toString("base64"));
   return Buffer.from(text, "base64");
+}
+
+/** The file in the data directory that keeps the development project's secret. */
+export function developmentSecretFile(directory: string): string {
+  return join(directory, "development-secret");
 }
 
 /** The development project of the embedded default, and the file that keeps its secret. */
@@ -26,7 +31,7 @@ export interface DevelopmentProject extends BootstrapProject {
 
 /** The development project, its secret made on first use. */
 export async function developmentProject(directory: string): Promise<DevelopmentProject> {
-  const file = join(directory, "development-secret");
+  const file = developmentSecretFile(directory);
   const { text, isNew } = await readOrWrite(file, newServiceSecret);
   // A crash while it was written may have left it empty, and an empty secret would let anybody in.
   if (text.length < newServiceSecret().length)
