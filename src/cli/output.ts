@@ -14,12 +14,23 @@ export class Output {
 
   /** The result, as one JSON document or in words. Resolves when it is written; rejects when nobody reads any more. */
   async result(value: JsonValue, text: string): Promise<void> {
-    await write(`${this.#json ? JSON.stringify(value, undefined, 2) : text}\n`);
+    await this.item(text);
+    await this.document(value);
   }
 
   /** One of many results that come one by one: a line of JSON, or of words. */
   async line(value: JsonValue, text: string): Promise<void> {
     await write(`${this.#json ? JSON.stringify(value) : text}\n`);
+  }
+
+  /** A part of a result, in words: as JSON it is told as a whole, by {@link document}. */
+  async item(text: string): Promise<void> {
+    if (!this.#json) await write(`${text}\n`);
+  }
+
+  /** The whole of what {@link item} told, as one JSON document. */
+  async document(value: JsonValue): Promise<void> {
+    if (this.#json) await write(`${JSON.stringify(value, undefined, 2)}\n`);
   }
 
   /** How it goes. */

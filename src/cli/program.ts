@@ -1,9 +1,12 @@
 import { Command, CommanderError } from "commander";
 import { addCredentialCommands } from "./commands/credential.ts";
 import { addKeysCommands } from "./commands/keys.ts";
+import type { MigrateOptions } from "./commands/migrate.ts";
 import { addProjectCommands } from "./commands/project.ts";
 import { addSessionsCommands } from "./commands/sessions.ts";
+import { type ConnectionOptions, withConnection } from "./connection.ts";
 import { exitCodes } from "./failure.ts";
+import { runs } from "./run.ts";
 import { version } from "./version.ts";
 
 const epilogue = `
@@ -22,7 +25,7 @@ Exit status:
 Results go to standard output, all else to standard error. --json prints messages of the API in proto JSON, and errors
 as {"error": {"code", "reason", "message", "metadata"}}.`;
 
-/** The command \`sessiond\`, ready to parse. What runs the service is loaded only where it is needed: it takes a while. */
+/** The command `sessiond`, ready to parse. What runs the service is loaded only where it is needed: it takes a while. */
 export function sessiondProgram(): Command {
   const program = new Command("sessiond")
     .description("An internal session service over gRPC, Connect and REST, and what its operators need.")
@@ -35,6 +38,7 @@ export function sessiondProgram(): Command {
     .command("serve")
     .description("run the service; configuration comes from the environment (see the README)")
     .action(async () => (await import("./serve.ts")).serve(process.env));
+  addMigrateCommands(program);
   program
     .command("demo")
     .description("play the main job against a service of its own, and print it as a table")
@@ -43,7 +47,32 @@ export function sessiondProgram(): Command {
   addCredentialCommands(program);
   addKeysCommands(program);
   addSessionsCommands(program);
+  const doctor = program
+    .command("doctor")
+    .description("check configuration, database, keys, clock, address and service, and say what to mend")
+    .addHelpText("after", "\nIt changes nothing. Exit status 1 if a check fails; a warning does not.");
+  runs<ConnectionOptions>(withConnection(doctor), async (run) =>
+    (await import("./commands/doctor.ts")).doctor(run),
+  );
   return program;
+}
+
+function addMigrateCommands(program: Command): void {
+  const migrate = program
+    .command("migrate")
+    .description(
+      "bring the schema of the database up to date, as `serve` does when it starts; replicas may run",
+    )
+    .option("--dry-run", "only say which migrations would be applied")
+    .addHelpText(
+      "after",
+      "\nIt takes the database from DATABASE_URL, else the embedded one in SESSIOND_DATA_DIR.",
+    );
+  runs<MigrateOptions>(migrate, async (run) => (await import("./commands/migrate.ts")).migrate(run));
+  const status = migrate
+    .command("status")
+    .description("list migrations; exit status 1 unless the schema is that of this version");
+  runs(status, async (run) => (await import("./commands/migrate.ts")).migrateStatus(run));
 }
 
 /**

@@ -13,8 +13,18 @@ export const developmentProjectId = "development" as ProjectId;
  * development, and the reason why DATABASE_URL demands SESSIOND_MASTER_KEY.
  */
 export async function embeddedMasterKey(directory: string): Promise<Buffer> {
-  const { text } = await readOrWrite(join(directory, "master.key"), () => randomBytes(32).toString("base64"));
+  const { text } = await readOrWrite(masterKeyFile(directory), () => randomBytes(32).toString("base64"));
   return Buffer.from(text, "base64");
+}
+
+/** The same, where it has been made; undefined before. */
+export async function madeMasterKey(directory: string): Promise<Buffer | undefined> {
+  const text = await readIfThere(masterKeyFile(directory));
+  return text === undefined ? undefined : Buffer.from(text, "base64");
+}
+
+function masterKeyFile(directory: string): string {
+  return join(directory, "master.key");
 }
 
 /** The file in the data directory that keeps the development project's secret. */
@@ -41,12 +51,18 @@ export async function developmentProject(directory: string): Promise<Development
 
 /** The text of a file that only its owner can read, written on first use. */
 async function readOrWrite(file: string, make: () => string): Promise<{ text: string; isNew: boolean }> {
-  try {
-    return { text: (await readFile(file, "utf8")).trim(), isNew: false };
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-  }
+  const known = await readIfThere(file);
+  if (known !== undefined) return { text: known, isNew: false };
   const text = make();
   await writeFile(file, `${text}\n`, { mode: 0o600, flag: "wx", flush: true });
   return { text, isNew: true };
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(file, "utf8")).trim();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
 }

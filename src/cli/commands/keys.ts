@@ -33,7 +33,10 @@ export function addKeysCommands(program: Command): void {
   const revoke = keys
     .command("revoke")
     .description("refuse a key that has leaked, and every JWT that it signed; the sessions live on")
-    .argument("<kid>", "the key");
+    .argument("<kid>", "the key")
+    // One key in 64 has an id that begins with "-": it is no option, not even -h.
+    .helpOption("--help", "print help")
+    .allowUnknownOption();
   runs(withConnection(withProject(withRevocation(revoke))), revokeKey);
 }
 
