@@ -23,12 +23,12 @@ export async function migrateToLatest(
   db: Kysely<Tables>,
   onStart: (name: string) => void = () => undefined,
 ): Promise<readonly string[]> {
-  const told = Object.entries(migrations).map(([name, { up }]): [string, Migration] => [
+  const told = Object.entries(migrations).map(([name, migration]): [string, Migration] => [
     name,
     {
       up: async (db) => {
         onStart(name);
-        await up(db);
+        await migration.up(db);
       },
     },
   ]);

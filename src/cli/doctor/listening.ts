@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Config } from "../../server/config.ts";
 import { inWords } from "../in-words.ts";
@@ -26,14 +25,12 @@ export async function checkListening({ listen: { host, port } }: Pick<Config, "l
 
 async function tryListening(host: string, port: number): Promise<Error | undefined> {
   const server = createServer();
-  const failed = once(server, "error").then(([error]: unknown[]) => error);
-  const listening = once(server, "listening").then(() => undefined);
-  server.listen({ host, port, exclusive: true });
-  const error = await Promise.race([failed, listening]);
-  failed.catch(() => undefined);
-  listening.catch(() => undefined);
+  const error = await new Promise<Error | undefined>((resolve) => {
+    server.once("error", resolve).once("listening", () => resolve(undefined));
+    server.listen({ host, port, exclusive: true });
+  });
   server.close();
-  return error === undefined || error instanceof Error ? error : new Error(String(error));
+  return error;
 }
 
 /** What `/healthz` says there; undefined where it is no sessiond that answers. */
