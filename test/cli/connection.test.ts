@@ -106,17 +106,20 @@ test("standard input holds one secret only", async () => {
   expect(stderr).toContain("only one secret");
 });
 
-test.runIf(process.platform === "linux")("no secret is in what other users see of the process, nor in its output", async () => {
-  const file = await fileWith(secret);
-  const watch = startSessiond(["sessions", "watch"], {
-    environment: { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET_FILE: file },
-  });
-  await vi.waitUntil(() => watch.stderr().includes("watching"), patience);
-  expect(await readFile(`/proc/${watch.pid}/cmdline`, "utf8")).not.toContain(secret);
-  watch.signal("SIGINT");
-  expect(await watch.ended).toBe(0);
-  expect(watch.stdout() + watch.stderr()).not.toContain(secret);
-});
+test.runIf(process.platform === "linux")(
+  "no secret is in what other users see of the process, nor in its output",
+  async () => {
+    const file = await fileWith(secret);
+    const watch = startSessiond(["sessions", "watch"], {
+      environment: { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET_FILE: file },
+    });
+    await vi.waitUntil(() => watch.stderr().includes("watching"), patience);
+    expect(await readFile(`/proc/${watch.pid}/cmdline`, "utf8")).not.toContain(secret);
+    watch.signal("SIGINT");
+    expect(await watch.ended).toBe(0);
+    expect(watch.stdout() + watch.stderr()).not.toContain(secret);
+  },
+);
 
 test("a server that is silent is given up after --timeout, as unavailable", async () => {
   const silent = createServer(() => undefined).listen(0, "127.0.0.1");
