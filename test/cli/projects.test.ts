@@ -207,7 +207,7 @@ test.runIf(process.platform === "linux")(
 );
 
 async function sessiondBy(script: string, args: readonly string[]) {
-  return runCommand("bash", ["-c", script, "bash", process.execPath, commandFile, ...args], {
+  return runCommand("bash", ["--norc", "-c", script, "bash", process.execPath, commandFile, ...args], {
     environment: environmentOf(environment),
   });
 }

@@ -30,7 +30,8 @@ export async function checkService({
       options.secretFile,
       ...callerVariableNames.map((name) => environment[name]),
     ].some((given) => given !== undefined && given !== "");
-    return isAsked ? fail(inWords(error)) : skip(inWords(error));
+    const howTo = "`sessiond --help` says how a service and a credential are named";
+    return isAsked ? fail(inWords(error), howTo) : skip(inWords(error));
   }
   const { baseUrl, credential, isGiven, timeout } = target;
   const sessiond = connectSessiond({ baseUrl, credential, defaultTimeoutMs: timeout });
