@@ -1,12 +1,12 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type HandlerContext, createContextKey } from "@connectrpc/connect";
-import { type AccessTable, requireAccess } from "../auth/access.ts";
+import { type AccessTable, type MethodAccess, requireAccess } from "../auth/access.ts";
 import { identify } from "../auth/identify.ts";
 import { type CredentialScheme, standardScheme } from "../auth/presented.ts";
 import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
-import { callRecordKey } from "./call-record.ts";
+import { type CallRecord, callRecordKey } from "./call-record.ts";
 import { toConnectError } from "./connect-errors.ts";
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
@@ -19,22 +19,16 @@ export interface GateOptions {
   readonly schemes: ReadonlyMap<DescService, CredentialScheme>;
 }
 
+/** Lets a call in, at once or later, or fails with a ConnectError. */
+export type RequestGate = (context: HandlerContext) => Promise<void> | undefined;
+
 /**
  * Makes the gate that every call passes before a byte of its message is read: who calls is found out and whether they may
  * call this method. Fails with the errors of {@link identify} and {@link requireAccess}.
  */
-export function requestGate({
-  deps,
-  access,
-  schemes,
-}: GateOptions): (context: HandlerContext) => Promise<void> {
-  return async (context) => {
-    const record = context.values.get(callRecordKey);
-    record.method = `${context.service.typeName}/${context.method.name}`;
-    record.protocol = context.protocolName;
+export function requestGate({ deps, access, schemes }: GateOptions): RequestGate {
+  async function letIn(context: HandlerContext, needed: RestrictedAccess, record: CallRecord): Promise<void> {
     try {
-      const needed = access.of(context.method);
-      if (needed === "public") return;
       const scheme = schemes.get(context.service) ?? standardScheme;
       const presented = scheme(context.requestHeader);
       if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
@@ -45,8 +39,21 @@ export function requestGate({
     } catch (error) {
       throw toConnectError(error, record);
     }
+  }
+  return (context) => {
+    const record = context.values.get(callRecordKey);
+    record.method = `${context.service.typeName}/${context.method.name}`;
+    record.protocol = context.protocolName;
+    try {
+      const needed = access.of(context.method);
+      return needed === "public" ? undefined : letIn(context, needed, record);
+    } catch (error) {
+      throw toConnectError(error, record);
+    }
   };
 }
+
+type RestrictedAccess = Exclude<MethodAccess, "public">;
 
 /** The caller of a method that is not public. */
 export function callerOf(context: HandlerContext): Caller {

@@ -1,8 +1,9 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { type Compression, mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
+import type { RequestGate } from "../rpc/gate.ts";
 import type { CallLog } from "./call-log.ts";
 import type { HttpRequest, HttpResponse } from "./handler.ts";
 import { addHeaders, singleHeader } from "./node-headers.ts";
@@ -16,7 +17,7 @@ import type { UnaryMethod } from "./unary-method.ts";
 export interface ConnectUnaryOptions {
   /** By path. */
   readonly methods: ReadonlyMap<string, UnaryMethod>;
-  readonly gate: (context: HandlerContext) => Promise<void>;
+  readonly gate: RequestGate;
   readonly calls: CallLog;
   readonly readMaxBytes: number;
   readonly maxTimeoutMs: number;

@@ -5,10 +5,11 @@ import {
   constants,
 } from "node:http2";
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { type Compression, compressedFlag } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { CallRecord } from "../rpc/call-record.ts";
+import type { RequestGate } from "../rpc/gate.ts";
 import { type CallLog, contextValuesOf } from "./call-log.ts";
 import { readableGrpcMessage } from "./grpc-message.ts";
 import type { FailureReporter } from "./handler.ts";
@@ -25,7 +26,7 @@ import type { UnaryMethod } from "./unary-method.ts";
 export interface GrpcUnaryOptions {
   /** By path. */
   readonly methods: ReadonlyMap<string, UnaryMethod>;
-  readonly gate: (context: HandlerContext) => Promise<void>;
+  readonly gate: RequestGate;
   readonly calls: CallLog;
   readonly readMaxBytes: number;
   readonly maxTimeoutMs: number;
@@ -52,9 +53,11 @@ const prefixLength = 5;
 export class GrpcUnary {
   readonly #options: GrpcUnaryOptions;
   readonly #compression = new AcceptedCompression("grpc-accept-encoding");
+  readonly #onStreamError: (error: Error) => void;
 
   constructor(options: GrpcUnaryOptions) {
     this.#options = options;
+    this.#onStreamError = (error) => options.onError(error, "response");
   }
 
   /** Serves a request that is plain enough; false where it is not. */
@@ -68,7 +71,7 @@ export class GrpcUnary {
     const call = this.#open(method, path, request);
     const compression = this.#compression.of(singleHeader(headers["grpc-accept-encoding"]));
     const exchange = new GrpcExchange({ request, method, call, compression, readMaxBytes, replay });
-    stream.on("error", (error) => onError(error, "response"));
+    stream.on("error", this.#onStreamError);
     stream.on("close", () => {
       if (!stream.headersSent) call.abort(new ConnectError("the client went away", Code.Canceled));
       calls.end(record, { method: "POST", url: path }, 200);

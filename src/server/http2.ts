@@ -1,5 +1,4 @@
 import {
-  constants,
   createServer,
   type IncomingHttpHeaders,
   type Http2ServerRequest,
@@ -11,6 +10,7 @@ import type { Socket } from "node:net";
 import type { FailureReporter, RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
+import { RequestTimeouts } from "./request-timeouts.ts";
 
 /** Serves a stream itself and returns true, or leaves it untouched. */
 export type StreamTaker = (
@@ -31,6 +31,7 @@ export function createHttp2(
   takeStream: StreamTaker = () => false,
 ): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>();
+  const timeouts = new RequestTimeouts(limits.requestTimeoutMs);
 
   const serve = (req: Http2ServerRequest, res: Http2ServerResponse) => void handler(req, res);
   // Makes requests of streams, and has no connections of its own.
@@ -50,8 +51,7 @@ export function createHttp2(
     // The client has acknowledged our SETTINGS: only now are the limits in them enforced (RFC 9113, 6.5.3).
     session.once("localSettings", () => clearTimeout(handshake));
     socket.once("close", () => clearTimeout(handshake));
-    closeWhenIdle(session, socket, limits);
-    session.on("stream", (stream) => boundRequest(stream, limits.requestTimeoutMs));
+    closeWhenIdle(session, socket, limits, timeouts);
   }
 
   return {
@@ -64,7 +64,7 @@ export function createHttp2(
     drain() {
       for (const session of sessions) session.close();
     },
-    dispose() {},
+    dispose: () => timeouts.dispose(),
   };
 }
 
@@ -84,7 +84,12 @@ function serverOptions(limits: ListenerLimits) {
  * Closes a session (GOAWAY first) that has had no stream for a while, and the connection of a closed session
  * whose peer does not close it. Headers that never become complete make no stream, so they end here too.
  */
-function closeWhenIdle(session: ServerHttp2Session, socket: Socket, limits: ListenerLimits): void {
+function closeWhenIdle(
+  session: ServerHttp2Session,
+  socket: Socket,
+  limits: ListenerLimits,
+  timeouts: RequestTimeouts,
+): void {
   let open = 0;
   let linger: NodeJS.Timeout | undefined;
   const idle = setTimeout(() => {
@@ -92,30 +97,18 @@ function closeWhenIdle(session: ServerHttp2Session, socket: Socket, limits: List
     session.close();
     linger = setTimeout(() => socket.destroy(), limits.lingerTimeoutMs).unref();
   }, limits.sessionIdleTimeoutMs).unref();
+  function onStreamClose(this: ServerHttp2Stream): void {
+    timeouts.forget(this);
+    open--;
+    if (open === 0) idle.refresh();
+  }
   session.on("stream", (stream) => {
     open++;
-    stream.on("close", () => {
-      open--;
-      if (open === 0) idle.refresh();
-    });
+    timeouts.watch(stream);
+    stream.on("close", onStreamClose);
   });
   socket.once("close", () => {
     clearTimeout(idle);
     clearTimeout(linger);
   });
-}
-
-/**
- * Resets a stream whose request is not complete in time, unless its answer is under way; counts anew when the
- * answer ends, because a client can keep its half open even then.
- */
-function boundRequest(stream: ServerHttp2Stream, timeoutMs: number): void {
-  if (stream.endAfterHeaders) return;
-  const timer = setTimeout(() => {
-    const complete = stream.state.remoteClose === 1;
-    const answering = stream.headersSent && !stream.writableEnded;
-    if (!complete && !answering) stream.close(constants.NGHTTP2_CANCEL);
-  }, timeoutMs).unref();
-  stream.on("finish", () => timer.refresh());
-  stream.on("close", () => clearTimeout(timer));
 }

@@ -4,7 +4,6 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   type ConnectRouterOptions,
-  type HandlerContext,
   type Interceptor,
   createConnectRouter,
   createMethodImplSpec,
@@ -12,6 +11,7 @@ import {
 } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { callRecordKey } from "../rpc/call-record.ts";
+import type { RequestGate } from "../rpc/gate.ts";
 import type { CallLog } from "./call-log.ts";
 import { ConnectUnary } from "./connect-unary.ts";
 import { withReadableGrpcMessage } from "./grpc-message.ts";
@@ -29,7 +29,7 @@ import { type UnaryMethod, type UnarySpec, prepareUnary } from "./unary-method.t
 export interface RpcOptions extends Omit<ConnectRouterOptions, "jsonOptions"> {
   /** Adds the services. */
   readonly routes: (router: ConnectRouter) => void;
-  readonly requestGate: (context: HandlerContext) => Promise<void>;
+  readonly requestGate: RequestGate;
   readonly interceptors: Interceptor[];
   readonly calls: CallLog;
   /** Longest request message, in bytes. */

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { RequestGate } from "../rpc/gate.ts";
 import { type RequestBytes, readRequestBytes } from "./request-bytes.ts";
 import type { UnaryCall } from "./unary-call.ts";
 import type { UnaryMethod } from "./unary-method.ts";
@@ -26,12 +27,13 @@ export interface UnaryExchange {
  */
 export async function runUnary(
   method: UnaryMethod,
-  gate: (context: HandlerContext) => Promise<void>,
+  gate: RequestGate,
   exchange: UnaryExchange,
 ): Promise<void> {
   const { call } = exchange;
   try {
-    await gate(call);
+    const letIn = gate(call);
+    if (letIn !== undefined) await letIn;
   } catch (error) {
     return exchange.fail(shownError(error));
   }
@@ -42,7 +44,9 @@ export async function runUnary(
   call.message = input;
   let output: Uint8Array;
   try {
-    output = exchange.encode(await method.invoke(call));
+    const answer = await method.invoke(call);
+    if (answer.stream) throw new Error("an interceptor made a stream of a unary answer");
+    output = exchange.encode(answer.message);
   } catch (error) {
     return exchange.fail(shownError(error));
   }

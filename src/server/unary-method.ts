@@ -7,7 +7,7 @@ import {
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
-import type { Interceptor, MethodImplSpec, UnaryResponse } from "@connectrpc/connect";
+import type { Interceptor, MethodImplSpec, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { type JsonOptions, parseStrictly } from "./strict-json.ts";
 import { UnaryCall } from "./unary-call.ts";
 
@@ -18,7 +18,7 @@ export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 export interface UnaryMethod {
   readonly method: DescMethodUnary;
   /** Runs the call, whose message must be there. Rejects as the interceptors do. */
-  readonly invoke: (call: UnaryCall) => Promise<Message>;
+  readonly invoke: (call: UnaryCall) => Promise<UnaryResponse | StreamResponse>;
   /** The message; undefined where the bytes are none. */
   readonly decodeBinary: (bytes: Uint8Array) => Message | undefined;
   readonly decodeJson: (bytes: Buffer) => Message | undefined;
@@ -46,11 +46,7 @@ export function prepareUnary(
   const chain = interceptors.reduceRight((next, interceptor) => interceptor(next), implementation);
   return {
     method,
-    invoke: async (call) => {
-      const { message, stream } = await chain(call);
-      if (stream) throw new Error("an interceptor made a stream of a unary answer");
-      return message;
-    },
+    invoke: chain,
     decodeBinary: readable((bytes: Uint8Array) => fromBinary(method.input, bytes)),
     decodeJson: readable((bytes: Buffer) => parseStrictly(method.input, bytes)),
     encodeBinary: (message) => toBinary(method.output, message),
