@@ -91,11 +91,17 @@ async function developmentCredential(baseUrl: string, environment: NodeJS.Proces
   const file = developmentSecretFile(said(environment["SESSIOND_DATA_DIR"]) ?? ".sessiond");
   try {
     return { projectId: developmentProjectId, secret: await secrets.read(file, "secret") };
-  } catch {
+  } catch (error) {
+    if (!isMissing(error)) throw error;
     throw usageFailure(
       `no credential: ${howToCall}. For the development project, call from where \`sessiond serve\` runs: there is no secret in ${resolve(file)}`,
     );
   }
+}
+
+function isMissing(error: unknown): boolean {
+  const cause = error instanceof CommandFailure ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause && cause.code === "ENOENT";
 }
 
 function isLoopback(baseUrl: string): boolean {

@@ -15,18 +15,17 @@ export class SecretInput {
   }
 
   /**
-   * What the file holds, or standard input for `-`, without the white space around it. `what` names it in errors, which never
-   * repeat it.
+   * What the file holds, or standard input for `-`, without the line's end. `what` names it in errors, which never repeat it.
    */
   async read(file: string, what: string): Promise<string> {
     if (file === "-" && this.#stdinTaken) throw usageFailure("standard input can hold only one secret");
     this.#stdinTaken ||= file === "-";
     const place = file === "-" ? "standard input" : file;
     const text = await readAll(file === "-" ? this.#stdin : createReadStream(file), what, place);
-    const secret = text.trim();
-    if (secret === "") throw new CommandFailure(`${place} holds no ${what}: it is empty`);
-    if (/\s/.test(secret))
-      throw new CommandFailure(`${place} holds more than a ${what}: it has several words`);
+    const secret = text.replace(/\r?\n$/, "");
+    if (secret.trim() === "") throw new CommandFailure(`${place} holds no ${what}: it is empty`);
+    if (/[\r\n]/.test(secret))
+      throw new CommandFailure(`${place} holds more than a ${what}: it has several lines`);
     return secret;
   }
 }

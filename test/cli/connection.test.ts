@@ -78,7 +78,7 @@ test.each([
 
 test.each([
   ["", "it is empty"],
-  ["two words", "several words"],
+  ["two\nlines", "several lines"],
   ["x".repeat(70_000), "too long"],
 ])("a file with no secret in it is refused, and not repeated", async (text, words) => {
   const file = await fileWith(text);

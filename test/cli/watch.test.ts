@@ -84,6 +84,14 @@ test("--after, --oldest and --snapshot say where to start; --json is a document 
   expect(await after.ended).toBe(0);
 });
 
+test("--no-follow ends when there is nothing more for now", async () => {
+  const [revision] = await revokeSome(1);
+  const dump = await sessiond(["sessions", "watch", "--oldest", "--no-follow"], { environment });
+  expect(dump.status).toBe(0);
+  expect(dump.stdout.trimEnd().split("\n")).toHaveLength(Number(revision));
+  expect(dump.stderr).toContain(`--after ${revision} goes on`);
+});
+
 test("a connection that breaks is resumed: nothing is missed, and nothing comes twice", async () => {
   const relay = await startRelay(service.url);
   try {

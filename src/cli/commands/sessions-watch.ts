@@ -25,6 +25,7 @@ export function addSessionsWatch(sessions: Command): void {
     .option("--after <revision>", "start after this revision")
     .option("--oldest", "start with the oldest one that is kept")
     .option("--snapshot", "start with those that can still matter to a session JWT")
+    .option("--no-follow", "end when there is nothing more for now")
     .addHelpText(
       "after",
       "\nA connection that breaks is resumed after the last revision: no revocation is missed or printed twice.",
@@ -36,6 +37,7 @@ interface WatchOptions extends ConnectionOptions {
   readonly after?: string;
   readonly oldest?: true;
   readonly snapshot?: true;
+  readonly follow: boolean;
 }
 
 async function watchSessions({ options, environment, output, secrets }: Run<WatchOptions>): Promise<void> {
@@ -52,11 +54,12 @@ async function watchSessions({ options, environment, output, secrets }: Run<Watc
   });
   let last: bigint | undefined;
   try {
-    for await (const { revocations, revision } of messages) {
+    for await (const { revocations, revision, caughtUp } of messages) {
       if (last === undefined) output.note(`watching project ${credential.projectId} at ${baseUrl}`);
       for (const revocation of revocations)
         await output.line(messageJson(RevocationSchema, revocation), toLine(revocation));
       last = revision;
+      if (caughtUp && !options.follow) break;
     }
   } catch (error) {
     throw outOfRange(error) ?? withAddress(error, target);
