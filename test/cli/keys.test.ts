@@ -26,9 +26,9 @@ test("keys list, rotate and revoke", async () => {
   const { status, stdout } = await run("keys", "revoke", active?.["kid"] ?? "", ...reason);
   expect(status).toBe(0);
   expect(stdout).toMatch(/state +revoked/);
-  await expect(
-    sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } }),
-  ).rejects.toThrow();
+  await expect(sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } })).rejects.toThrow(
+    "names no session",
+  );
   const listed = JSON.parse((await run("keys", "list", "--json")).stdout) as {
     signingKeys: { state: string }[];
   };
