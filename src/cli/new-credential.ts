@@ -2,8 +2,11 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { type ServiceCredential, ServiceCredentialSchema } from "../../gen/session/v1/project_pb.ts";
 import type { Sessiond } from "../client/client.ts";
+import { CommandFailure } from "./failure.ts";
 import { messageJson } from "./message-json.ts";
+import type { Output } from "./output.ts";
 import { SecretFile } from "./secret-output.ts";
+import { pairs } from "./table.ts";
 
 /** The option of every command that makes a secret. */
 export interface SecretOutOptions {
@@ -42,7 +45,9 @@ export async function makingCredential<T>(
     return await use(async (sessiond, request) => {
       const { credential, secret } = await sessiond.projects.createServiceCredential(request);
       if (credential === undefined) throw new Error("the service answered without the new credential");
-      await file?.write(secret);
+      await file?.write(secret).catch((error: unknown) => {
+        throw lost(credential, error);
+      });
       return {
         credential,
         json: {
@@ -62,4 +67,27 @@ export async function makingCredential<T>(
   } finally {
     await file?.close();
   }
+}
+
+/**
+ * Prints a new credential, with its secret where that is in no file, and whatever else came of the command. When it returns,
+ * who reads standard output has it; a reader that went away is no quiet end here.
+ */
+export async function printCredential(
+  output: Output,
+  { credential, json, lines }: NewCredential,
+  more: { readonly json?: JsonObject; readonly lines?: NewCredential["lines"] } = {},
+): Promise<void> {
+  try {
+    await output.result({ ...more.json, ...json }, pairs([...lines, ...(more.lines ?? [])]));
+  } catch (error) {
+    throw "secret" in json ? lost(credential, error) : error;
+  }
+}
+
+function lost({ id, projectId }: ServiceCredential, cause: unknown): CommandFailure {
+  const message =
+    `credential ${id} was made, but its secret could not be written down: ` +
+    `\`sessiond credential disable ${id} --project ${projectId}\` ends it`;
+  return new CommandFailure(message, undefined, cause);
 }

@@ -1,4 +1,5 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { CommandFailure } from "./failure.ts";
 
 /** A file that is there for a secret to come, so that no secret is made that cannot be written down. */
@@ -25,10 +26,16 @@ export class SecretFile {
     }
   }
 
-  /** Writes the secret; when it returns, it is on the disk. */
+  /** Writes the secret; when it returns, the file and its name are on the disk. */
   async write(secret: string): Promise<void> {
     await this.#file.writeFile(`${secret}\n`);
     await this.#file.sync();
+    const folder = await open(dirname(this.path), "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
     this.#written = true;
   }
 

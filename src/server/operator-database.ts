@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { type Kysely, sql } from "kysely";
 import { SessiondError } from "../domain/errors.ts";
 import { openDatabase } from "../storage/database.ts";
@@ -28,12 +29,23 @@ export async function withOperatorDatabase<T>(
   const url = await runningUrl(directory);
   if (url !== undefined && (await answers(url, config))) return connected(url, config, use);
   if (!create && !(await holdsCluster(directory))) return undefined;
-  const postgres = await startEmbeddedPostgres({ directory });
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.once(signal, exitBy);
   try {
-    return await connected(postgres.url, config, use);
+    const postgres = await startEmbeddedPostgres({ directory });
+    try {
+      return await connected(postgres.url, config, use);
+    } finally {
+      await postgres.stop();
+    }
   } finally {
-    await postgres.stop();
+    for (const signal of signals) process.off(signal, exitBy);
   }
+}
+
+/** Ends the process as the signal would have, but takes the PostgreSQL that it has started with it. */
+function exitBy(signal: NodeJS.Signals): void {
+  process.exit(128 + constants.signals[signal]);
 }
 
 async function answers(url: string, config: DatabaseConfig): Promise<boolean> {

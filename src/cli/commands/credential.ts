@@ -9,7 +9,12 @@ import type { Sessiond } from "../../client/client.ts";
 import { type ConnectionOptions, calling, withAddress, withConnection } from "../connection.ts";
 import { CommandFailure, exitCodes, toldFailure } from "../failure.ts";
 import { messageJson } from "../message-json.ts";
-import { type SecretOutOptions, makingCredential, withSecretOut } from "../new-credential.ts";
+import {
+  type SecretOutOptions,
+  makingCredential,
+  printCredential,
+  withSecretOut,
+} from "../new-credential.ts";
 import { type PageOptions, more, readPages, withPages } from "../pages.ts";
 import { readPermissions, servicePermissions } from "../permissions.ts";
 import { type ProjectOptions, withProject } from "../project-option.ts";
@@ -63,8 +68,7 @@ async function createCredential(run: Run<CreateOptions>): Promise<void> {
   await makingCredential(options, (make) =>
     calling(run, async (sessiond, { credential }) => {
       const projectId = options.project ?? credential.projectId;
-      const { json, lines } = await make(sessiond, { projectId, displayName, permissions });
-      await output.result(json, pairs(lines));
+      await printCredential(output, await make(sessiond, { projectId, displayName, permissions }));
     }),
   );
 }
@@ -101,14 +105,14 @@ async function rotateCredential(
     calling(run, async (sessiond, target) => {
       const projectId = options.project ?? target.credential.projectId;
       const { displayName, permissions } = await enabledCredential(sessiond, projectId, id);
-      const { credential, json, lines } = await make(sessiond, { projectId, displayName, permissions });
-      await output.result({ ...json, replacedId: id }, pairs([...lines, ["replaces", id]]));
+      const made = await make(sessiond, { projectId, displayName, permissions });
+      await printCredential(output, made, { json: { replacedId: id }, lines: [["replaces", id]] });
       const disable = `\`sessiond credential disable ${id} --project ${projectId}\``;
       if (options.keepOld === true) return output.note(`credential ${id} is still good: ${disable} ends it`);
       await sessiond.projects.disableServiceCredential({ projectId, id }).catch((error: unknown) => {
         const { message, exitCode } = toldFailure(withAddress(error, target));
         throw new CommandFailure(
-          `credential ${credential.id} is good, and ${id} may still be too (${message}): ${disable} ends it`,
+          `credential ${made.credential.id} is good, and ${id} may still be too (${message}): ${disable} ends it`,
           exitCode,
           error,
         );

@@ -9,7 +9,12 @@ import { type ConnectionOptions, calling, withAddress, withConnection } from "..
 import { confirm, isInteractive } from "../confirm.ts";
 import { CommandFailure, toldFailure } from "../failure.ts";
 import { messageJson } from "../message-json.ts";
-import { type SecretOutOptions, makingCredential, withSecretOut } from "../new-credential.ts";
+import {
+  type SecretOutOptions,
+  makingCredential,
+  printCredential,
+  withSecretOut,
+} from "../new-credential.ts";
 import { type PageOptions, more, readPages, withPages } from "../pages.ts";
 import { readPermissions, servicePermissions } from "../permissions.ts";
 import { type Run, runs } from "../run.ts";
@@ -70,6 +75,7 @@ async function createProject(run: Run<CreateOptions>): Promise<void> {
       if (!withCredential) return output.result({ project: json }, pairs([["project", id]]));
       const request = { projectId: id, displayName, permissions: readPermissions(options.permissions) };
       const made = await make(sessiond, request).catch((error: unknown) => {
+        if (error instanceof CommandFailure) throw error;
         const { message, exitCode } = toldFailure(withAddress(error, target));
         throw new CommandFailure(
           `project ${id} was created, but not its credential (${message}): go on with ` +
@@ -78,7 +84,7 @@ async function createProject(run: Run<CreateOptions>): Promise<void> {
           error,
         );
       });
-      return output.result({ project: json, ...made.json }, pairs(made.lines));
+      return printCredential(output, made, { json: { project: json } });
     }),
   );
 }
