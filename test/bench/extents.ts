@@ -20,7 +20,7 @@ export const extents: Readonly<Record<Extent["name"], Extent>> = {
     large: 1_000_000,
     huge: 10_000_000,
     memoryCalls: 1_000_000,
-    secondsInAll: 570,
+    secondsInAll: 540,
   },
   full: {
     name: "full",
