@@ -39,7 +39,7 @@ const layers: Record<
   cli: {
     layers: ["server", "client"],
     gen: /^session\//,
-    packages: /^(@connectrpc\/.*|@grpc\/grpc-js|commander|pino|node:.*)$/,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|commander|pino|node:.*)$/,
   },
 };
 

@@ -6,7 +6,7 @@ import { delimiter, join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readConfig, variableNames } from "../src/server/config.ts";
+import { callerVariableNames, readConfig, variableNames } from "../src/server/config.ts";
 import { type Service, startService } from "../src/server/service.ts";
 import { createTestDatabase, type TestDatabase } from "./support/test-database.ts";
 
@@ -29,6 +29,8 @@ beforeAll(async () => {
   service = await startService(read.config, pino({ level: "silent" }));
   folder = await mkdtemp(join(tmpdir(), "sessiond-readme-"));
   symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
+  const command = `#!/bin/sh\nexec "${process.execPath}" "${resolve("src/cli/main.ts")}" "$@"\n`;
+  writeFileSync(join(folder, "sessiond"), command, { mode: 0o755 });
   mkdirSync(join(folder, ".sessiond"));
   writeFileSync(join(folder, ".sessiond", "development-secret"), `${secret}\n`);
 });
@@ -42,8 +44,24 @@ afterAll(async () => {
 /** The examples are one script for one shell: later ones use the variables of earlier ones. */
 test("the README's examples do what they say", async () => {
   const examples = readme.slice(readme.indexOf("## Examples"), readme.indexOf("### From TypeScript"));
-  const script = Array.from(examples.matchAll(/^```sh\n(.*?)^```/gms), ([, block = ""]) => block).join("");
-  expect(script).toContain("/v1/b2b/sessions/revoke");
+  expect(examples).toContain("/v1/b2b/sessions/revoke");
+  await keepTheirWord(examples);
+});
+
+test("so do those of the command", async () => {
+  const section = readme.slice(readme.indexOf("## Command line"), readme.indexOf("## Configuration"));
+  expect(section).toContain("sessiond sessions watch");
+  await keepTheirWord(section);
+});
+
+test("the README's table has every variable of the configuration, with its default", () => {
+  const rows = Array.from(readme.matchAll(/^\| `((?:SESSIOND|DATABASE)_\w+)` \|/gm), ([, name = ""]) => name);
+  expect(rows.toSorted()).toEqual([...variableNames, ...callerVariableNames].toSorted());
+});
+
+/** Runs the examples of a part of the README, and compares what they print with what it says. */
+async function keepTheirWord(part: string): Promise<void> {
+  const script = Array.from(part.matchAll(/^```sh\n(.*?)^```/gms), ([, block = ""]) => block).join("");
   // Each expectation becomes a mark in the output, behind what the command before it printed.
   const marked = script
     .replaceAll("127.0.0.1:8080", `127.0.0.1:${service.port}`)
@@ -57,18 +75,14 @@ test("the README's examples do what they say", async () => {
       fragment.replaceAll(/("[^"]+":) (?=")/g, "$1"),
     );
   }
-});
-
-test("the README's table has every variable of the configuration, with its default", () => {
-  const rows = Array.from(readme.matchAll(/^\| `((?:SESSIOND|DATABASE)_\w+)` \|/gm), ([, name = ""]) => name);
-  expect(rows.toSorted()).toEqual([...variableNames].toSorted());
-});
+}
 
 async function bash(script: string): Promise<string> {
-  const path = [resolve("node_modules/.bin"), process.env["PATH"]].join(delimiter);
+  const path = [folder, resolve("node_modules/.bin"), process.env["PATH"]].join(delimiter);
+  const SESSIOND_SERVER = `http://127.0.0.1:${service.port}`;
   const child = spawn("bash", ["-e", "-o", "pipefail", "-c", script], {
     cwd: folder,
-    env: { ...process.env, PATH: path },
+    env: { ...process.env, PATH: path, SESSIOND_SERVER },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const exited = new Promise<number | null>((done) => {

@@ -1,5 +1,5 @@
 import { type Client, type Interceptor, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 
@@ -17,6 +17,8 @@ export interface SessiondOptions {
 export interface Sessiond {
   readonly sessions: Client<typeof SessionService>;
   readonly projects: Client<typeof ProjectService>;
+  /** Ends the connection, with the calls that run on it: for programs that are to end by themselves. */
+  close(): void;
 }
 
 /**
@@ -34,10 +36,12 @@ export function connectSessiond({
   defaultTimeoutMs = 10_000,
 }: SessiondOptions): Sessiond {
   const interceptors = credential === undefined ? [] : [authorizing(credential)];
-  const transport = createGrpcTransport({ baseUrl, interceptors, defaultTimeoutMs });
+  const sessionManager = new Http2SessionManager(baseUrl);
+  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors, defaultTimeoutMs });
   return {
     sessions: createClient(SessionService, transport),
     projects: createClient(ProjectService, transport),
+    close: () => sessionManager.abort(),
   };
 }
 

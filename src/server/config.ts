@@ -113,6 +113,14 @@ const variables = z.object({
 /** The names of all variables. */
 export const variableNames: readonly string[] = Object.keys(variables.shape);
 
+/** Variables that tell commands which service to call, and as whom; the service itself disregards them. */
+export const callerVariableNames: readonly string[] = [
+  "SESSIOND_SERVER",
+  "SESSIOND_PROJECT",
+  "SESSIOND_SECRET_FILE",
+  "SESSIOND_SECRET",
+];
+
 /** The configuration of a server. Times in milliseconds, sizes in bytes. */
 export type Config = ReturnType<typeof toConfig>;
 
@@ -123,21 +131,56 @@ export type ConfigResult =
 
 /** Reads the environment. No value is repeated in a problem: it may be a secret. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): ConfigResult {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const given = givenIn(environment);
   const { success, data, error } = variables.safeParse(given);
-  const problems = (error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  const problems = problemsOf(error);
   if (given["DATABASE_URL"] !== undefined && given["SESSIOND_MASTER_KEY"] === undefined) {
     const how = "`openssl rand -base64 32` makes one; keep it, and give every replica the same";
     problems.push(`SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64. ${how}`);
   }
   if (!success || problems.length > 0) return { problems };
-  const unknown = Object.keys(given).filter(
-    (name) => name.startsWith("SESSIOND_") && !variableNames.includes(name),
-  );
+  const unknown = Object.keys(given).filter((name) => name.startsWith("SESSIOND_") && !known.has(name));
   return {
     config: toConfig(data),
     warnings: unknown.map((name) => `${name} is not a variable of this version`),
   };
+}
+
+const known: ReadonlySet<string> = new Set([...variableNames, ...callerVariableNames]);
+
+/** The part of the configuration that says where the database is. */
+export type DatabaseConfig = Pick<Config, "databaseUrl" | "dataDirectory" | "connectTimeout">;
+
+/** Reads that part alone, for who works on the database and so needs no master key; or what is wrong with it. */
+export function readDatabaseConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+): { readonly config: DatabaseConfig } | { readonly problems: readonly string[] } {
+  const { success, data, error } = databaseVariables.safeParse(givenIn(environment));
+  if (!success) return { problems: problemsOf(error) };
+  return {
+    config: {
+      databaseUrl: data.DATABASE_URL,
+      dataDirectory: data.SESSIOND_DATA_DIR,
+      connectTimeout: data.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
+    },
+  };
+}
+
+const databaseVariables = variables.pick({
+  DATABASE_URL: true,
+  SESSIOND_DATA_DIR: true,
+  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: true,
+});
+
+/** An empty variable counts as absent. */
+function givenIn(
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+}
+
+function problemsOf(error: z.ZodError | undefined): string[] {
+  return (error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
 }
 
 function toConfig(read: z.output<typeof variables>) {

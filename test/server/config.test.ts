@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
-import { readConfig } from "../../src/server/config.ts";
+import { callerVariableNames, readConfig, readDatabaseConfig } from "../../src/server/config.ts";
 
 const key = Buffer.alloc(32, 1).toString("base64");
 
@@ -128,4 +128,18 @@ test("a mistyped variable is warned of, by name alone", () => {
   expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
     "SESSIOND_LISTN is not a variable of this version",
   ]);
+});
+
+test("a variable that tells commands whom to call is no mistake", () => {
+  for (const name of callerVariableNames) expect(configOf({ [name]: "x" }).warnings).toEqual([]);
+});
+
+test("who works on the database alone needs no master key", () => {
+  const databaseUrl = "postgres://user@host/database";
+  expect(readDatabaseConfig({ DATABASE_URL: databaseUrl, SESSIOND_DATA_DIR: "" })).toEqual({
+    config: { databaseUrl, dataDirectory: ".sessiond", connectTimeout: 5_000 },
+  });
+  expect(readDatabaseConfig({ DATABASE_URL: "x", SESSIOND_LISTEN: "wrong too" })).toEqual({
+    problems: ["DATABASE_URL: must be postgres://user:password@host:port/database"],
+  });
 });

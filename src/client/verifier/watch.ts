@@ -1,4 +1,3 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { WatchRevocationsResponse } from "../../../gen/session/v1/session_service_pb.ts";
 import { Backoff } from "./backoff.ts";
@@ -6,6 +5,7 @@ import { type Moment, type VerifierClock, driftSince, momentOf } from "./clock.t
 import type { Connection, Connections } from "./connections.ts";
 import { type Change, OutOfStepError, type RevocationCopy, type StreamMessage } from "./revocation-copy.ts";
 import { readRevocation } from "./revocation.ts";
+import { revocationStream } from "./revocation-stream.ts";
 
 /** How to watch; times in milliseconds. */
 export interface WatchOptions {
@@ -24,10 +24,6 @@ export interface WatchListener {
   /** The stream, or the attempt to begin one where it was not `begun`, has ended. */
   ended(baseUrl: string, error: Error, begun: boolean): void;
 }
-
-/** Shortest silence after which a stream counts as dead, and the same for the first message, which may meet a cold server. */
-const minSilence = 500;
-const firstSilence = 3000;
 
 /** Keeps the copy up to date: one stream after the other, each going on where the last one ended, until it is closed. */
 export class Watch {
@@ -74,21 +70,18 @@ export class Watch {
     this.#abort = (reason) => aborting.abort(reason);
     const start = copy.begin();
     const callStart = momentOf(clock);
-    const messages = connection.sessions.watchRevocations(
-      {
-        heartbeat: durationFromMs(heartbeat),
-        start:
-          start === "snapshot"
-            ? { case: "snapshot", value: true }
-            : { case: "afterRevision", value: BigInt(start.afterRevision) },
-      },
-      { signal: aborting.signal, timeoutMs: 0 },
-    );
-    const silence = Math.max(3 * heartbeat, minSilence);
-    let watchdog = this.#watchdog(Math.max(silence, firstSilence), aborting);
+    const messages = revocationStream({
+      sessions: connection.sessions,
+      start:
+        start === "snapshot"
+          ? { case: "snapshot", value: true }
+          : { case: "afterRevision", value: BigInt(start.afterRevision) },
+      heartbeat,
+      clock,
+      signal: aborting.signal,
+    });
     try {
       for await (const response of messages) {
-        watchdog();
         if (!stream.begun) {
           stream.begun = true;
           this.#listener.connected(
@@ -97,13 +90,9 @@ export class Watch {
           );
         }
         this.#receive(response, callStart);
-        watchdog = this.#watchdog(silence, aborting);
       }
       return new Error("the server ended the stream");
-    } catch (error) {
-      throw aborting.signal.aborted ? aborting.signal.reason : error;
     } finally {
-      watchdog();
       this.#abort = undefined;
     }
   }
@@ -116,12 +105,6 @@ export class Watch {
     this.#listener.received(message, change);
     if (driftSince(callStart, clock) > maxDrift)
       throw new Error("the machine was suspended or its clock was set: the call's start tells nothing now");
-  }
-
-  /** Ends the stream unless it is called off within `ms`. */
-  #watchdog(ms: number, aborting: AbortController): () => void {
-    const silent = new Error(`nothing came for ${ms} ms, not even a heartbeat`);
-    return this.#options.clock.after(ms, () => aborting.abort(silent));
   }
 
   async #recover({ baseUrl }: Connection, error: Error, begun: boolean): Promise<void> {
