@@ -179,8 +179,8 @@ export function toSession(row: Omit<SessionRow, "cutoff">, revocation: Revocatio
 }
 
 /**
- * The first revocation that hit each row, at its place, whatever its scope; nothing is asked where no row is dead. By
- * revocations_by_target, four lookups a row. It stays the first, so another snapshot than that of the rows will do.
+ * The first revocation that hit each row, at its place, whatever its scope; nothing is asked where no row is dead. One
+ * lookup a row by the primary key, and three by revocations_by_target. It stays the first, so another snapshot than that of the rows will do.
  */
 export async function firstRevocations(
   db: Kysely<Tables>,
@@ -196,14 +196,15 @@ export async function firstRevocations(
     select s.place, ${columnsOf("first", revocationColumns)}
     from unnest(
       ${dead.map((row) => row.project_id)}::text[],
-      ${dead.map((row) => row.id)}::text[],
       ${dead.map((row) => row.member_id)}::text[],
       ${dead.map((row) => row.organization_id)}::text[],
-      ${dead.map((row) => row.created_revision)}::bigint[]
-    ) with ordinality as s (project_id, id, member_id, organization_id, created_revision, place)
+      ${dead.map((row) => row.created_revision)}::bigint[],
+      ${dead.map((row) => row.revoked_revision)}::bigint[]
+    ) with ordinality as s (project_id, member_id, organization_id, created_revision, revoked_revision, place)
     cross join lateral (
       select ${columnsOf("hits", revocationColumns)} from (
-        ${firstOf("session", "s.id")} union all
+        (select ${columnsOf("r", revocationColumns)} from revocations r
+          where r.project_id = s.project_id and r.revision = s.revoked_revision) union all
         ${firstOf("member", "s.member_id")} union all
         ${firstOf("organization", "s.organization_id")} union all
         ${firstOf("project", "s.project_id")}) hits
