@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseProjectId } from "../domain/ids.ts";
+import { isLoopback } from "./loopback.ts";
 import { defaultKeySchedule, minPublicationDelay } from "../domain/key-schedule.ts";
 
 const wholeNumber = (min: number, max: number, unit = "") => {
@@ -23,6 +24,8 @@ const listen = z.string().transform((text, context) => {
   }
   return { host: host === "" ? "::" : host, port: Number(port) };
 });
+
+const tlsVersions = { "1.2": "TLSv1.2", "1.3": "TLSv1.3" } as const;
 
 const masterKey = z.string().transform((text, context) => {
   const bytes = masterKeyBytes(text);
@@ -69,6 +72,11 @@ const pathPrefix = z
 const variables = z.object({
   DATABASE_URL: databaseUrl.optional(),
   SESSIOND_LISTEN: listen.prefault("127.0.0.1:8080"),
+  SESSIOND_TLS_CERT_FILE: z.string().optional(),
+  SESSIOND_TLS_KEY_FILE: z.string().optional(),
+  SESSIOND_TLS_CLIENT_CA_FILE: z.string().optional(),
+  SESSIOND_TLS_MIN_VERSION: z.enum(["1.2", "1.3"]).default("1.2"),
+  SESSIOND_ALLOW_PLAINTEXT: z.enum(["on", "off"]).default("off"),
   SESSIOND_DATA_DIR: z.string().default(".sessiond"),
   SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject.optional(),
   SESSIOND_MASTER_KEY: masterKey.optional(),
@@ -115,6 +123,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     const how = "`openssl rand -base64 32` makes one; keep it, and give every replica the same";
     problems.push(`SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64. ${how}`);
   }
+  if (data !== undefined) problems.push(...problemsOfTls(data));
   if (!success || problems.length > 0) return { problems };
   const unknown = Object.keys(given).filter(
     (name) => name.startsWith("SESSIOND_") && !variableNames.includes(name),
@@ -125,12 +134,33 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   };
 }
 
+/** Half of what TLS takes, and what would send secrets where others can read them. */
+function problemsOfTls(read: z.output<typeof variables>): readonly string[] {
+  const { SESSIOND_TLS_CERT_FILE: cert, SESSIOND_TLS_KEY_FILE: key, SESSIOND_LISTEN: listen } = read;
+  const problems: string[] = [];
+  if (cert === undefined && key !== undefined)
+    problems.push("SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE");
+  if (cert !== undefined && key === undefined)
+    problems.push("SESSIOND_TLS_KEY_FILE: is required with SESSIOND_TLS_CERT_FILE");
+  if (cert !== undefined || key !== undefined) return problems;
+  if (read.SESSIOND_TLS_CLIENT_CA_FILE !== undefined)
+    problems.push("SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE");
+  if (read.SESSIOND_ALLOW_PLAINTEXT === "off" && !isLoopback(listen.host))
+    problems.push(
+      "SESSIOND_LISTEN: must be a loopback address while there is no TLS: set SESSIOND_TLS_CERT_FILE and " +
+        "SESSIOND_TLS_KEY_FILE, or SESSIOND_ALLOW_PLAINTEXT=on where the network in front encrypts",
+    );
+  return problems;
+}
+
 function toConfig(read: z.output<typeof variables>) {
   return {
     /** Undefined: the embedded Postgres in `dataDirectory`. */
     databaseUrl: read.DATABASE_URL,
     dataDirectory: read.SESSIOND_DATA_DIR,
     listen: read.SESSIOND_LISTEN,
+    /** Undefined: no TLS. */
+    tls: toTlsConfig(read),
     bootstrapProject: read.SESSIOND_BOOTSTRAP_PROJECT,
     /** Undefined: made by itself, beside the embedded Postgres. */
     masterKey: read.SESSIOND_MASTER_KEY,
@@ -159,4 +189,11 @@ function toConfig(read: z.output<typeof variables>) {
       supportAddress: read.SESSIOND_STYTCH_SUPPORT_ADDRESS,
     },
   };
+}
+
+function toTlsConfig(read: z.output<typeof variables>) {
+  const { SESSIOND_TLS_CERT_FILE: certFile, SESSIOND_TLS_KEY_FILE: keyFile } = read;
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const clientCaFile = read.SESSIOND_TLS_CLIENT_CA_FILE;
+  return { certFile, keyFile, clientCaFile, minVersion: tlsVersions[read.SESSIOND_TLS_MIN_VERSION] };
 }

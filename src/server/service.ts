@@ -17,9 +17,12 @@ import type { Tables } from "../storage/tables.ts";
 import { type AdditionalService, assemble } from "./assemble.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
+import { connectionLog } from "./connection-log.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
 import { createListener } from "./listener.ts";
 import { adoptMasterKey, masterKeysOf } from "./master-keys.ts";
+import { readTlsMaterial } from "./tls-material.ts";
+import { warnOfExpiry, watchTlsFiles } from "./tls-watch.ts";
 
 /** A running service. */
 export interface Service {
@@ -43,6 +46,8 @@ export async function startService(
 ): Promise<Service> {
   const running = new Running();
   try {
+    // First, as it asks nobody: what is wrong with the files is said before anything is touched.
+    const material = config.tls && (await readTlsMaterial(config.tls));
     const database = await openConfiguredDatabase(config, log, running);
     await migrate(database.url, config, log);
 
@@ -71,8 +76,14 @@ export async function startService(
     const listener = createListener({
       handler,
       takeStream,
-      onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
+      tls: config.tls && material && { material, minVersion: config.tls.minVersion },
+      onError: connectionLog(log),
     });
+    if (config.tls && material) {
+      warnOfExpiry(material, log);
+      const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
+      running.defer(async () => watch.stop());
+    }
     running.defer(async () => {
       health.drain();
       // One turn of the event loop, in which watchers of health are told so: then their streams end.
