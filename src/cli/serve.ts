@@ -1,11 +1,16 @@
 import { once } from "node:events";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import type { AdditionalService } from "../server/assemble.ts";
 import { describeFault } from "../server/call-log.ts";
 import { readConfig } from "../server/config.ts";
-import { logOutput } from "../server/log-output.ts";
 import { type Service, startService } from "../server/service.ts";
+import { isWorker } from "../server/worker-environment.ts";
+import { startWorkers } from "../server/workers.ts";
+import { allocateYoung } from "./allocate-young.ts";
+import { inWords } from "./in-words.ts";
+import { serviceLog } from "./service-log.ts";
 import { welcome } from "./welcome.ts";
+import { work } from "./work.ts";
 
 /**
  * Runs the service until SIGTERM or SIGINT, with `additional` services beside its own. Standard output is for people; the log
@@ -15,6 +20,8 @@ export async function serve(
   environment: NodeJS.ProcessEnv,
   additional: readonly AdditionalService[] = [],
 ): Promise<void> {
+  allocateYoung();
+  if (isWorker(environment)) return work(environment, additional);
   const read = readConfig(environment);
   if ("problems" in read) {
     process.stderr.write(
@@ -24,12 +31,15 @@ export async function serve(
     return;
   }
   const { config, warnings } = read;
-  const log = pino({ level: config.logLevel, base: null }, logOutput(2));
+  const log = serviceLog(config);
   for (const warning of warnings) log.warn(warning);
   const stopRequested = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   let service: Service;
   try {
-    service = await startService(config, log, undefined, additional);
+    service =
+      config.workers === 1
+        ? await startService(config, log, undefined, additional)
+        : await startWorkers(config, log);
   } catch (error) {
     process.stderr.write(`sessiond cannot start: ${inWords(error)}\n`);
     log.debug({ fault: describeFault(error) }, "start failed");
@@ -49,11 +59,4 @@ async function stop(service: Service, log: Logger): Promise<void> {
   await service.stop();
   log.info("stopped");
   process.exit(0);
-}
-
-/** The messages of an error and of what caused it, on one line each. */
-function inWords(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const message = error.message === "" ? error.name : error.message;
-  return error.cause === undefined ? message : `${message}\n  because: ${inWords(error.cause)}`;
 }

@@ -1,13 +1,24 @@
 import type { SessionId } from "./ids.ts";
-import { type CutoffTarget, type RevocationOrder, type RevocationReceipt, isCutoff } from "./revocation.ts";
-import { type Session, stateOf } from "./session.ts";
+import {
+  type CutoffTarget,
+  type Revocation,
+  type RevocationOrder,
+  type RevocationReceipt,
+} from "./revocation.ts";
+import { type Session, type SessionTimes, stateOf } from "./session.ts";
 import type { StoredSigningKey } from "./signing-key.ts";
 
-/** An order and what the database says of the session it names or spares, read under the project's lock. */
+/** What a revocation has to know of a session. */
+export interface SessionInView
+  extends Pick<Session, "id" | "memberId" | "organizationId" | "createdRevision">, SessionTimes {
+  readonly revocation: Pick<Revocation, "revision" | "time"> | undefined;
+}
+
+/** An order and what the database says of the session it names or spares, as of the revision that the plan starts from. */
 export interface OrderInView {
   readonly order: RevocationOrder;
   /** The session to end, or the one to spare; undefined when there is none. */
-  readonly session: Session | undefined;
+  readonly session: SessionInView | undefined;
   /** The signing key to refuse; undefined when there is none. */
   readonly signingKey?: Pick<StoredSigningKey, "revocation"> | undefined;
 }
@@ -50,6 +61,7 @@ class Planner {
   readonly ended = new Map<SessionId, number>();
   readonly spared = new Map<SessionId, number>();
   readonly refusedKeys = new Map<string, PlannedRevocation>();
+  readonly #cutoffs: { readonly target: CutoffTarget; readonly revision: number; readonly time: Date }[] = [];
   readonly #receiptOfSession = new Map<SessionId, RevocationReceipt>();
   #revision: number;
 
@@ -88,7 +100,7 @@ class Planner {
     return { revision, time: order.time, revokedCount: undefined };
   }
 
-  #endSession(order: RevocationOrder, session: Session | undefined): RevocationReceipt | undefined {
+  #endSession(order: RevocationOrder, session: SessionInView | undefined): RevocationReceipt | undefined {
     if (session === undefined) return undefined;
     const earlier = this.#earlierEnd(session);
     if (earlier !== undefined) return { revision: earlier.revision, time: earlier.time, revokedCount: 0 };
@@ -100,11 +112,16 @@ class Planner {
     return receipt;
   }
 
-  #cutOff(order: RevocationOrder, target: CutoffTarget, spared: Session | undefined): RevocationReceipt {
+  #cutOff(
+    order: RevocationOrder,
+    target: CutoffTarget,
+    spared: SessionInView | undefined,
+  ): RevocationReceipt {
     const lives = spared !== undefined && covers(target, spared) && this.#earlierEnd(spared) === undefined;
     const targetId = target.scope === "project" ? order.projectId : target.id;
     const revision = this.#record(order, targetId, lives ? spared.id : undefined);
     if (lives) this.spared.set(spared.id, revision);
+    this.#cutoffs.push({ target, revision, time: order.time });
     return { revision, time: order.time, revokedCount: undefined };
   }
 
@@ -115,21 +132,19 @@ class Planner {
   }
 
   /** What ended the session before this order, in the database or in this batch. */
-  #earlierEnd(session: Session): Pick<RevocationReceipt, "revision" | "time"> | undefined {
+  #earlierEnd(session: SessionInView): Pick<RevocationReceipt, "revision" | "time"> | undefined {
     if (session.revocation !== undefined) return session.revocation;
     const byName = this.#receiptOfSession.get(session.id);
     if (byName !== undefined) return byName;
     const createdRevision = this.spared.get(session.id) ?? session.createdRevision;
-    const cutoff = this.log.find(
-      ({ order: { target }, revision }) =>
-        isCutoff(target) && revision > createdRevision && covers(target, session),
+    return this.#cutoffs.find(
+      ({ target, revision }) => revision > createdRevision && covers(target, session),
     );
-    return cutoff && { revision: cutoff.revision, time: cutoff.order.time };
   }
 }
 
 /** Whether a cutoff reaches the session, by what they are, not by when. */
-function covers(target: CutoffTarget, session: Session): boolean {
+function covers(target: CutoffTarget, session: SessionInView): boolean {
   switch (target.scope) {
     case "member":
       return session.memberId === target.id;

@@ -39,8 +39,11 @@ export interface Session {
 /** What a session is worth. Revoked is for good and outweighs expiry. */
 export type SessionState = "active" | "expired" | "idle_expired" | "revoked";
 
+/** What of a session tells when it ends by itself. */
+export type SessionTimes = Pick<Session, "lastAccessTime" | "expireTime" | "idleTimeout">;
+
 /** What `session` is worth at `now`. */
-export function stateOf(session: Session, now: Date): SessionState {
+export function stateOf(session: SessionTimes & { readonly revocation: unknown }, now: Date): SessionState {
   if (session.revocation !== undefined) return "revoked";
   if (session.expireTime <= now) return "expired";
   const idleExpireTime = idleExpireTimeOf(session);
@@ -48,7 +51,7 @@ export function stateOf(session: Session, now: Date): SessionState {
 }
 
 /** When the session ends if nobody uses it. */
-export function idleExpireTimeOf(session: Session): Date | undefined {
+export function idleExpireTimeOf(session: SessionTimes): Date | undefined {
   return session.idleTimeout === undefined
     ? undefined
     : new Date(session.lastAccessTime.getTime() + session.idleTimeout);

@@ -8,12 +8,13 @@ import {
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
+import type { Content } from "./send.ts";
 import { httpBodyTypeName, type CompiledRoute } from "./route.ts";
 
 /** The content of an answer. */
 export interface Payload {
   readonly contentType: string;
-  readonly bytes: Uint8Array;
+  readonly content: Content;
 }
 
 /** How answers are written where the dialect does not say: fields with default values are there too. */
@@ -27,13 +28,13 @@ export function encodeAnswer(
 ): Payload {
   const raw = httpBodyOf(route, message);
   if (raw !== undefined) {
-    return { contentType: raw.contentType || "application/octet-stream", bytes: raw.data };
+    return { contentType: raw.contentType || "application/octet-stream", content: raw.data };
   }
   const json =
     route.responseField === undefined
       ? toJson(route.method.output, message, write)
       : fieldJson(route, route.responseField, message, write);
-  return { contentType: "application/json", bytes: Buffer.from(JSON.stringify(json)) };
+  return { contentType: "application/json", content: JSON.stringify(json) };
 }
 
 /** Whether answers are raw bytes, so that nothing can be added to a stream of them. */

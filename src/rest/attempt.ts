@@ -1,20 +1,13 @@
 import { Code, createContextValues, type ContextValues } from "@connectrpc/connect";
-import type { CallContext } from "./call.ts";
+import type { Call } from "./call.ts";
 import { defaultDialect, type Dialect, type FailedRequest } from "./dialect.ts";
 import { sendFailure, type ErrorContext } from "./error-answer.ts";
-import {
-  cutOff,
-  disconnectSignal,
-  splitTarget,
-  type NodeRequest,
-  type Outgoing,
-  type Target,
-} from "./exchange.ts";
+import { Client, cutOff, splitTarget, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
 import { failureOf, methodNotAllowed, pathNotFound, Refusal, type Failure } from "./failure.ts";
 import { requestHeaders } from "./headers.ts";
 import type { Match, RouteTable } from "./route-table.ts";
 import type { ServedRoute } from "./routing.ts";
-import { serve, type ServeOptions } from "./serve.ts";
+import { serve, type Failing, type LateError, type ServeOptions } from "./serve.ts";
 
 /** What every attempt shares. */
 export interface Station {
@@ -26,15 +19,16 @@ export interface Station {
 }
 
 /** The attempt to answer one request. */
-export class Attempt {
+export class Attempt implements Failing {
   private readonly station: Station;
   private readonly node: NodeRequest;
   private readonly response: Outgoing;
   private readonly target: Target;
   private readonly match: Match<ServedRoute>;
-  private readonly disconnected: AbortSignal;
-  private request: FailedRequest;
-  private context: CallContext | undefined;
+  private readonly client: Client;
+  private header: Headers | undefined;
+  private contextValues: ContextValues | undefined;
+  private call: Call | undefined;
 
   constructor(station: Station, node: NodeRequest, response: Outgoing) {
     this.station = station;
@@ -42,14 +36,7 @@ export class Attempt {
     this.response = response;
     this.target = splitTarget(node.url ?? "");
     this.match = station.table.match(node.method ?? "", this.target.path);
-    this.disconnected = disconnectSignal(response);
-    this.request = {
-      method: this.route?.method,
-      httpMethod: node.method ?? "",
-      path: this.target.path,
-      header: new Headers(),
-      contextValues: createContextValues(),
-    };
+    this.client = new Client(response);
   }
 
   /** Answers the request. Rejects only if not even an error could be sent. */
@@ -60,34 +47,37 @@ export class Attempt {
       const failure = this.failureOf(error);
       if (this.response.headersSent) {
         cutOff(this.node, this.response);
-      } else if (!this.disconnected.aborted) {
+      } else if (!this.client.isGone) {
         await sendFailure(this.node, this.response, failure, this.errorContext());
       }
     } finally {
-      this.context?.abort();
+      this.call?.end();
     }
   }
 
-  private async serve(): Promise<void> {
+  onCall(call: Call): void {
+    this.call = call;
+  }
+
+  onLateError(error: unknown): LateError {
+    return { failure: this.failureOf(error), context: this.errorContext() };
+  }
+
+  private serve(): Promise<void> {
     const header = requestHeaders(this.node.headers);
-    this.request = { ...this.request, header };
-    const contextValues = this.station.contextValues?.(this.node) ?? this.request.contextValues;
-    this.request = { ...this.request, contextValues };
+    this.header = header;
+    const contextValues = this.station.contextValues?.(this.node) ?? createContextValues();
+    this.contextValues = contextValues;
     switch (this.match.kind) {
       case "not_found":
         throw new Refusal(pathNotFound());
       case "method_not_allowed":
         throw new Refusal(methodNotAllowed(this.match.allow));
       case "found": {
-        const { node, target, disconnected } = this;
+        const { node, target, client } = this;
         const { route, segments } = this.match;
-        const request = { route, segments, node, target, header, contextValues, disconnected };
-        await serve(request, this.response, this.station.serveOptions, {
-          onContext: (context) => {
-            this.context = context;
-          },
-          onLateError: (error) => ({ failure: this.failureOf(error), context: this.errorContext() }),
-        });
+        const request = { route, segments, node, target, header, contextValues, client };
+        return serve(request, this.response, this.station.serveOptions, this);
       }
     }
   }
@@ -111,7 +101,7 @@ export class Attempt {
   }
 
   private failureOf(error: unknown): Failure {
-    const failure = failureOf(error, this.context?.signal);
+    const failure = failureOf(error, this.call?.signal);
     if (failure.error.code === Code.Internal && failure.error !== error) {
       this.report(error);
     }
@@ -121,16 +111,26 @@ export class Attempt {
   private errorContext(): ErrorContext {
     return {
       dialect: this.dialect,
-      request: this.request,
-      responseHeader: this.context?.responseHeader,
+      request: this.failedRequest(),
+      responseHeader: this.call?.context.responseHeader,
       registry: this.station.serveOptions.registry,
       onWriterError: (error) => this.report(error),
     };
   }
 
+  private failedRequest(): FailedRequest {
+    return {
+      method: this.route?.method,
+      httpMethod: this.node.method ?? "",
+      path: this.target.path,
+      header: this.header ?? new Headers(),
+      contextValues: this.contextValues ?? createContextValues(),
+    };
+  }
+
   private report(error: unknown): void {
     try {
-      this.station.onError?.(error, this.request);
+      this.station.onError?.(error, this.failedRequest());
     } catch {
       // A logger that fails must not cost the client its answer.
     }

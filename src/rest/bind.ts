@@ -29,7 +29,11 @@ export interface BindOptions extends JsonCheckOptions {
  * that revokes what the path names, nothing in the body or query may name something else. Throws 400 refusals.
  */
 export function bindRequest(route: CompiledRoute, parts: RequestParts, options: BindOptions): Message {
-  const root = reflect(route.method.input, bindBody(route, parts, options));
+  const message = bindBody(route, parts, options);
+  if (route.pathBindings.length === 0 && parts.target.query === "") {
+    return message;
+  }
+  const root = reflect(route.method.input, message);
   for (const binding of route.pathBindings) {
     bindVariable(root, binding, parts.segments);
   }

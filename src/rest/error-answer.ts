@@ -1,11 +1,12 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Payload } from "./answer.ts";
 import type { Dialect, ErrorAnswer, ErrorBody, FailedRequest } from "./dialect.ts";
 import type { NodeRequest, Outgoing } from "./exchange.ts";
 import type { Failure } from "./failure.ts";
 import { mergeAnswerHeaders } from "./headers.ts";
 import { retryAfterOf } from "./retry-after.ts";
-import { send } from "./send.ts";
+import { send, type Content, type Head } from "./send.ts";
 import { statusJson } from "./status-json.ts";
 
 /** What error answers need beside the failure itself. */
@@ -28,7 +29,7 @@ export async function sendFailure(
 ): Promise<void> {
   const answer = composeAnswer(failure, context);
   try {
-    await send(node, response, answer.status, answer.headers, answer.bytes);
+    await send(node, response, answer.head, answer.content);
   } catch (error) {
     if (response.headersSent) {
       throw error;
@@ -36,7 +37,7 @@ export async function sendFailure(
     // Node refuses some header values that the Headers class lets pass.
     context.onWriterError(error);
     const plain = plainAnswer(context.registry);
-    await send(node, response, plain.status, plain.headers, plain.bytes);
+    await send(node, response, plain.head, plain.content);
   }
 }
 
@@ -51,24 +52,22 @@ export function lateErrorBody(failure: Failure, context: ErrorContext): ErrorBod
 }
 
 interface ComposedAnswer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly bytes: Uint8Array | undefined;
+  readonly head: Head;
+  readonly content: Content | undefined;
 }
 
 function composeAnswer(failure: Failure, context: ErrorContext): ComposedAnswer {
   try {
     const answer = write(failure, context);
-    const { bytes, contentType } = encodeBody(answer.body);
+    const body = encodeBody(answer.body);
     const headers = failureHeaders(failure, context.responseHeader);
-    if (contentType !== undefined) {
-      headers.set("content-type", contentType);
-    }
     new Headers(answer.headers).forEach((value, name) => headers.set(name, value));
     if (answer.status === 401 && !headers.has("www-authenticate")) {
       headers.set("www-authenticate", context.dialect.challenge ?? "Bearer");
     }
-    return { status: checkedStatus(answer.status), headers, bytes };
+    // A content type among the headers of the writer is its own word.
+    const contentType = headers.has("content-type") ? undefined : body?.contentType;
+    return { head: { status: checkedStatus(answer.status), headers, contentType }, content: body?.content };
   } catch (error) {
     context.onWriterError(error);
     return plainAnswer(context.registry);
@@ -103,13 +102,13 @@ function failureHeaders(failure: Failure, responseHeader: Headers | undefined): 
   return headers;
 }
 
-function encodeBody(body: ErrorBody | undefined): { bytes?: Uint8Array; contentType?: string } {
+function encodeBody(body: ErrorBody | undefined): Payload | undefined {
   if (body === undefined) {
-    return {};
+    return undefined;
   }
   return "json" in body
-    ? { bytes: Buffer.from(JSON.stringify(body.json)), contentType: "application/json" }
-    : { bytes: Buffer.from(body.text), contentType: "text/plain; charset=utf-8" };
+    ? { contentType: "application/json", content: JSON.stringify(body.json) }
+    : { contentType: "text/plain; charset=utf-8", content: body.text };
 }
 
 function checkedStatus(status: number): number {
@@ -120,8 +119,8 @@ function checkedStatus(status: number): number {
 }
 
 function plainAnswer(registry: Registry | undefined): ComposedAnswer {
-  const headers = new Headers({ "content-type": "application/json" });
-  return { status: 500, headers, bytes: Buffer.from(JSON.stringify(statusJson(internalError(), registry))) };
+  const head = { status: 500, headers: new Headers(), contentType: "application/json" };
+  return { head, content: JSON.stringify(statusJson(internalError(), registry)) };
 }
 
 function internalError(): ConnectError {

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { Code, ConnectError } from "@connectrpc/connect";
 
 /** A request of Node's HTTP/1.1 or HTTP/2 server. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -17,6 +16,7 @@ export interface Outgoing {
   write(chunk: Uint8Array): boolean;
   end(): unknown;
   end(chunk: Uint8Array): unknown;
+  end(chunk: string, encoding: "latin1"): unknown;
   destroy(): unknown;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
@@ -42,22 +42,32 @@ export function splitTarget(target: string): Target {
     : { path: local.slice(0, question), query: local.slice(question + 1) };
 }
 
-/** A signal that aborts with CANCELLED when the client goes away before the answer is complete. */
-export function disconnectSignal(response: Outgoing): AbortSignal {
-  const controller = new AbortController();
-  // Node emits "close" after every answer.
-  response.on("close", () => {
-    if (!response.writableEnded) {
-      controller.abort(new ConnectError("the client went away", Code.Canceled));
-    }
-  });
-  return controller.signal;
+/** The one who waits for an answer, as far as the response shows. */
+export class Client {
+  /** Called when the client goes away before the answer is complete. */
+  onGone: (() => void) | undefined;
+  private gone = false;
+
+  constructor(response: Outgoing) {
+    // Node emits "close" after every answer.
+    response.on("close", () => {
+      if (!response.writableEnded) {
+        this.gone = true;
+        this.onGone?.();
+      }
+    });
+  }
+
+  /** Whether the client went away before the answer was complete. */
+  get isGone(): boolean {
+    return this.gone;
+  }
 }
 
 /** Writes a chunk and waits until there is room for more, or the client is gone. */
-export function writeChunk(response: Outgoing, chunk: Uint8Array, disconnected: AbortSignal): Promise<void> {
+export function writeChunk(response: Outgoing, chunk: Uint8Array, client: Client): Promise<void> {
   return new Promise((resolve) => {
-    if (disconnected.aborted || response.write(chunk)) {
+    if (client.isGone || response.write(chunk)) {
       resolve();
       return;
     }

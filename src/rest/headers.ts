@@ -36,11 +36,13 @@ export function requestHeaders(node: IncomingHttpHeaders): Headers {
   const headers = new Headers();
   const named = connectionOptions(node.connection);
   for (const [name, value] of Object.entries(node)) {
-    if (value === undefined || name.startsWith(":") || !isEndToEnd(name) || named.has(name)) {
+    if (value === undefined || name.startsWith(":") || !isEndToEnd(name) || named?.has(name) === true) {
       continue;
     }
-    for (const one of Array.isArray(value) ? value : [value]) {
-      headers.append(name, one);
+    if (typeof value === "string") {
+      headers.append(name, value);
+    } else {
+      value.forEach((one) => headers.append(name, one));
     }
   }
   const authority = node[":authority"];
@@ -51,8 +53,8 @@ export function requestHeaders(node: IncomingHttpHeaders): Headers {
 }
 
 /** Names that a Connection header makes hop-by-hop for this message. */
-function connectionOptions(value: string | undefined): ReadonlySet<string> {
-  return new Set((value ?? "").split(",").map((name) => name.trim().toLowerCase()));
+function connectionOptions(value: string | undefined): ReadonlySet<string> | undefined {
+  return value === undefined ? undefined : new Set(value.split(",").map((name) => name.trim().toLowerCase()));
 }
 
 /**
@@ -60,15 +62,15 @@ function connectionOptions(value: string | undefined): ReadonlySet<string> {
  * cookies, which add up.
  */
 export function mergeAnswerHeaders(into: Headers, from: Headers): void {
-  const fresh = new Set<string>();
+  // A Headers object gives each name once, with all its values, and each cookie by itself.
   for (const [name, value] of from) {
     if (!isEndToEnd(name) || framing.has(name)) {
       continue;
     }
-    if (name !== "set-cookie" && !fresh.has(name)) {
-      into.delete(name);
-      fresh.add(name);
+    if (name === "set-cookie") {
+      into.append(name, value);
+    } else {
+      into.set(name, value);
     }
-    into.append(name, value);
   }
 }

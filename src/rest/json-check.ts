@@ -4,6 +4,7 @@ import {
   type DescField,
   type DescMessage,
   type DescOneof,
+  type JsonObject,
   type JsonValue,
   type Registry,
 } from "@bufbuild/protobuf";
@@ -64,16 +65,19 @@ function checkMembers(
   at: string,
   options: JsonCheckOptions,
 ): JsonValue {
-  const checked = new Map<string, JsonValue>();
+  const fields = fieldsByName(message);
+  const checked: [key: string, value: JsonValue][] = [];
+  let isAsGiven = true;
   const seen = new Set<DescField>();
   const members = new Map<DescOneof, DescField>();
   for (const [key, value] of Object.entries(object)) {
-    const field = message.fields.find((field) => field.name === key || field.jsonName === key);
+    const field = fields.get(key);
     const place = join(at, key);
     if (field === undefined) {
       if (options.unknownMembers === "refuse") {
         throw badRequest("body", place, "unknown member");
       }
+      isAsGiven = false;
       continue;
     }
     if (seen.has(field)) {
@@ -87,9 +91,28 @@ function checkMembers(
       }
       members.set(field.oneof, field);
     }
-    checked.set(key, checkField(field, value, place, options));
+    const read = checkField(field, value, place, options);
+    isAsGiven &&= read === value;
+    checked.push([key, read]);
   }
-  return Object.fromEntries(checked);
+  // Most are, and need no copy.
+  return isAsGiven ? (object as JsonObject) : Object.fromEntries(checked);
+}
+
+const fieldsOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
+
+/** The fields of a message by proto name and by JSON name; where two claim one name, the first has it. */
+function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
+  let fields = fieldsOf.get(message);
+  if (fields === undefined) {
+    const named = message.fields.flatMap((field) => [
+      [field.name, field] as const,
+      [field.jsonName, field] as const,
+    ]);
+    fields = new Map(named.toReversed());
+    fieldsOf.set(message, fields);
+  }
+  return fields;
 }
 
 /** Checks the JSON of one field; null stands for absence, except where null is a value. */

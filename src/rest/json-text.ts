@@ -21,10 +21,11 @@ const maxDepth = 100;
  * nesting. `JSON.parse` quotes the text in its message; ours does not, for there may be a token in it.
  */
 export function parseJsonBody(bytes: Uint8Array): ExactJson {
-  const text = decodeUtf8(bytes)?.replace(/^\ufeff/, "");
-  if (text === undefined) {
+  const decoded = decodeUtf8(bytes);
+  if (decoded === undefined) {
     throw badRequest("body", undefined, "not valid UTF-8");
   }
+  const text = decoded.startsWith("\ufeff") ? decoded.slice(1) : decoded;
   const fault = scanJson(text, maxDepth);
   if (fault?.kind === "too_deep") {
     throw badRequest("body", undefined, `JSON nested more than ${maxDepth} levels deep`);

@@ -3,7 +3,8 @@
  * none, and none at all with an empty body.
  */
 export function isJsonContentType(value: string | null): boolean {
-  if (value === null || value.trim() === "") {
+  // The first is what nearly every client writes.
+  if (value === "application/json" || value === null || value.trim() === "") {
     return true;
   }
   const [type = "", ...parameters] = value.split(";").map((part) => part.trim().toLowerCase());

@@ -81,40 +81,56 @@ export class RouteTable<R extends TableEntry> {
   }
 
   private search(httpMethod: string, segments: readonly string[], verb: string): Match<R> {
+    const route = find(
+      this.root,
+      segments,
+      verb,
+      (methods) => methods.get(httpMethod) ?? methods.get(anyMethod),
+    );
+    if (route !== undefined) {
+      return { kind: "found", route, segments };
+    }
+    // Only now does it matter which methods the path has.
     const allow = new Set<string>();
     let nearest: R | undefined;
-    const pick = (methods: Methods<R> | undefined): R | undefined => {
-      if (methods === undefined) {
-        return undefined;
-      }
+    find(this.root, segments, verb, (methods) => {
       for (const [method, route] of methods) {
         nearest ??= route;
         allow.add(method);
       }
-      return methods.get(httpMethod) ?? methods.get(anyMethod);
-    };
-    const descend = (node: Node<R>, index: number): R | undefined => {
-      const segment = segments[index];
-      let route: R | undefined;
-      if (segment === undefined) {
-        route = pick(node.ends.get(verb));
-      } else {
-        const literal = node.literals.get(segment);
-        route = literal === undefined ? undefined : descend(literal, index + 1);
-        if (route === undefined && node.any !== undefined && segment !== "") {
-          route = descend(node.any, index + 1);
-        }
-      }
-      return route ?? pick(node.rests.get(verb));
-    };
-    const route = descend(this.root, 0);
-    if (route !== undefined) {
-      return { kind: "found", route, segments };
-    }
+      return undefined;
+    });
     return nearest === undefined
       ? { kind: "not_found" }
       : { kind: "method_not_allowed", allow: [...allow].sort(), nearest };
   }
+}
+
+/** Offers `pick` the methods of every shape that the path has, the most specific first, until it takes a route. */
+function find<R>(
+  node: Node<R>,
+  segments: readonly string[],
+  verb: string,
+  pick: (methods: Methods<R>) => R | undefined,
+  index = 0,
+): R | undefined {
+  const segment = segments[index];
+  let route: R | undefined;
+  if (segment === undefined) {
+    const methods = node.ends.get(verb);
+    route = methods && pick(methods);
+  } else {
+    const literal = node.literals.get(segment);
+    route = literal && find(literal, segments, verb, pick, index + 1);
+    if (route === undefined && node.any !== undefined && segment !== "") {
+      route = find(node.any, segments, verb, pick, index + 1);
+    }
+  }
+  if (route !== undefined) {
+    return route;
+  }
+  const methods = node.rests.get(verb);
+  return methods && pick(methods);
 }
 
 function splitVerb(segments: readonly string[]): { segments: string[]; verb: string } | undefined {

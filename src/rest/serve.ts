@@ -1,10 +1,16 @@
 import type { Message, Registry } from "@bufbuild/protobuf";
-import type { ContextValues, HandlerContext, Interceptor } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  type HandlerContext,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { defaultWrite, encodeAnswer } from "./answer.ts";
 import { bindRequest, readsHttpBody } from "./bind.ts";
-import { callStream, callUnary, openCall, passGate, type CallContext } from "./call.ts";
+import { Call, callStream, callUnary, passGate } from "./call.ts";
 import { lateErrorBody, type ErrorContext } from "./error-answer.ts";
-import { cutOff, writeChunk, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
+import { cutOff, writeChunk, type Client, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
 import { unsupportedMediaType, type Failure } from "./failure.ts";
 import { mergeAnswerHeaders } from "./headers.ts";
 import { chooseStreamFormat, isJsonContentType } from "./media-type.ts";
@@ -32,20 +38,26 @@ export interface MatchedRequest {
   readonly target: Target;
   readonly header: Headers;
   readonly contextValues: ContextValues;
-  readonly disconnected: AbortSignal;
+  readonly client: Client;
 }
 
 /** What {@link serve} tells the one who called it, for the case that the call fails. */
 export interface Failing {
-  /** The call has a context from now on; its headers go out with an error too. */
-  readonly onContext: (context: CallContext) => void;
+  /** There is a call from now on: it must be ended, and the headers of its context go out with an error too. */
+  onCall(call: Call): void;
   /** A stream failed after its head was sent. */
-  readonly onLateError: (error: unknown) => { readonly failure: Failure; readonly context: ErrorContext };
+  onLateError(error: unknown): LateError;
+}
+
+/** What is still to be said of a stream that failed. */
+export interface LateError {
+  readonly failure: Failure;
+  readonly context: ErrorContext;
 }
 
 /**
  * Runs one call: content type, deadline, gate, body, binding, implementation, answer. Throws what went wrong before the
- * head of the answer was sent; `onContext` has by then been given the context, if it came to that.
+ * head of the answer was sent; `onCall` has by then been given the call, if it came to that.
  */
 export async function serve(
   request: MatchedRequest,
@@ -55,37 +67,37 @@ export async function serve(
 ): Promise<void> {
   const { route } = request;
   refuseContentType(request);
-  const context = openCall({
+  const call = new Call({
     spec: route.spec,
     httpMethod: request.node.method ?? "",
     url: request.node.url ?? "",
     header: request.header,
     contextValues: request.contextValues,
     timeoutMs: readTimeout(request.node.headers, options.maxTimeoutMs),
-    disconnected: request.disconnected,
     shutdownSignal: options.shutdownSignal,
   });
-  failing.onContext(context);
-  await passGate(options.requestGate, context);
-  const input = await readInput(request, context, options);
+  request.client.onGone = () => call.abort(new ConnectError("the client went away", Code.Canceled));
+  failing.onCall(call);
+  await passGate(options.requestGate, call);
+  const body = ignoresBody(route, request.node)
+    ? noBytes
+    : await call.until(readBody(request.node, options.readMaxBytes, call.signal));
+  const input = bindInput(request, body, options);
   if (route.spec.kind === "unary") {
-    const output = await callUnary(route.spec, context, input, options.interceptors);
-    await answerUnary(request, response, context, output);
+    const output = await callUnary(route.spec, call, input, options.interceptors);
+    await answerUnary(request, response, call.context, output);
   } else {
-    await answerStream(
-      request,
-      response,
-      context,
-      callStream(route.spec, context, input, options.interceptors),
-      failing,
-    );
+    const messages = callStream(route.spec, call, input, options.interceptors);
+    await answerStream(request, response, call.context, messages, failing);
   }
 }
 
 /** Whether a body means nothing for this method; a POST without a body rule may have one, within the limits of others. */
 function ignoresBody(route: ServedRoute, node: NodeRequest): boolean {
-  return route.body.kind === "none" && ["GET", "HEAD", "DELETE"].includes(node.method ?? "");
+  return route.body.kind === "none" && bodiless.has(node.method ?? "");
 }
+
+const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE"]);
 
 /** The media type only matters where a body is read, or might be taken for one. */
 function refuseContentType({ route, node, header }: MatchedRequest): void {
@@ -94,24 +106,18 @@ function refuseContentType({ route, node, header }: MatchedRequest): void {
   }
 }
 
-async function readInput(
-  request: MatchedRequest,
-  context: CallContext,
-  options: ServeOptions,
-): Promise<Message> {
-  const { route } = request;
+const noBytes = new Uint8Array();
+
+function bindInput(request: MatchedRequest, body: Uint8Array, options: ServeOptions): Message {
+  const { route, target, segments, header } = request;
   const { dialect } = route;
-  const sent = ignoresBody(route, request.node)
-    ? new Uint8Array()
-    : await readBody(request.node, options.readMaxBytes, context.signal);
-  const body = route.body.kind === "none" ? new Uint8Array() : sent;
   return bindRequest(
     route,
     {
-      target: request.target,
-      segments: request.segments,
-      body,
-      contentType: request.header.get("content-type") ?? "",
+      target,
+      segments,
+      body: route.body.kind === "none" ? noBytes : body,
+      contentType: header.get("content-type") ?? "",
     },
     {
       unknownQueryParameters: dialect.unknownQueryParameters ?? "refuse",
@@ -121,23 +127,22 @@ async function readInput(
   );
 }
 
-async function answerUnary(
+function answerUnary(
   { route, node }: MatchedRequest,
   response: Outgoing,
-  context: CallContext,
+  context: HandlerContext,
   output: Message,
-): Promise<void> {
+): Promise<void> | undefined {
+  const status = route.successStatus;
   const headers = answerHeaders(context);
-  if (route.successStatus === 204) {
-    await send(node, response, 204, headers, undefined);
-    return;
+  if (status === 204) {
+    return send(node, response, { status, headers, contentType: undefined }, undefined);
   }
-  const payload = encodeAnswer(route, output, route.dialect.write ?? defaultWrite);
-  headers.set("content-type", payload.contentType);
-  await send(node, response, route.successStatus, headers, payload.bytes);
+  const { contentType, content } = encodeAnswer(route, output, route.dialect.write ?? defaultWrite);
+  return send(node, response, { status, headers, contentType }, content);
 }
 
-function answerHeaders(context: CallContext): Headers {
+function answerHeaders(context: HandlerContext): Headers {
   const headers = new Headers();
   mergeAnswerHeaders(headers, context.responseHeader);
   // HTTP has no use for the difference, since a unary answer is only written when both are known.
@@ -146,9 +151,9 @@ function answerHeaders(context: CallContext): Headers {
 }
 
 async function answerStream(
-  { route, node, header, disconnected }: MatchedRequest,
+  { route, node, header, client }: MatchedRequest,
   response: Outgoing,
-  context: CallContext,
+  context: HandlerContext,
   messages: AsyncIterator<Message>,
   failing: Failing,
 ): Promise<void> {
@@ -158,7 +163,7 @@ async function answerStream(
       writer,
       headers: () => answerHeaders(context),
       write: route.dialect.write ?? defaultWrite,
-      disconnected,
+      client,
     });
   } catch (error) {
     if (!response.headersSent) {
@@ -168,8 +173,8 @@ async function answerStream(
     if (writer.error === undefined) {
       // Cut off: bytes that are not JSON have no room for an error.
       cutOff(node, response);
-    } else if (!disconnected.aborted) {
-      await writeChunk(response, writer.error(lateErrorBody(late.failure, late.context)), disconnected);
+    } else if (!client.isGone) {
+      await writeChunk(response, writer.error(lateErrorBody(late.failure, late.context)), client);
       response.end();
     }
   } finally {

@@ -1,10 +1,10 @@
 import type { JsonValue, JsonWriteOptions, Message } from "@bufbuild/protobuf";
 import { encodeAnswer, writesHttpBody, type Payload } from "./answer.ts";
 import type { ErrorBody } from "./dialect.ts";
-import { writeChunk, type Outgoing } from "./exchange.ts";
+import { writeChunk, type Client, type Outgoing } from "./exchange.ts";
 import type { StreamFormat } from "./media-type.ts";
 import type { CompiledRoute } from "./route.ts";
-import { sendHead } from "./send.ts";
+import { bytesOf, sendHead } from "./send.ts";
 
 /** How the messages of one stream become bytes. */
 export interface StreamWriter {
@@ -17,21 +17,21 @@ export interface StreamWriter {
 /** Lines of JSON; an error is a last line `{"error": …}`. */
 const ndjson: StreamWriter = {
   contentType: () => "application/x-ndjson",
-  message: ({ bytes }) => Buffer.concat([bytes, Buffer.from("\n")]),
+  message: ({ content }) => Buffer.concat([bytesOf(content), Buffer.from("\n")]),
   error: (body) => Buffer.from(`${JSON.stringify({ error: errorValue(body) })}\n`),
 };
 
 /** Server-sent events; an error is a last event named "error". */
 const sse: StreamWriter = {
   contentType: () => "text/event-stream",
-  message: ({ bytes }) => Buffer.concat([Buffer.from("data: "), bytes, Buffer.from("\n\n")]),
+  message: ({ content }) => Buffer.concat([Buffer.from("data: "), bytesOf(content), Buffer.from("\n\n")]),
   error: (body) => Buffer.from(`event: error\ndata: ${JSON.stringify(errorValue(body))}\n\n`),
 };
 
 /** The bytes of google.api.HttpBody messages one after the other, under the content type of the first. */
 const raw: StreamWriter = {
   contentType: (first) => first?.contentType ?? "application/octet-stream",
-  message: ({ bytes }) => bytes,
+  message: ({ content }) => bytesOf(content),
   error: undefined,
 };
 
@@ -59,16 +59,18 @@ export async function sendStream(
     readonly writer: StreamWriter;
     readonly headers: () => Headers;
     readonly write: Partial<JsonWriteOptions>;
-    readonly disconnected: AbortSignal;
+    readonly client: Client;
   },
 ): Promise<void> {
   let next = await messages.next();
   let payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
-  const headers = options.headers();
-  headers.set("content-type", options.writer.contentType(payload));
-  sendHead(response, route.successStatus, headers);
+  sendHead(response, {
+    status: route.successStatus,
+    headers: options.headers(),
+    contentType: options.writer.contentType(payload),
+  });
   while (payload !== undefined) {
-    await writeChunk(response, options.writer.message(payload), options.disconnected);
+    await writeChunk(response, options.writer.message(payload), options.client);
     next = await messages.next();
     payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
   }

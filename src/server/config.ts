@@ -1,13 +1,17 @@
+import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { parseProjectId } from "../domain/ids.ts";
-import { isLoopback } from "./loopback.ts";
 import { defaultKeySchedule, minPublicationDelay } from "../domain/key-schedule.ts";
+import { isLoopback } from "./loopback.ts";
 
 const wholeNumber = (min: number, max: number, unit = "") => {
   const error = `must be a whole number ${unit}from ${min} to ${max}`;
   const isWithin = (value: number) => Number.isInteger(value) && value >= min && value <= max;
   return z.coerce.number({ error }).refine(isWithin, error);
 };
+
+/** More are a typing error. */
+const maxWorkers = 256;
 
 const milliseconds = (min: number, max: number) => wholeNumber(min, max, "of milliseconds ");
 
@@ -23,6 +27,15 @@ const listen = z.string().transform((text, context) => {
     return z.NEVER;
   }
   return { host: host === "" ? "::" : host, port: Number(port) };
+});
+
+/** As other servers have it (nginx, Puma). 0 is refused: elsewhere it means one for each core, none, or this process alone. */
+const workers = z.string().transform((text, context) => {
+  if (text === "auto") return Math.min(availableParallelism(), maxWorkers);
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= maxWorkers) return count;
+  context.addIssue(`must be a whole number from 1 to ${maxWorkers}, or auto for one on each core`);
+  return z.NEVER;
 });
 
 const tlsVersions = { "1.2": "TLSv1.2", "1.3": "TLSv1.3" } as const;
@@ -72,6 +85,7 @@ const pathPrefix = z
 const variables = z.object({
   DATABASE_URL: databaseUrl.optional(),
   SESSIOND_LISTEN: listen.prefault("127.0.0.1:8080"),
+  SESSIOND_WORKERS: workers.prefault("1"),
   SESSIOND_TLS_CERT_FILE: z.string().optional(),
   SESSIOND_TLS_KEY_FILE: z.string().optional(),
   SESSIOND_TLS_CLIENT_CA_FILE: z.string().optional(),
@@ -91,6 +105,7 @@ const variables = z.object({
   SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000).default(5_000),
   SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000).default(10_000),
   SESSIOND_DATABASE_NOTIFY: z.enum(["on", "off"]).default("on"),
+  SESSIOND_DATABASE_PREPARED_STATEMENTS: z.enum(["on", "off"]).default("on"),
   SESSIOND_MAX_MESSAGE_BYTES: wholeNumber(16_384, 67_108_864, "of bytes ").default(1_048_576),
   SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000).default(10_000),
   SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth"),
@@ -159,6 +174,8 @@ function toConfig(read: z.output<typeof variables>) {
     databaseUrl: read.DATABASE_URL,
     dataDirectory: read.SESSIOND_DATA_DIR,
     listen: read.SESSIOND_LISTEN,
+    /** How many processes serve. */
+    workers: read.SESSIOND_WORKERS,
     /** Undefined: no TLS. */
     tls: toTlsConfig(read),
     bootstrapProject: read.SESSIOND_BOOTSTRAP_PROJECT,
@@ -172,11 +189,14 @@ function toConfig(read: z.output<typeof variables>) {
     },
     issuer: read.SESSIOND_ISSUER,
     logLevel: read.SESSIOND_LOG_LEVEL,
+    /** Of all workers together. */
     maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,
     connectTimeout: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
     statementTimeout: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
     /** Whether the database can LISTEN and NOTIFY; without, watchers hear of revocations by polling. */
     notify: read.SESSIOND_DATABASE_NOTIFY === "on",
+    /** Whether connections may keep prepared statements; not every pooler between lets them. */
+    preparedStatements: read.SESSIOND_DATABASE_PREPARED_STATEMENTS === "on",
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGrace: read.SESSIOND_SHUTDOWN_GRACE_MS,
     kratos: {

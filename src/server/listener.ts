@@ -55,6 +55,8 @@ export function createListener(options: ListenerOptions): Listener {
   // clients that were killed end by that. TCP keep-alive finds those that vanished without a word.
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
   server.maxConnections = limits.maxConnections;
+  // A worker of node's cluster would hand what is too many to the next, and a full one that to the first, without end.
+  Object.assign(server, { dropMaxConnection: true });
   server.on("connection", (socket) => {
     sockets.add(socket);
     socket.once("close", () => {

@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import { Kysely, PostgresDialect } from "kysely";
 import { Client, type ClientBase, type CustomTypesConfig, Pool, types } from "pg";
+import { preparingPool } from "./prepared-statements.ts";
 import type { Tables } from "./tables.ts";
 
 /** How to reach the database. */
@@ -15,13 +16,20 @@ export interface DatabaseOptions {
   readonly statementTimeout: number;
   /** Told of each connection that broke, idle or in use; the pool makes new ones by itself. */
   readonly onConnectionError: (error: Error) => void;
+  /** Whether connections keep prepared statements, as they do by default; some poolers between cannot. */
+  readonly preparedStatements?: boolean;
+}
+
+/** Opens a pool of connections. Nothing is connected before the first query. */
+export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: databaseDialect(options) });
 }
 
 /**
- * Opens a pool of connections. Nothing is connected before the first query. The settings are made by the pool and not by
- * Kysely's `onCreateConnection`, which never gives back a connection that broke meanwhile: each would be a place lost.
+ * How Kysely reaches the database. The settings are made by the pool and not by Kysely's `onCreateConnection`, which never
+ * gives back a connection that broke meanwhile: each would be a place lost.
  */
-export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
+export function databaseDialect(options: DatabaseOptions): PostgresDialect {
   const pool = new Pool({
     connectionString: options.url,
     max: options.maxConnections,
@@ -35,7 +43,8 @@ export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
     },
   });
   watchConnections(pool, options);
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const { preparedStatements = true } = options;
+  return new PostgresDialect({ pool: preparedStatements ? preparingPool(pool) : pool });
 }
 
 /** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */

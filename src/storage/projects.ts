@@ -5,17 +5,22 @@ import { type Policy, defaultPolicy } from "../domain/policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential } from "../domain/project.ts";
 import type { ProjectCredentials, ProjectStore } from "../domain/store.ts";
 import type { ProjectTag, SecretHash } from "../domain/token.ts";
+import { columnsOf, credentialColumns, projectColumns } from "./columns.ts";
 import type { ProjectsTable, ServiceCredentialsTable, Tables } from "./tables.ts";
 
-type ProjectRow = Selectable<ProjectsTable>;
-type CredentialRow = Selectable<ServiceCredentialsTable>;
+type ProjectRow = Pick<Selectable<ProjectsTable>, (typeof projectColumns)[number]>;
+type CredentialRow = Pick<Selectable<ServiceCredentialsTable>, (typeof credentialColumns)[number]>;
 
 /** The part of the store that keeps projects and credentials, but for the batched look-up of callers. */
 export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials"> {
   return {
     createProject: (project, credential) => createProject(db, project, credential),
     findProject: async (id) => {
-      const row = await db.selectFrom("projects").selectAll().where("id", "=", id).executeTakeFirst();
+      const row = await db
+        .selectFrom("projects")
+        .select(projectColumns)
+        .where("id", "=", id)
+        .executeTakeFirst();
       return row && toProject(row);
     },
     listProjects: (page) => listProjects(db, page),
@@ -25,7 +30,7 @@ export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCreden
         .updateTable("projects")
         .set({ disable_time: sql`coalesce(disable_time, ${time})` })
         .where("id", "=", id)
-        .returningAll()
+        .returning(projectColumns)
         .executeTakeFirst();
       return row && toProject(row);
     },
@@ -37,7 +42,7 @@ export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCreden
         .set({ disable_time: sql`coalesce(disable_time, ${time})` })
         .where("project_id", "=", projectId)
         .where("id", "=", id)
-        .returningAll()
+        .returning(credentialColumns)
         .executeTakeFirst();
       return row && toCredential(row);
     },
@@ -66,7 +71,7 @@ function createProject(
     if (numInsertedOrUpdatedRows === 0n) return false;
     await transaction
       .insertInto("project_revisions")
-      .values({ project_id: project.id, revision: 0 })
+      .values({ project_id: project.id, revision: 0, longest_jwt_lifetime_ms: project.policy.jwtLifetime })
       .execute();
     if (credential !== undefined) await createCredential(transaction, credential);
     return true;
@@ -75,24 +80,21 @@ function createProject(
 
 /**
  * Replaces the policy under the lock of the project's revocations: one that commits before knows of no longer JWTs, and one
- * that commits after does.
+ * that commits after does. The longest lifetime is also kept where the version before reads it.
  */
 function updatePolicy(db: Kysely<Tables>, id: ProjectId, policy: Policy): Promise<Project | undefined> {
   return db.transaction().execute(async (transaction) => {
+    const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
     await transaction
-      .selectFrom("project_revisions")
-      .select("revision")
+      .updateTable("project_revisions")
+      .set({ longest_jwt_lifetime_ms })
       .where("project_id", "=", id)
-      .forUpdate()
       .execute();
     const row = await transaction
       .updateTable("projects")
-      .set({
-        policy: JSON.stringify(policy),
-        longest_jwt_lifetime_ms: sql`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`,
-      })
+      .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
       .where("id", "=", id)
-      .returningAll()
+      .returning(projectColumns)
       .executeTakeFirst();
     return row && toProject(row);
   });
@@ -102,7 +104,7 @@ async function listProjects(db: Kysely<Tables>, page: PageRequest<ProjectId>): P
   const { after } = page;
   const rows = await db
     .selectFrom("projects")
-    .selectAll()
+    .select(projectColumns)
     .$if(after !== undefined, (query) => query.where("id", ">", after ?? ""))
     .orderBy("id")
     .limit(page.size + 1)
@@ -128,7 +130,7 @@ async function listCredentials(
   const { after } = page;
   const rows = await db
     .selectFrom("service_credentials")
-    .selectAll()
+    .select(credentialColumns)
     .where("project_id", "=", projectId)
     .$if(after !== undefined, (query) => query.where("id", "<", after ?? ""))
     .orderBy("id", "desc")
@@ -143,7 +145,7 @@ export async function findCredentials(
   projectIds: readonly ProjectId[],
 ): Promise<readonly (ProjectCredentials | undefined)[]> {
   const projects = await sql<ProjectRow & { credentials: readonly CredentialJson[] }>`
-    select p.*, coalesce((
+    select ${columnsOf("p", projectColumns)}, coalesce((
       select jsonb_agg(jsonb_build_object('id', c.id, 'display_name', c.display_name, 'permissions', c.permissions,
         'create_time', c.create_time, 'secret_hash', encode(c.secret_hash, 'hex')))
       from service_credentials c where c.project_id = p.id and c.disable_time is null), '[]') as credentials

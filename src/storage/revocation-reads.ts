@@ -1,9 +1,11 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { ProjectId, SessionId } from "../domain/ids.ts";
 import type { LogPage, LoggedRevocation } from "../domain/revocation-feed.ts";
+import { columnsOf, watchedColumns } from "./columns.ts";
 import type { RevocationsTable, Tables } from "./tables.ts";
 
-type Row = { [Column in keyof Selectable<RevocationsTable>]: Selectable<RevocationsTable>[Column] | null };
+type WatchedRow = Pick<Selectable<RevocationsTable>, (typeof watchedColumns)[number]>;
+type Row = { [Column in keyof WatchedRow]: WatchedRow[Column] | null };
 
 /**
  * At most `limit` revocations after revision `after`, and the newest revision, as of one snapshot. By the primary keys of
@@ -16,11 +18,11 @@ export async function readRevocations(
   limit: number,
 ): Promise<LogPage> {
   const { rows } = await sql<Row & { head: number }>`
-    select p.revision as head, r.*
+    select p.revision as head, ${columnsOf("r", watchedColumns)}
     from project_revisions p
     left join lateral (
-      select * from revocations
-      where project_id = p.project_id and revision > ${after} order by revision limit ${limit}
+      select ${columnsOf("log", watchedColumns)} from revocations log
+      where log.project_id = p.project_id and log.revision > ${after} order by log.revision limit ${limit}
     ) r on true
     where p.project_id = ${projectId}
     order by r.revision`.execute(db);
@@ -48,11 +50,11 @@ export async function firstThatMatters(db: Kysely<Tables>, projectId: ProjectId,
   return rows[0]?.revision ?? 0;
 }
 
-function isPresent(row: Row): row is Selectable<RevocationsTable> {
+function isPresent(row: Row): row is WatchedRow {
   return row.revision !== null;
 }
 
-function toLogged(row: Selectable<RevocationsTable>): LoggedRevocation {
+function toLogged(row: WatchedRow): LoggedRevocation {
   return {
     revision: row.revision,
     scope: row.scope,

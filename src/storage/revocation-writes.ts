@@ -1,88 +1,64 @@
-import { type Kysely, type Transaction, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { ProjectId } from "../domain/ids.ts";
-import {
-  type OrderInView,
-  type PlannedRevocation,
-  type RevocationPlan,
-  planRevocations,
-} from "../domain/revocation-plan.ts";
+import { type PlannedRevocation, type RevocationPlan, planRevocations } from "../domain/revocation-plan.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
-import type { Session } from "../domain/session.ts";
-import { type SessionKey, findByIds, findByTokens } from "./session-reads.ts";
 import { revocationChannel } from "./revocation-listener.ts";
-import { findRevocationsOfKeys, refuseSigningKey } from "./signing-key-revocations.ts";
+import { viewOf } from "./revocation-view.ts";
+import { refuseSigningKey } from "./signing-key-revocations.ts";
 import type { Tables } from "./tables.ts";
 
+type Receipts = readonly (RevocationReceipt | undefined)[];
+
 /**
- * Records a batch of revocations of one project in one transaction. The lock on the project's revision comes first: what is
- * read after it cannot be changed by another revocation, and commits follow each other in the order of their revisions.
- * Answers each order at its place; undefined where it names a session that is not there.
+ * Records a batch of revocations of one project. Answers each order at its place; undefined where it names a session or
+ * signing key that is not there.
+ *
+ * First without a lock: what the orders name is read, and written with one statement that does nothing unless the project's
+ * revision is still the one that was read. Every revocation changes it, so none can have come between; and the row lock that
+ * the statement takes lasts only until its own commit, whatever else this process is busy with. Where another replica came
+ * between, the lock is taken first: nobody loses twice. So it is with signing keys, whose refusal takes several statements.
  */
-export function recordRevocations(
+export async function recordRevocations(
   db: Kysely<Tables>,
   projectId: ProjectId,
   orders: readonly RevocationOrder[],
   notify: boolean,
-): Promise<readonly (RevocationReceipt | undefined)[]> {
+): Promise<Receipts> {
+  const hasKeys = orders.some(({ target }) => target.scope === "signing_key");
+  const receipts = hasKeys ? undefined : await tryToRecord(db, projectId, orders, notify);
+  if (receipts !== undefined) return receipts;
   return db.transaction().execute(async (transaction) => {
-    const { revision } = await transaction
-      .selectFrom("project_revisions")
-      .select("revision")
-      .where("project_id", "=", projectId)
-      .forUpdate()
-      .executeTakeFirstOrThrow();
-    const plan = planRevocations(await viewOf(transaction, orders), revision);
-    if (plan.log.length > 0) await write(transaction, projectId, plan, notify);
-    return plan.receipts;
+    await lockRevision(transaction, projectId);
+    const recorded = await tryToRecord(transaction, projectId, orders, notify);
+    if (recorded === undefined)
+      throw new Error(`the revision of project ${projectId} changed under its lock`);
+    return recorded;
   });
 }
 
-async function viewOf(
-  db: Transaction<Tables>,
-  orders: readonly RevocationOrder[],
-): Promise<readonly OrderInView[]> {
-  const sessions = await namedSessions(db, orders);
-  const keys = await findRevocationsOfKeys(db, orders);
-  return orders.map((order, i) => ({ order, session: sessions[i], signingKey: keys[i] }));
+/** Holds up the project's revocations until the transaction ends. */
+export async function lockRevision(transaction: Kysely<Tables>, projectId: ProjectId): Promise<void> {
+  await transaction
+    .selectFrom("project_revisions")
+    .select("revision")
+    .where("project_id", "=", projectId)
+    .forUpdate()
+    .execute();
 }
 
-/** The session that each order ends or spares. */
-async function namedSessions(
-  db: Transaction<Tables>,
+/** Undefined, and nothing written, when a revocation of somebody else came between. */
+async function tryToRecord(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
   orders: readonly RevocationOrder[],
-): Promise<readonly (Session | undefined)[]> {
-  const sessions = Array.from<Session | undefined>({ length: orders.length });
-  const byId: { place: number; key: SessionKey }[] = [];
-  const byToken: { place: number; token: Parameters<typeof findByTokens>[1][number] }[] = [];
-  for (const [place, { projectId, target }] of orders.entries()) {
-    if (isCutoff(target)) {
-      if (target.except !== undefined) byId.push({ place, key: { projectId, id: target.except } });
-    } else if (target.scope === "signing_key") continue;
-    else if ("id" in target) byId.push({ place, key: { projectId, id: target.id } });
-    else byToken.push({ place, token: target.token });
-  }
-  if (byId.length > 0) {
-    const found = await findByIds(
-      db,
-      byId.map(({ key }) => key),
-    );
-    byId.forEach(({ place }, i) => (sessions[place] = found[i]));
-  }
-  if (byToken.length > 0) {
-    const found = await findByTokens(
-      db,
-      byToken.map(({ token }) => token),
-    );
-    byToken.forEach(
-      ({ place }, i) => (sessions[place] = withinProject(found[i]?.session, orders[place]?.projectId)),
-    );
-  }
-  return sessions;
-}
-
-/** A token of another project names no session here. */
-function withinProject(session: Session | undefined, projectId: ProjectId | undefined): Session | undefined {
-  return session?.projectId === projectId ? session : undefined;
+  notify: boolean,
+): Promise<Receipts | undefined> {
+  const view = await viewOf(db, projectId, orders);
+  const plan = planRevocations(view.orders, view.revision);
+  if (plan.log.length === 0) return plan.receipts;
+  if (!(await write(db, projectId, view.revision, plan, notify))) return undefined;
+  for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
+  return plan.receipts;
 }
 
 /** Covers calls that found a session alive just before its revocation and signed its JWT just after, and skewed clocks. */
@@ -91,27 +67,51 @@ const signingMargin = "1 minute";
 /** Whoever has a leaked key signs with any expiry; what bounds it is how long a verifier may go on with a JWKS from before. */
 const leakedKeyMatters = "1 day";
 
-/** Writes a plan with one statement, whatever its size; with at most one notification, which takes a lock on the database. */
+/**
+ * Writes a plan with one statement, whatever its size, if the project's revision is still `planned`; says whether. Everything
+ * comes from the row of the counter, so nothing happens without it. At most one notification, which takes a lock on the
+ * database.
+ */
 async function write(
-  db: Transaction<Tables>,
+  db: Kysely<Tables>,
   projectId: ProjectId,
+  planned: number,
   plan: RevocationPlan,
   notify: boolean,
-): Promise<void> {
-  const { log } = plan;
-  const cutoffs = newestCutoffs(log);
-  const touched = [...new Set([...plan.spared.keys(), ...plan.ended.keys()])];
-  await sql`
-    with counter as (
-      update project_revisions set revision = ${log.at(-1)?.revision} where project_id = ${projectId}
-    ), logged as (
+): Promise<boolean> {
+  const parts = [counted(projectId, planned, plan), logged(projectId, plan)];
+  if (plan.ended.size + plan.spared.size > 0) parts.push(touched(projectId, plan));
+  const cutoffs = newestCutoffs(plan.log);
+  if (cutoffs.length > 0) parts.push(cut(projectId, cutoffs));
+  const { rows } = await sql`
+    with ${sql.join(parts)}
+    select ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`} from counter`.execute(db);
+  return rows.length > 0;
+}
+
+/**
+ * Waits for whoever holds the lock and then looks at the row that they left, unlike the rest of the statement, which sees
+ * what was there when it began: so the longest lifetime of a JWT is kept in this row.
+ */
+function counted(projectId: ProjectId, planned: number, { log }: RevocationPlan): RawBuilder<unknown> {
+  return sql`counter as (
+      update project_revisions set revision = ${log.at(-1)?.revision}
+      where project_id = ${projectId} and revision = ${planned}
+      returning longest_jwt_lifetime_ms
+    )`;
+}
+
+/** A policy that the version before has made longer is told by projects alone. */
+function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unknown> {
+  return sql`logged as (
       insert into revocations
         (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, matter_until_time)
-      select ${projectId}, log.*, log.revoke_time + case when log.scope = 'signing_key'
-        then ${leakedKeyMatters}::interval
-        else ${signingMargin}::interval
-          + (select longest_jwt_lifetime_ms from projects where id = ${projectId}) * interval '1 millisecond' end
-      from unnest(
+      select ${projectId}, log.revision, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
+        log.reason, log.actor, log.revoke_time + case when log.scope = 'signing_key'
+          then ${leakedKeyMatters}::interval
+          else ${signingMargin}::interval + interval '1 millisecond' * greatest(counter.longest_jwt_lifetime_ms,
+            (select longest_jwt_lifetime_ms from projects where id = ${projectId})) end
+      from counter, unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
         ${log.map(({ order }) => order.target.scope)}::text[],
         ${log.map(({ targetId }) => targetId)}::text[],
@@ -121,25 +121,33 @@ async function write(
         ${log.map(({ order }) => order.reason)}::text[],
         ${log.map(({ order }) => order.actor)}::text[]
       ) as log (revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor)
-    ), cut as (
-      insert into cutoffs (project_id, scope, target_id, revision)
-      select ${projectId}, * from unnest(
-        ${cutoffs.map(({ order }) => order.target.scope)}::text[],
-        ${cutoffs.map(({ targetId }) => targetId)}::text[],
-        ${cutoffs.map(({ revision }) => revision)}::bigint[])
-      on conflict (project_id, scope, target_id) do update set revision = excluded.revision
-    ), touched as (
+    )`;
+}
+
+function touched(projectId: ProjectId, { ended, spared }: RevocationPlan): RawBuilder<unknown> {
+  const ids = [...new Set([...spared.keys(), ...ended.keys()])];
+  return sql`touched as (
       update sessions s set
         created_revision = coalesce(k.spared_revision, s.created_revision),
         revoked_revision = coalesce(k.ended_revision, s.revoked_revision)
-      from unnest(
-        ${touched}::uuid[],
-        ${touched.map((id) => plan.spared.get(id) ?? null)}::bigint[],
-        ${touched.map((id) => plan.ended.get(id) ?? null)}::bigint[]) as k (id, spared_revision, ended_revision)
+      from counter, unnest(
+        ${ids}::uuid[],
+        ${ids.map((id) => spared.get(id) ?? null)}::bigint[],
+        ${ids.map((id) => ended.get(id) ?? null)}::bigint[]) as k (id, spared_revision, ended_revision)
       where s.project_id = ${projectId} and s.id = k.id
-    )
-    select ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`}`.execute(db);
-  for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
+    )`;
+}
+
+function cut(projectId: ProjectId, cutoffs: readonly PlannedRevocation[]): RawBuilder<unknown> {
+  return sql`cut as (
+      insert into cutoffs (project_id, scope, target_id, revision)
+      select ${projectId}, k.scope, k.target_id, k.revision
+      from counter, unnest(
+        ${cutoffs.map(({ order }) => order.target.scope)}::text[],
+        ${cutoffs.map(({ targetId }) => targetId)}::text[],
+        ${cutoffs.map(({ revision }) => revision)}::bigint[]) as k (scope, target_id, revision)
+      on conflict (project_id, scope, target_id) do update set revision = excluded.revision
+    )`;
 }
 
 /** The last cutoff of each target: an earlier one in the same batch is outdone by it. */

@@ -4,6 +4,13 @@ import type { Revocation } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import type { SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
+import {
+  columnsOf,
+  type identityColumns,
+  type livenessColumns,
+  revocationColumns,
+  sessionColumns,
+} from "./columns.ts";
 import type { RevocationsTable, SessionsTable, Tables } from "./tables.ts";
 
 /** The newest cutoff over session `s`; null when there is none. Three primary-key lookups. */
@@ -15,8 +22,26 @@ export const newestCutoff: RawBuilder<number | null> = sql`greatest(
   (select c.revision from cutoffs c
     where c.project_id = s.project_id and c.scope = 'project' and c.target_id = s.project_id))`;
 
+type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumns)[number]>;
+
 /** A session row with the newest cutoff over it. */
-export type SessionRow = Selectable<SessionsTable> & { readonly cutoff: number | null };
+export type SessionRow = Pick<Selectable<SessionsTable>, (typeof sessionColumns)[number]> & WithCutoff;
+
+/** What of a session row tells whose it is and whether it is dead or past its time. */
+export type DatedRow = Pick<
+  Selectable<SessionsTable>,
+  (typeof identityColumns)[number] | (typeof livenessColumns)[number]
+> &
+  WithCutoff;
+
+interface WithCutoff {
+  readonly cutoff: number | null;
+}
+
+/** Whether a revocation has hit the session, by name or as a cutoff. */
+export function isDead(row: Pick<DatedRow, "revoked_revision" | "created_revision" | "cutoff">): boolean {
+  return row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
+}
 
 /** Names a session. */
 export interface SessionKey {
@@ -32,7 +57,7 @@ export async function findByIds(
   const projectIds = keys.map((key) => key.projectId);
   const ids = keys.map((key) => key.id);
   const { rows } = await sql<SessionRow & { place: number }>`
-    select s.*, ${newestCutoff} as cutoff, k.place
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place
     from unnest(${projectIds}::text[], ${ids}::uuid[]) with ordinality as k (project_id, id, place)
     join sessions s on s.project_id = k.project_id and s.id = k.id`.execute(db);
   const sessions = await toSessions(db, rows);
@@ -47,7 +72,7 @@ export async function findByTokens(
   const tags = tokens.map((token) => token.tag);
   const hashes = tokens.map((token) => token.hash);
   const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
-    select s.*, ${newestCutoff} as cutoff, k.place, t.replace_time
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place, t.replace_time
     from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
     join projects p on p.tag = k.tag
     join session_tokens t on t.project_id = p.id and t.hash = k.hash
@@ -63,7 +88,8 @@ export async function findByTokens(
 export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Promise<readonly Session[]> {
   const { memberId, organizationId, state, page } = query;
   const { rows } = await sql<SessionRow>`
-    select * from (select s.*, ${newestCutoff} as cutoff from sessions s
+    select ${columnsOf("s", sessionColumns)}, s.cutoff from (
+      select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff from sessions s
       where s.project_id = ${query.projectId}
         ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
         ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}
@@ -92,16 +118,14 @@ export function stateIs(state: NonNullable<SessionQuery["state"]>, now: Date): R
 
 /** The rows as sessions, each dead one with the first revocation that hit it; only dead ones cost a second query. */
 async function toSessions(db: Kysely<Tables>, rows: readonly SessionRow[]): Promise<readonly Session[]> {
-  const isDead = (row: SessionRow) =>
-    row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
   const dead = rows.filter(isDead);
-  const revocations = dead.length === 0 ? [] : await firstRevocations(db, dead);
+  const revocations = await firstRevocations(db, dead);
   const byRow = new Map(dead.map((row, i) => [row, revocations[i]]));
   return rows.map((row) => toSession(row, byRow.get(row)));
 }
 
 /** Row to session. */
-export function toSession(row: Selectable<SessionsTable>, revocation: Revocation | undefined): Session {
+export function toSession(row: Omit<SessionRow, "cutoff">, revocation: Revocation | undefined): Session {
   return {
     projectId: row.project_id as ProjectId,
     id: row.id as SessionId,
@@ -125,18 +149,22 @@ export function toSession(row: Selectable<SessionsTable>, revocation: Revocation
   };
 }
 
-/** The first revocation that hit each row, whatever its scope. By revocations_by_target, four lookups a row. */
-async function firstRevocations(
+/**
+ * The first revocation that hit each row, at its place, whatever its scope; nothing is asked where no row is dead. By
+ * revocations_by_target, four lookups a row. It stays the first, so another snapshot than that of the rows will do.
+ */
+export async function firstRevocations(
   db: Kysely<Tables>,
-  dead: readonly SessionRow[],
+  dead: readonly DatedRow[],
 ): Promise<readonly Revocation[]> {
+  if (dead.length === 0) return [];
   const firstOf = (scope: string, target: string) => sql`
-    (select r.* from revocations r
+    (select ${columnsOf("r", revocationColumns)} from revocations r
       where r.project_id = s.project_id and r.scope = ${sql.lit(scope)} and r.target_id = ${sql.raw(target)}
         and r.revision > s.created_revision
       order by r.revision limit 1)`;
-  const { rows } = await sql<Selectable<RevocationsTable> & { place: number }>`
-    select s.place, first.*
+  const { rows } = await sql<RevocationRow & { place: number }>`
+    select s.place, ${columnsOf("first", revocationColumns)}
     from unnest(
       ${dead.map((row) => row.project_id)}::text[],
       ${dead.map((row) => row.id)}::text[],
@@ -145,7 +173,7 @@ async function firstRevocations(
       ${dead.map((row) => row.created_revision)}::bigint[]
     ) with ordinality as s (project_id, id, member_id, organization_id, created_revision, place)
     cross join lateral (
-      select * from (
+      select ${columnsOf("hits", revocationColumns)} from (
         ${firstOf("session", "s.id")} union all
         ${firstOf("member", "s.member_id")} union all
         ${firstOf("organization", "s.organization_id")} union all

@@ -1,11 +1,12 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
 import type { CutoffTarget } from "../domain/revocation.ts";
 import type { AuthenticationFactor, Session } from "../domain/session.ts";
 import type { NewSession } from "../domain/store.ts";
 import type { SecretHash } from "../domain/token.ts";
-import { newestCutoff, stateIs, toSession } from "./session-reads.ts";
-import type { FactorJson, SessionsTable, Tables } from "./tables.ts";
+import { type SessionRow, newestCutoff, stateIs, toSession } from "./session-reads.ts";
+import { columnsOf, livenessColumns, sessionColumns } from "./columns.ts";
+import type { FactorJson, Tables } from "./tables.ts";
 
 /**
  * Stores a session and its token, in one statement. The created revision is the project's as of that statement's snapshot:
@@ -57,15 +58,16 @@ export async function extendSession(
   expireTime: Date,
   now: Date,
 ): Promise<Session | undefined> {
-  const { rows } = await sql<Selectable<SessionsTable>>`
+  const { rows } = await sql<Omit<SessionRow, "cutoff">>`
     update sessions set expire_time = ${expireTime}, last_access_time = greatest(sessions.last_access_time, ${now})
     from (
       select s.project_id, s.id from (
-        select s.*, ${newestCutoff} as cutoff from sessions s where s.project_id = ${projectId} and s.id = ${id}
+        select s.project_id, s.id, ${columnsOf("s", livenessColumns)}, ${newestCutoff} as cutoff
+        from sessions s where s.project_id = ${projectId} and s.id = ${id}
       ) s where ${stateIs("active", now)}
     ) live
     where sessions.project_id = live.project_id and sessions.id = live.id and sessions.revoked_revision is null
-    returning sessions.*`.execute(db);
+    returning ${columnsOf("sessions", sessionColumns)}`.execute(db);
   const [row] = rows;
   return row && toSession(row, undefined);
 }
@@ -110,7 +112,7 @@ export async function countActive(
 ): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select count(*) as count from (
-      select s.*, ${newestCutoff} as cutoff from sessions s
+      select ${columnsOf("s", livenessColumns)}, ${newestCutoff} as cutoff from sessions s
       where s.project_id = ${projectId}
         ${target.scope === "member" ? sql`and s.member_id = ${target.id}` : sql``}
         ${target.scope === "organization" ? sql`and s.organization_id = ${target.id}` : sql``}

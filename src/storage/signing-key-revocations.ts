@@ -1,4 +1,4 @@
-import { type Transaction, sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { PlannedRevocation } from "../domain/revocation-plan.ts";
 import type { RevocationOrder } from "../domain/revocation.ts";
 import type { SigningKeyRevocation } from "../domain/signing-key.ts";
@@ -6,7 +6,7 @@ import type { Tables } from "./tables.ts";
 
 /** What is known of the signing key that each order names, at the order's place; undefined where it names none. */
 export async function findRevocationsOfKeys(
-  db: Transaction<Tables>,
+  db: Kysely<Tables>,
   orders: readonly RevocationOrder[],
 ): Promise<readonly ({ readonly revocation: SigningKeyRevocation | undefined } | undefined)[]> {
   const named = orders.map(({ projectId, target }) =>
@@ -33,7 +33,7 @@ export async function findRevocationsOfKeys(
  * signs goes on. Under the lock on the project's revision, as every revocation.
  */
 export async function refuseSigningKey(
-  db: Transaction<Tables>,
+  db: Kysely<Tables>,
   { revision, order, targetId: kid }: PlannedRevocation,
 ): Promise<void> {
   const { projectId, time } = order;

@@ -6,6 +6,7 @@ import {
   type StoredSigningKey,
   maxListedKeys,
 } from "../domain/signing-key.ts";
+import { signingKeyColumns } from "./columns.ts";
 import type { SigningKeysTable, Tables } from "./tables.ts";
 
 /** The part of the store that keeps signing keys, but for the batched look-ups. */
@@ -16,7 +17,7 @@ export function signingKeyStore(
     findSigningKey: async (projectId, kid) => {
       const row = await db
         .selectFrom("signing_keys")
-        .selectAll()
+        .select(signingKeyColumns)
         .where("project_id", "=", projectId)
         .where("kid", "=", kid)
         .executeTakeFirst();
@@ -25,7 +26,7 @@ export function signingKeyStore(
     listSigningKeys: async (projectId) => {
       const rows = await db
         .selectFrom("signing_keys")
-        .selectAll()
+        .select(signingKeyColumns)
         .where("project_id", "=", projectId)
         .orderBy("create_time", "desc")
         .orderBy("kid")
@@ -44,7 +45,7 @@ export function signingKeyStore(
     keysSealedOtherwise: async (masterKeyId, now, limit) => {
       const rows = await db
         .selectFrom("signing_keys")
-        .selectAll()
+        .select(signingKeyColumns)
         .where("master_key_id", "<>", masterKeyId)
         .where("revoke_time", "is", null)
         .where((where) => where.or([where("retire_time", "is", null), where("retire_time", ">", now)]))

@@ -9,7 +9,7 @@ import type { SignatureAlgorithm } from "../domain/signature-algorithm.ts";
 /** The tables as the newest migration leaves them. What each is for stands in the migrations. */
 export interface Tables {
   projects: ProjectsTable;
-  project_revisions: { project_id: string; revision: number };
+  project_revisions: { project_id: string; revision: number; longest_jwt_lifetime_ms: Generated<number> };
   service_credentials: ServiceCredentialsTable;
   signing_keys: SigningKeysTable;
   sessions: SessionsTable;

@@ -10,11 +10,13 @@ export interface Extent {
   /** Seconds of one round of one subject, and before those that count. */
   readonly seconds: number;
   readonly warmUpSeconds: number;
-  /** Sessions in the large and in the huge database; none where undefined. */
+  /** Sessions in the large and in the huge database. */
   readonly large: number;
-  readonly huge: number | undefined;
+  readonly huge: number;
   /** Calls after which memory is looked at for the last time. */
   readonly memoryCalls: number;
+  /** What takes long is made smaller where the whole would take longer than this. */
+  readonly secondsInAll: number;
 }
 
 /** What all scenarios work with. */
@@ -25,6 +27,10 @@ export interface Bench {
   readonly postgres: EmbeddedPostgres;
   /** For files that end with the bench. */
   readonly directory: string;
+  /** Seconds since it began. */
+  readonly elapsed: () => number;
+  /** Whether the scenario should have ended by now, for the whole to end in time. */
+  readonly late: () => boolean;
   /** Tells whoever waits what is going on. */
   readonly say: (line: string) => void;
 }

@@ -1,32 +1,35 @@
 import type { Extent } from "./bench.ts";
 
-/** In a minute, to see that all works; in ten minutes; and whatever it takes. */
+/** In a minute, to see that all works; in ten minutes; and however long it takes. */
 export const extents: Readonly<Record<Extent["name"], Extent>> = {
   quick: {
     name: "quick",
     rounds: 1,
-    seconds: 0.5,
-    warmUpSeconds: 0.3,
-    large: 20_000,
-    huge: undefined,
+    seconds: 0.3,
+    warmUpSeconds: 0.2,
+    large: 60_000,
+    huge: 100_000,
     memoryCalls: 20_000,
+    secondsInAll: 60,
   },
   normal: {
     name: "normal",
     rounds: 5,
-    seconds: 1.5,
-    warmUpSeconds: 0.5,
-    large: 1_000_000,
-    huge: undefined,
-    memoryCalls: 400_000,
-  },
-  full: {
-    name: "full",
-    rounds: 7,
-    seconds: 3,
-    warmUpSeconds: 1,
+    seconds: 0.8,
+    warmUpSeconds: 0.2,
     large: 1_000_000,
     huge: 10_000_000,
     memoryCalls: 1_000_000,
+    secondsInAll: 570,
+  },
+  full: {
+    name: "full",
+    rounds: 9,
+    seconds: 2,
+    warmUpSeconds: 0.5,
+    large: 1_000_000,
+    huge: 10_000_000,
+    memoryCalls: 1_000_000,
+    secondsInAll: Infinity,
   },
 };

@@ -23,7 +23,7 @@ export interface Figure {
 export interface Subject {
   readonly name: string;
   readonly unit: Figure["unit"];
-  run(round: number): Promise<Sample>;
+  run(): Promise<Sample>;
 }
 
 /** A figure beside its yardstick. */
@@ -46,13 +46,23 @@ export interface Result {
   readonly notes: readonly string[];
 }
 
-/** Measures all subjects in every round, beginning with another one each time: what disturbs the machine disturbs all alike. */
-export async function measure(subjects: readonly Subject[], rounds: number): Promise<readonly Figure[]> {
+/** How many rounds there are at least, where the bench is late. */
+const fewestRounds = 3;
+
+/**
+ * Measures all subjects in every round, beginning with another one each time: what disturbs the machine disturbs all alike.
+ * One round goes before, in which everything gets warm; it does not count. Where the bench is late there are fewer.
+ */
+export async function measure(
+  { extent, late }: { readonly extent: { readonly rounds: number }; readonly late: () => boolean },
+  subjects: readonly Subject[],
+): Promise<readonly Figure[]> {
   const samples = new Map<Subject, Sample[]>(subjects.map((subject) => [subject, []]));
-  for (let round = 0; round < rounds; round++) {
+  for (const subject of subjects) await subject.run();
+  for (let round = 0; round < extent.rounds && !(round >= fewestRounds && late()); round++) {
     const from = round % subjects.length;
     for (const subject of [...subjects.slice(from), ...subjects.slice(0, from)])
-      samples.get(subject)?.push(await subject.run(round));
+      samples.get(subject)?.push(await subject.run());
   }
   return subjects.map((subject) => ({
     name: subject.name,
@@ -69,6 +79,15 @@ export function valueOf({ samples }: Figure): number {
 /** The median over the rounds of the ratio within each. */
 export function ratioOf({ figure, yardstick }: Comparison): number {
   return median(figure.samples.map(({ value }, round) => value / (yardstick.samples[round]?.value ?? NaN)));
+}
+
+/** The same of the CPU time that a call took, in the two processes alone; undefined where it is not known. */
+export function cpuRatioOf({ figure, yardstick }: Comparison): number | undefined {
+  const ratios = figure.samples.flatMap(({ cpu }, round) => {
+    const other = yardstick.samples[round]?.cpu;
+    return cpu === undefined || other === undefined ? [] : [other / cpu];
+  });
+  return ratios.length === 0 ? undefined : median(ratios);
 }
 
 /** Whether the ratio is what it was to be. */

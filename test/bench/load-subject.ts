@@ -10,7 +10,7 @@ export function loadSubject(
     readonly name: string;
     /** Of the process whose CPU time is told. */
     readonly pid?: number;
-    readonly job: (round: number) => Job | Promise<Job>;
+    readonly job: () => Job | Promise<Job>;
     /** Told how many calls were made, those of the warm-up too. */
     readonly made?: (calls: number) => void | Promise<void>;
   },
@@ -20,8 +20,8 @@ export function loadSubject(
   return {
     name,
     unit: "calls/s",
-    async run(round): Promise<Sample> {
-      const next = await job(round);
+    async run(): Promise<Sample> {
+      const next = await job();
       const before = cpu();
       const report = await load.run(next);
       const after = cpu();

@@ -1,5 +1,6 @@
 // `npm run bench`: measures this service beside what others would use or build it on. Its options are below.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -11,6 +12,7 @@ import { LoadProcess } from "./load-process.ts";
 import { machine, machineLoad } from "./machine.ts";
 import { Processes } from "./processes.ts";
 import { scenarios } from "./scenarios.ts";
+import { Stage } from "./stage.ts";
 import { show } from "./table.ts";
 
 const { values } = parseArgs({
@@ -31,17 +33,26 @@ const say = (line: string) => process.stderr.write(`${line}\n`);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 const begun = performance.now();
 const directory = await mkdtemp(join(tmpdir(), "sessiond-bench-"));
+// However it ends: there may be gigabytes in it.
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 const processes = new Processes(directory);
 const postgres = await startEmbeddedPostgres({ directory: join(directory, "postgres"), maxConnections: 200 });
 const results: Result[] = [];
 try {
+  if (extent.name === "quick") say("quick: too little of everything to judge by");
   const load = await LoadProcess.start(processes);
-  const bench: Bench = { extent, processes, load, postgres, directory, say };
-  console.log(`# Bench of sessiond, ${extent.name}\n\n${machine()}`);
+  const elapsed = () => (performance.now() - begun) / 1000;
+  const bench: Bench = { extent, processes, load, postgres, directory, elapsed, late: () => false, say };
+  const stage = new Stage(bench);
+  console.log(
+    `# Bench of sessiond, ${extent.name}\n\n${machine()}; sessiond in its default configuration, its log in a file`,
+  );
   for (const name of names) {
     const start = performance.now();
-    const result = await scenarios[name]?.(bench);
-    if (result === undefined) continue;
+    const scenario = scenarios[name];
+    if (scenario === undefined) continue;
+    const late = () => elapsed() > extent.secondsInAll * scenario.until;
+    const result = await scenario.run({ ...bench, late }, stage);
     results.push(result);
     console.log(show(result));
     say(
@@ -52,7 +63,6 @@ try {
 } finally {
   await processes.stop();
   await postgres.stop();
-  await rm(directory, { recursive: true, force: true });
 }
 
 const file = values.json ?? join(tmpdir(), `sessiond-bench-${Date.now()}.json`);

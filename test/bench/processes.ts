@@ -23,9 +23,11 @@ export interface ProcessOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** The core that it is bound to; any where undefined. */
   readonly core?: number | undefined;
+  /** A file of this folder that it loads first. */
+  readonly preload?: string;
 }
 
-const preload = new URL("../faults/end-with-parent.ts", import.meta.url).href;
+const endWithParent = new URL("../faults/end-with-parent.ts", import.meta.url).href;
 
 /** Starts processes whose standard error goes into files of one folder. */
 export class Processes {
@@ -38,14 +40,17 @@ export class Processes {
   }
 
   /** Runs a TypeScript file of this folder, or of the project when the path begins with "src/". */
-  start(file: string, { args = [], environment = {}, core }: ProcessOptions): BenchProcess {
+  start(file: string, { args = [], environment = {}, core, preload }: ProcessOptions): BenchProcess {
     const log = join(this.#directory, `${this.#logs.length}.log`);
     this.#logs.push(log);
     const stderr = openSync(log, "a");
     const root = new URL("../..", import.meta.url);
     const child = fork(new URL(file.startsWith("src/") ? file : `test/bench/${file}`, root), args, {
       cwd: root,
-      execArgv: ["--import", preload],
+      execArgv: [
+        endWithParent,
+        ...(preload === undefined ? [] : [new URL(preload, import.meta.url).href]),
+      ].flatMap((url) => ["--import", url]),
       env: { PATH: process.env["PATH"], NODE_ENV: "production", ...environment },
       stdio: ["ignore", "pipe", stderr, "ipc"],
     });

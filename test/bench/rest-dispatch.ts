@@ -10,7 +10,7 @@ import {
   createServiceImplSpec,
   type Interceptor,
 } from "@connectrpc/connect";
-import { callUnary, openCall } from "../../src/rest/call.ts";
+import { Call, callUnary } from "../../src/rest/call.ts";
 import { BookSchema, ShelfService, type Book } from "../rest/gen/shelf/v1/shelf_pb.ts";
 
 const rounds = 15;
@@ -29,25 +29,24 @@ if (spec?.kind !== "unary" || handler === undefined) {
 }
 
 async function direct(): Promise<Message> {
-  const context = openCall({
+  const call = new Call({
     spec: unary,
     httpMethod: "GET",
     url: "/v1/books/n",
     header: new Headers({ accept: "application/json", "x-request-id": "r" }),
     contextValues: createContextValues(),
     timeoutMs: undefined,
-    disconnected: new AbortController().signal,
     shutdownSignal: undefined,
   });
   try {
-    return await callUnary(unary, context, input, [interceptor]);
+    return await callUnary(unary, call, input, [interceptor]);
   } finally {
-    context.abort();
+    call.end();
   }
 }
 
 async function universal(): Promise<Message> {
-  const answer = await call({
+  const answer = await invoke({
     httpVersion: "1.1",
     method: "POST",
     url: "http://localhost/shelf.v1.ShelfService/GetBook",
@@ -68,7 +67,7 @@ async function universal(): Promise<Message> {
 }
 
 const unary = spec;
-const call = handler;
+const invoke = handler;
 
 async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
   yield bytes;

@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import { connect } from "node:http2";
+import { callSource } from "./load/call-source.ts";
 import type { Job } from "./load/job.ts";
 
 /** Makes the first call of a job with Node's own clients: what the generator counts as success must be one. */
 export async function selfCheck(job: Job): Promise<void> {
   const what = `${job.url}${job.path}`;
-  const body = Buffer.from(job.body, "base64");
+  const body = callSource(job).nextBody() ?? Buffer.alloc(0);
   const answer = job.protocol === "grpc" ? await callGrpc(job, body) : await callHttp1(job, body);
   if (answer.outcome !== "ok") throw new Error(`${what} does not answer as it should: ${answer.outcome}`);
   if (job.expect !== undefined && !answer.body.includes(job.expect, 0, "latin1"))

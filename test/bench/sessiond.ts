@@ -24,15 +24,19 @@ export function startSessiond(
     withNoOp = false,
     environment = {},
     core = cores.server,
+    preload,
   }: {
     readonly withNoOp?: boolean;
     readonly environment?: Readonly<Record<string, string>>;
     readonly core?: number | undefined;
+    /** A file of the bench that the server loads first. */
+    readonly preload?: string;
   } = {},
 ): Promise<Sessiond> {
   return bench.processes.startServer(withNoOp ? "servers/sessiond.ts" : "src/cli/main.ts", {
     ...(withNoOp ? {} : { args: ["serve"] }),
     core,
+    ...(preload === undefined ? {} : { preload }),
     environment: {
       DATABASE_URL: databaseUrl(bench, database),
       SESSIOND_MASTER_KEY: masterKey,

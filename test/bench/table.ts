@@ -1,4 +1,12 @@
-import { type Comparison, type Figure, type Result, isReached, ratioOf, valueOf } from "./figures.ts";
+import {
+  type Comparison,
+  type Figure,
+  type Result,
+  cpuRatioOf,
+  isReached,
+  ratioOf,
+  valueOf,
+} from "./figures.ts";
 import { bottleneck } from "./load/job.ts";
 import { median } from "./median.ts";
 
@@ -6,7 +14,7 @@ import { median } from "./median.ts";
 export function show({ title, figures, comparisons, notes }: Result): string {
   const lines = [
     `\n## ${title}\n`,
-    table(["ratio", "", "aim", ""], comparisons.map(rowOfComparison)),
+    table(["ratio", "", "aim", "", "by CPU of the servers"], comparisons.map(rowOfComparison)),
     "",
     table(
       ["", "median", "rounds", "p50 ms", "p99 ms", "server CPU us/call", "generator busy"],
@@ -25,6 +33,7 @@ function rowOfComparison(comparison: Comparison): string[] {
     what,
     aim === undefined ? "" : "atLeast" in aim ? `>= ${aim.atLeast}` : `<= ${aim.atMost}`,
     reached === undefined ? "" : reached ? "reached" : "MISSED",
+    cpuRatioOf(comparison)?.toFixed(2) ?? "",
   ];
 }
 

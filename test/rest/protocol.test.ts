@@ -109,6 +109,25 @@ describe.each(versions)("over %s", (version) => {
     expect(answer.headers).toMatchObject({ "x-a": "1", "x-b": "2", "x-gate": "3", "x-request-id": "r1" });
   });
 
+  test("headers are the bytes that the handler said, whatever the text of the body", async () => {
+    await using server = await ShelfServer.start({
+      implementation: {
+        getBook: (book, { responseHeader }) => {
+          responseHeader.set("x-name", "caf\u00e9");
+          return book;
+        },
+      },
+    });
+    for (const [path, name] of [
+      ["/v1/books/plain", "plain"],
+      ["/v1/books/%C3%A9%F0%9F%92%A9", "\u00e9\u{1f4a9}"],
+    ] as const) {
+      const answer = await server.ask("GET", path, {}, version);
+      expect([answer.headers["x-name"], JSON.parse(answer.text)]).toEqual(["caf\u00e9", { name }]);
+      expect(answer.headers["content-length"]).toBe(String(answer.bytes.length));
+    }
+  });
+
   test("the context is that of an RPC", async () => {
     const key = createContextKey("none");
     const { server, contexts } = await start({
@@ -369,6 +388,27 @@ describe("connections", () => {
     });
     const socket = net.connect(server.h1Port, "127.0.0.1");
     socket.end("POST /v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{}");
+    await once(socket.resume(), "close");
+    expect(called).toEqual([]);
+  });
+
+  test("a deadline that passes before the body is there is 504, and nothing is called", async () => {
+    const called: unknown[] = [];
+    await using server = await ShelfServer.start({
+      implementation: {
+        createBook: (book) => {
+          called.push(book);
+          return book;
+        },
+      },
+    });
+    const socket = net.connect(server.h1Port, "127.0.0.1");
+    socket.write(
+      "POST /v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnect-Timeout-Ms: 30\r\n\r\n{",
+    );
+    const [head] = await once(socket, "data");
+    expect(String(head)).toMatch(/^HTTP\/1\.1 504 /);
+    socket.end("}");
     await once(socket.resume(), "close");
     expect(called).toEqual([]);
   });

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "../../src/server/config.ts";
 
@@ -89,6 +90,18 @@ describe("TLS", () => {
   ])("half of it is refused: %o", (environment, problem) => {
     expect(problemsOf(environment)).toEqual([problem]);
   });
+});
+
+test("one process serves, or as many as SESSIOND_WORKERS says", () => {
+  expect(configOf({}).config.workers).toBe(1);
+  expect(configOf({ SESSIOND_WORKERS: "4" }).config.workers).toBe(4);
+  expect(configOf({ SESSIOND_WORKERS: "auto" }).config.workers).toBe(availableParallelism());
+});
+
+test.each(["0", "-1", "1.5", "257", "max", " 2", "0x2"])("SESSIOND_WORKERS=%s is refused", (text) => {
+  expect(problemsOf({ SESSIOND_WORKERS: text })).toEqual([
+    "SESSIOND_WORKERS: must be a whole number from 1 to 256, or auto for one on each core",
+  ]);
 });
 
 test("a bootstrap secret may hold colons", () => {

@@ -41,6 +41,52 @@ async function waiters(count: number): Promise<void> {
   }, patience);
 }
 
+test("a revocation that another replica overtook is planned on what that one left", async () => {
+  const { store } = opened;
+  const [{ session }, other] = [await storedSession(store, project), await storedSession(store, project)];
+  await holder.query("begin");
+  await holder.query("update project_revisions set revision = 1 where project_id = $1", [project.id]);
+  await holder.query("update sessions set revoked_revision = 1 where id = $1", [session.id]);
+  await holder.query(
+    `insert into revocations (project_id, revision, scope, target_id, revoke_time, cause, reason, actor)
+     values ($1, 1, 'session', $2, $3, 'policy', '', 'the other')`,
+    [project.id, session.id, at(1)],
+  );
+  const revoking = Promise.all(
+    [session, other.session].map(({ id }) => store.revoke(orderOf(project, { scope: "session", id }))),
+  );
+  await waiters(1);
+  await holder.query("commit");
+  expect(await revoking).toEqual([
+    { revision: 1, time: at(1), revokedCount: 0 },
+    { revision: 2, time: at(0), revokedCount: 1 },
+  ]);
+  const { revocations } = await store.readRevocations(project.id, 0, 10);
+  expect(revocations.map(({ targetId }) => targetId)).toEqual([session.id, other.session.id]);
+});
+
+test("a revocation that waits while a policy makes JWTs longer matters until the longer ones expire", async () => {
+  const { store } = opened;
+  await holder.query("begin");
+  await holder.query("select from projects where id = $1 for update", [project.id]);
+  const updating = store.updatePolicy(project.id, { ...project.policy, jwtLifetime: hour });
+  await waiters(1);
+  const revoking = store.revoke(orderOf(project, { scope: "project" }));
+  await waiters(2);
+  await holder.query("rollback");
+  await Promise.all([updating, revoking]);
+  const { revocations } = await store.readRevocations(project.id, 0, 10);
+  expect(revocations).toMatchObject([{ matterUntil: at(hour + 60_000) }]);
+});
+
+test("a policy that the version before made longer counts", async () => {
+  const { store } = opened;
+  await holder.query("update projects set longest_jwt_lifetime_ms = $2 where id = $1", [project.id, hour]);
+  await store.revoke(orderOf(project, { scope: "project" }));
+  const { revocations } = await store.readRevocations(project.id, 0, 10);
+  expect(revocations).toMatchObject([{ matterUntil: at(hour + 60_000) }]);
+});
+
 test("an extension that began before a revocation ended does not answer with a live session", async () => {
   const { store } = opened;
   const { session } = await storedSession(store, project);

@@ -18,7 +18,12 @@ export interface OpenStore {
 /** Opens a store on a migrated database. */
 export function openStore(
   url: string,
-  limits: { maxConnections?: number; connectTimeout?: number; statementTimeout?: number } = {},
+  limits: {
+    maxConnections?: number;
+    connectTimeout?: number;
+    statementTimeout?: number;
+    preparedStatements?: boolean;
+  } = {},
 ): OpenStore {
   const connectionErrors: Error[] = [];
   const lostAccesses: unknown[] = [];

@@ -31,40 +31,39 @@ function endlessSource({ body, vary }: Job): CallSource {
   return vary.kind === "numbers" ? new NumberedCalls(bytes, vary) : new CallsFromFile(vary);
 }
 
-/**
- * Puts numbers into a body, scattered over all there are: rows that lie beside each other are not asked for one after the
- * other. Each comes once before any comes again, because the step and their count have no common divisor.
- */
+/** Puts numbers into a body. */
 class NumberedCalls implements CallSource {
   readonly headers = {};
   readonly #body: Buffer;
   readonly #numbers: Numbers;
-  readonly #step: number;
+  readonly #numberOf: (call: number) => number;
   #made: number;
 
   constructor(body: Buffer, numbers: Numbers) {
     this.#body = Buffer.from(body);
     this.#numbers = numbers;
-    this.#step = stepFor(numbers.count);
+    this.#numberOf = scattered(numbers.count);
     this.#made = numbers.skip;
   }
 
   nextBody(): Buffer {
     const { at, first, count, again } = this.#numbers;
     if (this.#made >= count && !again) throw new Error(`all ${count} numbers have been used`);
-    const number = first + Number((BigInt(this.#made) * BigInt(this.#step)) % BigInt(count));
-    this.#made++;
+    const number = first + this.#numberOf(this.#made++);
     this.#body.write(number.toString(16).padStart(12, "0"), at, "latin1");
     return this.#body;
   }
 }
 
-/** Near the golden section of the count, and without a common divisor with it. */
-function stepFor(count: number): number {
+/**
+ * Numbers below `count`, scattered over all of them: rows that lie beside each other are not asked for one after the other.
+ * Each comes once before any comes again, because the step and the count have no common divisor.
+ */
+export function scattered(count: number): (call: number) => number {
   const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
-  let step = Math.max(1, Math.floor(count * 0.618));
+  let step = Math.max(1, Math.floor(count * 0.618)); // near the golden section
   while (commonDivisor(step, count) !== 1) step++;
-  return step;
+  return (call) => Number((BigInt(call) * BigInt(step)) % BigInt(count));
 }
 
 /** Takes what differs from a file. */

@@ -2,13 +2,12 @@ import { once } from "node:events";
 import { type Socket, connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { callSource } from "./call-source.ts";
-import type { Connection } from "./connection.ts";
 import { Http1Connection } from "./http1-connection.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import type { Job, Report } from "./job.ts";
 import { Tally } from "./tally.ts";
 
-/** Milliseconds that the last answers may take. */
+/** Longest time without any answer, in milliseconds. */
 const patience = 30_000;
 
 /** Does a job. Rejects where it could not be done: no connection, answers that did not come, calls that ran out. */
@@ -26,10 +25,12 @@ export async function generate(job: Job): Promise<Report> {
       await delay(job.warmUpSeconds * 1000);
       tally.begin();
       await delay(until.seconds * 1000);
+      // A slow server gets the time to answer as many as are in flight: of fewer there is no rate to tell.
+      await cameTrue(() => tally.counted >= job.connections * job.streams, tally);
       tally.end();
       for (const connection of connections) connection.stop();
     }
-    await answered(connections);
+    await cameTrue(() => connections.every(({ inFlight }) => inFlight === 0), tally);
     tally.end();
     return tally.report();
   } finally {
@@ -44,10 +45,15 @@ async function open(url: string): Promise<Socket> {
   return socket;
 }
 
-async function answered(connections: readonly Connection[]): Promise<void> {
-  const deadline = performance.now() + patience;
-  while (connections.some(({ inFlight }) => inFlight > 0)) {
-    if (performance.now() > deadline) throw new Error("the last calls were not answered");
+/** Waits until something holds; rejects when no call has been answered for too long. */
+async function cameTrue(holds: () => boolean, tally: Tally): Promise<void> {
+  let answered = -1;
+  let deadline = 0;
+  while (!holds()) {
+    if (tally.made > answered) {
+      answered = tally.made;
+      deadline = performance.now() + patience;
+    } else if (performance.now() > deadline) throw new Error("calls were not answered");
     await delay(5);
   }
 }

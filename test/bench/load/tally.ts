@@ -16,6 +16,11 @@ export class Tally {
     return this.#latencies.length;
   }
 
+  /** Calls that have ended, those that do not count too. */
+  get made(): number {
+    return this.#made;
+  }
+
   /** From now on calls count. */
   begin(): void {
     this.#counting = true;

@@ -1,63 +1,65 @@
 import type { Bench } from "../bench.ts";
+import {
+  type ConstantName,
+  constantNames,
+  constantSubjects,
+  noOpJob,
+  noOpJsonJob,
+  noOpSubject,
+} from "../constants.ts";
+import { crossCheck } from "../cross-check.ts";
 import { type Result, figureOf, measure } from "../figures.ts";
-import type { Job } from "../load/job.ts";
 import { loadSubject } from "../load-subject.ts";
-import { cores } from "../pin.ts";
 import { selfCheck } from "../self-check.ts";
 import { startSessiond } from "../sessiond.ts";
-import { noOpPath, noOpRequestFrame } from "../servers/no-op.ts";
+import type { Stage } from "../stage.ts";
 
-/** Who answers the no-op: the file of the server and its arguments. */
-const peers = {
-  "bare node:http2, stream API": ["servers/bare-http2.ts", "stream"],
-  "bare node:http2, compat API": ["servers/bare-http2.ts", "compat"],
-  "@grpc/grpc-js": ["servers/grpc-js.ts"],
-  "connect-node": ["servers/connect-node.ts"],
-} as const;
+/** What this server is to reach beside another. */
+const aims: Partial<Record<ConstantName, { readonly atLeast: number }>> = {
+  "@grpc/grpc-js": { atLeast: 1.1 },
+};
 
-/** A unary gRPC call that does nothing, through this server and through what others would build it on. */
-export async function noOp(bench: Bench): Promise<Result> {
-  const { processes, load, extent } = bench;
-  const servers = new Map([["sessiond", await startSessiond(bench, "postgres", { withNoOp: true })]]);
-  for (const [name, [file, ...args]] of Object.entries(peers))
-    servers.set(name, await processes.startServer(file, { args, core: cores.server }));
-  const subjects = [];
-  for (const [name, { url, pid }] of servers) {
-    await selfCheck(noOpJob(bench, url));
-    subjects.push(loadSubject(load, { name, pid, job: () => noOpJob(bench, url) }));
-  }
-  const figures = await measure(subjects, extent.rounds);
-  for (const server of servers.values()) await server.stop();
-  const compare = (yardstick: string, aim?: { readonly atLeast: number }) => ({
-    what: `no-op, gRPC: sessiond / ${yardstick}`,
-    figure: figureOf(figures, "sessiond"),
-    yardstick: figureOf(figures, yardstick),
-    aim,
-  });
+/** A call that does nothing, through this server and through what others would build it on. */
+export async function noOp(bench: Bench, stage: Stage): Promise<Result> {
+  const constants = await stage.constants();
+  const sessiond = await startSessiond(bench, "postgres", { withNoOp: true });
+  const json = noOpJsonJob(bench, sessiond.url);
+  await selfCheck(noOpJob(bench, sessiond.url));
+  await selfCheck(json);
+  const checks = await Promise.all([
+    ...(["bare node:http2, stream API", "@grpc/grpc-js"] as const).map((name) =>
+      crossCheck(bench, name, noOpJob(bench, constants.get(name)?.url ?? "")),
+    ),
+    crossCheck(bench, "sessiond", noOpJob(bench, sessiond.url)),
+    crossCheck(bench, "sessiond, Connect JSON", json),
+  ]);
+  const made = checks.filter((check) => check !== undefined);
+  const figures = await measure(bench, [
+    noOpSubject(bench, "sessiond", sessiond),
+    ...constantSubjects(bench, constants, constantNames),
+    loadSubject(bench.load, { name: "sessiond, Connect JSON", pid: sessiond.pid, job: () => json }),
+    ...made.map(({ subject }) => subject),
+  ]);
+  await sessiond.stop();
   return {
     title: "No-op unary call over gRPC, 8 connections with 16 in flight each",
     figures,
-    comparisons: Object.keys(peers).map((name) =>
-      compare(name, name === "@grpc/grpc-js" ? { atLeast: 1.1 } : undefined),
-    ),
+    comparisons: [
+      ...constantNames.map((name) => ({
+        what: `no-op, gRPC: sessiond / ${name}`,
+        figure: figureOf(figures, "sessiond"),
+        yardstick: figureOf(figures, name),
+        aim: aims[name],
+      })),
+      ...made.map(({ of, subject }) => ({
+        what: `generator: ${of} / ${subject.name}`,
+        figure: figureOf(figures, of),
+        yardstick: figureOf(figures, subject.name),
+      })),
+    ],
     notes: [
       "sessiond with its gate, interceptors, limits and log; @grpc/grpc-js with the codec of sessiond/grpc",
+      "Connect JSON over HTTP/1.1, 128 connections",
     ],
-  };
-}
-
-/** The no-op, 128 in flight. */
-export function noOpJob({ extent }: Bench, url: string): Job {
-  return {
-    url,
-    protocol: "grpc",
-    connections: 8,
-    streams: 16,
-    path: noOpPath,
-    headers: {},
-    body: noOpRequestFrame.toString("base64"),
-    expect: "a".repeat(36),
-    until: { seconds: extent.seconds },
-    warmUpSeconds: extent.warmUpSeconds,
   };
 }

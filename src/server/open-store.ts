@@ -1,0 +1,15 @@
+import type { Kysely } from "kysely";
+import type { Logger } from "pino";
+import type { Store } from "../domain/store.ts";
+import { postgresStore } from "../storage/postgres-store.ts";
+import type { Tables } from "../storage/tables.ts";
+import { describeFault } from "./call-log.ts";
+import type { Config } from "./config.ts";
+
+/** The store on a database, what it loses told to the log. */
+export function openStore(db: Kysely<Tables>, { notify }: Pick<Config, "notify">, log: Logger): Store {
+  return postgresStore(db, {
+    onLostAccess: (error) => log.warn({ fault: describeFault(error) }, "accesses not recorded"),
+    notify,
+  });
+}

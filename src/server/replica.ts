@@ -1,0 +1,108 @@
+import { setImmediate } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { systemClock } from "../domain/clock.ts";
+import { SessionJwts } from "../domain/jwt.ts";
+import { KeyRing } from "../domain/key-ring.ts";
+import { RevocationFeeds } from "../domain/revocation-feed.ts";
+import { openDatabase } from "../storage/database.ts";
+import { RevocationListener } from "../storage/revocation-listener.ts";
+import { type AdditionalService, assemble } from "./assemble.ts";
+import { describeFault } from "./call-log.ts";
+import type { Config } from "./config.ts";
+import { connectionLog } from "./connection-log.ts";
+import type { Foundation } from "./foundation.ts";
+import { createListener } from "./listener.ts";
+import { masterKeysOf } from "./master-keys.ts";
+import { openStore } from "./open-store.ts";
+import type { Running } from "./running.ts";
+import { readTlsMaterial } from "./tls-material.ts";
+import { watchTlsFiles } from "./tls-watch.ts";
+
+/** What one process serves from. */
+export interface ReplicaOptions {
+  readonly config: Config;
+  readonly foundation: Pick<Foundation, "databaseUrl" | "masterKey">;
+  readonly log: Logger;
+  readonly now: () => Date;
+  /** Services beside its own. */
+  readonly additional: readonly AdditionalService[];
+}
+
+/**
+ * Starts what every process that serves has of its own: connections to the database, feeds of revocations, a listener. To
+ * stop it is to drain it, within the configured grace. Rejects, in words.
+ */
+export async function startReplica(
+  { config, foundation, log, now, additional }: ReplicaOptions,
+  running: Running,
+): Promise<{ readonly address: string; readonly port: number }> {
+  const material = config.tls && (await readTlsMaterial(config.tls));
+  const { databaseUrl: url, masterKey } = foundation;
+  const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
+  const onConnectionError = (error: Error) =>
+    log.warn({ fault: describeFault(error) }, "database connection lost");
+  const db = openDatabase({
+    url,
+    maxConnections,
+    connectTimeout,
+    statementTimeout,
+    preparedStatements,
+    onConnectionError,
+  });
+  running.defer(() => db.destroy());
+
+  const store = openStore(db, config, log);
+  const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
+  const keyRing = new KeyRing(store, masterKeys, now, config.keySchedule);
+  const jwts = new SessionJwts(keyRing, config.issuer);
+  const feeds = new RevocationFeeds(store, systemClock, now);
+  if (config.notify) listenForRevocations(url, connectTimeout, feeds, log, running);
+  const shutdown = new AbortController();
+  const { handler, takeStream, health } = assemble({
+    config,
+    deps: { store, jwts, keyRing, now },
+    feeds,
+    log,
+    shutdownSignal: shutdown.signal,
+    additional,
+  });
+  const listener = createListener({
+    handler,
+    takeStream,
+    tls: config.tls && material && { material, minVersion: config.tls.minVersion },
+    onError: connectionLog(log),
+  });
+  if (config.tls && material) {
+    const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
+    running.defer(async () => watch.stop());
+  }
+  running.defer(async () => {
+    health.drain();
+    // One turn of the event loop, in which watchers of health are told so: then their streams end.
+    await setImmediate();
+    shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
+    await listener.drain(config.shutdownGrace);
+  });
+  const { address, port } = await listener.listen(config.listen);
+  log.info({ address, port }, "listening");
+  return { address, port };
+}
+
+/** Has the feeds read at once when a revocation is committed, on whatever replica. */
+function listenForRevocations(
+  url: string,
+  connectTimeout: number,
+  feeds: RevocationFeeds,
+  log: Logger,
+  running: Running,
+): void {
+  const listener = new RevocationListener({
+    url,
+    connectTimeout,
+    clock: systemClock,
+    onChange: (projectId) => feeds.changed(projectId),
+    onTrouble: (error) => log.warn({ fault: describeFault(error) }, "revocations are polled for"),
+  });
+  running.defer(() => listener.close());
+}

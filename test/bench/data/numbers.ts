@@ -1,0 +1,68 @@
+import type { Numbers } from "../load/job.ts";
+
+/** The twelve hexadecimal digits in which the name of a session differs from that of another. */
+export function digitsOf(number: number): string {
+  return number.toString(16).padStart(12, "0");
+}
+
+/** The same in SQL, of the expression `i`. */
+export const digitsInSql = "lpad(to_hex(i), 12, '0')";
+
+const idPrefix = "0199a000-0000-7000-8000-";
+const tokenPadding = "A".repeat(31);
+
+/** The id of a session, a UUIDv7. */
+export function sessionId(number: number): string {
+  return idPrefix + digitsOf(number);
+}
+
+/** Its token, in a project with this tag. */
+export function sessionToken(tag: string, number: number): string {
+  return `sst_${tag}${tokenPadding}${digitsOf(number)}`;
+}
+
+/** Both in SQL, of the expression `i`. */
+export const sessionIdInSql = `('${idPrefix}' || ${digitsInSql})::uuid`;
+export const sessionTokenInSql = (tag: string): string => `'sst_${tag}${tokenPadding}' || ${digitsInSql}`;
+
+/** Sessions whose numbers follow each other. */
+export class NumberRange {
+  readonly first: number;
+  readonly count: number;
+  #used = 0;
+
+  constructor(first: number, count: number) {
+    this.first = first;
+    this.count = count;
+  }
+
+  /** Each call names a session that no call named before; the last digits of the body are those of its number. */
+  once(body: Buffer): Numbers {
+    return { ...this.#numbers(body), skip: this.#used, again: false };
+  }
+
+  /** Each call names another session, until all have been named. */
+  again(body: Buffer): Numbers {
+    return { ...this.#numbers(body), skip: this.#used, again: true };
+  }
+
+  /** So many calls have been made. */
+  use(calls: number): void {
+    this.#used += calls;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** From the beginning, as all that was done to the sessions has been undone. */
+  reset(): void {
+    this.#used = 0;
+  }
+
+  #numbers(body: Buffer) {
+    const at = body.lastIndexOf(digitsOf(0), undefined, "latin1");
+    if (at < 0) throw new Error("the body has no place for a number");
+    return { kind: "numbers", at, first: this.first, count: this.count } as const;
+  }
+}

@@ -1,0 +1,61 @@
+import { connectSessiond } from "../../../src/client/client.ts";
+import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import type { Bench } from "../bench.ts";
+import { listed } from "../data/crowds.ts";
+import { type Result, figureOf, measure } from "../figures.ts";
+import { Jobs } from "../jobs.ts";
+import { loadSubject } from "../load-subject.ts";
+import { selfCheck } from "../self-check.ts";
+import { project } from "../sessiond.ts";
+import type { Stage } from "../stage.ts";
+
+/** Sessions on a page: all that the member with few has, so that every answer is of one size. */
+const pageSize = listed.few;
+
+/** Pages of a member's sessions, whatever their number. */
+export async function list(bench: Bench, stage: Stage): Promise<Result> {
+  const { load, extent } = bench;
+  const { server } = await stage.large();
+  const jobs = new Jobs(server.url, extent);
+  const listing = async (name: string, count: number, pageToken: string) => {
+    const request = { memberId: `listed-${count}`, pageSize, pageToken };
+    const job = () => jobs.grpc(SessionService.method.list, request, { expect: `listed-${count}` });
+    await selfCheck(job());
+    return loadSubject(load, { name, pid: server.pid, job });
+  };
+  const names = {
+    few: `the page of ${listed.few}`,
+    first: `first page of ${listed.many}`,
+    hundredth: `hundredth page of ${listed.many}`,
+  };
+  const figures = await measure(bench, [
+    await listing(names.few, listed.few, ""),
+    await listing(names.first, listed.many, ""),
+    await listing(names.hundredth, listed.many, await tokenOfPage(server.url, 100)),
+  ]);
+  const yardstick = figureOf(figures, names.few);
+  return {
+    title: `List, pages of ${pageSize} sessions, 128 in flight`,
+    figures,
+    comparisons: [names.first, names.hundredth].map((name) => ({
+      what: `List: ${name} / ${names.few}`,
+      figure: figureOf(figures, name),
+      yardstick,
+      aim: { atLeast: 0.5 },
+    })),
+    notes: [],
+  };
+}
+
+async function tokenOfPage(baseUrl: string, page: number): Promise<string> {
+  const credential = { projectId: project.id, secret: project.secret };
+  const { sessions } = connectSessiond({ baseUrl, credential });
+  let pageToken = "";
+  for (let at = 1; at < page; at++) {
+    const answer = await sessions.list({ memberId: `listed-${listed.many}`, pageSize, pageToken });
+    if (answer.sessions.length !== pageSize)
+      throw new Error(`page ${at} has ${answer.sessions.length} sessions`);
+    pageToken = answer.nextPageToken;
+  }
+  return pageToken;
+}

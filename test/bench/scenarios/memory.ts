@@ -1,0 +1,82 @@
+import { once } from "node:events";
+import type { Bench } from "../bench.ts";
+import type { Figure, Result } from "../figures.ts";
+import { Jobs } from "../jobs.ts";
+import type { Job } from "../load/job.ts";
+import { type Sessiond, startSessiond } from "../sessiond.ts";
+import type { Stage } from "../stage.ts";
+import { noOpJob } from "../constants.ts";
+
+/** How often memory is looked at; and how often at least, where the bench is late. */
+const looks = 40;
+const fewestLooks = 6;
+
+/** What a server holds after very many calls of every kind. */
+export async function memory(bench: Bench, stage: Stage): Promise<Result> {
+  const { extent, load } = bench;
+  const { stored } = await stage.large();
+  const server = await startSessiond(bench, stored.database, { withNoOp: true });
+  const jobs = new Jobs(server.url, extent);
+  const calls = Math.floor(extent.memoryCalls / looks);
+  const run = async (job: Job, share: number) => {
+    const { made } = await load.run({ ...job, until: { calls: Math.floor(calls * share) } });
+    return made;
+  };
+  const held: { readonly heap: number; readonly rss: number }[] = [];
+  for (let look = 0; look < looks; look++) {
+    stored.recent.use(await run(jobs.authenticate(stored.recent, stored.tag), 0.25));
+    stored.idle.use(await run(jobs.authenticate(stored.idle, stored.tag), 0.1));
+    stored.mortal.use(await run(jobs.revoke(stored.mortal), 0.1));
+    stored.mortal.use(await run(jobs.revokeRest(stored.mortal), 0.05));
+    await run(noOpJob(bench, server.url), 0.5);
+    held.push(await heldBy(server));
+    if (bench.late() && held.length >= fewestLooks) break;
+  }
+  const made = calls * held.length;
+  const settled = Math.ceil(held.length / 3);
+  await server.stop();
+  const figure = (name: string, values: readonly number[]): Figure => ({
+    name,
+    unit: "MB",
+    samples: values.map((value) => ({ value: value / 1e6 })),
+  });
+  const compare = (name: "heap" | "rss") => ({
+    what: `${name} after ${made} calls / after ${calls * settled}`,
+    figure: figure(
+      `${name} at the end`,
+      held.slice(-1).map((look) => look[name]),
+    ),
+    yardstick: figure(
+      `${name} settled`,
+      held.slice(settled - 1, settled).map((look) => look[name]),
+    ),
+    aim: { atMost: 1.1 },
+  });
+  return {
+    title: `Memory of a server over ${made} calls`,
+    figures: [
+      figure(
+        "heap",
+        held.map(({ heap }) => heap),
+      ),
+      figure(
+        "resident",
+        held.map(({ rss }) => rss),
+      ),
+    ],
+    comparisons: [compare("heap"), compare("rss")],
+    notes: [
+      ...(made < extent.memoryCalls
+        ? [`${extent.memoryCalls} calls did not fit into the time; --full makes them all`]
+        : []),
+      "35 % Authenticate, 15 % Revoke over gRPC and REST, the rest no-op; collected before each look",
+    ],
+  };
+}
+
+async function heldBy(server: Sessiond): Promise<{ readonly heap: number; readonly rss: number }> {
+  server.process.send("memory");
+  const [answer] = await Promise.race([once(server.process, "message"), server.ended.then(() => [])]);
+  if (answer === undefined) throw new Error(`the server ended: ${server.complaint()}`);
+  return answer;
+}

@@ -1,0 +1,78 @@
+import { Client } from "pg";
+import { connectSessiond } from "../../../src/client/client.ts";
+import { type Bench, databaseUrl } from "../bench.ts";
+import { ended } from "../data/crowds.ts";
+import { type Result, type Subject, figureOf, measure } from "../figures.ts";
+import { median } from "../median.ts";
+import { project } from "../sessiond.ts";
+import type { Stage } from "../stage.ts";
+
+const scopes = {
+  member: { case: "memberId", value: "crowd" },
+  organization: { case: "organizationId", value: "crowd" },
+  project: { case: "project", value: true },
+} as const;
+
+/** Calls of one round of one subject. */
+const calls = 25;
+
+/** What it takes to end all sessions of somebody, for very many and for one. */
+export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
+  const { server, stored } = await stage.large();
+  const database = new Client({ connectionString: databaseUrl(bench, stored.database) });
+  await database.connect();
+  const subjectOf = (scope: keyof typeof scopes, projectId: string, name: string): Subject => {
+    const { sessions } = connectSessiond({
+      baseUrl: server.url,
+      credential: { projectId, secret: project.secret },
+    });
+    return {
+      name,
+      unit: "ms",
+      async run() {
+        const times: number[] = [];
+        for (let call = 0; call < calls; call++) {
+          // Alive again: what ended them is forgotten.
+          await database.query("delete from cutoffs where project_id = $1", [projectId]);
+          const start = performance.now();
+          const { revision } = await sessions.revokeAll({ scope: scopes[scope] });
+          times.push(performance.now() - start);
+          if (revision === 0n) throw new Error("nothing was revoked");
+        }
+        return { value: median(times) };
+      },
+    };
+  };
+  const live = await countLive(server.url);
+  const names = Object.keys(scopes) as (keyof typeof scopes)[];
+  const nameOf = (scope: string, count: number) => `RevokeAll, ${scope} with ${count}`;
+  const subjects = names.flatMap((scope) => [
+    subjectOf(scope, ended.many, nameOf(scope, live)),
+    subjectOf(scope, ended.one, nameOf(scope, 1)),
+  ]);
+  const figures = await measure(bench, subjects);
+  const left = await countLive(server.url);
+  await database.end();
+  if (left !== 0) throw new Error(`${left} sessions are alive after all were ended`);
+  return {
+    title: "RevokeAll, one lone caller",
+    figures,
+    comparisons: names.map((scope) => ({
+      what: `time of RevokeAll of a ${scope}: ${live} live sessions / 1`,
+      figure: figureOf(figures, nameOf(scope, live)),
+      yardstick: figureOf(figures, nameOf(scope, 1)),
+      aim: { atMost: 1.2 },
+    })),
+    notes: [`each round is the median of ${calls} calls; all sessions are alive before each call`],
+  };
+}
+
+async function countLive(baseUrl: string): Promise<number> {
+  const { sessions } = connectSessiond({
+    baseUrl,
+    credential: { projectId: ended.many, secret: project.secret },
+    defaultTimeoutMs: 60_000,
+  });
+  const { revokedCount } = await sessions.revokeAll({ scope: scopes.project, validateOnly: true });
+  return Number(revokedCount);
+}

@@ -1,0 +1,72 @@
+import type { Bench } from "../bench.ts";
+import { restoreProject, storeProject } from "../data/stored-project.ts";
+import { type Result, type Subject, figureOf, measure } from "../figures.ts";
+import { Jobs } from "../jobs.ts";
+import { loadSubject } from "../load-subject.ts";
+import type { Stage } from "../stage.ts";
+import { startSessiond } from "../sessiond.ts";
+
+/** How many sessions the small database has; half of them are to be revoked. */
+const small = 10_000;
+
+/** The same calls with few and with very many sessions stored. */
+export async function sizes(bench: Bench, stage: Stage): Promise<Result> {
+  const { extent, load } = bench;
+  const revocations = extent.name === "quick" ? 1000 : 4500;
+  const subjects: Subject[] = [];
+  const counts = [small, await howMany(bench, stage)] as const;
+  for (const count of counts) {
+    const stored = await storeProject(bench, `sized_${count}`, count);
+    const server = await startSessiond(bench, stored.database);
+    const jobs = new Jobs(server.url, extent);
+    const { recent, mortal, tag } = stored;
+    subjects.push(
+      loadSubject(load, {
+        name: `Authenticate, ${count} stored`,
+        pid: server.pid,
+        job: () => jobs.authenticate(recent, tag),
+        made: (calls) => recent.use(calls),
+      }),
+      loadSubject(load, {
+        name: `Revoke, ${count} stored`,
+        pid: server.pid,
+        async job() {
+          if (count === small) await restoreProject(bench, stored);
+          return { ...jobs.revoke(mortal), until: { calls: revocations } };
+        },
+        made: (calls) => mortal.use(calls),
+      }),
+    );
+  }
+  const figures = await measure(bench, subjects);
+  const [few, many] = counts;
+  return {
+    title: `${many} sessions stored, and ${few}; 128 in flight`,
+    figures,
+    comparisons: ["Authenticate", "Revoke"].map((method) => ({
+      what: `${method}: ${many} sessions stored / ${few}`,
+      figure: figureOf(figures, `${method}, ${many} stored`),
+      yardstick: figureOf(figures, `${method}, ${few} stored`),
+      aim: { atLeast: 0.8 },
+    })),
+    notes: [
+      ...(many < extent.huge
+        ? [`${extent.huge} sessions did not fit into the time; --full stores them all`]
+        : []),
+      `${revocations} revocations a round; those of the small database are undone before the next`,
+    ],
+  };
+}
+
+/** The huge number, or what there is time to store of it, as long as it took to store a large one. */
+async function howMany({ extent, elapsed }: Bench, stage: Stage): Promise<number> {
+  const { huge, large, rounds, seconds, warmUpSeconds, secondsInAll } = extent;
+  if (secondsInAll === Infinity) return huge;
+  const { stored } = await stage.large();
+  // Twice the time of the calls themselves: the small database is restored before each round.
+  const calls = 2 * 4 * (rounds + 1) * (seconds + warmUpSeconds);
+  const left = secondsInAll - elapsed() - calls;
+  // Sorting takes longer the more there is to sort.
+  const fitting = left / (stored.secondsForEach * 1.2);
+  return Math.max(large, Math.min(huge, Math.floor(fitting / large) * large));
+}

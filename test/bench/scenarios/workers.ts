@@ -1,0 +1,42 @@
+import { availableParallelism } from "node:os";
+import type { Bench } from "../bench.ts";
+import { type Result, figureOf, measure } from "../figures.ts";
+import { Jobs } from "../jobs.ts";
+import { loadSubject } from "../load-subject.ts";
+import { startSessiond } from "../sessiond.ts";
+import type { Stage } from "../stage.ts";
+
+/** One process and two. The load stays on its core; the server has all of them. */
+export async function workers(bench: Bench, stage: Stage): Promise<Result> {
+  const { stored } = await stage.large();
+  const nameOf = (count: number) => `Authenticate, SESSIOND_WORKERS=${count}`;
+  const servers = [];
+  const subjects = [];
+  for (const count of [1, 2]) {
+    const environment = { SESSIOND_WORKERS: String(count) };
+    const server = await startSessiond(bench, stored.database, { environment, core: undefined });
+    const jobs = new Jobs(server.url, bench.extent);
+    servers.push(server);
+    subjects.push(
+      loadSubject(bench.load, {
+        name: nameOf(count),
+        job: () => jobs.authenticate(stored.recent, stored.tag),
+        made: (calls) => stored.recent.use(calls),
+      }),
+    );
+  }
+  const figures = await measure(bench, subjects);
+  for (const server of servers) await server.stop();
+  return {
+    title: "Workers, 128 in flight",
+    figures,
+    comparisons: [
+      {
+        what: "Authenticate: two workers / one",
+        figure: figureOf(figures, nameOf(2)),
+        yardstick: figureOf(figures, nameOf(1)),
+      },
+    ],
+    notes: [`${availableParallelism()} cores, which Postgres and the generator of load share with them`],
+  };
+}

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Project } from "../../src/domain/project.ts";
+import { type RecordingStore, recordingStore } from "../support/recording-store.ts";
+import { memberId, orderOf, storedProject, storedSession } from "../support/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../support/test-database.ts";
+
+let database: TestDatabase;
+let recording: RecordingStore;
+let project: Project;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  recording = recordingStore(database.url);
+  project = await storedProject(recording.store);
+});
+
+afterAll(async () => {
+  await recording.close();
+  await database.drop();
+});
+
+/** The first words of what `call` asks of the database. */
+async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]> {
+  const statements = await recording.statementsOf(call);
+  return statements.map(({ sql }) => /\w+/.exec(sql)?.[0] ?? "");
+}
+
+const revoke = async () => {
+  const { session } = await storedSession(recording.store, project);
+  return () => recording.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+};
+
+test("a revocation asks twice: it takes no lock before it reads", async () => {
+  expect(await askedBy(await revoke())).toEqual(["select", "with"]);
+  const cutoff = orderOf(project, { scope: "member", id: memberId("ada") });
+  expect(await askedBy(() => recording.store.revoke(cutoff))).toEqual(["select", "with"]);
+});
+
+test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {
+  const calls = await Promise.all(Array.from({ length: 100 }, revoke));
+  const [first, ...others] = calls;
+  const asked = await askedBy(async () => {
+    const running = first?.();
+    await Promise.resolve();
+    await Promise.all([running, ...others.map((call) => call())]);
+  });
+  expect(asked.length).toBeLessThanOrEqual(4);
+});
