@@ -2,13 +2,21 @@ import { type Client, type Interceptor, createClient } from "@connectrpc/connect
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import type { TlsClientOptions } from "./tls.ts";
+
+export type { TlsClientOptions } from "./tls.ts";
 
 /** Where the service is and who calls it. */
 export interface SessiondOptions {
-  /** Such as `http://127.0.0.1:8080`. */
+  /** Such as `https://sessiond.example`, or `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
-  /** The calling service's project and secret; without them every call needs its own `authorization` header. */
+  /**
+   * The calling service's project and secret; without them, and without a client certificate in `tls`, every call needs its own
+   * `authorization` header.
+   */
   readonly credential?: { readonly projectId: string; readonly secret: string };
+  /** Whom to trust at an `https` address, and the client certificate. */
+  readonly tls?: TlsClientOptions;
   /** Deadline of calls that set none, in milliseconds; 10,000 by default. A stream sets its own: `timeoutMs: 0` for none. */
   readonly defaultTimeoutMs?: number;
 }
@@ -31,10 +39,16 @@ export interface Sessiond {
 export function connectSessiond({
   baseUrl,
   credential,
+  tls,
   defaultTimeoutMs = 10_000,
 }: SessiondOptions): Sessiond {
   const interceptors = credential === undefined ? [] : [authorizing(credential)];
-  const transport = createGrpcTransport({ baseUrl, interceptors, defaultTimeoutMs });
+  const transport = createGrpcTransport({
+    baseUrl,
+    interceptors,
+    defaultTimeoutMs,
+    ...(tls && { nodeOptions: tls }),
+  });
   return {
     sessions: createClient(SessionService, transport),
     projects: createClient(ProjectService, transport),

@@ -9,8 +9,8 @@ import type { Tables } from "./tables.ts";
 
 /**
  * Makes names those of a new credential, within its transaction; CERTIFICATE_NAME_EXISTS, which undoes it, where another's
- * that is enabled has one of them. In the order of their text, so that two that want the same do not wait for each other; the
- * one that waited does not see the other's credential, only that it saw none disabled.
+ * that is enabled has one of them. Taken in the order of their text, so that two who want the same ones cannot wait for each
+ * other. Whoever waited sees the other's name and not yet its credential; so a name is free only where that is seen disabled.
  */
 export async function claimNames(
   transaction: Kysely<Tables>,

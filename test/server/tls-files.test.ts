@@ -1,42 +1,31 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { pino } from "pino";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "../../src/server/tls-material.ts";
 import { warnOfExpiry, watchTlsFiles } from "../../src/server/tls-watch.ts";
-import { type Certified, authority } from "../support/certificates.ts";
+import { authority } from "../support/certificates.ts";
+import { type TlsFolder, tlsFolder } from "../support/tls-folder.ts";
 
 const ca = authority();
 const one = ca.issue();
 const other = ca.issue();
 
-let folder: string;
+let folder: TlsFolder;
 let files: TlsFiles;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "sessiond-tls-"));
-  onTestFinished(() => rm(folder, { recursive: true }));
+beforeEach(() => {
+  folder = tlsFolder();
+  onTestFinished(() => folder.remove());
   files = {
-    certFile: join(folder, "current", "tls.crt"),
-    keyFile: join(folder, "current", "tls.key"),
-    clientCaFile: join(folder, "current", "ca.crt"),
+    certFile: folder.environment.SESSIOND_TLS_CERT_FILE,
+    keyFile: folder.environment.SESSIOND_TLS_KEY_FILE,
+    clientCaFile: folder.environment.SESSIOND_TLS_CLIENT_CA_FILE,
   };
 });
 
-/** Puts files in place as the kubelet does: in a folder of their own, to which a link is swapped. */
-async function mount(name: string, { cert, key }: Certified, clientCa = ca.cert): Promise<void> {
-  await mkdir(join(folder, name));
-  await writeFile(join(folder, name, "tls.crt"), cert);
-  await writeFile(join(folder, name, "tls.key"), key);
-  await writeFile(join(folder, name, "ca.crt"), clientCa);
-  await symlink(name, join(folder, "next"));
-  await rename(join(folder, "next"), join(folder, "current"));
-}
-
 describe("what is in the files is read, or refused in words", () => {
   test("a certificate, its key, and a CA", async () => {
-    await mount("first", one);
+    await folder.mount(one, ca.cert);
     expect(await readTlsMaterial(files)).toMatchObject({ ...one, clientCa: ca.cert });
     expect(await readTlsMaterial({ ...files, clientCaFile: undefined })).toMatchObject({
       clientCa: undefined,
@@ -73,7 +62,7 @@ describe("what is in the files is read, or refused in words", () => {
     ["an empty CA", one, "", /CLIENT_CA_FILE: must hold certificates in PEM/],
     ["a damaged CA", one, `${ca.cert}${ca.cert.replace(/M/g, "A")}`, /CLIENT_CA_FILE: must hold cert/],
   ])("%s", async (_, pair, clientCa, complaint) => {
-    await mount("first", pair, clientCa);
+    await folder.mount(pair, clientCa);
     const failure = await readTlsMaterial(files).catch(String);
     expect(failure).toMatch(complaint);
     expect(failure).not.toContain(one.key.split("\n")[1]);
@@ -97,11 +86,11 @@ describe("files that change", () => {
   }
 
   test("are taken over when a link is swapped, once", async () => {
-    await mount("first", one);
+    await folder.mount(one, ca.cert);
     const { look, seen, lines } = await watching();
     await look();
     expect(seen).toEqual([]);
-    await mount("second", other);
+    await folder.mount(other, ca.cert);
     await look();
     await look();
     expect(seen).toEqual([expect.objectContaining(other)]);
@@ -110,20 +99,20 @@ describe("files that change", () => {
 
   test("are taken over when only the CA is another", async () => {
     const clientCa = authority().cert;
-    await mount("first", one);
+    await folder.mount(one, ca.cert);
     const { look, seen } = await watching();
-    await mount("second", one, clientCa);
+    await folder.mount(one, clientCa);
     await look();
     expect(seen).toEqual([expect.objectContaining({ ...one, clientCa })]);
   });
 
   test("and cannot be used leave what was in use, are complained of once, and mended by the next", async () => {
-    await mount("first", one);
+    await folder.mount(one, ca.cert);
     const { look, seen, lines } = await watching();
-    await mount("broken", { ...other, key: one.key });
+    await folder.mount({ ...other, key: one.key }, ca.cert);
     await look();
     await look();
-    await rm(join(folder, "current"));
+    await rm(folder.link);
     await look();
     await look();
     expect(seen).toEqual([]);
@@ -131,18 +120,18 @@ describe("files that change", () => {
       [50, expect.stringContaining("SESSIOND_TLS_KEY_FILE: is not the key")],
       [50, expect.stringContaining("SESSIOND_TLS_CERT_FILE: the file cannot be read")],
     ]);
-    await mount("second", other);
+    await folder.mount(other, ca.cert);
     await look();
     expect(seen).toEqual([expect.objectContaining(other)]);
   });
 
   test("are looked at by themselves", async () => {
-    await mount("first", one);
+    await folder.mount(one, ca.cert);
     const taken = Promise.withResolvers<TlsMaterial>();
     const log = pino({ level: "silent" });
     const watch = watchTlsFiles(files, await readTlsMaterial(files), log, taken.resolve, 5);
     onTestFinished(() => watch.stop());
-    await mount("second", other);
+    await folder.mount(other, ca.cert);
     expect(await taken.promise).toMatchObject(other);
   });
 });

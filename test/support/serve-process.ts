@@ -47,7 +47,7 @@ export function serveProcess(
   );
   const listening = new Promise<number>((found, failed) => {
     child.stdout.on("data", () => {
-      const [, port] = /listens on http:\/\/\S+:(\d+) /.exec(text.stdout) ?? [];
+      const [, port] = /listens on https?:\/\/\S+:(\d+) /.exec(text.stdout) ?? [];
       if (port !== undefined) found(Number(port));
     });
     void ended.then((status) => failed(new Error(`it ended with ${status}: ${text.stderr}`)));
