@@ -27,8 +27,8 @@ afterAll(() => rm(compileCache, { recursive: true, force: true }));
 export function serveProcess(
   environment: Readonly<Record<string, string>>,
   cwd = process.cwd(),
+  command = resolve("src/cli/main.ts"),
 ): ServeProcess {
-  const command = resolve("src/cli/main.ts");
   const child = spawn(process.execPath, [command, "serve"], {
     cwd,
     env: {
