@@ -75,6 +75,7 @@ export class GrpcUnary {
     stream.on("close", () => {
       if (!stream.headersSent) call.abort(new ConnectError("the client went away", Code.Canceled));
       calls.end(record, { method: "POST", url: path }, 200);
+      letGo(stream);
     });
     runUnary(method, gate, exchange).catch((error: unknown) => {
       onError(error, "handler");
@@ -165,6 +166,16 @@ class GrpcExchange implements UnaryExchange {
     // The message of a call that was not let in is thrown away; left unread, it would hold up its connection.
     stream.resume();
   }
+}
+
+const listenedFor = ["data", "end", "wantTrailers", "close"] as const;
+
+/**
+ * Node's streams outlive a young collection or two, as their native halves have to be told. What listens to them must not: it
+ * holds all of the call, and would be copied each time.
+ */
+function letGo(stream: ServerHttp2Stream): void {
+  for (const event of listenedFor) stream.removeAllListeners(event);
 }
 
 /** Whether nothing about the headers needs more than this path knows. */

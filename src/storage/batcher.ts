@@ -58,26 +58,25 @@ export class Batcher<Item, Result> {
 
   async #start(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     this.#running++;
-    const outcomes = await this.#outcomesOf(batch.map(({ item }) => item));
+    const answer = await this.#answerTo(batch);
     this.#running--; // before anyone is told: whoever was the last finds the batcher idle
-    batch.forEach(({ resolve, reject }, i) => {
-      const outcome = outcomes[i];
-      if (outcome?.status === "fulfilled") resolve(outcome.value);
-      else reject(outcome?.reason);
-    });
+    answer();
     this.#schedule();
   }
 
-  /** One item that cannot be served must not fail the others: a batch that failed is run again one by one. */
-  async #outcomesOf(items: readonly Item[]): Promise<readonly PromiseSettledResult<Result>[]> {
+  /**
+   * Runs the batch; what it returns tells everyone. One item that cannot be served must not fail the others: a batch that
+   * failed is run again one by one.
+   */
+  async #answerTo(batch: readonly Waiting<Item, Result>[]): Promise<() => void> {
     try {
-      const results = await this.#run(items);
-      return results.map((value) => ({ status: "fulfilled", value }));
+      const results = await this.#run(batch.map(({ item }) => item));
+      return () => results.forEach((result, i) => batch[i]?.resolve(result));
     } catch (reason) {
-      if (items.length === 1 || isOutage(reason)) return items.map(() => ({ status: "rejected", reason }));
-      const outcomes: PromiseSettledResult<Result>[] = [];
-      for (const item of items) outcomes.push(...(await this.#outcomesOf([item])));
-      return outcomes;
+      if (batch.length === 1 || isOutage(reason)) return () => batch.forEach(({ reject }) => reject(reason));
+      const answers: (() => void)[] = [];
+      for (const one of batch) answers.push(await this.#answerTo([one]));
+      return () => answers.forEach((answer) => answer());
     }
   }
 }

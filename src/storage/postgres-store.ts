@@ -8,13 +8,16 @@ import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
-import { countActive, createSession, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
+import { createSessions } from "./session-creation.ts";
+import { countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
 
 /** Look-ups run two at a time, so that a lone caller rarely finds one under way. */
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
+/** Two at a time, as for look-ups: the one commits while the other is put together. */
+const creations: BatchLimits = { maxItems: 200, maxRunning: 2 };
 /** The project's row lock lets one batch of revocations commit at a time; more would only wait for it. */
 const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
 /** Counting takes as long as there are sessions: two at a time leave connections to others. */
@@ -36,6 +39,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
   const byToken = new Batcher(batched(db, findByTokens), lookups);
   const credentials = new Batcher(batched(db, findCredentials), lookups);
   const certified = new Batcher(batched(db, findCertified), lookups);
+  const creation = new Batcher(batched(db, createSessions), creations);
   const signingLines = new Batcher(batched(db, findSigningLines), lookups);
   const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys), lookups);
   const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
@@ -57,6 +61,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     findCertified: (names) => certified.submit(names),
     signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
     isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
+    createSession: (session, tokenHash) => creation.submit({ session, tokenHash }),
     findSession: (projectId, id) => byId.submit({ projectId, id }),
     findSessionByToken: async (token, replaced) => {
       const found = await byToken.submit(token);
@@ -68,7 +73,6 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     revoke,
     countActive: count,
     ...translated({
-      createSession: (...args) => createSession(db, ...args),
       listSessions: (query) => listSessions(db, query),
       extendSession: (...args) => extendSession(db, ...args),
       isMemberOf: (...args) => isMemberOf(db, ...args),

@@ -40,11 +40,16 @@ export async function oldestResumable(db: Kysely<Tables>, projectId: ProjectId):
   return rows[0]?.revision ?? 0;
 }
 
-/** The revision after which lies everything that can still matter at `now`. By revocations_by_matter_until. */
+/**
+ * The revision after which lies everything that can still matter at `now`. By revocations_by_matter_until: `offset 0` keeps
+ * the planner from walking the log from its start to the first that does.
+ */
 export async function firstThatMatters(db: Kysely<Tables>, projectId: ProjectId, now: Date): Promise<number> {
   const { rows } = await sql<{ revision: number }>`
     select coalesce(
-      (select min(revision) - 1 from revocations where project_id = p.project_id and matter_until_time > ${now}),
+      (select min(mattering.revision) - 1 from (
+        select revision from revocations where project_id = p.project_id and matter_until_time > ${now} offset 0
+      ) mattering),
       p.revision) as revision
     from project_revisions p where p.project_id = ${projectId}`.execute(db);
   return rows[0]?.revision ?? 0;

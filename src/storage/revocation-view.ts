@@ -3,7 +3,7 @@ import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/i
 import type { OrderInView, SessionInView } from "../domain/revocation-plan.ts";
 import { type Revocation, type RevocationOrder, isCutoff } from "../domain/revocation.ts";
 import { columnsOf, identityColumns, livenessColumns } from "./columns.ts";
-import { type DatedRow, firstRevocations, isDead, newestCutoff } from "./session-reads.ts";
+import { type DatedRow, firstRevocations, isDead, newestCutoff, sessionOf } from "./session-reads.ts";
 import { findRevocationsOfKeys } from "./signing-key-revocations.ts";
 import type { Tables } from "./tables.ts";
 
@@ -44,14 +44,15 @@ async function namedSessions(
   projectId: ProjectId,
   orders: readonly RevocationOrder[],
 ): Promise<{ revision: number; sessions: readonly (SessionInView | undefined)[] }> {
-  const columns = columnsOf("s", [...identityColumns, ...livenessColumns]);
+  const read = [...identityColumns, ...livenessColumns];
+  const columns = columnsOf("s", read);
   const { rows } = await sql<NamedRow>`
     select p.revision, s.place, ${columns}, s.cutoff
     from project_revisions p
     left join (
-      select named.place, ${columns}, ${newestCutoff} as cutoff
+      select named.place, ${columns}, ${newestCutoff({ projectId })} as cutoff
       from (${namesIn(projectId, orders)}) named (id, place)
-      join sessions s on s.project_id = ${projectId} and s.id = named.id
+      cross join lateral ${sessionOf(sql`${projectId}`, sql`named.id`, read)} s
     ) s on true
     where p.project_id = ${projectId}`.execute(db);
   const [first] = rows;
@@ -84,7 +85,9 @@ function namesIn(projectId: ProjectId, orders: readonly RevocationOrder[]): RawB
     select t.session_id, k.place
     from unnest(${byToken.map(({ hash }) => hash)}::bytea[], ${byToken.map(({ place }) => place)}::int[])
       as k (hash, place)
-    join session_tokens t on t.project_id = ${projectId} and t.hash = k.hash`;
+    cross join lateral (
+      select session_id from session_tokens where project_id = ${projectId} and hash = k.hash offset 0
+    ) t`;
   if (byToken.length === 0) return ids;
   return byId.length === 0 ? sql`${tokens}` : sql`${ids} union all ${tokens}`;
 }

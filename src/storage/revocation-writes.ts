@@ -1,5 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
-import type { ProjectId } from "../domain/ids.ts";
+import type { ProjectId, SessionId } from "../domain/ids.ts";
 import { type PlannedRevocation, type RevocationPlan, planRevocations } from "../domain/revocation-plan.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import { revocationChannel } from "./revocation-listener.ts";
@@ -124,17 +124,16 @@ function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unkno
     )`;
 }
 
+/** Not a join, for which a plan made while there are few sessions would read all of the project. */
 function touched(projectId: ProjectId, { ended, spared }: RevocationPlan): RawBuilder<unknown> {
   const ids = [...new Set([...spared.keys(), ...ended.keys()])];
+  const revisionIn = (revisions: ReadonlyMap<SessionId, number>) =>
+    sql`(${ids.map((id) => revisions.get(id) ?? null)}::bigint[])[array_position(${ids}::uuid[], id)]`;
+  const sparing = sql`created_revision = coalesce(${revisionIn(spared)}, created_revision),`;
   return sql`touched as (
-      update sessions s set
-        created_revision = coalesce(k.spared_revision, s.created_revision),
-        revoked_revision = coalesce(k.ended_revision, s.revoked_revision)
-      from counter, unnest(
-        ${ids}::uuid[],
-        ${ids.map((id) => spared.get(id) ?? null)}::bigint[],
-        ${ids.map((id) => ended.get(id) ?? null)}::bigint[]) as k (id, spared_revision, ended_revision)
-      where s.project_id = ${projectId} and s.id = k.id
+      update sessions set ${spared.size > 0 ? sparing : sql``}
+        revoked_revision = coalesce(${revisionIn(ended)}, revoked_revision)
+      where project_id = ${projectId} and id = any(${ids}::uuid[]) and exists (select from counter)
     )`;
 }
 

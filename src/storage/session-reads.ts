@@ -1,6 +1,6 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
-import type { Revocation } from "../domain/revocation.ts";
+import type { CutoffTarget, Revocation } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
 import type { SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
@@ -13,14 +13,27 @@ import {
 } from "./columns.ts";
 import type { RevocationsTable, SessionsTable, Tables } from "./tables.ts";
 
-/** The newest cutoff over session `s`; null when there is none. Three primary-key lookups. */
-export const newestCutoff: RawBuilder<number | null> = sql`greatest(
+/**
+ * The newest cutoff over session `s`; null when there is none. Three primary-key lookups: those of what all sessions of the
+ * statement have in common are made once, the others for each.
+ */
+export function newestCutoff(common: Partial<Common> = {}): RawBuilder<number | null> {
+  const { projectId, memberId, organizationId } = common;
+  const project = projectId === undefined ? sql`s.project_id` : sql`${projectId}`;
+  const member = memberId === undefined ? sql`s.member_id` : sql`${memberId}`;
+  const organization = organizationId === undefined ? sql`s.organization_id` : sql`${organizationId}`;
+  const over = (scope: CutoffTarget["scope"], target: RawBuilder<unknown>) => sql`
   (select c.revision from cutoffs c
-    where c.project_id = s.project_id and c.scope = 'member' and c.target_id = s.member_id),
-  (select c.revision from cutoffs c
-    where c.project_id = s.project_id and c.scope = 'organization' and c.target_id = s.organization_id),
-  (select c.revision from cutoffs c
-    where c.project_id = s.project_id and c.scope = 'project' and c.target_id = s.project_id))`;
+    where c.project_id = ${project} and c.scope = ${sql.lit(scope)} and c.target_id = ${target})`;
+  return sql`greatest(${over("member", member)}, ${over("organization", organization)}, ${over("project", project)})`;
+}
+
+/** Whose a session is. */
+interface Common {
+  readonly projectId: ProjectId;
+  readonly memberId: MemberId | undefined;
+  readonly organizationId: OrganizationId | undefined;
+}
 
 type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumns)[number]>;
 
@@ -43,6 +56,20 @@ export function isDead(row: Pick<DatedRow, "revoked_revision" | "created_revisio
   return row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
 }
 
+/**
+ * The columns of one session, to be joined laterally. `offset 0` has it looked up by itself: a plan made while there are few
+ * sessions, which a prepared statement keeps for a while, would rather read all of the project.
+ */
+export function sessionOf(
+  projectId: RawBuilder<unknown>,
+  id: RawBuilder<unknown>,
+  columns: readonly (keyof SessionsTable)[],
+): RawBuilder<unknown> {
+  return sql`(
+      select ${columnsOf("s", columns)} from sessions s where s.project_id = ${projectId} and s.id = ${id} offset 0
+    )`;
+}
+
 /** Names a session. */
 export interface SessionKey {
   readonly projectId: ProjectId;
@@ -57,9 +84,9 @@ export async function findByIds(
   const projectIds = keys.map((key) => key.projectId);
   const ids = keys.map((key) => key.id);
   const { rows } = await sql<SessionRow & { place: number }>`
-    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff()} as cutoff, k.place
     from unnest(${projectIds}::text[], ${ids}::uuid[]) with ordinality as k (project_id, id, place)
-    join sessions s on s.project_id = k.project_id and s.id = k.id`.execute(db);
+    cross join lateral ${sessionOf(sql`k.project_id`, sql`k.id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
   return atPlaces(keys.length, rows, (_, i) => sessions[i]);
 }
@@ -72,11 +99,13 @@ export async function findByTokens(
   const tags = tokens.map((token) => token.tag);
   const hashes = tokens.map((token) => token.hash);
   const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
-    select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff, k.place, t.replace_time
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff()} as cutoff, k.place, t.replace_time
     from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
-    join projects p on p.tag = k.tag
-    join session_tokens t on t.project_id = p.id and t.hash = k.hash
-    join sessions s on s.project_id = t.project_id and s.id = t.session_id`.execute(db);
+    cross join lateral (select id from projects where tag = k.tag offset 0) p
+    cross join lateral (
+      select session_id, replace_time from session_tokens where project_id = p.id and hash = k.hash offset 0
+    ) t
+    cross join lateral ${sessionOf(sql`p.id`, sql`t.session_id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
   return atPlaces(tokens.length, rows, (row, i) => {
     const session = sessions[i];
@@ -89,7 +118,7 @@ export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Pro
   const { memberId, organizationId, state, page } = query;
   const { rows } = await sql<SessionRow>`
     select ${columnsOf("s", sessionColumns)}, s.cutoff from (
-      select ${columnsOf("s", sessionColumns)}, ${newestCutoff} as cutoff from sessions s
+      select ${columnsOf("s", sessionColumns)}, ${newestCutoff(query)} as cutoff from sessions s
       where s.project_id = ${query.projectId}
         ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
         ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type Bench, databaseUrl } from "./bench.ts";
 import { cpuTime } from "./cpu-time.ts";
-import type { NumberRange } from "./data/numbers.ts";
+import { keepMortal } from "./data/mortal.ts";
 import type { StoredProject } from "./data/stored-project.ts";
 import type { Subject } from "./figures.ts";
 import type { Report } from "./load/job.ts";
@@ -21,17 +21,19 @@ export async function startBare(bench: Bench, stored: StoredProject): Promise<Be
 
 /** One statement a call, 128 in flight on 10 connections, as `pgbench` would. */
 export function bareSubject(
-  { extent }: Bench,
+  bench: Bench,
   bare: BenchProcess,
   name: string,
   kind: BareKind,
-  range: NumberRange,
+  stored: StoredProject,
 ): Subject {
   return {
     name,
     unit: "calls/s",
     async run() {
-      const { seconds, warmUpSeconds } = extent;
+      const { seconds, warmUpSeconds } = bench.extent;
+      if (kind !== "authenticate") await keepMortal(bench, stored);
+      const range = kind === "authenticate" ? stored.recent : stored.mortal;
       const { first, count, used } = range;
       const before = cpuTime(bare.pid);
       bare.process.send({ kind, first, count, skip: used, seconds, warmUpSeconds } satisfies BareJob);

@@ -7,7 +7,7 @@ export const extents: Readonly<Record<Extent["name"], Extent>> = {
     rounds: 1,
     seconds: 0.3,
     warmUpSeconds: 0.2,
-    large: 60_000,
+    large: 100_000,
     huge: 100_000,
     memoryCalls: 20_000,
     secondsInAll: 60,
@@ -20,7 +20,7 @@ export const extents: Readonly<Record<Extent["name"], Extent>> = {
     large: 1_000_000,
     huge: 10_000_000,
     memoryCalls: 1_000_000,
-    secondsInAll: 570,
+    secondsInAll: 575,
   },
   full: {
     name: "full",

@@ -51,14 +51,15 @@ const fewestRounds = 3;
 
 /**
  * Measures all subjects in every round, beginning with another one each time: what disturbs the machine disturbs all alike.
- * One round goes before, in which everything gets warm; it does not count. Where the bench is late there are fewer.
+ * Where there are several, one
+ * goes before, in which everything gets warm; it does not count. Where the bench is late there are fewer.
  */
 export async function measure(
   { extent, late }: { readonly extent: { readonly rounds: number }; readonly late: () => boolean },
   subjects: readonly Subject[],
 ): Promise<readonly Figure[]> {
   const samples = new Map<Subject, Sample[]>(subjects.map((subject) => [subject, []]));
-  for (const subject of subjects) await subject.run();
+  if (extent.rounds > 1) for (const subject of subjects) await subject.run();
   for (let round = 0; round < extent.rounds && !(round >= fewestRounds && late()); round++) {
     const from = round % subjects.length;
     for (const subject of [...subjects.slice(from), ...subjects.slice(0, from)])

@@ -93,12 +93,12 @@ export class Jobs {
     );
   }
 
-  /** Authenticates another session with each call, by its token; each answers with a JWT. */
-  authenticate(range: NumberRange, tag: string): Job {
-    const request = { credential: { case: "token", value: sessionToken(tag, 0) } } as const;
+  /** Authenticates another session with each call, by its token; with a fresh JWT in the answer where that is asked for. */
+  authenticate(range: NumberRange, tag: string, { issueJwt = false } = {}): Job {
+    const request = { credential: { case: "token", value: sessionToken(tag, 0) }, issueJwt } as const;
     return this.grpc(SessionService.method.authenticate, request, {
       vary: (body) => range.again(body),
-      expect: "eyJ",
+      expect: issueJwt ? "eyJ" : "member-",
     });
   }
 }

@@ -1,15 +1,24 @@
+import { randomBytes } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { newSessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";
 import type { CutoffTarget, RevocationOrder, SessionTarget } from "../../src/domain/revocation.ts";
 import type { Session } from "../../src/domain/session.ts";
-import { type TokenRef, newSessionToken, parseSessionToken } from "../../src/domain/token.ts";
+import type { NewSession } from "../../src/domain/store.ts";
+import {
+  type SecretHash,
+  type TokenRef,
+  newSessionToken,
+  parseSessionToken,
+} from "../../src/domain/token.ts";
 import { RevocationModel } from "../support/revocation-model.ts";
 import {
   at,
   memberId,
   must,
+  newProject,
+  newSession,
   orderOf,
   organizationId,
   storedProject,
@@ -35,7 +44,7 @@ const drafts = fc.array(
   { minLength: 1, maxLength: 12 },
 );
 
-/** Revocations that share a transaction. */
+/** Revocations, and logins, that share a statement. */
 export function batchContract(replicas: Replicas): void {
   test("batches of mixed revocations answer each as if they came one by one", async () => {
     const store = replicas.one();
@@ -80,6 +89,53 @@ export function batchContract(replicas: Replicas): void {
     expect(revocation).toMatchObject({ revision: 3, scope: "session", time: at(9) });
     const again = await store.revoke(orderOf(project, { scope: "session", id: session.id }));
     expect(again).toEqual({ ...ended, revokedCount: 0 });
+  });
+
+  test("logins that share a statement are each stored in their own project, or not, as if they came one by one", async () => {
+    const store = replicas.one();
+    const [one, two, disabled] = [
+      await storedProject(store),
+      await storedProject(store),
+      await storedProject(store),
+    ];
+    await store.disableProject(disabled.id, at(0));
+    await store.revoke(orderOf(two, { scope: "project" }));
+    const full: Partial<NewSession> = {
+      memberId: memberId('o\'neill "{1,2}" \\ é'),
+      organizationId: organizationId("acme, inc."),
+      idleTimeout: 1234,
+      device: { userAgent: 'Mozilla/5.0 ("{x}", \\)', ipAddress: "::1" },
+      authenticationFactors: [
+        { method: "otp", deliveryMethod: "sms", assuranceLevel: "aal2", authenticateTime: at(-1) },
+      ],
+      roles: ["a", 'b "c", {d}', "", "null", "NULL", "\\"],
+      customClaims: { nested: { ké: [1.5, null, true, "x"] } },
+      createTime: at(1),
+      lastAccessTime: at(2),
+      expireTime: at(3),
+    };
+    const projects = [one, two, disabled, newProject(), one, two, one];
+    const drafts = projects.map((project, i) => newSession(project, i > 4 ? full : {}));
+    const hashes = drafts.map(() => randomBytes(32) as SecretHash);
+    const unstorable = newSession(one, { device: { userAgent: "\0", ipAddress: "" } });
+    const [refused, ...created] = await Promise.allSettled([
+      store.createSession(unstorable, randomBytes(32) as SecretHash),
+      ...drafts.map((draft, i) => store.createSession(draft, must(hashes[i]))),
+    ]);
+    expect(refused?.status).toBe("rejected");
+    const expected = drafts.map((draft, i) =>
+      i === 2 || i === 3
+        ? undefined
+        : { ...draft, createdRevision: projects[i] === two ? 1 : 0, revocation: undefined },
+    );
+    expect(created).toEqual(expected.map((value) => ({ status: "fulfilled", value })));
+    const found = drafts.map(({ projectId, id }) => replicas.other().findSession(projectId, id));
+    expect(await Promise.all(found)).toEqual(expected);
+    const byToken = hashes.map((hash, i) =>
+      replicas.other().findSessionByToken({ tag: must(projects[i]).tag, hash }, "refuse"),
+    );
+    expect(await Promise.all(byToken)).toEqual(expected);
+    expect(await store.findSession(one.id, unstorable.id)).toBeUndefined();
   });
 
   test("one order that cannot be stored fails alone", async () => {

@@ -1,83 +1,85 @@
 import { createHash } from "node:crypto";
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
-import { type CustomTypesConfig, Pool, types } from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";
 import type { SessionQuery, Store } from "../../src/domain/store.ts";
 import type { SecretHash } from "../../src/domain/token.ts";
-import { postgresStore } from "../../src/storage/postgres-store.ts";
-import type { Tables } from "../../src/storage/tables.ts";
-import { openStore } from "../support/open-store.ts";
-import { at, hour, memberId, orderOf, organizationId, storedProject } from "../support/stored.ts";
+import { customPlan, genericPlan } from "../support/query-plan.ts";
+import { type RecordingStore, recordingStore } from "../support/recording-store.ts";
+import { at, hour, memberId, newSession, orderOf, organizationId, storedProject } from "../support/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../support/test-database.ts";
 
-const sessionCount = 20_000;
-
-let database: TestDatabase;
-let pool: Pool;
+const databases: TestDatabase[] = [];
+/** On a database with sessions enough. */
+let recording: RecordingStore;
+let empty: RecordingStore;
+let small: RecordingStore;
 let store: Store;
 let project: Project;
-/** What the store has asked since the last look. */
-let queries: CompiledQuery[] = [];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  await load();
-  pool = new Pool({ connectionString: database.url, max: 4, types: { getTypeParser } });
-  pool.on("error", () => undefined); // a connection that ends with the database is no failure of a test
-  const log = (event: { query: CompiledQuery }) => void queries.push(event.query);
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log });
-  store = postgresStore(db, { onLostAccess: () => undefined, notify: true });
+  for (let i = 0; i < 3; i++) databases.push(await createTestDatabase());
+  [empty, small, recording] = databases.map(({ url }) => recordingStore(url)) as [
+    RecordingStore,
+    RecordingStore,
+    RecordingStore,
+  ];
+  await load(small, 10);
+  await load(recording, 20_000);
+  ({ store } = recording);
 });
 
 afterAll(async () => {
-  await pool.end();
-  await database.drop();
+  await Promise.all([empty, small, recording].map((one) => one.close()));
+  await Promise.all(databases.map((database) => database.drop()));
 });
 
-/** As the store's own connections read int8. */
-const getTypeParser: CustomTypesConfig["getTypeParser"] = (oid, format) =>
-  oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format);
-
 /** Some sessions are dead by a cutoff of their member, every tenth by name. */
-async function load(): Promise<void> {
-  const loading = openStore(database.url);
-  const { db } = loading;
-  for (let i = 0; i < 20; i++) project = await storedProject(loading.store);
+async function load({ db, store }: RecordingStore, sessionCount: number): Promise<void> {
+  for (let i = 0; i < 20; i++) project = await storedProject(store);
   const { id } = project;
   await sql`
-    insert into sessions
+    insert into sessions (project_id, id, member_id, organization_id, created_revision, revoked_revision, create_time,
+      last_access_time, expire_time, user_agent, ip_address, authentication_factors, roles, custom_claims)
     select ${id}, ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 'm' || i % 4000, 'o' || i % 200,
       i, case when i % 10 = 0 then ${sql.lit(sessionCount)} + i end, ${at(0)}::timestamptz, ${at(0)}::timestamptz,
-      ${at(hour)}::timestamptz, null, '', '', '[]', '{}', '{}'
+      ${at(hour)}::timestamptz, '', '', '[]', '{}', '{}'
     from generate_series(1, ${sql.lit(sessionCount)}) i`.execute(db);
   await sql`
-    insert into session_tokens
+    insert into session_tokens (project_id, hash, session_id, create_time)
     select project_id, sha256(id::text::bytea), id, create_time from sessions`.execute(db);
   await sql`
-    insert into cutoffs select ${id}, 'member', 'm' || i % 4000, i * 10 + 1 from generate_series(1, 2000) i`.execute(
+    insert into cutoffs (project_id, scope, target_id, revision)
+    select ${id}, 'member', 'm' || i % 4000, i * 10 + 1 from generate_series(1, 2000) i`.execute(db);
+  await sql`
+    insert into revocations (project_id, revision, scope, target_id, revoke_time, cause, reason, actor)
+    select project_id, revoked_revision, 'session', id::text, create_time, 'logout', '', ''
+    from sessions where revoked_revision is not null
+    union all
+    select project_id, revision, 'member', target_id, ${at(0)}::timestamptz, 'logout', '', '' from cutoffs`.execute(
     db,
   );
-  await sql`
-    insert into revocations
-    select project_id, revoked_revision, 'session', id::text, null, create_time, 'logout', '', ''
-    from sessions where revoked_revision is not null`.execute(db);
-  await sql`
-    insert into revocations
-    select project_id, revision, 'member', target_id, null, ${at(0)}::timestamptz, 'logout', '', ''
-    from cutoffs`.execute(db);
   await sql`update project_revisions set revision = 100000 where project_id = ${id}`.execute(db);
+  await sql`
+    insert into signing_keys (project_id, kid, algorithm, public_jwk, sealed_private_key, master_key_id, create_time,
+      activate_time, retire_time)
+    select p.id, 'k' || i, 'ES256', '{}', '', '', ${at(0)}::timestamptz, ${at(0)}::timestamptz,
+      case when i > 1 then ${at(0)}::timestamptz end
+    from projects p, generate_series(1, 20) i`.execute(db);
   await sql`vacuum analyze`.execute(db);
-  await loading.close();
 }
 
 function idOf(i: number): SessionId {
   return `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as SessionId;
 }
 
+function hashOf(i: number): SecretHash {
+  return createHash("sha256").update(idOf(i)).digest() as SecretHash;
+}
+
 function tokenOf(i: number) {
-  return { tag: project.tag, hash: createHash("sha256").update(idOf(i)).digest() as SecretHash };
+  return { tag: project.tag, hash: hashOf(i) };
 }
 
 function query(overrides: Partial<SessionQuery>): SessionQuery {
@@ -86,74 +88,141 @@ function query(overrides: Partial<SessionQuery>): SessionQuery {
   return { projectId: project.id, ...none, now: at(0), page, ...overrides };
 }
 
-/** The plans of all that `call` asks of the database. */
-async function plansOf(call: () => Promise<unknown>): Promise<string> {
-  queries = [];
-  await call();
-  const asked = queries.filter(({ parameters }) => parameters.length > 0);
-  const plans = asked.map(async (one) => {
-    const { rows } = await pool.query<{ "QUERY PLAN": string }>(`explain (costs off) ${one.sql}`, [
-      ...one.parameters,
-    ]);
-    return rows.map((row) => row["QUERY PLAN"]).join("\n");
-  });
-  return (await Promise.all(plans)).join("\n\n");
-}
-
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
+const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
+const member = memberId("m20");
+/** A session that no test has named. */
+let last = 2001;
+const fresh = () => (last += 3);
+const organization = organizationId("o20");
+const later = { size: 20, after: idOf(9000) };
 
-test.for<[name: string, call: () => Promise<unknown>, index: string]>([
-  ["a look-up by id", () => store.findSession(project.id, idOf(20)), "sessions_pkey"],
+/** What a session, its cutoffs and, where it is dead, its revocation are found by. */
+const session = "sessions_pkey(project_id, id)";
+const cutoffs = "cutoffs_pkey(project_id, scope, target_id)";
+const revocation = "revocations_by_target(project_id, scope, target_id, revision)";
+const byMember = "sessions_by_member(project_id, member_id)";
+const byOrganization = "sessions_by_organization(project_id, organization_id)";
+const revision = "project_revisions_pkey(project_id)";
+const token = "session_tokens_pkey(project_id, hash)";
+const jwtLifetime = "projects_pkey(id)";
+
+/** Calls, and every way in which their statements come to rows. */
+const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
+  ["a look-up by id", () => store.findSession(project.id, idOf(20)), [session, cutoffs, revocation]],
   [
     "a hundred look-ups by id",
-    () => Promise.all(many.map((i) => store.findSession(project.id, idOf(i)))),
-    "revocations_by_target",
+    () => each((i) => store.findSession(project.id, idOf(i))),
+    [session, cutoffs, revocation],
   ],
-  ["a look-up by token", () => store.findSessionByToken(tokenOf(20), "refuse"), "session_tokens_pkey"],
   [
     "a hundred look-ups by token",
-    () => Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i), "refuse"))),
-    "session_tokens_pkey",
+    () => each((i) => store.findSessionByToken(tokenOf(i), "refuse")),
+    ["projects_tag_key(tag)", token, session, cutoffs, revocation],
   ],
-  ["a list by member", () => store.listSessions(query({ memberId: memberId("m20") })), "sessions_by_member"],
+  [
+    "the credentials of a service",
+    () => store.findCredentials(project.id),
+    [jwtLifetime, "service_credentials_pkey(project_id)"],
+  ],
+  ["signing lines", () => store.signingLine(project.id, at(0)), ["signing_keys_pkey(project_id)"]],
+  [
+    "whether a signing key is good",
+    () => store.isSigningKeyGood(project.id, "k1"),
+    ["signing_keys_pkey(project_id, kid)"],
+  ],
+  [
+    "a login",
+    () => store.createSession(newSession(project), hashOf(100_000 + fresh())),
+    [revision, jwtLifetime],
+  ],
+  [
+    "a list by member",
+    () => store.listSessions(query({ memberId: member })),
+    [byMember, cutoffs, revocation],
+  ],
+  [
+    "a later page of a list by member",
+    () => store.listSessions(query({ memberId: member, page: later })),
+    ["sessions_by_member(project_id, member_id, id)", cutoffs, revocation],
+  ],
   [
     "a list of active sessions by member",
-    () => store.listSessions(query({ memberId: memberId("m20"), state: "active" })),
-    "sessions_by_member",
+    () => store.listSessions(query({ memberId: member, state: "active" })),
+    [byMember, cutoffs],
   ],
   [
     "a list by organization",
-    () => store.listSessions(query({ organizationId: organizationId("o20") })),
-    "sessions_by_organization",
+    () => store.listSessions(query({ organizationId: organization })),
+    [byOrganization, cutoffs, revocation],
   ],
   [
     "a later page of a list by organization",
-    () =>
-      store.listSessions(
-        query({ organizationId: organizationId("o20"), page: { size: 20, after: idOf(9000) } }),
-      ),
-    "sessions_by_organization",
+    () => store.listSessions(query({ organizationId: organization, page: later })),
+    ["sessions_by_organization(project_id, organization_id, id)", cutoffs, revocation],
   ],
-  ["an extension", () => store.extendSession(project.id, idOf(3), at(2 * hour), at(0)), "sessions_pkey"],
+  [
+    "a later page of a list of revoked sessions by organization",
+    () => store.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
+    ["sessions_by_organization(project_id, organization_id, id)", cutoffs, revocation],
+  ],
+  ["an extension", () => store.extendSession(project.id, idOf(3), at(2 * hour), at(0)), [session, cutoffs]],
   [
     "whether a member belongs to an organization",
-    () => store.isMemberOf(project.id, memberId("m20"), organizationId("o20")),
-    "sessions_by_member",
+    () => store.isMemberOf(project.id, member, organization),
+    [byMember],
   ],
   [
-    "a batch of revocations",
-    () => Promise.all(many.map((i) => store.revoke(orderOf(project, { scope: "session", id: idOf(i + 1) })))),
-    "sessions_pkey",
+    "how many sessions of a member are active",
+    () => store.countActive(project.id, { scope: "member", id: member }, at(0)),
+    [byMember, cutoffs],
+  ],
+  [
+    "a hundred revocations by id",
+    () => each(() => store.revoke(orderOf(project, { scope: "session", id: idOf(fresh()) }))),
+    [revision, session, cutoffs, revocation, jwtLifetime],
+  ],
+  [
+    "a hundred revocations by token",
+    () => each(() => store.revoke(orderOf(project, { scope: "session", token: tokenOf(fresh()) }))),
+    [revision, token, session, cutoffs, revocation, jwtLifetime],
   ],
   [
     "a cutoff that spares a session",
-    () => store.revoke(orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(4021) })),
-    "sessions_pkey",
+    () => store.revoke(orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(16_021) })),
+    [revision, session, cutoffs, jwtLifetime],
   ],
-])("%s reads indexes alone", async ([, call, index]) => {
-  const plans = await plansOf(call);
-  expect(plans).not.toMatch(/Seq Scan on (sessions|session_tokens|cutoffs|revocations)\b/);
-  expect(plans).toContain(index);
+  [
+    "what a watcher reads",
+    () => store.readRevocations(project.id, 99_000, 100),
+    [revision, "revocations_pkey(project_id, revision)"],
+  ],
+  [
+    "where a watcher can resume",
+    () => store.oldestResumable(project.id),
+    [revision, "revocations_pkey(project_id)"],
+  ],
+  [
+    "where a snapshot starts",
+    () => store.firstThatMatters(project.id, at(0)),
+    [revision, "revocations_by_matter_until(project_id, matter_until_time)"],
+  ],
+];
+
+describe.for([
+  ["whatever its parameters", () => recording.db, genericPlan],
+  ["for its parameters", () => recording.db, customPlan],
+  // A prepared statement keeps its plan for a while after the tables have grown.
+  ["while the tables are empty", () => empty.db, genericPlan],
+  ["while the tables are known to be small", () => small.db, genericPlan],
+] as const)("planned %s", ([, db, explain]) => {
+  test.for(calls)("%s reads indexes alone", async ([, call, expected]) => {
+    const statements = await recording.statementsOf(call);
+    const plans = await Promise.all(statements.map((statement) => explain(db(), statement)));
+    const accesses = [...new Set(plans.flatMap((plan) => plan.accesses))].toSorted();
+    const text = plans.map((plan) => plan.text).join("\n\n");
+    expect({ accesses, text }).toEqual({ accesses: expected.toSorted(), text });
+  });
 });
 
 test("the sessions that the plans are made for are there, alive and dead", async () => {

@@ -36,6 +36,13 @@ test("a revocation asks twice: it takes no lock before it reads", async () => {
   expect(await askedBy(() => recording.store.revoke(cutoff))).toEqual(["select", "with"]);
 });
 
+test("a login asks once, and a hundred at once hardly more", async () => {
+  const login = () => storedSession(recording.store, project);
+  expect(await askedBy(login)).toEqual(["with"]);
+  const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login)));
+  expect(asked.length).toBeLessThanOrEqual(4);
+});
+
 test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {
   const calls = await Promise.all(Array.from({ length: 100 }, revoke));
   const [first, ...others] = calls;

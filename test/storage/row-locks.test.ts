@@ -41,6 +41,25 @@ async function waiters(count: number): Promise<void> {
   }, patience);
 }
 
+test("a revocation that waits while a session is accessed ends it all the same, and others with it", async () => {
+  const { store } = opened;
+  const sessions = await Promise.all(Array.from({ length: 3 }, () => storedSession(store, project)));
+  const accessed = sessions[0]?.session.id;
+  await holder.query("begin");
+  await holder.query("update sessions set last_access_time = $2 where id = $1", [accessed, at(1)]);
+  const revoking = Promise.all(
+    sessions.map(({ session }) => store.revoke(orderOf(project, { scope: "session", id: session.id }))),
+  );
+  const sparing = store.revoke(orderOf(project, { scope: "project", except: accessed }));
+  await waiters(1);
+  await holder.query("commit");
+  expect(await revoking).toMatchObject([1, 2, 3].map((revision) => ({ revision, revokedCount: 1 })));
+  expect(await sparing).toMatchObject({ revision: 4 });
+  const found = await Promise.all(sessions.map(({ session }) => store.findSession(project.id, session.id)));
+  expect(found.map((session) => session?.revocation?.revision)).toEqual([1, 2, 3]);
+  expect(found.map((session) => session?.lastAccessTime)).toEqual([at(1), at(0), at(0)]);
+});
+
 test("a revocation that another replica overtook is planned on what that one left", async () => {
   const { store } = opened;
   const [{ session }, other] = [await storedSession(store, project), await storedSession(store, project)];

@@ -7,6 +7,7 @@ import type { Tables } from "../../src/storage/tables.ts";
 /** A store that keeps what it asks of the database. */
 export interface RecordingStore {
   readonly store: Store;
+  readonly db: Kysely<Tables>;
   /** The statements that `call` ran, in the order in which they ended. */
   statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
   close(): Promise<void>;
@@ -24,6 +25,7 @@ export function recordingStore(url: string): RecordingStore {
   });
   const db = new Kysely<Tables>({ dialect, log: ({ query }) => void statements.push(query) });
   return {
+    db,
     store: postgresStore(db, { onLostAccess: () => undefined, notify: true }),
     statementsOf: async (call) => {
       statements = [];

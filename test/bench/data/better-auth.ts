@@ -21,7 +21,7 @@ export interface StoredBetterAuth {
 const tokenPadding = "A".repeat(20);
 const token = (number: number) => tokenPadding + digitsOf(number);
 /** Calls of each kind that are prepared; they last longer than the bench. */
-const prepared = 40_000;
+const prepared = 80_000;
 
 /** Starts it on a database of its own. */
 export async function storeBetterAuth(bench: Bench, count: number): Promise<StoredBetterAuth> {

@@ -17,17 +17,18 @@ export async function authenticate(bench: Bench, stage: Stage): Promise<Result> 
   const constants = await stage.constants();
   const bare = await startBare(bench, stored);
   const jobs = new Jobs(server.url, extent);
-  const authenticating = async (name: string, range: NumberRange) => {
-    const job = () => jobs.authenticate(range, stored.tag);
+  const authenticating = async (name: string, range: NumberRange, issueJwt = false) => {
+    const job = () => jobs.authenticate(range, stored.tag, { issueJwt });
     await selfCheck(job());
     return loadSubject(load, { name, pid: server.pid, job, made: (calls) => range.use(calls) });
   };
   const subjects = [
     await authenticating("sessiond, gRPC", stored.recent),
     await authenticating("sessiond, gRPC, access noted", stored.idle),
+    await authenticating("sessiond, gRPC, JWT issued", stored.recent, true),
     noOpSubject(bench, "sessiond, no-op, gRPC", server),
     await betterAuthJob(bench, peer, "get-session"),
-    bareSubject(bench, bare, "pg, one select", "authenticate", stored.recent),
+    bareSubject(bench, bare, "pg, one select", "authenticate", stored),
     ...constantSubjects(bench, constants, yardsticks),
   ];
   const figures = await measure(bench, subjects);
@@ -44,13 +45,14 @@ export async function authenticate(bench: Bench, stage: Stage): Promise<Result> 
     comparisons: [
       compare("sessiond, gRPC", "better-auth get-session", 25),
       compare("sessiond, gRPC, access noted", "better-auth get-session", 25),
+      compare("sessiond, gRPC, JWT issued", "better-auth get-session"),
       compare("sessiond, gRPC", "sessiond, no-op, gRPC"),
       compare("sessiond, gRPC", "pg, one select"),
       ...yardsticks.map((name) => compare("sessiond, gRPC", name)),
     ],
     notes: [
       "bare node:http2, @grpc/grpc-js and connect-node answer a constant",
-      "the answers hold a session JWT, signed for the call; better-auth's hold none, and its cookie cache is off",
+      "better-auth with its cookie cache off; only where it says so an answer holds a session JWT, signed for the call",
       "access noted: the session was last used long ago, so that the call also writes its access down",
     ],
   };

@@ -1,5 +1,6 @@
 import type { Bench } from "../bench.ts";
 import type { Deployment, Stage } from "../stage.ts";
+import { keepMortal } from "../data/mortal.ts";
 import { type Result, type Subject, figureOf, measure } from "../figures.ts";
 import { Jobs } from "../jobs.ts";
 import type { Job } from "../load/job.ts";
@@ -22,7 +23,10 @@ export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
       latencySubject(
         bench,
         `Revoke, ${name}`,
-        () => jobs.revoke(stored.mortal),
+        async () => {
+          await keepMortal(bench, stored);
+          return jobs.revoke(stored.mortal);
+        },
         (calls) => stored.mortal.use(calls),
       ),
     ];
@@ -49,14 +53,14 @@ export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
 function latencySubject(
   { load }: Bench,
   name: string,
-  job: () => Job,
+  job: () => Job | Promise<Job>,
   made: (calls: number) => void,
 ): Subject {
   return {
     name,
     unit: "ms",
     async run() {
-      const { latency, made: calls } = await load.run(job());
+      const { latency, made: calls } = await load.run(await job());
       made(calls);
       return { value: latency.p50, latency };
     },

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { Bench } from "../bench.ts";
+import { keepMortal } from "../data/mortal.ts";
 import type { Figure, Result } from "../figures.ts";
 import { Jobs } from "../jobs.ts";
 import type { Job } from "../load/job.ts";
@@ -26,6 +27,7 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
   for (let look = 0; look < looks; look++) {
     stored.recent.use(await run(jobs.authenticate(stored.recent, stored.tag), 0.25));
     stored.idle.use(await run(jobs.authenticate(stored.idle, stored.tag), 0.1));
+    await keepMortal(bench, stored, calls);
     stored.mortal.use(await run(jobs.revoke(stored.mortal), 0.1));
     stored.mortal.use(await run(jobs.revokeRest(stored.mortal), 0.05));
     await run(noOpJob(bench, server.url), 0.5);
@@ -50,7 +52,8 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
       `${name} settled`,
       held.slice(settled - 1, settled).map((look) => look[name]),
     ),
-    aim: { atMost: 1.1 },
+    // With fewer it would say less than was aimed at.
+    aim: made < extent.memoryCalls ? undefined : { atMost: 1.1 },
   });
   return {
     title: `Memory of a server over ${made} calls`,

@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import type { PostgresPool, PostgresPoolClient } from "kysely";
+import { DatabaseError, type Pool, type PoolClient } from "pg";
+import { toParameter } from "./wire-values.ts";
+
+/** How connections are used. */
+export interface PooledConnectionsOptions {
+  /** Whether they keep prepared statements. */
+  readonly prepare: boolean;
+  /** Told when the database ended one with its answer to a statement. */
+  readonly onConnectionError: (error: Error) => void;
+}
+
+/**
+ * The pool as Kysely sees it. With `prepare`, every statement with parameters is prepared once in each connection and only
+ * executed afterwards: the database parses and plans it once.
+ *
+ * What a connection keeps is bounded by the number of different texts, and those by the source: values are always parameters,
+ * those of a batch one array each, so a text varies only in which of a few parts it has.
+ * A prepared statement fails when its result has other columns than when it was prepared; so every statement names its
+ * columns, lest a newer release that adds some to a table would fail this one.
+ */
+export function pooledConnections(pool: Pool, options: PooledConnectionsOptions): PostgresPool {
+  const connections = new WeakMap<PoolClient, PostgresPoolClient>();
+  return {
+    options: pool.options,
+    end: () => pool.end(),
+    connect: async () => {
+      const client = await pool.connect();
+      const known = connections.get(client);
+      if (known !== undefined) return known;
+      const connection = connectionOf(client, options);
+      connections.set(client, connection);
+      return connection;
+    },
+  };
+}
+
+function connectionOf(
+  client: PoolClient,
+  { prepare, onConnectionError }: PooledConnectionsOptions,
+): PostgresPoolClient {
+  let ending = false;
+  const onFailure = (error: unknown): never => {
+    if (endsConnection(error)) {
+      ending = true;
+      onConnectionError(error);
+    }
+    throw error;
+  };
+  function query(text: unknown, values: readonly unknown[] = []): unknown {
+    if (typeof text !== "string") throw new Error("statements are texts: no cursor is configured");
+    const name = prepare && values.length > 0 ? { name: nameOf(text) } : {};
+    return client.query({ ...name, text, values: values.map(toParameter) }).catch(onFailure);
+  }
+  return {
+    // Kysely's type has an overload for cursors, and results that only the caller can know.
+    query: query as PostgresPoolClient["query"],
+    // The pool would hand it out again until it sees the connection's end.
+    release: (destroy) => client.release(destroy === true || ending),
+  };
+}
+
+/** Whether the database said, as its last words, that it ends the connection: class 57P, an operator's intervention, and 08. */
+function endsConnection(error: unknown): error is DatabaseError {
+  return error instanceof DatabaseError && /^(57P|08)/.test(error.code ?? "");
+}
+
+const names = new Map<string, string>();
+
+/** The name of a statement: the same for the same text on every replica, so that a pooler between may share it. */
+function nameOf(text: string): string {
+  const known = names.get(text);
+  if (known !== undefined) return known;
+  const name = `s_${createHash("sha256").update(text).digest("base64url").slice(0, 22)}`;
+  names.set(text, name);
+  return name;
+}
