@@ -5,7 +5,7 @@ import type { Project } from "../domain/project.ts";
 import { hashSecret } from "../domain/token.ts";
 import { type SessionCredential, findActiveSession } from "../domain/use-cases/authenticate.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
-import type { PresentedCredential } from "./presented.ts";
+import type { PresentedCredential, ServiceCertificate, ServiceSecret } from "./presented.ts";
 
 /** A checked credential. */
 export interface Identity {
@@ -36,17 +36,28 @@ export async function requireStillEnabled(deps: Pick<Deps, "store">, caller: Ser
 
 async function identifyService(
   deps: Deps,
-  { projectId, secret }: NonNullable<PresentedCredential["service"]>,
+  presented: ServiceSecret | ServiceCertificate,
 ): Promise<ServiceCaller> {
+  const found =
+    "secret" in presented
+      ? await findBySecret(deps, presented)
+      : await deps.store.findCertified(presented.names);
+  if (found === undefined || found.project.disableTime !== undefined) {
+    throw new SessiondError("CREDENTIAL_INVALID");
+  }
+  return { kind: "service", project: found.project, credential: found.credential };
+}
+
+async function findBySecret(
+  deps: Deps,
+  { projectId, secret }: ServiceSecret,
+): Promise<Pick<ServiceCaller, "project" | "credential"> | undefined> {
   const hash = hashSecret(secret);
   const found = await deps.store.findCredentials(projectId);
   // Every credential is compared, in constant time, whichever fits.
   const fitting = found?.credentials.filter((credential) => timingSafeEqual(credential.secretHash, hash));
   const [credential] = fitting ?? [];
-  if (found === undefined || credential === undefined || found.project.disableTime !== undefined) {
-    throw new SessiondError("CREDENTIAL_INVALID");
-  }
-  return { kind: "service", project: found.project, credential };
+  return found && credential && { project: found.project, credential };
 }
 
 async function identifyMember(

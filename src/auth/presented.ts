@@ -1,22 +1,44 @@
+import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
 import { maxJwtLength } from "../domain/jwt.ts";
 import { looksLikeJwt } from "../domain/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
+import type { Peer } from "./peer.ts";
 
 /** What a request carries to say who calls; nothing of it is checked yet. */
 export interface PresentedCredential {
-  readonly service?: { readonly projectId: ProjectId; readonly secret: string } | undefined;
+  readonly service?: ServiceSecret | ServiceCertificate | undefined;
   /** An end user's; beside a service's, the member with whose permissions the service calls. */
   readonly member?: SessionCredential | undefined;
 }
 
-/** Finds the credential in the headers of one API; undefined where there is none. Throws CREDENTIAL_INVALID for a malformed one. */
-export type CredentialScheme = (header: Headers) => PresentedCredential | undefined;
+/** The secret of a service, which says its project. */
+export interface ServiceSecret {
+  readonly projectId: ProjectId;
+  readonly secret: string;
+}
 
-/** The service's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end users. */
-export const standardScheme: CredentialScheme = (header) =>
-  basic(header) ?? bearer(header) ?? sessionTokenHeader(header);
+/** The names in a client certificate, which was verified; whose they are is not known yet. */
+export interface ServiceCertificate {
+  readonly names: readonly CertificateName[];
+}
+
+/**
+ * Finds the credential of a call of one API in its headers and its connection; undefined where there is none. Throws
+ * CREDENTIAL_INVALID for a malformed one.
+ */
+export type CredentialScheme = (header: Headers, peer: Peer) => PresentedCredential | undefined;
+
+/**
+ * The service's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end users, and
+ * for services whose call has none of these, the client certificate.
+ */
+export const standardScheme: CredentialScheme = (header, peer) =>
+  basic(header) ?? bearer(header) ?? sessionTokenHeader(header) ?? certificate(header, peer);
+
+/** APIs for services alone: HTTP Basic, or the client certificate. */
+export const serviceScheme: CredentialScheme = (header, peer) => basic(header) ?? certificate(header, peer);
 
 /** HTTP Basic with `project_id:secret` (RFC 7617). */
 export function basic(header: Headers): PresentedCredential | undefined {
@@ -27,6 +49,15 @@ export function basic(header: Headers): PresentedCredential | undefined {
   if (projectId === undefined || secret === undefined || secret === "")
     throw new SessiondError("CREDENTIAL_INVALID");
   return { service: { projectId, secret } };
+}
+
+/**
+ * The client certificate of the connection. Only for a call with no `authorization`: a header is meant for this one call, while
+ * the certificate is that of all calls on the connection, of end users too where a gateway made it.
+ */
+function certificate(header: Headers, { certificateNames = [] }: Peer): PresentedCredential | undefined {
+  if (certificateNames.length === 0 || header.has("authorization")) return undefined;
+  return { service: { names: certificateNames } };
 }
 
 /** `authorization: Bearer` with a session token or session JWT (RFC 6750). */

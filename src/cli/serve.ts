@@ -46,7 +46,7 @@ export async function serve(
     process.exitCode = 1;
     return;
   }
-  process.stdout.write(welcome(service));
+  process.stdout.write(welcome(service, config.tls === undefined ? "http" : "https"));
   await stopRequested;
   await stop(service, log);
 }

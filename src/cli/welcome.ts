@@ -1,24 +1,32 @@
 import type { Service } from "../server/service.ts";
 
-/** What a person needs next, on standard output. A new secret is shown here, this once. */
-export function welcome(service: Service): string {
+/**
+ * What a person needs next, on standard output. A new secret is shown here, this once. The commands to paste are left out with
+ * TLS: they would need to be told of its CA.
+ */
+export function welcome(service: Service, scheme: "http" | "https"): string {
   const host = service.address.includes(":") ? `[${service.address}]` : service.address;
   const address = `${host}:${service.port}`;
-  const head = `sessiond listens on http://${address} (gRPC, gRPC-Web, Connect, REST)\n`;
-  return service.development === undefined ? head : head + development(address, service.development);
+  const head = `sessiond listens on ${scheme}://${address} (gRPC, gRPC-Web, Connect, REST)\n`;
+  const { development } = service;
+  if (development === undefined) return head;
+  return head + credential(development) + (scheme === "http" ? commands(address, development) : "");
 }
 
-function development(
-  address: string,
-  { projectId, secret, file, isNew }: NonNullable<Service["development"]>,
-): string {
-  const credential = isNew
+type Development = NonNullable<Service["development"]>;
+
+function credential({ projectId, secret, file, isNew }: Development): string {
+  const shown = isNew
     ? `  secret    ${secret}\n            (shown only now; kept in ${file})`
     : `  secret    kept in ${file}`;
   return `
   project   ${projectId}
-${credential}
+${shown}
+`;
+}
 
+function commands(address: string, { projectId, file }: Development): string {
+  return `
 Try it, from this folder, in another terminal:
 
   S="$(cat ${file})"

@@ -2,13 +2,21 @@ import { type Client, type Interceptor, createClient } from "@connectrpc/connect
 import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import type { TlsClientOptions } from "./tls.ts";
+
+export type { TlsClientOptions } from "./tls.ts";
 
 /** Where the service is and who calls it. */
 export interface SessiondOptions {
-  /** Such as `http://127.0.0.1:8080`. */
+  /** Such as `https://sessiond.example`, or `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
-  /** The calling service's project and secret; without them every call needs its own `authorization` header. */
+  /**
+   * The calling service's project and secret; without them, and without a client certificate in `tls`, every call needs its own
+   * `authorization` header.
+   */
   readonly credential?: { readonly projectId: string; readonly secret: string };
+  /** Whom to trust at an `https` address, and the client certificate. */
+  readonly tls?: TlsClientOptions;
   /** Deadline of calls that set none, in milliseconds; 10,000 by default. A stream sets its own: `timeoutMs: 0` for none. */
   readonly defaultTimeoutMs?: number;
 }
@@ -33,10 +41,11 @@ export interface Sessiond {
 export function connectSessiond({
   baseUrl,
   credential,
+  tls,
   defaultTimeoutMs = 10_000,
 }: SessiondOptions): Sessiond {
   const interceptors = credential === undefined ? [] : [authorizing(credential)];
-  const sessionManager = new Http2SessionManager(baseUrl);
+  const sessionManager = new Http2SessionManager(baseUrl, undefined, tls);
   const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors, defaultTimeoutMs });
   return {
     sessions: createClient(SessionService, transport),

@@ -3,6 +3,7 @@ import type {
   WatchRevocationsRequest,
   WatchRevocationsResponse,
 } from "../../gen/session/v1/session_service_pb.ts";
+import type { TlsClientOptions } from "./tls.ts";
 import { Backoff } from "./verifier/backoff.ts";
 import { machineClock } from "./verifier/clock.ts";
 import { Connections, type Credential } from "./verifier/connections.ts";
@@ -14,6 +15,8 @@ export interface WatchRevocationsOptions {
   readonly baseUrl: string;
   /** A service's with the permission `sessions.read`. */
   readonly credential: Credential;
+  /** Whom to trust at an `https` address, and the client certificate. */
+  readonly tls?: TlsClientOptions | undefined;
   /** With what is committed from now on where `case` is undefined. */
   readonly start: WatchRevocationsRequest["start"];
   /** Longest silence of the server, in milliseconds; 1,000 by default. */
@@ -42,12 +45,13 @@ const lasting: ReadonlySet<Code | undefined> = new Set([
 export async function* watchRevocations({
   baseUrl,
   credential,
+  tls,
   start,
   heartbeat = 1000,
   signal,
   onDisconnect,
 }: WatchRevocationsOptions): AsyncGenerator<WatchRevocationsResponse, undefined> {
-  const connections = new Connections([baseUrl], credential, machineClock);
+  const connections = new Connections({ baseUrls: [baseUrl], tls, credential, clock: machineClock });
   const backoff = new Backoff(machineClock);
   const endWait = () => backoff.close();
   signal.addEventListener("abort", endWait);

@@ -57,22 +57,27 @@ export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof Ses
 
 /** `X-Session-Token`, then the cookie, then `Authorization: Bearer`. With the cookie, a foreign page is refused. */
 function kratosScheme({ cookieName, allowedOrigins }: KratosOptions): CredentialScheme {
-  return (header) => {
+  return (header, { secure }) => {
     const byHeader = sessionTokenHeader(header);
     if (byHeader !== undefined) return byHeader;
     const byCookie = cookie(header, cookieName);
     if (byCookie === undefined) return bearer(header);
-    if (isForeign(header, allowedOrigins)) throw new SessiondError("CALLER_NOT_ALLOWED");
+    if (isForeign(header, secure, allowedOrigins)) throw new SessiondError("CALLER_NOT_ALLOWED");
     return byCookie;
   };
 }
 
-/** Whether a browser says that the request comes from another site's page; every route here changes state. */
-function isForeign(header: Headers, allowedOrigins: readonly string[]): boolean {
+/**
+ * Whether a browser says that the request comes from another site's page; every route here changes state. Where TLS ends here
+ * the service's own pages are those of https, and a page of http is anybody's who sits on the network; elsewhere what is in
+ * front may have TLS or not.
+ */
+function isForeign(header: Headers, secure: boolean, allowedOrigins: readonly string[]): boolean {
   const origin = header.get("origin");
   if (origin !== null) {
-    const host = URL.canParse(origin) ? new URL(origin).host : undefined;
-    return !allowedOrigins.includes(origin) && host !== header.get("host");
+    if (allowedOrigins.includes(origin)) return false;
+    const { host, protocol } = URL.canParse(origin) ? new URL(origin) : {};
+    return host !== header.get("host") || (secure && protocol !== "https:");
   }
   const site = header.get("sec-fetch-site");
   return site !== null && site !== "same-origin" && site !== "none";

@@ -1,5 +1,5 @@
 import { SessionService } from "../../gen/compat/stytch_b2b/v1/session_service_pb.ts";
-import { type CredentialScheme, basic } from "../auth/presented.ts";
+import { type CredentialScheme, serviceScheme } from "../auth/presented.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
@@ -37,9 +37,9 @@ export function stytchB2b(
   };
 }
 
-/** HTTP Basic, and beside it the member session with whose permissions the call runs. */
-const scheme: CredentialScheme = (header) => {
-  const presented = basic(header);
+/** The service's credential, and beside it the member session with whose permissions the call runs. */
+const scheme: CredentialScheme = (header, peer) => {
+  const presented = serviceScheme(header, peer);
   return presented && { ...presented, member: memberSession(header) };
 };
 

@@ -1,5 +1,5 @@
 import { SessionService } from "../../gen/compat/stytch/v1/session_service_pb.ts";
-import { basic } from "../auth/presented.ts";
+import { serviceScheme } from "../auth/presented.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
 import type { SigningKeyDeps } from "../domain/use-cases/signing-keys.ts";
@@ -18,7 +18,7 @@ export function stytch(
   return {
     service: SessionService,
     access: { revoke: { service: "sessions.revoke" }, getJwks: "public" },
-    scheme: basic,
+    scheme: serviceScheme,
     dialect: stytchDialect(["/v1"], options),
     implementation: {
       async revoke({ sessionId, sessionToken, sessionJwt }, context) {

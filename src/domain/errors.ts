@@ -37,6 +37,7 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   CREDENTIAL_NOT_FOUND: [Code.NOT_FOUND, "no such credential in this project"],
   SIGNING_KEY_NOT_FOUND: [Code.NOT_FOUND, "no such signing key in this project"],
   PROJECT_EXISTS: [Code.ALREADY_EXISTS, "a project of this id exists already"],
+  CERTIFICATE_NAME_EXISTS: [Code.ALREADY_EXISTS, "another credential has one of the certificate names"],
   SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
   SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],
   REVISION_OUT_OF_RANGE: [

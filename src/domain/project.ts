@@ -1,3 +1,4 @@
+import type { CertificateName } from "./certificate-name.ts";
 import type { CredentialId, ProjectId } from "./ids.ts";
 import type { Policy } from "./policy.ts";
 import type { ProjectTag, SecretHash } from "./token.ts";
@@ -42,7 +43,13 @@ export interface ServiceCredential {
   readonly disableTime: Date | undefined;
 }
 
+/** A service credential as operators see it. */
+export interface ShownCredential extends ServiceCredential {
+  /** Names in client certificates that are as good as its secret. */
+  readonly certificateNames: readonly CertificateName[];
+}
+
 /** A service credential to be stored. */
-export interface NewServiceCredential extends Omit<ServiceCredential, "disableTime"> {
+export interface NewServiceCredential extends Omit<ShownCredential, "disableTime"> {
   readonly secretHash: SecretHash;
 }

@@ -1,7 +1,8 @@
+import type { CertificateName } from "./certificate-name.ts";
 import type { CredentialId, MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
 import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
-import type { NewServiceCredential, Project, ServiceCredential } from "./project.ts";
+import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "./project.ts";
 import type { RevocationLog } from "./revocation-feed.ts";
 import type { CutoffTarget, RevocationOrder, RevocationReceipt } from "./revocation.ts";
 import type { Session, SessionState } from "./session.ts";
@@ -66,21 +67,28 @@ export interface ProjectStore {
   updatePolicy(id: ProjectId, policy: Policy): Promise<Project | undefined>;
   /** Disables a project, keeping the first time; undefined when there is no such project. */
   disableProject(id: ProjectId, time: Date): Promise<Project | undefined>;
-  /** Stores a credential; false when there is no such project. */
+  /**
+   * Stores a credential; false when there is no such project. CERTIFICATE_NAME_EXISTS, and nothing is stored, when an enabled
+   * credential of whatever project has one of its names.
+   */
   createCredential(credential: NewServiceCredential): Promise<boolean>;
   /** Newest first; one more than the page holds, where there is one. */
-  listCredentials(
-    projectId: ProjectId,
-    page: PageRequest<CredentialId>,
-  ): Promise<readonly ServiceCredential[]>;
+  listCredentials(projectId: ProjectId, page: PageRequest<CredentialId>): Promise<readonly ShownCredential[]>;
   /** Disables a credential, keeping the first time; undefined when there is none of that id. */
-  disableCredential(
-    projectId: ProjectId,
-    id: CredentialId,
-    time: Date,
-  ): Promise<ServiceCredential | undefined>;
+  disableCredential(projectId: ProjectId, id: CredentialId, time: Date): Promise<ShownCredential | undefined>;
   /** The project, disabled or not, with its enabled credentials; undefined when there is no such project. */
   findCredentials(projectId: ProjectId): Promise<ProjectCredentials | undefined>;
+  /**
+   * The enabled credential that has some of a certificate's names, with its project, disabled or not; undefined where none has,
+   * or several have.
+   */
+  findCertified(names: readonly CertificateName[]): Promise<CertifiedService | undefined>;
+}
+
+/** Whom a certificate names. */
+export interface CertifiedService {
+  readonly project: Project;
+  readonly credential: ServiceCredential;
 }
 
 /** A project with its enabled credentials and the hashes of their secrets. */

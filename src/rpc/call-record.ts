@@ -1,5 +1,6 @@
 import { createContextKey } from "@connectrpc/connect";
 import type { Identity } from "../auth/identify.ts";
+import { type Peer, anybody } from "../auth/peer.ts";
 
 /** What is known of one request while it runs; the log line is written from it. */
 export interface CallRecord {
@@ -9,6 +10,8 @@ export interface CallRecord {
   readonly uuid: string;
   /** When it arrived, as `performance.now()` counts. */
   readonly start: number;
+  /** Who is at the other end of the connection it came on. */
+  readonly peer: Peer;
   /** `package.Service/Method`, once a method is matched. */
   method?: string;
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
@@ -24,7 +27,7 @@ export interface CallRecord {
 }
 
 /** A record of a request that nobody logs. */
-const nobodys: CallRecord = { id: "", uuid: "", start: 0 };
+const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: anybody };
 
 /** The context key of the request's record. */
 export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });

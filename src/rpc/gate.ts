@@ -30,7 +30,7 @@ export function requestGate({ deps, access, schemes }: GateOptions): RequestGate
   async function letIn(context: HandlerContext, needed: RestrictedAccess, record: CallRecord): Promise<void> {
     try {
       const scheme = schemes.get(context.service) ?? standardScheme;
-      const presented = scheme(context.requestHeader);
+      const presented = scheme(context.requestHeader, record.peer);
       if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
       const identity = await identify(deps, presented);
       record.identity = identity;

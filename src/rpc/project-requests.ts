@@ -10,6 +10,11 @@ import type {
   RevokeSigningKeyRequest,
   UpdatePolicyRequest,
 } from "../../gen/session/v1/project_service_pb.ts";
+import {
+  type CertificateName,
+  maxCertificateNames,
+  parseCertificateName,
+} from "../domain/certificate-name.ts";
 import type { ProjectId } from "../domain/ids.ts";
 import {
   type JwtProfile,
@@ -59,6 +64,7 @@ export function readCreateCredential(request: CreateServiceCredentialRequest): C
       request.permissions.length === 0
         ? fields.violation("permissions", `must have at least one of ${permissions.join(", ")}`)
         : readMembers(fields, "permissions", request.permissions, permissions),
+    certificateNames: readCertificateNames(fields, request.certificateNames),
   }));
 }
 
@@ -115,6 +121,14 @@ function readMembers<T extends string>(
   return fields.list(field, [...new Set(values)], allowed.length, (name, value) =>
     fields.parsed(name, value, parse, description),
   );
+}
+
+function readCertificateNames(fields: FieldChecker, names: readonly string[]): readonly CertificateName[] {
+  const form = "must be a SPIFFE ID with a path, or a DNS name in lower case";
+  const read = fields.list("certificate_names", names, maxCertificateNames.ofCredential, (field, name) =>
+    fields.parsed(field, name, parseCertificateName, form),
+  );
+  return [...new Set(read)];
 }
 
 function parseEnvironment(environment: ProtoEnvironment): Environment | undefined {

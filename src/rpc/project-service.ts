@@ -12,7 +12,7 @@ import type { ProjectService } from "../../gen/session/v1/project_service_pb.ts"
 import type { ServiceAccess } from "../auth/access.ts";
 import { jwksCacheControl } from "../domain/key-schedule.ts";
 import type { Policy } from "../domain/policy.ts";
-import type { Project, ServiceCredential } from "../domain/project.ts";
+import type { Project, ShownCredential } from "../domain/project.ts";
 import {
   type ProjectDeps,
   createCredential,
@@ -146,14 +146,13 @@ function toPolicyMessage(policy: Policy) {
   };
 }
 
-function toCredentialMessage(
-  credential: ServiceCredential,
-): MessageInitShape<typeof ServiceCredentialSchema> {
+function toCredentialMessage(credential: ShownCredential): MessageInitShape<typeof ServiceCredentialSchema> {
   return {
     id: credential.id,
     projectId: credential.projectId,
     displayName: credential.displayName,
     permissions: [...credential.permissions],
+    certificateNames: [...credential.certificateNames],
     createTime: timestampFromDate(credential.createTime),
     ...(credential.disableTime && { disableTime: timestampFromDate(credential.disableTime) }),
   };

@@ -63,6 +63,8 @@ export interface Assembly {
 
 /** Plain HTTP health check, for probes that speak no gRPC. */
 const healthPath = "/healthz";
+/** Whether this process lives, in Kubernetes' words: whoever restarts what does not must not ask the database. */
+const lifePath = "/livez";
 /** Longest deadline: beyond it Node's timers would fire at once. */
 const maxTimeoutMs = 2 ** 31 - 1;
 
@@ -110,7 +112,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     contextValues: (request) => calls.contextValues(request),
     services: [...own, ...apis.map((api) => transcodedService(api.service, api.implementation, api.dialect))],
     rules: apis.flatMap((api) => api.rules ?? []),
-    reservedPaths: [healthPath, ...rpc.paths],
+    reservedPaths: [healthPath, lifePath, ...rpc.paths],
     registry: createRegistry(file_google_rpc_error_details),
     onError: (error) => log.error({ fault: describeFault(error) }, "REST call failed inside"),
   });
@@ -119,9 +121,11 @@ export function assemble(options: AssemblyOptions): Assembly {
     return rpc.take(request, response) ?? rpc.handle(request, response);
   });
   const serve = safeHost(dispatch);
-  const handler = calls.around((request, response) =>
-    pathOf(request) === healthPath ? answerHealth(health, response) : serve(request, response),
-  );
+  const handler = calls.around((request, response) => {
+    const path = pathOf(request);
+    if (path === healthPath) return health.isServing().then((serving) => answerProbe(serving, response));
+    return path === lifePath ? answerProbe(true, response) : serve(request, response);
+  });
   for (const { typeName } of [SessionService, ProjectService]) health.set(typeName, "serving");
   return { handler, takeStream: rpc.takeStream, health, routes: transcoder.routes, access };
 }
@@ -143,8 +147,7 @@ function pathOf(request: HttpRequest): string {
   return end < 0 ? url : url.slice(0, end);
 }
 
-async function answerHealth(health: Health, response: HttpResponse): Promise<void> {
-  const serving = await health.isServing();
+function answerProbe(serving: boolean, response: HttpResponse): void {
   response.statusCode = serving ? 200 : 503;
   response.setHeader("content-type", "application/json");
   response.setHeader("cache-control", "no-store");

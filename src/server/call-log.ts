@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { actorOf } from "../domain/caller.ts";
 import { type CallRecord, callRecordKey } from "../rpc/call-record.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
+import { peerOf } from "./peer.ts";
 import { withoutSecrets } from "./secrets.ts";
 
 /** Keeps a record of every request, from its arrival to its one line in the log. */
@@ -15,10 +16,10 @@ export class CallLog {
     this.#log = log;
   }
 
-  /** Starts the record of a request that sent this `x-request-id`. */
-  begin(requestId: string | string[] | undefined): CallRecord {
+  /** Starts the record of a request that sent this `x-request-id` on this connection: a socket, or an HTTP/2 session. */
+  begin(requestId: string | string[] | undefined, connection: object | undefined): CallRecord {
     const uuid = randomUUID();
-    return { id: saneId(requestId) ?? uuid, uuid, start: performance.now() };
+    return { id: saneId(requestId) ?? uuid, uuid, start: performance.now(), peer: peerOf(connection) };
   }
 
   /** Writes the one line of a request whose answer is over. */
@@ -31,7 +32,7 @@ export class CallLog {
   /** Gives each request its id, which comes back as `X-Request-Id`, and logs it when its answer is over. */
   around(handler: RequestHandler): RequestHandler {
     return (request, response) => {
-      const record = this.begin(request.headers["x-request-id"]);
+      const record = this.begin(request.headers["x-request-id"], connectionOf(request));
       this.adopt(request, record, response);
       response.once("close", () => this.end(record, request, response.statusCode));
       return handler(request, response);
@@ -49,6 +50,11 @@ export class CallLog {
     const record = this.#records.get(request);
     return record === undefined ? createContextValues() : contextValuesOf(record);
   }
+}
+
+/** What a request came on: HTTP/2 hides the socket behind its session. */
+function connectionOf(request: HttpRequest): object | undefined {
+  return "stream" in request ? request.stream.session : request.socket;
 }
 
 /** Method and target of a request. */

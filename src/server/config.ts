@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { parseProjectId } from "../domain/ids.ts";
 import { defaultKeySchedule, minPublicationDelay } from "../domain/key-schedule.ts";
+import { isLoopback } from "./loopback.ts";
 
 const wholeNumber = (min: number, max: number, unit = "") => {
   const error = `must be a whole number ${unit}from ${min} to ${max}`;
@@ -36,6 +37,8 @@ const workers = z.string().transform((text, context) => {
   context.addIssue(`must be a whole number from 1 to ${maxWorkers}, or auto for one on each core`);
   return z.NEVER;
 });
+
+const tlsVersions = { "1.2": "TLSv1.2", "1.3": "TLSv1.3" } as const;
 
 const masterKey = z.string().transform((text, context) => {
   const bytes = masterKeyBytes(text);
@@ -83,6 +86,11 @@ const variables = z.object({
   DATABASE_URL: databaseUrl.optional(),
   SESSIOND_LISTEN: listen.prefault("127.0.0.1:8080"),
   SESSIOND_WORKERS: workers.prefault("1"),
+  SESSIOND_TLS_CERT_FILE: z.string().optional(),
+  SESSIOND_TLS_KEY_FILE: z.string().optional(),
+  SESSIOND_TLS_CLIENT_CA_FILE: z.string().optional(),
+  SESSIOND_TLS_MIN_VERSION: z.enum(["1.2", "1.3"]).default("1.2"),
+  SESSIOND_ALLOW_PLAINTEXT: z.enum(["on", "off"]).default("off"),
   SESSIOND_DATA_DIR: z.string().default(".sessiond"),
   SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject.optional(),
   SESSIOND_MASTER_KEY: masterKey.optional(),
@@ -138,6 +146,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     const how = "`openssl rand -base64 32` makes one; keep it, and give every replica the same";
     problems.push(`SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64. ${how}`);
   }
+  if (data !== undefined) problems.push(...problemsOfTls(data));
   if (!success || problems.length > 0) return { problems };
   const unknown = Object.keys(given).filter((name) => name.startsWith("SESSIOND_") && !known.has(name));
   return {
@@ -183,6 +192,25 @@ function problemsOf(error: z.ZodError | undefined): string[] {
   return (error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
 }
 
+/** Half of what TLS takes, and what would send secrets where others can read them. */
+function problemsOfTls(read: z.output<typeof variables>): readonly string[] {
+  const { SESSIOND_TLS_CERT_FILE: cert, SESSIOND_TLS_KEY_FILE: key, SESSIOND_LISTEN: listen } = read;
+  const problems: string[] = [];
+  if (cert === undefined && key !== undefined)
+    problems.push("SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE");
+  if (cert !== undefined && key === undefined)
+    problems.push("SESSIOND_TLS_KEY_FILE: is required with SESSIOND_TLS_CERT_FILE");
+  if (cert !== undefined || key !== undefined) return problems;
+  if (read.SESSIOND_TLS_CLIENT_CA_FILE !== undefined)
+    problems.push("SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE");
+  if (read.SESSIOND_ALLOW_PLAINTEXT === "off" && !isLoopback(listen.host))
+    problems.push(
+      "SESSIOND_LISTEN: must be a loopback address while there is no TLS: set SESSIOND_TLS_CERT_FILE and " +
+        "SESSIOND_TLS_KEY_FILE, or SESSIOND_ALLOW_PLAINTEXT=on where the network in front encrypts",
+    );
+  return problems;
+}
+
 function toConfig(read: z.output<typeof variables>) {
   return {
     /** Undefined: the embedded Postgres in `dataDirectory`. */
@@ -191,6 +219,8 @@ function toConfig(read: z.output<typeof variables>) {
     listen: read.SESSIOND_LISTEN,
     /** How many processes serve. */
     workers: read.SESSIOND_WORKERS,
+    /** Undefined: no TLS. */
+    tls: toTlsConfig(read),
     bootstrapProject: read.SESSIOND_BOOTSTRAP_PROJECT,
     /** Undefined: made by itself, beside the embedded Postgres. */
     masterKey: read.SESSIOND_MASTER_KEY,
@@ -222,4 +252,11 @@ function toConfig(read: z.output<typeof variables>) {
       supportAddress: read.SESSIOND_STYTCH_SUPPORT_ADDRESS,
     },
   };
+}
+
+function toTlsConfig(read: z.output<typeof variables>) {
+  const { SESSIOND_TLS_CERT_FILE: certFile, SESSIOND_TLS_KEY_FILE: keyFile } = read;
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const clientCaFile = read.SESSIOND_TLS_CLIENT_CA_FILE;
+  return { certFile, keyFile, clientCaFile, minVersion: tlsVersions[read.SESSIOND_TLS_MIN_VERSION] };
 }

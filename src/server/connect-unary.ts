@@ -3,6 +3,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { type Compression, mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
+import { callRecordKey } from "../rpc/call-record.ts";
 import type { RequestGate } from "../rpc/gate.ts";
 import type { CallLog } from "./call-log.ts";
 import type { HttpRequest, HttpResponse } from "./handler.ts";
@@ -52,13 +53,15 @@ export class ConnectUnary {
     const format = formats.get(headers["content-type"]);
     if (method === undefined || format === undefined || !isPlain(request)) return undefined;
     const timeout = headers["connect-timeout-ms"];
+    const values = calls.contextValues(request);
+    const scheme = values.get(callRecordKey).peer.secure ? "https" : "http";
     const call = new UnaryCall({
       method: method.method,
       protocolName: "connect",
-      origin: `http://${"authority" in request ? request.authority : headers.host}`,
+      origin: `${scheme}://${"authority" in request ? request.authority : headers.host}`,
       path: request.url ?? "",
       headers,
-      values: calls.contextValues(request),
+      values,
       timeout: timeout === undefined ? undefined : Math.min(Number(timeout), maxTimeoutMs),
     });
     response.once("close", () => {

@@ -13,6 +13,8 @@ import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "
 import { adoptMasterKey, masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
 import type { Running } from "./running.ts";
+import { readTlsMaterial } from "./tls-material.ts";
+import { warnOfExpiry } from "./tls-watch.ts";
 
 /** What replicas stand on: a database with the newest schema, and what opens what is sealed in it. */
 export interface Foundation {
@@ -32,6 +34,8 @@ export async function layFoundation(
   now: () => Date,
   running: Running,
 ): Promise<Foundation> {
+  // First, as it asks nobody: what is wrong with the files is said before anything is touched.
+  if (config.tls !== undefined) warnOfExpiry(await readTlsMaterial(config.tls), log);
   const foundation = await findDatabase(config, log, running);
   const { databaseUrl, masterKey, development } = foundation;
   // However long a statement takes, and however long another replica is at it.

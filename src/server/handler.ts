@@ -13,10 +13,16 @@ export type RequestHandler = (req: HttpRequest, res: HttpResponse) => void | Pro
 
 /**
  * Where a failure that no request reports went wrong: in the handler (it threw), in a response (written
- * after its end, say), in an HTTP/2 session (mostly the client's doing: log it, but alarm nobody), or in
- * accepting connections.
+ * after its end, say), in an HTTP/2 session or a TLS handshake (mostly the client's doing: log it, but alarm nobody), in
+ * a client certificate, or in accepting connections.
  */
-export type FailurePlace = "handler" | "response" | "session" | "listener";
+export type FailurePlace =
+  | "handler"
+  | "response"
+  | "session"
+  | "handshake"
+  | "client certificate"
+  | "listener";
 
 /** Told about failures that have no other way out. Must not throw. */
 export type FailureReporter = (error: unknown, place: FailurePlace) => void;

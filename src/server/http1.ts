@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { hasExpired } from "./peer.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import { refuse } from "./refusal.ts";
 import { refuseUnparsed } from "./unparsed.ts";
@@ -18,7 +19,8 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
 
   const serve = (req: IncomingMessage, res: ServerResponse) => {
     track(req.socket, res);
-    if (draining) closeAfter(res);
+    // A certificate is checked in the handshake; who has a new one comes back with it.
+    if (draining || hasExpired(req.socket)) closeAfter(res);
     if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
     else void handler(req, res);
   };

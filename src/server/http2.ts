@@ -9,6 +9,7 @@ import {
 import type { Socket } from "node:net";
 import type { FailureReporter, RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { passOn, whenExpired } from "./peer.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
 
@@ -51,6 +52,12 @@ export function createHttp2(
     // The client has acknowledged our SETTINGS: only now are the limits in them enforced (RFC 9113, 6.5.3).
     session.once("localSettings", () => clearTimeout(handshake));
     socket.once("close", () => clearTimeout(handshake));
+    passOn(socket, session);
+    // A certificate is checked in the handshake; who has a new one comes back with it.
+    socket.once(
+      "close",
+      whenExpired(socket, () => session.close()),
+    );
     closeWhenIdle(session, socket, limits, timeouts);
   }
 

@@ -3,7 +3,7 @@
  * Node's timers wrap around to "at once".
  */
 export interface ListenerLimits {
-  /** Time a new connection has to show which protocol it speaks, and an HTTP/2 one to acknowledge the server's SETTINGS. */
+  /** Time a new connection has to show which protocol it speaks, then for its TLS handshake, and an HTTP/2 one to acknowledge the server's SETTINGS. */
   prefaceTimeoutMs: number;
   /** Time for all headers of an HTTP/1 request, counted from the connection or the previous answer. */
   headersTimeoutMs: number;

@@ -3,8 +3,11 @@ import { guardHandler, type FailureReporter, type RequestHandler } from "./handl
 import { createHttp1 } from "./http1.ts";
 import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { defaultLimits, type ListenerLimits } from "./limits.ts";
-import { sniffProtocol, type Protocol } from "./preface.ts";
+import { type Protocol, protocolOf, sniff, tlsOrProtocolOf } from "./preface.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
+import type { TlsMaterial } from "./tls-material.ts";
+import { type TlsOptions, createTls } from "./tls.ts";
+import { refusePlaintext } from "./unparsed.ts";
 
 /** What a listener needs; limits left out take their value from `defaultLimits`. */
 export interface ListenerOptions {
@@ -12,12 +15,14 @@ export interface ListenerOptions {
   handler: RequestHandler;
   /** Sees every HTTP/2 stream before `handler`. */
   takeStream?: StreamTaker | undefined;
+  /** With it nothing is spoken on the port but TLS. */
+  tls?: TlsOptions | undefined;
   limits?: Partial<ListenerLimits>;
   /** Told what went wrong outside of any answer; by default it goes to standard error. */
   onError?: FailureReporter;
 }
 
-/** One TCP port that speaks HTTP/1.1 and HTTP/2 without TLS. */
+/** One TCP port that speaks HTTP/1.1 and HTTP/2, with or without TLS. */
 export interface Listener {
   /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
   listen(at: { host: string; port: number }): Promise<{ address: string; port: number }>;
@@ -27,6 +32,8 @@ export interface Listener {
    * Resolves when no connection remains. Further calls return the first one's promise.
    */
   drain(graceMs: number): Promise<void>;
+  /** Has new connections use other certificates; where there is TLS. */
+  renewTls(material: TlsMaterial): void;
 }
 
 /** Creates a listener that does not listen yet. */
@@ -38,6 +45,8 @@ export function createListener(options: ListenerOptions): Listener {
     "http/1.1": createHttp1(limits, handler),
     h2: createHttp2(limits, handler, report, options.takeStream),
   };
+  const tls = options.tls && createTls(options.tls, limits, report, accept);
+  const protocolIn = tls === undefined ? protocolOf : tlsOrProtocolOf;
   const undecided = new Set<Socket>();
   const sockets = new Set<Socket>();
   let drained: Promise<void> | undefined;
@@ -57,11 +66,19 @@ export function createListener(options: ListenerOptions): Listener {
     // A peer that resets its connection is no failure of this process: the socket closes, that is all.
     socket.on("error", () => {});
     undecided.add(socket);
-    sniffProtocol(socket, limits.prefaceTimeoutMs, (protocol) => {
+    sniff(socket, limits.prefaceTimeoutMs, protocolIn, (protocol) => {
       undecided.delete(socket);
-      protocols[protocol].accept(socket);
+      if (protocol === "tls") tls?.accept(socket);
+      else if (tls === undefined) accept(socket, protocol);
+      else refusePlaintext(socket, protocol);
     });
   });
+
+  function accept(socket: Socket, protocol: Protocol): void {
+    // A handshake may end after the drain began: nobody would close the connection then.
+    if (drained === undefined) protocols[protocol].accept(socket);
+    else socket.destroy();
+  }
 
   async function drain(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => {
@@ -91,6 +108,7 @@ export function createListener(options: ListenerOptions): Listener {
         });
       }),
     drain: (graceMs) => (drained ??= drain(graceMs)),
+    renewTls: (material) => tls?.renew(material),
   };
 }
 

@@ -10,11 +10,14 @@ import { RevocationListener } from "../storage/revocation-listener.ts";
 import { type AdditionalService, assemble } from "./assemble.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
+import { connectionLog } from "./connection-log.ts";
 import type { Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
 import type { Running } from "./running.ts";
+import { readTlsMaterial } from "./tls-material.ts";
+import { watchTlsFiles } from "./tls-watch.ts";
 
 /** What one process serves from. */
 export interface ReplicaOptions {
@@ -34,6 +37,7 @@ export async function startReplica(
   { config, foundation, log, now, additional }: ReplicaOptions,
   running: Running,
 ): Promise<{ readonly address: string; readonly port: number }> {
+  const material = config.tls && (await readTlsMaterial(config.tls));
   const { databaseUrl: url, masterKey } = foundation;
   const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
   const onConnectionError = (error: Error) =>
@@ -66,8 +70,13 @@ export async function startReplica(
   const listener = createListener({
     handler,
     takeStream,
-    onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
+    tls: config.tls && material && { material, minVersion: config.tls.minVersion },
+    onError: connectionLog(log),
   });
+  if (config.tls && material) {
+    const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
+    running.defer(async () => watch.stop());
+  }
   running.defer(async () => {
     health.drain();
     // One turn of the event loop, in which watchers of health are told so: then their streams end.

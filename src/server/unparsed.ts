@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import type { Protocol } from "./preface.ts";
 
 /**
  * Answers bytes that are no HTTP/1 request, or none in time, and closes the connection. Node would answer with a bare
@@ -12,6 +13,16 @@ export function refuseUnparsed(error: Error, socket: Socket, isAnswering: boolea
     return;
   }
   const { status, message } = complaintOf("code" in error ? error.code : undefined);
+  answerUnparsed(socket, status, message);
+}
+
+/** Closes a connection that does not encrypt, on a port where all must. One that could read it is told so. */
+export function refusePlaintext(socket: Socket, protocol: Protocol): void {
+  if (protocol === "h2") socket.destroy();
+  else answerUnparsed(socket, 400, "this port speaks TLS: use https");
+}
+
+function answerUnparsed(socket: Socket, status: number, message: string): void {
   const body = JSON.stringify({ code: "invalid_argument", message });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,

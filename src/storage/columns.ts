@@ -27,6 +27,7 @@ export const credentialColumns = [
   "id",
   "display_name",
   "permissions",
+  "certificate_names",
   "create_time",
   "disable_time",
 ] as const satisfies readonly (keyof ServiceCredentialsTable)[];

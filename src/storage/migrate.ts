@@ -5,6 +5,7 @@ import { initial } from "./migrations/0001-initial.ts";
 import { watchRevocations } from "./migrations/0002-watch-revocations.ts";
 import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts";
 import { cheapWrites } from "./migrations/0004-cheap-writes.ts";
+import { certificateNames } from "./migrations/0005-certificate-names.ts";
 
 /** Every migration by name, in order. A released one is never edited. */
 const migrations: Record<string, Migration> = {
@@ -12,6 +13,7 @@ const migrations: Record<string, Migration> = {
   "0002_watch_revocations": watchRevocations,
   "0003_signing_key_lifecycle": signingKeyLifecycle,
   "0004_cheap_writes": cheapWrites,
+  "0005_certificate_names": certificateNames,
 };
 
 const migrationTable = "schema_migrations";

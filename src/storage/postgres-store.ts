@@ -3,6 +3,7 @@ import type { ProjectId } from "../domain/ids.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Store } from "../domain/store.ts";
 import { type BatchLimits, Batcher } from "./batcher.ts";
+import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
@@ -37,6 +38,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
   const byId = new Batcher(batched(db, findByIds), lookups);
   const byToken = new Batcher(batched(db, findByTokens), lookups);
   const credentials = new Batcher(batched(db, findCredentials), lookups);
+  const certified = new Batcher(batched(db, findCertified), lookups);
   const creation = new Batcher(batched(db, createSessions), creations);
   const signingLines = new Batcher(batched(db, findSigningLines), lookups);
   const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys), lookups);
@@ -56,6 +58,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     ...translated(projectStore(db)),
     ...translated(signingKeyStore(db)),
     findCredentials: (projectId) => credentials.submit(projectId),
+    findCertified: (names) => certified.submit(names),
     signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
     isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
     createSession: (session, tokenHash) => creation.submit({ session, tokenHash }),

@@ -1,18 +1,23 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { CredentialId, ProjectId } from "../domain/ids.ts";
 import type { PageRequest } from "../domain/page.ts";
-import { type Policy, defaultPolicy } from "../domain/policy.ts";
-import type { NewServiceCredential, Project, ServiceCredential } from "../domain/project.ts";
+import type { Policy } from "../domain/policy.ts";
+import type { NewServiceCredential, Project, ShownCredential } from "../domain/project.ts";
 import type { ProjectCredentials, ProjectStore } from "../domain/store.ts";
-import type { ProjectTag, SecretHash } from "../domain/token.ts";
+import type { SecretHash } from "../domain/token.ts";
+import { claimNames } from "./certificate-names.ts";
 import { columnsOf, credentialColumns, projectColumns } from "./columns.ts";
-import type { ProjectsTable, ServiceCredentialsTable, Tables } from "./tables.ts";
+import {
+  type CredentialJson,
+  type ProjectRow,
+  credentialOf,
+  toCredential,
+  toProject,
+} from "./project-rows.ts";
+import type { Tables } from "./tables.ts";
 
-type ProjectRow = Pick<Selectable<ProjectsTable>, (typeof projectColumns)[number]>;
-type CredentialRow = Pick<Selectable<ServiceCredentialsTable>, (typeof credentialColumns)[number]>;
-
-/** The part of the store that keeps projects and credentials, but for the batched look-up of callers. */
-export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials"> {
+/** The part of the store that keeps projects and credentials, but for the batched look-ups of callers. */
+export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials" | "findCertified"> {
   return {
     createProject: (project, credential) => createProject(db, project, credential),
     findProject: async (id) => {
@@ -73,7 +78,10 @@ function createProject(
       .insertInto("project_revisions")
       .values({ project_id: project.id, revision: 0, longest_jwt_lifetime_ms: project.policy.jwtLifetime })
       .execute();
-    if (credential !== undefined) await createCredential(transaction, credential);
+    if (credential !== undefined) {
+      await insertCredential(transaction, credential);
+      await claimNames(transaction, credential);
+    }
     return true;
   });
 }
@@ -113,10 +121,21 @@ async function listProjects(db: Kysely<Tables>, page: PageRequest<ProjectId>): P
 }
 
 async function createCredential(db: Kysely<Tables>, credential: NewServiceCredential): Promise<boolean> {
+  if (credential.certificateNames.length === 0) return insertCredential(db, credential);
+  return db.transaction().execute(async (transaction) => {
+    if (!(await insertCredential(transaction, credential))) return false;
+    await claimNames(transaction, credential);
+    return true;
+  });
+}
+
+async function insertCredential(db: Kysely<Tables>, credential: NewServiceCredential): Promise<boolean> {
   const { rows } = await sql`
-    insert into service_credentials (project_id, id, display_name, secret_hash, permissions, create_time)
+    insert into service_credentials
+      (project_id, id, display_name, secret_hash, permissions, certificate_names, create_time)
     select id, ${credential.id}::uuid, ${credential.displayName}, ${credential.secretHash}::bytea,
-      ${credential.permissions}::text[], ${credential.createTime}::timestamptz
+      ${credential.permissions}::text[], ${credential.certificateNames}::text[],
+      ${credential.createTime}::timestamptz
     from projects where id = ${credential.projectId}
     returning id`.execute(db);
   return rows.length > 0;
@@ -126,7 +145,7 @@ async function listCredentials(
   db: Kysely<Tables>,
   projectId: ProjectId,
   page: PageRequest<CredentialId>,
-): Promise<readonly ServiceCredential[]> {
+): Promise<readonly ShownCredential[]> {
   const { after } = page;
   const rows = await db
     .selectFrom("service_credentials")
@@ -144,7 +163,7 @@ export async function findCredentials(
   db: Kysely<Tables>,
   projectIds: readonly ProjectId[],
 ): Promise<readonly (ProjectCredentials | undefined)[]> {
-  const projects = await sql<ProjectRow & { credentials: readonly CredentialJson[] }>`
+  const projects = await sql<ProjectRow & { credentials: readonly SecretJson[] }>`
     select ${columnsOf("p", projectColumns)}, coalesce((
       select jsonb_agg(jsonb_build_object('id', c.id, 'display_name', c.display_name, 'permissions', c.permissions,
         'create_time', c.create_time, 'secret_hash', encode(c.secret_hash, 'hex')))
@@ -154,46 +173,15 @@ export async function findCredentials(
   return projectIds.map((id) => byId.get(id));
 }
 
-interface CredentialJson extends Pick<CredentialRow, "id" | "display_name" | "permissions"> {
-  readonly create_time: string;
+interface SecretJson extends CredentialJson {
   readonly secret_hash: string;
 }
 
-function toProjectCredentials(
-  row: ProjectRow & { credentials: readonly CredentialJson[] },
-): ProjectCredentials {
+function toProjectCredentials(row: ProjectRow & { credentials: readonly SecretJson[] }): ProjectCredentials {
   const project = toProject(row);
   const credentials = row.credentials.map((json) => ({
-    projectId: project.id,
-    id: json.id as CredentialId,
-    displayName: json.display_name,
-    permissions: json.permissions,
-    createTime: new Date(json.create_time),
-    disableTime: undefined,
+    ...credentialOf(project.id, json),
     secretHash: Buffer.from(json.secret_hash, "hex") as SecretHash,
   }));
   return { project, credentials };
-}
-
-function toProject(row: ProjectRow): Project {
-  return {
-    id: row.id as ProjectId,
-    tag: row.tag as ProjectTag,
-    displayName: row.display_name,
-    environment: row.environment,
-    policy: { ...defaultPolicy, ...row.policy },
-    createTime: row.create_time,
-    disableTime: row.disable_time ?? undefined,
-  };
-}
-
-function toCredential(row: CredentialRow): ServiceCredential {
-  return {
-    projectId: row.project_id as ProjectId,
-    id: row.id as CredentialId,
-    displayName: row.display_name,
-    permissions: row.permissions,
-    createTime: row.create_time,
-    disableTime: row.disable_time ?? undefined,
-  };
 }

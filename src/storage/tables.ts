@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { JWK } from "jose";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { CertificateName } from "../domain/certificate-name.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Environment, Permission } from "../domain/project.ts";
 import type { Cause, CutoffTarget, Scope } from "../domain/revocation.ts";
@@ -11,6 +12,7 @@ export interface Tables {
   projects: ProjectsTable;
   project_revisions: { project_id: string; revision: number; longest_jwt_lifetime_ms: Generated<number> };
   service_credentials: ServiceCredentialsTable;
+  certificate_names: { name: string; project_id: string; credential_id: string };
   signing_keys: SigningKeysTable;
   sessions: SessionsTable;
   session_tokens: SessionTokensTable;
@@ -37,6 +39,7 @@ export interface ServiceCredentialsTable {
   display_name: string;
   secret_hash: Buffer;
   permissions: Permission[];
+  certificate_names: Generated<CertificateName[]>;
   create_time: Date;
   disable_time: Date | null;
 }

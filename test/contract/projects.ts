@@ -1,10 +1,12 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type CertificateName, parseCertificateName } from "../../src/domain/certificate-name.ts";
+import { SessiondError } from "../../src/domain/errors.ts";
 import { type ProjectId, newCredentialId, parseProjectId } from "../../src/domain/ids.ts";
 import type { Policy } from "../../src/domain/policy.ts";
 import type { NewServiceCredential, Project } from "../../src/domain/project.ts";
 import type { Store } from "../../src/domain/store.ts";
 import { hashSecret } from "../../src/domain/token.ts";
-import { at, hour, newProject, start, storedProject } from "../support/stored.ts";
+import { at, hour, must, newProject, start, storedProject } from "../support/stored.ts";
 import type { Replicas } from "./store-contract.ts";
 
 /** Projects, policies and credentials. */
@@ -22,9 +24,20 @@ export function projectContract(replicas: Replicas): void {
     id: newCredentialId(),
     displayName: 'Login, "the" {service}',
     permissions: ["sessions.create", "projects.admin"],
+    certificateNames: [],
     createTime: start,
     secretHash: hashSecret("a secret"),
     ...overrides,
+  });
+
+  /** A credential as it is found where somebody calls with it. */
+  const calling = ({ projectId, id, displayName, permissions, createTime }: NewServiceCredential) => ({
+    projectId,
+    id,
+    displayName,
+    permissions,
+    createTime,
+    disableTime: undefined,
   });
 
   test("a project is found as it was created", async () => {
@@ -93,7 +106,7 @@ export function projectContract(replicas: Replicas): void {
     expect(found?.project).toEqual(project);
     expect(found?.credentials).toHaveLength(2);
     expect(found?.credentials).toEqual(
-      expect.arrayContaining([one, two].map((credential) => ({ ...credential, disableTime: undefined }))),
+      expect.arrayContaining([one, two].map((one) => ({ ...calling(one), secretHash: one.secretHash }))),
     );
     expect(await store.findCredentials((await storedProject(store)).id)).toMatchObject({ credentials: [] });
     expect(await store.findCredentials(newProject().id)).toBeUndefined();
@@ -131,6 +144,98 @@ export function projectContract(replicas: Replicas): void {
     expect(
       await store.listCredentials((await storedProject(store)).id, { size: 5, after: undefined }),
     ).toEqual([]);
+  });
+
+  describe("a certificate name", () => {
+    /** Names that no other test has. */
+    const newNames = (): [CertificateName, CertificateName] => [
+      must(parseCertificateName(`spiffe://a.example/${newCredentialId()}`)),
+      must(parseCertificateName(`n${newCredentialId()}.example`)),
+    ];
+    const failure = (creation: Promise<unknown>) =>
+      creation.then(
+        () => "created",
+        (error: unknown) => error instanceof SessiondError && [error.reason, error.metadata],
+      );
+
+    test("finds the credential that has it, and its project", async () => {
+      const [name, other] = newNames();
+      const credential = newCredential({ certificateNames: [name, other] });
+      const found = { project, credential: calling(credential) };
+      expect(await store.findCertified([name])).toBeUndefined();
+      expect(await store.createCredential(credential)).toBe(true);
+      expect(await store.findCertified([name])).toEqual(found);
+      expect(await replicas.other().findCertified([...newNames(), other, name])).toEqual(found);
+      expect(await store.findCertified(newNames())).toBeUndefined();
+      expect(await store.findCertified([])).toBeUndefined();
+      const [listed] = await store.listCredentials(project.id, { size: 1, after: undefined });
+      expect(listed?.certificateNames).toEqual([name, other]);
+      await store.disableProject(project.id, at(1));
+      expect(await store.findCertified([name])).toEqual({
+        ...found,
+        project: { ...project, disableTime: at(1) },
+      });
+    });
+
+    test("is found among the names of others who ask at the same time", async () => {
+      const owners = Array.from({ length: 20 }, () => newCredential({ certificateNames: newNames() }));
+      for (const owner of owners) await store.createCredential(owner);
+      const asked = [...owners.map(({ certificateNames }) => certificateNames), newNames()];
+      const found = await Promise.all(asked.map((names) => store.findCertified(names)));
+      expect(found.map((one) => one?.credential.id)).toEqual([...owners.map(({ id }) => id), undefined]);
+    });
+
+    test("of several credentials together is nobody's", async () => {
+      const [[one], [other]] = [newNames(), newNames()];
+      await store.createCredential(newCredential({ certificateNames: [one] }));
+      const elsewhere = await storedProject(store);
+      await store.createCredential(newCredential({ projectId: elsewhere.id, certificateNames: [other] }));
+      expect(await store.findCertified([one])).toMatchObject({ project });
+      expect(await store.findCertified([other])).toMatchObject({ project: elsewhere });
+      expect(await store.findCertified([one, other])).toBeUndefined();
+    });
+
+    test("is one credential's, of all projects, and whoever wants it too is not stored", async () => {
+      const [name, free] = newNames();
+      const owner = newCredential({ certificateNames: [name] });
+      await store.createCredential(owner);
+      const elsewhere = await storedProject(store);
+      for (const { id: projectId } of [project, elsewhere]) {
+        const late = newCredential({ projectId, certificateNames: [free, name] });
+        expect(await failure(store.createCredential(late))).toEqual([
+          "CERTIFICATE_NAME_EXISTS",
+          { certificate_name: name },
+        ]);
+      }
+      expect(await store.findCertified([name])).toMatchObject({ credential: { id: owner.id } });
+      expect(await store.findCertified([free])).toBeUndefined();
+      expect((await store.findCredentials(project.id))?.credentials).toHaveLength(1);
+      expect((await store.findCredentials(elsewhere.id))?.credentials).toEqual([]);
+    });
+
+    test("is one's alone, however many race for it, in whatever order they name it", async () => {
+      const names = newNames();
+      const rivals = Array.from({ length: 8 }, (_, i) =>
+        newCredential({ certificateNames: i % 2 === 0 ? names : names.toReversed() }),
+      );
+      const outcomes = await Promise.all(
+        rivals.map((rival, i) => failure((i % 4 < 2 ? store : replicas.other()).createCredential(rival))),
+      );
+      expect(outcomes.filter((outcome) => outcome === "created")).toHaveLength(1);
+      const winner = rivals[outcomes.indexOf("created")];
+      expect(await store.findCertified(names)).toMatchObject({ credential: { id: winner?.id } });
+    });
+
+    test("names nobody once its credential is disabled, and is free for another", async () => {
+      const names = newNames();
+      const first = newCredential({ certificateNames: names });
+      await store.createCredential(first);
+      await store.disableCredential(project.id, first.id, at(1));
+      expect(await store.findCertified(names)).toBeUndefined();
+      const next = newCredential({ certificateNames: [names[0]] });
+      expect(await store.createCredential(next)).toBe(true);
+      expect(await store.findCertified(names)).toMatchObject({ credential: { id: next.id } });
+    });
   });
 
   test("answers while the database does", async () => {

@@ -33,7 +33,6 @@ test("an empty variable counts as absent", () => {
 test.each([
   ["127.0.0.1:0", "127.0.0.1", 0],
   ["[::1]:9000", "::1", 9000],
-  [":9000", "::", 9000],
   ["localhost:65535", "localhost", 65_535],
 ])("SESSIOND_LISTEN=%s", (text, host, port) => {
   expect(configOf({ SESSIOND_LISTEN: text }).config.listen).toEqual({ host, port });
@@ -47,6 +46,51 @@ test.each(["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127
     ]);
   },
 );
+
+describe("without TLS", () => {
+  test.each(["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"])(
+    "%s is listened on",
+    (listen) => {
+      expect(problemsOf({ SESSIOND_LISTEN: listen })).toEqual([]);
+    },
+  );
+
+  test.each([":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1", "sessiond.example:1"])(
+    "%s is refused unless it is said to be right",
+    (listen) => {
+      expect(problemsOf({ SESSIOND_LISTEN: listen })).toEqual([
+        expect.stringMatching(/^SESSIOND_LISTEN: must be a loopback address while there is no TLS/),
+      ]);
+      expect(problemsOf({ SESSIOND_LISTEN: listen, SESSIOND_ALLOW_PLAINTEXT: "on" })).toEqual([]);
+    },
+  );
+});
+
+describe("TLS", () => {
+  const files = { SESSIOND_TLS_CERT_FILE: "tls.crt", SESSIOND_TLS_KEY_FILE: "tls.key" };
+
+  test("may listen everywhere", () => {
+    const { config } = configOf({ ...files, SESSIOND_LISTEN: ":9000" });
+    expect(config.listen).toEqual({ host: "::", port: 9000 });
+    expect(config.tls).toEqual({
+      certFile: "tls.crt",
+      keyFile: "tls.key",
+      clientCaFile: undefined,
+      minVersion: "TLSv1.2",
+    });
+  });
+
+  test.each([
+    [{ SESSIOND_TLS_CERT_FILE: "a" }, "SESSIOND_TLS_KEY_FILE: is required with SESSIOND_TLS_CERT_FILE"],
+    [{ SESSIOND_TLS_KEY_FILE: "a" }, "SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE"],
+    [
+      { SESSIOND_TLS_CLIENT_CA_FILE: "a" },
+      "SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE",
+    ],
+  ])("half of it is refused: %o", (environment, problem) => {
+    expect(problemsOf(environment)).toEqual([problem]);
+  });
+});
 
 test("one process serves, or as many as SESSIOND_WORKERS says", () => {
   expect(configOf({}).config.workers).toBe(1);

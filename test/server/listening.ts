@@ -12,5 +12,5 @@ export async function listening(
     await listener.drain(0);
     if (failures.length > 0) throw new AggregateError(failures, "the listener reported failures");
   });
-  return { ...listener, port, url: `http://127.0.0.1:${port}` };
+  return { ...listener, port, url: `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${port}` };
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { parseCertificateName } from "../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../src/domain/ids.ts";
 import { defaultPolicy } from "../../src/domain/policy.ts";
 import type { StoredSigningKey } from "../../src/domain/signing-key.ts";
@@ -72,12 +73,14 @@ const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) 
       id: newCredentialId(),
       displayName: "",
       permissions: [],
+      certificateNames: [],
       createTime: at(0),
       secretHash: hash,
     }),
   listCredentials: (store) => store.listCredentials(id, { size: 1, after: undefined }),
   disableCredential: (store) => store.disableCredential(id, newCredentialId(), at(0)),
   findCredentials: (store) => store.findCredentials(id),
+  findCertified: (store) => store.findCertified([must(parseCertificateName("a.example"))]),
   signingLine: (store) => store.signingLine(id, at(0)),
   isSigningKeyGood: (store) => store.isSigningKeyGood(id, "kid"),
   findSigningKey: (store) => store.findSigningKey(id, "kid"),

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { parseCertificateName } from "../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";
 import type { Store } from "../../src/domain/store.ts";
@@ -10,6 +11,7 @@ import {
   at,
   hour,
   memberId,
+  must,
   newProject,
   orderOf,
   organizationId,
@@ -71,6 +73,7 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
     await store.isMemberOf(project.id, memberId("m0"), organizationId("acme"));
     await store.extendSession(project.id, sessions[0]?.session.id ?? newSessionId(), at(hour), at(1));
     await times(() => store.findCredentials(project.id));
+    await times(() => store.findCertified([must(parseCertificateName("a.example"))]));
     await times(() => store.signingLine(project.id, at(0)));
     await times(() => store.isSigningKeyGood(project.id, "a key"));
     await store.findProject(project.id);
@@ -105,6 +108,7 @@ async function credentialed(store: Store): Promise<Project> {
     id: newCredentialId(),
     displayName: "",
     permissions: [],
+    certificateNames: [],
     secretHash: hash,
     createTime: at(0),
   });

@@ -9,7 +9,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 /** A service that runs in this process, on a port the system chose. */
 export interface RunningService {
-  /** `http://127.0.0.1:<port>`, without a slash at the end. */
+  /** `http://127.0.0.1:<port>`, without a slash at the end; `https` where the environment configures TLS. */
   readonly url: string;
   readonly port: number;
   readonly databaseUrl: string;
@@ -62,7 +62,7 @@ export async function runningService(options: RunningServiceOptions = {}): Promi
   const service = await startService(read.config, log, options.now);
   started.service = service;
   return {
-    url: `http://127.0.0.1:${service.port}`,
+    url: `${read.config.tls === undefined ? "http" : "https"}://127.0.0.1:${service.port}`,
     port: service.port,
     databaseUrl,
     projectId,

@@ -27,8 +27,8 @@ afterAll(() => rm(compileCache, { recursive: true, force: true }));
 export function serveProcess(
   environment: Readonly<Record<string, string>>,
   cwd = process.cwd(),
+  command = resolve("src/cli/main.ts"),
 ): ServeProcess {
-  const command = resolve("src/cli/main.ts");
   const child = spawn(process.execPath, [command, "serve"], {
     cwd,
     env: {
@@ -47,7 +47,7 @@ export function serveProcess(
   );
   const listening = new Promise<number>((found, failed) => {
     child.stdout.on("data", () => {
-      const [, port] = /listens on http:\/\/\S+:(\d+) /.exec(text.stdout) ?? [];
+      const [, port] = /listens on https?:\/\/\S+:(\d+) /.exec(text.stdout) ?? [];
       if (port !== undefined) found(Number(port));
     });
     void ended.then((status) => failed(new Error(`it ended with ${status}: ${text.stderr}`)));

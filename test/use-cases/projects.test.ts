@@ -46,7 +46,13 @@ test("what is not there is told as such by every use case", async () => {
     () => getProject(deployment(), id),
     () => updatePolicy(deployment(), id, defaultPolicy),
     () => disableProject(deployment(), id),
-    () => createCredential(deployment(), { projectId: id, displayName: "", permissions: [] }),
+    () =>
+      createCredential(deployment(), {
+        projectId: id,
+        displayName: "",
+        permissions: [],
+        certificateNames: [],
+      }),
     () => listCredentials(deployment(), id, 0, ""),
     () => getJwks(deployment(), id),
   ];
@@ -80,7 +86,12 @@ test("a policy is replaced, a project disabled", async () => {
 });
 
 test("a secret is told once and stored as its hash alone", async () => {
-  const command = { projectId: project.id, displayName: "Login", permissions: ["sessions.create"] as const };
+  const command = {
+    projectId: project.id,
+    displayName: "Login",
+    permissions: ["sessions.create"] as const,
+    certificateNames: [],
+  };
   const { credential, secret } = await createCredential(deployment(), command);
   const given = await createCredential(deployment(), { ...command, secret: "given from outside" });
   expect(given.secret).toBe("given from outside");
@@ -93,7 +104,7 @@ test("a secret is told once and stored as its hash alone", async () => {
 });
 
 test("a disabled credential is listed as such; a page token is for its own project", async () => {
-  const command = { projectId: project.id, displayName: "", permissions: [] };
+  const command = { projectId: project.id, displayName: "", permissions: [], certificateNames: [] };
   const { credential } = await createCredential(deployment(), command);
   await createCredential(deployment(), command);
   deployment().setClock(3);

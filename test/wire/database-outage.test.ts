@@ -58,6 +58,7 @@ test("health says so, calls are UNAVAILABLE, and all comes back without a restar
 
   await withoutDatabase(async () => {
     await expect.poll(healthz, patience).toEqual(notServing);
+    expect(await curl(`${service.url}/livez`)).toMatchObject(serving);
     expect(await next()).toBe(Status.NOT_SERVING);
     expect((await health.check({})).status).toBe(Status.NOT_SERVING);
     const calls = [

@@ -1,6 +1,7 @@
 import { type Client, type Interceptor, createClient } from "@connectrpc/connect";
 import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import type { TlsClientOptions } from "../tls.ts";
 import type { VerifierClock } from "./clock.ts";
 
 /** A connection of one's own. */
@@ -17,21 +18,32 @@ const retirement = 10_000;
 /** Who calls. */
 export interface Credential {
   readonly projectId: string;
-  readonly secret: string;
+  /** None where the client certificate says who calls. */
+  readonly secret?: string;
+}
+
+/** What connections are made with. */
+export interface ConnectionsOptions {
+  readonly baseUrls: readonly [string, ...string[]];
+  readonly tls: TlsClientOptions | undefined;
+  readonly credential: Credential;
+  readonly clock: VerifierClock;
 }
 
 /** Connections to the service at one of several addresses, all of which serve the same. */
 export class Connections {
   readonly #baseUrls: readonly [string, ...string[]];
   readonly #authorize: Interceptor;
+  readonly #tls: TlsClientOptions | undefined;
   readonly #clock: VerifierClock;
   readonly #open = new Set<Connection>();
   readonly #retiring = new Set<() => void>();
   #current = 0;
   #shared: Connection | undefined;
 
-  constructor(baseUrls: readonly [string, ...string[]], credential: Credential, clock: VerifierClock) {
+  constructor({ baseUrls, tls, credential, clock }: ConnectionsOptions) {
     this.#baseUrls = baseUrls;
+    this.#tls = tls;
     this.#authorize = authorizing(credential);
     this.#clock = clock;
   }
@@ -49,7 +61,7 @@ export class Connections {
   /** A new connection to the address in use: what ails another one, such as a frozen peer, does not ail this one. */
   open(): Connection {
     const { baseUrl } = this;
-    const sessionManager = new Http2SessionManager(baseUrl);
+    const sessionManager = new Http2SessionManager(baseUrl, {}, this.#tls);
     const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [this.#authorize] });
     const connection = {
       baseUrl,
@@ -87,6 +99,7 @@ export class Connections {
 }
 
 function authorizing({ projectId, secret }: Credential): Interceptor {
+  if (secret === undefined) return (next) => next;
   const basic = `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`;
   return (next) => (request) => {
     request.header.set("authorization", basic);

@@ -1,11 +1,14 @@
 import type { VerifierClock } from "./clock.ts";
+import type { TlsClientOptions } from "../tls.ts";
 import { isObject } from "./compact-jws.ts";
+import { getJson } from "./get-json.ts";
 import { type VerifyingKey, importKey } from "./signature.ts";
 
 /** How a key set works; times in milliseconds. */
 export interface KeySetOptions {
   /** Where the JWKS is now. */
   readonly url: () => string;
+  readonly tls?: TlsClientOptions | undefined;
   readonly clock: VerifierClock;
   /** Shortest time between two fetches that an unknown key id can cause. */
   readonly refetchInterval: number;
@@ -96,15 +99,11 @@ export class KeySet {
   }
 
   async #fetch(): Promise<ReadonlyMap<string, VerifyingKey>> {
-    const { url, timeout } = this.#options;
-    const answer = await fetch(url(), {
-      headers: { accept: "application/json", "cache-control": "no-cache" },
-      redirect: "error",
-      signal: AbortSignal.any([this.#closed.signal, AbortSignal.timeout(timeout)]),
-    });
-    const body: unknown = answer.ok ? await answer.json() : undefined;
+    const { url, tls, timeout } = this.#options;
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(timeout)]);
+    const body = await getJson(url(), signal, tls);
     const keys = isObject(body) ? body["keys"] : undefined;
-    if (!Array.isArray(keys)) throw new Error(`${url()} answered ${answer.status} without a JWKS`);
+    if (!Array.isArray(keys)) throw new Error(`${url()} answered without a JWKS`);
     const imported = keys.slice(0, maxKeys).flatMap((jwk: unknown) => importKey(jwk) ?? []);
     return new Map(imported.map((key) => [key.kid, key]));
   }

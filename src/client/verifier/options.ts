@@ -1,4 +1,5 @@
 import { type VerifierClock, machineClock } from "./clock.ts";
+import type { TlsClientOptions } from "../tls.ts";
 import type { Credential } from "./connections.ts";
 
 /** What to do with a JWT that is good by what is held, when that is older than `maxStaleness`. */
@@ -11,6 +12,8 @@ export type OnStale =
 export interface VerifierOptions {
   /** Such as `http://127.0.0.1:8080`; several where replicas have addresses of their own. */
   readonly baseUrl: string | readonly string[];
+  /** Whom to trust at an `https` address, and the client certificate. */
+  readonly tls?: TlsClientOptions;
   /** A service's of the project whose JWTs are taken, with the permission `sessions.read`, and `sessions.authenticate` to ask when stale. */
   readonly credential: Credential;
   /** The deployment's `SESSIOND_ISSUER`: JWTs are issued by `<issuer>/<project id>`. `sessiond` by default. */
@@ -36,6 +39,7 @@ export interface VerifierOptions {
 /** Options with nothing left open. */
 export interface Settings {
   readonly baseUrls: readonly [string, ...string[]];
+  readonly tls: TlsClientOptions | undefined;
   readonly credential: Credential;
   /** What `iss` must be. */
   readonly issuer: string;
@@ -65,6 +69,7 @@ export function readOptions(options: VerifierOptions): Settings {
     );
   const settings = {
     baseUrls: readBaseUrls(options.baseUrl, problems),
+    tls: options.tls,
     credential: options.credential,
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,

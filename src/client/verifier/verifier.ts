@@ -17,6 +17,7 @@ export type { SessionClaims } from "./claims.ts";
 export type { VerifierClock } from "./clock.ts";
 export type { VerifierEventMap, VerifierEvents } from "./events.ts";
 export type { OnStale, VerifierOptions } from "./options.ts";
+export type { TlsClientOptions } from "../tls.ts";
 export type { Revocation, Scope } from "./revocation.ts";
 export { type Accepted, type Invalidity, type Refusal, type Verdict, describeRefusal } from "./verdict.ts";
 
@@ -101,7 +102,7 @@ class LocalVerifier implements Verifier, WatchListener {
   #lastError: Error | undefined;
 
   constructor(settings: Settings) {
-    const { baseUrls, credential, clock, heartbeat, maxStaleness, askTimeout } = settings;
+    const { tls, credential, clock, heartbeat, maxStaleness, askTimeout } = settings;
     const { projectId } = credential;
     this.#settings = settings;
     this.#freshness = new Freshness(clock);
@@ -110,9 +111,10 @@ class LocalVerifier implements Verifier, WatchListener {
       fresh: () => this.#source.emit("fresh", { revision: this.#copy.index?.revision ?? 0 }),
       stale: (staleness) => this.#source.emit("stale", { staleness }),
     });
-    this.#connections = new Connections(baseUrls, credential, clock);
+    this.#connections = new Connections(settings);
     this.#keys = new KeySet({
       url: () => `${this.#connections.baseUrl}/session/v1/projects/${projectId}/jwks`,
+      tls,
       clock,
       refetchInterval: settings.jwksRefetchInterval,
       timeout: askTimeout,

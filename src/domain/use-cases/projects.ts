@@ -1,3 +1,4 @@
+import type { CertificateName } from "../certificate-name.ts";
 import { SessiondError } from "../errors.ts";
 import {
   type CredentialId,
@@ -12,7 +13,7 @@ import {
   type Environment,
   type Permission,
   type Project,
-  type ServiceCredential,
+  type ShownCredential,
   permissions,
 } from "../project.ts";
 import type { ProjectStore } from "../store.ts";
@@ -74,6 +75,7 @@ export async function bootstrapProject(
     id: newCredentialId(),
     displayName: "bootstrap",
     permissions,
+    certificateNames: [],
     secretHash,
     createTime,
   };
@@ -115,15 +117,17 @@ export interface CreateCredential {
   readonly projectId: ProjectId;
   readonly displayName: string;
   readonly permissions: readonly Permission[];
+  /** Names in client certificates that are to be as good as the secret, each once. */
+  readonly certificateNames: readonly CertificateName[];
   /** The secret, where it is given from outside; a random one otherwise. */
   readonly secret?: string;
 }
 
-/** Creates a credential; the secret is returned here and nowhere else. PROJECT_NOT_FOUND. */
+/** Creates a credential; the secret is returned here and nowhere else. PROJECT_NOT_FOUND, CERTIFICATE_NAME_EXISTS. */
 export async function createCredential(
   deps: Pick<ProjectDeps, "store" | "now">,
   { secret = newServiceSecret(), ...command }: CreateCredential,
-): Promise<{ credential: ServiceCredential; secret: string }> {
+): Promise<{ credential: ShownCredential; secret: string }> {
   const credential = { ...command, id: newCredentialId(), createTime: deps.now() };
   if (!(await deps.store.createCredential({ ...credential, secretHash: hashSecret(secret) }))) {
     throw new SessiondError("PROJECT_NOT_FOUND");
@@ -137,7 +141,7 @@ export async function listCredentials(
   projectId: ProjectId,
   pageSize: number,
   pageToken: string,
-): Promise<{ credentials: readonly ServiceCredential[]; nextPageToken: string }> {
+): Promise<{ credentials: readonly ShownCredential[]; nextPageToken: string }> {
   const filters = ["credentials", projectId];
   const page = parsePage(pageSize, pageToken, filters, parseCredentialId);
   found(await deps.store.findProject(projectId));
@@ -151,7 +155,7 @@ export async function disableCredential(
   deps: ProjectDeps,
   projectId: ProjectId,
   id: CredentialId,
-): Promise<ServiceCredential> {
+): Promise<ShownCredential> {
   const credential = await deps.store.disableCredential(projectId, id, deps.now());
   if (credential === undefined) throw new SessiondError("CREDENTIAL_NOT_FOUND");
   return credential;

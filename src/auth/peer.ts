@@ -1,0 +1,12 @@
+import type { CertificateName } from "../domain/certificate-name.ts";
+
+/** What a connection tells of who is at its other end, before any request. */
+export interface Peer {
+  /** Whether TLS ends in this process: nobody between can have read or changed anything, and its own origin is https. */
+  readonly secure: boolean;
+  /** The names in the client certificate that was verified in the handshake; undefined where there is none. */
+  readonly certificateNames: readonly CertificateName[] | undefined;
+}
+
+/** A peer that nothing is known of. */
+export const anybody: Peer = { secure: false, certificateNames: undefined };

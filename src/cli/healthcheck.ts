@@ -1,0 +1,26 @@
+import { get as getHttp } from "node:http";
+import { get as getHttps } from "node:https";
+
+/**
+ * Run beside a service, in its environment: exits 0 if it is alive, 1 if not. It asks for life and not for health, as engines
+ * restart what fails, which would mend no database.
+ */
+const { SESSIOND_LISTEN: listen = "", SESSIOND_TLS_CERT_FILE: certFile = "" } = process.env;
+const [, host = "", port = "8080"] = /^(.*):(\d+)$/.exec(listen) ?? [];
+const isWildcard = ["", "0.0.0.0", "[::]"].includes(host);
+const options = {
+  host: isWildcard ? "127.0.0.1" : host.replace(/^\[(.*)\]$/, "$1"),
+  port,
+  path: "/livez",
+  timeout: 2_000,
+  // It asks itself; its certificate has no name for this address.
+  rejectUnauthorized: false,
+};
+const request = (certFile === "" ? getHttp : getHttps)(options, (response) => {
+  process.exit(response.statusCode === 200 ? 0 : 1);
+});
+request.on("timeout", () => request.destroy(new Error("no answer in time")));
+request.on("error", (error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+});
