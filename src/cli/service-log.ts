@@ -8,5 +8,6 @@ import { logOutput } from "../server/log-output.ts";
  * beyond 4096 bytes, which is one of a fault with a long chain of causes, may be cut by another on a pipe that is full.
  */
 export function serviceLog({ logLevel, workers }: Pick<Config, "logLevel" | "workers">): Logger {
-  return pino({ level: logLevel, base: workers === 1 ? null : { pid: process.pid } }, logOutput(2));
+  const isShared = workers > 1;
+  return pino({ level: logLevel, base: isShared ? { pid: process.pid } : null }, logOutput(2, isShared));
 }

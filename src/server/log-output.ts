@@ -1,13 +1,18 @@
 import { type DestinationStream, destination } from "pino";
 
 /** POSIX's PIPE_BUF on Linux, in bytes: what several processes write to one pipe in pieces of this size is never mixed up. */
-const maxPiece = 4096;
+const sharedPiece = 4096;
+
+/** With more, the string that is put together costs more than another system call. */
+const ownPiece = 16_384;
 
 /**
  * A place for log lines that writes those of one turn of the event loop together: a line for every call would cost a system
- * call each. Nothing is kept longer than that; an exit writes what is left. `file` is a path or a file descriptor.
+ * call each. Nothing is kept longer than that; an exit writes what is left. `file` is a path or a file descriptor, `isShared`
+ * whether other processes write to it too.
  */
-export function logOutput(file: number | string): DestinationStream {
+export function logOutput(file: number | string, isShared = false): DestinationStream {
+  const maxPiece = isShared ? sharedPiece : ownPiece;
   const output = destination({ dest: file, sync: true });
   let piece = "";
   let bytes = 0;

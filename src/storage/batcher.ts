@@ -48,7 +48,8 @@ export class Batcher<Item, Result> {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
+    // When everything that has arrived in this turn has been submitted: more in each batch, and nobody waits for it.
+    setImmediate(() => {
       this.#scheduled = false;
       while (this.#running < this.#limits.maxRunning && this.#waiting.length > 0) {
         void this.#start(this.#waiting.splice(0, this.#limits.maxItems));

@@ -32,9 +32,9 @@ test("an uncaught error leaves no line behind", () => {
 });
 
 test("a line longer than a piece is written like any other", () => {
-  const long = "x".repeat(10_000);
+  const long = "x".repeat(40_000);
   const { lines } = run(
-    `output.write("a\\n"); output.write("x".repeat(10_000) + "\\n"); output.write("b\\n");`,
+    `output.write("a\\n"); output.write("x".repeat(40_000) + "\\n"); output.write("b\\n");`,
   );
   expect(lines).toEqual(["a", long, "b"]);
 });
