@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { SessiondError } from "../../src/domain/errors.ts";
 import { type BatchLimits, Batcher } from "../../src/storage/batcher.ts";
@@ -13,15 +14,16 @@ function controlled(limits: Partial<BatchLimits> = {}) {
   return { batcher: new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }), batches };
 }
 
-/** Lets everything happen that waits for nothing but its turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Lets everything happen that waits for nothing but its turn, and what that brings about in the next. */
+async function turn(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }
 
-test("an item that finds a place free starts at once", async () => {
+test("an item that finds a place free starts in the same turn of the event loop", async () => {
   const { batcher, batches } = controlled();
   const answer = batcher.submit("a");
-  await Promise.resolve();
+  await setImmediate();
   expect(batches.map(({ items }) => items)).toEqual([["a"]]);
   batches[0]?.answer();
   expect(await answer).toBe("A");
