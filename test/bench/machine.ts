@@ -6,7 +6,7 @@ export function machine(): string {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   const model = cpus()[0]?.model.trim() ?? "unknown CPU";
   const bound = canPin
-    ? "servers bound to one core, the generator of load to another, Postgres to none"
+    ? "servers bound to one core, the generator of load and Postgres to another"
     : "no process bound to a core";
   return `${availableParallelism()} cores (${model}), ${memory}, ${type()} ${release()}, Node ${process.versions.node}; ${bound}`;
 }

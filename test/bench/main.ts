@@ -10,6 +10,7 @@ import { extents } from "./extents.ts";
 import { type Result, isReached, ratioOf } from "./figures.ts";
 import { LoadProcess } from "./load-process.ts";
 import { machine, machineLoad } from "./machine.ts";
+import { cores, pin } from "./pin.ts";
 import { Processes } from "./processes.ts";
 import { scenarios } from "./scenarios.ts";
 import { Stage } from "./stage.ts";
@@ -37,6 +38,11 @@ const directory = await mkdtemp(join(tmpdir(), "sessiond-bench-"));
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 const processes = new Processes(directory);
 const postgres = await startEmbeddedPostgres({ directory: join(directory, "postgres"), maxConnections: 200 });
+const [postmaster] = (await readFile(join(directory, "postgres", "pgdata", "postmaster.pid"), "utf8")).split(
+  "\n",
+);
+// Away from the servers: left to itself it runs where they are, because they wake it, and is waited for in their place.
+pin(Number(postmaster), cores.load);
 const results: Result[] = [];
 try {
   if (extent.name === "quick") say("quick: too little of everything to judge by");

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 
-/** Where processes run: load on one core, the server under test on another, Postgres wherever there is room. */
+/** Where processes run: the server under test on one core, the generator of load and Postgres on another. */
 export const cores = { server: 0, load: 1 } as const;
 
 /** Whether processes can be bound to cores here: at least two, and `taskset`. */
