@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { type Sessiond, connectSessiond } from "../client/client.ts";
 import { errorInfoOf } from "../client/error-info.ts";
 import { developmentProjectId, developmentSecretFile } from "../server/data-directory.ts";
+import { isLoopback } from "../server/loopback.ts";
 import { CommandFailure, exitCodes, usageFailure } from "./failure.ts";
 import type { Run } from "./run.ts";
 import type { SecretInput } from "./secret-input.ts";
@@ -87,7 +88,8 @@ const howToCall =
 
 async function developmentCredential(baseUrl: string, environment: NodeJS.ProcessEnv, secrets: SecretInput) {
   // Any other machine is not told this secret, whoever it says it is.
-  if (!isLoopback(baseUrl)) throw usageFailure(`no credential for ${baseUrl}: ${howToCall}`);
+  const host = new URL(baseUrl).hostname.replace(/^\[(.*)\]$/, "$1"); // a URL has IPv6 in brackets
+  if (!isLoopback(host)) throw usageFailure(`no credential for ${baseUrl}: ${howToCall}`);
   const file = developmentSecretFile(said(environment["SESSIOND_DATA_DIR"]) ?? ".sessiond");
   try {
     return { projectId: developmentProjectId, secret: await secrets.read(file, "secret") };
@@ -102,10 +104,6 @@ async function developmentCredential(baseUrl: string, environment: NodeJS.Proces
 function isMissing(error: unknown): boolean {
   const cause = error instanceof CommandFailure ? error.cause : undefined;
   return cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-}
-
-function isLoopback(baseUrl: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(baseUrl).hostname);
 }
 
 function readBaseUrl(text: string): string {
