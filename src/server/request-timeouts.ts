@@ -1,8 +1,8 @@
 import { type ServerHttp2Stream, constants } from "node:http2";
 
 /**
- * Resets HTTP/2 streams whose request is not complete in time, unless their answer is under way; counts anew when the answer
- * ends, because a client can keep its half open even then. One timer for all: nearly every stream is gone long before.
+ * Resets HTTP/2 streams whose request is not complete in time, unless their answer is under way; then they get as long again,
+ * because a client can keep its half open even when the answer has ended. One timer for all: nearly every stream is gone long before.
  */
 export class RequestTimeouts {
   readonly #timeoutMs: number;
