@@ -15,7 +15,7 @@ export interface StoredSessions {
 
 /**
  * Stores sessions with their tokens, many at once: without indexes, which are made again afterwards as they were; then as old
- * as tables in use are, with statistics, and nothing left to be written back.
+ * as tables in use are, with statistics, nothing left to be written back, and as much of them at hand as there is room for.
  */
 export async function storeSessions(url: string, all: readonly StoredSessions[]): Promise<void> {
   // Otherwise it would stop for a checkpoint with every gigabyte.
@@ -25,6 +25,13 @@ export async function storeSessions(url: string, all: readonly StoredSessions[])
   await execute(url, "checkpoint");
   await execute(url, "alter system reset max_wal_size");
   await execute(url, "select pg_reload_conf()");
+  await execute(url, "create extension if not exists pg_prewarm");
+  await execute(
+    url,
+    `select pg_prewarm(c.oid) from pg_class c
+     where c.oid = any ($1::regclass[]) or c.oid in (select indexrelid from pg_index where indrelid = any ($1::regclass[]))`,
+    [tables],
+  );
 }
 
 const tables = ["sessions", "session_tokens"] as const;
