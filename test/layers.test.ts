@@ -30,7 +30,8 @@ const layers: Record<
   server: {
     layers: ["domain", "storage", "auth", "rpc", "rest", "compat"],
     gen: /^(google\/rpc|session|grpc)\//,
-    packages: /^(@bufbuild\/protobuf|@connectrpc\/.*|kysely|pino|zod|node:.*)$/,
+    packages:
+      /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
   },
   client: {
     gen: /^(session|google\/rpc)\//,

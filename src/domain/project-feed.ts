@@ -77,6 +77,11 @@ export class ProjectFeed {
     return this.#head;
   }
 
+  /** When the database was last asked, by the clock, for what is known; -Infinity before the first time. */
+  get askedAt(): number {
+    return this.#askedAt;
+  }
+
   /** A watcher with this heartbeat comes. */
   join(heartbeat: number): void {
     this.#heartbeats.push(heartbeat);
@@ -195,6 +200,7 @@ export class ProjectFeed {
       return;
     }
     this.#ring.push(...revocations);
+    if (revocations.length > 0) this.#options.onRead?.(revocations);
     const excess = this.#ring.length - this.#options.ringSize;
     if (excess > 0) {
       this.#ring.splice(0, excess);

@@ -60,6 +60,8 @@ export interface FeedOptions {
   readonly ringSize: number;
   /** How long a database that does not answer is put up with before watchers are sent elsewhere. */
   readonly patience: number;
+  /** Told of revocations that have just been read for the first time here. */
+  readonly onRead?: (revocations: readonly LoggedRevocation[]) => void;
 }
 
 /** Good for most. */
@@ -78,6 +80,20 @@ export class RevocationFeeds {
     this.#clock = clock;
     this.#now = now;
     this.#options = options;
+  }
+
+  /** How many watch. */
+  get watchers(): number {
+    return Array.from(this.#feeds.values(), (feed) => feed.watchers).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** How long ago the log was read, in milliseconds, of the project where it is longest; 0 where nobody watches. */
+  get staleness(): number {
+    const now = this.#clock.now();
+    return Math.max(
+      0,
+      ...Array.from(this.#feeds.values(), (feed) => now - feed.askedAt).filter(Number.isFinite),
+    );
   }
 
   /** Something was committed to this project, or, where undefined, to any. */

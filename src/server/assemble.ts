@@ -23,7 +23,7 @@ import { type Health, createHealth } from "../rpc/health.ts";
 import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
 import { serveReflection } from "../rpc/reflection.ts";
 import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts";
-import { CallLog, describeFault } from "./call-log.ts";
+import { CallLog, type CallObservers, describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
 import type { FailureReporter, HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
 import type { StreamTaker } from "./http2.ts";
@@ -44,6 +44,8 @@ export interface AssemblyOptions {
   readonly deps: Deps & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
+  /** Where calls are told of besides the log. */
+  readonly observers?: CallObservers;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
   readonly additional?: readonly AdditionalService[];
@@ -73,7 +75,7 @@ const maxTimeoutMs = 2 ** 31 - 1;
  * without a permission entry.
  */
 export function assemble(options: AssemblyOptions): Assembly {
-  const { config, deps, feeds, log, shutdownSignal, additional = [] } = options;
+  const { config, deps, feeds, log, observers, shutdownSignal, additional = [] } = options;
   const apis: readonly CompatApi[] = [
     flashback(deps),
     stytch(deps, config.stytch),
@@ -83,7 +85,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const access = accessTable(apis);
   for (const { service, access: needed } of additional) access.add(service, needed);
   const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
-  const calls = new CallLog(log);
+  const calls = new CallLog(log, observers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const protocolOptions = {
     interceptors: [errorInterceptor],

@@ -1,30 +1,51 @@
 import { randomUUID } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { actorOf } from "../domain/caller.ts";
 import { type CallRecord, callRecordKey } from "../rpc/call-record.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
+import type { Metrics } from "./metrics.ts";
 import { peerOf } from "./peer.ts";
 import { withoutSecrets } from "./secrets.ts";
+import type { EndedCall, Tracing } from "./tracing.ts";
+
+/** Where calls are told of besides the log. */
+export interface CallObservers {
+  readonly metrics?: Metrics | undefined;
+  readonly tracing?: Tracing | undefined;
+}
 
 /** Keeps a record of every request, from its arrival to its one line in the log. */
 export class CallLog {
   readonly #log: Logger;
+  readonly #metrics: Metrics | undefined;
+  readonly #tracing: Tracing | undefined;
   readonly #records = new WeakMap<HttpRequest, CallRecord>();
 
-  constructor(log: Logger) {
+  constructor(log: Logger, { metrics, tracing }: CallObservers = {}) {
     this.#log = log;
+    this.#metrics = metrics;
+    this.#tracing = tracing;
   }
 
-  /** Starts the record of a request that sent this `x-request-id` on this connection: a socket, or an HTTP/2 session. */
-  begin(requestId: string | string[] | undefined, connection: object | undefined): CallRecord {
+  /** Starts the record of a request with these headers on this connection: a socket, or an HTTP/2 session. */
+  begin(headers: IncomingHttpHeaders, connection: object | undefined): CallRecord {
     const uuid = randomUUID();
-    return { id: saneId(requestId) ?? uuid, uuid, start: performance.now(), peer: peerOf(connection) };
+    const id = saneId(headers["x-request-id"]) ?? uuid;
+    const record = { id, uuid, start: performance.now(), peer: peerOf(connection) };
+    this.#metrics?.callBegan();
+    this.#tracing?.begin(record, headers);
+    return record;
   }
 
   /** Writes the one line of a request whose answer is over. */
   end(record: CallRecord, request: RequestLine, httpStatus: number): void {
-    const fields = lineOf(request, record, httpStatus);
+    const endedAt = performance.now();
+    const code = record.code ?? "refused";
+    this.#metrics?.callEnded(record, code, endedAt - record.start);
+    const trace = this.#tracing?.end({ record, verb: request.method, code, httpStatus, endedAt });
+    const fields = lineOf(request, { record, code, httpStatus, endedAt, trace });
     if (record.fault === undefined) this.#log.info(fields, "call");
     else this.#log.error({ ...fields, fault: describeFault(record.fault) }, "call failed inside");
   }
@@ -32,7 +53,7 @@ export class CallLog {
   /** Gives each request its id, which comes back as `X-Request-Id`, and logs it when its answer is over. */
   around(handler: RequestHandler): RequestHandler {
     return (request, response) => {
-      const record = this.begin(request.headers["x-request-id"], connectionOf(request));
+      const record = this.begin(request.headers, connectionOf(request));
       this.adopt(request, record, response);
       response.once("close", () => this.end(record, request, response.statusCode));
       return handler(request, response);
@@ -75,21 +96,27 @@ function saneId(header: string | string[] | undefined): string | undefined {
     : undefined;
 }
 
+interface Ended extends Omit<EndedCall, "verb"> {
+  /** The id of its trace. */
+  readonly trace: string | undefined;
+}
+
 /** Pino leaves out what is undefined. */
-function lineOf(request: RequestLine, record: CallRecord, httpStatus: number) {
+function lineOf(request: RequestLine, { record, code, httpStatus, endedAt, trace }: Ended) {
   const { caller, service } = record.identity ?? {};
   return {
     request_id: record.id,
     uuid: record.uuid === record.id ? undefined : record.uuid,
+    trace_id: trace,
     protocol: record.protocol ?? "http",
     method: record.method ?? `${request.method} ${withoutSecrets(pathOf(request))}`,
     project: caller?.project.id,
     caller: caller && actorOf(caller),
     via: service && service !== caller ? actorOf(service) : undefined,
-    code: record.code ?? "refused",
+    code,
     reason: record.reason,
     http_status: httpStatus,
-    duration_ms: Math.round((performance.now() - record.start) * 1000) / 1000,
+    duration_ms: Math.round((endedAt - record.start) * 1000) / 1000,
   };
 }
 

@@ -86,6 +86,7 @@ const variables = z.object({
   DATABASE_URL: databaseUrl.optional(),
   SESSIOND_LISTEN: listen.prefault("127.0.0.1:8080"),
   SESSIOND_WORKERS: workers.prefault("1"),
+  SESSIOND_METRICS_LISTEN: listen.optional(),
   SESSIOND_TLS_CERT_FILE: z.string().optional(),
   SESSIOND_TLS_KEY_FILE: z.string().optional(),
   SESSIOND_TLS_CLIENT_CA_FILE: z.string().optional(),
@@ -217,6 +218,8 @@ function toConfig(read: z.output<typeof variables>) {
     databaseUrl: read.DATABASE_URL,
     dataDirectory: read.SESSIOND_DATA_DIR,
     listen: read.SESSIOND_LISTEN,
+    /** Where metrics are read; undefined: nowhere, and nothing is counted. */
+    metricsListen: read.SESSIOND_METRICS_LISTEN,
     /** How many processes serve. */
     workers: read.SESSIOND_WORKERS,
     /** Undefined: no TLS. */

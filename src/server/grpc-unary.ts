@@ -66,7 +66,7 @@ export class GrpcUnary {
     const path = headers[":path"] ?? "";
     const method = methods.get(path);
     if (method === undefined || stream.endAfterHeaders || !isPlain(headers, rawHeaders)) return false;
-    const record = calls.begin(headers["x-request-id"], stream.session);
+    const record = calls.begin(headers, stream.session);
     const request = { stream, headers, rawHeaders, record };
     const call = this.#open(method, path, request);
     const compression = this.#compression.of(singleHeader(headers["grpc-accept-encoding"]));

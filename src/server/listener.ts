@@ -32,6 +32,8 @@ export interface Listener {
    * Resolves when no connection remains. Further calls return the first one's promise.
    */
   drain(graceMs: number): Promise<void>;
+  /** How many connections are open. */
+  readonly connections: number;
   /** Has new connections use other certificates; where there is TLS. */
   renewTls(material: TlsMaterial): void;
 }
@@ -107,6 +109,9 @@ export function createListener(options: ListenerOptions): Listener {
           resolve({ address, port });
         });
       }),
+    get connections() {
+      return sockets.size;
+    },
     drain: (graceMs) => (drained ??= drain(graceMs)),
     renewTls: (material) => tls?.renew(material),
   };

@@ -1,15 +1,21 @@
 import type { Kysely } from "kysely";
 import type { Logger } from "pino";
 import type { Store } from "../domain/store.ts";
-import { postgresStore } from "../storage/postgres-store.ts";
+import { type PostgresStoreOptions, postgresStore } from "../storage/postgres-store.ts";
 import type { Tables } from "../storage/tables.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
 
-/** The store on a database, what it loses told to the log. */
-export function openStore(db: Kysely<Tables>, { notify }: Pick<Config, "notify">, log: Logger): Store {
+/** The store on a database, what it loses told to the log, its batches to whoever counts them. */
+export function openStore(
+  db: Kysely<Tables>,
+  { notify }: Pick<Config, "notify">,
+  log: Logger,
+  onBatch?: PostgresStoreOptions["onBatch"],
+): Store {
   return postgresStore(db, {
     onLostAccess: (error) => log.warn({ fault: describeFault(error) }, "accesses not recorded"),
     notify,
+    onBatch,
   });
 }

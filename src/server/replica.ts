@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { systemClock } from "../domain/clock.ts";
 import { SessionJwts } from "../domain/jwt.ts";
 import { KeyRing } from "../domain/key-ring.ts";
-import { RevocationFeeds } from "../domain/revocation-feed.ts";
+import { RevocationFeeds, defaultFeedOptions } from "../domain/revocation-feed.ts";
 import { openDatabase } from "../storage/database.ts";
 import { RevocationListener } from "../storage/revocation-listener.ts";
 import { type AdditionalService, assemble } from "./assemble.ts";
@@ -13,11 +13,13 @@ import type { Config } from "./config.ts";
 import { connectionLog } from "./connection-log.ts";
 import type { Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
+import type { Metrics } from "./metrics.ts";
 import { masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
 import type { Running } from "./running.ts";
 import { readTlsMaterial } from "./tls-material.ts";
 import { watchTlsFiles } from "./tls-watch.ts";
+import { Tracing } from "./tracing.ts";
 
 /** What one process serves from. */
 export interface ReplicaOptions {
@@ -27,6 +29,8 @@ export interface ReplicaOptions {
   readonly now: () => Date;
   /** Services beside its own. */
   readonly additional: readonly AdditionalService[];
+  /** Where it counts what it does; undefined where nobody asks. */
+  readonly metrics: Metrics | undefined;
 }
 
 /**
@@ -34,7 +38,7 @@ export interface ReplicaOptions {
  * stop it is to drain it, within the configured grace. Rejects, in words.
  */
 export async function startReplica(
-  { config, foundation, log, now, additional }: ReplicaOptions,
+  { config, foundation, log, now, additional, metrics }: ReplicaOptions,
   running: Running,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
@@ -49,14 +53,24 @@ export async function startReplica(
     statementTimeout,
     preparedStatements,
     onConnectionError,
+    onPool: (use) => metrics?.watchPool(use),
   });
   running.defer(() => db.destroy());
 
-  const store = openStore(db, config, log);
+  const store = openStore(db, config, log, metrics?.batchStarted);
   const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
   const keyRing = new KeyRing(store, masterKeys, now, config.keySchedule);
   const jwts = new SessionJwts(keyRing, config.issuer);
-  const feeds = new RevocationFeeds(store, systemClock, now);
+  const feeds = new RevocationFeeds(store, systemClock, now, {
+    ...defaultFeedOptions,
+    ...(metrics && {
+      onRead: (read) =>
+        metrics.revocationsRead(
+          read.map(({ time }) => time),
+          now(),
+        ),
+    }),
+  });
   if (config.notify) listenForRevocations(url, connectTimeout, feeds, log, running);
   const shutdown = new AbortController();
   const { handler, takeStream, health } = assemble({
@@ -64,6 +78,7 @@ export async function startReplica(
     deps: { store, jwts, keyRing, now },
     feeds,
     log,
+    observers: { metrics, tracing: Tracing.ofProcess() },
     shutdownSignal: shutdown.signal,
     additional,
   });
@@ -73,6 +88,7 @@ export async function startReplica(
     tls: config.tls && material && { material, minVersion: config.tls.minVersion },
     onError: connectionLog(log),
   });
+  metrics?.watch(feeds, listener);
   if (config.tls && material) {
     const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
     running.defer(async () => watch.stop());

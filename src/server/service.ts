@@ -3,6 +3,8 @@ import type { AdditionalService } from "./assemble.ts";
 import type { Config } from "./config.ts";
 import type { DevelopmentProject } from "./data-directory.ts";
 import { layFoundation } from "./foundation.ts";
+import { Metrics } from "./metrics.ts";
+import { type MetricsListener, showMetrics } from "./metrics-listener.ts";
 import { startReplica } from "./replica.ts";
 import { type Stoppable, startAll } from "./running.ts";
 
@@ -10,6 +12,8 @@ import { type Stoppable, startAll } from "./running.ts";
 export interface Service extends Stoppable {
   readonly address: string;
   readonly port: number;
+  /** Where its metrics are read; undefined where they are not. */
+  readonly metrics: Pick<MetricsListener, "address" | "port"> | undefined;
   /** On the embedded default without a bootstrap project. */
   readonly development: DevelopmentProject | undefined;
 }
@@ -25,8 +29,11 @@ export function startService(
   additional: readonly AdditionalService[] = [],
 ): Promise<Service> {
   return startAll(async (running) => {
+    const metrics = config.metricsListen && new Metrics();
+    const shown = metrics && (await showMetrics(config, () => metrics.registry.metrics(), log, running));
     const foundation = await layFoundation(config, log, now, running);
-    const { address, port } = await startReplica({ config, foundation, log, now, additional }, running);
-    return { address, port, development: foundation.development };
+    const replica = { config, foundation, log, now, additional, metrics };
+    const { address, port } = await startReplica(replica, running);
+    return { address, port, metrics: shown, development: foundation.development };
   });
 }

@@ -4,9 +4,12 @@ import type { AdditionalService } from "./assemble.ts";
 import type { Config } from "./config.ts";
 import { Crew } from "./crew.ts";
 import { layFoundation } from "./foundation.ts";
+import { Metrics } from "./metrics.ts";
+import { showMetrics } from "./metrics-listener.ts";
 import { startReplica } from "./replica.ts";
 import { type Stoppable, startAll } from "./running.ts";
 import type { Service } from "./service.ts";
+import { metricsOfWorkers, shareMetrics } from "./worker-metrics.ts";
 import { foundationOfWorker, workerEnvironment } from "./worker-environment.ts";
 
 /**
@@ -20,6 +23,7 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
       throw new Error(
         "SESSIOND_WORKERS must be 1 where a process manager runs sessiond as a worker of its own",
       );
+    const metrics = config.metricsListen && (await showMetrics(config, metricsOfWorkers(), log, running));
     const foundation = await layFoundation(config, log, () => new Date(), running);
     const crew = new Crew({
       size: config.workers,
@@ -31,7 +35,7 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
     });
     running.defer(() => crew.stop());
     const { address, port } = await crew.start();
-    return { address, port, development: foundation.development };
+    return { address, port, metrics, development: foundation.development };
   });
 }
 
@@ -42,7 +46,9 @@ export function startWorker(
   additional: readonly AdditionalService[],
 ): Promise<Stoppable> {
   const foundation = foundationOfWorker(config);
+  const metrics = config.metricsListen && new Metrics();
+  if (metrics !== undefined) shareMetrics(metrics.registry);
   return startAll((running) =>
-    startReplica({ config, foundation, log, now: () => new Date(), additional }, running),
+    startReplica({ config, foundation, log, now: () => new Date(), additional, metrics }, running),
   );
 }

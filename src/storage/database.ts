@@ -19,6 +19,16 @@ export interface DatabaseOptions {
   readonly onConnectionError: (error: Error) => void;
   /** Whether connections keep prepared statements, as they do by default; some poolers between cannot. */
   readonly preparedStatements?: boolean;
+  /** Given a way to see how the pool is used. */
+  readonly onPool?: (use: () => PoolUse) => void;
+}
+
+/** How many connections a pool has, and who waits for one. */
+export interface PoolUse {
+  readonly open: number;
+  readonly idle: number;
+  /** Statements that wait for a connection. */
+  readonly waiting: number;
 }
 
 /** Opens a pool of connections. Nothing is connected before the first query. */
@@ -44,6 +54,7 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
     },
   });
   watchConnections(pool, options);
+  options.onPool?.(() => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
   const { preparedStatements: prepare = true, onConnectionError } = options;
   return new PostgresDialect({ pool: pooledConnections(pool, { prepare, onConnectionError }) });
 }

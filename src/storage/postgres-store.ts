@@ -31,18 +31,26 @@ export interface PostgresStoreOptions {
   readonly onLostAccess: (error: unknown) => void;
   /** Whether to notify listeners of committed revocations; not every database that speaks Postgres can. */
   readonly notify: boolean;
+  /** Told what a batch asks of the database, and how many calls share it. */
+  readonly onBatch?: ((kind: string, size: number) => void) | undefined;
 }
 
 /** The store on Postgres. */
-export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: PostgresStoreOptions): Store {
-  const byId = new Batcher(batched(db, findByIds), lookups);
-  const byToken = new Batcher(batched(db, findByTokens), lookups);
-  const credentials = new Batcher(batched(db, findCredentials), lookups);
-  const certified = new Batcher(batched(db, findCertified), lookups);
-  const creation = new Batcher(batched(db, createSessions), creations);
-  const signingLines = new Batcher(batched(db, findSigningLines), lookups);
-  const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys), lookups);
+export function postgresStore(
+  db: Kysely<Tables>,
+  { onLostAccess, notify, onBatch }: PostgresStoreOptions,
+): Store {
+  const told = (kind: string) => onBatch && ((size: number) => onBatch(kind, size));
+  const byId = new Batcher(batched(db, findByIds, told("sessions by id")), lookups);
+  const byToken = new Batcher(batched(db, findByTokens, told("sessions by token")), lookups);
+  const credentials = new Batcher(batched(db, findCredentials, told("credentials")), lookups);
+  const certified = new Batcher(batched(db, findCertified, told("certificates")), lookups);
+  const creation = new Batcher(batched(db, createSessions, told("creations")), creations);
+  const signingLines = new Batcher(batched(db, findSigningLines, told("signing keys")), lookups);
+  const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys, told("good signing keys")), lookups);
+  const toldAccesses = told("accesses");
   const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
+    toldAccesses?.(items.length);
     await translatingFailures(() => recordAccesses(db, items));
     return items;
   }, accesses);
@@ -53,7 +61,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     counts,
   );
   const count: Store["countActive"] = (...item) => counter.submit(item);
-  const revoke = revoker(db, notify, count);
+  const revoke = revoker(db, notify, count, told("revocations"));
   return {
     ...translated(projectStore(db)),
     ...translated(signingKeyStore(db)),
@@ -90,13 +98,20 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
  * Revocations of one project share transactions; those of different projects do not wait for each other. A cutoff's count is
  * taken just before, on its own: under the project's lock it would hold up every other revocation for as long as it takes.
  */
-function revoker(db: Kysely<Tables>, notify: boolean, countActive: Store["countActive"]): Store["revoke"] {
+function revoker(
+  db: Kysely<Tables>,
+  notify: boolean,
+  countActive: Store["countActive"],
+  onStart: OnStart,
+): Store["revoke"] {
   const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
   return async (order) => {
     const { projectId, target, time } = order;
     const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
-    const record = (orders: readonly RevocationOrder[]) =>
-      translatingFailures(() => recordRevocations(db, projectId, orders, notify));
+    const record = (orders: readonly RevocationOrder[]) => {
+      onStart?.(orders.length);
+      return translatingFailures(() => recordRevocations(db, projectId, orders, notify));
+    };
     const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
     batchers.set(projectId, batcher);
     try {
@@ -111,9 +126,16 @@ function revoker(db: Kysely<Tables>, notify: boolean, countActive: Store["countA
 function batched<Item, Result>(
   db: Kysely<Tables>,
   run: (db: Kysely<Tables>, items: readonly Item[]) => Promise<readonly Result[]>,
+  onStart?: OnStart,
 ): (items: readonly Item[]) => Promise<readonly Result[]> {
-  return (items) => translatingFailures(() => run(db, items));
+  return (items) => {
+    onStart?.(items.length);
+    return translatingFailures(() => run(db, items));
+  };
 }
+
+/** Told how many items a batch has. */
+type OnStart = ((size: number) => void) | undefined;
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 

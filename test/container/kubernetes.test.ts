@@ -83,6 +83,7 @@ test("the environment is one that the service starts with, TLS and all", () => {
   expect(read.warnings).toEqual([]);
   const { config } = read;
   expect(config.listen).toEqual({ host: "::", port: container.ports[0]?.containerPort });
+  expect(config.metricsListen).toEqual({ host: "::", port: container.ports[1]?.containerPort });
   const [mount] = container.volumeMounts;
   expect(pod.volumes.map(({ name }) => name)).toEqual([mount?.name]);
   for (const file of [config.tls?.certFile, config.tls?.keyFile, config.tls?.clientCaFile])

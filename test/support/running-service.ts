@@ -13,6 +13,8 @@ export interface RunningService {
   readonly url: string;
   readonly port: number;
   readonly databaseUrl: string;
+  /** Where its metrics are; "" where the environment configures none. */
+  readonly metricsUrl: string;
   /** The bootstrap project, its credential, and the credential as an Authorization header. */
   readonly projectId: string;
   readonly secret: string;
@@ -65,6 +67,7 @@ export async function runningService(options: RunningServiceOptions = {}): Promi
     url: `${read.config.tls === undefined ? "http" : "https"}://127.0.0.1:${service.port}`,
     port: service.port,
     databaseUrl,
+    metricsUrl: service.metrics === undefined ? "" : `http://127.0.0.1:${service.metrics.port}/metrics`,
     projectId,
     secret,
     basic: basicAuthorization(projectId, secret),
