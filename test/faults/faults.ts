@@ -31,13 +31,25 @@ export function killReplica(down: number): Fault {
 /** PostgreSQL stops without finishing anything, as `pg_ctl stop -m immediate` has it, and recovers from its log. */
 export const crashDatabase: Fault = {
   name: "PostgreSQL crashes (immediate shutdown)",
-  async run({ deployment: { postgres } }) {
-    const crashed = postgres.pid();
-    if (crashed === undefined) return;
-    process.kill(crashed, "SIGQUIT");
-    while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
+  run: ({ deployment }) => crash(deployment),
+};
+
+/** Both in the same moment, as when a machine loses its power. */
+export const crashBoth: Fault = {
+  name: "a replica is killed and PostgreSQL crashes at once",
+  async run({ deployment, replica }) {
+    await Promise.all([crash(deployment), replica.kill()]);
+    await replica.start();
   },
 };
+
+/** Resolves when it runs again. */
+async function crash({ postgres }: Deployment): Promise<void> {
+  const crashed = postgres.pid();
+  if (crashed === undefined) throw new Error("PostgreSQL does not run: there is nothing to crash");
+  process.kill(crashed, "SIGQUIT");
+  while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
+}
 
 /** The connections on which replicas hear of commits are cut. */
 export const cutListeners: Fault = {

@@ -12,7 +12,7 @@ test("a short trial: replicas, database, listeners and verifiers fail under load
     maxStaleness: 1000,
     operations: 1000,
     within: 60_000,
-    calm: 200,
+    calm: () => 200,
     faults: [killReplica(100), crashDatabase, cutListeners, freezeReplica(1800), freezeVerifier(1500)],
   });
   expect(report.violations).toEqual([]);

@@ -26,8 +26,8 @@ export interface TrialOptions {
   readonly within: number;
   /** In this order, at one replica after the other. */
   readonly faults: readonly Fault[];
-  /** Between two faults, and before the first. */
-  readonly calm: number;
+  /** How long it is quiet between two faults, and before the first. */
+  readonly calm: () => number;
   /** Told what goes on. */
   readonly tell?: (line: string) => void;
 }
@@ -38,6 +38,8 @@ export interface Report {
   readonly calls: number;
   readonly seconds: number;
   readonly revocations: number;
+  /** How often what went wrong. */
+  readonly faults: Partial<Record<string, number>>;
   /** Calls with an unknown outcome, by code. */
   readonly failures: Partial<Record<string, number>>;
   /** Verdicts of verifiers, by what they said. */
@@ -99,6 +101,7 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
     calls: recorder.calls,
     seconds,
     revocations: log.length,
+    faults: sum(options.faults.map(({ name }) => ({ [name]: 1 }))),
     failures: recorder.failures,
     verdicts: countVerdicts(verifiers),
     verifierEvents: sum(verifiers.map(({ events }) => events)),
@@ -136,14 +139,14 @@ async function makeTrouble(
   verifiers: readonly VerifierProcess[],
   { faults, calm, tell }: TrialOptions,
 ): Promise<void> {
-  await delay(calm);
+  await delay(calm());
   for (const [turn, fault] of faults.entries()) {
     const replica = deployment.replicas[turn % deployment.replicas.length];
     const verifier = verifiers[turn % verifiers.length];
     if (replica === undefined || verifier === undefined) return;
     tell?.(fault.name);
     await fault.run({ deployment, replica, verifier });
-    await delay(calm);
+    await delay(calm());
   }
 }
 
