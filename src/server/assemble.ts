@@ -8,11 +8,13 @@ import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { AccessTable, type ServiceAccess } from "../auth/access.ts";
+import { CallLimits } from "../auth/call-limits.ts";
 import type { CompatApi } from "../compat/api.ts";
 import { flashback } from "../compat/flashback.ts";
 import { kratos } from "../compat/kratos.ts";
 import { stytchB2b } from "../compat/stytch-b2b.ts";
 import { stytch } from "../compat/stytch.ts";
+import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
@@ -40,7 +42,7 @@ export interface AdditionalService {
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
-  readonly config: Pick<Config, "maxMessageBytes" | "kratos" | "stytch">;
+  readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "kratos" | "stytch">;
   readonly deps: Deps & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
@@ -87,7 +89,12 @@ export function assemble(options: AssemblyOptions): Assembly {
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const protocolOptions = {
     interceptors: [errorInterceptor],
-    requestGate: requestGate({ deps, access, schemes }),
+    requestGate: requestGate({
+      deps,
+      access,
+      schemes,
+      limits: new CallLimits(config.callRates, systemClock),
+    }),
     readMaxBytes: config.maxMessageBytes,
     maxTimeoutMs,
     shutdownSignal,
