@@ -9,6 +9,7 @@ import { SessiondError } from "../domain/errors.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
 import { toConnectError } from "./connect-errors.ts";
+import { byDeadline, noteDeadline } from "./deadline.ts";
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 
@@ -34,7 +35,9 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Req
       const scheme = schemes.get(context.service) ?? standardScheme;
       const presented = scheme(context.requestHeader, record.peer);
       if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-      const identity = await limits.authenticate(record.peer, presented, () => identify(deps, presented));
+      const identity = await limits.authenticate(record.peer, presented, () =>
+        byDeadline(record, () => identify(deps, presented)),
+      );
       record.identity = identity;
       limits.countCaller(identity);
       requireAccess(needed, identity);
@@ -47,6 +50,7 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Req
     const record = context.values.get(callRecordKey);
     record.method = `${context.service.typeName}/${context.method.name}`;
     record.protocol = context.protocolName;
+    noteDeadline(record, context);
     try {
       limits.countAddress(record.peer);
       const needed = access.of(context.method);

@@ -20,6 +20,7 @@ import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { errorInterceptor } from "../rpc/connect-errors.ts";
+import { deadlineInterceptor } from "../rpc/deadline.ts";
 import { requestGate } from "../rpc/gate.ts";
 import { type Health, createHealth } from "../rpc/health.ts";
 import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
@@ -88,7 +89,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const calls = new CallLog(log);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const protocolOptions = {
-    interceptors: [errorInterceptor],
+    interceptors: [errorInterceptor, deadlineInterceptor],
     requestGate: requestGate({
       deps,
       access,

@@ -7,9 +7,14 @@ import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
 
 /** The store on a database, what it loses told to the log. */
-export function openStore(db: Kysely<Tables>, { notify }: Pick<Config, "notify">, log: Logger): Store {
+export function openStore(
+  db: Kysely<Tables>,
+  { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
+  log: Logger,
+): Store {
   return postgresStore(db, {
     onLostAccess: (error) => log.warn({ fault: describeFault(error) }, "accesses not recorded"),
     notify,
+    maxWaiting,
   });
 }

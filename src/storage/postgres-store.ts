@@ -1,18 +1,21 @@
 import { type Kysely, sql } from "kysely";
+import { currentDeadline } from "../domain/deadline.ts";
 import type { ProjectId } from "../domain/ids.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Store } from "../domain/store.ts";
-import { type BatchLimits, Batcher } from "./batcher.ts";
+import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
 import { createSessions } from "./session-creation.ts";
-import { countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
+import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
+import { reading, writing } from "./statement-bounds.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /** Look-ups run two at a time, so that a lone caller rarely finds one under way. */
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
@@ -31,32 +34,44 @@ export interface PostgresStoreOptions {
   readonly onLostAccess: (error: unknown) => void;
   /** Whether to notify listeners of committed revocations; not every database that speaks Postgres can. */
   readonly notify: boolean;
+  /** Most calls that wait for what they read, and most for what they write: if writes stall, reads need not. */
+  readonly maxWaiting?: number;
 }
 
 /** The store on Postgres. */
-export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: PostgresStoreOptions): Store {
-  const byId = new Batcher(batched(db, findByIds), lookups);
-  const byToken = new Batcher(batched(db, findByTokens), lookups);
-  const credentials = new Batcher(batched(db, findCredentials), lookups);
-  const certified = new Batcher(batched(db, findCertified), lookups);
-  const creation = new Batcher(batched(db, createSessions), creations);
-  const signingLines = new Batcher(batched(db, findSigningLines), lookups);
-  const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys), lookups);
-  const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
-    await translatingFailures(() => recordAccesses(db, items));
-    return items;
-  }, accesses);
-  const counter = new Batcher(
-    batched(db, (db, items: readonly Parameters<Store["countActive"]>[]) =>
-      Promise.all(items.map((item) => countActive(db, ...item))),
-    ),
-    counts,
-  );
+export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions): Store {
+  const { onLostAccess, notify, maxWaiting = Infinity } = options;
+  const readers = new WaitingRoom(maxWaiting);
+  const writers = new WaitingRoom(maxWaiting);
+  const look = <Item, Result>(find: Find<Item, Result>) =>
+    new Batcher(batched(db, find, reading), lookups, readers);
+  const byId = look(findByIds);
+  const byToken = look(findByTokens);
+  const credentials = look(findCredentials);
+  const certified = look(findCertified);
+  const signingLines = look(findSigningLines);
+  const goodSigningKeys = look(findGoodSigningKeys);
+  const creation = new Batcher(batched(db, createSessions, writing), creations, writers);
+  // A room of their own: nobody waits for them, and so they must not keep anybody out.
+  const access = new Batcher(batched(db, recordAll, unbounded), accesses, new WaitingRoom(maxWaiting));
+  const counter = new Batcher(countOne(db), counts, readers);
   const count: Store["countActive"] = (...item) => counter.submit(item);
-  const revoke = revoker(db, notify, count);
+  const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
+  const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
+  const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
+  const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember };
+  const servedReads = served(reads, readers, reading);
+  const servedWrites = served({ ...projectChanges, extendSession: extend }, writers, writing);
+  // What is done about a project's keys is done once for all who need it, so nobody's deadline ends it.
+  const keys = served(signingKeyStore(db), readers, unbounded);
   return {
-    ...translated(projectStore(db)),
-    ...translated(signingKeyStore(db)),
+    ...servedReads,
+    ...servedWrites,
+    ...keys,
+    listSessions: (query) => {
+      const list = () => translatingFailures(() => listSessions(db, query));
+      return readers.during(() => reading(currentDeadline(), list, query.signal));
+    },
     findCredentials: (projectId) => credentials.submit(projectId),
     findCertified: (names) => certified.submit(names),
     signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
@@ -70,15 +85,14 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },
-    revoke,
+    revoke: revoker(db, notify, count, writers),
     countActive: count,
     ...translated({
-      listSessions: (query) => listSessions(db, query),
-      extendSession: (...args) => extendSession(db, ...args),
-      isMemberOf: (...args) => isMemberOf(db, ...args),
+      // Feeds read for all who watch: were they refused, every watcher would come back as a call.
       readRevocations: (...args) => readRevocations(db, ...args),
       oldestResumable: (projectId) => oldestResumable(db, projectId),
       firstThatMatters: (...args) => firstThatMatters(db, ...args),
+      // That many wait does not mean that the database does not answer.
       ping: async () => {
         await sql`select 1`.execute(db);
       },
@@ -90,14 +104,19 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
  * Revocations of one project share transactions; those of different projects do not wait for each other. A cutoff's count is
  * taken just before, on its own: under the project's lock it would hold up every other revocation for as long as it takes.
  */
-function revoker(db: Kysely<Tables>, notify: boolean, countActive: Store["countActive"]): Store["revoke"] {
+function revoker(
+  db: Kysely<Tables>,
+  notify: boolean,
+  countActive: Store["countActive"],
+  room: WaitingRoom,
+): Store["revoke"] {
   const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
   return async (order) => {
     const { projectId, target, time } = order;
     const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
-    const record = (orders: readonly RevocationOrder[]) =>
-      translatingFailures(() => recordRevocations(db, projectId, orders, notify));
-    const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
+    const record: Find<RevocationOrder, RevocationReceipt | undefined> = (db, orders) =>
+      recordRevocations(db, projectId, orders, notify);
+    const batcher = batchers.get(projectId) ?? new Batcher(batched(db, record, writing), revocations, room);
     batchers.set(projectId, batcher);
     try {
       const receipt = await batcher.submit(order);
@@ -108,20 +127,63 @@ function revoker(db: Kysely<Tables>, notify: boolean, countActive: Store["countA
   };
 }
 
+/** Answers all items at their places. */
+type Find<Item, Result> = (db: Kysely<Tables>, items: readonly Item[]) => Promise<readonly Result[]>;
+
+/** Runs statements until a deadline: {@link reading}, {@link writing} or {@link unbounded}. */
+type Bounding = <T>(deadline: number, work: () => T) => T;
+
+const unbounded: Bounding = (_deadline, work) => work();
+
 function batched<Item, Result>(
   db: Kysely<Tables>,
-  run: (db: Kysely<Tables>, items: readonly Item[]) => Promise<readonly Result[]>,
-): (items: readonly Item[]) => Promise<readonly Result[]> {
-  return (items) => translatingFailures(() => run(db, items));
+  run: Find<Item, Result>,
+  bounding: Bounding,
+): BatchRun<Item, Result> {
+  return (items, deadline) => bounding(deadline, () => translatingFailures(() => run(db, items)));
+}
+
+const recordAll: Find<Access, undefined> = async (db, accesses) => {
+  await recordAccesses(db, accesses);
+  return accesses.map(() => undefined);
+};
+
+/** Counts what one call asks for: others would have to wait for it. */
+function countOne(db: Kysely<Tables>): BatchRun<Parameters<Store["countActive"]>, number> {
+  const countAll = (items: readonly Parameters<Store["countActive"]>[], deadline: number) =>
+    items.map(([projectId, target, now, signal]) => {
+      const count = () => translatingFailures(() => countActive(db, projectId, target, now));
+      return reading(deadline, count, signal);
+    });
+  return (items, deadline) => Promise.all(countAll(items, deadline));
+}
+
+/** The same methods, each for one call, which waits in `room` and until its deadline at most. */
+function served<T extends { [K in keyof T]: Methods[string] }>(
+  methods: T,
+  room: WaitingRoom,
+  bounding: Bounding,
+): T {
+  return mapped(methods, (run) =>
+    room.during(() => bounding(currentDeadline(), () => translatingFailures(run))),
+  );
 }
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 
 /** The same methods, with the database's outages told as DATABASE_UNAVAILABLE. */
 function translated<T extends { [K in keyof T]: Methods[string] }>(methods: T): T {
+  return mapped(methods, translatingFailures);
+}
+
+/** The same methods, each run by `run`. */
+function mapped<T extends { [K in keyof T]: Methods[string] }>(
+  methods: T,
+  run: (method: () => Promise<unknown>) => Promise<unknown>,
+): T {
   const entries = Object.entries<Methods[string]>(methods).map(([name, method]) => [
     name,
-    (...args: never[]) => translatingFailures(() => method(...args)),
+    (...args: never[]) => run(() => method(...args)),
   ]);
   return Object.fromEntries(entries) as T;
 }
