@@ -81,8 +81,10 @@ const pathPrefix = z
   .string()
   .regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path such as /auth, without a slash at the end");
 
-/** 0 is without limit. */
-const callsPerSecond = wholeNumber(0, 1_000_000);
+/** 0 is without limit; a fraction is for less than one a second. */
+const callsPerSecond = z.coerce
+  .number({ error: "must be a number from 0 to 1000000" })
+  .refine((value) => value >= 0 && value <= 1_000_000, "must be a number from 0 to 1000000");
 
 const burst = wholeNumber(1, 10_000_000);
 
