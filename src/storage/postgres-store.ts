@@ -35,7 +35,7 @@ export interface PostgresStoreOptions {
   /** Whether to notify listeners of committed revocations; not every database that speaks Postgres can. */
   readonly notify: boolean;
   /** Most calls that wait for what they read, and most for what they write: if writes stall, reads need not. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
 }
 
 /** The store on Postgres. */
