@@ -118,6 +118,8 @@ describe("while nothing can be written", () => {
     await operator.query("update sessions set last_access_time = last_access_time - interval '10 minutes'");
     const { answers } = await stalled("sessions in share", async () => {
       const full = await fillUp((i) => sessionsOf(service).create({ memberId: `writes ${i}` }));
+      // Once all that write have been told who calls, which is a read.
+      await expect.poll(() => verdictOn(service, login), patience).toBe("active");
       for (const one of logins) expect(await verdictOn(service, one)).toBe("active");
       const revocation = sessionsOf(service).revoke({ target: { case: "id", value: login.id } });
       const error = ConnectError.from(await revocation.catch((reason: unknown) => reason));
