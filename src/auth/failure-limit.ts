@@ -18,11 +18,11 @@ export class FailureLimit {
   readonly #byCredential: RateLimit;
   readonly #good = new Set<string>();
 
-  /** `rate` is that of an address; of its failures one credential may have a fiftieth at once, and a twentieth after. */
+  /** `rate` is that of an address; of its failures one credential may have half at once, and a twentieth from then on. */
   constructor(rate: Rate, clock: Pick<Clock, "now">) {
     const { perSecond, burst } = rate;
     this.#byAddress = new RateLimit(rate, clock);
-    this.#byCredential = new RateLimit({ perSecond: perSecond / 20, burst: Math.ceil(burst / 50) }, clock);
+    this.#byCredential = new RateLimit({ perSecond: perSecond / 20, burst: Math.ceil(burst / 2) }, clock);
   }
 
   /** How long the credential has to wait before it is looked at, in milliseconds; 0 where it need not. */

@@ -281,8 +281,8 @@ function toConfig(read: z.output<typeof variables>) {
   };
 }
 
-/** Undefined: without limit. Where no burst is given, what comes in ten seconds. */
-function rateOf(perSecond: number, burst = 10 * perSecond) {
+/** Undefined: without limit. Where no burst is given, what comes in ten seconds, and one at least. */
+function rateOf(perSecond: number, burst = Math.max(1, 10 * perSecond)) {
   return perSecond === 0 ? undefined : { perSecond, burst };
 }
 

@@ -128,7 +128,7 @@ describe("failed authentications", () => {
         await attempt("of a service that was forgotten", unknown("CREDENTIAL_INVALID"));
       clock.advance(1000);
     }
-    expect(asked()).toBeLessThan(650);
+    expect(asked()).toBeLessThan(700);
     expect(await attempt("somebody's first", "good")).toBe("good");
   });
 

@@ -155,3 +155,16 @@ test("a revocation whose deadline passes before its batch begins is not done", a
   expect(await verdictOn(service, first)).toBe("SESSION_REVOKED");
   expect(await verdictOn(service, second)).toBe("active");
 });
+
+test("a call whose statement others wait for longer ends at its own deadline all the same", async () => {
+  let patient: Promise<unknown> = Promise.resolve();
+  await stalled(async () => {
+    const authenticate = (headers: Readonly<Record<string, string>>) =>
+      send("POST", "/session.v1.SessionService/Authenticate", headers, { token: login.token });
+    patient = Promise.all([authenticate({}), authenticate({}), authenticate({})]);
+    const hurried = await authenticate({ "connect-timeout-ms": "300" });
+    expect(hurried.status).toBe(504);
+    expect(await waiting()).toBeGreaterThan(0);
+  });
+  expect(await patient).toMatchObject([{ status: 200 }, { status: 200 }, { status: 200 }]);
+});
