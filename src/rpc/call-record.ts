@@ -17,7 +17,7 @@ export interface CallRecord {
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
   protocol?: string;
   /** Until when its caller waits, as `performance.now()` counts; undefined where they set no deadline. */
-  deadline?: number;
+  deadline?: number | undefined;
   /** Who calls, once known. */
   identity?: Identity;
   /** The gRPC code, by name, once there is an outcome. */

@@ -6,7 +6,7 @@ import { type CallRecord, callRecordKey } from "./call-record.ts";
 /** Notes until when a call may take, where its caller said so. */
 export function noteDeadline(record: CallRecord, context: HandlerContext): void {
   const timeout = context.timeoutMs();
-  if (timeout !== undefined) record.deadline = performance.now() + timeout;
+  record.deadline = timeout === undefined ? undefined : performance.now() + timeout;
 }
 
 /**

@@ -35,8 +35,9 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Req
       const scheme = schemes.get(context.service) ?? standardScheme;
       const presented = scheme(context.requestHeader, record.peer);
       if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-      const identity = await limits.authenticate(record.peer, presented, () =>
-        byDeadline(record, () => identify(deps, presented)),
+      // A failure counts even if the caller did not wait for it.
+      const identity = await byDeadline(record, () =>
+        limits.authenticate(record.peer, presented, () => identify(deps, presented)),
       );
       record.identity = identity;
       limits.countCaller(identity);
