@@ -9,7 +9,7 @@ const layers: Record<
 > = {
   domain: {
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
-    packages: /^(@bufbuild\/protobuf|jose|uuid|node:crypto)$/,
+    packages: /^(@bufbuild\/protobuf|jose|uuid|node:(crypto|async_hooks))$/,
   },
   storage: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/ },
   auth: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/ },

@@ -42,9 +42,9 @@ async function identifyService(
     "secret" in presented
       ? await findBySecret(deps, presented)
       : await deps.store.findCertified(presented.names);
-  if (found === undefined || found.project.disableTime !== undefined) {
-    throw new SessiondError("CREDENTIAL_INVALID");
-  }
+  if (found === undefined) throw new SessiondError("CREDENTIAL_INVALID");
+  if (found.project.disableTime !== undefined)
+    throw new SessiondError("CREDENTIAL_INVALID", { isGenuine: true });
   return { kind: "service", project: found.project, credential: found.credential };
 }
 
@@ -67,6 +67,7 @@ async function identifyMember(
 ): Promise<MemberCaller> {
   const session = await findActiveSession(deps, credential, within?.id);
   const project = within ?? (await deps.store.findProject(session.projectId));
-  if (project === undefined || project.disableTime !== undefined) throw new SessiondError("SESSION_UNKNOWN");
+  if (project === undefined || project.disableTime !== undefined)
+    throw new SessiondError("SESSION_UNKNOWN", { isGenuine: true });
   return { kind: "member", project, session };
 }

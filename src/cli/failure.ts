@@ -75,6 +75,7 @@ export function exitCodeOf(code: Code): number {
       return exitCodes.refused;
     case Code.Unavailable:
     case Code.DeadlineExceeded:
+    case Code.ResourceExhausted:
       return exitCodes.unavailable;
     default:
       return exitCodes.failed;

@@ -47,7 +47,13 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   WATCHER_TOO_SLOW: [Code.ABORTED, "the watcher read too slowly; resume after the last revision it has"],
   DATABASE_UNAVAILABLE: [Code.UNAVAILABLE, "the database does not answer; try again"],
   INTERNAL: [Code.INTERNAL, "internal error"],
+  RATE_LIMITED: [Code.RESOURCE_EXHAUSTED, "too many requests; try again later"],
+  OVERLOADED: [Code.UNAVAILABLE, "too many calls wait for the database; try again"],
+  DEADLINE_EXCEEDED: [Code.DEADLINE_EXCEEDED, "the deadline passed"],
 };
+
+/** When to try again where the failure does not know better, in milliseconds. */
+const retryDelays: Partial<Record<Reason, number>> = { DATABASE_UNAVAILABLE: 1000, OVERLOADED: 1000 };
 
 /** A failure that a caller may see. `cause` is for the log alone. */
 export class SessiondError extends Error {
@@ -59,12 +65,18 @@ export class SessiondError extends Error {
   readonly metadata: Readonly<Record<string, string>>;
   /** For FIELD_INVALID: every field that is wrong, not only the first. */
   readonly violations: readonly FieldViolation[];
+  /** When to try again, in milliseconds; undefined where that would not help. */
+  readonly retryDelay: number | undefined;
+  /** Of a refused credential: whether it was a good one once, or is one still under other circumstances, and so is no guess. */
+  readonly isGenuine: boolean;
 
   constructor(
     reason: Reason,
     detail: {
       metadata?: Readonly<Record<string, string>>;
       violations?: readonly FieldViolation[];
+      retryDelay?: number;
+      isGenuine?: boolean;
       cause?: unknown;
     } = {},
   ) {
@@ -76,5 +88,7 @@ export class SessiondError extends Error {
     this.code = code;
     this.metadata = detail.metadata ?? {};
     this.violations = violations;
+    this.retryDelay = detail.retryDelay ?? retryDelays[reason];
+    this.isGenuine = detail.isGenuine ?? false;
   }
 }

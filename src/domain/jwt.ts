@@ -38,7 +38,13 @@ export interface VerifiedJwt extends JwtSession {
 }
 
 /** What a JWT says, or what is wrong with it. */
-export type JwtVerdict = VerifiedJwt | { readonly problem: JwtProblem };
+export type JwtVerdict =
+  | VerifiedJwt
+  | {
+      readonly problem: JwtProblem;
+      /** Whether a key of the project signed it, or it names one that was revoked: it was good once, and is no guess. */
+      readonly isGenuine: boolean;
+    };
 
 /** How to verify a JWT. */
 export interface VerifyOptions {
@@ -101,20 +107,21 @@ export class SessionJwts {
    * JWT that was seen before are not checked again: they cannot change.
    */
   async verify(jwt: string, options: VerifyOptions): Promise<JwtVerdict> {
-    if (jwt.length > maxJwtLength) return { problem: "form" };
+    if (jwt.length > maxJwtLength) return foreign("form");
     const cacheKey = VerifiedJwts.keyOf(jwt);
     const known = this.#verified.get(cacheKey);
     const statement = known?.statement ?? statementOf(jwt);
-    if (statement === undefined) return { problem: "form" };
+    if (statement === undefined) return foreign("form");
     const projectId = options.projectId ?? statement.projectId;
-    if (projectId === undefined) return { problem: "audience" };
+    if (projectId === undefined) return foreign("audience");
     const { algorithm, kid } = statement;
-    if (algorithm === undefined) return { problem: "algorithm" };
-    const key = kid === undefined ? undefined : await this.#keyRing.verifyingKey(projectId, kid);
-    if (key === undefined) return { problem: "key" };
-    if (key.algorithm !== algorithm) return { problem: "algorithm" };
+    if (algorithm === undefined) return foreign("algorithm");
+    if (kid === undefined) return foreign("key");
+    const key = await this.#keyRing.verifyingKey(projectId, kid);
+    if (key === undefined) return { problem: "key", isGenuine: this.#keyRing.hasSeen(projectId, kid) };
+    if (key.algorithm !== algorithm) return foreign("algorithm");
     if (known?.key !== key) {
-      if (!isSignedBy(key, jwt)) return { problem: "signature" };
+      if (!isSignedBy(key, jwt)) return foreign("signature");
       this.#verified.set(cacheKey, { statement, key });
     }
     return this.#verdictOn(statement, projectId, key.kid, options);
@@ -138,17 +145,25 @@ export class SessionJwts {
     kid: string,
     { now, allowExpired }: VerifyOptions,
   ): JwtVerdict {
-    if (!isJwt) return { problem: "type" };
+    if (!isJwt) return genuine("type");
     const profile = jwtProfiles.find((one) => issuer === issuerOf(one, this.#issuer, projectId));
-    if (profile === undefined) return { problem: "issuer" };
-    if (!audience.includes(projectId)) return { problem: "audience" };
+    if (profile === undefined) return genuine("issuer");
+    if (!audience.includes(projectId)) return genuine("audience");
     const claims = session[profile];
-    if (claims === undefined) return { problem: "claims" };
+    if (claims === undefined) return genuine("claims");
     const second = Math.floor(now.getTime() / 1000);
-    if (claims.notBefore > second) return { problem: "time" };
-    if (claims.expiresAt <= second && !allowExpired) return { problem: "expired" };
+    if (claims.notBefore > second) return genuine("time");
+    if (claims.expiresAt <= second && !allowExpired) return genuine("expired");
     return { ...claims, projectId, kid, profile };
   }
+}
+
+function foreign(problem: JwtProblem): JwtVerdict {
+  return { problem, isGenuine: false };
+}
+
+function genuine(problem: JwtProblem): JwtVerdict {
+  return { problem, isGenuine: true };
 }
 
 function statementOf(jwt: string): JwtStatement | undefined {

@@ -68,10 +68,15 @@ export class KeyRing {
     const known = this.#verifying.get(cacheKey);
     if (known !== undefined) return (await this.#store.isSigningKeyGood(projectId, kid)) ? known : undefined;
     const stored = await this.#store.findSigningKey(projectId, kid);
-    if (stored === undefined || stored.revocation !== undefined) return undefined;
+    if (stored === undefined) return undefined;
     const loaded = loadPublicKey(stored);
     remember(this.#verifying, cacheKey, loaded);
-    return loaded;
+    return stored.revocation === undefined ? loaded : undefined;
+  }
+
+  /** Whether the project has or had such a key, as far as {@link verifyingKey} has found out. */
+  hasSeen(projectId: ProjectId, kid: string): boolean {
+    return this.#verifying.has(`${projectId}/${kid}`);
   }
 
   /**

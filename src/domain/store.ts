@@ -20,11 +20,15 @@ export interface SessionQuery {
   readonly state: SessionState | undefined;
   readonly now: Date;
   readonly page: PageRequest<SessionId>;
+  /** Aborts when nobody waits for the list any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Everything the use cases ask of a database. Promise 1 rests on one rule: a call is only ever answered by a statement that
- * started after the call arrived. Every method fails with DATABASE_UNAVAILABLE while the database does not answer.
+ * started after the call arrived. Every method fails with DATABASE_UNAVAILABLE while the database does not answer; those that
+ * serve one call also with OVERLOADED where too many wait, and with DEADLINE_EXCEEDED: both, but for what the database was
+ * already committing, before anything is done.
  */
 export interface SessionStore {
   /**
@@ -49,8 +53,8 @@ export interface SessionStore {
   recordAccess(session: Session, now: Date): void;
   /** Records a revocation; undefined when it targets a session or signing key that is not there. Returned once it is durable. */
   revoke(order: RevocationOrder): Promise<RevocationReceipt | undefined>;
-  /** How many sessions within the target are active at `now`, `except` not counted. */
-  countActive(projectId: ProjectId, target: CutoffTarget, now: Date): Promise<number>;
+  /** How many sessions within the target are active at `now`, `except` not counted, unless `signal` aborts before. */
+  countActive(projectId: ProjectId, target: CutoffTarget, now: Date, signal?: AbortSignal): Promise<number>;
   /** Whether the member has sessions, and all of them in this organization. */
   isMemberOf(projectId: ProjectId, memberId: MemberId, organizationId: OrganizationId): Promise<boolean>;
 }

@@ -16,6 +16,8 @@ export interface CallRecord {
   method?: string;
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
   protocol?: string;
+  /** Until when its caller waits, as `performance.now()` counts; undefined where they set no deadline. */
+  deadline?: number | undefined;
   /** Who calls, once known. */
   identity?: Identity;
   /** The gRPC code, by name, once there is an outcome. */

@@ -7,9 +7,6 @@ import { type CallRecord, callRecordKey } from "./call-record.ts";
 /** The `domain` of every google.rpc.ErrorInfo. */
 export const errorDomain = "sessiond";
 
-/** When to try again after the database did not answer, in milliseconds. */
-const retryDelay = 1000;
-
 /** Maps failures of the implementation to ConnectErrors, whatever the protocol, and notes the outcome for the log. */
 export const errorInterceptor: Interceptor = (next) => async (request) => {
   const record = request.contextValues.get(callRecordKey);
@@ -58,8 +55,10 @@ function fromSessiondError(error: SessiondError): ConnectError {
       value: { fieldViolations: error.violations.map((v) => ({ ...v })) },
     });
   }
-  if (error.reason === "DATABASE_UNAVAILABLE") {
-    shown.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryDelay) } });
+  if (error.retryDelay !== undefined) {
+    shown.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(error.retryDelay) } });
+    // For clients that know HTTP and not google.rpc: a header of Connect's answers, a trailer of gRPC's.
+    shown.metadata.set("retry-after", String(Math.ceil(error.retryDelay / 1000)));
   }
   return shown;
 }

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import { type AccessTable, type MethodAccess, requireAccess } from "../auth/access.ts";
+import type { CallLimits } from "../auth/call-limits.ts";
 import { identify } from "../auth/identify.ts";
 import { type CredentialScheme, standardScheme } from "../auth/presented.ts";
 import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
@@ -8,6 +9,7 @@ import { SessiondError } from "../domain/errors.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
 import { toConnectError } from "./connect-errors.ts";
+import { byDeadline, noteDeadline } from "./deadline.ts";
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 
@@ -17,6 +19,7 @@ export interface GateOptions {
   readonly access: AccessTable;
   /** How the services of documented APIs find a credential; {@link standardScheme} for all others. */
   readonly schemes: ReadonlyMap<DescService, CredentialScheme>;
+  readonly limits: CallLimits;
 }
 
 /** Lets a call in, at once or later, or fails with a ConnectError. */
@@ -24,16 +27,20 @@ export type RequestGate = (context: HandlerContext) => Promise<void> | undefined
 
 /**
  * Makes the gate that every call passes before a byte of its message is read: who calls is found out and whether they may
- * call this method. Fails with the errors of {@link identify} and {@link requireAccess}.
+ * call this method. Fails with the errors of {@link identify} and {@link requireAccess}, and with RATE_LIMITED.
  */
-export function requestGate({ deps, access, schemes }: GateOptions): RequestGate {
+export function requestGate({ deps, access, schemes, limits }: GateOptions): RequestGate {
   async function letIn(context: HandlerContext, needed: RestrictedAccess, record: CallRecord): Promise<void> {
     try {
       const scheme = schemes.get(context.service) ?? standardScheme;
       const presented = scheme(context.requestHeader, record.peer);
       if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-      const identity = await identify(deps, presented);
+      // A failure counts even if the caller did not wait for it.
+      const identity = await byDeadline(record, () =>
+        limits.authenticate(record.peer, presented, () => identify(deps, presented)),
+      );
       record.identity = identity;
+      limits.countCaller(identity);
       requireAccess(needed, identity);
       context.values.set(callerKey, identity.caller);
     } catch (error) {
@@ -44,7 +51,9 @@ export function requestGate({ deps, access, schemes }: GateOptions): RequestGate
     const record = context.values.get(callRecordKey);
     record.method = `${context.service.typeName}/${context.method.name}`;
     record.protocol = context.protocolName;
+    noteDeadline(record, context);
     try {
+      limits.countAddress(record.peer);
       const needed = access.of(context.method);
       return needed === "public" ? undefined : letIn(context, needed, record);
     } catch (error) {

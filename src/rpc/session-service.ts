@@ -49,7 +49,7 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
     },
     async list(request, context) {
       const caller = callerOf(context);
-      const { sessions, nextPageToken } = await listSessions(deps, caller, readList(request));
+      const { sessions, nextPageToken } = await listSessions(deps, caller, readList(request), context.signal);
       const now = deps.now();
       return { sessions: sessions.map((session) => toSessionMessage(session, now, caller)), nextPageToken };
     },
@@ -66,7 +66,9 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
       return toRevocationMessage(await revoke(deps, callerOf(context), target, why));
     },
     async revokeAll(request, context) {
-      return toRevocationMessage(await revokeAll(deps, callerOf(context), readRevokeAll(request)));
+      const command = readRevokeAll(request);
+      const signal = command.validateOnly ? context.signal : undefined;
+      return toRevocationMessage(await revokeAll(deps, callerOf(context), command, signal));
     },
     watchRevocations(request, context) {
       const watch = { ...readWatch(request), signal: context.signal };

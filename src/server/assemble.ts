@@ -8,16 +8,19 @@ import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { AccessTable, type ServiceAccess } from "../auth/access.ts";
+import { CallLimits } from "../auth/call-limits.ts";
 import type { CompatApi } from "../compat/api.ts";
 import { flashback } from "../compat/flashback.ts";
 import { kratos } from "../compat/kratos.ts";
 import { stytchB2b } from "../compat/stytch-b2b.ts";
 import { stytch } from "../compat/stytch.ts";
+import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { errorInterceptor } from "../rpc/connect-errors.ts";
+import { deadlineInterceptor } from "../rpc/deadline.ts";
 import { requestGate } from "../rpc/gate.ts";
 import { type Health, createHealth } from "../rpc/health.ts";
 import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
@@ -40,7 +43,7 @@ export interface AdditionalService {
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
-  readonly config: Pick<Config, "maxMessageBytes" | "kratos" | "stytch">;
+  readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "kratos" | "stytch">;
   readonly deps: Deps & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
@@ -88,8 +91,13 @@ export function assemble(options: AssemblyOptions): Assembly {
   const calls = new CallLog(log, observers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const protocolOptions = {
-    interceptors: [errorInterceptor],
-    requestGate: requestGate({ deps, access, schemes }),
+    interceptors: [errorInterceptor, deadlineInterceptor],
+    requestGate: requestGate({
+      deps,
+      access,
+      schemes,
+      limits: new CallLimits(config.callRates, systemClock),
+    }),
     readMaxBytes: config.maxMessageBytes,
     maxTimeoutMs,
     shutdownSignal,

@@ -81,6 +81,13 @@ const pathPrefix = z
   .string()
   .regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path such as /auth, without a slash at the end");
 
+/** 0 is without limit; a fraction is for less than one a second. */
+const callsPerSecond = z.coerce
+  .number({ error: "must be a number from 0 to 1000000" })
+  .refine((value) => value >= 0 && value <= 1_000_000, "must be a number from 0 to 1000000");
+
+const burst = wholeNumber(1, 10_000_000);
+
 /** Every variable, with its default. The table in the README says what each is for. */
 const variables = z.object({
   DATABASE_URL: databaseUrl.optional(),
@@ -107,6 +114,15 @@ const variables = z.object({
   SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000).default(10_000),
   SESSIOND_DATABASE_NOTIFY: z.enum(["on", "off"]).default("on"),
   SESSIOND_DATABASE_PREPARED_STATEMENTS: z.enum(["on", "off"]).default("on"),
+  SESSIOND_DATABASE_MAX_WAITING: wholeNumber(1, 1_000_000).default(5_000),
+  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: callsPerSecond.default(0),
+  SESSIOND_CALL_BURST_PER_SERVICE: burst.optional(),
+  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: callsPerSecond.default(0),
+  SESSIOND_CALL_BURST_PER_MEMBER: burst.optional(),
+  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: callsPerSecond.default(0),
+  SESSIOND_CALL_BURST_PER_ADDRESS: burst.optional(),
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: callsPerSecond.default(20),
+  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: burst.default(500),
   SESSIOND_MAX_MESSAGE_BYTES: wholeNumber(16_384, 67_108_864, "of bytes ").default(1_048_576),
   SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000).default(10_000),
   SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth"),
@@ -243,6 +259,17 @@ function toConfig(read: z.output<typeof variables>) {
     notify: read.SESSIOND_DATABASE_NOTIFY === "on",
     /** Whether connections may keep prepared statements; not every pooler between lets them. */
     preparedStatements: read.SESSIOND_DATABASE_PREPARED_STATEMENTS === "on",
+    /** Most calls of a process that wait for reads from the database, and for writes to it. */
+    maxWaiting: read.SESSIOND_DATABASE_MAX_WAITING,
+    callRates: {
+      service: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_SERVICE, read.SESSIOND_CALL_BURST_PER_SERVICE),
+      member: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_MEMBER, read.SESSIOND_CALL_BURST_PER_MEMBER),
+      address: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_ADDRESS, read.SESSIOND_CALL_BURST_PER_ADDRESS),
+      failures: rateOf(
+        read.SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS,
+        read.SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS,
+      ),
+    },
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGrace: read.SESSIOND_SHUTDOWN_GRACE_MS,
     kratos: {
@@ -255,6 +282,11 @@ function toConfig(read: z.output<typeof variables>) {
       supportAddress: read.SESSIOND_STYTCH_SUPPORT_ADDRESS,
     },
   };
+}
+
+/** Undefined: without limit. Where no burst is given, what comes in ten seconds, and one at least. */
+function rateOf(perSecond: number, burst = Math.max(1, 10 * perSecond)) {
+  return perSecond === 0 ? undefined : { perSecond, burst };
 }
 
 function toTlsConfig(read: z.output<typeof variables>) {

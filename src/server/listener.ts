@@ -1,8 +1,10 @@
 import { createServer, type AddressInfo, type Socket } from "node:net";
+import { countedAddress } from "./counted-address.ts";
 import { guardHandler, type FailureReporter, type RequestHandler } from "./handler.ts";
 import { createHttp1 } from "./http1.ts";
 import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { defaultLimits, type ListenerLimits } from "./limits.ts";
+import { introduce } from "./peer.ts";
 import { type Protocol, protocolOf, sniff, tlsOrProtocolOf } from "./preface.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import type { TlsMaterial } from "./tls-material.ts";
@@ -71,10 +73,16 @@ export function createListener(options: ListenerOptions): Listener {
     sniff(socket, limits.prefaceTimeoutMs, protocolIn, (protocol) => {
       undecided.delete(socket);
       if (protocol === "tls") tls?.accept(socket);
-      else if (tls === undefined) accept(socket, protocol);
+      else if (tls === undefined) acceptPlain(socket, protocol);
       else refusePlaintext(socket, protocol);
     });
   });
+
+  function acceptPlain(socket: Socket, protocol: Protocol): void {
+    const address = countedAddress(socket.remoteAddress);
+    introduce(socket, { secure: false, certificateNames: undefined, address, expireTime: undefined });
+    accept(socket, protocol);
+  }
 
   function accept(socket: Socket, protocol: Protocol): void {
     // A handshake may end after the drain began: nobody would close the connection then.

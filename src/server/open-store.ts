@@ -9,13 +9,14 @@ import type { Config } from "./config.ts";
 /** The store on a database, what it loses told to the log, its batches to whoever counts them. */
 export function openStore(
   db: Kysely<Tables>,
-  { notify }: Pick<Config, "notify">,
+  { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
   log: Logger,
   onBatch?: PostgresStoreOptions["onBatch"],
 ): Store {
   return postgresStore(db, {
     onLostAccess: (error) => log.warn({ fault: describeFault(error) }, "accesses not recorded"),
     notify,
+    maxWaiting,
     onBatch,
   });
 }

@@ -14,7 +14,7 @@ export function introduce(connection: object, peer: ConnectedPeer): void {
   peers.set(connection, peer);
 }
 
-/** Who is at the other end of a connection; nobody in particular where there is no TLS. */
+/** Who is at the other end of a connection. */
 export function peerOf(connection: object | undefined): Peer {
   return (connection && peers.get(connection)) ?? anybody;
 }

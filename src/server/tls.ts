@@ -4,6 +4,7 @@ import { type SecureVersion, type TLSSocket, createServer } from "node:tls";
 import { namesOf } from "./certificate-names.ts";
 import type { FailureReporter } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { countedAddress } from "./counted-address.ts";
 import { introduce } from "./peer.ts";
 import type { Protocol } from "./preface.ts";
 import type { TlsMaterial } from "./tls-material.ts";
@@ -68,6 +69,7 @@ export function createTls(
     introduce(socket, {
       secure: true,
       certificateNames: certificate && namesOf(certificate),
+      address: countedAddress(socket.remoteAddress),
       expireTime: certificate?.validToDate.getTime(),
     });
     decided(socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1");

@@ -49,14 +49,17 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
     application_name: "sessiond",
     keepAlive: true,
     types: { getTypeParser },
+    // What bounds a statement goes with it, rather than before it.
+    pipeline: true,
     verify: (client, done) => {
       client.query(sessionSettings).then(() => done(), done);
     },
   });
   watchConnections(pool, options);
   options.onPool?.(() => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
-  const { preparedStatements: prepare = true, onConnectionError } = options;
-  return new PostgresDialect({ pool: pooledConnections(pool, { prepare, onConnectionError }) });
+  const { preparedStatements: prepare = true, statementTimeout, onConnectionError } = options;
+  const connections = pooledConnections(pool, { prepare, statementTimeout, onConnectionError });
+  return new PostgresDialect({ pool: connections });
 }
 
 /** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */

@@ -1,12 +1,16 @@
 import { createHash } from "node:crypto";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import { DatabaseError, type Pool, type PoolClient } from "pg";
+import { runBounded } from "./bounded-statement.ts";
+import { statementBounds } from "./statement-bounds.ts";
 import { toParameter } from "./wire-values.ts";
 
 /** How connections are used. */
 export interface PooledConnectionsOptions {
   /** Whether they keep prepared statements. */
   readonly prepare: boolean;
+  /** How long a statement may run, in milliseconds; 0 for as long as it takes. */
+  readonly statementTimeout: number;
   /** Told when the database ended one with its answer to a statement. */
   readonly onConnectionError: (error: Error) => void;
 }
@@ -38,9 +42,10 @@ export function pooledConnections(pool: Pool, options: PooledConnectionsOptions)
 
 function connectionOf(
   client: PoolClient,
-  { prepare, onConnectionError }: PooledConnectionsOptions,
+  { prepare, statementTimeout, onConnectionError }: PooledConnectionsOptions,
 ): PostgresPoolClient {
   let ending = false;
+  let inTransaction = false;
   const onFailure = (error: unknown): never => {
     if (endsConnection(error)) {
       ending = true;
@@ -51,7 +56,13 @@ function connectionOf(
   function query(text: unknown, values: readonly unknown[] = []): unknown {
     if (typeof text !== "string") throw new Error("statements are texts: no cursor is configured");
     const name = prepare && values.length > 0 ? { name: nameOf(text) } : {};
-    return client.query({ ...name, text, values: values.map(toParameter) }).catch(onFailure);
+    const statement = { ...name, text, values: values.map(toParameter) };
+    // What begins and ends a transaction has no parameters, and must be let through.
+    const bounds = values.length === 0 ? undefined : statementBounds();
+    if (values.length === 0) inTransaction = isOpenAfter(text, inTransaction);
+    return bounds === undefined
+      ? client.query(statement).catch(onFailure)
+      : runBounded({ client, statement, bounds, inTransaction, statementTimeout }).catch(onFailure);
   }
   return {
     // Kysely's type has an overload for cursors, and results that only the caller can know.
@@ -59,6 +70,12 @@ function connectionOf(
     // The pool would hand it out again until it sees the connection's end.
     release: (destroy) => client.release(destroy === true || ending),
   };
+}
+
+/** Whether a transaction is open after a statement without parameters. */
+function isOpenAfter(text: string, before: boolean): boolean {
+  if (/^(begin|start transaction)\b/.test(text)) return true;
+  return before && text !== "commit" && text !== "rollback";
 }
 
 /** Whether the database said, as its last words, that it ends the connection: class 57P, an operator's intervention, and 08. */

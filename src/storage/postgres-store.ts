@@ -1,18 +1,21 @@
 import { type Kysely, sql } from "kysely";
+import { currentDeadline } from "../domain/deadline.ts";
 import type { ProjectId } from "../domain/ids.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Store } from "../domain/store.ts";
-import { type BatchLimits, Batcher } from "./batcher.ts";
+import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
 import { createSessions } from "./session-creation.ts";
-import { countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
+import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
+import { reading, writing } from "./statement-bounds.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /** Look-ups run two at a time, so that a lone caller rarely finds one under way. */
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
@@ -31,40 +34,49 @@ export interface PostgresStoreOptions {
   readonly onLostAccess: (error: unknown) => void;
   /** Whether to notify listeners of committed revocations; not every database that speaks Postgres can. */
   readonly notify: boolean;
+  /** Most calls that wait for what they read, and most for what they write: if writes stall, reads need not. */
+  readonly maxWaiting?: number | undefined;
   /** Told what a batch asks of the database, and how many calls share it. */
   readonly onBatch?: ((kind: string, size: number) => void) | undefined;
 }
 
 /** The store on Postgres. */
-export function postgresStore(
-  db: Kysely<Tables>,
-  { onLostAccess, notify, onBatch }: PostgresStoreOptions,
-): Store {
+export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions): Store {
+  const { onLostAccess, notify, maxWaiting = Infinity, onBatch } = options;
   const told = (kind: string) => onBatch && ((size: number) => onBatch(kind, size));
-  const byId = new Batcher(batched(db, findByIds, told("sessions by id")), lookups);
-  const byToken = new Batcher(batched(db, findByTokens, told("sessions by token")), lookups);
-  const credentials = new Batcher(batched(db, findCredentials, told("credentials")), lookups);
-  const certified = new Batcher(batched(db, findCertified, told("certificates")), lookups);
-  const creation = new Batcher(batched(db, createSessions, told("creations")), creations);
-  const signingLines = new Batcher(batched(db, findSigningLines, told("signing keys")), lookups);
-  const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys, told("good signing keys")), lookups);
-  const toldAccesses = told("accesses");
-  const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
-    toldAccesses?.(items.length);
-    await translatingFailures(() => recordAccesses(db, items));
-    return items;
-  }, accesses);
-  const counter = new Batcher(
-    batched(db, (db, items: readonly Parameters<Store["countActive"]>[]) =>
-      Promise.all(items.map((item) => countActive(db, ...item))),
-    ),
-    counts,
-  );
+  const readers = new WaitingRoom(maxWaiting);
+  const writers = new WaitingRoom(maxWaiting);
+  const look = <Item, Result>(kind: string, find: Find<Item, Result>) =>
+    new Batcher(batched(db, find, reading, told(kind)), lookups, readers);
+  const byId = look("sessions by id", findByIds);
+  const byToken = look("sessions by token", findByTokens);
+  const credentials = look("credentials", findCredentials);
+  const certified = look("certificates", findCertified);
+  const signingLines = look("signing keys", findSigningLines);
+  const goodSigningKeys = look("good signing keys", findGoodSigningKeys);
+  const create = batched(db, createSessions, writing, told("creations"));
+  const creation = new Batcher(create, creations, writers);
+  // A room of their own: nobody waits for them, and so they must not keep anybody out.
+  const note = batched(db, recordAll, unbounded, told("accesses"));
+  const access = new Batcher(note, accesses, new WaitingRoom(maxWaiting));
+  const counter = new Batcher(countOne(db), counts, readers);
   const count: Store["countActive"] = (...item) => counter.submit(item);
-  const revoke = revoker(db, notify, count, told("revocations"));
+  const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
+  const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
+  const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
+  const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember };
+  const servedReads = served(reads, readers, reading);
+  const servedWrites = served({ ...projectChanges, extendSession: extend }, writers, writing);
+  // What is done about a project's keys is done once for all who need it, so nobody's deadline ends it.
+  const keys = served(signingKeyStore(db), readers, unbounded);
   return {
-    ...translated(projectStore(db)),
-    ...translated(signingKeyStore(db)),
+    ...servedReads,
+    ...servedWrites,
+    ...keys,
+    listSessions: (query) => {
+      const list = () => translatingFailures(() => listSessions(db, query));
+      return readers.during(() => reading(currentDeadline(), list, query.signal));
+    },
     findCredentials: (projectId) => credentials.submit(projectId),
     findCertified: (names) => certified.submit(names),
     signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
@@ -78,15 +90,14 @@ export function postgresStore(
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },
-    revoke,
+    revoke: revoker(db, notify, count, writers, told("revocations")),
     countActive: count,
     ...translated({
-      listSessions: (query) => listSessions(db, query),
-      extendSession: (...args) => extendSession(db, ...args),
-      isMemberOf: (...args) => isMemberOf(db, ...args),
+      // Feeds read for all who watch: were they refused, every watcher would come back as a call.
       readRevocations: (...args) => readRevocations(db, ...args),
       oldestResumable: (projectId) => oldestResumable(db, projectId),
       firstThatMatters: (...args) => firstThatMatters(db, ...args),
+      // That many wait does not mean that the database does not answer.
       ping: async () => {
         await sql`select 1`.execute(db);
       },
@@ -102,17 +113,17 @@ function revoker(
   db: Kysely<Tables>,
   notify: boolean,
   countActive: Store["countActive"],
+  room: WaitingRoom,
   onStart: OnStart,
 ): Store["revoke"] {
   const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
   return async (order) => {
     const { projectId, target, time } = order;
     const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
-    const record = (orders: readonly RevocationOrder[]) => {
-      onStart?.(orders.length);
-      return translatingFailures(() => recordRevocations(db, projectId, orders, notify));
-    };
-    const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
+    const record: Find<RevocationOrder, RevocationReceipt | undefined> = (db, orders) =>
+      recordRevocations(db, projectId, orders, notify);
+    const batcher =
+      batchers.get(projectId) ?? new Batcher(batched(db, record, writing, onStart), revocations, room);
     batchers.set(projectId, batcher);
     try {
       const receipt = await batcher.submit(order);
@@ -123,27 +134,70 @@ function revoker(
   };
 }
 
+/** Answers all items at their places. */
+type Find<Item, Result> = (db: Kysely<Tables>, items: readonly Item[]) => Promise<readonly Result[]>;
+
+/** Runs statements until a deadline: {@link reading}, {@link writing} or {@link unbounded}. */
+type Bounding = <T>(deadline: number, work: () => T) => T;
+
+const unbounded: Bounding = (_deadline, work) => work();
+
 function batched<Item, Result>(
   db: Kysely<Tables>,
-  run: (db: Kysely<Tables>, items: readonly Item[]) => Promise<readonly Result[]>,
-  onStart?: OnStart,
-): (items: readonly Item[]) => Promise<readonly Result[]> {
-  return (items) => {
+  run: Find<Item, Result>,
+  bounding: Bounding,
+  onStart: OnStart,
+): BatchRun<Item, Result> {
+  return (items, deadline) => {
     onStart?.(items.length);
-    return translatingFailures(() => run(db, items));
+    return bounding(deadline, () => translatingFailures(() => run(db, items)));
   };
 }
 
 /** Told how many items a batch has. */
 type OnStart = ((size: number) => void) | undefined;
 
+const recordAll: Find<Access, undefined> = async (db, accesses) => {
+  await recordAccesses(db, accesses);
+  return accesses.map(() => undefined);
+};
+
+/** Counts what one call asks for: others would have to wait for it. */
+function countOne(db: Kysely<Tables>): BatchRun<Parameters<Store["countActive"]>, number> {
+  const countAll = (items: readonly Parameters<Store["countActive"]>[], deadline: number) =>
+    items.map(([projectId, target, now, signal]) => {
+      const count = () => translatingFailures(() => countActive(db, projectId, target, now));
+      return reading(deadline, count, signal);
+    });
+  return (items, deadline) => Promise.all(countAll(items, deadline));
+}
+
+/** The same methods, each for one call, which waits in `room` and until its deadline at most. */
+function served<T extends { [K in keyof T]: Methods[string] }>(
+  methods: T,
+  room: WaitingRoom,
+  bounding: Bounding,
+): T {
+  return mapped(methods, (run) =>
+    room.during(() => bounding(currentDeadline(), () => translatingFailures(run))),
+  );
+}
+
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 
 /** The same methods, with the database's outages told as DATABASE_UNAVAILABLE. */
 function translated<T extends { [K in keyof T]: Methods[string] }>(methods: T): T {
+  return mapped(methods, translatingFailures);
+}
+
+/** The same methods, each run by `run`. */
+function mapped<T extends { [K in keyof T]: Methods[string] }>(
+  methods: T,
+  run: (method: () => Promise<unknown>) => Promise<unknown>,
+): T {
   const entries = Object.entries<Methods[string]>(methods).map(([name, method]) => [
     name,
-    (...args: never[]) => translatingFailures(() => method(...args)),
+    (...args: never[]) => run(() => method(...args)),
   ]);
   return Object.fromEntries(entries) as T;
 }

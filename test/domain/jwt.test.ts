@@ -118,7 +118,7 @@ test("one that has expired is told as such, or accepted where that is asked for"
   const last = new Date(must(exp) * 1000 - 1);
   expect(await verify(jwt, { now: last })).toMatchObject(good);
   for (const now of [new Date(must(exp) * 1000), at(1000 * hour)]) {
-    expect(await verify(jwt, { now })).toEqual({ problem: "expired" });
+    expect(await verify(jwt, { now })).toMatchObject({ problem: "expired" });
     expect(await verify(jwt, { now, allowExpired: true })).toMatchObject(good);
   }
 });
@@ -162,25 +162,25 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
   ],
 ])("%s is refused (%s), expired or not", async ([, problem, make]) => {
   const text = await make();
-  expect(await verify(text)).toEqual({ problem });
-  expect(await verify(text, { allowExpired: true })).toEqual({ problem });
+  expect(await verify(text)).toMatchObject({ problem });
+  expect(await verify(text, { allowExpired: true })).toMatchObject({ problem });
 });
 
 test("whatever is wrong beside the expiry outweighs it", async () => {
   for (const claims of [{ iss: "x" }, { aud: "x" }, { sid: "x" }, { nbf: past.exp + 100 }]) {
     const verdict = await verify(await signed({ ...past, ...claims }), { allowExpired: true });
     expect(verdict).toHaveProperty("problem");
-    expect(verdict).not.toEqual({ problem: "expired" });
+    expect(verdict).not.toMatchObject({ problem: "expired" });
   }
 });
 
 test("a JWT of another project is not this one's, though its key is known", async () => {
   const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start);
-  expect(await verify(theirs)).toEqual({ problem: "key" });
+  expect(await verify(theirs)).toMatchObject({ problem: "key" });
   expect(await verify(theirs, { projectId: undefined })).toMatchObject({ projectId: foreign.id });
   const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign);
-  expect(await verify(await signed({}, { kid: theirKid }, theirKey))).toEqual({ problem: "key" });
-  expect(await verify(await signed({}, {}, theirKey), { projectId: undefined })).toEqual({
+  expect(await verify(await signed({}, { kid: theirKid }, theirKey))).toMatchObject({ problem: "key" });
+  expect(await verify(await signed({}, {}, theirKey), { projectId: undefined })).toMatchObject({
     problem: "signature",
   });
 });
@@ -193,14 +193,14 @@ test("no algorithm but the key's own is believed", async () => {
     const head = `${encode({ alg, kid, typ: "JWT" })}.${payload}`;
     const mac = createHmac("sha256", JSON.stringify(publicKey)).update(head).digest("base64url");
     for (const signature of ["", mac, must(jwt.split(".")[2])])
-      expect(await verify(`${head}.${signature}`)).toEqual({ problem: "algorithm" });
+      expect(await verify(`${head}.${signature}`)).toMatchObject({ problem: "algorithm" });
   }
 });
 
 test("a changed payload is not what was signed", async () => {
   const [header, , signature] = jwt.split(".");
   const payload = encode({ ...decodeJwt(jwt), sub: "eve" });
-  expect(await verify(`${header}.${payload}.${signature}`)).toEqual({ problem: "signature" });
+  expect(await verify(`${header}.${payload}.${signature}`)).toMatchObject({ problem: "signature" });
 });
 
 test("a twin that lenient decoders read alike is refused, whichever part", async () => {
@@ -211,7 +211,7 @@ test("a twin that lenient decoders read alike is refused, whichever part", async
     const twin = part.slice(0, -1) + alphabet.charAt(alphabet.indexOf(part.slice(-1)) ^ 1);
     if (Buffer.from(twin, "base64url").equals(Buffer.from(part, "base64url"))) sloppy.push(twin);
     for (const text of sloppy)
-      expect(await verify(parts.with(i, text).join("."))).toEqual({ problem: "form" });
+      expect(await verify(parts.with(i, text).join("."))).toMatchObject({ problem: "form" });
   }
 });
 
@@ -227,7 +227,7 @@ test("a text of any length is answered, one that is too long unread", async () =
   for (const length of [10_000, maxJwtLength, maxJwtLength + 1, 1_000_000])
     expect(await verify(`${jwt}${"A".repeat(length)}`)).toHaveProperty("problem");
   const long = await signed({ pad: "x".repeat(maxJwtLength) });
-  expect(await verify(long)).toEqual({ problem: "form" });
+  expect(await verify(long)).toMatchObject({ problem: "form" });
 });
 
 test("no garbage makes it throw", async () => {
@@ -266,7 +266,7 @@ test.for<[what: string, options: Partial<VerifyOptions>, problem: string]>([
 ])("one that was good is refused %s, however often it was shown", async ([, options, problem]) => {
   for (let i = 0; i < 3; i++) {
     expect(await verify(jwt)).toMatchObject(good);
-    expect(await verify(jwt, options)).toEqual({ problem });
+    expect(await verify(jwt, options)).toMatchObject({ problem });
   }
 });
 
@@ -282,7 +282,7 @@ test("one that was good is refused once its key is revoked, at every replica tha
     expect(await replica.verify(theirs, options)).toMatchObject({ projectId: owner.id });
   keys.change(must(decodeProtectedHeader(theirs).kid), { revocation: { revision: 1, time: start } });
   for (const replica of [jwts, other, jwts, other])
-    expect(await replica.verify(theirs, options)).toEqual({ problem: "key" });
+    expect(await replica.verify(theirs, options)).toMatchObject({ problem: "key" });
 });
 
 test("a signature that held with one key is none of another one of that id", async () => {
@@ -293,7 +293,9 @@ test("a signature that held with one key is none of another one of that id", asy
   const options = { now: start, allowExpired: false };
   keys.stored.push({ ...stored, projectId: two.id, publicJwk: await exportJWK(publicKey) });
   expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
-  expect(await jwts.verify(theirs, { ...options, projectId: two.id })).toEqual({ problem: "signature" });
+  expect(await jwts.verify(theirs, { ...options, projectId: two.id })).toMatchObject({
+    problem: "signature",
+  });
   expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
 });
 

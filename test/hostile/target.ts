@@ -146,6 +146,8 @@ export function attackTarget(environment: Record<string, string> = {}): Target {
       SESSIOND_LISTEN: "127.0.0.1:0",
       SESSIOND_BOOTSTRAP_PROJECT: `home:${target.home.secret}`,
       SESSIOND_SHUTDOWN_GRACE_MS: "0",
+      // Every attack is to reach what it is meant for.
+      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
       ...environment,
     });
     if ("problems" in read) throw new Error(read.problems.join("\n"));

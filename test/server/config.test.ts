@@ -187,3 +187,43 @@ test("who works on the database alone needs no master key", () => {
     problems: ["DATABASE_URL: must be postgres://user:password@host:port/database"],
   });
 });
+
+describe("limits", () => {
+  test("by default only failed authentications have one", () => {
+    expect(configOf({}).config).toMatchObject({
+      maxWaiting: 5_000,
+      callRates: {
+        service: undefined,
+        member: undefined,
+        address: undefined,
+        failures: { perSecond: 20, burst: 500 },
+      },
+    });
+  });
+
+  test("a burst is ten seconds' worth unless told otherwise, and one at least; 0 a second is no limit", () => {
+    const { callRates } = configOf({
+      SESSIOND_CALLS_PER_SECOND_PER_SERVICE: "100",
+      SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
+      SESSIOND_CALL_BURST_PER_MEMBER: "7",
+      SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: "0.01",
+      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
+    }).config;
+    expect(callRates).toEqual({
+      service: { perSecond: 100, burst: 1000 },
+      member: { perSecond: 5, burst: 7 },
+      address: { perSecond: 0.01, burst: 1 },
+      failures: undefined,
+    });
+  });
+
+  test.each([
+    ["SESSIOND_CALLS_PER_SECOND_PER_SERVICE", "-1"],
+    ["SESSIOND_CALLS_PER_SECOND_PER_MEMBER", "many"],
+    ["SESSIOND_CALL_BURST_PER_ADDRESS", "0"],
+    ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "1.5"],
+    ["SESSIOND_DATABASE_MAX_WAITING", "0"],
+  ])("%s=%s is refused", (name, value) => {
+    expect(problemsOf({ [name]: value })).toEqual([expect.stringMatching(`^${name}: must be a `)]);
+  });
+});

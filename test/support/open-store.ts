@@ -23,6 +23,7 @@ export function openStore(
     connectTimeout?: number;
     statementTimeout?: number;
     preparedStatements?: boolean;
+    maxWaiting?: number;
   } = {},
 ): OpenStore {
   const connectionErrors: Error[] = [];
@@ -35,6 +36,7 @@ export function openStore(
     ...limits,
     onConnectionError: (error) => connectionErrors.push(error),
   });
-  const store = postgresStore(db, { onLostAccess: (error) => lostAccesses.push(error), notify: true });
+  const onLostAccess = (error: unknown) => lostAccesses.push(error);
+  const store = postgresStore(db, { onLostAccess, notify: true, maxWaiting: limits.maxWaiting });
   return { store, db, connectionErrors, lostAccesses, close: () => db.destroy() };
 }

@@ -77,15 +77,15 @@ async function find(
     return session && { session, jwt: undefined };
   }
   const verdict = await deps.jwts.verify(credential.jwt, { projectId, now: deps.now(), allowExpired: false });
-  if ("problem" in verdict) throw unauthenticated(verdict.problem);
+  if ("problem" in verdict) throw unauthenticated(verdict.problem, verdict.isGenuine);
   const session = await deps.store.findSession(verdict.projectId, verdict.sessionId);
   return session && { session, jwt: verdict };
 }
 
-function unauthenticated(problem: JwtProblem): SessiondError {
+function unauthenticated(problem: JwtProblem, isGenuine: boolean): SessiondError {
   return problem === "expired"
     ? new SessiondError("JWT_EXPIRED")
-    : new SessiondError("SESSION_UNKNOWN", { metadata: { problem } });
+    : new SessiondError("SESSION_UNKNOWN", { metadata: { problem }, isGenuine });
 }
 
 /** Fails with the UNAUTHENTICATED reason that tells why `session` is not active at `now`. */

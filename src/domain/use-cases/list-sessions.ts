@@ -14,11 +14,12 @@ export interface ListSessions {
   readonly pageToken: string;
 }
 
-/** A page of sessions, newest first. */
+/** A page of sessions, newest first; looked for until `signal` aborts. */
 export async function listSessions(
   deps: Deps,
   caller: Caller,
   command: ListSessions,
+  signal?: AbortSignal,
 ): Promise<{ sessions: readonly Session[]; nextPageToken: string }> {
   const { memberId, organizationId } = caller.kind === "member" ? reachOf(caller, command) : command;
   if (memberId === undefined && organizationId === undefined) {
@@ -36,6 +37,7 @@ export async function listSessions(
     state,
     now: deps.now(),
     page,
+    signal,
   });
   const cut = cutPage(rows, page, filters, (session): SessionId => session.id);
   return { sessions: cut.rows, nextPageToken: cut.nextPageToken };

@@ -25,11 +25,16 @@ export type RevokeAllOutcome =
   | RevocationReceipt
   | { readonly revision: undefined; readonly time: undefined; readonly revokedCount: number };
 
-/** Ends all sessions in a scope with one write. End users: their own only. */
-export async function revokeAll(deps: Deps, caller: Caller, command: RevokeAll): Promise<RevokeAllOutcome> {
+/** Ends all sessions in a scope with one write. End users: their own only. Where it only counts, until `signal` aborts. */
+export async function revokeAll(
+  deps: Deps,
+  caller: Caller,
+  command: RevokeAll,
+  signal?: AbortSignal,
+): Promise<RevokeAllOutcome> {
   const target: CutoffTarget = { ...cutoffOf(caller, command.scope), except: command.except };
   if (!command.validateOnly) return recordCutoff(deps, caller, target, command);
-  const revokedCount = await deps.store.countActive(caller.project.id, target, deps.now());
+  const revokedCount = await deps.store.countActive(caller.project.id, target, deps.now(), signal);
   return { revision: undefined, time: undefined, revokedCount };
 }
 
