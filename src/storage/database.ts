@@ -1,13 +1,14 @@
 import { Socket } from "node:net";
 import { Kysely, PostgresDialect } from "kysely";
 import { Client, type ClientBase, Pool } from "pg";
+import { Hosts } from "./hosts.ts";
 import { pooledConnections } from "./pooled-connections.ts";
 import type { Tables } from "./tables.ts";
 import { getTypeParser } from "./wire-values.ts";
 
 /** How to reach the database. */
 export interface DatabaseOptions {
-  /** `postgres://user:password@host:port/database`. */
+  /** `postgres://user:password@host:port/database`, with several hosts where there are standbys; see {@link Hosts}. */
   readonly url: string;
   /** Most connections at once. */
   readonly maxConnections: number;
@@ -41,8 +42,8 @@ export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
  * gives back a connection that broke meanwhile: each would be a place lost.
  */
 export function databaseDialect(options: DatabaseOptions): PostgresDialect {
+  const hosts = new Hosts(options.url);
   const pool = new Pool({
-    connectionString: options.url,
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeout,
     statement_timeout: options.statementTimeout,
@@ -52,14 +53,28 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
     // What bounds a statement goes with it, rather than before it.
     pipeline: true,
     verify: (client, done) => {
-      client.query(sessionSettings).then(() => done(), done);
+      settle(client).then(() => done(), done);
     },
   });
+  // Each connection goes to where the primary is then.
+  Object.defineProperty(pool.options, "connectionString", { get: () => hosts.current, enumerable: true });
   watchConnections(pool, options);
   options.onPool?.(() => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
   const { preparedStatements: prepare = true, statementTimeout, onConnectionError } = options;
-  const connections = pooledConnections(pool, { prepare, statementTimeout, onConnectionError });
+  const connections = pooledConnections(pool, { hosts, prepare, statementTimeout, onConnectionError });
   return new PostgresDialect({ pool: connections });
+}
+
+/** What a call is told where no host of the database is one that takes writes. */
+export const readOnly = "the database takes no writes: it is a standby";
+
+/**
+ * Makes a new connection what the promises need, or fails. A standby is refused even for reading: it may not have heard of a
+ * revocation yet.
+ */
+async function settle(client: ClientBase): Promise<void> {
+  const { rows } = await client.query<{ read_only: string }>(sessionSettings);
+  if (rows[0]?.read_only === "on") throw new Error(readOnly);
 }
 
 /** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */
@@ -95,10 +110,11 @@ function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): 
  * form that is read fast.
  */
 const sessionSettings = `
-  select set_config('default_transaction_isolation', 'read committed', false),
+  select current_setting('transaction_read_only') as read_only,
+         set_config('default_transaction_isolation', 'read committed', false),
          set_config('synchronous_commit',
            case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
          array(select set_config(name, setting, false)
            from (values ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
-             ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY')) wanted (name, setting)
+             ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('client_min_messages', 'warning')) wanted (name, setting)
            where name in (select name from pg_settings))`;

@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import { DatabaseError, type Pool, type PoolClient } from "pg";
+import type { Hosts } from "./hosts.ts";
 import { runBounded } from "./bounded-statement.ts";
 import { statementBounds } from "./statement-bounds.ts";
 import { toParameter } from "./wire-values.ts";
 
 /** How connections are used. */
 export interface PooledConnectionsOptions {
+  /** Where the pool connects to. */
+  readonly hosts: Hosts;
   /** Whether they keep prepared statements. */
   readonly prepare: boolean;
   /** How long a statement may run, in milliseconds; 0 for as long as it takes. */
@@ -30,7 +33,7 @@ export function pooledConnections(pool: Pool, options: PooledConnectionsOptions)
     options: pool.options,
     end: () => pool.end(),
     connect: async () => {
-      const client = await pool.connect();
+      const client = await connectTo(pool, options.hosts);
       const known = connections.get(client);
       if (known !== undefined) return known;
       const connection = connectionOf(client, options);
@@ -40,12 +43,34 @@ export function pooledConnections(pool: Pool, options: PooledConnectionsOptions)
   };
 }
 
+/** A connection, at whichever host of several takes it: each is tried once. */
+async function connectTo(pool: Pool, hosts: Hosts): Promise<PoolClient> {
+  for (let tries = 1; ; tries++) {
+    const tried = hosts.current;
+    try {
+      return await pool.connect();
+    } catch (error) {
+      hosts.leave(tried);
+      if (tries >= hosts.count) throw error;
+    }
+  }
+}
+
 function connectionOf(
   client: PoolClient,
   { prepare, statementTimeout, onConnectionError }: PooledConnectionsOptions,
 ): PostgresPoolClient {
   let ending = false;
   let inTransaction = false;
+  let unconfirmed = false;
+  client.on("notice", (notice) => {
+    if (isUnconfirmedCommit(notice)) unconfirmed = true;
+  });
+  const confirmed = <Result>(result: Result): Result => {
+    if (!unconfirmed) return result;
+    unconfirmed = false;
+    throw new Error(unconfirmedCommit);
+  };
   const onFailure = (error: unknown): never => {
     if (endsConnection(error)) {
       ending = true;
@@ -61,8 +86,8 @@ function connectionOf(
     const bounds = values.length === 0 ? undefined : statementBounds();
     if (values.length === 0) inTransaction = isOpenAfter(text, inTransaction);
     return bounds === undefined
-      ? client.query(statement).catch(onFailure)
-      : runBounded({ client, statement, bounds, inTransaction, statementTimeout }).catch(onFailure);
+      ? client.query(statement).then(confirmed, onFailure)
+      : runBounded({ client, statement, bounds, inTransaction, statementTimeout }).then(confirmed, onFailure);
   }
   return {
     // Kysely's type has an overload for cursors, and results that only the caller can know.
@@ -72,15 +97,29 @@ function connectionOf(
   };
 }
 
+/** What a call is told whose commit stands here, but perhaps on no standby: whether it outlives this host is not known. */
+export const unconfirmedCommit = "the database gave up waiting for its synchronous standby";
+
+/**
+ * Whether the database says so, which it does beside its answer that all went well, when an operator cancels what waits. By
+ * the place in its source, since its words may be in any language.
+ */
+function isUnconfirmedCommit({ routine }: { readonly routine?: string | undefined }): boolean {
+  return routine === "SyncRepWaitForLSN";
+}
+
 /** Whether a transaction is open after a statement without parameters. */
 function isOpenAfter(text: string, before: boolean): boolean {
   if (/^(begin|start transaction)\b/.test(text)) return true;
   return before && text !== "commit" && text !== "rollback";
 }
 
-/** Whether the database said, as its last words, that it ends the connection: class 57P, an operator's intervention, and 08. */
+/**
+ * Whether the connection is of no more use: the database said, as its last words, that it ends it (class 57P, an operator's
+ * intervention, and 08), or it became a standby (25006).
+ */
 function endsConnection(error: unknown): error is DatabaseError {
-  return error instanceof DatabaseError && /^(57P|08)/.test(error.code ?? "");
+  return error instanceof DatabaseError && /^(57P|08|25006)/.test(error.code ?? "");
 }
 
 const names = new Map<string, string>();

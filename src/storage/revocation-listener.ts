@@ -1,6 +1,7 @@
 import { Client } from "pg";
 import type { Clock } from "../domain/clock.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
+import { Hosts } from "./hosts.ts";
 
 /** The channel on which one notification per committed batch names the project. */
 export const revocationChannel = "sessiond_revocations";
@@ -23,6 +24,7 @@ const retryDelay = { first: 100, last: 10_000 };
 /** Listens for committed revocations on a connection of its own, and again whenever that is lost. */
 export class RevocationListener {
   readonly #options: RevocationListenerOptions;
+  readonly #hosts: Hosts;
   #client: Client | undefined;
   #cancelRetry: (() => void) | undefined;
   #delay = retryDelay.first;
@@ -30,6 +32,7 @@ export class RevocationListener {
 
   constructor(options: RevocationListenerOptions) {
     this.#options = options;
+    this.#hosts = new Hosts(options.url);
     void this.#listen();
   }
 
@@ -41,8 +44,9 @@ export class RevocationListener {
   }
 
   async #listen(): Promise<void> {
+    const url = this.#hosts.current;
     const client = new Client({
-      connectionString: this.#options.url,
+      connectionString: url,
       application_name: "sessiond listener",
       connectionTimeoutMillis: this.#options.connectTimeout,
       keepAlive: true,
@@ -53,6 +57,8 @@ export class RevocationListener {
     const onLost = (error?: unknown) => {
       if (lost || this.#closed) return;
       lost = true;
+      // A standby does not take LISTEN, so that it is left too.
+      this.#hosts.leave(url);
       this.#options.onTrouble(error ?? new Error("the connection that listens for revocations was closed"));
       client.end().catch(() => undefined);
       this.#cancelRetry = this.#options.clock.after(this.#delay, () => void this.#listen());

@@ -12,6 +12,8 @@ export interface RevocationView {
   /** The project's revision. Every revocation changes it: while it stands, so does all that is in the view. */
   readonly revision: number;
   readonly orders: readonly OrderInView[];
+  /** Whether a commit waits for a standby. */
+  readonly hasStandby: boolean;
 }
 
 /** Reads what the orders name, in one snapshot with the project's revision or after it. */
@@ -20,10 +22,11 @@ export async function viewOf(
   projectId: ProjectId,
   orders: readonly RevocationOrder[],
 ): Promise<RevocationView> {
-  const { revision, sessions } = await namedSessions(db, projectId, orders);
+  const { revision, hasStandby, sessions } = await namedSessions(db, projectId, orders);
   const keys = await findRevocationsOfKeys(db, orders);
   return {
     revision,
+    hasStandby,
     orders: orders.map((order, i) => ({ order, session: sessions[i], signingKey: keys[i] })),
   };
 }
@@ -33,7 +36,10 @@ interface FoundRow extends DatedRow {
 }
 
 /** Of a project none of whose named sessions is there, there is one row, without place. */
-type NamedRow = { readonly revision: number } & (FoundRow | { readonly place: null });
+type NamedRow = { readonly revision: number; readonly has_standby: boolean } & (
+  | FoundRow
+  | { readonly place: null }
+);
 
 /**
  * The revision, and the session that each order ends or spares at its place. By the primary keys of project_revisions,
@@ -43,11 +49,11 @@ async function namedSessions(
   db: Kysely<Tables>,
   projectId: ProjectId,
   orders: readonly RevocationOrder[],
-): Promise<{ revision: number; sessions: readonly (SessionInView | undefined)[] }> {
+): Promise<{ revision: number; hasStandby: boolean; sessions: readonly (SessionInView | undefined)[] }> {
   const read = [...identityColumns, ...livenessColumns];
   const columns = columnsOf("s", read);
   const { rows } = await sql<NamedRow>`
-    select p.revision, s.place, ${columns}, s.cutoff
+    select p.revision, current_setting('synchronous_standby_names', true) <> '' as has_standby, s.place, ${columns}, s.cutoff
     from project_revisions p
     left join (
       select named.place, ${columns}, ${newestCutoff({ projectId })} as cutoff
@@ -63,7 +69,7 @@ async function namedSessions(
   const sessions = Array.from<SessionInView | undefined>({ length: orders.length });
   for (const row of found) sessions[row.place] = toSessionInView(row, undefined);
   dead.forEach((row, i) => (sessions[row.place] = toSessionInView(row, revocations[i])));
-  return { revision: first.revision, sessions };
+  return { revision: first.revision, hasStandby: first.has_standby, sessions };
 }
 
 /** The ids of sessions that the orders name, by id or by token, with the orders' places. */

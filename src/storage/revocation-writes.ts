@@ -55,10 +55,23 @@ async function tryToRecord(
 ): Promise<Receipts | undefined> {
   const view = await viewOf(db, projectId, orders);
   const plan = planRevocations(view.orders, view.revision);
-  if (plan.log.length === 0) return plan.receipts;
+  if (plan.log.length === 0) {
+    const isRepeat = plan.receipts.some((receipt) => receipt !== undefined);
+    if (isRepeat && view.hasStandby) await confirmEarlier(db, projectId);
+    return plan.receipts;
+  }
   if (!(await write(db, projectId, view.revision, plan, notify))) return undefined;
   for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
   return plan.receipts;
+}
+
+/**
+ * Resolves once everything that was committed to the project is on the standby too. What a crash or an operator kept from
+ * waiting for it is there to be read, and an answer that repeats it must not promise more than the first one could. The
+ * commit of any write waits for all before it; this one changes nothing.
+ */
+async function confirmEarlier(db: Kysely<Tables>, projectId: ProjectId): Promise<void> {
+  await sql`update project_revisions set revision = revision where project_id = ${projectId}`.execute(db);
 }
 
 /** Covers calls that found a session alive just before its revocation and signed its JWT just after, and skewed clocks. */

@@ -1,6 +1,7 @@
 import { DatabaseError } from "pg";
 import { SessiondError } from "../domain/errors.ts";
-import { silent } from "./database.ts";
+import { readOnly, silent } from "./database.ts";
+import { unconfirmedCommit } from "./pooled-connections.ts";
 
 /**
  * SQLSTATE classes and codes that say "not now" rather than "never": connection exceptions, a login or a database that is not
@@ -30,6 +31,8 @@ function isUnavailable(error: unknown): boolean {
     "syscall" in error ||
     error instanceof AggregateError ||
     error.message === silent ||
+    error.message === readOnly ||
+    error.message === unconfirmedCommit ||
     brokenConnection.test(error.message)
   );
 }

@@ -74,7 +74,7 @@ export async function startPostmaster(
     createInterface({ input: child.stderr }).on("line", (line) => {
       recent.splice(0, recent.length - 9, line);
       settings.log(line);
-      if (line.includes("database system is ready to accept connections")) resolve("ready");
+      if (/database system is ready to accept (read-only )?connections/.test(line)) resolve("ready");
     });
   });
   const given = AbortSignal.any([signal, AbortSignal.timeout(readyWithin)]);
