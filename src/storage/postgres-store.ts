@@ -3,6 +3,7 @@ import { currentDeadline } from "../domain/deadline.ts";
 import type { ProjectId } from "../domain/ids.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Store } from "../domain/store.ts";
+import { Answers } from "./answers.ts";
 import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
@@ -41,35 +42,40 @@ export interface PostgresStoreOptions {
 /** The store on Postgres. */
 export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions): Store {
   const { onLostAccess, notify, maxWaiting = Infinity } = options;
+  const answers = new Answers();
   const readers = new WaitingRoom(maxWaiting);
   const writers = new WaitingRoom(maxWaiting);
   const look = <Item, Result>(find: Find<Item, Result>) =>
-    new Batcher(batched(db, find, reading), lookups, readers);
+    new Batcher(batched(db, answers, find, reading), lookups, readers);
   const byId = look(findByIds);
   const byToken = look(findByTokens);
   const credentials = look(findCredentials);
   const certified = look(findCertified);
   const signingLines = look(findSigningLines);
   const goodSigningKeys = look(findGoodSigningKeys);
-  const creation = new Batcher(batched(db, createSessions, writing), creations, writers);
+  const creation = new Batcher(batched(db, answers, createSessions, writing), creations, writers);
   // A room of their own: nobody waits for them, and so they must not keep anybody out.
-  const access = new Batcher(batched(db, recordAll, unbounded), accesses, new WaitingRoom(maxWaiting));
-  const counter = new Batcher(countOne(db), counts, readers);
+  const access = new Batcher(
+    batched(db, answers, recordAll, unbounded),
+    accesses,
+    new WaitingRoom(maxWaiting),
+  );
+  const counter = new Batcher(countOne(db, answers), counts, readers);
   const count: Store["countActive"] = (...item) => counter.submit(item);
   const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
   const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
   const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
   const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember };
-  const servedReads = served(reads, readers, reading);
-  const servedWrites = served({ ...projectChanges, extendSession: extend }, writers, writing);
+  const servedReads = served(reads, answers, readers, reading);
+  const servedWrites = served({ ...projectChanges, extendSession: extend }, answers, writers, writing);
   // What is done about a project's keys is done once for all who need it, so nobody's deadline ends it.
-  const keys = served(signingKeyStore(db), readers, unbounded);
+  const keys = served(signingKeyStore(db), answers, readers, unbounded);
   return {
     ...servedReads,
     ...servedWrites,
     ...keys,
     listSessions: (query) => {
-      const list = () => translatingFailures(() => listSessions(db, query));
+      const list = () => answers.to(() => listSessions(db, query));
       return readers.during(() => reading(currentDeadline(), list, query.signal));
     },
     findCredentials: (projectId) => credentials.submit(projectId),
@@ -85,18 +91,16 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },
-    revoke: revoker(db, notify, count, writers),
+    revoke: revoker(db, answers, notify, count, writers),
     countActive: count,
     ...translated({
       // Feeds read for all who watch: were they refused, every watcher would come back as a call.
       readRevocations: (...args) => readRevocations(db, ...args),
       oldestResumable: (projectId) => oldestResumable(db, projectId),
       firstThatMatters: (...args) => firstThatMatters(db, ...args),
-      // That many wait does not mean that the database does not answer.
-      ping: async () => {
-        await sql`select 1`.execute(db);
-      },
     } satisfies Partial<Store>),
+    // That many wait does not mean that the database does not answer.
+    ping: () => answers.any(() => sql`select 1`.execute(db)),
   };
 }
 
@@ -106,6 +110,7 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
  */
 function revoker(
   db: Kysely<Tables>,
+  answers: Answers,
   notify: boolean,
   countActive: Store["countActive"],
   room: WaitingRoom,
@@ -116,7 +121,8 @@ function revoker(
     const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
     const record: Find<RevocationOrder, RevocationReceipt | undefined> = (db, orders) =>
       recordRevocations(db, projectId, orders, notify);
-    const batcher = batchers.get(projectId) ?? new Batcher(batched(db, record, writing), revocations, room);
+    const batcher =
+      batchers.get(projectId) ?? new Batcher(batched(db, answers, record, writing), revocations, room);
     batchers.set(projectId, batcher);
     try {
       const receipt = await batcher.submit(order);
@@ -137,10 +143,11 @@ const unbounded: Bounding = (_deadline, work) => work();
 
 function batched<Item, Result>(
   db: Kysely<Tables>,
+  answers: Answers,
   run: Find<Item, Result>,
   bounding: Bounding,
 ): BatchRun<Item, Result> {
-  return (items, deadline) => bounding(deadline, () => translatingFailures(() => run(db, items)));
+  return (items, deadline) => bounding(deadline, () => answers.to(() => run(db, items)));
 }
 
 const recordAll: Find<Access, undefined> = async (db, accesses) => {
@@ -149,10 +156,10 @@ const recordAll: Find<Access, undefined> = async (db, accesses) => {
 };
 
 /** Counts what one call asks for: others would have to wait for it. */
-function countOne(db: Kysely<Tables>): BatchRun<Parameters<Store["countActive"]>, number> {
+function countOne(db: Kysely<Tables>, answers: Answers): BatchRun<Parameters<Store["countActive"]>, number> {
   const countAll = (items: readonly Parameters<Store["countActive"]>[], deadline: number) =>
     items.map(([projectId, target, now, signal]) => {
-      const count = () => translatingFailures(() => countActive(db, projectId, target, now));
+      const count = () => answers.to(() => countActive(db, projectId, target, now));
       return reading(deadline, count, signal);
     });
   return (items, deadline) => Promise.all(countAll(items, deadline));
@@ -161,12 +168,11 @@ function countOne(db: Kysely<Tables>): BatchRun<Parameters<Store["countActive"]>
 /** The same methods, each for one call, which waits in `room` and until its deadline at most. */
 function served<T extends { [K in keyof T]: Methods[string] }>(
   methods: T,
+  answers: Answers,
   room: WaitingRoom,
   bounding: Bounding,
 ): T {
-  return mapped(methods, (run) =>
-    room.during(() => bounding(currentDeadline(), () => translatingFailures(run))),
-  );
+  return mapped(methods, (run) => room.during(() => bounding(currentDeadline(), () => answers.to(run))));
 }
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
