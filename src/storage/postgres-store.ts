@@ -1,10 +1,11 @@
 import { type Kysely, sql } from "kysely";
 import { currentDeadline } from "../domain/deadline.ts";
-import type { ProjectId } from "../domain/ids.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { Store } from "../domain/store.ts";
+import { Answers } from "./answers.ts";
 import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
+import { ProjectBatchers } from "./project-batchers.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
@@ -43,38 +44,45 @@ export interface PostgresStoreOptions {
 /** The store on Postgres. */
 export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions): Store {
   const { onLostAccess, notify, maxWaiting = Infinity, onBatch } = options;
-  const told = (kind: string) => onBatch && ((size: number) => onBatch(kind, size));
+  const answers = new Answers();
   const readers = new WaitingRoom(maxWaiting);
   const writers = new WaitingRoom(maxWaiting);
+  const told = <Item, Result>(kind: string, find: Find<Item, Result>): Find<Item, Result> =>
+    onBatch === undefined ? find : (db, items) => (onBatch(kind, items.length), find(db, items));
   const look = <Item, Result>(kind: string, find: Find<Item, Result>) =>
-    new Batcher(batched(db, find, reading, told(kind)), lookups, readers);
+    new Batcher(batched(db, answers, told(kind, find), reading), lookups, readers);
   const byId = look("sessions by id", findByIds);
   const byToken = look("sessions by token", findByTokens);
   const credentials = look("credentials", findCredentials);
   const certified = look("certificates", findCertified);
   const signingLines = look("signing keys", findSigningLines);
   const goodSigningKeys = look("good signing keys", findGoodSigningKeys);
-  const create = batched(db, createSessions, writing, told("creations"));
+  const create = batched(db, answers, told("creations", createSessions), writing);
   const creation = new Batcher(create, creations, writers);
   // A room of their own: nobody waits for them, and so they must not keep anybody out.
-  const note = batched(db, recordAll, unbounded, told("accesses"));
+  const note = batched(db, answers, told("accesses", recordAll), unbounded);
   const access = new Batcher(note, accesses, new WaitingRoom(maxWaiting));
-  const counter = new Batcher(countOne(db), counts, readers);
+  const revocation = new ProjectBatchers((projectId) => {
+    const record = (db: Kysely<Tables>, orders: readonly RevocationOrder[]) =>
+      recordRevocations(db, projectId, orders, notify);
+    return new Batcher(batched(db, answers, told("revocations", record), writing), revocations, writers);
+  });
+  const counter = new Batcher(countOne(db, answers), counts, readers);
   const count: Store["countActive"] = (...item) => counter.submit(item);
   const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
   const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
   const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
   const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember };
-  const servedReads = served(reads, readers, reading);
-  const servedWrites = served({ ...projectChanges, extendSession: extend }, writers, writing);
+  const servedReads = served(reads, answers, readers, reading);
+  const servedWrites = served({ ...projectChanges, extendSession: extend }, answers, writers, writing);
   // What is done about a project's keys is done once for all who need it, so nobody's deadline ends it.
-  const keys = served(signingKeyStore(db), readers, unbounded);
+  const keys = served(signingKeyStore(db), answers, readers, unbounded);
   return {
     ...servedReads,
     ...servedWrites,
     ...keys,
     listSessions: (query) => {
-      const list = () => translatingFailures(() => listSessions(db, query));
+      const list = () => answers.to(() => listSessions(db, query));
       return readers.during(() => reading(currentDeadline(), list, query.signal));
     },
     findCredentials: (projectId) => credentials.submit(projectId),
@@ -90,18 +98,16 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },
-    revoke: revoker(db, notify, count, writers, told("revocations")),
+    revoke: revoker(revocation, count),
     countActive: count,
     ...translated({
       // Feeds read for all who watch: were they refused, every watcher would come back as a call.
       readRevocations: (...args) => readRevocations(db, ...args),
       oldestResumable: (projectId) => oldestResumable(db, projectId),
       firstThatMatters: (...args) => firstThatMatters(db, ...args),
-      // That many wait does not mean that the database does not answer.
-      ping: async () => {
-        await sql`select 1`.execute(db);
-      },
     } satisfies Partial<Store>),
+    // That many wait does not mean that the database does not answer.
+    ping: () => answers.any(() => sql`select 1`.execute(db)),
   };
 }
 
@@ -110,27 +116,14 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
  * taken just before, on its own: under the project's lock it would hold up every other revocation for as long as it takes.
  */
 function revoker(
-  db: Kysely<Tables>,
-  notify: boolean,
+  revocation: ProjectBatchers<RevocationOrder, RevocationReceipt | undefined>,
   countActive: Store["countActive"],
-  room: WaitingRoom,
-  onStart: OnStart,
 ): Store["revoke"] {
-  const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
   return async (order) => {
     const { projectId, target, time } = order;
     const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
-    const record: Find<RevocationOrder, RevocationReceipt | undefined> = (db, orders) =>
-      recordRevocations(db, projectId, orders, notify);
-    const batcher =
-      batchers.get(projectId) ?? new Batcher(batched(db, record, writing, onStart), revocations, room);
-    batchers.set(projectId, batcher);
-    try {
-      const receipt = await batcher.submit(order);
-      return receipt && (counted === undefined ? receipt : { ...receipt, revokedCount: counted });
-    } finally {
-      if (batcher.idle) batchers.delete(projectId);
-    }
+    const receipt = await revocation.submit(projectId, order);
+    return receipt && (counted === undefined ? receipt : { ...receipt, revokedCount: counted });
   };
 }
 
@@ -144,18 +137,12 @@ const unbounded: Bounding = (_deadline, work) => work();
 
 function batched<Item, Result>(
   db: Kysely<Tables>,
+  answers: Answers,
   run: Find<Item, Result>,
   bounding: Bounding,
-  onStart: OnStart,
 ): BatchRun<Item, Result> {
-  return (items, deadline) => {
-    onStart?.(items.length);
-    return bounding(deadline, () => translatingFailures(() => run(db, items)));
-  };
+  return (items, deadline) => bounding(deadline, () => answers.to(() => run(db, items)));
 }
-
-/** Told how many items a batch has. */
-type OnStart = ((size: number) => void) | undefined;
 
 const recordAll: Find<Access, undefined> = async (db, accesses) => {
   await recordAccesses(db, accesses);
@@ -163,10 +150,10 @@ const recordAll: Find<Access, undefined> = async (db, accesses) => {
 };
 
 /** Counts what one call asks for: others would have to wait for it. */
-function countOne(db: Kysely<Tables>): BatchRun<Parameters<Store["countActive"]>, number> {
+function countOne(db: Kysely<Tables>, answers: Answers): BatchRun<Parameters<Store["countActive"]>, number> {
   const countAll = (items: readonly Parameters<Store["countActive"]>[], deadline: number) =>
     items.map(([projectId, target, now, signal]) => {
-      const count = () => translatingFailures(() => countActive(db, projectId, target, now));
+      const count = () => answers.to(() => countActive(db, projectId, target, now));
       return reading(deadline, count, signal);
     });
   return (items, deadline) => Promise.all(countAll(items, deadline));
@@ -175,12 +162,11 @@ function countOne(db: Kysely<Tables>): BatchRun<Parameters<Store["countActive"]>
 /** The same methods, each for one call, which waits in `room` and until its deadline at most. */
 function served<T extends { [K in keyof T]: Methods[string] }>(
   methods: T,
+  answers: Answers,
   room: WaitingRoom,
   bounding: Bounding,
 ): T {
-  return mapped(methods, (run) =>
-    room.during(() => bounding(currentDeadline(), () => translatingFailures(run))),
-  );
+  return mapped(methods, (run) => room.during(() => bounding(currentDeadline(), () => answers.to(run))));
 }
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;

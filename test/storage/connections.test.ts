@@ -191,3 +191,15 @@ test("a database that falls silent is told as unavailable, and the store works w
   relay.mend();
   expect(await store.findSession(project.id, session.id)).toEqual(session);
 });
+
+test("a ping does not wait in line: that somebody is answered tells as much", async () => {
+  const { store } = open({ maxConnections: 1 });
+  const project = await storedProject(store);
+  const order: string[] = [];
+  const line = Array.from({ length: 50 }, () =>
+    store.findProject(project.id).then(() => void order.push("found")),
+  );
+  const ping = store.ping().then(() => void order.push("pinged"));
+  await Promise.all([ping, ...line]);
+  expect(order.indexOf("pinged")).toBeLessThan(5);
+});
