@@ -130,9 +130,9 @@ export class RevocationFeeds {
   async #startOf({ projectId, start }: Watch, head: number): Promise<number> {
     if (start === "now") return head;
     if (start === "snapshot") return this.#log.firstThatMatters(projectId, this.#now());
-    const oldest = await this.#log.oldestResumable(projectId);
-    if (start === "oldest") return oldest;
-    if (start.after >= oldest && start.after <= head) return start.after;
+    if (start === "oldest") return this.#log.oldestResumable(projectId);
+    // Whether the log still reaches back so far shows when it is read.
+    if (start.after <= head) return start.after;
     throw await revisionOutOfRange(this.#log, projectId, head);
   }
 }
