@@ -37,10 +37,11 @@ export async function purgeLog(
       delete from cutoffs c
       where c.project_id = ${projectId} and c.scope = 'member' and c.target_id = ${targets("needless")}
       returning c.revision`;
-  // The sessions that a purge would have deleted before are still there in a dry run.
+  // The sessions that a purge would have deleted before are still there in a dry run. Without `offset 0` it would be a join.
   const unneeded = sql`
         and not exists (select from sessions s
-          where s.project_id = ${projectId} and s.member_id = c.target_id and s.created_revision < c.revision)
+          where s.project_id = ${projectId} and s.member_id = c.target_id and s.created_revision < c.revision
+          offset 0)
       for update of c skip locked`;
   const { rows } = await sql<{ visited: number; revocations: number; cutoffs: number; last: number | null }>`
     with page as materialized (
