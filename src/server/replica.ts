@@ -15,6 +15,7 @@ import type { Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
+import { keepPurging } from "./purging.ts";
 import type { Running } from "./running.ts";
 import { readTlsMaterial } from "./tls-material.ts";
 import { watchTlsFiles } from "./tls-watch.ts";
@@ -42,14 +43,8 @@ export async function startReplica(
   const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
   const onConnectionError = (error: Error) =>
     log.warn({ fault: describeFault(error) }, "database connection lost");
-  const db = openDatabase({
-    url,
-    maxConnections,
-    connectTimeout,
-    statementTimeout,
-    preparedStatements,
-    onConnectionError,
-  });
+  const connections = { url, connectTimeout, statementTimeout, preparedStatements, onConnectionError };
+  const db = openDatabase({ ...connections, maxConnections });
   running.defer(() => db.destroy());
 
   const store = openStore(db, config, log);
@@ -76,6 +71,14 @@ export async function startReplica(
   if (config.tls && material) {
     const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
     running.defer(async () => watch.stop());
+  }
+  if (config.retention > 0) {
+    // On a connection of its own, for as long as it purges: no call waits for one of those that serve.
+    const purgeDb = openDatabase({ ...connections, maxConnections: 1 });
+    running.defer(() => purgeDb.destroy());
+    const { retention } = config;
+    const purging = keepPurging({ db: purgeDb, retention, now, clock: systemClock, log }, shutdown.signal);
+    running.defer(() => purging); // which the drain, next, ends
   }
   running.defer(async () => {
     health.drain();

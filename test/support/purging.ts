@@ -5,6 +5,7 @@ import {
   type Purged,
   nothingPurged,
   purge,
+  sumOf,
 } from "../../src/storage/purge/purge.ts";
 import type { Tables } from "../../src/storage/tables.ts";
 
@@ -35,13 +36,4 @@ export async function purgeAt(
     },
   });
   return { outcome, ...total };
-}
-
-function sumOf(a: Purged, b: Purged): Purged {
-  return {
-    sessions: a.sessions + b.sessions,
-    tokens: a.tokens + b.tokens,
-    revocations: a.revocations + b.revocations,
-    cutoffs: a.cutoffs + b.cutoffs,
-  };
 }

@@ -19,6 +19,16 @@ export interface Purged {
 /** Nothing. */
 export const nothingPurged: Purged = { sessions: 0, tokens: 0, revocations: 0, cutoffs: 0 };
 
+/** Both together. */
+export function sumOf(a: Purged, b: Purged): Purged {
+  return {
+    sessions: a.sessions + b.sessions,
+    tokens: a.tokens + b.tokens,
+    revocations: a.revocations + b.revocations,
+    cutoffs: a.cutoffs + b.cutoffs,
+  };
+}
+
 /** How to purge; times in milliseconds. */
 export interface PurgeOptions {
   /** How long ago what is purged ended. */
@@ -28,7 +38,7 @@ export interface PurgeOptions {
   readonly interval: number;
   /** Only count. */
   readonly dryRun: boolean;
-  /** Called after each batch with how long it took; the next one waits for it. Rejects with the signal's reason. */
+  /** Called after each batch with how long it took; the next one waits for it. Ends early where the signal is given. */
   readonly rest: (took: number) => Promise<void>;
   /** Told of each batch what it purged. */
   readonly onBatch: (purged: Purged) => void;
@@ -98,9 +108,7 @@ async function purgeProjects(
     const startedAt = performance.now();
     const done = await batch();
     onBatch(countOf(done));
-    await rest(performance.now() - startedAt).catch((error: unknown) => {
-      throw signal.aborted ? new Interrupted() : error;
-    });
+    await rest(performance.now() - startedAt);
     return done;
   };
   try {
