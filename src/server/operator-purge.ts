@@ -14,6 +14,12 @@ export interface OperatorPurgeOptions {
   readonly signal: AbortSignal;
 }
 
+/** How it went. */
+export interface OperatorPurge {
+  readonly outcome: PurgeOutcome;
+  readonly total: Purged;
+}
+
 /**
  * Purges the configured database, working half of the time; with `dryRun` it only counts. Nothing is in an embedded one that was
  * never made. Throws DatabaseUnreachable, or in words.
@@ -21,7 +27,7 @@ export interface OperatorPurgeOptions {
 export async function purgeConfigured(
   config: DatabaseConfig,
   { dryRun, onProgress, signal }: OperatorPurgeOptions,
-): Promise<{ readonly outcome: PurgeOutcome; readonly total: Purged }> {
+): Promise<OperatorPurge> {
   let total = nothingPurged;
   const outcome = await withOperatorDatabase(config, { create: false }, async (db) => {
     const pending = pendingOf(schemaOf(await migrationStates(db)));

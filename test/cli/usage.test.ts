@@ -16,6 +16,7 @@ const commands = [
   "doctor",
   "migrate",
   "migrate status",
+  "purge",
   "project create",
   "project list",
   "project disable",

@@ -1,5 +1,4 @@
-import { purgeConfigured } from "../../server/operator-purge.ts";
-import type { Purged } from "../../storage/purge/purge.ts";
+import { type OperatorPurge, purgeConfigured } from "../../server/operator-purge.ts";
 import { databaseConfigOf, reaching } from "../database-command.ts";
 import { CommandFailure, usageFailure } from "../failure.ts";
 import { interruption } from "../interruption.ts";
@@ -61,7 +60,7 @@ function retentionOf({ retentionDays }: PurgeOptions, configured: number): numbe
   );
 }
 
-function linesOf(verb: string, { sessions, tokens, revocations, cutoffs }: Purged): string {
+function linesOf(verb: string, { sessions, tokens, revocations, cutoffs }: OperatorPurge["total"]): string {
   return pairs([
     [`${verb} sessions`, String(sessions)],
     [`${verb} tokens`, String(tokens)],
