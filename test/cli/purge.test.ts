@@ -12,9 +12,10 @@ import { emptyFolder, sessiond, startSessiond } from "./command-process.ts";
 /** A database with sessions that ended so many days ago, the second by a revocation. */
 async function databaseWith(...days: readonly number[]) {
   const database = await createTestDatabase();
-  const { store, db, close } = openStore(database.url);
+  const opened = openStore(database.url);
+  const { store, db } = opened;
   onTestFinished(async () => {
-    await close();
+    await opened.close();
     await database.drop();
   });
   const project = await storedProject(store);
