@@ -12,6 +12,9 @@ export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" 
   readonly matterUntil: Date;
 }
 
+/** A revocation as auditors see it. */
+export interface RecordedRevocation extends LoggedRevocation, Pick<Revocation, "actor" | "reason"> {}
+
 /** A piece of the log. */
 export interface LogPage {
   readonly revocations: readonly LoggedRevocation[];

@@ -5,6 +5,7 @@ import type { Store } from "../domain/store.ts";
 import { type BatchLimits, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
+import { listRevocations } from "./revocation-list.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
@@ -74,6 +75,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     countActive: count,
     ...translated({
       listSessions: (query) => listSessions(db, query),
+      listRevocations: (query) => listRevocations(db, query),
       extendSession: (...args) => extendSession(db, ...args),
       isMemberOf: (...args) => isMemberOf(db, ...args),
       readRevocations: (...args) => readRevocations(db, ...args),

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";
-import type { SessionQuery, Store } from "../../src/domain/store.ts";
+import type { RevocationQuery, SessionQuery, Store } from "../../src/domain/store.ts";
 import type { SecretHash } from "../../src/domain/token.ts";
 import { horizonOf } from "../../src/storage/purge/horizon.ts";
 import { PurgeLease } from "../../src/storage/purge/lease.ts";
@@ -90,6 +90,18 @@ function query(overrides: Partial<SessionQuery>): SessionQuery {
   const page = { size: 50, after: undefined };
   const none = { memberId: undefined, organizationId: undefined, state: undefined };
   return { projectId: project.id, ...none, now: at(0), page, ...overrides };
+}
+
+/** A list of revocations of an hour. */
+function audit(overrides: Partial<RevocationQuery>) {
+  const times = { startTime: at(0), endTime: at(hour) };
+  const none = {
+    actor: undefined,
+    scope: undefined,
+    targetId: undefined,
+    page: { size: 50, after: undefined },
+  };
+  return store.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
 }
 
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
@@ -208,6 +220,22 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
     [revision, "revocations_pkey(project_id)"],
   ],
   ["where a snapshot starts", () => store.firstThatMatters(project.id, at(0)), [revision, matterUntil]],
+  ["a list of revocations", () => audit({}), [logged, matterUntil]],
+  [
+    "a later page of a list of revocations of a scope by an actor",
+    () => audit({ scope: "session", actor: "member/a", page: { size: 9, after: "9000" } }),
+    [logged, matterUntil],
+  ],
+  [
+    "a list of revocations of a member",
+    () => audit({ scope: "member", targetId: "m20" }),
+    [cutoffLogged, matterUntil],
+  ],
+  [
+    "a list of revocations of a session",
+    () => audit({ scope: "session", targetId: idOf(20) }),
+    [logged, matterUntil, session],
+  ],
   ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [matterUntil]],
   [
     "a batch of sessions to purge",
