@@ -8,15 +8,18 @@ import { parseScope } from "./revocation-messages.ts";
 /** Reads ListRevocationsRequest. */
 export function readListRevocations(request: ListRevocationsRequest): ListRevocations {
   return readFields((fields) => {
-    const scope = readScope(fields, request.scope);
     const startTime = fields.time("start_time", request.startTime);
     const endTime = fields.time("end_time", request.endTime);
     if (startTime !== undefined && endTime !== undefined && startTime >= endTime)
       fields.violation("end_time", "must be later than start_time");
+    const actor = fields.optional(request.actor, (text) =>
+      fields.parsed("actor", text, parseActor, actorForm),
+    );
+    const scope = readScope(fields, request.scope);
     return {
       startTime,
       endTime,
-      actor: fields.optional(request.actor, (actor) => fields.parsed("actor", actor, parseActor, actorForm)),
+      actor,
       scope,
       targetId: fields.optional(request.targetId, (id) => readTargetId(fields, scope, id)),
       pageSize: request.pageSize,

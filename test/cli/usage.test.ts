@@ -30,6 +30,7 @@ const commands = [
   "sessions list",
   "sessions revoke",
   "sessions revoke-all",
+  "sessions revocations",
   "sessions watch",
 ];
 
