@@ -962,8 +962,8 @@ export const SessionService: GenService<{
     output: typeof AuthenticateResponseSchema;
   },
   /**
-   * Returns one session, dead or alive. Services with `sessions.read`; end users, their own. NOT_FOUND for an unknown or
-   * foreign id.
+   * Returns one session, dead or alive, as long as it is retained. Services with `sessions.read`; end users, their own.
+   * NOT_FOUND for an unknown or foreign id.
    *
    * @generated from rpc session.v1.SessionService.Get
    */
