@@ -3,6 +3,7 @@ import { addCredentialCommands } from "./commands/credential.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import type { MigrateOptions } from "./commands/migrate.ts";
 import { addProjectCommands } from "./commands/project.ts";
+import type { PurgeOptions } from "./commands/purge.ts";
 import { addSessionsCommands } from "./commands/sessions.ts";
 import { type ConnectionOptions, withConnection } from "./connection.ts";
 import { exitCodes } from "./failure.ts";
@@ -39,6 +40,7 @@ export function sessiondProgram(): Command {
     .description("run the service; configuration comes from the environment (see the README)")
     .action(async () => (await import("./serve.ts")).serve(process.env));
   addMigrateCommands(program);
+  addPurgeCommand(program);
   program
     .command("demo")
     .description("play the main job against a service of its own, and print it as a table")
@@ -73,6 +75,25 @@ function addMigrateCommands(program: Command): void {
     .command("status")
     .description("list migrations; exit status 1 unless the schema is that of this version");
   runs(status, async (run) => (await import("./commands/migrate.ts")).migrateStatus(run));
+}
+
+function addPurgeCommand(program: Command): void {
+  const purge = program
+    .command("purge")
+    .description(
+      "delete sessions and revocations that ended longer ago than retention, as `serve` does by itself; replicas may run",
+    )
+    .option("--dry-run", "only say how many that are")
+    .option(
+      "--retention-days <days>",
+      "how long what has ended is kept (SESSIOND_RETENTION_DAYS; default: 90)",
+    )
+    .addHelpText(
+      "after",
+      "\nIt takes the database from DATABASE_URL, else the embedded one in SESSIOND_DATA_DIR. One purges at a time: exit status 1\n" +
+        "if somebody else is at it, or if it was interrupted, after its batch.",
+    );
+  runs<PurgeOptions>(purge, async (run) => (await import("./commands/purge.ts")).purge(run));
 }
 
 /**

@@ -47,8 +47,13 @@ export function cutPage<Row, Key extends string>(
   const cut = rows.slice(0, page.size);
   const last = cut.at(-1);
   if (rows.length <= page.size || last === undefined) return { rows: cut, nextPageToken: "" };
-  const after = Buffer.from(keyOf(last));
-  return { rows: cut, nextPageToken: Buffer.concat([checkOf(filters, after), after]).toString("base64url") };
+  return { rows: cut, nextPageToken: pageTokenAfter(keyOf(last), filters) };
+}
+
+/** The token of the page after this key. */
+export function pageTokenAfter(key: string, filters: readonly string[]): string {
+  const after = Buffer.from(key);
+  return Buffer.concat([checkOf(filters, after), after]).toString("base64url");
 }
 
 const checkLength = 12;

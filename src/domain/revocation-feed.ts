@@ -12,6 +12,9 @@ export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" 
   readonly matterUntil: Date;
 }
 
+/** A revocation as auditors see it. */
+export interface RecordedRevocation extends LoggedRevocation, Pick<Revocation, "actor" | "reason"> {}
+
 /** A piece of the log. */
 export interface LogPage {
   readonly revocations: readonly LoggedRevocation[];
@@ -146,9 +149,9 @@ export class RevocationFeeds {
   async #startOf({ projectId, start }: Watch, head: number): Promise<number> {
     if (start === "now") return head;
     if (start === "snapshot") return this.#log.firstThatMatters(projectId, this.#now());
-    const oldest = await this.#log.oldestResumable(projectId);
-    if (start === "oldest") return oldest;
-    if (start.after >= oldest && start.after <= head) return start.after;
+    if (start === "oldest") return this.#log.oldestResumable(projectId);
+    // Whether the log still reaches back so far shows when it is read.
+    if (start.after <= head) return start.after;
     throw await revisionOutOfRange(this.#log, projectId, head);
   }
 }

@@ -3,8 +3,8 @@ import type { CredentialId, MemberId, OrganizationId, ProjectId, SessionId } fro
 import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "./project.ts";
-import type { RevocationLog } from "./revocation-feed.ts";
-import type { CutoffTarget, RevocationOrder, RevocationReceipt } from "./revocation.ts";
+import type { RecordedRevocation, RevocationLog } from "./revocation-feed.ts";
+import type { CutoffTarget, RevocationOrder, RevocationReceipt, Scope } from "./revocation.ts";
 import type { Session, SessionState } from "./session.ts";
 import type { SigningKeyStore } from "./signing-key.ts";
 import type { SecretHash, TokenRef } from "./token.ts";
@@ -22,6 +22,28 @@ export interface SessionQuery {
   readonly page: PageRequest<SessionId>;
   /** Aborts when nobody waits for the list any more. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A list of revocations, newest first; every given filter must hold. */
+export interface RevocationQuery {
+  readonly projectId: ProjectId;
+  /** Made then or later. */
+  readonly startTime: Date | undefined;
+  /** Made before. */
+  readonly endTime: Date | undefined;
+  readonly actor: string | undefined;
+  readonly scope: Scope | undefined;
+  /** Only with the scope; a UUID where that is "session". */
+  readonly targetId: string | undefined;
+  /** After a revision. */
+  readonly page: PageRequest<string>;
+}
+
+/** A page of revocations; perhaps a short one, as only so many are looked through. */
+export interface RevocationPage {
+  readonly revocations: readonly RecordedRevocation[];
+  /** The revision after which the next page starts; undefined where there is none. */
+  readonly next: number | undefined;
 }
 
 /**
@@ -55,6 +77,8 @@ export interface SessionStore {
   revoke(order: RevocationOrder): Promise<RevocationReceipt | undefined>;
   /** How many sessions within the target are active at `now`, `except` not counted, unless `signal` aborts before. */
   countActive(projectId: ProjectId, target: CutoffTarget, now: Date, signal?: AbortSignal): Promise<number>;
+  /** What the log retains of a project's revocations. */
+  listRevocations(query: RevocationQuery): Promise<RevocationPage>;
   /** Whether the member has sessions, and all of them in this organization. */
   isMemberOf(projectId: ProjectId, memberId: MemberId, organizationId: OrganizationId): Promise<boolean>;
 }

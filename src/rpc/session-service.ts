@@ -8,11 +8,14 @@ import { createSession } from "../domain/use-cases/create-session.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { extendSession } from "../domain/use-cases/extend-session.ts";
 import { getSession } from "../domain/use-cases/get-session.ts";
+import { listRevocations } from "../domain/use-cases/list-revocations.ts";
 import { listSessions } from "../domain/use-cases/list-sessions.ts";
 import { revokeAll } from "../domain/use-cases/revoke-all.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
 import { readFields } from "./fields.ts";
 import { callerOf, serviceCallerOf } from "./gate.ts";
+import { readListRevocations } from "./list-revocations.ts";
+import { toRecordedMessage } from "./revocation-messages.ts";
 import { toRevocationMessage, toSessionMessage } from "./session-messages.ts";
 import { readWatch, watchRevocations } from "./watch-revocations.ts";
 import { readAuthenticate, readCreate, readList, readRevoke, readRevokeAll } from "./session-requests.ts";
@@ -26,6 +29,7 @@ export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
   extend: { service: "sessions.create" },
   revoke: { service: "sessions.revoke", member: true },
   revokeAll: { service: "sessions.revoke_all", member: true },
+  listRevocations: { service: "sessions.read" },
   watchRevocations: { service: "sessions.read" },
 };
 
@@ -69,6 +73,11 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
       const command = readRevokeAll(request);
       const signal = command.validateOnly ? context.signal : undefined;
       return toRevocationMessage(await revokeAll(deps, callerOf(context), command, signal));
+    },
+    async listRevocations(request, context) {
+      const command = readListRevocations(request);
+      const { revocations, nextPageToken } = await listRevocations(deps, serviceCallerOf(context), command);
+      return { revocations: revocations.map(toRecordedMessage), nextPageToken };
     },
     watchRevocations(request, context) {
       const watch = { ...readWatch(request), signal: context.signal };

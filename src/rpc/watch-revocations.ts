@@ -1,23 +1,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import {
-  type RevocationSchema,
-  RevocationScope,
-  type WatchRevocationsRequest,
-  type WatchRevocationsResponseSchema,
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type {
+  WatchRevocationsRequest,
+  WatchRevocationsResponseSchema,
 } from "../../gen/session/v1/session_service_pb.ts";
 import { requireStillEnabled } from "../auth/identify.ts";
 import type { ServiceCaller } from "../domain/caller.ts";
-import type {
-  FeedMessage,
-  LoggedRevocation,
-  RevocationFeeds,
-  Watch,
-  WatchStart,
-} from "../domain/revocation-feed.ts";
+import type { FeedMessage, RevocationFeeds, Watch, WatchStart } from "../domain/revocation-feed.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { readFields } from "./fields.ts";
-import { toCauseMessage } from "./session-messages.ts";
+import { toLoggedMessage } from "./revocation-messages.ts";
 
 /** Bounds of a heartbeat, and what it is when none is asked for, in milliseconds. */
 const heartbeats = { min: 100, max: 60_000, default: 1000 };
@@ -71,29 +63,9 @@ export async function* watchRevocations(
 /** A message of the stream. */
 function toWatchMessage(message: FeedMessage): MessageInitShape<typeof WatchRevocationsResponseSchema> {
   return {
-    revocations: message.revocations.map(toRevocation),
+    revocations: message.revocations.map(toLoggedMessage),
     revision: BigInt(message.revision),
     caughtUp: message.caughtUp,
     elapsed: durationFromMs(Math.floor(message.elapsed)),
-  };
-}
-
-const scopes: Record<LoggedRevocation["scope"], RevocationScope> = {
-  session: RevocationScope.SESSION,
-  member: RevocationScope.MEMBER,
-  organization: RevocationScope.ORGANIZATION,
-  project: RevocationScope.PROJECT,
-  signing_key: RevocationScope.SIGNING_KEY,
-};
-
-function toRevocation(revocation: LoggedRevocation): MessageInitShape<typeof RevocationSchema> {
-  return {
-    revision: BigInt(revocation.revision),
-    scope: scopes[revocation.scope],
-    targetId: revocation.targetId,
-    exceptSessionId: revocation.spared ?? "",
-    revokeTime: timestampFromDate(revocation.time),
-    cause: toCauseMessage(revocation.cause),
-    matterUntilTime: timestampFromDate(revocation.matterUntil),
   };
 }

@@ -10,10 +10,16 @@ const wholeNumber = (min: number, max: number, unit = "") => {
   return z.coerce.number({ error }).refine(isWithin, error);
 };
 
+/** Milliseconds of a day. */
+const day = 86_400_000;
+
 /** More are a typing error. */
 const maxWorkers = 256;
 
 const milliseconds = (min: number, max: number) => wholeNumber(min, max, "of milliseconds ");
+
+/** The shortest retention is longer than any session JWT lives, and than a revocation can matter to one. */
+const retentionDays = wholeNumber(0, 3650, "of days ");
 
 const databaseUrl = z
   .string()
@@ -107,6 +113,7 @@ const variables = z.object({
   SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelay, 86_400_000).default(
     defaultKeySchedule.publicationDelay,
   ),
+  SESSIOND_RETENTION_DAYS: retentionDays.default(90),
   SESSIOND_ISSUER: z.string().max(255).default("sessiond"),
   SESSIOND_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   SESSIOND_DATABASE_MAX_CONNECTIONS: wholeNumber(2, 1000).default(10),
@@ -174,8 +181,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 
 const known: ReadonlySet<string> = new Set([...variableNames, ...callerVariableNames]);
 
-/** The part of the configuration that says where the database is. */
-export type DatabaseConfig = Pick<Config, "databaseUrl" | "dataDirectory" | "connectTimeout">;
+/** The part of the configuration that says where the database is, and how long it keeps what has ended. */
+export type DatabaseConfig = Pick<Config, "databaseUrl" | "dataDirectory" | "connectTimeout" | "retention">;
 
 /** Reads that part alone, for who works on the database and so needs no master key; or what is wrong with it. */
 export function readDatabaseConfig(
@@ -188,6 +195,7 @@ export function readDatabaseConfig(
       databaseUrl: data.DATABASE_URL,
       dataDirectory: data.SESSIOND_DATA_DIR,
       connectTimeout: data.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
+      retention: data.SESSIOND_RETENTION_DAYS * day,
     },
   };
 }
@@ -196,6 +204,7 @@ const databaseVariables = variables.pick({
   DATABASE_URL: true,
   SESSIOND_DATA_DIR: true,
   SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: true,
+  SESSIOND_RETENTION_DAYS: true,
 });
 
 /** An empty variable counts as absent. */
@@ -246,9 +255,11 @@ function toConfig(read: z.output<typeof variables>) {
     /** They open what was sealed with them, and seal nothing. */
     acceptedMasterKeys: read.SESSIOND_MASTER_KEYS_ACCEPTED ?? [],
     keySchedule: {
-      rotationPeriod: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * 86_400_000,
+      rotationPeriod: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * day,
       publicationDelay: read.SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS,
     },
+    /** How long what has ended is kept; 0: for ever. */
+    retention: read.SESSIOND_RETENTION_DAYS * day,
     issuer: read.SESSIOND_ISSUER,
     logLevel: read.SESSIOND_LOG_LEVEL,
     /** Of all workers together. */

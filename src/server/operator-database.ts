@@ -59,7 +59,9 @@ async function connected<T>(
 ): Promise<T> {
   // A connection that breaks fails the statement that runs on it.
   const onConnectionError = () => undefined;
-  const db = openDatabase({ url, maxConnections: 1, connectTimeout, statementTimeout: 0, onConnectionError });
+  const limits = { maxConnections: 1, connectTimeout, statementTimeout: 0 };
+  // Whatever pooler there is between.
+  const db = openDatabase({ ...limits, url, preparedStatements: false, onConnectionError });
   try {
     await translatingFailures(() => sql`select 1`.execute(db));
     return await use(db);

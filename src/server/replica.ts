@@ -16,6 +16,7 @@ import { createListener } from "./listener.ts";
 import type { Metrics } from "./metrics.ts";
 import { masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
+import { keepPurging } from "./purging.ts";
 import type { Running } from "./running.ts";
 import { readTlsMaterial } from "./tls-material.ts";
 import { watchTlsFiles } from "./tls-watch.ts";
@@ -46,13 +47,10 @@ export async function startReplica(
   const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
   const onConnectionError = (error: Error) =>
     log.warn({ fault: describeFault(error) }, "database connection lost");
+  const connections = { url, connectTimeout, statementTimeout, preparedStatements, onConnectionError };
   const db = openDatabase({
-    url,
+    ...connections,
     maxConnections,
-    connectTimeout,
-    statementTimeout,
-    preparedStatements,
-    onConnectionError,
     onPool: (use) => metrics?.watchPool(use),
   });
   running.defer(() => db.destroy());
@@ -92,6 +90,14 @@ export async function startReplica(
   if (config.tls && material) {
     const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
     running.defer(async () => watch.stop());
+  }
+  if (config.retention > 0) {
+    // On a connection of its own, for as long as it purges: no call waits for one of those that serve.
+    const purgeDb = openDatabase({ ...connections, maxConnections: 1 });
+    running.defer(() => purgeDb.destroy());
+    const { retention } = config;
+    const purging = keepPurging({ db: purgeDb, retention, now, clock: systemClock, log }, shutdown.signal);
+    running.defer(() => purging); // which the drain, next, ends
   }
   running.defer(async () => {
     health.drain();

@@ -97,6 +97,13 @@ export const watchedColumns = [
   "matter_until_time",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
+/** All that the log knows of a revocation. */
+export const recordedColumns = [
+  ...watchedColumns,
+  "actor",
+  "reason",
+] as const satisfies readonly (keyof RevocationsTable)[];
+
 /** The columns of the table or query that a statement calls `name`, for its list of results. */
 export function columnsOf(name: string, columns: readonly string[]): RawBuilder<unknown> {
   return sql.raw(columns.map((column) => `${name}.${column}`).join(", "));

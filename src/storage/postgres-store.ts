@@ -7,6 +7,7 @@ import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { ProjectBatchers } from "./project-batchers.ts";
 import { findCredentials, projectStore } from "./projects.ts";
+import { listRevocations } from "./revocation-list.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
@@ -72,7 +73,8 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
   const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
   const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
   const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
-  const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember };
+  const list: Store["listRevocations"] = (query) => listRevocations(db, query);
+  const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember, listRevocations: list };
   const servedReads = served(reads, answers, readers, reading);
   const servedWrites = served({ ...projectChanges, extendSession: extend }, answers, writers, writing);
   // What is done about a project's keys is done once for all who need it, so nobody's deadline ends it.

@@ -59,7 +59,8 @@ function isPresent(row: Row): row is WatchedRow {
   return row.revision !== null;
 }
 
-function toLogged(row: WatchedRow): LoggedRevocation {
+/** Row to revocation, as watchers see it. */
+export function toLogged(row: WatchedRow): LoggedRevocation {
   return {
     revision: row.revision,
     scope: row.scope,

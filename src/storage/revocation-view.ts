@@ -68,7 +68,11 @@ async function namedSessions(
   const revocations = await firstRevocations(db, dead);
   const sessions = Array.from<SessionInView | undefined>({ length: orders.length });
   for (const row of found) sessions[row.place] = toSessionInView(row, undefined);
-  dead.forEach((row, i) => (sessions[row.place] = toSessionInView(row, revocations[i])));
+  dead.forEach((row, i) => {
+    const revocation = revocations[i];
+    // Without one it has been purged since it was read.
+    sessions[row.place] = revocation && toSessionInView(row, revocation);
+  });
   return { revision: first.revision, hasStandby: first.has_standby, sessions };
 }
 

@@ -125,7 +125,10 @@ export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Pro
         ${page.after === undefined ? sql`` : sql`and s.id < ${page.after}`}) s
     ${state === undefined ? sql`` : sql`where ${stateIs(state, query.now)}`}
     order by s.id desc limit ${page.size + 1}`.execute(db);
-  return toSessions(db, rows);
+  const sessions = await toSessions(db, rows);
+  const found = sessions.filter((session) => session !== undefined);
+  // With one that was purged meanwhile left out, the page would seem to be the last.
+  return found.length < sessions.length ? listSessions(db, query) : found;
 }
 
 /** The condition under which row `s`, with its cutoff, is in `state` at `now`: `stateOf` of the domain, in SQL. */
@@ -145,12 +148,21 @@ export function stateIs(state: NonNullable<SessionQuery["state"]>, now: Date): R
   }
 }
 
-/** The rows as sessions, each dead one with the first revocation that hit it; only dead ones cost a second query. */
-async function toSessions(db: Kysely<Tables>, rows: readonly SessionRow[]): Promise<readonly Session[]> {
+/**
+ * The rows as sessions, each dead one with the first revocation that hit it, undefined where it has been purged meanwhile; only
+ * dead ones cost a second query.
+ */
+async function toSessions(
+  db: Kysely<Tables>,
+  rows: readonly SessionRow[],
+): Promise<readonly (Session | undefined)[]> {
   const dead = rows.filter(isDead);
   const revocations = await firstRevocations(db, dead);
   const byRow = new Map(dead.map((row, i) => [row, revocations[i]]));
-  return rows.map((row) => toSession(row, byRow.get(row)));
+  return rows.map((row) => {
+    const revocation = byRow.get(row);
+    return byRow.has(row) && revocation === undefined ? undefined : toSession(row, revocation);
+  });
 }
 
 /** Row to session. */
@@ -180,12 +192,13 @@ export function toSession(row: Omit<SessionRow, "cutoff">, revocation: Revocatio
 
 /**
  * The first revocation that hit each row, at its place, whatever its scope; nothing is asked where no row is dead. One
- * lookup a row by the primary key, and three by revocations_by_target. It stays the first, so another snapshot than that of the rows will do.
+ * lookup a row by the primary key, and three by revocations_by_target. It stays the first for as long as the session is there,
+ * so another snapshot than that of the rows will do; undefined where both have been purged since the row was read.
  */
 export async function firstRevocations(
   db: Kysely<Tables>,
   dead: readonly DatedRow[],
-): Promise<readonly Revocation[]> {
+): Promise<readonly (Revocation | undefined)[]> {
   if (dead.length === 0) return [];
   const firstOf = (scope: string, target: string) => sql`
     (select ${columnsOf("r", revocationColumns)} from revocations r
@@ -217,11 +230,20 @@ export async function firstRevocations(
     reason: row.reason,
     actor: row.actor,
   }));
-  return revocations.map((revocation, i) => {
-    if (revocation === undefined)
-      throw new Error(`session ${dead[i]?.id} is dead, but no revocation in the log says so`);
-    return revocation;
-  });
+  const unexplained = dead.filter((_, i) => revocations[i] === undefined);
+  if (unexplained.length > 0) await requirePurged(db, unexplained);
+  return revocations;
+}
+
+/** Fails where one of these sessions is still there: a session is purged before the revocation that ended it. */
+async function requirePurged(db: Kysely<Tables>, sessions: readonly DatedRow[]): Promise<void> {
+  const { rows } = await sql<{ id: string }>`
+    select s.id
+    from unnest(${sessions.map((row) => row.project_id)}::text[], ${sessions.map((row) => row.id)}::uuid[])
+      as k (project_id, id)
+    cross join lateral ${sessionOf(sql`k.project_id`, sql`k.id`, ["id"])} s`.execute(db);
+  const [left] = rows;
+  if (left !== undefined) throw new Error(`session ${left.id} is dead, but no revocation in the log says so`);
 }
 
 /** Puts what was found at the place of what asked for it. Places count from 1, as ordinality does. */

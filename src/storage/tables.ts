@@ -18,6 +18,7 @@ export interface Tables {
   session_tokens: SessionTokensTable;
   cutoffs: { project_id: string; scope: CutoffTarget["scope"]; target_id: string; revision: number };
   revocations: RevocationsTable;
+  purge_lease: { id: boolean; holder: string | null; until_time: Date; finish_time: Date };
 }
 
 /** Tenants. */

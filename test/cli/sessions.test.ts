@@ -121,3 +121,33 @@ test.runIf(process.platform === "linux")("on a terminal, revoke-all asks, and sa
   expect(status).toBe(0);
   expect(stdout).not.toContain("[y/N]");
 });
+
+test("revocations says who ended what, when and why, newest first", async () => {
+  const since = new Date();
+  const login = await newLogin(service, { memberId: "audited" });
+  await run("revoke", login.id, "--reason", "lost\tphone", "--cause", "compromise");
+  await run("revoke-all", "--member", "audited");
+  const { status, stdout, stderr } = await run("revocations", "--since", since.toISOString());
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  const actor = expect.stringMatching(/^service\/[0-9a-f-]{36}$/);
+  expect(rowsOf(stdout)).toMatchObject([
+    { scope: "member", target: "audited", actor, cause: "administration", reason: "" },
+    { scope: "session", target: login.id, actor, cause: "compromise", reason: "lost\\u0009phone" },
+  ]);
+  const [{ revision = "" } = {}] = rowsOf(stdout);
+  const one = await run("revocations", "--scope", "session", "--target", login.id, "--json");
+  expect(JSON.parse(one.stdout)).toMatchObject({
+    revocations: [{ revision: String(Number(revision) - 1), reason: "lost\tphone", exceptSessionId: "" }],
+    nextPageToken: "",
+  });
+  expect((await run("revocations", "--limit", "1")).stdout).toContain("There are more: --page-token ");
+  const none = await run("revocations", "--until", "2020-01-01", "--actor", "member/audited");
+  expect(rowsOf(none.stdout)).toEqual([]);
+  for (const args of [
+    ["--since", "yesterday"],
+    ["--until", "2026-02-31T"],
+    ["--target", "ada"],
+    ["--actor", "ada"],
+  ])
+    expect((await run("revocations", ...args)).status).toBe(2);
+});

@@ -16,6 +16,7 @@ const commands = [
   "doctor",
   "migrate",
   "migrate status",
+  "purge",
   "project create",
   "project list",
   "project disable",
@@ -29,6 +30,7 @@ const commands = [
   "sessions list",
   "sessions revoke",
   "sessions revoke-all",
+  "sessions revocations",
   "sessions watch",
 ];
 

@@ -5,6 +5,7 @@ import { concurrencyContract } from "./concurrency.ts";
 import { cutoffContract } from "./cutoffs.ts";
 import { listContract } from "./lists.ts";
 import { projectContract } from "./projects.ts";
+import { revocationListContract } from "./revocation-lists.ts";
 import { revocationContract } from "./revocations.ts";
 import { sessionContract } from "./sessions.ts";
 import { signingKeyContract } from "./signing-keys.ts";
@@ -26,6 +27,9 @@ export function storeContract(name: string, replicas: Replicas): void {
     });
     describe("revocations", () => {
       revocationContract(replicas);
+    });
+    describe("lists of revocations", () => {
+      revocationListContract(replicas);
     });
     describe("cutoffs", () => {
       cutoffContract(replicas);

@@ -201,7 +201,7 @@ test("watchers hear of revocations while ever more are committed", async () => {
   log.before = async () => undefined;
 });
 
-/** What the purge after retention will do. */
+/** What a purge does to the log. */
 async function removeUpTo(project: Project, revision: number): Promise<void> {
   await sql`delete from revocations where project_id = ${project.id} and revision <= ${revision}`.execute(
     opened.db,

@@ -14,7 +14,7 @@ export interface Awakening {
 
 /**
  * A verifier sleeps past its bound, its stream is cut and the log goes on; what it would have to resume after is removed, as
- * the purge after retention will do once there is one. Then it wakes up.
+ * a purge does after retention, which is days. Then it wakes up.
  */
 export async function sleepPastRetention(maxStaleness: number, within: number): Promise<Awakening> {
   const deployment = await startDeployment(1);

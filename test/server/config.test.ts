@@ -181,7 +181,7 @@ test("a variable that tells commands whom to call is no mistake", () => {
 test("who works on the database alone needs no master key", () => {
   const databaseUrl = "postgres://user@host/database";
   expect(readDatabaseConfig({ DATABASE_URL: databaseUrl, SESSIOND_DATA_DIR: "" })).toEqual({
-    config: { databaseUrl, dataDirectory: ".sessiond", connectTimeout: 5_000 },
+    config: { databaseUrl, dataDirectory: ".sessiond", connectTimeout: 5_000, retention: 90 * 86_400_000 },
   });
   expect(readDatabaseConfig({ DATABASE_URL: "x", SESSIOND_LISTEN: "wrong too" })).toEqual({
     problems: ["DATABASE_URL: must be postgres://user:password@host:port/database"],

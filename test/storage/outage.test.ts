@@ -59,6 +59,16 @@ const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) 
   revoke: (store) => store.revoke(orderOf(project, { scope: "session", id: newSessionId() })),
   readRevocations: (store) => store.readRevocations(id, 0, 1),
   oldestResumable: (store) => store.oldestResumable(id),
+  listRevocations: (store) =>
+    store.listRevocations({
+      projectId: id,
+      startTime: undefined,
+      endTime: undefined,
+      actor: undefined,
+      scope: undefined,
+      targetId: undefined,
+      page: { size: 1, after: undefined },
+    }),
   firstThatMatters: (store) => store.firstThatMatters(id, at(0)),
   countActive: (store) => store.countActive(id, { scope: "project" }, at(0)),
   isMemberOf: (store) => store.isMemberOf(id, memberId("ada"), organizationId("acme")),

@@ -85,6 +85,28 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
     await store.findSigningKey(project.id, "a key");
     await store.keysSealedOtherwise("a master key", at(0), 10);
     await store.readRevocations(project.id, 0, 10);
+    for (const scope of [undefined, "session", "member"] as const) {
+      const targetId = scope && newSessionId();
+      const none = { startTime: undefined, endTime: undefined, actor: undefined };
+      const page = { size: 10, after: undefined };
+      await store.listRevocations({ projectId: project.id, ...none, scope, targetId, page });
+      await store.listRevocations({
+        projectId: project.id,
+        ...none,
+        scope,
+        targetId,
+        page,
+        startTime: at(0),
+      });
+      await store.listRevocations({
+        projectId: project.id,
+        ...none,
+        scope,
+        targetId,
+        page,
+        actor: "member/a",
+      });
+    }
     await store.oldestResumable(project.id);
     await store.firstThatMatters(project.id, at(0));
   };

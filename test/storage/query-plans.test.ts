@@ -3,8 +3,12 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";
-import type { SessionQuery, Store } from "../../src/domain/store.ts";
+import type { RevocationQuery, SessionQuery, Store } from "../../src/domain/store.ts";
 import type { SecretHash } from "../../src/domain/token.ts";
+import { horizonOf } from "../../src/storage/purge/horizon.ts";
+import { PurgeLease } from "../../src/storage/purge/lease.ts";
+import { purgeLog } from "../../src/storage/purge/log-batch.ts";
+import { firstSession, purgeSessions } from "../../src/storage/purge/session-batch.ts";
 import { customPlan, genericPlan } from "../support/query-plan.ts";
 import { type RecordingStore, recordingStore } from "../support/recording-store.ts";
 import { at, hour, memberId, newSession, orderOf, organizationId, storedProject } from "../support/stored.ts";
@@ -88,6 +92,18 @@ function query(overrides: Partial<SessionQuery>): SessionQuery {
   return { projectId: project.id, ...none, now: at(0), page, ...overrides };
 }
 
+/** A list of revocations of an hour. */
+function audit(overrides: Partial<RevocationQuery>) {
+  const times = { startTime: at(0), endTime: at(hour) };
+  const none = {
+    actor: undefined,
+    scope: undefined,
+    targetId: undefined,
+    page: { size: 50, after: undefined },
+  };
+  return store.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
+}
+
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
 const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
 const member = memberId("m20");
@@ -96,6 +112,8 @@ let last = 2001;
 const fresh = () => (last += 3);
 const organization = organizationId("o20");
 const later = { size: 20, after: idOf(9000) };
+/** Before anything ended: what is planned is not what is there. */
+const horizon = () => ({ projectId: project.id, time: at(-1), revision: 1 });
 
 /** What a session, its cutoffs and, where it is dead, its revocation are found by. */
 const session = "sessions_pkey(project_id, id)";
@@ -108,6 +126,7 @@ const byOrganization = "sessions_by_organization(project_id, organization_id)";
 const revision = "project_revisions_pkey(project_id)";
 const token = "session_tokens_pkey(project_id, hash)";
 const jwtLifetime = "projects_pkey(id)";
+const matterUntil = "revocations_by_matter_until(project_id, matter_until_time)";
 
 /** Calls, and every way in which their statements come to rows. */
 const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
@@ -200,10 +219,48 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
     () => store.oldestResumable(project.id),
     [revision, "revocations_pkey(project_id)"],
   ],
+  ["where a snapshot starts", () => store.firstThatMatters(project.id, at(0)), [revision, matterUntil]],
+  ["a list of revocations", () => audit({}), [logged, matterUntil]],
   [
-    "where a snapshot starts",
-    () => store.firstThatMatters(project.id, at(0)),
-    [revision, "revocations_by_matter_until(project_id, matter_until_time)"],
+    "a later page of a list of revocations of a scope by an actor",
+    () => audit({ scope: "session", actor: "member/a", page: { size: 9, after: "9000" } }),
+    [logged, matterUntil],
+  ],
+  [
+    "a list of revocations of a member",
+    () => audit({ scope: "member", targetId: "m20" }),
+    [cutoffLogged, matterUntil],
+  ],
+  [
+    "a list of revocations of a session",
+    () => audit({ scope: "session", targetId: idOf(20) }),
+    [logged, matterUntil, session],
+  ],
+  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [matterUntil]],
+  [
+    "a batch of sessions to purge",
+    () => purgeSessions(recording.db, horizon(), firstSession, 500, false),
+    [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"],
+  ],
+  [
+    "a batch of sessions that would be purged",
+    () => purgeSessions(recording.db, horizon(), firstSession, 500, true),
+    [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"],
+  ],
+  [
+    "a batch of the log to purge",
+    () => purgeLog(recording.db, horizon(), 0, 500, at(0), false),
+    [logged, cutoffs, byMember],
+  ],
+  [
+    "a batch of the log that would be purged",
+    () => purgeLog(recording.db, horizon(), 0, 500, at(0), true),
+    [logged, cutoffs],
+  ],
+  [
+    "the right to purge",
+    async () => (await PurgeLease.take(recording.db, 0))?.release(true),
+    ["purge_lease_pkey(id)"],
   ],
 ];
 

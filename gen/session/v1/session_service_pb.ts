@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file session/v1/session_service.proto.
  */
 export const file_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJWChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSAASEQoJaXNzdWVfand0GAMgASgIQgwKCmNyZWRlbnRpYWwiSQoUQXV0aGVudGljYXRlUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbhILCgNqd3QYAiABKAkiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSIzCgtHZXRSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uIokBCgtMaXN0UmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc2Vzc2lvbi52MS5TZXNzaW9uU3RhdGUSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoMTGlzdFJlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJICg1FeHRlbmRSZXF1ZXN0EgoKAmlkGAEgASgJEisKCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDkV4dGVuZFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24ipwEKDVJldm9rZVJlcXVlc3QSDAoCaWQYASABKAlIABIPCgV0b2tlbhgCIAEoCUgAEg0KA2p3dBgDIAEoCUgAEhMKCW1lbWJlcl9pZBgEIAEoCUgAEioKBWNhdXNlGAUgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAYgASgJEg0KBWNvdW50GAcgASgIQggKBnRhcmdldCKBAQoOUmV2b2tlUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSLwoLcmV2b2tlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJldm9rZWRfY291bnQYAyABKANIAIgBAUIQCg5fcmV2b2tlZF9jb3VudCLrAQoQUmV2b2tlQWxsUmVxdWVzdBIOCgRzZWxmGAEgASgISAASEwoJbWVtYmVyX2lkGAIgASgJSAASGQoPb3JnYW5pemF0aW9uX2lkGAMgASgJSAASEQoHcHJvamVjdBgEIAEoCEgAEhkKEWV4Y2VwdF9zZXNzaW9uX2lkGAUgASgJEioKBWNhdXNlGAYgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAcgASgJEg0KBWNvdW50GAggASgIEhUKDXZhbGlkYXRlX29ubHkYCSABKAhCBwoFc2NvcGUihAEKEVJldm9rZUFsbFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEi8KC3Jldm9rZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1yZXZva2VkX2NvdW50GAMgASgDSACIAQFCEAoOX3Jldm9rZWRfY291bnQikAEKF1dhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0EhgKDmFmdGVyX3JldmlzaW9uGAEgASgDSAASEAoGb2xkZXN0GAIgASgISAASEgoIc25hcHNob3QYAyABKAhIABIsCgloZWFydGJlYXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBwoFc3RhcnQimAEKGFdhdGNoUmV2b2NhdGlvbnNSZXNwb25zZRIrCgtyZXZvY2F0aW9ucxgBIAMoCzIWLnNlc3Npb24udjEuUmV2b2NhdGlvbhIQCghyZXZpc2lvbhgCIAEoAxIRCgljYXVnaHRfdXAYAyABKAgSKgoHZWxhcHNlZBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKMAgoKUmV2b2NhdGlvbhIQCghyZXZpc2lvbhgBIAEoAxIqCgVzY29wZRgCIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvblNjb3BlEhEKCXRhcmdldF9pZBgDIAEoCRIZChFleGNlcHRfc2Vzc2lvbl9pZBgEIAEoCRIvCgtyZXZva2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoFY2F1c2UYBiABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRI1ChFtYXR0ZXJfdW50aWxfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAq0QEKD1Jldm9jYXRpb25TY29wZRIgChxSRVZPQ0FUSU9OX1NDT1BFX1VOU1BFQ0lGSUVEEAASHAoYUkVWT0NBVElPTl9TQ09QRV9TRVNTSU9OEAESGwoXUkVWT0NBVElPTl9TQ09QRV9NRU1CRVIQAhIhCh1SRVZPQ0FUSU9OX1NDT1BFX09SR0FOSVpBVElPThADEhwKGFJFVk9DQVRJT05fU0NPUEVfUFJPSkVDVBAEEiAKHFJFVk9DQVRJT05fU0NPUEVfU0lHTklOR19LRVkQBTKqBwoOU2Vzc2lvblNlcnZpY2USYAoGQ3JlYXRlEhkuc2Vzc2lvbi52MS5DcmVhdGVSZXF1ZXN0Ghouc2Vzc2lvbi52MS5DcmVhdGVSZXNwb25zZSIfgtPkkwIZOgEqIhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJ/CgxBdXRoZW50aWNhdGUSHy5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIiyC0+STAiY6ASoiIS9zZXNzaW9uL3YxL3Nlc3Npb25zOmF1dGhlbnRpY2F0ZRJcCgNHZXQSFi5zZXNzaW9uLnYxLkdldFJlcXVlc3QaFy5zZXNzaW9uLnYxLkdldFJlc3BvbnNlIiSQAgGC0+STAhsSGS9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH0SWgoETGlzdBIXLnNlc3Npb24udjEuTGlzdFJlcXVlc3QaGC5zZXNzaW9uLnYxLkxpc3RSZXNwb25zZSIfkAIBgtPkkwIWEhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJsCgZFeHRlbmQSGS5zZXNzaW9uLnYxLkV4dGVuZFJlcXVlc3QaGi5zZXNzaW9uLnYxLkV4dGVuZFJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06ZXh0ZW5kEo4BCgZSZXZva2USGS5zZXNzaW9uLnYxLlJldm9rZVJlcXVlc3QaGi5zZXNzaW9uLnYxLlJldm9rZVJlc3BvbnNlIk2C0+STAkc6ASpaIDoBKiIbL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OnJldm9rZRJzCglSZXZva2VBbGwSHC5zZXNzaW9uLnYxLlJldm9rZUFsbFJlcXVlc3QaHS5zZXNzaW9uLnYxLlJldm9rZUFsbFJlc3BvbnNlIimC0+STAiM6ASoiHi9zZXNzaW9uL3YxL3Nlc3Npb25zOnJldm9rZUFsbBKGAQoQV2F0Y2hSZXZvY2F0aW9ucxIjLnNlc3Npb24udjEuV2F0Y2hSZXZvY2F0aW9uc1JlcXVlc3QaJC5zZXNzaW9uLnYxLldhdGNoUmV2b2NhdGlvbnNSZXNwb25zZSIlgtPkkwIfEh0vc2Vzc2lvbi92MS9yZXZvY2F0aW9uczp3YXRjaDABYgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
+  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJWChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSAASEQoJaXNzdWVfand0GAMgASgIQgwKCmNyZWRlbnRpYWwiSQoUQXV0aGVudGljYXRlUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbhILCgNqd3QYAiABKAkiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSIzCgtHZXRSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uIokBCgtMaXN0UmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc2Vzc2lvbi52MS5TZXNzaW9uU3RhdGUSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoMTGlzdFJlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJICg1FeHRlbmRSZXF1ZXN0EgoKAmlkGAEgASgJEisKCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDkV4dGVuZFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24ipwEKDVJldm9rZVJlcXVlc3QSDAoCaWQYASABKAlIABIPCgV0b2tlbhgCIAEoCUgAEg0KA2p3dBgDIAEoCUgAEhMKCW1lbWJlcl9pZBgEIAEoCUgAEioKBWNhdXNlGAUgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAYgASgJEg0KBWNvdW50GAcgASgIQggKBnRhcmdldCKBAQoOUmV2b2tlUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSLwoLcmV2b2tlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJldm9rZWRfY291bnQYAyABKANIAIgBAUIQCg5fcmV2b2tlZF9jb3VudCLrAQoQUmV2b2tlQWxsUmVxdWVzdBIOCgRzZWxmGAEgASgISAASEwoJbWVtYmVyX2lkGAIgASgJSAASGQoPb3JnYW5pemF0aW9uX2lkGAMgASgJSAASEQoHcHJvamVjdBgEIAEoCEgAEhkKEWV4Y2VwdF9zZXNzaW9uX2lkGAUgASgJEioKBWNhdXNlGAYgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAcgASgJEg0KBWNvdW50GAggASgIEhUKDXZhbGlkYXRlX29ubHkYCSABKAhCBwoFc2NvcGUihAEKEVJldm9rZUFsbFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEi8KC3Jldm9rZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1yZXZva2VkX2NvdW50GAMgASgDSACIAQFCEAoOX3Jldm9rZWRfY291bnQikAEKF1dhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0EhgKDmFmdGVyX3JldmlzaW9uGAEgASgDSAASEAoGb2xkZXN0GAIgASgISAASEgoIc25hcHNob3QYAyABKAhIABIsCgloZWFydGJlYXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBwoFc3RhcnQimAEKGFdhdGNoUmV2b2NhdGlvbnNSZXNwb25zZRIrCgtyZXZvY2F0aW9ucxgBIAMoCzIWLnNlc3Npb24udjEuUmV2b2NhdGlvbhIQCghyZXZpc2lvbhgCIAEoAxIRCgljYXVnaHRfdXAYAyABKAgSKgoHZWxhcHNlZBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLrAQoWTGlzdFJldm9jYXRpb25zUmVxdWVzdBIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYAyABKAkSKgoFc2NvcGUYBCABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25TY29wZRIRCgl0YXJnZXRfaWQYBSABKAkSEQoJcGFnZV9zaXplGAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkiXwoXTGlzdFJldm9jYXRpb25zUmVzcG9uc2USKwoLcmV2b2NhdGlvbnMYASADKAsyFi5zZXNzaW9uLnYxLlJldm9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsCCgpSZXZvY2F0aW9uEhAKCHJldmlzaW9uGAEgASgDEioKBXNjb3BlGAIgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uU2NvcGUSEQoJdGFyZ2V0X2lkGAMgASgJEhkKEWV4Y2VwdF9zZXNzaW9uX2lkGAQgASgJEi8KC3Jldm9rZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgVjYXVzZRgGIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEjUKEW1hdHRlcl91bnRpbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgIIAEoCRIOCgZyZWFzb24YCSABKAkq0QEKD1Jldm9jYXRpb25TY29wZRIgChxSRVZPQ0FUSU9OX1NDT1BFX1VOU1BFQ0lGSUVEEAASHAoYUkVWT0NBVElPTl9TQ09QRV9TRVNTSU9OEAESGwoXUkVWT0NBVElPTl9TQ09QRV9NRU1CRVIQAhIhCh1SRVZPQ0FUSU9OX1NDT1BFX09SR0FOSVpBVElPThADEhwKGFJFVk9DQVRJT05fU0NPUEVfUFJPSkVDVBAEEiAKHFJFVk9DQVRJT05fU0NPUEVfU0lHTklOR19LRVkQBTKqCAoOU2Vzc2lvblNlcnZpY2USYAoGQ3JlYXRlEhkuc2Vzc2lvbi52MS5DcmVhdGVSZXF1ZXN0Ghouc2Vzc2lvbi52MS5DcmVhdGVSZXNwb25zZSIfgtPkkwIZOgEqIhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJ/CgxBdXRoZW50aWNhdGUSHy5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIiyC0+STAiY6ASoiIS9zZXNzaW9uL3YxL3Nlc3Npb25zOmF1dGhlbnRpY2F0ZRJcCgNHZXQSFi5zZXNzaW9uLnYxLkdldFJlcXVlc3QaFy5zZXNzaW9uLnYxLkdldFJlc3BvbnNlIiSQAgGC0+STAhsSGS9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH0SWgoETGlzdBIXLnNlc3Npb24udjEuTGlzdFJlcXVlc3QaGC5zZXNzaW9uLnYxLkxpc3RSZXNwb25zZSIfkAIBgtPkkwIWEhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJsCgZFeHRlbmQSGS5zZXNzaW9uLnYxLkV4dGVuZFJlcXVlc3QaGi5zZXNzaW9uLnYxLkV4dGVuZFJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06ZXh0ZW5kEo4BCgZSZXZva2USGS5zZXNzaW9uLnYxLlJldm9rZVJlcXVlc3QaGi5zZXNzaW9uLnYxLlJldm9rZVJlc3BvbnNlIk2C0+STAkc6ASpaIDoBKiIbL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OnJldm9rZRJzCglSZXZva2VBbGwSHC5zZXNzaW9uLnYxLlJldm9rZUFsbFJlcXVlc3QaHS5zZXNzaW9uLnYxLlJldm9rZUFsbFJlc3BvbnNlIimC0+STAiM6ASoiHi9zZXNzaW9uL3YxL3Nlc3Npb25zOnJldm9rZUFsbBJ+Cg9MaXN0UmV2b2NhdGlvbnMSIi5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlIiKQAgGC0+STAhkSFy9zZXNzaW9uL3YxL3Jldm9jYXRpb25zEoYBChBXYXRjaFJldm9jYXRpb25zEiMuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdBokLnNlc3Npb24udjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlIiWC0+STAh8SHS9zZXNzaW9uL3YxL3Jldm9jYXRpb25zOndhdGNoMAFiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
 
 /**
  * What Create needs to know.
@@ -697,6 +697,99 @@ export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse
   messageDesc(file_session_v1_session_service, 15);
 
 /**
+ * Which revocations to list; every given filter must hold.
+ *
+ * @generated from message session.v1.ListRevocationsRequest
+ */
+export type ListRevocationsRequest = Message<"session.v1.ListRevocationsRequest"> & {
+  /**
+   * Only those made at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only those made before this time; later than start_time.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 2;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Only those made by this caller: `service/<credential id>` or `member/<member id>`.
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * Only those of this scope; all scopes when unspecified.
+   *
+   * @generated from field: session.v1.RevocationScope scope = 4;
+   */
+  scope: RevocationScope;
+
+  /**
+   * Only those of this session, member, organization, project or signing key, 1 to 255 characters; needs the scope, which says
+   * what it is the id of.
+   *
+   * @generated from field: string target_id = 5;
+   */
+  targetId: string;
+
+  /**
+   * How many at most: 50 when 0; values above 1,000 count as 1,000; negative ones are INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before, with the same filters.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message session.v1.ListRevocationsRequest.
+ * Use `create(ListRevocationsRequestSchema)` to create a new message.
+ */
+export const ListRevocationsRequestSchema: GenMessage<ListRevocationsRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 16);
+
+/**
+ * A page of revocations, newest first.
+ *
+ * @generated from message session.v1.ListRevocationsResponse
+ */
+export type ListRevocationsResponse = Message<"session.v1.ListRevocationsResponse"> & {
+  /**
+   * The revocations, with who made them. May be fewer than page_size, or none, though there are more: one call looks through no
+   * more than some thousand.
+   *
+   * @generated from field: repeated session.v1.Revocation revocations = 1;
+   */
+  revocations: Revocation[];
+
+  /**
+   * Asks for the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message session.v1.ListRevocationsResponse.
+ * Use `create(ListRevocationsResponseSchema)` to create a new message.
+ */
+export const ListRevocationsResponseSchema: GenMessage<ListRevocationsResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 17);
+
+/**
  * A recorded revocation.
  *
  * @generated from message session.v1.Revocation
@@ -750,6 +843,20 @@ export type Revocation = Message<"session.v1.Revocation"> & {
    * @generated from field: google.protobuf.Timestamp matter_until_time = 7;
    */
   matterUntilTime?: Timestamp | undefined;
+
+  /**
+   * Who: `service/<credential id>` or `member/<member id>`. Empty in WatchRevocations.
+   *
+   * @generated from field: string actor = 8;
+   */
+  actor: string;
+
+  /**
+   * Why, in the words of the caller who made it. Empty in WatchRevocations.
+   *
+   * @generated from field: string reason = 9;
+   */
+  reason: string;
 };
 
 /**
@@ -757,7 +864,7 @@ export type Revocation = Message<"session.v1.Revocation"> & {
  * Use `create(RevocationSchema)` to create a new message.
  */
 export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 16);
+  messageDesc(file_session_v1_session_service, 18);
 
 /**
  * What a revocation ended.
@@ -766,7 +873,7 @@ export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
  */
 export const RevocationScope = {
   /**
-   * Never sent.
+   * Never sent; in a filter: every scope.
    *
    * @generated from enum value: REVOCATION_SCOPE_UNSPECIFIED = 0;
    */
@@ -855,8 +962,8 @@ export const SessionService: GenService<{
     output: typeof AuthenticateResponseSchema;
   },
   /**
-   * Returns one session, dead or alive. Services with `sessions.read`; end users, their own. NOT_FOUND for an unknown or
-   * foreign id.
+   * Returns one session, dead or alive, as long as it is retained. Services with `sessions.read`; end users, their own.
+   * NOT_FOUND for an unknown or foreign id.
    *
    * @generated from rpc session.v1.SessionService.Get
    */
@@ -908,6 +1015,17 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof RevokeAllRequestSchema;
     output: typeof RevokeAllResponseSchema;
+  },
+  /**
+   * Lists the project's revocations, newest first, as far as the log retains them: who ended what, when and why. Services with
+   * `sessions.read`. End users see what ended their own sessions by Get and List: the log also says what operators did to others.
+   *
+   * @generated from rpc session.v1.SessionService.ListRevocations
+   */
+  listRevocations: {
+    methodKind: "unary";
+    input: typeof ListRevocationsRequestSchema;
+    output: typeof ListRevocationsResponseSchema;
   },
   /**
    * Streams the project's revocations in the order of their revisions, each once, none missing; resumes at any replica from

@@ -1,9 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { type DatabaseConfig, readDatabaseConfig } from "../../server/config.ts";
-import { DatabaseUnreachable } from "../../server/operator-database.ts";
 import { migrateConfigured, pendingOf, readSchema } from "../../server/schema.ts";
-import { CommandFailure, exitCodes } from "../failure.ts";
-import { inWords } from "../in-words.ts";
+import { databaseConfigOf, reaching } from "../database-command.ts";
+import { CommandFailure } from "../failure.ts";
 import type { Run } from "../run.ts";
 import { table } from "../table.ts";
 
@@ -45,20 +43,3 @@ export async function migrateStatus({ environment, output }: Run<unknown>): Prom
 }
 
 const upToDate = "the schema is up to date";
-
-function databaseConfigOf(environment: NodeJS.ProcessEnv): DatabaseConfig {
-  const read = readDatabaseConfig(environment);
-  if ("config" in read) return read.config;
-  throw new CommandFailure(
-    `the configuration is wrong:\n${read.problems.map((problem) => `  ${problem}`).join("\n")}`,
-  );
-}
-
-async function reaching<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof DatabaseUnreachable)) throw error;
-    throw new CommandFailure(inWords(error), exitCodes.unavailable);
-  }
-}

@@ -12,6 +12,7 @@ import { watchRevocations } from "../../client/watch-revocations.ts";
 import { type ConnectionOptions, findTarget, withAddress, withConnection } from "../connection.ts";
 import { CommandFailure, usageFailure } from "../failure.ts";
 import { inWords } from "../in-words.ts";
+import { interruption } from "../interruption.ts";
 import { messageJson } from "../message-json.ts";
 import { printable } from "../printable.ts";
 import { type Run, runs } from "../run.ts";
@@ -75,13 +76,6 @@ function readStart({ after, oldest, snapshot }: WatchOptions): WatchRevocationsR
   if (after === undefined) return { case: undefined };
   if (/^\d{1,16}$/.test(after)) return { case: "afterRevision", value: BigInt(after) };
   throw usageFailure("--after must be a revision that was printed before, or 0");
-}
-
-/** Ends the watch at the first signal; at a second one the process ends as it would have. */
-function interruption(): AbortSignal {
-  const interrupted = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
-  return interrupted.signal;
 }
 
 function reasonOf(error: Error): string {

@@ -1,0 +1,30 @@
+import type { ServiceCaller } from "../caller.ts";
+import { pageTokenAfter, parsePage } from "../page.ts";
+import type { RecordedRevocation } from "../revocation-feed.ts";
+import type { RevocationQuery } from "../store.ts";
+import type { Deps } from "./deps.ts";
+
+/** Which revocations to list. */
+export interface ListRevocations extends Omit<RevocationQuery, "projectId" | "page"> {
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+/** A page of the revocations of the caller's project, newest first. */
+export async function listRevocations(
+  deps: Deps,
+  caller: ServiceCaller,
+  { pageSize, pageToken, ...filter }: ListRevocations,
+): Promise<{ revocations: readonly RecordedRevocation[]; nextPageToken: string }> {
+  const projectId = caller.project.id;
+  const { startTime, endTime, actor = "", scope = "", targetId = "" } = filter;
+  const times = [startTime, endTime].map((time) => time?.toISOString() ?? "");
+  const filters = ["revocations", projectId, ...times, actor, scope, targetId];
+  const page = parsePage(pageSize, pageToken, filters, parseRevision);
+  const { revocations, next } = await deps.store.listRevocations({ ...filter, projectId, page });
+  return { revocations, nextPageToken: next === undefined ? "" : pageTokenAfter(String(next), filters) };
+}
+
+function parseRevision(text: string): string | undefined {
+  return /^[1-9]\d{0,14}$/.test(text) ? text : undefined;
+}

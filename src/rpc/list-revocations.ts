@@ -1,0 +1,56 @@
+import { type ListRevocationsRequest, RevocationScope } from "../../gen/session/v1/session_service_pb.ts";
+import { maxOpaqueIdLength, parseCredentialId, parseMemberId, parseSessionId } from "../domain/ids.ts";
+import type { Scope } from "../domain/revocation.ts";
+import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
+import { type FieldChecker, readFields } from "./fields.ts";
+import { parseScope } from "./revocation-messages.ts";
+
+/** Reads ListRevocationsRequest. */
+export function readListRevocations(request: ListRevocationsRequest): ListRevocations {
+  return readFields((fields) => {
+    const startTime = fields.time("start_time", request.startTime);
+    const endTime = fields.time("end_time", request.endTime);
+    if (startTime !== undefined && endTime !== undefined && startTime >= endTime)
+      fields.violation("end_time", "must be later than start_time");
+    const actor = fields.optional(request.actor, (text) =>
+      fields.parsed("actor", text, parseActor, actorForm),
+    );
+    const scope = readScope(fields, request.scope);
+    return {
+      startTime,
+      endTime,
+      actor,
+      scope,
+      targetId: fields.optional(request.targetId, (id) => readTargetId(fields, scope, id)),
+      pageSize: request.pageSize,
+      pageToken: request.pageToken,
+    };
+  });
+}
+
+function readScope(fields: FieldChecker, scope: RevocationScope): Scope | undefined {
+  if (scope === RevocationScope.UNSPECIFIED) return undefined;
+  return fields.parsed("scope", scope, parseScope, "must be a RevocationScope");
+}
+
+function readTargetId(fields: FieldChecker, scope: Scope | undefined, id: string): string {
+  if (scope === undefined) return fields.violation("target_id", "needs the scope that it is the id of");
+  if (scope === "session")
+    return fields.parsed(
+      "target_id",
+      id,
+      parseSessionId,
+      "must be a UUID where the scope is that of a session",
+    );
+  return fields.text("target_id", id, maxOpaqueIdLength);
+}
+
+const actorForm = "must be service/<credential id> or member/<member id>";
+
+/** As the log names callers. */
+function parseActor(text: string): string | undefined {
+  const [, kind, id = ""] = /^(service|member)\/(.+)$/s.exec(text) ?? [];
+  if (kind === "member") return parseMemberId(id) && text;
+  const credentialId = kind === "service" ? parseCredentialId(id) : undefined;
+  return credentialId && `service/${credentialId}`;
+}

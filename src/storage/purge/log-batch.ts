@@ -1,0 +1,70 @@
+import { type Kysely, sql } from "kysely";
+import type { Tables } from "../tables.ts";
+import type { Horizon } from "./horizon.ts";
+
+/** What became of a batch of the log. */
+export interface LogBatch {
+  readonly revocations: number;
+  readonly cutoffs: number;
+  /** After which revision the next batch starts; undefined where nothing more is to go. */
+  readonly next: number | undefined;
+}
+
+/**
+ * Deletes the first revocations of the log after `after`, up to `size` and the horizon, and none before its predecessors: what is
+ * left of a log is always whole from its first row on, and says so itself. It stops before one that can still matter to a JWT at
+ * `now`, as one can that was dated by a wrong clock. With `dryRun` it only counts.
+ *
+ * No session may be left that a revocation before the horizon ended. A member's newest cutoff goes with its revocation where
+ * the member has no session from before; those of organizations and projects are few, and stay. A login in flight would have
+ * to be so for longer than retention to miss it. By the primary keys of revocations and cutoffs, and sessions_by_member.
+ */
+export async function purgeLog(
+  db: Kysely<Tables>,
+  { projectId, revision: horizon }: Horizon,
+  after: number,
+  size: number,
+  now: Date,
+  dryRun: boolean,
+): Promise<LogBatch> {
+  const gone = dryRun
+    ? sql`select revision, scope, target_id from doomed`
+    : sql`delete from revocations r
+        where r.project_id = ${projectId} and r.revision = any(array(select revision from doomed))
+        returning r.revision, r.scope, r.target_id`;
+  const targets = (source: string) => sql`any(array(select target_id from ${sql.raw(source)}))`;
+  const deletion = sql`
+      delete from cutoffs c
+      where c.project_id = ${projectId} and c.scope = 'member' and c.target_id = ${targets("needless")}
+      returning c.revision`;
+  // The sessions that a purge would have deleted before are still there in a dry run. Without `offset 0` it would be a join.
+  const unneeded = sql`
+        and not exists (select from sessions s
+          where s.project_id = ${projectId} and s.member_id = c.target_id and s.created_revision < c.revision
+          offset 0)
+      for update of c skip locked`;
+  const { rows } = await sql<{ visited: number; revocations: number; cutoffs: number; last: number | null }>`
+    with page as materialized (
+      select revision, scope, target_id, matter_until_time from revocations
+      where project_id = ${projectId} and revision > ${after} and revision <= ${horizon}
+      order by revision limit ${size}
+    ), doomed as materialized (
+      select revision, scope, target_id from page
+      where revision < coalesce((select min(revision) from page where matter_until_time > ${now}), ${horizon} + 1)
+    ), gone as (${gone}
+    ), needless as materialized (
+      select c.target_id, c.revision from cutoffs c
+      where c.project_id = ${projectId} and c.scope = 'member'
+        and c.target_id = any(array(select target_id from gone where scope = 'member'))
+        and c.revision = any(array(select revision from gone where scope = 'member'))
+        ${dryRun ? sql`` : unneeded}
+    ), lifted as (${dryRun ? sql`select revision from needless` : deletion}
+    )
+    select (select count(*) from page) as visited, (select count(*) from gone) as revocations,
+      (select count(*) from lifted) as cutoffs, (select max(revision) from doomed) as last`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new Error("the purge of the log says nothing of what it did");
+  const { visited, revocations, cutoffs, last } = row;
+  const isLast = visited < size || revocations < visited || last === null;
+  return { revocations, cutoffs, next: isLast ? undefined : last };
+}

@@ -1,0 +1,95 @@
+import { type Kysely, type RawBuilder, sql } from "kysely";
+import type { SessionId } from "../../domain/ids.ts";
+import { columnsOf, identityColumns, livenessColumns } from "../columns.ts";
+import { newestCutoff, stateIs } from "../session-reads.ts";
+import type { Tables } from "../tables.ts";
+import type { Horizon } from "./horizon.ts";
+
+/** What became of a batch of sessions. */
+export interface SessionBatch {
+  /** Purged. */
+  readonly sessions: number;
+  readonly tokens: number;
+  /** To be purged, but locked by somebody else just then. */
+  readonly passedOver: number;
+  /** After which session the next batch starts; undefined where none comes that can have ended before the horizon. */
+  readonly next: SessionId | undefined;
+}
+
+/** Before every session. */
+export const firstSession = "00000000-0000-0000-0000-000000000000" as SessionId;
+
+interface BatchRow {
+  readonly visited: number;
+  readonly ended: number;
+  readonly sessions: number;
+  readonly tokens: number;
+  readonly id: SessionId | null;
+  readonly create_time: Date | null;
+}
+
+/**
+ * Looks at the next `size` sessions after `after`, in the order of their creation, and deletes with their tokens those that
+ * ended before the horizon; with `dryRun` it only counts them. One statement, so that its locks last no longer; and none but on
+ * rows that it deletes. What somebody else has locked is passed over, and what somebody changed meanwhile is judged anew as the
+ * lock is taken. By the primary keys of sessions and cutoffs, revocations_by_target and session_tokens_by_session.
+ */
+export async function purgeSessions(
+  db: Kysely<Tables>,
+  horizon: Horizon,
+  after: SessionId,
+  size: number,
+  dryRun: boolean,
+): Promise<SessionBatch> {
+  const { projectId } = horizon;
+  const columns = columnsOf("s", [...identityColumns, ...livenessColumns]);
+  const cutoff = newestCutoff({ projectId });
+  const ids = (source: string) => sql`any(array(select id from ${sql.raw(source)}))`;
+  const deleted = sql`
+      select s.id from (
+        select ${columns}, ${cutoff} as cutoff from sessions s
+        where s.project_id = ${projectId} and s.id = any(array(select id from page where ended))
+      ) s where ${hasEnded(horizon)} for update of s skip locked
+    ), gone as (
+      delete from sessions s where s.project_id = ${projectId} and s.id = ${ids("free")} returning s.id
+    ), tokens as (
+      delete from session_tokens t where t.project_id = ${projectId} and t.session_id = ${ids("gone")}
+      returning t.session_id`;
+  const counted = sql`
+      select id from page where ended
+    ), gone as (
+      select id from free
+    ), tokens as (
+      select t.session_id from session_tokens t where t.project_id = ${projectId} and t.session_id = ${ids("gone")}`;
+  const { rows } = await sql<BatchRow>`
+    with page as materialized (
+      select s.id, s.create_time, ${hasEnded(horizon)} as ended from (
+        select ${columns}, s.create_time, ${cutoff} as cutoff from sessions s
+        where s.project_id = ${projectId} and s.id > ${after} order by s.id limit ${size}
+      ) s
+    ), free as materialized (${dryRun ? counted : deleted})
+    select (select count(*) from page) as visited, (select count(*) from page where ended) as ended,
+      (select count(*) from gone) as sessions, (select count(*) from tokens) as tokens, last.id, last.create_time
+    from (select) one left join (select id, create_time from page order by id desc limit 1) last on true`.execute(
+    db,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error("the purge of sessions says nothing of what it did");
+  const { visited, ended, sessions, tokens, id, create_time } = row;
+  const isLast = visited < size || id === null || create_time === null || create_time > horizon.time;
+  return { sessions, tokens, passedOver: ended - sessions, next: isLast ? undefined : id };
+}
+
+/**
+ * Whether session `s` ended before the horizon, as its state tells it: a session that has expired and is revoked afterwards is
+ * kept for as long as others that are revoked then.
+ */
+function hasEnded({ time, revision }: Horizon): RawBuilder<boolean> {
+  const hitBy = (scope: string, target: RawBuilder<unknown>) => sql`
+    exists (select from revocations r where r.project_id = s.project_id and r.scope = ${sql.lit(scope)}
+      and r.target_id = ${target} and r.revision > s.created_revision and r.revision <= ${revision})`;
+  return sql`(coalesce(s.revoked_revision <= ${revision}, false)
+    or coalesce(s.cutoff > s.created_revision, false) and (${hitBy("member", sql`s.member_id`)}
+      or ${hitBy("organization", sql`s.organization_id`)} or ${hitBy("project", sql`s.project_id`)})
+    or ${stateIs("expired", time)} or ${stateIs("idle_expired", time)})`;
+}
