@@ -1,15 +1,17 @@
 import { type Kysely, sql } from "kysely";
-import type { ProjectId } from "../domain/ids.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
-import type { Store } from "../domain/store.ts";
+import type { CreationWithinLimit, Store } from "../domain/store.ts";
 import { type BatchLimits, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
+import { type LimitedCreation, createWithinLimits } from "./limited-creation.ts";
+import { ProjectBatchers } from "./project-batchers.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
 import { createSessions } from "./session-creation.ts";
 import { countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
+import { replaceToken } from "./token-rotation.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
@@ -18,6 +20,8 @@ import { translatingFailures } from "./unavailable.ts";
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
 /** Two at a time, as for look-ups: the one commits while the other is put together. */
 const creations: BatchLimits = { maxItems: 200, maxRunning: 2 };
+/** Logins that count sessions first; one transaction at a time, as more would wait for each other's members. */
+const limitedCreations: BatchLimits = { maxItems: 50, maxRunning: 1 };
 /** The project's row lock lets one batch of revocations commit at a time; more would only wait for it. */
 const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
 /** Counting takes as long as there are sessions: two at a time leave connections to others. */
@@ -40,6 +44,10 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
   const credentials = new Batcher(batched(db, findCredentials), lookups);
   const certified = new Batcher(batched(db, findCertified), lookups);
   const creation = new Batcher(batched(db, createSessions), creations);
+  const limitedCreation = new ProjectBatchers<LimitedCreation, CreationWithinLimit>(
+    (projectId, items) => createWithinLimits(db, projectId, items, notify),
+    limitedCreations,
+  );
   const signingLines = new Batcher(batched(db, findSigningLines), lookups);
   const goodSigningKeys = new Batcher(batched(db, findGoodSigningKeys), lookups);
   const access = new Batcher(async (items: Parameters<typeof recordAccesses>[1]) => {
@@ -63,10 +71,9 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
     createSession: (session, tokenHash) => creation.submit({ session, tokenHash }),
     findSession: (projectId, id) => byId.submit({ projectId, id }),
-    findSessionByToken: async (token, replaced) => {
-      const found = await byToken.submit(token);
-      return found?.replaced === true && replaced === "refuse" ? undefined : found?.session;
-    },
+    createSessionWithin: (session, tokenHash, limit) =>
+      limitedCreation.submit(session.projectId, { session, tokenHash, limit }),
+    findSessionByToken: (token) => byToken.submit(token),
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },
@@ -75,6 +82,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     ...translated({
       listSessions: (query) => listSessions(db, query),
       extendSession: (...args) => extendSession(db, ...args),
+      replaceToken: (replacement) => replaceToken(db, replacement),
       isMemberOf: (...args) => isMemberOf(db, ...args),
       readRevocations: (...args) => readRevocations(db, ...args),
       oldestResumable: (projectId) => oldestResumable(db, projectId),
@@ -87,24 +95,19 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
 }
 
 /**
- * Revocations of one project share transactions; those of different projects do not wait for each other. A cutoff's count is
- * taken just before, on its own: under the project's lock it would hold up every other revocation for as long as it takes.
+ * Revocations of one project share transactions. A cutoff's count is taken just before, on its own: under the project's lock it
+ * would hold up every other revocation for as long as it takes.
  */
 function revoker(db: Kysely<Tables>, notify: boolean, countActive: Store["countActive"]): Store["revoke"] {
-  const batchers = new Map<ProjectId, Batcher<RevocationOrder, RevocationReceipt | undefined>>();
+  const batchers = new ProjectBatchers<RevocationOrder, RevocationReceipt | undefined>(
+    (projectId, orders) => recordRevocations(db, projectId, orders, notify),
+    revocations,
+  );
   return async (order) => {
     const { projectId, target, time } = order;
     const counted = order.count && isCutoff(target) ? await countActive(projectId, target, time) : undefined;
-    const record = (orders: readonly RevocationOrder[]) =>
-      translatingFailures(() => recordRevocations(db, projectId, orders, notify));
-    const batcher = batchers.get(projectId) ?? new Batcher(record, revocations);
-    batchers.set(projectId, batcher);
-    try {
-      const receipt = await batcher.submit(order);
-      return receipt && (counted === undefined ? receipt : { ...receipt, revokedCount: counted });
-    } finally {
-      if (batcher.idle) batchers.delete(projectId);
-    }
+    const receipt = await batchers.submit(projectId, order);
+    return receipt && (counted === undefined ? receipt : { ...receipt, revokedCount: counted });
   };
 }
 

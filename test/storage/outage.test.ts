@@ -45,7 +45,7 @@ const signingKey: StoredSigningKey = {
 const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) => Promise<unknown> } = {
   createSession: (store) => store.createSession(newSession(project), hash),
   findSession: (store) => store.findSession(id, newSessionId()),
-  findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }, "accept"),
+  findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }),
   listSessions: (store) =>
     store.listSessions({
       projectId: id,

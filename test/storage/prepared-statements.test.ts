@@ -57,7 +57,7 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
   const list = { projectId: project.id, now: at(0), page, ...none };
   const ask = async () => {
     await times((i) => store.findSession(project.id, sessions[i]?.session.id ?? newSessionId()));
-    await times((i) => store.findSessionByToken(sessions[i]?.token ?? { tag: project.tag, hash }, "accept"));
+    await times((i) => store.findSessionByToken(sessions[i]?.token ?? { tag: project.tag, hash }));
     for (const state of [undefined, "active", "expired", "idle_expired", "revoked"] as const) {
       await store.listSessions({ ...list, memberId: memberId("m0"), state });
       await store.listSessions({ ...list, organizationId: organizationId("acme"), state });

@@ -119,7 +119,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "a hundred look-ups by token",
-    () => each((i) => store.findSessionByToken(tokenOf(i), "refuse")),
+    () => each((i) => store.findSessionByToken(tokenOf(i))),
     ["projects_tag_key(tag)", token, session, cutoffs, ...revocation],
   ],
   [
@@ -224,7 +224,7 @@ describe.for([
 });
 
 test("the sessions that the plans are made for are there, alive and dead", async () => {
-  const found = await Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i), "accept")));
+  const found = await Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i))));
   expect(found.map((session) => session?.id)).toEqual(many.map(idOf));
   const scopes = new Set(found.map((session) => session?.revocation?.scope));
   expect(scopes).toEqual(new Set([undefined, "session", "member"]));

@@ -1,0 +1,37 @@
+import { type Kysely, sql } from "kysely";
+import type { TokenReplacement } from "../domain/store.ts";
+import type { Tables } from "./tables.ts";
+
+/** How many replaced tokens of a session are remembered, and recognised when they are presented. */
+export const rememberedTokens = 1000;
+
+/**
+ * Replaces a token, unless it was replaced already; says whether. The row lock on the old token lets one of those that race
+ * win; the others find it replaced. Forgets the session's oldest tokens beyond {@link rememberedTokens}. By tokens' primary
+ * key and session_tokens_replaced.
+ */
+export async function replaceToken(
+  db: Kysely<Tables>,
+  { projectId, hash, salt, successor, time }: TokenReplacement,
+): Promise<boolean> {
+  const { rows } = await sql`
+    with replaced as (
+      update session_tokens set replace_time = ${time}, successor_salt = ${salt}
+      where project_id = ${projectId} and hash = ${hash} and replace_time is null
+      returning session_id
+    ), successor as (
+      insert into session_tokens (project_id, hash, session_id, create_time)
+      select ${projectId}, ${successor}::bytea, session_id, ${time}::timestamptz from replaced
+    ), forgotten as (
+      delete from session_tokens t using (
+        select session_id, (
+          select o.replace_time from session_tokens o
+          where o.project_id = ${projectId} and o.session_id = replaced.session_id and o.replace_time is not null
+          order by o.replace_time desc offset ${sql.lit(rememberedTokens - 2)} limit 1) as replace_time
+        from replaced
+      ) oldest
+      where t.project_id = ${projectId} and t.session_id = oldest.session_id and t.replace_time < oldest.replace_time
+    )
+    select session_id from replaced`.execute(db);
+  return rows.length > 0;
+}
