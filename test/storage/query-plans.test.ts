@@ -225,7 +225,7 @@ describe.for([
 
 test("the sessions that the plans are made for are there, alive and dead", async () => {
   const found = await Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i))));
-  expect(found.map((session) => session?.id)).toEqual(many.map(idOf));
-  const scopes = new Set(found.map((session) => session?.revocation?.scope));
+  expect(found.map((one) => one?.session.id)).toEqual(many.map(idOf));
+  const scopes = new Set(found.map((one) => one?.session.revocation?.scope));
   expect(scopes).toEqual(new Set([undefined, "session", "member"]));
 });

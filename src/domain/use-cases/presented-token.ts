@@ -51,7 +51,8 @@ async function findReplaced(
   if (stateOf(session, now) === "active") await endReused(deps, session, now);
   // Also where something else ended it meanwhile: whoever asks is told what did, now and later.
   const ended = await deps.store.findSession(session.projectId, session.id);
-  return ended && { session: ended, successor: undefined };
+  if (ended === undefined || stateOf(ended, now) === "active") return undefined;
+  return { session: ended, successor: undefined };
 }
 
 /** Whether the token has not been replaced itself: the one before it was the last to be. */
