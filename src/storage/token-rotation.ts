@@ -23,14 +23,11 @@ export async function replaceToken(
       insert into session_tokens (project_id, hash, session_id, create_time)
       select ${projectId}, ${successor}::bytea, session_id, ${time}::timestamptz from replaced
     ), forgotten as (
-      delete from session_tokens t using (
-        select session_id, (
-          select o.replace_time from session_tokens o
-          where o.project_id = ${projectId} and o.session_id = replaced.session_id and o.replace_time is not null
-          order by o.replace_time desc offset ${sql.lit(rememberedTokens - 2)} limit 1) as replace_time
-        from replaced
-      ) oldest
-      where t.project_id = ${projectId} and t.session_id = oldest.session_id and t.replace_time < oldest.replace_time
+      delete from session_tokens
+      where project_id = ${projectId} and session_id = (select session_id from replaced) and replace_time < (
+        select replace_time from session_tokens
+        where project_id = ${projectId} and session_id = (select session_id from replaced) and replace_time is not null
+        order by replace_time desc offset ${sql.lit(rememberedTokens - 2)} limit 1)
     )
     select session_id from replaced`.execute(db);
   return rows.length > 0;
