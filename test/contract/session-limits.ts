@@ -48,9 +48,12 @@ export function sessionLimitContract(replicas: Replicas): void {
   const ada = memberId("ada");
 
   test("logins at once over two replicas are refused beyond the limit, exactly", async () => {
-    const outcomes = await times(60, (i) => logIn(i, 3, "refuse"));
-    expect(outcomes.filter((outcome) => outcome === "limit_reached")).toHaveLength(57);
-    expect(await active(ada)).toBe(3);
+    for (let round = 0; round < 20; round++) {
+      const id = round === 0 ? ada : memberId(`m${round}`);
+      const outcomes = await times(20, (i) => logIn(i, 3, "refuse", { memberId: id }));
+      expect(outcomes.filter((outcome) => outcome === "limit_reached")).toHaveLength(17);
+      expect(await active(id)).toBe(3);
+    }
     expect(await logIn(0, 4, "refuse")).toMatchObject({ memberId: ada, revocation: undefined });
     expect(await logIn(1, 4, "refuse")).toBe("limit_reached");
   });
