@@ -3,7 +3,7 @@ import type { TokenReplacement } from "../domain/store.ts";
 import type { Tables } from "./tables.ts";
 
 /** How many replaced tokens of a session are remembered, and recognised when they are presented. */
-export const rememberedTokens = 1000;
+const rememberedTokens = 1000;
 
 /**
  * Replaces a token, unless it was replaced already; says whether. The row lock on the old token lets one of those that race
