@@ -40,6 +40,10 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   CERTIFICATE_NAME_EXISTS: [Code.ALREADY_EXISTS, "another credential has one of the certificate names"],
   SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
   SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],
+  SESSION_LIMIT_REACHED: [
+    Code.FAILED_PRECONDITION,
+    "the member has as many active sessions as the project's policy allows",
+  ],
   REVISION_OUT_OF_RANGE: [
     Code.OUT_OF_RANGE,
     "the log of revocations does not reach this revision; start with a snapshot",

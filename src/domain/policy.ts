@@ -20,6 +20,18 @@ export const jwtProfiles = ["default", "stytch"] as const;
 /** One of {@link jwtProfiles}. */
 export type JwtProfile = (typeof jwtProfiles)[number];
 
+/** Bounds of the number of active sessions that a policy may allow a member. */
+export const maxSessionsBounds = { min: 1, max: 1000 } as const;
+
+/** Bounds of the leeway for a replaced token, in milliseconds: 0 to 60 seconds. */
+export const tokenReuseLeewayBounds = { min: 0, max: 60 * second } as const;
+
+/** What a login does for a member who has as many active sessions as the policy allows. */
+export type SessionLimitAction = "refuse" | "end_oldest";
+
+/** What is done when a session token is presented that was replaced. */
+export type TokenReuseAction = "refuse" | "revoke";
+
 /** Rules for the sessions of a project. Durations in milliseconds. */
 export interface Policy {
   readonly defaultLifetime: number;
@@ -30,6 +42,12 @@ export interface Policy {
   readonly jwtProfile: JwtProfile;
   /** What the project's next signing key is made for; the profile's default where undefined. */
   readonly signatureAlgorithm: SignatureAlgorithm | undefined;
+  /** How many active sessions a member may have; any number where undefined. */
+  readonly maxSessionsPerMember: number | undefined;
+  readonly sessionLimitAction: SessionLimitAction;
+  readonly tokenReuseAction: TokenReuseAction;
+  /** How long the token that was replaced last is as good as its successor. */
+  readonly tokenReuseLeeway: number;
 }
 
 /** What members with a role may do to other members' sessions within their organization. */
@@ -47,4 +65,8 @@ export const defaultPolicy: Policy = {
   roleGrants: [],
   jwtProfile: "default",
   signatureAlgorithm: undefined,
+  maxSessionsPerMember: undefined,
+  sessionLimitAction: "refuse",
+  tokenReuseAction: "refuse",
+  tokenReuseLeeway: 10 * second,
 };

@@ -9,7 +9,9 @@ export type Cause =
   | "compromise"
   | "administration"
   | "member_disabled"
-  | "policy";
+  | "policy"
+  | "session_limit"
+  | "token_reuse";
 
 /** What a revocation ended. */
 export type Scope = "session" | "member" | "organization" | "project" | "signing_key";
@@ -22,9 +24,12 @@ export interface Revocation {
   readonly cause: Cause;
   /** Why, in the caller's words; empty when none were given. */
   readonly reason: string;
-  /** Who: `service/<credential id>` or `member/<member id>`. */
+  /** Who: `service/<credential id>`, `member/<member id>`, or {@link policyActor}. */
   readonly actor: string;
 }
+
+/** How the log names the project's policy, where nobody asked for what it did. */
+export const policyActor = "policy";
 
 /** A session to end. */
 export type SessionTarget =

@@ -5,12 +5,32 @@ import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "./project.ts";
 import type { RecordedRevocation, RevocationLog } from "./revocation-feed.ts";
 import type { CutoffTarget, RevocationOrder, RevocationReceipt, Scope } from "./revocation.ts";
+import type { SessionLimit } from "./session-limit.ts";
 import type { Session, SessionState } from "./session.ts";
 import type { SigningKeyStore } from "./signing-key.ts";
-import type { SecretHash, TokenRef } from "./token.ts";
+import type { SecretHash, TokenRef, TokenSalt } from "./token.ts";
 
 /** A session to store. Its created revision is given by the store. */
 export type NewSession = Omit<Session, "createdRevision" | "revocation">;
+
+/** What came of a login that counts against a limit; undefined as for one that does not. */
+export type CreationWithinLimit = Session | "limit_reached" | undefined;
+
+/** What a session token names. */
+export interface FoundByToken {
+  readonly session: Session;
+  /** Since when a newer token is the one that authenticates, and what that one is derived with, where it is; undefined: none is. */
+  readonly replaced: { readonly time: Date; readonly salt: TokenSalt | undefined } | undefined;
+}
+
+/** A session token to replace, and the one that takes its place. */
+export interface TokenReplacement {
+  readonly projectId: ProjectId;
+  readonly hash: SecretHash;
+  readonly salt: TokenSalt;
+  readonly successor: SecretHash;
+  readonly time: Date;
+}
 
 /** A list of sessions, newest first. */
 export interface SessionQuery {
@@ -58,10 +78,21 @@ export interface SessionStore {
    * Undefined when there is no such project or it is disabled.
    */
   createSession(session: NewSession, tokenHash: SecretHash): Promise<Session | undefined>;
+  /**
+   * The same for a member who may have so many active sessions, as of the session's create time; exact however many log in at
+   * once, wherever. Where one more is too many, "limit_reached" and nothing stored, or the oldest are revoked with it.
+   */
+  createSessionWithin(
+    session: NewSession,
+    tokenHash: SecretHash,
+    limit: SessionLimit,
+  ): Promise<CreationWithinLimit>;
+  /** Replaces a token by a newer one of the same session; false when it is not there or was replaced already. */
+  replaceToken(replacement: TokenReplacement): Promise<boolean>;
   /** A session by id. */
   findSession(projectId: ProjectId, id: SessionId): Promise<Session | undefined>;
-  /** The session of a token. One that was replaced by a newer token names it only where `replaced` is "accept". */
-  findSessionByToken(token: TokenRef, replaced: "accept" | "refuse"): Promise<Session | undefined>;
+  /** The session of a token, which may have been replaced by a newer one. */
+  findSessionByToken(token: TokenRef): Promise<FoundByToken | undefined>;
   /** One more session than the page holds, where there is one. */
   listSessions(query: SessionQuery): Promise<readonly Session[]>;
   /** Moves the end of a session that is active at `now`; undefined when it is not. */

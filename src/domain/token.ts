@@ -1,8 +1,11 @@
-import { hash, randomBytes } from "node:crypto";
+import { createHmac, hash, randomBytes } from "node:crypto";
 
 declare const brand: unique symbol;
 /** SHA-256 of a secret: all that is ever stored of it. */
 export type SecretHash = Buffer & { readonly [brand]: "SecretHash" };
+
+/** What a token's successor is derived with, beside the token itself: 256 random bits, stored. */
+export type TokenSalt = Buffer;
 
 /**
  * Says in eight characters to which project a session token belongs, so that an end user's bare token is looked up in one
@@ -29,6 +32,20 @@ export function newProjectTag(): ProjectTag {
 /** A new session token: `sst_`, the project's tag, and 256 random bits in base64url. */
 export function newSessionToken(tag: ProjectTag): string {
   return `sst_${tag}${randomBytes(32).toString("base64url")}`;
+}
+
+/** A new salt for {@link successorOf}. */
+export function newTokenSalt(): TokenSalt {
+  return randomBytes(32);
+}
+
+/**
+ * The session token that replaces `token`. Whoever presents the old one in time gets the same new one, though neither is stored:
+ * it takes the token, which only its holder knows, and the salt, which only the database does.
+ */
+export function successorOf(token: string, salt: TokenSalt): string {
+  const tag = tokenPattern.exec(token)?.[1] ?? "";
+  return `sst_${tag}${createHmac("sha256", token).update(salt).digest("base64url")}`;
 }
 
 /** A new secret of a service credential: `ssk_` and 256 random bits in base64url. */

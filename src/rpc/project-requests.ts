@@ -1,7 +1,9 @@
 import {
   Environment as ProtoEnvironment,
   JwtProfile as ProtoProfile,
+  SessionLimitAction as ProtoLimitAction,
   SignatureAlgorithm as ProtoAlgorithm,
+  TokenReuseAction as ProtoReuseAction,
 } from "../../gen/session/v1/project_pb.ts";
 import type { Policy as ProtoPolicy } from "../../gen/session/v1/project_pb.ts";
 import type {
@@ -19,10 +21,14 @@ import type { ProjectId } from "../domain/ids.ts";
 import {
   type JwtProfile,
   type Policy,
+  type SessionLimitAction,
+  type TokenReuseAction,
   defaultPolicy,
   durationBounds,
   jwtLifetimeBounds,
+  maxSessionsBounds,
   memberPermissions,
+  tokenReuseLeewayBounds,
 } from "../domain/policy.ts";
 import { type Environment, permissions } from "../domain/project.ts";
 import { signatureAlgorithms } from "../domain/signature-algorithm.ts";
@@ -99,6 +105,22 @@ function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Poli
       "must be a JwtProfile",
     ),
     signatureAlgorithm: readAlgorithm(fields, policy?.signatureAlgorithm ?? ProtoAlgorithm.UNSPECIFIED),
+    maxSessionsPerMember: readMaxSessions(fields, policy?.maxSessionsPerMember ?? 0),
+    sessionLimitAction: fields.parsed(
+      "policy.session_limit_action",
+      policy?.sessionLimitAction ?? ProtoLimitAction.UNSPECIFIED,
+      parseLimitAction,
+      "must be a SessionLimitAction",
+    ),
+    tokenReuseAction: fields.parsed(
+      "policy.token_reuse_action",
+      policy?.tokenReuseAction ?? ProtoReuseAction.UNSPECIFIED,
+      parseReuseAction,
+      "must be a TokenReuseAction",
+    ),
+    tokenReuseLeeway:
+      fields.duration("policy.token_reuse_leeway", policy?.tokenReuseLeeway, tokenReuseLeewayBounds) ??
+      defaultPolicy.tokenReuseLeeway,
   };
   if (read.defaultLifetime !== undefined && read.defaultLifetime > read.maxLifetime) {
     fields.violation("policy.default_lifetime", "must not be longer than max_lifetime");
@@ -150,6 +172,37 @@ function parseProfile(profile: ProtoProfile): JwtProfile | undefined {
       return "default";
     case ProtoProfile.STYTCH:
       return "stytch";
+    default:
+      return undefined;
+  }
+}
+
+function readMaxSessions(fields: FieldChecker, max: number): number | undefined {
+  if (max === 0) return undefined;
+  if (max >= maxSessionsBounds.min && max <= maxSessionsBounds.max) return max;
+  const description = `must be ${maxSessionsBounds.min} to ${maxSessionsBounds.max}, or 0 for any number`;
+  return fields.violation("policy.max_sessions_per_member", description);
+}
+
+function parseLimitAction(action: ProtoLimitAction): SessionLimitAction | undefined {
+  switch (action) {
+    case ProtoLimitAction.UNSPECIFIED:
+    case ProtoLimitAction.REFUSE:
+      return "refuse";
+    case ProtoLimitAction.END_OLDEST:
+      return "end_oldest";
+    default:
+      return undefined;
+  }
+}
+
+function parseReuseAction(action: ProtoReuseAction): TokenReuseAction | undefined {
+  switch (action) {
+    case ProtoReuseAction.UNSPECIFIED:
+    case ProtoReuseAction.REFUSE:
+      return "refuse";
+    case ProtoReuseAction.REVOKE:
+      return "revoke";
     default:
       return undefined;
   }

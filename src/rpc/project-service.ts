@@ -6,7 +6,9 @@ import {
   JwtProfile,
   type ProjectSchema,
   type ServiceCredentialSchema,
+  SessionLimitAction,
   SignatureAlgorithm,
+  TokenReuseAction,
 } from "../../gen/session/v1/project_pb.ts";
 import type { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
@@ -143,6 +145,12 @@ function toPolicyMessage(policy: Policy) {
       policy.signatureAlgorithm === undefined
         ? SignatureAlgorithm.UNSPECIFIED
         : protoAlgorithms[policy.signatureAlgorithm],
+    maxSessionsPerMember: policy.maxSessionsPerMember ?? 0,
+    sessionLimitAction:
+      policy.sessionLimitAction === "end_oldest" ? SessionLimitAction.END_OLDEST : SessionLimitAction.REFUSE,
+    tokenReuseAction:
+      policy.tokenReuseAction === "revoke" ? TokenReuseAction.REVOKE : TokenReuseAction.REFUSE,
+    tokenReuseLeeway: durationFromMs(policy.tokenReuseLeeway),
   };
 }
 

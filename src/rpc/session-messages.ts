@@ -71,6 +71,8 @@ const protoCauses: Record<Cause, RevocationCause> = {
   administration: RevocationCause.ADMINISTRATION,
   member_disabled: RevocationCause.MEMBER_DISABLED,
   policy: RevocationCause.POLICY,
+  session_limit: RevocationCause.SESSION_LIMIT,
+  token_reuse: RevocationCause.TOKEN_REUSE,
 };
 
 const states = inverse(protoStates);

@@ -3,6 +3,7 @@ import type { SessionService } from "../../gen/session/v1/session_service_pb.ts"
 import type { ServiceAccess } from "../auth/access.ts";
 import { durationBounds } from "../domain/policy.ts";
 import type { RevocationFeeds } from "../domain/revocation-feed.ts";
+import { maxTokenLength } from "../domain/token.ts";
 import { authenticate } from "../domain/use-cases/authenticate.ts";
 import { createSession } from "../domain/use-cases/create-session.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
@@ -10,6 +11,7 @@ import { extendSession } from "../domain/use-cases/extend-session.ts";
 import { getSession } from "../domain/use-cases/get-session.ts";
 import { listRevocations } from "../domain/use-cases/list-revocations.ts";
 import { listSessions } from "../domain/use-cases/list-sessions.ts";
+import { rotateToken } from "../domain/use-cases/rotate-token.ts";
 import { revokeAll } from "../domain/use-cases/revoke-all.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
 import { readFields } from "./fields.ts";
@@ -27,6 +29,7 @@ export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
   get: { service: "sessions.read", member: true },
   list: { service: "sessions.read", member: true },
   extend: { service: "sessions.create" },
+  rotateToken: { service: "sessions.create" },
   revoke: { service: "sessions.revoke", member: true },
   revokeAll: { service: "sessions.revoke_all", member: true },
   listRevocations: { service: "sessions.read" },
@@ -64,6 +67,11 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
       }));
       const session = await extendSession(deps, serviceCallerOf(context), id, lifetime);
       return { session: toSessionMessage(session, deps.now()) };
+    },
+    async rotateToken(request, context) {
+      const token = readFields((fields) => fields.text("token", request.token, maxTokenLength, 1));
+      const rotated = await rotateToken(deps, serviceCallerOf(context), token, request.issueJwt);
+      return { ...rotated, session: toSessionMessage(rotated.session, deps.now()) };
     },
     async revoke(request, context) {
       const { target, why } = readRevoke(request);

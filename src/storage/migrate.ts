@@ -7,6 +7,7 @@ import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts"
 import { cheapWrites } from "./migrations/0004-cheap-writes.ts";
 import { certificateNames } from "./migrations/0005-certificate-names.ts";
 import { purge } from "./migrations/0006-purge.ts";
+import { tokenRotation } from "./migrations/0007-token-rotation.ts";
 
 /** Every migration by name, in order. A released one is never edited. */
 const migrations: Record<string, Migration> = {
@@ -16,6 +17,7 @@ const migrations: Record<string, Migration> = {
   "0004_cheap_writes": cheapWrites,
   "0005_certificate_names": certificateNames,
   "0006_purge": purge,
+  "0007_token_rotation": tokenRotation,
 };
 
 const migrationTable = "schema_migrations";

@@ -1,11 +1,12 @@
 import { type Kysely, sql } from "kysely";
 import { currentDeadline } from "../domain/deadline.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
-import type { Store } from "../domain/store.ts";
+import type { CreationWithinLimit, Store } from "../domain/store.ts";
 import { Answers } from "./answers.ts";
 import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { ProjectBatchers } from "./project-batchers.ts";
+import { type LimitedCreation, createWithinLimits } from "./limited-creation.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { listRevocations } from "./revocation-list.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
@@ -15,6 +16,7 @@ import { createSessions } from "./session-creation.ts";
 import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
 import { reading, writing } from "./statement-bounds.ts";
+import { replaceToken } from "./token-rotation.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
 import { WaitingRoom } from "./waiting-room.ts";
@@ -23,6 +25,8 @@ import { WaitingRoom } from "./waiting-room.ts";
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
 /** Two at a time, as for look-ups: the one commits while the other is put together. */
 const creations: BatchLimits = { maxItems: 200, maxRunning: 2 };
+/** Logins that count sessions first; one transaction at a time, as more would wait for each other's members. */
+const limitedCreations: BatchLimits = { maxItems: 50, maxRunning: 1 };
 /** The project's row lock lets one batch of revocations commit at a time; more would only wait for it. */
 const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
 /** Counting takes as long as there are sessions: two at a time leave connections to others. */
@@ -68,15 +72,32 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
       recordRevocations(db, projectId, orders, notify);
     return new Batcher(batched(db, answers, told("revocations", record), writing), revocations, writers);
   });
+  const limitedCreation = new ProjectBatchers((projectId) => {
+    const create = (db: Kysely<Tables>, items: readonly LimitedCreation[]) =>
+      createWithinLimits(db, projectId, items, notify);
+    const run = batched<LimitedCreation, CreationWithinLimit>(
+      db,
+      answers,
+      told("limited creations", create),
+      writing,
+    );
+    return new Batcher(run, limitedCreations, writers);
+  });
   const counter = new Batcher(countOne(db, answers), counts, readers);
   const count: Store["countActive"] = (...item) => counter.submit(item);
   const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
   const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
   const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
+  const replace: Store["replaceToken"] = (replacement) => replaceToken(db, replacement);
   const list: Store["listRevocations"] = (query) => listRevocations(db, query);
   const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember, listRevocations: list };
   const servedReads = served(reads, answers, readers, reading);
-  const servedWrites = served({ ...projectChanges, extendSession: extend }, answers, writers, writing);
+  const servedWrites = served(
+    { ...projectChanges, extendSession: extend, replaceToken: replace },
+    answers,
+    writers,
+    writing,
+  );
   // What is done about a project's keys is done once for all who need it, so nobody's deadline ends it.
   const keys = served(signingKeyStore(db), answers, readers, unbounded);
   return {
@@ -92,11 +113,10 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
     signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
     isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
     createSession: (session, tokenHash) => creation.submit({ session, tokenHash }),
+    createSessionWithin: (session, tokenHash, limit) =>
+      limitedCreation.submit(session.projectId, { session, tokenHash, limit }),
     findSession: (projectId, id) => byId.submit({ projectId, id }),
-    findSessionByToken: async (token, replaced) => {
-      const found = await byToken.submit(token);
-      return found?.replaced === true && replaced === "refuse" ? undefined : found?.session;
-    },
+    findSessionByToken: (token) => byToken.submit(token),
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);
     },

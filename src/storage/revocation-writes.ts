@@ -27,13 +27,30 @@ export async function recordRevocations(
   const hasKeys = orders.some(({ target }) => target.scope === "signing_key");
   const receipts = hasKeys ? undefined : await tryToRecord(db, projectId, orders, notify);
   if (receipts !== undefined) return receipts;
-  return db.transaction().execute(async (transaction) => {
-    await lockRevision(transaction, projectId);
-    const recorded = await tryToRecord(transaction, projectId, orders, notify);
-    if (recorded === undefined)
-      throw new Error(`the revision of project ${projectId} changed under its lock`);
-    return recorded;
-  });
+  return db.transaction().execute((transaction) => recordLocked(transaction, projectId, orders, notify));
+}
+
+/** Records revocations of sessions in a transaction that does more: the project's lock is held from here to its end. */
+export async function recordWithin(
+  transaction: Kysely<Tables>,
+  projectId: ProjectId,
+  orders: readonly RevocationOrder[],
+  notify: boolean,
+): Promise<Receipts> {
+  const receipts = await tryToRecord(transaction, projectId, orders, notify);
+  return receipts ?? recordLocked(transaction, projectId, orders, notify);
+}
+
+async function recordLocked(
+  transaction: Kysely<Tables>,
+  projectId: ProjectId,
+  orders: readonly RevocationOrder[],
+  notify: boolean,
+): Promise<Receipts> {
+  await lockRevision(transaction, projectId);
+  const recorded = await tryToRecord(transaction, projectId, orders, notify);
+  if (recorded === undefined) throw new Error(`the revision of project ${projectId} changed under its lock`);
+  return recorded;
 }
 
 /** Holds up the project's revocations until the transaction ends. */

@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
 import type { CutoffTarget, Revocation } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
-import type { SessionQuery } from "../domain/store.ts";
+import type { FoundByToken, SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
 import {
   columnsOf,
@@ -91,25 +91,29 @@ export async function findByIds(
   return atPlaces(keys.length, rows, (_, i) => sessions[i]);
 }
 
-/** The session of each token, at the token's place, and whether a newer token has replaced it. By tokens' primary key. */
+/** The session of each token, at the token's place, and how a newer token has replaced it. By tokens' primary key. */
 export async function findByTokens(
   db: Kysely<Tables>,
   tokens: readonly TokenRef[],
-): Promise<readonly ({ session: Session; replaced: boolean } | undefined)[]> {
+): Promise<readonly (FoundByToken | undefined)[]> {
   const tags = tokens.map((token) => token.tag);
   const hashes = tokens.map((token) => token.hash);
-  const { rows } = await sql<SessionRow & { place: number; replace_time: Date | null }>`
-    select ${columnsOf("s", sessionColumns)}, ${newestCutoff()} as cutoff, k.place, t.replace_time
+  const { rows } = await sql<
+    SessionRow & { place: number; replace_time: Date | null; successor_salt: Buffer | null }
+  >`
+    select ${columnsOf("s", sessionColumns)}, ${newestCutoff()} as cutoff, k.place, t.replace_time, t.successor_salt
     from unnest(${tags}::text[], ${hashes}::bytea[]) with ordinality as k (tag, hash, place)
     cross join lateral (select id from projects where tag = k.tag offset 0) p
     cross join lateral (
-      select session_id, replace_time from session_tokens where project_id = p.id and hash = k.hash offset 0
+      select session_id, replace_time, successor_salt from session_tokens
+      where project_id = p.id and hash = k.hash offset 0
     ) t
     cross join lateral ${sessionOf(sql`p.id`, sql`t.session_id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
   return atPlaces(tokens.length, rows, (row, i) => {
     const session = sessions[i];
-    return session && { session, replaced: row.replace_time !== null };
+    const { replace_time: time, successor_salt: salt } = row;
+    return session && { session, replaced: time === null ? undefined : { time, salt: salt ?? undefined } };
   });
 }
 

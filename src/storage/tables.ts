@@ -95,6 +95,7 @@ export interface SessionTokensTable {
   session_id: string;
   create_time: Date;
   replace_time: Date | null;
+  successor_salt: Buffer | null;
 }
 
 /** The log of revocations. */

@@ -82,7 +82,9 @@ export function concurrencyContract(replicas: Replicas): void {
         const found = must(
           await (n % 2
             ? storeOf(i).findSession(project.id, session.id)
-            : storeOf(i).findSessionByToken(token, "refuse")),
+            : storeOf(i)
+                .findSessionByToken(token)
+                .then((byToken) => byToken?.session)),
         );
         if (mustBeDead) afterwards.push(found.revocation?.revision);
         if (i === 0 && n === 8) {

@@ -80,6 +80,10 @@ export function projectContract(replicas: Replicas): void {
       roleGrants: [{ role: "admin", permissions: ["sessions.read", "sessions.revoke"] }],
       jwtProfile: "stytch",
       signatureAlgorithm: "EdDSA",
+      maxSessionsPerMember: 5,
+      sessionLimitAction: "end_oldest",
+      tokenReuseAction: "revoke",
+      tokenReuseLeeway: 0,
     };
     expect(await store.updatePolicy(project.id, policy)).toEqual({ ...project, policy });
     const without = { ...policy, defaultIdleTimeout: undefined, roleGrants: [] };

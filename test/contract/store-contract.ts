@@ -8,7 +8,9 @@ import { projectContract } from "./projects.ts";
 import { revocationListContract } from "./revocation-lists.ts";
 import { revocationContract } from "./revocations.ts";
 import { sessionContract } from "./sessions.ts";
+import { sessionLimitContract } from "./session-limits.ts";
 import { signingKeyContract } from "./signing-keys.ts";
+import { tokenRotationContract } from "./token-rotation.ts";
 
 /** Two stores over the same data, as two replicas have them. */
 export interface Replicas {
@@ -21,6 +23,12 @@ export function storeContract(name: string, replicas: Replicas): void {
   describe(`${name} keeps the contract of the store`, () => {
     describe("sessions", () => {
       sessionContract(replicas);
+    });
+    describe("limits of sessions", () => {
+      sessionLimitContract(replicas);
+    });
+    describe("tokens that replace each other", () => {
+      tokenRotationContract(replicas);
     });
     describe("lists and counts", () => {
       listContract(replicas);

@@ -2,14 +2,16 @@ import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-  type ProjectTag,
   hashSecret,
   looksLikeJwt,
   maxTokenLength,
   newProjectTag,
   newServiceSecret,
   newSessionToken,
+  newTokenSalt,
   parseSessionToken,
+  type ProjectTag,
+  successorOf,
 } from "../../src/domain/token.ts";
 
 test("a token parses to its project's tag and its own SHA-256", () => {
@@ -75,4 +77,14 @@ test.for([
   "sst_".padEnd(10_000, "a"),
 ])("what has not the form of a token is none (%#)", (text) => {
   expect(parseSessionToken(text)).toBeUndefined();
+});
+
+test("a successor is a token of the same project, the same for the same token and salt, and for no other", () => {
+  const tag = newProjectTag();
+  const [token, salt] = [newSessionToken(tag), newTokenSalt()];
+  const successor = successorOf(token, salt);
+  expect(parseSessionToken(successor)?.tag).toBe(tag);
+  expect(successorOf(token, salt)).toBe(successor);
+  const others = [successorOf(token, newTokenSalt()), successorOf(newSessionToken(tag), salt), token];
+  expect(new Set([successor, ...others]).size).toBe(4);
 });

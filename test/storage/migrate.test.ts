@@ -32,6 +32,7 @@ test("several at once bring an empty database to the newest schema, each migrati
       "0004_cheap_writes",
       "0005_certificate_names",
       "0006_purge",
+      "0007_token_rotation",
     ]);
     for (const { store } of replicas) await storedProject(store);
   } finally {

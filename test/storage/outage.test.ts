@@ -44,8 +44,22 @@ const signingKey: StoredSigningKey = {
 /** A call of every method that promises to fail with DATABASE_UNAVAILABLE. */
 const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) => Promise<unknown> } = {
   createSession: (store) => store.createSession(newSession(project), hash),
+  createSessionWithin: (store) =>
+    store.createSessionWithin(newSession(project), hashSecret("another secret"), {
+      max: 1,
+      action: "end_oldest",
+      actor: "",
+    }),
+  replaceToken: (store) =>
+    store.replaceToken({
+      projectId: id,
+      hash,
+      salt: hash,
+      successor: hashSecret("a newer one"),
+      time: at(0),
+    }),
   findSession: (store) => store.findSession(id, newSessionId()),
-  findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }, "accept"),
+  findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }),
   listSessions: (store) =>
     store.listSessions({
       projectId: id,

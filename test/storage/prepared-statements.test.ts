@@ -5,7 +5,7 @@ import { parseCertificateName } from "../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../src/domain/ids.ts";
 import type { Project } from "../../src/domain/project.ts";
 import type { Store } from "../../src/domain/store.ts";
-import type { SecretHash } from "../../src/domain/token.ts";
+import { type SecretHash, newTokenSalt } from "../../src/domain/token.ts";
 import { type OpenStore, openStore } from "../support/open-store.ts";
 import {
   at,
@@ -13,6 +13,7 @@ import {
   memberId,
   must,
   newProject,
+  newSession,
   orderOf,
   organizationId,
   storedProject,
@@ -57,7 +58,7 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
   const list = { projectId: project.id, now: at(0), page, ...none };
   const ask = async () => {
     await times((i) => store.findSession(project.id, sessions[i]?.session.id ?? newSessionId()));
-    await times((i) => store.findSessionByToken(sessions[i]?.token ?? { tag: project.tag, hash }, "accept"));
+    await times((i) => store.findSessionByToken(sessions[i]?.token ?? { tag: project.tag, hash }));
     for (const state of [undefined, "active", "expired", "idle_expired", "revoked"] as const) {
       await store.listSessions({ ...list, memberId: memberId("m0"), state });
       await store.listSessions({ ...list, organizationId: organizationId("acme"), state });
@@ -112,6 +113,22 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
   };
   await ask();
   await store.updatePolicy(project.id, project.policy);
+  await times((i) =>
+    store.createSessionWithin(
+      newSession(project, { memberId: memberId(`m${i}`) }),
+      randomBytes(32) as SecretHash,
+      { max: 1, action: "end_oldest", actor: "" },
+    ),
+  );
+  await times((i) =>
+    store.replaceToken({
+      projectId: project.id,
+      hash: sessions[i]?.token.hash ?? hash,
+      salt: newTokenSalt(),
+      successor: randomBytes(32) as SecretHash,
+      time: at(0),
+    }),
+  );
   await store.revoke(orderOf(project, { scope: "signing_key", id: "a key" }));
   await times((i) =>
     store.revoke(orderOf(project, { scope: "session", id: sessions[i]?.session.id ?? newSessionId() })),

@@ -1,7 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Project } from "../../src/domain/project.ts";
+import { type SecretHash, newTokenSalt } from "../../src/domain/token.ts";
 import { type RecordingStore, recordingStore } from "../support/recording-store.ts";
-import { memberId, orderOf, storedProject, storedSession } from "../support/stored.ts";
+import { at, memberId, newSession, orderOf, storedProject, storedSession } from "../support/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../support/test-database.ts";
 
 let database: TestDatabase;
@@ -41,6 +43,39 @@ test("a login asks once, and a hundred at once hardly more", async () => {
   expect(await askedBy(login)).toEqual(["with"]);
   const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login)));
   expect(asked.length).toBeLessThanOrEqual(4);
+});
+
+test("a login within a limit asks for its lock, what is there, and what it writes; a hundred at once share that", async () => {
+  const member = memberId("limited");
+  const login = (max: number) => () =>
+    recording.store.createSessionWithin(
+      newSession(project, { memberId: member }),
+      randomBytes(32) as SecretHash,
+      {
+        max,
+        action: "end_oldest",
+        actor: "",
+      },
+    );
+  expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "commit"]);
+  expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "select", "with", "commit"]);
+  const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login(5))));
+  expect(asked.length).toBeLessThanOrEqual(3 * 7);
+});
+
+test("a token is looked up, and replaced, with one statement each", async () => {
+  const { token } = await storedSession(recording.store, project);
+  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+  const successor = randomBytes(32) as SecretHash;
+  const replacement = {
+    projectId: project.id,
+    hash: token.hash,
+    salt: newTokenSalt(),
+    successor,
+    time: at(0),
+  };
+  expect(await askedBy(() => recording.store.replaceToken(replacement))).toEqual(["with"]);
+  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
 });
 
 test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {

@@ -106,7 +106,12 @@ describe.each(transports)("%s", (_name, transport) => {
       code: Code.Unauthenticated,
       reason: "SESSION_REVOKED",
       domain: "sessiond",
-      metadata: { scope: "session", revision: String(revision), revoke_time: expect.any(String) },
+      metadata: {
+        scope: "session",
+        revision: String(revision),
+        revoke_time: expect.any(String),
+        cause: "unspecified",
+      },
     });
   });
 

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file session/v1/project.proto.
  */
 export const file_session_v1_project: GenFile = /*@__PURE__*/
-  fileDesc("ChhzZXNzaW9uL3YxL3Byb2plY3QucHJvdG8SCnNlc3Npb24udjEi4AEKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLuAgoGUG9saWN5EjMKEGRlZmF1bHRfbGlmZXRpbWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMbWF4X2xpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGRlZmF1bHRfaWRsZV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGp3dF9saWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtyb2xlX2dyYW50cxgFIAMoCzIVLnNlc3Npb24udjEuUm9sZUdyYW50EisKC2p3dF9wcm9maWxlGAYgASgOMhYuc2Vzc2lvbi52MS5Kd3RQcm9maWxlEjsKE3NpZ25hdHVyZV9hbGdvcml0aG0YByABKA4yHi5zZXNzaW9uLnYxLlNpZ25hdHVyZUFsZ29yaXRobSIuCglSb2xlR3JhbnQSDAoEcm9sZRgBIAEoCRITCgtwZXJtaXNzaW9ucxgCIAMoCSLcAQoRU2VydmljZUNyZWRlbnRpYWwSCgoCaWQYASABKAkSEgoKcHJvamVjdF9pZBgCIAEoCRIUCgxkaXNwbGF5X25hbWUYAyABKAkSEwoLcGVybWlzc2lvbnMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGRpc2FibGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRY2VydGlmaWNhdGVfbmFtZXMYByADKAkiugMKClNpZ25pbmdLZXkSCwoDa2lkGAEgASgJEhIKCnByb2plY3RfaWQYAiABKAkSMQoJYWxnb3JpdGhtGAMgASgOMh4uc2Vzc2lvbi52MS5TaWduYXR1cmVBbGdvcml0aG0SKgoFc3RhdGUYBCABKA4yGy5zZXNzaW9uLnYxLlNpZ25pbmdLZXlTdGF0ZRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNYWN0aXZhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV0aXJlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEHB1Ymxpc2hfZW5kX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3Jldm9rZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCg9yZXZva2VfcmV2aXNpb24YCiABKANIAIgBAUISChBfcmV2b2tlX3JldmlzaW9uIrIBCgpKc29uV2ViS2V5EgsKA2t0eRgBIAEoCRILCgNraWQYAiABKAkSCwoDYWxnGAMgASgJEgsKA3VzZRgEIAEoCRIQCgNjcnYYBSABKAlIAIgBARIOCgF4GAYgASgJSAGIAQESDgoBeRgHIAEoCUgCiAEBEg4KAW4YCCABKAlIA4gBARIOCgFlGAkgASgJSASIAQFCBgoEX2NydkIECgJfeEIECgJfeUIECgJfbkIECgJfZSpWCgtFbnZpcm9ubWVudBIbChdFTlZJUk9OTUVOVF9VTlNQRUNJRklFRBAAEhQKEEVOVklST05NRU5UX1RFU1QQARIUChBFTlZJUk9OTUVOVF9MSVZFEAIqWgoKSnd0UHJvZmlsZRIbChdKV1RfUFJPRklMRV9VTlNQRUNJRklFRBAAEhcKE0pXVF9QUk9GSUxFX0RFRkFVTFQQARIWChJKV1RfUFJPRklMRV9TVFlUQ0gQAiqWAQoSU2lnbmF0dXJlQWxnb3JpdGhtEiMKH1NJR05BVFVSRV9BTEdPUklUSE1fVU5TUEVDSUZJRUQQABIdChlTSUdOQVRVUkVfQUxHT1JJVEhNX0VTMjU2EAESHQoZU0lHTkFUVVJFX0FMR09SSVRITV9FRERTQRACEh0KGVNJR05BVFVSRV9BTEdPUklUSE1fUlMyNTYQAyqsAQoPU2lnbmluZ0tleVN0YXRlEiEKHVNJR05JTkdfS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWU0lHTklOR19LRVlfU1RBVEVfTkVYVBABEhwKGFNJR05JTkdfS0VZX1NUQVRFX0FDVElWRRACEh0KGVNJR05JTkdfS0VZX1NUQVRFX1JFVElSRUQQAxIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVZPS0VEEARiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhzZXNzaW9uL3YxL3Byb2plY3QucHJvdG8SCnNlc3Npb24udjEi4AEKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK+BAoGUG9saWN5EjMKEGRlZmF1bHRfbGlmZXRpbWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMbWF4X2xpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGRlZmF1bHRfaWRsZV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGp3dF9saWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtyb2xlX2dyYW50cxgFIAMoCzIVLnNlc3Npb24udjEuUm9sZUdyYW50EisKC2p3dF9wcm9maWxlGAYgASgOMhYuc2Vzc2lvbi52MS5Kd3RQcm9maWxlEjsKE3NpZ25hdHVyZV9hbGdvcml0aG0YByABKA4yHi5zZXNzaW9uLnYxLlNpZ25hdHVyZUFsZ29yaXRobRIfChdtYXhfc2Vzc2lvbnNfcGVyX21lbWJlchgIIAEoBRI8ChRzZXNzaW9uX2xpbWl0X2FjdGlvbhgJIAEoDjIeLnNlc3Npb24udjEuU2Vzc2lvbkxpbWl0QWN0aW9uEjgKEnRva2VuX3JldXNlX2FjdGlvbhgKIAEoDjIcLnNlc3Npb24udjEuVG9rZW5SZXVzZUFjdGlvbhI1ChJ0b2tlbl9yZXVzZV9sZWV3YXkYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSEwoLcGVybWlzc2lvbnMYAiADKAki3AEKEVNlcnZpY2VDcmVkZW50aWFsEgoKAmlkGAEgASgJEhIKCnByb2plY3RfaWQYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEhMKC3Blcm1pc3Npb25zGAQgAygJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxkaXNhYmxlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWNlcnRpZmljYXRlX25hbWVzGAcgAygJIroDCgpTaWduaW5nS2V5EgsKA2tpZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEjEKCWFsZ29yaXRobRgDIAEoDjIeLnNlc3Npb24udjEuU2lnbmF0dXJlQWxnb3JpdGhtEioKBXN0YXRlGAQgASgOMhsuc2Vzc2lvbi52MS5TaWduaW5nS2V5U3RhdGUSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWFjdGl2YXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JldGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBwdWJsaXNoX2VuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoPcmV2b2tlX3JldmlzaW9uGAogASgDSACIAQFCEgoQX3Jldm9rZV9yZXZpc2lvbiKyAQoKSnNvbldlYktleRILCgNrdHkYASABKAkSCwoDa2lkGAIgASgJEgsKA2FsZxgDIAEoCRILCgN1c2UYBCABKAkSEAoDY3J2GAUgASgJSACIAQESDgoBeBgGIAEoCUgBiAEBEg4KAXkYByABKAlIAogBARIOCgFuGAggASgJSAOIAQESDgoBZRgJIAEoCUgEiAEBQgYKBF9jcnZCBAoCX3hCBAoCX3lCBAoCX25CBAoCX2UqVgoLRW52aXJvbm1lbnQSGwoXRU5WSVJPTk1FTlRfVU5TUEVDSUZJRUQQABIUChBFTlZJUk9OTUVOVF9URVNUEAESFAoQRU5WSVJPTk1FTlRfTElWRRACKoABChJTZXNzaW9uTGltaXRBY3Rpb24SJAogU0VTU0lPTl9MSU1JVF9BQ1RJT05fVU5TUEVDSUZJRUQQABIfChtTRVNTSU9OX0xJTUlUX0FDVElPTl9SRUZVU0UQARIjCh9TRVNTSU9OX0xJTUlUX0FDVElPTl9FTkRfT0xERVNUEAIqdAoQVG9rZW5SZXVzZUFjdGlvbhIiCh5UT0tFTl9SRVVTRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIdChlUT0tFTl9SRVVTRV9BQ1RJT05fUkVGVVNFEAESHQoZVE9LRU5fUkVVU0VfQUNUSU9OX1JFVk9LRRACKloKCkp3dFByb2ZpbGUSGwoXSldUX1BST0ZJTEVfVU5TUEVDSUZJRUQQABIXChNKV1RfUFJPRklMRV9ERUZBVUxUEAESFgoSSldUX1BST0ZJTEVfU1RZVENIEAIqlgEKElNpZ25hdHVyZUFsZ29yaXRobRIjCh9TSUdOQVRVUkVfQUxHT1JJVEhNX1VOU1BFQ0lGSUVEEAASHQoZU0lHTkFUVVJFX0FMR09SSVRITV9FUzI1NhABEh0KGVNJR05BVFVSRV9BTEdPUklUSE1fRUREU0EQAhIdChlTSUdOQVRVUkVfQUxHT1JJVEhNX1JTMjU2EAMqrAEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNJR05JTkdfS0VZX1NUQVRFX05FWFQQARIcChhTSUdOSU5HX0tFWV9TVEFURV9BQ1RJVkUQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVRJUkVEEAMSHQoZU0lHTklOR19LRVlfU1RBVEVfUkVWT0tFRBAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A tenant: owns credentials, signing keys, policy and sessions. Nothing crosses it.
@@ -124,6 +124,36 @@ export type Policy = Message<"session.v1.Policy"> & {
    * @generated from field: session.v1.SignatureAlgorithm signature_algorithm = 7;
    */
   signatureAlgorithm: SignatureAlgorithm;
+
+  /**
+   * How many active sessions a member may have at once, for any member; 1 to 1,000. 0, the default: any number. A lower value
+   * ends none of those that are there; it counts from the next Create on.
+   *
+   * @generated from field: int32 max_sessions_per_member = 8;
+   */
+  maxSessionsPerMember: number;
+
+  /**
+   * What Create does for a member who has as many.
+   *
+   * @generated from field: session.v1.SessionLimitAction session_limit_action = 9;
+   */
+  sessionLimitAction: SessionLimitAction;
+
+  /**
+   * What is done when a session token is presented that RotateToken has replaced, and token_reuse_leeway does not cover it.
+   *
+   * @generated from field: session.v1.TokenReuseAction token_reuse_action = 10;
+   */
+  tokenReuseAction: TokenReuseAction;
+
+  /**
+   * How long after RotateToken the token that it replaced is still as good as its successor, for clients that never got the
+   * answer and calls that were under way. It covers the token replaced last alone. 0 to 60 seconds; default 10 seconds.
+   *
+   * @generated from field: google.protobuf.Duration token_reuse_leeway = 11;
+   */
+  tokenReuseLeeway?: Duration | undefined;
 };
 
 /**
@@ -428,6 +458,89 @@ export const EnvironmentSchema: GenEnum<Environment> = /*@__PURE__*/
   enumDesc(file_session_v1_project, 0);
 
 /**
+ * What Create does for a member who has as many active sessions as the policy allows.
+ *
+ * @generated from enum session.v1.SessionLimitAction
+ */
+export const SessionLimitAction = {
+  /**
+   * As SESSION_LIMIT_ACTION_REFUSE.
+   *
+   * @generated from enum value: SESSION_LIMIT_ACTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Refuses: FAILED_PRECONDITION with SESSION_LIMIT_REACHED.
+   *
+   * @generated from enum value: SESSION_LIMIT_ACTION_REFUSE = 1;
+   */
+  REFUSE: 1,
+
+  /**
+   * Revokes the sessions that were created first, with REVOCATION_CAUSE_SESSION_LIMIT, in one commit with the new session.
+   *
+   * @generated from enum value: SESSION_LIMIT_ACTION_END_OLDEST = 2;
+   */
+  END_OLDEST: 2,
+} as const;
+
+/**
+ * What Create does for a member who has as many active sessions as the policy allows.
+ *
+ * @generated from enum session.v1.SessionLimitAction
+ */
+export type SessionLimitAction = (typeof SessionLimitAction)[keyof typeof SessionLimitAction] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.SessionLimitAction.
+ */
+export const SessionLimitActionSchema: GenEnum<SessionLimitAction> = /*@__PURE__*/
+  enumDesc(file_session_v1_project, 1);
+
+/**
+ * What is done when a session token is presented that was replaced.
+ *
+ * @generated from enum session.v1.TokenReuseAction
+ */
+export const TokenReuseAction = {
+  /**
+   * As TOKEN_REUSE_ACTION_REFUSE.
+   *
+   * @generated from enum value: TOKEN_REUSE_ACTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is refused as an unknown one; the session lives on.
+   *
+   * @generated from enum value: TOKEN_REUSE_ACTION_REFUSE = 1;
+   */
+  REFUSE: 1,
+
+  /**
+   * Two hold tokens of one session, and nobody knows which of them stole it: the session is revoked, with
+   * REVOCATION_CAUSE_TOKEN_REUSE, before the refusal is answered.
+   *
+   * @generated from enum value: TOKEN_REUSE_ACTION_REVOKE = 2;
+   */
+  REVOKE: 2,
+} as const;
+
+/**
+ * What is done when a session token is presented that was replaced.
+ *
+ * @generated from enum session.v1.TokenReuseAction
+ */
+export type TokenReuseAction = (typeof TokenReuseAction)[keyof typeof TokenReuseAction] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.TokenReuseAction.
+ */
+export const TokenReuseActionSchema: GenEnum<TokenReuseAction> = /*@__PURE__*/
+  enumDesc(file_session_v1_project, 2);
+
+/**
  * What session JWTs say and how they name it. Each has `aud` (the project's id, in an array), `sub` (the member), `iat`,
  * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
  *
@@ -471,7 +584,7 @@ export type JwtProfile = (typeof JwtProfile)[keyof typeof JwtProfile] | UnknownE
  * Describes the enum session.v1.JwtProfile.
  */
 export const JwtProfileSchema: GenEnum<JwtProfile> = /*@__PURE__*/
-  enumDesc(file_session_v1_project, 1);
+  enumDesc(file_session_v1_project, 3);
 
 /**
  * How session JWTs are signed.
@@ -520,7 +633,7 @@ export type SignatureAlgorithm = (typeof SignatureAlgorithm)[keyof typeof Signat
  * Describes the enum session.v1.SignatureAlgorithm.
  */
 export const SignatureAlgorithmSchema: GenEnum<SignatureAlgorithm> = /*@__PURE__*/
-  enumDesc(file_session_v1_project, 2);
+  enumDesc(file_session_v1_project, 4);
 
 /**
  * What a signing key is good for.
@@ -575,5 +688,5 @@ export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeySt
  * Describes the enum session.v1.SigningKeyState.
  */
 export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
-  enumDesc(file_session_v1_project, 3);
+  enumDesc(file_session_v1_project, 5);
 

@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file session/v1/session_service.proto.
  */
 export const file_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJWChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSAASEQoJaXNzdWVfand0GAMgASgIQgwKCmNyZWRlbnRpYWwiSQoUQXV0aGVudGljYXRlUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbhILCgNqd3QYAiABKAkiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSIzCgtHZXRSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uIokBCgtMaXN0UmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc2Vzc2lvbi52MS5TZXNzaW9uU3RhdGUSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoMTGlzdFJlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJICg1FeHRlbmRSZXF1ZXN0EgoKAmlkGAEgASgJEisKCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDkV4dGVuZFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24ipwEKDVJldm9rZVJlcXVlc3QSDAoCaWQYASABKAlIABIPCgV0b2tlbhgCIAEoCUgAEg0KA2p3dBgDIAEoCUgAEhMKCW1lbWJlcl9pZBgEIAEoCUgAEioKBWNhdXNlGAUgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAYgASgJEg0KBWNvdW50GAcgASgIQggKBnRhcmdldCKBAQoOUmV2b2tlUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSLwoLcmV2b2tlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJldm9rZWRfY291bnQYAyABKANIAIgBAUIQCg5fcmV2b2tlZF9jb3VudCLrAQoQUmV2b2tlQWxsUmVxdWVzdBIOCgRzZWxmGAEgASgISAASEwoJbWVtYmVyX2lkGAIgASgJSAASGQoPb3JnYW5pemF0aW9uX2lkGAMgASgJSAASEQoHcHJvamVjdBgEIAEoCEgAEhkKEWV4Y2VwdF9zZXNzaW9uX2lkGAUgASgJEioKBWNhdXNlGAYgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAcgASgJEg0KBWNvdW50GAggASgIEhUKDXZhbGlkYXRlX29ubHkYCSABKAhCBwoFc2NvcGUihAEKEVJldm9rZUFsbFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEi8KC3Jldm9rZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1yZXZva2VkX2NvdW50GAMgASgDSACIAQFCEAoOX3Jldm9rZWRfY291bnQikAEKF1dhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0EhgKDmFmdGVyX3JldmlzaW9uGAEgASgDSAASEAoGb2xkZXN0GAIgASgISAASEgoIc25hcHNob3QYAyABKAhIABIsCgloZWFydGJlYXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBwoFc3RhcnQimAEKGFdhdGNoUmV2b2NhdGlvbnNSZXNwb25zZRIrCgtyZXZvY2F0aW9ucxgBIAMoCzIWLnNlc3Npb24udjEuUmV2b2NhdGlvbhIQCghyZXZpc2lvbhgCIAEoAxIRCgljYXVnaHRfdXAYAyABKAgSKgoHZWxhcHNlZBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLrAQoWTGlzdFJldm9jYXRpb25zUmVxdWVzdBIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYAyABKAkSKgoFc2NvcGUYBCABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25TY29wZRIRCgl0YXJnZXRfaWQYBSABKAkSEQoJcGFnZV9zaXplGAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkiXwoXTGlzdFJldm9jYXRpb25zUmVzcG9uc2USKwoLcmV2b2NhdGlvbnMYASADKAsyFi5zZXNzaW9uLnYxLlJldm9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsCCgpSZXZvY2F0aW9uEhAKCHJldmlzaW9uGAEgASgDEioKBXNjb3BlGAIgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uU2NvcGUSEQoJdGFyZ2V0X2lkGAMgASgJEhkKEWV4Y2VwdF9zZXNzaW9uX2lkGAQgASgJEi8KC3Jldm9rZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgVjYXVzZRgGIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEjUKEW1hdHRlcl91bnRpbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgIIAEoCRIOCgZyZWFzb24YCSABKAkq0QEKD1Jldm9jYXRpb25TY29wZRIgChxSRVZPQ0FUSU9OX1NDT1BFX1VOU1BFQ0lGSUVEEAASHAoYUkVWT0NBVElPTl9TQ09QRV9TRVNTSU9OEAESGwoXUkVWT0NBVElPTl9TQ09QRV9NRU1CRVIQAhIhCh1SRVZPQ0FUSU9OX1NDT1BFX09SR0FOSVpBVElPThADEhwKGFJFVk9DQVRJT05fU0NPUEVfUFJPSkVDVBAEEiAKHFJFVk9DQVRJT05fU0NPUEVfU0lHTklOR19LRVkQBTKqCAoOU2Vzc2lvblNlcnZpY2USYAoGQ3JlYXRlEhkuc2Vzc2lvbi52MS5DcmVhdGVSZXF1ZXN0Ghouc2Vzc2lvbi52MS5DcmVhdGVSZXNwb25zZSIfgtPkkwIZOgEqIhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJ/CgxBdXRoZW50aWNhdGUSHy5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIiyC0+STAiY6ASoiIS9zZXNzaW9uL3YxL3Nlc3Npb25zOmF1dGhlbnRpY2F0ZRJcCgNHZXQSFi5zZXNzaW9uLnYxLkdldFJlcXVlc3QaFy5zZXNzaW9uLnYxLkdldFJlc3BvbnNlIiSQAgGC0+STAhsSGS9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH0SWgoETGlzdBIXLnNlc3Npb24udjEuTGlzdFJlcXVlc3QaGC5zZXNzaW9uLnYxLkxpc3RSZXNwb25zZSIfkAIBgtPkkwIWEhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJsCgZFeHRlbmQSGS5zZXNzaW9uLnYxLkV4dGVuZFJlcXVlc3QaGi5zZXNzaW9uLnYxLkV4dGVuZFJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06ZXh0ZW5kEo4BCgZSZXZva2USGS5zZXNzaW9uLnYxLlJldm9rZVJlcXVlc3QaGi5zZXNzaW9uLnYxLlJldm9rZVJlc3BvbnNlIk2C0+STAkc6ASpaIDoBKiIbL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OnJldm9rZRJzCglSZXZva2VBbGwSHC5zZXNzaW9uLnYxLlJldm9rZUFsbFJlcXVlc3QaHS5zZXNzaW9uLnYxLlJldm9rZUFsbFJlc3BvbnNlIimC0+STAiM6ASoiHi9zZXNzaW9uL3YxL3Nlc3Npb25zOnJldm9rZUFsbBJ+Cg9MaXN0UmV2b2NhdGlvbnMSIi5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlIiKQAgGC0+STAhkSFy9zZXNzaW9uL3YxL3Jldm9jYXRpb25zEoYBChBXYXRjaFJldm9jYXRpb25zEiMuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdBokLnNlc3Npb24udjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlIiWC0+STAh8SHS9zZXNzaW9uL3YxL3Jldm9jYXRpb25zOndhdGNoMAFiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
+  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJWChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSAASEQoJaXNzdWVfand0GAMgASgIQgwKCmNyZWRlbnRpYWwiSQoUQXV0aGVudGljYXRlUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbhILCgNqd3QYAiABKAkiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSIzCgtHZXRSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uIokBCgtMaXN0UmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc2Vzc2lvbi52MS5TZXNzaW9uU3RhdGUSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoMTGlzdFJlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJICg1FeHRlbmRSZXF1ZXN0EgoKAmlkGAEgASgJEisKCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDkV4dGVuZFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24iNgoSUm90YXRlVG9rZW5SZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhEKCWlzc3VlX2p3dBgCIAEoCCJXChNSb3RhdGVUb2tlblJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24SDQoFdG9rZW4YAiABKAkSCwoDand0GAMgASgJIqcBCg1SZXZva2VSZXF1ZXN0EgwKAmlkGAEgASgJSAASDwoFdG9rZW4YAiABKAlIABINCgNqd3QYAyABKAlIABITCgltZW1iZXJfaWQYBCABKAlIABIqCgVjYXVzZRgFIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEg4KBnJlYXNvbhgGIAEoCRINCgVjb3VudBgHIAEoCEIICgZ0YXJnZXQigQEKDlJldm9rZVJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEi8KC3Jldm9rZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1yZXZva2VkX2NvdW50GAMgASgDSACIAQFCEAoOX3Jldm9rZWRfY291bnQi6wEKEFJldm9rZUFsbFJlcXVlc3QSDgoEc2VsZhgBIAEoCEgAEhMKCW1lbWJlcl9pZBgCIAEoCUgAEhkKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUgAEhEKB3Byb2plY3QYBCABKAhIABIZChFleGNlcHRfc2Vzc2lvbl9pZBgFIAEoCRIqCgVjYXVzZRgGIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEg4KBnJlYXNvbhgHIAEoCRINCgVjb3VudBgIIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAkgASgIQgcKBXNjb3BlIoQBChFSZXZva2VBbGxSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIvCgtyZXZva2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoNcmV2b2tlZF9jb3VudBgDIAEoA0gAiAEBQhAKDl9yZXZva2VkX2NvdW50IpABChdXYXRjaFJldm9jYXRpb25zUmVxdWVzdBIYCg5hZnRlcl9yZXZpc2lvbhgBIAEoA0gAEhAKBm9sZGVzdBgCIAEoCEgAEhIKCHNuYXBzaG90GAMgASgISAASLAoJaGVhcnRiZWF0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgcKBXN0YXJ0IpgBChhXYXRjaFJldm9jYXRpb25zUmVzcG9uc2USKwoLcmV2b2NhdGlvbnMYASADKAsyFi5zZXNzaW9uLnYxLlJldm9jYXRpb24SEAoIcmV2aXNpb24YAiABKAMSEQoJY2F1Z2h0X3VwGAMgASgIEioKB2VsYXBzZWQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKFkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAMgASgJEioKBXNjb3BlGAQgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uU2NvcGUSEQoJdGFyZ2V0X2lkGAUgASgJEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIl8KF0xpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlEisKC3Jldm9jYXRpb25zGAEgAygLMhYuc2Vzc2lvbi52MS5SZXZvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKrAgoKUmV2b2NhdGlvbhIQCghyZXZpc2lvbhgBIAEoAxIqCgVzY29wZRgCIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvblNjb3BlEhEKCXRhcmdldF9pZBgDIAEoCRIZChFleGNlcHRfc2Vzc2lvbl9pZBgEIAEoCRIvCgtyZXZva2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoFY2F1c2UYBiABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRI1ChFtYXR0ZXJfdW50aWxfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYCCABKAkSDgoGcmVhc29uGAkgASgJKtEBCg9SZXZvY2F0aW9uU2NvcGUSIAocUkVWT0NBVElPTl9TQ09QRV9VTlNQRUNJRklFRBAAEhwKGFJFVk9DQVRJT05fU0NPUEVfU0VTU0lPThABEhsKF1JFVk9DQVRJT05fU0NPUEVfTUVNQkVSEAISIQodUkVWT0NBVElPTl9TQ09QRV9PUkdBTklaQVRJT04QAxIcChhSRVZPQ0FUSU9OX1NDT1BFX1BST0pFQ1QQBBIgChxSRVZPQ0FUSU9OX1NDT1BFX1NJR05JTkdfS0VZEAUypwkKDlNlc3Npb25TZXJ2aWNlEmAKBkNyZWF0ZRIZLnNlc3Npb24udjEuQ3JlYXRlUmVxdWVzdBoaLnNlc3Npb24udjEuQ3JlYXRlUmVzcG9uc2UiH4LT5JMCGToBKiIUL3Nlc3Npb24vdjEvc2Vzc2lvbnMSfwoMQXV0aGVudGljYXRlEh8uc2Vzc2lvbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiAuc2Vzc2lvbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIsgtPkkwImOgEqIiEvc2Vzc2lvbi92MS9zZXNzaW9uczphdXRoZW50aWNhdGUSXAoDR2V0EhYuc2Vzc2lvbi52MS5HZXRSZXF1ZXN0Ghcuc2Vzc2lvbi52MS5HZXRSZXNwb25zZSIkkAIBgtPkkwIbEhkvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9EloKBExpc3QSFy5zZXNzaW9uLnYxLkxpc3RSZXF1ZXN0Ghguc2Vzc2lvbi52MS5MaXN0UmVzcG9uc2UiH5ACAYLT5JMCFhIUL3Nlc3Npb24vdjEvc2Vzc2lvbnMSbAoGRXh0ZW5kEhkuc2Vzc2lvbi52MS5FeHRlbmRSZXF1ZXN0Ghouc2Vzc2lvbi52MS5FeHRlbmRSZXNwb25zZSIrgtPkkwIlOgEqIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OmV4dGVuZBJ7CgtSb3RhdGVUb2tlbhIeLnNlc3Npb24udjEuUm90YXRlVG9rZW5SZXF1ZXN0Gh8uc2Vzc2lvbi52MS5Sb3RhdGVUb2tlblJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zOnJvdGF0ZVRva2VuEo4BCgZSZXZva2USGS5zZXNzaW9uLnYxLlJldm9rZVJlcXVlc3QaGi5zZXNzaW9uLnYxLlJldm9rZVJlc3BvbnNlIk2C0+STAkc6ASpaIDoBKiIbL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OnJldm9rZRJzCglSZXZva2VBbGwSHC5zZXNzaW9uLnYxLlJldm9rZUFsbFJlcXVlc3QaHS5zZXNzaW9uLnYxLlJldm9rZUFsbFJlc3BvbnNlIimC0+STAiM6ASoiHi9zZXNzaW9uL3YxL3Nlc3Npb25zOnJldm9rZUFsbBJ+Cg9MaXN0UmV2b2NhdGlvbnMSIi5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlIiKQAgGC0+STAhkSFy9zZXNzaW9uL3YxL3Jldm9jYXRpb25zEoYBChBXYXRjaFJldm9jYXRpb25zEiMuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdBokLnNlc3Npb24udjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlIiWC0+STAh8SHS9zZXNzaW9uL3YxL3Jldm9jYXRpb25zOndhdGNoMAFiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
 
 /**
  * What Create needs to know.
@@ -101,7 +101,7 @@ export type CreateResponse = Message<"session.v1.CreateResponse"> & {
   session?: Session | undefined;
 
   /**
-   * The session token: `sst_` and 51 characters. Secret, and shown only here.
+   * The session token: `sst_` and 51 characters. Secret, and shown only here; RotateToken shows the one that replaces it.
    *
    * @generated from field: string token = 2;
    */
@@ -369,6 +369,69 @@ export const ExtendResponseSchema: GenMessage<ExtendResponse> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 9);
 
 /**
+ * Which token to replace.
+ *
+ * @generated from message session.v1.RotateTokenRequest
+ */
+export type RotateTokenRequest = Message<"session.v1.RotateTokenRequest"> & {
+  /**
+   * The session token, up to 512 characters. Required.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * True: answer with a fresh session JWT too.
+   *
+   * @generated from field: bool issue_jwt = 2;
+   */
+  issueJwt: boolean;
+};
+
+/**
+ * Describes the message session.v1.RotateTokenRequest.
+ * Use `create(RotateTokenRequestSchema)` to create a new message.
+ */
+export const RotateTokenRequestSchema: GenMessage<RotateTokenRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 10);
+
+/**
+ * The session and its new token.
+ *
+ * @generated from message session.v1.RotateTokenResponse
+ */
+export type RotateTokenResponse = Message<"session.v1.RotateTokenResponse"> & {
+  /**
+   * The session; its state is SESSION_STATE_ACTIVE.
+   *
+   * @generated from field: session.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+
+  /**
+   * The session token to use from now on. Secret.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * A session JWT; empty unless `issue_jwt` asked for it.
+   *
+   * @generated from field: string jwt = 3;
+   */
+  jwt: string;
+};
+
+/**
+ * Describes the message session.v1.RotateTokenResponse.
+ * Use `create(RotateTokenResponseSchema)` to create a new message.
+ */
+export const RotateTokenResponseSchema: GenMessage<RotateTokenResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 11);
+
+/**
  * What to end and why.
  *
  * @generated from message session.v1.RevokeRequest
@@ -440,7 +503,7 @@ export type RevokeRequest = Message<"session.v1.RevokeRequest"> & {
  * Use `create(RevokeRequestSchema)` to create a new message.
  */
 export const RevokeRequestSchema: GenMessage<RevokeRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 10);
+  messageDesc(file_session_v1_session_service, 12);
 
 /**
  * What was recorded.
@@ -476,7 +539,7 @@ export type RevokeResponse = Message<"session.v1.RevokeResponse"> & {
  * Use `create(RevokeResponseSchema)` to create a new message.
  */
 export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 11);
+  messageDesc(file_session_v1_session_service, 13);
 
 /**
  * Whose sessions to end and why.
@@ -564,7 +627,7 @@ export type RevokeAllRequest = Message<"session.v1.RevokeAllRequest"> & {
  * Use `create(RevokeAllRequestSchema)` to create a new message.
  */
 export const RevokeAllRequestSchema: GenMessage<RevokeAllRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 12);
+  messageDesc(file_session_v1_session_service, 14);
 
 /**
  * What was recorded.
@@ -599,7 +662,7 @@ export type RevokeAllResponse = Message<"session.v1.RevokeAllResponse"> & {
  * Use `create(RevokeAllResponseSchema)` to create a new message.
  */
 export const RevokeAllResponseSchema: GenMessage<RevokeAllResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 13);
+  messageDesc(file_session_v1_session_service, 15);
 
 /**
  * Where to start, and how often to hear.
@@ -651,7 +714,7 @@ export type WatchRevocationsRequest = Message<"session.v1.WatchRevocationsReques
  * Use `create(WatchRevocationsRequestSchema)` to create a new message.
  */
 export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 14);
+  messageDesc(file_session_v1_session_service, 16);
 
 /**
  * Revocations, or a heartbeat when there are none.
@@ -694,7 +757,7 @@ export type WatchRevocationsResponse = Message<"session.v1.WatchRevocationsRespo
  * Use `create(WatchRevocationsResponseSchema)` to create a new message.
  */
 export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 15);
+  messageDesc(file_session_v1_session_service, 17);
 
 /**
  * Which revocations to list; every given filter must hold.
@@ -758,7 +821,7 @@ export type ListRevocationsRequest = Message<"session.v1.ListRevocationsRequest"
  * Use `create(ListRevocationsRequestSchema)` to create a new message.
  */
 export const ListRevocationsRequestSchema: GenMessage<ListRevocationsRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 16);
+  messageDesc(file_session_v1_session_service, 18);
 
 /**
  * A page of revocations, newest first.
@@ -787,7 +850,7 @@ export type ListRevocationsResponse = Message<"session.v1.ListRevocationsRespons
  * Use `create(ListRevocationsResponseSchema)` to create a new message.
  */
 export const ListRevocationsResponseSchema: GenMessage<ListRevocationsResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 17);
+  messageDesc(file_session_v1_session_service, 19);
 
 /**
  * A recorded revocation.
@@ -864,7 +927,7 @@ export type Revocation = Message<"session.v1.Revocation"> & {
  * Use `create(RevocationSchema)` to create a new message.
  */
 export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 18);
+  messageDesc(file_session_v1_session_service, 20);
 
 /**
  * What a revocation ended.
@@ -941,7 +1004,8 @@ export const RevocationScopeSchema: GenEnum<RevocationScope> = /*@__PURE__*/
  */
 export const SessionService: GenService<{
   /**
-   * Starts a session for a member who has just logged in. Services with `sessions.create`.
+   * Starts a session for a member who has just logged in. Services with `sessions.create`. Where the project's policy limits
+   * how many a member may have, one more is FAILED_PRECONDITION, or ends the oldest.
    *
    * @generated from rpc session.v1.SessionService.Create
    */
@@ -991,6 +1055,20 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof ExtendRequestSchema;
     output: typeof ExtendResponseSchema;
+  },
+  /**
+   * Replaces a session token by a new one of the same session. Services with `sessions.create`. Of many calls with one token,
+   * on whatever replicas, the first replaces it; the others get the same new token, as does a call that is repeated because the
+   * answer was lost, for as long as the policy's token_reuse_leeway. After that the old token is refused by every method, and
+   * presenting it is what the policy's token_reuse_action is about. Session JWTs are not affected. The 1,000 tokens of a session
+   * that were replaced last are remembered; earlier ones are refused as unknown. UNAUTHENTICATED as for Authenticate.
+   *
+   * @generated from rpc session.v1.SessionService.RotateToken
+   */
+  rotateToken: {
+    methodKind: "unary";
+    input: typeof RotateTokenRequestSchema;
+    output: typeof RotateTokenResponseSchema;
   },
   /**
    * Ends one session, or all sessions of a member. Once it has returned, Authenticate accepts none of them, on any replica.

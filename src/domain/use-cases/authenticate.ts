@@ -2,10 +2,10 @@ import { SessiondError } from "../errors.ts";
 import type { ProjectId } from "../ids.ts";
 import type { JwtProblem, VerifiedJwt } from "../jwt.ts";
 import type { Project } from "../project.ts";
-import type { Revocation } from "../revocation.ts";
-import { type Session, idleExpireTimeOf, isAccessDue, stateOf } from "../session.ts";
-import { parseSessionToken } from "../token.ts";
+import { type Session, isAccessDue } from "../session.ts";
 import type { Deps } from "./deps.ts";
+import { findPresented } from "./presented-token.ts";
+import { requireActive } from "./require-active.ts";
 
 /** A credential of an end user, as presented. */
 export type SessionCredential = { readonly token: string } | { readonly jwt: string };
@@ -72,9 +72,8 @@ async function find(
   projectId: ProjectId | undefined,
 ): Promise<Found | undefined> {
   if ("token" in credential) {
-    const token = parseSessionToken(credential.token);
-    const session = token && (await deps.store.findSessionByToken(token, "refuse"));
-    return session && { session, jwt: undefined };
+    const found = await findPresented(deps, credential.token, projectId);
+    return found && { session: found.session, jwt: undefined };
   }
   const verdict = await deps.jwts.verify(credential.jwt, { projectId, now: deps.now(), allowExpired: false });
   if ("problem" in verdict) throw unauthenticated(verdict.problem, verdict.isGenuine);
@@ -86,33 +85,4 @@ function unauthenticated(problem: JwtProblem, isGenuine: boolean): SessiondError
   return problem === "expired"
     ? new SessiondError("JWT_EXPIRED")
     : new SessiondError("SESSION_UNKNOWN", { metadata: { problem }, isGenuine });
-}
-
-/** Fails with the UNAUTHENTICATED reason that tells why `session` is not active at `now`. */
-function requireActive(session: Session, now: Date): void {
-  const state = stateOf(session, now);
-  switch (state) {
-    case "active":
-      return;
-    case "revoked":
-      throw revoked(session.revocation);
-    case "expired":
-      throw new SessiondError("SESSION_EXPIRED", {
-        metadata: { expire_time: session.expireTime.toISOString() },
-      });
-    case "idle_expired":
-      throw new SessiondError("SESSION_IDLE_EXPIRED", {
-        metadata: { idle_expire_time: idleExpireTimeOf(session)?.toISOString() ?? "" },
-      });
-    default:
-      state satisfies never;
-  }
-}
-
-function revoked(revocation: Revocation | undefined): SessiondError {
-  if (revocation === undefined) return new SessiondError("SESSION_REVOKED");
-  const { scope, revision, time } = revocation;
-  return new SessiondError(scope === "session" ? "SESSION_REVOKED" : "SESSION_REVOKED_BY_CUTOFF", {
-    metadata: { scope, revision: String(revision), revoke_time: time.toISOString() },
-  });
 }

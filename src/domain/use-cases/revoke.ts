@@ -105,7 +105,7 @@ async function withinReach(deps: Deps, caller: MemberCaller, target: SessionTarg
   const session =
     "id" in target
       ? await deps.store.findSession(caller.project.id, target.id)
-      : await deps.store.findSessionByToken(target.token, "accept");
+      : (await deps.store.findSessionByToken(target.token))?.session;
   if (session?.projectId !== caller.project.id) throw new SessiondError("SESSION_NOT_FOUND");
   if (mayReach(caller, session, "sessions.revoke")) return { scope: "session", id: session.id };
   // The caller learns no more than of an unknown one. The log, and the dialect that documents it, see the difference.

@@ -74,7 +74,7 @@ test("sessions go when they ended longer ago than retention, with their tokens, 
   });
   const all = [expired.session, idle, expiring, idling, alive, later];
   expect(await Promise.all(all.map(isThere))).toEqual([false, false, true, true, true, true]);
-  expect(await opened.store.findSessionByToken(expired.token, "accept")).toBeUndefined();
+  expect(await opened.store.findSessionByToken(expired.token)).toBeUndefined();
   expect(await revoke(expired.session)).toBeUndefined();
   const { rows } = await sql`select from session_tokens where project_id = ${project.id}`.execute(opened.db);
   expect(rows).toHaveLength(4);
