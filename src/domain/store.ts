@@ -4,13 +4,16 @@ import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "./project.ts";
 import type { RevocationLog } from "./revocation-feed.ts";
-import type { CutoffTarget, RevocationOrder, RevocationReceipt } from "./revocation.ts";
+import type { CutoffTarget, RevocationOrder, RevocationReceipt, SessionTarget } from "./revocation.ts";
 import type { Session, SessionState } from "./session.ts";
 import type { SigningKeyStore } from "./signing-key.ts";
 import type { SecretHash, TokenRef } from "./token.ts";
 
 /** A session to store. Its created revision is given by the store. */
 export type NewSession = Omit<Session, "createdRevision" | "revocation">;
+
+/** A session, and who has it. */
+export type SessionOwner = Pick<Session, "id" | "memberId" | "organizationId">;
 
 /** A list of sessions, newest first. */
 export interface SessionQuery {
@@ -34,6 +37,10 @@ export interface SessionStore {
   createSession(session: NewSession, tokenHash: SecretHash): Promise<Session | undefined>;
   /** A session by id. */
   findSession(projectId: ProjectId, id: SessionId): Promise<Session | undefined>;
+  /**
+   * Whose a session is. Takes the same whether there is none, or it is alive or dead: for who may not know that.
+   */
+  findOwner(projectId: ProjectId, target: SessionTarget): Promise<SessionOwner | undefined>;
   /** The session of a token. One that was replaced by a newer token names it only where `replaced` is "accept". */
   findSessionByToken(token: TokenRef, replaced: "accept" | "refuse"): Promise<Session | undefined>;
   /** One more session than the page holds, where there is one. */

@@ -7,7 +7,7 @@ import { findCertified } from "./certificate-names.ts";
 import { findCredentials, projectStore } from "./projects.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
-import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
+import { findByIds, findByTokens, findOwners, listSessions } from "./session-reads.ts";
 import { createSessions } from "./session-creation.ts";
 import { countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
@@ -37,6 +37,7 @@ export interface PostgresStoreOptions {
 export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: PostgresStoreOptions): Store {
   const byId = new Batcher(batched(db, findByIds), lookups);
   const byToken = new Batcher(batched(db, findByTokens), lookups);
+  const owners = new Batcher(batched(db, findOwners), lookups);
   const credentials = new Batcher(batched(db, findCredentials), lookups);
   const certified = new Batcher(batched(db, findCertified), lookups);
   const creation = new Batcher(batched(db, createSessions), creations);
@@ -63,6 +64,7 @@ export function postgresStore(db: Kysely<Tables>, { onLostAccess, notify }: Post
     isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
     createSession: (session, tokenHash) => creation.submit({ session, tokenHash }),
     findSession: (projectId, id) => byId.submit({ projectId, id }),
+    findOwner: (projectId, target) => owners.submit({ projectId, target }),
     findSessionByToken: async (token, replaced) => {
       const found = await byToken.submit(token);
       return found?.replaced === true && replaced === "refuse" ? undefined : found?.session;

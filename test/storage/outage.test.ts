@@ -45,6 +45,7 @@ const signingKey: StoredSigningKey = {
 const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) => Promise<unknown> } = {
   createSession: (store) => store.createSession(newSession(project), hash),
   findSession: (store) => store.findSession(id, newSessionId()),
+  findOwner: (store) => store.findOwner(id, { scope: "session", id: newSessionId() }),
   findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }, "accept"),
   listSessions: (store) =>
     store.listSessions({

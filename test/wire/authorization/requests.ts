@@ -77,14 +77,14 @@ export const requests: readonly Request[] = [
   {
     name: `${projects}/DisableServiceCredential by project_id, id`,
     targets: everyPart,
-    message: async (target) => ({ project_id: target.project, id: await target.credential() }),
+    message: async (target) => ({ project_id: target.projectOfPart, id: await target.credential() }),
   },
   ...byProject(`${projects}/ListSigningKeys`, "project_id"),
   ...byProject(`${projects}/RotateSigningKey`, "project_id", {}, true),
   {
     name: `${projects}/RevokeSigningKey by project_id, kid`,
     targets: everyPart,
-    message: async (target) => ({ project_id: target.project, kid: await target.signingKey() }),
+    message: async (target) => ({ project_id: target.projectOfPart, kid: await target.signingKey() }),
     spoilsProject: true,
   },
   ...byProject(`${projects}/GetJwks`, "project_id"),

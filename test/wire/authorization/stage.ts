@@ -1,4 +1,4 @@
-import { Client } from "pg";
+import { Pool } from "pg";
 import { afterAll } from "vitest";
 import { type Sessiond, connectSessiond } from "../../../src/client/client.ts";
 import { type Permission, permissions } from "../../../src/domain/project.ts";
@@ -32,10 +32,10 @@ export class Stage {
   /** Signs the certificates of callers. */
   readonly callers: Authority;
   readonly admin: Sessiond;
-  readonly #database: Client;
+  readonly #database: Pool;
   #count = 0;
 
-  constructor(service: RunningService, ca: string, callers: Authority, database: Client) {
+  constructor(service: RunningService, ca: string, callers: Authority, database: Pool) {
     this.service = service;
     this.ca = ca;
     this.callers = callers;
@@ -107,8 +107,7 @@ export async function setStage(): Promise<{ stage: Stage; past: Past }> {
   const clock = movableClock();
   const { now } = clock;
   const service = await runningService({ environment: folder.environment, now });
-  const database = new Client({ connectionString: service.databaseUrl });
-  await database.connect();
+  const database = new Pool({ connectionString: service.databaseUrl, max: 1 });
   const stage = new Stage(service, ca.cert, callers, database);
   afterAll(async () => {
     stage.admin.close();

@@ -9,6 +9,7 @@ export const targetKinds = [
   "stranger's", // of a member of another organization
   "foreign", // of another project, where member and organization have the caller's ids
   "unknown",
+  "unknown abroad", // of another project, as far as its form tells
   "misplaced", // of another project, called by the id of one's own
 ] as const;
 /** One of {@link targetKinds}. */
@@ -17,6 +18,8 @@ export type TargetKind = (typeof targetKinds)[number];
 /** What there is to name. */
 export interface Target {
   readonly project: string;
+  /** What a request calls the project of a credential or a signing key. */
+  readonly projectOfPart: string;
   readonly member: string;
   readonly organization: string;
   session(): Promise<Named>;
@@ -36,12 +39,22 @@ export class World {
   readonly #made: Map<string, Promise<unknown>> = new Map();
   readonly #services: Map<string, Promise<unknown>>;
 
-  private constructor(stage: Stage, past: Past, home: Tenant, abroad: Tenant, services = new Map()) {
+  readonly #areDead: boolean;
+
+  private constructor(
+    stage: Stage,
+    past: Past,
+    home: Tenant,
+    abroad: Tenant,
+    services = new Map<string, Promise<unknown>>(),
+    areDead = false,
+  ) {
     this.stage = stage;
     this.past = past;
     this.home = home;
     this.abroad = abroad;
     this.#services = services;
+    this.#areDead = areDead;
     this.#number = stage.next();
   }
 
@@ -51,7 +64,12 @@ export class World {
 
   /** Other members in the same projects. */
   withOtherMembers(): World {
-    return new World(this.stage, this.past, this.home, this.abroad, this.#services);
+    return new World(this.stage, this.past, this.home, this.abroad, this.#services, this.#areDead);
+  }
+
+  /** The same, where every session but those of the caller has been revoked. */
+  withDeadMembers(): World {
+    return new World(this.stage, this.past, this.home, this.abroad, this.#services, true);
   }
 
   withOtherProjects(): Promise<World> {
@@ -66,8 +84,7 @@ export class World {
   revokedCaller(): Promise<Named> {
     return this.#once("revoked caller", async () => {
       const session = await this.#session(this.home, this.#target("own"));
-      const { headers } = this.home;
-      await this.stage.admin.sessions.revoke({ target: { case: "id", value: session.id } }, { headers });
+      await this.#revoke(session, this.home);
       return session;
     });
   }
@@ -105,22 +122,24 @@ export class World {
   target(kind: TargetKind): Target {
     const { stage } = this;
     const names = this.#target(kind);
-    const tenant = kind === "foreign" || kind === "misplaced" ? this.abroad : this.home;
+    const tenant = ["foreign", "misplaced", "unknown abroad"].includes(kind) ? this.abroad : this.home;
+    const isUnknown = kind.startsWith("unknown");
     return {
       ...names,
       session: () =>
         this.#once(`session ${kind}`, async () => {
           const session = await this.#session(tenant, names);
-          if (kind === "unknown") await stage.forget(session);
+          if (isUnknown) await stage.forget(session);
+          else if (this.#areDead && kind !== "own") await this.#revoke(session, tenant);
           return session;
         }),
       credential: () =>
         this.#once(`credential ${kind}`, async () =>
-          kind === "unknown" ? neverMade : (await stage.newCredential(tenant.id, ["sessions.read"])).id,
+          isUnknown ? neverMade : (await stage.newCredential(tenant.id, ["sessions.read"])).id,
         ),
       signingKey: () =>
         this.#once(`signing key ${kind}`, async () => {
-          if (kind === "unknown") return "unknown-key";
+          if (isUnknown) return "unknown-key";
           const { keys } = await stage.admin.projects.getJwks({ projectId: tenant.id });
           return keys[0]?.kid ?? "";
         }),
@@ -129,7 +148,9 @@ export class World {
 
   /** The sessions that calls have named so far, but for those that are unknown, by whose they are. */
   async targets(): Promise<readonly { kind: TargetKind; session: Named; tenant: Tenant }[]> {
-    const kinds = targetKinds.filter((kind) => kind !== "unknown" && this.#made.has(`session ${kind}`));
+    const kinds = targetKinds.filter(
+      (kind) => !kind.startsWith("unknown") && this.#made.has(`session ${kind}`),
+    );
     return Promise.all(
       kinds.map(async (kind) => ({
         kind,
@@ -139,22 +160,33 @@ export class World {
     );
   }
 
-  #target(kind: TargetKind): Pick<Target, "project" | "member" | "organization"> {
+  #target(kind: TargetKind): Omit<Target, "session" | "credential" | "signingKey"> {
     const n = this.#number;
     const [alice, acme, home] = [`alice-${n}`, `acme-${n}`, this.home.id];
+    const own = { project: home, projectOfPart: home, member: alice, organization: acme };
     switch (kind) {
       case "own":
       case "misplaced":
-        return { project: home, member: alice, organization: acme };
+        return own;
       case "colleague's":
-        return { project: home, member: `bob-${n}`, organization: acme };
+        return { ...own, member: `bob-${n}` };
       case "stranger's":
-        return { project: home, member: `eve-${n}`, organization: `rival-${n}` };
+        return { ...own, member: `eve-${n}`, organization: `rival-${n}` };
       case "foreign":
-        return { project: this.abroad.id, member: alice, organization: acme };
+        return { ...own, project: this.abroad.id, projectOfPart: this.abroad.id };
       case "unknown":
-        return { project: "project-unknown", member: `nobody-${n}`, organization: `nowhere-${n}` };
+      case "unknown abroad":
+        return {
+          ...own,
+          project: "project-unknown",
+          member: `nobody-${n}`,
+          organization: `nowhere-${n}`,
+        };
     }
+  }
+
+  async #revoke({ id }: Named, { headers }: Tenant): Promise<void> {
+    await this.stage.admin.sessions.revoke({ target: { case: "id", value: id } }, { headers });
   }
 
   #session(
