@@ -20,18 +20,15 @@ const { stage, past } = await setStage();
 const ways = waysTo(stage);
 const world = await World.create(stage, past);
 
-/** Every statement that this process has any database run: that of the service, while nobody else calls. */
-const statements: string[] = [];
-const ask = Client.prototype.query;
-const spy = vi.spyOn(Client.prototype, "query").mockImplementation(function (
-  this: Client,
-  ...args: unknown[]
-) {
-  const [query] = args;
-  statements.push(typeof query === "string" ? query : (query as { text: string }).text);
-  return Reflect.apply(ask, this, args);
-});
-afterAll(() => spy.mockRestore());
+/** What this process has any database run: that of the service, while nobody else calls. */
+const queries = vi.spyOn(Client.prototype, "query");
+afterAll(() => queries.mockRestore());
+
+function statements(): readonly string[] {
+  return queries.mock.calls.map(([query]: readonly unknown[]) =>
+    typeof query === "string" ? query : (query as { readonly text: string }).text,
+  );
+}
 
 const outsiders = [
   "service all",
@@ -115,9 +112,9 @@ async function learnt(
   const learnt = new Map<string, { outcome: Outcome; asked: readonly string[] }>();
   const message = await request.message(world.target(kind), world);
   for (const [way, call] of ways(method, message)) {
-    statements.length = 0;
+    queries.mockClear();
     const outcome = await call(message, credential);
-    learnt.set(way, { outcome, asked: [...statements] });
+    learnt.set(way, { outcome, asked: statements() });
     if (/^(OK|2\d\d)$/.test(outcome.told)) break; // and so has changed what the others would find
   }
   return learnt;

@@ -1,5 +1,5 @@
-import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
-import { ScalarType } from "@bufbuild/protobuf";
+import { type DescMethod, type JsonObject, ScalarType } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { assembled } from "../support/assembled.ts";
 import { callers } from "./authorization/callers.ts";
@@ -73,15 +73,14 @@ async function cell(
 ): Promise<Outcome> {
   const column = request.targets.indexOf(kind);
   const isRefused = !/^(OK|2\d\d)$/.test(expected.outcomes.get(caller)?.[column] ?? "");
-  const world = isRefused || method.idempotency === noSideEffects ? shared : await otherWorld(request);
+  const world =
+    isRefused || method.idempotency === Idempotency.NO_SIDE_EFFECTS ? shared : await otherWorld(request);
   const credential = await callers[caller]?.(world);
   const message = await messageOf(request, world, kind);
   const call = ways(method, message).get(way);
   if (call === undefined || credential === undefined) throw new Error(`there is no ${way} or ${caller}`);
   return call(message, credential);
 }
-
-const noSideEffects = 1;
 
 function otherWorld({ spoilsProject }: Request): World | Promise<World> {
   return spoilsProject === true ? shared.withOtherProjects() : shared.withOtherMembers();

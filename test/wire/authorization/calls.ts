@@ -101,7 +101,7 @@ function rest(connections: Connections, method: DescMethod, rule: HttpRule): Cal
   return async (message, { headers, certificate }) => {
     const left: Record<string, JsonValue> = { ...message };
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
-      const value = String(left[name]);
+      const value = left[name] as string;
       delete left[name];
       return encodeURIComponent(value);
     });
@@ -131,7 +131,7 @@ function rest(connections: Connections, method: DescMethod, rule: HttpRule): Cal
 
 /** Without what is fresh in each answer. */
 function lasting(headers: readonly (readonly [string, unknown])[]): unknown {
-  return headers.filter(([name]) => name !== "x-request-id" && name !== "date").toSorted();
+  return Object.fromEntries(headers.filter(([name]) => name !== "x-request-id" && name !== "date"));
 }
 
 function ownTold(status: number, text: string): string {
