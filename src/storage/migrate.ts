@@ -1,5 +1,9 @@
 import { type Kysely, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
+import { DatabaseError } from "pg";
+import { buildIndexes } from "./online-indexes.ts";
+import { noteNeeds, readNeeds } from "./schema-needs.ts";
+import type { SchemaMigration } from "./schema-migration.ts";
 import type { Tables } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
 import { watchRevocations } from "./migrations/0002-watch-revocations.ts";
@@ -7,8 +11,8 @@ import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts"
 import { cheapWrites } from "./migrations/0004-cheap-writes.ts";
 import { certificateNames } from "./migrations/0005-certificate-names.ts";
 
-/** Every migration by name, in order. A released one is never edited. */
-const migrations: Record<string, Migration> = {
+/** Every migration by name, in order. A released one is never edited; what a new one may do stands at SchemaMigration. */
+export const migrations: Readonly<Record<string, SchemaMigration>> = {
   "0001_initial": initial,
   "0002_watch_revocations": watchRevocations,
   "0003_signing_key_lifecycle": signingKeyLifecycle,
@@ -18,33 +22,91 @@ const migrations: Record<string, Migration> = {
 
 const migrationTable = "schema_migrations";
 
+/** The newest migration that was made before there were releases: no code that runs knows less. */
+const firstNeeds = "0005_certificate_names";
+
 /**
- * Brings the schema to the newest version; safe to call from many replicas at once, as Postgres lets one in at a time.
- * `onStart` is told of each migration as it begins; they are committed together. Returns the names of those that were applied.
- * Throws, in words, where the schema is newer than this code.
+ * How long a migration waits for a table that somebody holds: as long as it does, everybody who comes after waits behind it. Then
+ * it begins again, so many times.
+ */
+const lockWait = { each: "1s", attempts: 30 };
+
+/**
+ * Brings the schema to the newest version; safe to call from many replicas at once, as Postgres lets one in at a time, and while
+ * the release before serves. `onStart` is told of each migration as it begins; they are committed together. Returns the names of
+ * those that were applied. Throws, in words, where the schema is newer than this code.
  */
 export async function migrateToLatest(
   db: Kysely<Tables>,
   onStart: (name: string) => void = () => undefined,
 ): Promise<readonly string[]> {
-  const told = Object.entries(migrations).map(([name, migration]): [string, Migration] => [
-    name,
-    {
-      up: async (db) => {
-        onStart(name);
-        await migration.up(db);
-      },
-    },
-  ]);
+  const applied = await migratePatiently(db, { name: undefined, onStart });
+  const indexes = Object.values(migrations).flatMap((migration) => Object.entries(migration.indexes ?? {}));
+  await buildIndexes(db, new Map(indexes));
+  return applied;
+}
+
+/** Brings the schema to where one migration leaves it, without the indexes that are built beside: for tests of what comes after. */
+export function migrateTo(db: Kysely<Tables>, name: string): Promise<readonly string[]> {
+  return migratePatiently(db, { name, onStart: () => undefined });
+}
+
+interface Migrating {
+  /** The last migration to make; undefined for all. */
+  readonly name: string | undefined;
+  readonly onStart: (name: string) => void;
+}
+
+async function migratePatiently(db: Kysely<Tables>, migrating: Migrating): Promise<readonly string[]> {
+  for (let attempt = 1; ; attempt++) {
+    const { error, results = [] } = await migrateOnce(db, migrating);
+    if (error === undefined) return results.map((result) => result.migrationName);
+    if (!isLockTimeout(error) || attempt === lockWait.attempts) throw inWords(error);
+  }
+}
+
+function migrateOnce(db: Kysely<Tables>, { name, onStart }: Migrating) {
+  let needs = firstNeeds;
+  const told = Object.entries(migrations).map(([name, migration]): [string, Migration] => {
+    needs = migration.needs ?? needs;
+    const needed = needs;
+    const up: Migration["up"] = async (db) => {
+      onStart(name);
+      await sql`set local lock_timeout = ${sql.lit(lockWait.each)}`.execute(db);
+      await migration.up(db);
+      await noteNeeds(db, name, needed);
+    };
+    return [name, { up }];
+  });
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => Object.fromEntries(told) },
     migrationTableName: migrationTable,
     migrationLockTableName: "schema_migrations_lock",
   });
-  const { error, results = [] } = await migrator.migrateToLatest();
-  if (error !== undefined) throw inWords(error);
-  return results.map((result) => result.migrationName);
+  return name === undefined ? migrator.migrateToLatest() : migrator.migrateTo(name);
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === "55P03";
+}
+
+/**
+ * Makes the schema fit to serve on, for a replica that starts: brings it to the newest version, as {@link migrateToLatest} does.
+ * One that is newer than this code is left as it is where those who made it said that this code may go on serving, as while a
+ * release is rolled out or back; then `newer` is the first migration that this code does not know. Throws, in words, otherwise.
+ */
+export async function makeServable(
+  db: Kysely<Tables>,
+): Promise<{ readonly applied: readonly string[]; readonly newer: string | undefined }> {
+  const states = await migrationStates(db);
+  const newer = states.filter(({ state }) => state === "unknown");
+  if (newer.length > 0 && states.every(({ state }) => state !== "pending")) {
+    const needs = await readNeeds(db);
+    const isServed = newer.every(({ name }) => (needs.get(name) ?? "nothing said") in migrations);
+    if (isServed) return { applied: [], newer: newer[0]?.name };
+  }
+  return { applied: await migrateToLatest(db), newer: undefined };
 }
 
 /** A migration as the database and this code know it. */
