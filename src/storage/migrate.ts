@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { type Kysely, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import { DatabaseError } from "pg";
@@ -11,8 +12,11 @@ import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts"
 import { cheapWrites } from "./migrations/0004-cheap-writes.ts";
 import { certificateNames } from "./migrations/0005-certificate-names.ts";
 
-/** Every migration by name, in order. A released one is never edited; what a new one may do stands at SchemaMigration. */
-export const migrations: Readonly<Record<string, SchemaMigration>> = {
+/** Migrations by name, in order. */
+export type Migrations = Readonly<Record<string, SchemaMigration>>;
+
+/** Those of this version. A released one is never edited; what a new one may do stands at SchemaMigration. */
+export const migrations: Migrations = {
   "0001_initial": initial,
   "0002_watch_revocations": watchRevocations,
   "0003_signing_key_lifecycle": signingKeyLifecycle,
@@ -26,48 +30,44 @@ const migrationTable = "schema_migrations";
 const firstNeeds = "0005_certificate_names";
 
 /**
- * How long a migration waits for a table that somebody holds: as long as it does, everybody who comes after waits behind it. Then
- * it begins again, so many times.
+ * How long a migration waits for a table that somebody holds, in milliseconds: as long as it does, everybody who comes after waits
+ * behind it. And far less than Postgres lets pass, by default a second, before it looks for a deadlock: of the two it might choose
+ * the statement of a caller. Then it begins again, after a pause, so many times.
  */
-const lockWait = { each: "1s", attempts: 30 };
+const lockWait = { each: 200, pause: 100, attempts: 100 };
 
 /**
  * Brings the schema to the newest version; safe to call from many replicas at once, as Postgres lets one in at a time, and while
- * the release before serves. `onStart` is told of each migration as it begins; they are committed together. Returns the names of
- * those that were applied. Throws, in words, where the schema is newer than this code.
+ * the release before serves. `onStart` is told of each migration as it begins; they are committed together, and indexes are built
+ * after that. Returns the names of those that were applied. Throws, in words, where the schema is newer than this code.
  */
 export async function migrateToLatest(
   db: Kysely<Tables>,
   onStart: (name: string) => void = () => undefined,
+  all: Migrations = migrations,
 ): Promise<readonly string[]> {
-  const applied = await migratePatiently(db, { name: undefined, onStart });
-  const indexes = Object.values(migrations).flatMap((migration) => Object.entries(migration.indexes ?? {}));
+  const applied = await migratePatiently(db, onStart, all);
+  const indexes = Object.values(all).flatMap((migration) => Object.entries(migration.indexes ?? {}));
   await buildIndexes(db, new Map(indexes));
   return applied;
 }
 
-/** Brings the schema to where one migration leaves it, without the indexes that are built beside: for tests of what comes after. */
-export function migrateTo(db: Kysely<Tables>, name: string): Promise<readonly string[]> {
-  return migratePatiently(db, { name, onStart: () => undefined });
-}
-
-interface Migrating {
-  /** The last migration to make; undefined for all. */
-  readonly name: string | undefined;
-  readonly onStart: (name: string) => void;
-}
-
-async function migratePatiently(db: Kysely<Tables>, migrating: Migrating): Promise<readonly string[]> {
+async function migratePatiently(
+  db: Kysely<Tables>,
+  onStart: (name: string) => void,
+  all: Migrations,
+): Promise<readonly string[]> {
   for (let attempt = 1; ; attempt++) {
-    const { error, results = [] } = await migrateOnce(db, migrating);
+    const { error, results = [] } = await migrateOnce(db, onStart, all);
     if (error === undefined) return results.map((result) => result.migrationName);
     if (!isLockTimeout(error) || attempt === lockWait.attempts) throw inWords(error);
+    await setTimeout(lockWait.pause);
   }
 }
 
-function migrateOnce(db: Kysely<Tables>, { name, onStart }: Migrating) {
+function migrateOnce(db: Kysely<Tables>, onStart: (name: string) => void, all: Migrations) {
   let needs = firstNeeds;
-  const told = Object.entries(migrations).map(([name, migration]): [string, Migration] => {
+  const told = Object.entries(all).map(([name, migration]): [string, Migration] => {
     needs = migration.needs ?? needs;
     const needed = needs;
     const up: Migration["up"] = async (db) => {
@@ -84,7 +84,7 @@ function migrateOnce(db: Kysely<Tables>, { name, onStart }: Migrating) {
     migrationTableName: migrationTable,
     migrationLockTableName: "schema_migrations_lock",
   });
-  return name === undefined ? migrator.migrateToLatest() : migrator.migrateTo(name);
+  return migrator.migrateToLatest();
 }
 
 function isLockTimeout(error: unknown): boolean {
@@ -98,15 +98,16 @@ function isLockTimeout(error: unknown): boolean {
  */
 export async function makeServable(
   db: Kysely<Tables>,
+  all: Migrations = migrations,
 ): Promise<{ readonly applied: readonly string[]; readonly newer: string | undefined }> {
-  const states = await migrationStates(db);
+  const states = await migrationStates(db, all);
   const newer = states.filter(({ state }) => state === "unknown");
   if (newer.length > 0 && states.every(({ state }) => state !== "pending")) {
     const needs = await readNeeds(db);
-    const isServed = newer.every(({ name }) => (needs.get(name) ?? "nothing said") in migrations);
+    const isServed = newer.every(({ name }) => (needs.get(name) ?? "nothing said") in all);
     if (isServed) return { applied: [], newer: newer[0]?.name };
   }
-  return { applied: await migrateToLatest(db), newer: undefined };
+  return { applied: await migrateToLatest(db, () => undefined, all), newer: undefined };
 }
 
 /** A migration as the database and this code know it. */
@@ -119,7 +120,10 @@ export interface MigrationState {
 }
 
 /** Every migration that the database or this code has, in order. Changes nothing, also where there is no schema yet. */
-export async function migrationStates(db: Kysely<Tables>): Promise<readonly MigrationState[]> {
+export async function migrationStates(
+  db: Kysely<Tables>,
+  all: Migrations = migrations,
+): Promise<readonly MigrationState[]> {
   const { rows: found } = await sql<{ present: boolean }>`
     select to_regclass(${migrationTable}) is not null as present`.execute(db);
   const { rows } =
@@ -127,15 +131,18 @@ export async function migrationStates(db: Kysely<Tables>): Promise<readonly Migr
       ? await sql<{ name: string; timestamp: string }>`
           select name, timestamp from ${sql.table(migrationTable)}`.execute(db)
       : { rows: [] };
-  return toStates(new Map(rows.map(({ name, timestamp }) => [name, new Date(timestamp)])));
+  return toStates(new Map(rows.map(({ name, timestamp }) => [name, new Date(timestamp)])), all);
 }
 
 /** Every migration of this code, and others that were applied, by when. */
-export function toStates(applied: ReadonlyMap<string, Date>): readonly MigrationState[] {
-  const names = new Set([...Object.keys(migrations), ...applied.keys()]);
+export function toStates(
+  applied: ReadonlyMap<string, Date>,
+  all: Migrations = migrations,
+): readonly MigrationState[] {
+  const names = new Set([...Object.keys(all), ...applied.keys()]);
   return [...names].toSorted().map((name) => {
     const time = applied.get(name);
-    const known = name in migrations;
+    const known = name in all;
     return { name, state: known ? (time === undefined ? "pending" : "applied") : "unknown", time };
   });
 }
