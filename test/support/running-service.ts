@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, expect } from "vitest";
 import { readConfig } from "../../src/server/config.ts";
 import { type Service, startService } from "../../src/server/service.ts";
+import { keepIssued, keepSaid } from "./output/output.ts";
 import { createTestDatabase } from "./test-database.ts";
 
 /** A line of the service's log. */
@@ -49,6 +50,8 @@ export async function runningService(options: RunningServiceOptions = {}): Promi
     await started.drop?.();
     expect(started.lines.join(""), "the log").not.toMatch(secretForms);
   });
+  keepIssued({ kind: "a bootstrap secret", text: secret });
+  keepIssued({ kind: "a master key", text: testMasterKey });
   const { databaseUrl = await ownDatabase(started), projectId = "project-test-wire" } = options;
   const read = readConfig({
     DATABASE_URL: databaseUrl,
@@ -58,7 +61,11 @@ export async function runningService(options: RunningServiceOptions = {}): Promi
     ...options.environment,
   });
   if ("problems" in read) throw new Error(read.problems.join("\n"));
-  const log = pino({ level: "debug", base: null }, { write: (line: string) => started.lines.push(line) });
+  const write = (line: string) => {
+    started.lines.push(line);
+    keepSaid("log", line);
+  };
+  const log = pino({ level: "debug", base: null }, { write });
   const service = await startService(read.config, log, options.now);
   started.service = service;
   return {
