@@ -4,7 +4,7 @@ import type { Store } from "../domain/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { openDatabase } from "../storage/database.ts";
 import { startEmbeddedPostgres } from "../storage/embedded/supervisor.ts";
-import { makeServable } from "../storage/migrate.ts";
+import { makeServable } from "../storage/servable-schema.ts";
 import type { Tables } from "../storage/tables.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";

@@ -3,7 +3,7 @@ import { type Kysely, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import { DatabaseError } from "pg";
 import { buildIndexes } from "./online-indexes.ts";
-import { noteNeeds, readNeeds } from "./schema-needs.ts";
+import { noteNeeds } from "./schema-needs.ts";
 import type { SchemaMigration } from "./schema-migration.ts";
 import type { Tables } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
@@ -89,25 +89,6 @@ function migrateOnce(db: Kysely<Tables>, onStart: (name: string) => void, all: M
 
 function isLockTimeout(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === "55P03";
-}
-
-/**
- * Makes the schema fit to serve on, for a replica that starts: brings it to the newest version, as {@link migrateToLatest} does.
- * One that is newer than this code is left as it is where those who made it said that this code may go on serving, as while a
- * release is rolled out or back; then `newer` is the first migration that this code does not know. Throws, in words, otherwise.
- */
-export async function makeServable(
-  db: Kysely<Tables>,
-  all: Migrations = migrations,
-): Promise<{ readonly applied: readonly string[]; readonly newer: string | undefined }> {
-  const states = await migrationStates(db, all);
-  const newer = states.filter(({ state }) => state === "unknown");
-  if (newer.length > 0 && states.every(({ state }) => state !== "pending")) {
-    const needs = await readNeeds(db);
-    const isServed = newer.every(({ name }) => (needs.get(name) ?? "nothing said") in all);
-    if (isServed) return { applied: [], newer: newer[0]?.name };
-  }
-  return { applied: await migrateToLatest(db, () => undefined, all), newer: undefined };
 }
 
 /** A migration as the database and this code know it. */

@@ -1,7 +1,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import { gunzipSync } from "node:zlib";
+import { constants, gunzipSync } from "node:zlib";
 import { keepIssued, keepSaid } from "./output.ts";
 import { secretForms } from "./secret-forms.ts";
 
@@ -54,13 +54,22 @@ function bodyOf(writable: ServerResponse | ServerHttp2Stream): Body {
   return body;
 }
 
+/** As much as there is: an answer may have been cut off. */
+function inflated(bytes: Buffer): Buffer {
+  try {
+    return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch {
+    return bytes;
+  }
+}
+
 type Metadata = OutgoingHttpHeaders | IncomingHttpHeaders;
 
 function keepAnswer(status: number, headers: Metadata, trailers: Metadata, { chunks }: Body): void {
   const metadata = { ...headers, ...trailers };
   const { "grpc-status": grpcStatus = "0", "content-encoding": encoding } = metadata;
-  const bytes = encoding === "gzip" ? gunzipSync(Buffer.concat(chunks)) : Buffer.concat(chunks);
-  const text = bytes.toString("latin1");
+  const bytes = Buffer.concat(chunks);
+  const text = (encoding === "gzip" ? inflated(bytes) : bytes).toString("latin1");
   const isError = status >= 400 || grpcStatus.toString() !== "0";
   if (isError) {
     const names = Object.entries(metadata).map(([name, value]) => `${name}: ${String(value)}`);

@@ -36,9 +36,9 @@ export class World {
   readonly abroad: Tenant;
   readonly past: Past;
   readonly #number: number;
-  readonly #made: Map<string, Promise<unknown>> = new Map();
+  readonly #made = new Map<string, Promise<unknown>>();
+  /** What worlds in the same projects have in common. */
   readonly #services: Map<string, Promise<unknown>>;
-
   readonly #areDead: boolean;
 
   private constructor(
