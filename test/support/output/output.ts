@@ -5,7 +5,7 @@ import { join } from "node:path";
 // process: `SecretReport` searches it when the run is over. Without that folder, as in a bench or a script, nothing is kept.
 
 /** The variable that names the folder. */
-export const outputVariable = "SESSIOND_TEST_OUTPUT";
+export const outputVariable = "TEST_OUTPUT_FOLDER";
 
 /** What a service said. */
 export interface Said {
