@@ -51,6 +51,7 @@ test.each([
   ["a short secret", "postgres://user:pa55word!@host/db"],
   ["a secret that nobody has seen", `no credential ${unseen}.`.replace(".", " ")],
   ["a secret that nobody has seen, in a Basic header", basic(unseen)],
+  ["a secret that nobody has seen, in a message of gRPC-Web", `no%20credential%20${unseen}%20here`],
   ["a secret that nobody has seen, as a parameter", `secret=${unseen}`],
 ])("%s is found", (_, text) => {
   expect(search.kindsIn(`{"level":30,"msg":"call"}\n${text}\n`)).not.toEqual([]);

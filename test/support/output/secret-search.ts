@@ -58,7 +58,7 @@ export class SecretSearch {
         const kind = this.#chunks.get(text.slice(i, i + length));
         if (kind !== undefined) return kind;
       }
-    const words = [text, ...text.split(/[:=&,;!?/]/), text.slice(text.indexOf(":") + 1)];
+    const words = [text, ...text.split(/[\s:=&,;!?/]/), text.slice(text.indexOf(":") + 1)];
     const hashes = words
       .filter(({ length }) => length >= shortest)
       .map((word) => hash("sha256", word, "hex"));

@@ -10,6 +10,8 @@ export interface Request {
   readonly message: (target: Target, world: World) => JsonObject | Promise<JsonObject>;
   /** Where it succeeds, it leaves nothing of the project as it was. */
   readonly spoilsProject?: true;
+  /** It is answered as a success for others' targets too, of which nothing happens. */
+  readonly isMute?: true;
 }
 
 const everySession = ["own", "colleague's", "stranger's", "foreign", "unknown"] as const;
@@ -110,7 +112,10 @@ export const requests: readonly Request[] = [
   ...bySession(`${b2b}/Revoke`, { member_session_id: "id", session_token: "token", session_jwt: "jwt" }),
   ...byMember(`${b2b}/Revoke`),
   ...byProject(`${b2b}/GetJwks`, "project_id"),
-  ...bySession("compat.kratos.v1.SessionService/DisableMySession", { id: "id" }),
+  ...bySession("compat.kratos.v1.SessionService/DisableMySession", { id: "id" }).map((request) => ({
+    ...request,
+    isMute: true as const,
+  })),
 ];
 
 /** By each of these fields, which take what a session is known by. */
