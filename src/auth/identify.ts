@@ -65,7 +65,7 @@ async function identifyMember(
   credential: SessionCredential,
   within: Project | undefined,
 ): Promise<MemberCaller> {
-  const session = await findActiveSession(deps, credential, within?.id);
+  const session = await findActiveSession(deps, credential, within);
   const project = within ?? (await deps.store.findProject(session.projectId));
   if (project === undefined || project.disableTime !== undefined)
     throw new SessiondError("SESSION_UNKNOWN", { isGenuine: true });

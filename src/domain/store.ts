@@ -4,7 +4,7 @@ import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "./project.ts";
 import type { RecordedRevocation, RevocationLog } from "./revocation-feed.ts";
-import type { CutoffTarget, RevocationOrder, RevocationReceipt, Scope } from "./revocation.ts";
+import type { CutoffTarget, RevocationOrder, RevocationReceipt, Scope, SessionTarget } from "./revocation.ts";
 import type { SessionLimit } from "./session-limit.ts";
 import type { Session, SessionState } from "./session.ts";
 import type { SigningKeyStore } from "./signing-key.ts";
@@ -31,6 +31,8 @@ export interface TokenReplacement {
   readonly successor: SecretHash;
   readonly time: Date;
 }
+/** A session, and who has it. */
+export type SessionOwner = Pick<Session, "id" | "memberId" | "organizationId">;
 
 /** A list of sessions, newest first. */
 export interface SessionQuery {
@@ -91,6 +93,10 @@ export interface SessionStore {
   replaceToken(replacement: TokenReplacement): Promise<boolean>;
   /** A session by id. */
   findSession(projectId: ProjectId, id: SessionId): Promise<Session | undefined>;
+  /**
+   * Whose a session is. Takes the same whether there is none, or it is alive or dead: for who may not know that.
+   */
+  findOwner(projectId: ProjectId, target: SessionTarget): Promise<SessionOwner | undefined>;
   /** The session of a token, which may have been replaced by a newer one. */
   findSessionByToken(token: TokenRef): Promise<FoundByToken | undefined>;
   /** One more session than the page holds, where there is one. */

@@ -53,10 +53,14 @@ export function newServiceSecret(): string {
   return `ssk_${randomBytes(32).toString("base64url")}`;
 }
 
-/** Where to look for a session token, or undefined when `text` has not the form of one and so names no session. */
-export function parseSessionToken(text: string): TokenRef | undefined {
+/**
+ * Where to look for a session token. Undefined when `text` has not the form of one and so names no session; and where only those of
+ * one project count, when it is another's: that is told by its form, and nothing of that project is looked at.
+ */
+export function parseSessionToken(text: string, within?: ProjectTag): TokenRef | undefined {
   const tag = tokenPattern.exec(text)?.[1];
-  return tag === undefined ? undefined : { tag: tag as ProjectTag, hash: hashSecret(text) };
+  if (tag === undefined || (within !== undefined && tag !== within)) return undefined;
+  return { tag: tag as ProjectTag, hash: hashSecret(text) };
 }
 
 /** Whether `text` has the form of a compact JWS rather than of a session token. */

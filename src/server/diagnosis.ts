@@ -6,6 +6,7 @@ import {
   readDatabaseFacts,
 } from "../storage/database-facts.ts";
 import { migrationStates } from "../storage/migrate.ts";
+import { servedThoughNewer } from "../storage/servable-schema.ts";
 import type { Config, DatabaseConfig } from "./config.ts";
 import { madeMasterKey } from "./data-directory.ts";
 import { type KeyCheck, checkSigningKeys } from "./key-check.ts";
@@ -18,6 +19,8 @@ export interface Diagnosis {
   readonly supported: boolean;
   readonly clock: ClockOffset;
   readonly schema: Schema;
+  /** The schema is newer, and this version may serve on it all the same. */
+  readonly servedThoughNewer: boolean;
   /** Undefined where the schema is another, or nobody knows the master key. */
   readonly keys: KeyCheck | undefined;
 }
@@ -41,6 +44,7 @@ export async function diagnose(
       supported: facts.versionNumber >= oldestVersionNumber,
       clock,
       schema,
+      servedThoughNewer: (await servedThoughNewer(db)) !== undefined,
       keys: checkable
         ? await checkSigningKeys(db, masterKey, keys.acceptedMasterKeys, new Date())
         : undefined,

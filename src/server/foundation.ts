@@ -4,7 +4,7 @@ import type { Store } from "../domain/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { openDatabase } from "../storage/database.ts";
 import { startEmbeddedPostgres } from "../storage/embedded/supervisor.ts";
-import { migrateToLatest } from "../storage/migrate.ts";
+import { makeServable } from "../storage/servable-schema.ts";
 import type { Tables } from "../storage/tables.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
@@ -40,8 +40,10 @@ export async function layFoundation(
   const { databaseUrl, masterKey, development } = foundation;
   // However long a statement takes, and however long another replica is at it.
   await withDatabase(databaseUrl, { ...config, statementTimeout: 0 }, log, async (db) => {
-    const applied = await migrateToLatest(db);
+    const { applied, newer } = await makeServable(db);
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
+    if (newer !== undefined)
+      log.warn({ migration: newer }, "the schema is newer than this version, which may still serve");
   });
   await withDatabase(databaseUrl, config, log, async (db) => {
     const store = openStore(db, config, log);

@@ -11,7 +11,7 @@ import { findCredentials, projectStore } from "./projects.ts";
 import { listRevocations } from "./revocation-list.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
-import { findByIds, findByTokens, listSessions } from "./session-reads.ts";
+import { findByIds, findByTokens, findOwners, listSessions } from "./session-reads.ts";
 import { createSessions } from "./session-creation.ts";
 import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
 import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
@@ -58,6 +58,7 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
     new Batcher(batched(db, answers, told(kind, find), reading), lookups, readers);
   const byId = look("sessions by id", findByIds);
   const byToken = look("sessions by token", findByTokens);
+  const owners = look("owners", findOwners);
   const credentials = look("credentials", findCredentials);
   const certified = look("certificates", findCertified);
   const signingLines = look("signing keys", findSigningLines);
@@ -116,6 +117,7 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
     createSessionWithin: (session, tokenHash, limit) =>
       limitedCreation.submit(session.projectId, { session, tokenHash, limit }),
     findSession: (projectId, id) => byId.submit({ projectId, id }),
+    findOwner: (projectId, target) => owners.submit({ projectId, target }),
     findSessionByToken: (token) => byToken.submit(token),
     recordAccess: ({ projectId, id }, time) => {
       access.submit({ projectId, id, time }).catch(onLostAccess);

@@ -63,7 +63,7 @@ async function namedSessions(
     where p.project_id = ${projectId}`.execute(db);
   const [first] = rows;
   if (first === undefined) throw new Error(`there is no revision of project ${projectId}`);
-  const found = rows.filter((row) => row.place !== null);
+  const found = rows.filter((row) => row.place !== null).filter((row) => !isSparedInVain(row, orders));
   const dead = found.filter(isDead);
   const revocations = await firstRevocations(db, dead);
   const sessions = Array.from<SessionInView | undefined>({ length: orders.length });
@@ -74,6 +74,15 @@ async function namedSessions(
     sessions[row.place] = revocation && toSessionInView(row, revocation);
   });
   return { revision: first.revision, hasStandby: first.has_standby, sessions };
+}
+
+/**
+ * Whether a cutoff is to spare a session that is dead. It is as good as none, and nothing more is asked of it: the caller may not
+ * know of it, and would learn from the time it takes.
+ */
+function isSparedInVain(row: FoundRow, orders: readonly RevocationOrder[]): boolean {
+  const target = orders[row.place]?.target;
+  return target !== undefined && isCutoff(target) && isDead(row);
 }
 
 /** The ids of sessions that the orders name, by id or by token, with the orders' places. */

@@ -1,12 +1,12 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
-import type { CutoffTarget, Revocation } from "../domain/revocation.ts";
+import type { CutoffTarget, Revocation, SessionTarget } from "../domain/revocation.ts";
 import type { Session } from "../domain/session.ts";
-import type { FoundByToken, SessionQuery } from "../domain/store.ts";
+import type { FoundByToken, SessionOwner, SessionQuery } from "../domain/store.ts";
 import type { TokenRef } from "../domain/token.ts";
 import {
   columnsOf,
-  type identityColumns,
+  identityColumns,
   type livenessColumns,
   revocationColumns,
   sessionColumns,
@@ -115,6 +115,39 @@ export async function findByTokens(
     const { replace_time: time, successor_salt: salt } = row;
     return session && { session, replaced: time === null ? undefined : { time, salt: salt ?? undefined } };
   });
+}
+
+/** Names a session by its id or a token of it. */
+export interface OwnedSession {
+  readonly projectId: ProjectId;
+  readonly target: SessionTarget;
+}
+
+/**
+ * Whose session each is, at its place, dead or alive. One statement that reads the same for both, so that who may not know of a
+ * session does not learn of it from the time that this takes. By the primary keys of sessions and tokens.
+ */
+export async function findOwners(
+  db: Kysely<Tables>,
+  named: readonly OwnedSession[],
+): Promise<readonly (SessionOwner | undefined)[]> {
+  const projectIds = named.map(({ projectId }) => projectId);
+  const ids = named.map(({ target }) => ("id" in target ? target.id : null));
+  const hashes = named.map(({ target }) => ("token" in target ? target.token.hash : null));
+  const { rows } = await sql<Pick<SessionRow, "id" | "member_id" | "organization_id"> & { place: number }>`
+    select ${columnsOf("s", ["id", "member_id", "organization_id"])}, k.place
+    from unnest(${projectIds}::text[], ${ids}::uuid[], ${hashes}::bytea[]) with ordinality as k (project_id, id, hash, place)
+    left join lateral (
+      select session_id from session_tokens where project_id = k.project_id and hash = k.hash offset 0
+    ) t on true
+    cross join lateral ${sessionOf(sql`k.project_id`, sql`coalesce(k.id, t.session_id)`, identityColumns)} s`.execute(
+    db,
+  );
+  return atPlaces(named.length, rows, (row) => ({
+    id: row.id as SessionId,
+    memberId: row.member_id as MemberId,
+    organizationId: (row.organization_id ?? undefined) as OrganizationId | undefined,
+  }));
 }
 
 /** A list of sessions, newest first. By sessions_by_member or sessions_by_organization. */

@@ -144,7 +144,7 @@ test("a clock that is a little off, and commits that do not wait for the disk, a
   ).toContain("synchronous_commit is off");
 });
 
-test("a schema with pending migrations is warned of, a newer one fails", async () => {
+test("a schema with pending migrations is warned of, a newer one too if it is served, and fails otherwise", async () => {
   const pending = await databaseWith(
     "delete from schema_migrations where name = '0003_signing_key_lifecycle'",
   );
@@ -153,6 +153,13 @@ test("a schema with pending migrations is warned of, a newer one fails", async (
   const newer = await databaseWith("insert into schema_migrations values ('9999_future', now()::text)");
   const second = await examine({ DATABASE_URL: newer });
   expect(second.of("migrations")).toMatchObject([matching({ status: "fail", message: /9999_future/ })]);
+  const served = await databaseWith(`
+    insert into schema_migrations values ('9999_future', now()::text);
+    insert into schema_migrations_needs values ('9999_future', '0005_certificate_names')`);
+  const third = await examine({ DATABASE_URL: served });
+  expect(third.of("migrations")).toMatchObject([
+    matching({ status: "warn", message: /still serve: .*9999_future/ }),
+  ]);
 });
 
 test("signing keys that no master key opens fail, and say which master key is missing", async () => {

@@ -71,7 +71,7 @@ test("a user of the package gets typed stubs and clients from its exports", asyn
   const { stdout } = await run(process.execPath, ["user.js"], { cwd: folder });
   expect(JSON.parse(stdout)).toEqual({
     method: "Revoke",
-    definition: 9,
+    definition: 10,
     active: 1,
     stytch: "compat.stytch.v1.SessionService",
     info: null,

@@ -8,6 +8,7 @@ import { patience } from "../support/patience.ts";
 import {
   at,
   hour,
+  memberId,
   must,
   newProject,
   newSession,
@@ -52,6 +53,29 @@ export function sessionContract(replicas: Replicas): void {
       const unknown = must(parseSessionToken(newSessionToken(tag)));
       expect(await store.findSessionByToken(unknown)).toBeUndefined();
     }
+  });
+
+  test("whose a session is, is told by id and by token of its project alone, dead or alive", async () => {
+    const acme = organizationId("acme");
+    const drafts = [{ memberId: memberId("ada"), organizationId: acme }, { memberId: memberId("bob") }];
+    const stored = await Promise.all(drafts.map((draft) => storedSession(store, project, draft)));
+    const other = await storedProject(store);
+    const ownersIn = ({ id }: Project) =>
+      Promise.all(
+        stored.flatMap(({ session, token }) => [
+          store.findOwner(id, { scope: "session", id: session.id }),
+          store.findOwner(id, { scope: "session", token }),
+        ]),
+      );
+    const owners = stored.flatMap(({ session: { id, memberId, organizationId } }) => {
+      const owner = { id, memberId, organizationId };
+      return [owner, owner];
+    });
+    expect(await ownersIn(project)).toEqual(owners);
+    expect(await ownersIn(other)).toEqual([undefined, undefined, undefined, undefined]);
+    await store.revoke(orderOf(project, { scope: "session", id: must(stored[0]).session.id }));
+    await store.revoke(orderOf(project, { scope: "member", id: memberId("bob") }));
+    expect(await ownersIn(project)).toEqual(owners);
   });
 
   test("no session without a project that is enabled", async () => {

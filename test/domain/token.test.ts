@@ -25,6 +25,13 @@ test("a token parses to its project's tag and its own SHA-256", () => {
   }
 });
 
+test("where only those of one project count, another's token names no session", () => {
+  const tag = newProjectTag();
+  const token = newSessionToken(tag);
+  expect(parseSessionToken(token, tag)).toEqual(parseSessionToken(token));
+  expect(parseSessionToken(token, newProjectTag())).toBeUndefined();
+});
+
 test("no two tokens, tags or secrets are alike", () => {
   const tag = newProjectTag();
   const made = Array.from({ length: 500 }, () => [newSessionToken(tag), newProjectTag(), newServiceSecret()]);

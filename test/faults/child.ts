@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { keepSaid } from "../support/output/output.ts";
 
 /** A process of this test's own, that ends with it. */
 export interface Child {
@@ -36,6 +37,7 @@ export function startChild(
   if (child.stdout === null || child.stderr === null) throw new Error("the child has no standard output");
   const output = createInterface({ input: child.stdout });
   createInterface({ input: child.stderr }).on("line", (line) => {
+    keepSaid(`standard error of ${file}`, line);
     complaints.push(line);
     if (complaints.length > 200) complaints.shift();
   });

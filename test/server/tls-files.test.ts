@@ -5,7 +5,14 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "../../src/server/tls-material.ts";
 import { warnOfExpiry, watchTlsFiles } from "../../src/server/tls-watch.ts";
 import { authority } from "../support/certificates.ts";
+import { keepSaid } from "../support/output/output.ts";
 import { type TlsFolder, tlsFolder } from "../support/tls-folder.ts";
+
+/** Reads lines of a log, which are kept with all others. */
+const noting = (lines: unknown[]) => (line: string) => {
+  keepSaid("log", line);
+  lines.push(JSON.parse(line));
+};
 
 const ca = authority();
 const one = ca.issue();
@@ -77,7 +84,7 @@ describe("files that change", () => {
   /** A watch over what `mount` puts there, whose log and outcome the test sees. */
   async function watching() {
     const lines: Record<string, unknown>[] = [];
-    const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const log = pino({}, { write: noting(lines) });
     const seen: TlsMaterial[] = [];
     const first = await readTlsMaterial(files);
     const watch = watchTlsFiles(files, first, log, (material) => seen.push(material));
@@ -138,7 +145,7 @@ describe("files that change", () => {
 
 test("a certificate that has expired is warned of", () => {
   const lines: unknown[] = [];
-  const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const log = pino({}, { write: noting(lines) });
   const material = { ...one, clientCa: undefined };
   warnOfExpiry({ ...material, expireTime: new Date(Date.now() + 60_000) }, log);
   expect(lines).toEqual([]);

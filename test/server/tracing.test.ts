@@ -6,9 +6,10 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 import { connectSessiond } from "../../src/client/client.ts";
 import { Tracing } from "../../src/server/tracing.ts";
+import { keepSaid } from "../support/output/output.ts";
 import { patience } from "../support/patience.ts";
 import { runningService, testMasterKey } from "../support/running-service.ts";
 import { serveProcess } from "../support/serve-process.ts";
@@ -24,6 +25,12 @@ async function tracedService() {
 }
 
 const service = await tracedService();
+afterAll(() => {
+  const shown = exporter.getFinishedSpans().map(({ name, attributes, status, events }) => {
+    return { name, attributes, status, events };
+  });
+  keepSaid("traces", JSON.stringify(shown));
+});
 
 test("without an SDK nothing is traced", () => {
   expect(withoutSdk).toBeUndefined();

@@ -59,6 +59,7 @@ const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) 
       time: at(0),
     }),
   findSession: (store) => store.findSession(id, newSessionId()),
+  findOwner: (store) => store.findOwner(id, { scope: "session", id: newSessionId() }),
   findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }),
   listSessions: (store) =>
     store.listSessions({

@@ -73,6 +73,7 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
       await store.countActive(project.id, target, at(0));
     await store.isMemberOf(project.id, memberId("m0"), organizationId("acme"));
     await store.extendSession(project.id, sessions[0]?.session.id ?? newSessionId(), at(hour), at(1));
+    await times(() => store.findOwner(project.id, { scope: "session", id: newSessionId() }));
     await times(() => store.findCredentials(project.id));
     await times(() => store.findCertified([must(parseCertificateName("a.example"))]));
     await times(() => store.signingLine(project.id, at(0)));

@@ -125,6 +125,7 @@ const byMember = "sessions_by_member(project_id, member_id)";
 const byOrganization = "sessions_by_organization(project_id, organization_id)";
 const revision = "project_revisions_pkey(project_id)";
 const token = "session_tokens_pkey(project_id, hash)";
+const owner = [session, token];
 const jwtLifetime = "projects_pkey(id)";
 const matterUntil = "revocations_by_matter_until(project_id, matter_until_time)";
 
@@ -142,6 +143,18 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
     "a hundred look-ups by token",
     () => each((i) => store.findSessionByToken(tokenOf(i))),
     ["projects_tag_key(tag)", token, session, cutoffs, ...revocation],
+  ],
+  ["whose a session is, by id", () => store.findOwner(project.id, { scope: "session", id: idOf(20) }), owner],
+  [
+    "whose a hundred sessions are, by id and by token",
+    () =>
+      each((i) =>
+        store.findOwner(project.id, {
+          scope: "session",
+          ...(i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) }),
+        }),
+      ),
+    owner,
   ],
   [
     "the credentials of a service",

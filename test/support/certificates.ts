@@ -1,4 +1,5 @@
 import { type KeyObject, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { keepIssued } from "./output/output.ts";
 
 /** A certificate with its key, both in PEM. */
 export interface Certified {
@@ -40,7 +41,9 @@ export function authority(): Authority {
       const { publicKey, privateKey } = newKeys();
       const subject = distinguishedName("a leaf");
       const cert = certificate({ issuer: name, subject, publicKey, signer: keys.privateKey, ...options });
-      return { cert, key: privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
+      const key = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+      keepIssued({ kind: "a private key", text: key.replaceAll(/-----.*-----|\n/g, "") });
+      return { cert, key };
     },
   };
 }

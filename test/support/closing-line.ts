@@ -1,14 +1,22 @@
 import type { Reporter, TestModule } from "vitest/node";
+import type { SecretReport } from "./output/secret-report.ts";
 
 /** Ends the run's output with one plain line, `N passed, N failed`, for CI that knows no test runner in particular. */
 export class ClosingLine implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+  readonly #secrets: SecretReport;
+
+  /** What `secrets` finds counts as failed. */
+  constructor(secrets: SecretReport) {
+    this.#secrets = secrets;
+  }
+
+  async onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): Promise<void> {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (state: string) => tests.filter((test) => test.result().state === state).length;
     const broken = modules.filter(
       (module) => module.state() === "failed" && module.errors().length > 0,
     ).length;
-    const failed = count("failed") + broken + errors.length;
+    const failed = count("failed") + broken + errors.length + (await this.#secrets.tell());
     const skipped = count("skipped");
     process.stdout.write(
       `${count("passed")} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`,

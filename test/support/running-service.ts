@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, expect } from "vitest";
 import { readConfig } from "../../src/server/config.ts";
 import { type Service, startService } from "../../src/server/service.ts";
+import { keepIssued, keepSaid } from "./output/output.ts";
 import { createTestDatabase } from "./test-database.ts";
 
 /** A line of the service's log. */
@@ -13,7 +14,7 @@ export interface RunningService {
   readonly url: string;
   readonly port: number;
   readonly databaseUrl: string;
-  /** Where its metrics are; "" where the environment configures none. */
+  /** Where its metrics are. */
   readonly metricsUrl: string;
   /** The bootstrap project, its credential, and the credential as an Authorization header. */
   readonly projectId: string;
@@ -46,36 +47,58 @@ const secret = "a-secret-that-only-tests-know";
  */
 export async function runningService(options: RunningServiceOptions = {}): Promise<RunningService> {
   const started: { service?: Service; lines: string[]; drop?: () => Promise<void> } = { lines: [] };
+  const stop = once(async () => {
+    if (started.service === undefined) return;
+    keepSaid("metrics", await (await fetch(metricsUrlOf(started.service))).text());
+    await started.service.stop();
+  });
   afterAll(async () => {
-    await started.service?.stop();
+    await stop();
     await started.drop?.();
     expect(started.lines.join(""), "the log").not.toMatch(secretForms);
   });
+  keepIssued({ kind: "a bootstrap secret", text: secret });
+  keepIssued({ kind: "a master key", text: testMasterKey });
   const { databaseUrl = await ownDatabase(started), projectId = "project-test-wire" } = options;
   const read = readConfig({
     DATABASE_URL: databaseUrl,
     SESSIOND_LISTEN: "127.0.0.1:0",
+    SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
     SESSIOND_MASTER_KEY: testMasterKey,
     SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
     ...options.environment,
   });
   if ("problems" in read) throw new Error(read.problems.join("\n"));
-  const log = pino({ level: "debug", base: null }, { write: (line: string) => started.lines.push(line) });
+  const write = (line: string) => {
+    started.lines.push(line);
+    keepSaid("log", line);
+  };
+  const log = pino({ level: "debug", base: null }, { write });
   const service = await startService(read.config, log, options.now);
   started.service = service;
   return {
     url: `${read.config.tls === undefined ? "http" : "https"}://127.0.0.1:${service.port}`,
     port: service.port,
     databaseUrl,
-    metricsUrl: service.metrics === undefined ? "" : `http://127.0.0.1:${service.metrics.port}/metrics`,
+    metricsUrl: metricsUrlOf(service),
     projectId,
     secret,
     basic: basicAuthorization(projectId, secret),
     get log() {
       return started.lines.map((line): LogLine => JSON.parse(line));
     },
-    stop: () => service.stop(),
+    stop,
   };
+}
+
+function metricsUrlOf({ metrics }: Service): string {
+  if (metrics === undefined) throw new Error("a test's service has metrics");
+  return `http://127.0.0.1:${metrics.port}/metrics`;
+}
+
+function once<T>(run: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => (running ??= run());
 }
 
 /** The Authorization header of a service. */

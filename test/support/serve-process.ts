@@ -5,6 +5,7 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, onTestFinished } from "vitest";
+import { keepSaid } from "./output/output.ts";
 
 /** `sessiond serve` in a process of its own. */
 export interface ServeProcess {
@@ -42,6 +43,7 @@ export function serveProcess(
   const text = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+  void once(child, "close").then(() => keepSaid("standard error of serve", text.stderr));
   const ended = once(child, "close").then(
     ([status, signal]: (number | NodeJS.Signals | null)[]) => status ?? signal ?? 0,
   );

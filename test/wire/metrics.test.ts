@@ -15,8 +15,8 @@ import { serveProcess } from "../support/serve-process.ts";
 import { sending } from "../support/service-clients.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
-const service = await runningService({ environment: { SESSIOND_METRICS_LISTEN: "127.0.0.1:0" } });
-const stopping = await runningService({ environment: { SESSIOND_METRICS_LISTEN: "127.0.0.1:0" } });
+const service = await runningService();
+const stopping = await runningService();
 const { url, metricsUrl, basic, projectId, secret } = service;
 const { sessions } = connectSessiond({ baseUrl: url, credential: { projectId, secret } });
 

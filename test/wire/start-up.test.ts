@@ -71,6 +71,31 @@ test("a schema that is newer than the code is refused", async () => {
   }
 });
 
+test("a schema that is newer, and made for this version to serve on, is served and left alone", async () => {
+  const newer = await createTestDatabase();
+  try {
+    const client = new Client({ connectionString: newer.url });
+    await client.connect();
+    await client.query("insert into schema_migrations values ('9999_from_the_future', now()::text)");
+    await client.query(
+      "insert into schema_migrations_needs select '9999_from_the_future', max(migration) from schema_migrations_needs",
+    );
+    await client.end();
+    const process = serveProcess({
+      ...masterKey,
+      DATABASE_URL: newer.url,
+      SESSIOND_BOOTSTRAP_PROJECT: `rolled-back:${secret}`,
+    });
+    const url = `http://127.0.0.1:${await process.listening}`;
+    await sessionsOf({ url, basic: basicAuthorization("rolled-back", secret) }).create({ memberId: "m" });
+    expect(process.stderr()).toContain('"migration":"9999_from_the_future"');
+    process.signal("SIGTERM");
+    expect(await process.ended).toBe(0);
+  } finally {
+    await newer.drop();
+  }
+});
+
 test("an address that is taken is refused in words; a variable that does not exist is warned of", async () => {
   const one = serveProcess({ ...masterKey, DATABASE_URL: database.url, SESSIOND_LISTENS: "x" });
   const port = await one.listening;

@@ -68,7 +68,7 @@ function ofDurability({ facts }: Diagnosis): Finding[] {
   return findings.length > 0 ? findings : [durability.ok("what is committed stays")];
 }
 
-function ofSchema({ schema }: Diagnosis): Finding {
+function ofSchema({ schema, servedThoughNewer }: Diagnosis): Finding {
   const named = (state: string) =>
     schema.migrations.filter((migration) => migration.state === state).map(({ name }) => name);
   switch (schema.state) {
@@ -80,6 +80,11 @@ function ofSchema({ schema }: Diagnosis): Finding {
         "`sessiond migrate` applies them, and so does the next start of `sessiond serve`",
       );
     case "newer":
+      if (servedThoughNewer)
+        return migrations.warn(
+          `the schema is newer than this version, which may still serve: it has ${named("unknown").join(", ")}`,
+          "run the version that made it, once it is rolled out",
+        );
       return migrations.fail(
         `the schema is newer than this version: it has ${named("unknown").join(", ")}`,
         "run the version that made it, or a newer one",

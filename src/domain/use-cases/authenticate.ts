@@ -1,5 +1,4 @@
 import { SessiondError } from "../errors.ts";
-import type { ProjectId } from "../ids.ts";
 import type { JwtProblem, VerifiedJwt } from "../jwt.ts";
 import type { Project } from "../project.ts";
 import { type Session, isAccessDue } from "../session.ts";
@@ -27,7 +26,7 @@ export async function authenticate(
   issueJwt = false,
 ): Promise<{ session: Session; jwt: string }> {
   const [{ session, jwt: shown }, sign] = await Promise.all([
-    findActive(deps, credential, project.id),
+    findActive(deps, credential, project),
     issueJwt ? deps.jwts.signer(project) : undefined,
   ]);
   const now = deps.now();
@@ -38,25 +37,25 @@ export async function authenticate(
 }
 
 /**
- * The active session of a credential, asked of the database every time. `projectId`: the project it must belong to, any
- * where undefined. Fails with the UNAUTHENTICATED reason that tells what is wrong.
+ * The active session of a credential, asked of the database every time. `within`: the project it must belong to, any where
+ * undefined. Fails with the UNAUTHENTICATED reason that tells what is wrong.
  */
 export async function findActiveSession(
   deps: Deps,
   credential: SessionCredential,
-  projectId: ProjectId | undefined,
+  within: Project | undefined,
 ): Promise<Session> {
-  const { session } = await findActive(deps, credential, projectId);
+  const { session } = await findActive(deps, credential, within);
   return session;
 }
 
 async function findActive(
   deps: Deps,
   credential: SessionCredential,
-  projectId: ProjectId | undefined,
+  within: Project | undefined,
 ): Promise<Found> {
-  const found = await find(deps, credential, projectId);
-  if (found === undefined || (projectId !== undefined && found.session.projectId !== projectId)) {
+  const found = await find(deps, credential, within);
+  if (found === undefined || (within !== undefined && found.session.projectId !== within.id)) {
     throw new SessiondError("SESSION_UNKNOWN");
   }
   const { session, jwt } = found;
@@ -69,13 +68,14 @@ async function findActive(
 async function find(
   deps: Deps,
   credential: SessionCredential,
-  projectId: ProjectId | undefined,
+  within: Project | undefined,
 ): Promise<Found | undefined> {
   if ("token" in credential) {
-    const found = await findPresented(deps, credential.token, projectId);
+    const found = await findPresented(deps, credential.token, within);
     return found && { session: found.session, jwt: undefined };
   }
-  const verdict = await deps.jwts.verify(credential.jwt, { projectId, now: deps.now(), allowExpired: false });
+  const options = { projectId: within?.id, now: deps.now(), allowExpired: false };
+  const verdict = await deps.jwts.verify(credential.jwt, options);
   if ("problem" in verdict) throw unauthenticated(verdict.problem, verdict.isGenuine);
   const session = await deps.store.findSession(verdict.projectId, verdict.sessionId);
   return session && { session, jwt: verdict };

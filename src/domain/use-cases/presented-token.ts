@@ -1,4 +1,4 @@
-import type { ProjectId } from "../ids.ts";
+import type { Project } from "../project.ts";
 import { policyActor } from "../revocation.ts";
 import { type Session, stateOf } from "../session.ts";
 import type { FoundByToken } from "../store.ts";
@@ -13,19 +13,18 @@ export interface Presented {
 }
 
 /**
- * The session of a token that somebody calls with; undefined where it names none of `projectId` (of any project, where that is
+ * The session of a token that somebody calls with; undefined where it names none of `within` (of any project, where that is
  * undefined), and where it was replaced and is refused. Where the project's policy says so, presenting a replaced token beyond
  * its leeway revokes the session, and that is durable once this returns. Only a replaced token costs more than one look-up.
  */
 export async function findPresented(
   deps: Deps,
   text: string,
-  projectId: ProjectId | undefined,
+  within: Project | undefined,
 ): Promise<Presented | undefined> {
-  const token = parseSessionToken(text);
+  const token = parseSessionToken(text, within?.tag);
   const found = token && (await deps.store.findSessionByToken(token));
   if (found === undefined) return undefined;
-  if (projectId !== undefined && found.session.projectId !== projectId) return undefined;
   const { session, replaced } = found;
   return replaced === undefined
     ? { session, successor: undefined }

@@ -38,9 +38,7 @@ export async function revoke(
   if ("memberId" in target) return revokeMember(deps, caller, target.memberId, why);
   const named = await sessionTargetOf(deps, caller, target);
   const reached = caller.kind === "service" ? named : await withinReach(deps, caller, named);
-  const receipt = await deps.store.revoke(orderOf(deps, caller, reached, why));
-  if (receipt === undefined) throw new SessiondError("SESSION_NOT_FOUND");
-  return receipt;
+  return recordEnd(deps, caller, reached, why);
 }
 
 /** Ends a session of the calling member themselves, whatever else the policy lets them reach; SESSION_NOT_FOUND. */
@@ -50,9 +48,21 @@ export async function revokeOwn(
   id: SessionId,
   why: Why,
 ): Promise<RevocationReceipt> {
-  const session = await deps.store.findSession(caller.project.id, id);
-  if (session?.memberId !== caller.session.memberId) throw new SessiondError("SESSION_NOT_FOUND");
-  return revoke(deps, caller, { id }, why);
+  const target = { scope: "session", id } as const;
+  const owner = await deps.store.findOwner(caller.project.id, target);
+  if (owner?.memberId !== caller.session.memberId) throw new SessiondError("SESSION_NOT_FOUND");
+  return recordEnd(deps, caller, target, why);
+}
+
+async function recordEnd(
+  deps: Deps,
+  caller: Caller,
+  target: SessionTarget,
+  why: Why,
+): Promise<RevocationReceipt> {
+  const receipt = await deps.store.revoke(orderOf(deps, caller, target, why));
+  if (receipt === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+  return receipt;
 }
 
 /** Ends all sessions of a member. */
@@ -90,7 +100,7 @@ async function sessionTargetOf(
 ): Promise<SessionTarget> {
   if ("id" in target) return { scope: "session", id: target.id };
   if ("token" in target) {
-    const token = parseSessionToken(target.token);
+    const token = parseSessionToken(target.token, caller.project.tag);
     if (token === undefined) throw new SessiondError("SESSION_NOT_FOUND");
     return { scope: "session", token };
   }
@@ -102,12 +112,9 @@ async function sessionTargetOf(
 }
 
 async function withinReach(deps: Deps, caller: MemberCaller, target: SessionTarget): Promise<SessionTarget> {
-  const session =
-    "id" in target
-      ? await deps.store.findSession(caller.project.id, target.id)
-      : (await deps.store.findSessionByToken(target.token))?.session;
-  if (session?.projectId !== caller.project.id) throw new SessiondError("SESSION_NOT_FOUND");
-  if (mayReach(caller, session, "sessions.revoke")) return { scope: "session", id: session.id };
+  const owner = await deps.store.findOwner(caller.project.id, target);
+  if (owner === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+  if (mayReach(caller, owner, "sessions.revoke")) return { scope: "session", id: owner.id };
   // The caller learns no more than of an unknown one. The log, and the dialect that documents it, see the difference.
   throw new SessiondError("SESSION_NOT_FOUND", { cause: new SessiondError("CALLER_NOT_ALLOWED") });
 }

@@ -29,7 +29,7 @@ async function tryToRotate(
   { project }: ServiceCaller,
   token: string,
 ): Promise<{ session: Session; token: string } | undefined> {
-  const found = await findPresented(deps, token, project.id);
+  const found = await findPresented(deps, token, project);
   if (found === undefined) throw new SessiondError("SESSION_UNKNOWN");
   const now = deps.now();
   requireActive(found.session, now);

@@ -1,0 +1,79 @@
+import { createReadStream, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type Issued, type Said, outputVariable } from "./output.ts";
+import { SecretSearch } from "./secret-search.ts";
+
+/** Where a secret was found. */
+export interface Leak {
+  readonly file: string;
+  readonly source: string;
+  /** The file that it was kept in, and the line there. */
+  readonly kept: string;
+  readonly line: number;
+  readonly kinds: readonly string[];
+}
+
+/**
+ * When a run is over, looks for every secret that was issued in it in all that services have said in it. What it finds it tells
+ * without the secret, and leaves the folder for whoever looks into it.
+ */
+export class SecretReport {
+  readonly #folder = mkdtempSync(join(tmpdir(), "sessiond-output-"));
+  #isNeeded = false;
+
+  constructor() {
+    process.on("exit", () => this.#isNeeded || rmSync(this.#folder, { recursive: true, force: true }));
+  }
+
+  /** For the processes of the run. */
+  get environment(): Record<string, string> {
+    return { [outputVariable]: this.#folder };
+  }
+
+  /** Says where there are secrets; resolves with how many places that are, each a failure of the run. */
+  async tell(): Promise<number> {
+    const leaks = await findLeaks(this.#folder);
+    if (leaks.length === 0) return 0;
+    this.#isNeeded = true;
+    process.exitCode = 1;
+    const lines = leaks.map(
+      ({ file, source, kept, line, kinds }) =>
+        `  ${kinds.join(", ")} in: ${source}, ${file} (${kept}:${line})\n`,
+    );
+    const more = lines.length > maxShown ? `  ... and ${lines.length - maxShown} more\n` : "";
+    const shown = lines.slice(0, maxShown).join("");
+    process.stderr.write(`Secrets were found in what services said:\n${shown}${more}\n`);
+    return leaks.length;
+  }
+}
+
+const maxShown = 50;
+
+/** Searches what was kept in a folder. */
+export async function findLeaks(folder: string): Promise<readonly Leak[]> {
+  const files = readdirSync(folder);
+  const issued: Issued[] = [];
+  for (const name of files.filter((name) => name.startsWith("issued-")))
+    for await (const { entry } of entriesIn<Issued>(join(folder, name))) issued.push(entry);
+  const search = new SecretSearch(issued);
+  const leaks: Leak[] = [];
+  for (const name of files.filter((name) => name.startsWith("said-"))) {
+    const kept = join(folder, name);
+    for await (const { entry, line } of entriesIn<Said>(kept)) {
+      const kinds = search.kindsIn(entry.text);
+      if (kinds.length > 0) leaks.push({ file: entry.file, source: entry.source, kept, line, kinds });
+    }
+  }
+  return leaks;
+}
+
+async function* entriesIn<T>(file: string): AsyncGenerator<{ entry: T; line: number }> {
+  let line = 0;
+  for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    line++;
+    // A process that was killed may have left half a line.
+    if (text.endsWith("}")) yield { entry: JSON.parse(text), line };
+  }
+}

@@ -1,0 +1,88 @@
+import { hash } from "node:crypto";
+import type { Issued } from "./output.ts";
+import { secretForms } from "./secret-forms.ts";
+
+/** As much of a secret as gives it away, in characters: from its middle, as its start may be the same for all. */
+const chunkLength = 16;
+
+/** Characters of the shortest that counts as a secret: a shorter one is found by chance. */
+const shortest = 8;
+
+/** Finds secrets in what was said: as they are, within something, cut short, escaped for a URL, in base64, or in hex. */
+export class SecretSearch {
+  /** Kinds by the middle of what was issued. */
+  readonly #chunks = new Map<string, string>();
+  readonly #lengths = new Set<number>();
+  /** Kinds by SHA-256, of what nobody has seen. */
+  readonly #hashes = new Map<string, string>();
+  /** Runs of characters that were looked at before, with what was found: most are said over and over. */
+  readonly #known = new Map<string, string | undefined>();
+
+  constructor(issued: Iterable<Issued>) {
+    for (const secret of issued) {
+      if ("sha256" in secret) this.#hashes.set(secret.sha256, secret.kind);
+      else this.#add(secret.kind, secret.text);
+    }
+  }
+
+  /** The kinds of secrets in a text, each once. */
+  kindsIn(text: string): readonly string[] {
+    const byForm = secretForms.filter(({ form }) => text.search(form) >= 0).map(({ kind }) => kind);
+    const runs = text.match(/[\w+/=.~%:!$&'*-]{8,}/g) ?? [];
+    return [...new Set([...byForm, ...runs.flatMap((run) => this.#kindOf(run) ?? [])])];
+  }
+
+  #add(kind: string, text: string): void {
+    // The first part of a JWT says nothing that is secret; each of the others is one by itself.
+    const [, payload, signature] = /^eyJ[\w-]+\.(eyJ[\w-]+)\.([\w-]+)$/.exec(text) ?? [];
+    const secrets = payload === undefined || signature === undefined ? [text] : [payload, signature];
+    for (const secret of secrets.filter(({ length }) => length >= shortest)) {
+      const chunk = middleOf(secret);
+      this.#chunks.set(chunk, kind);
+      this.#lengths.add(chunk.length);
+    }
+  }
+
+  #kindOf(run: string): string | undefined {
+    if (this.#known.has(run)) return this.#known.get(run);
+    const found = [run, ...decoded(run)].map((text) => this.#match(text)).find((kind) => kind !== undefined);
+    this.#known.set(run, found);
+    return found;
+  }
+
+  #match(text: string): string | undefined {
+    const byForm = secretForms.find(({ form }) => text.search(form) >= 0)?.kind;
+    if (byForm !== undefined) return byForm;
+    for (const length of this.#lengths)
+      for (let i = 0; i + length <= text.length; i++) {
+        const kind = this.#chunks.get(text.slice(i, i + length));
+        if (kind !== undefined) return kind;
+      }
+    const words = [text, ...text.split(/[\s:=&,;!?/]/), text.slice(text.indexOf(":") + 1)];
+    const hashes = words
+      .filter(({ length }) => length >= shortest)
+      .map((word) => hash("sha256", word, "hex"));
+    return hashes.map((sha256) => this.#hashes.get(sha256)).find((kind) => kind !== undefined);
+  }
+}
+
+function middleOf(secret: string): string {
+  const start = Math.max(0, Math.floor((secret.length - chunkLength) / 2));
+  return secret.slice(start, start + chunkLength);
+}
+
+/** What a run of characters may stand for. Base64 is read from each of its four places, as something may stand before it. */
+function decoded(run: string): readonly string[] {
+  const texts: string[] = [];
+  if (/%[0-9a-f]{2}/i.test(run)) texts.push(run.replaceAll(/%([0-9a-f]{2})/gi, (_, code) => fromHex(code)));
+  for (const piece of run.split(/[^\w+/-]/).filter(({ length }) => length >= 11)) {
+    if (/^[0-9a-f]{16,}$/i.test(piece)) texts.push(fromHex(piece));
+    for (let place = 0; place < 4; place++)
+      texts.push(Buffer.from(piece.slice(place), "base64").toString("latin1"));
+  }
+  return texts;
+}
+
+function fromHex(text: string): string {
+  return Buffer.from(text, "hex").toString("latin1");
+}
