@@ -112,8 +112,10 @@ export function verdict({ status, headers, head, body }: Answer, { aim, mayTimeO
   const isTimeout = status === 504 && mayTimeOut;
   // The documented answer to a conversation over HTTP/1.1.
   const isConversation = status === 505 && aim.includes("ServerReflectionInfo");
-  const isFault =
-    (status >= 500 && !isTimeout && !isConversation) || (code !== undefined && faultCodes.includes(code));
+  // So is this one to a compression that is not known here.
+  const isUnknownEncoding = status === 501 && said.includes("unknown compression");
+  const isAllowed = isTimeout || isConversation || isUnknownEncoding;
+  const isFault = (status >= 500 && !isAllowed) || (code !== undefined && faultCodes.includes(code));
   return { isFault, isError: status >= 400 || (code !== undefined && code !== "0"), said };
 }
 
