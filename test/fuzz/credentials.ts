@@ -5,8 +5,7 @@ import { anyJwt, anyToken, mistreated } from "./texts.ts";
 export type Headers = readonly (readonly [name: string, value: string])[];
 
 const good: readonly Headers[] = [
-  [["authorization", "@service@"]],
-  [["authorization", "@service@"]],
+  ...Array.from({ length: 6 }, (): Headers => [["authorization", "@service@"]]),
   [["authorization", "@service@"]],
   [["authorization", "Bearer @guarded-token@"]],
   [["authorization", "Bearer @guarded-jwt@"]],

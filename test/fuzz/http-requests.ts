@@ -7,7 +7,7 @@ import { type Headers, anyCredentials } from "./credentials.ts";
 import { anyFrameFault, enveloped } from "./envelope.ts";
 import { anyMessage, jsonBytes, protoBytes } from "./messages.ts";
 import { rpcMethods } from "./rpc-methods.ts";
-import { type Values, anyJwt, anyToken, filledIn, known, mistreated } from "./texts.ts";
+import { type Values, anyJwt, anyToken, filledIn, known, mistreated, sometimes } from "./texts.ts";
 
 /** A request before placeholders are filled in. */
 export interface FuzzRequest {
@@ -169,7 +169,7 @@ export const anyRestRequest: fc.Arbitrary<FuzzRequest> = fc.oneof(
           { weight: 3, arbitrary: fc.constant<[string, (values: Values) => string][]>([]) },
           { weight: 1, arbitrary: fc.array(fc.tuple(fc.constantFrom(...names), anyPiece), { maxLength: 4 }) },
         ),
-        fault: fc.option(fc.constantFrom(...pathFaults), { freq: 12 }),
+        fault: sometimes(fc.constantFrom(...pathFaults), 12),
         message: anyMessage(method.input),
         hasBody: fc.integer({ min: 0, max: 15 }),
         type: fc.oneof(
@@ -237,17 +237,22 @@ export const anyRestRequest: fc.Arbitrary<FuzzRequest> = fc.oneof(
 
 const httpCarriers = ["connect", "connect-stream", "connect-get", "grpc-web", "grpc-web-text"] as const;
 
+function carriersOf(method: DescMethod): fc.Arbitrary<(typeof httpCarriers)[number]> {
+  const usual = isStream(method)
+    ? (["connect-stream", "grpc-web"] as const)
+    : (["connect", "grpc-web"] as const);
+  return fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom(...usual) },
+    { weight: 1, arbitrary: fc.constantFrom(...httpCarriers) },
+  );
+}
+
 /** RPC calls that travel by HTTP/1.1: Connect and gRPC-Web. */
 export const anyHttpCall: fc.Arbitrary<FuzzRequest> = fc.oneof(
   ...rpcMethods.map((method): fc.Arbitrary<FuzzRequest> =>
     fc
       .record({
-        carrier: fc.constantFrom(
-          ...httpCarriers,
-          "connect" as const,
-          "connect" as const,
-          "grpc-web" as const,
-        ),
+        carrier: carriersOf(method),
         format: fc.constantFrom("json" as const, "proto" as const),
         message: anyMessage(method.input),
         encoding: anyEncoding,

@@ -109,7 +109,8 @@ export const faultCodes: readonly string[] = ["2", "13", "14", "15"];
 export function verdict({ status, headers, head, body }: Answer, { aim, mayTimeOut }: FuzzRequest) {
   const said = `${head}${body.toString("latin1")}`;
   const code = headers.get("grpc-status") ?? /grpc-status: *(\d+)/.exec(said)?.[1];
-  const isTimeout = status === 504 && mayTimeOut;
+  // In the documented APIs every failure that is not the caller's is a 500, a deadline that has passed too.
+  const isTimeout = mayTimeOut && (status === 504 || (status === 500 && !aim.includes(" /session/v1/")));
   // The documented answer to a conversation over HTTP/1.1.
   const isConversation = status === 505 && aim.includes("ServerReflectionInfo");
   // So is this one to a compression that is not known here.

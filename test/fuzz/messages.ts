@@ -1,7 +1,7 @@
 import { type DescMessage, type JsonValue, fromJson, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { type Damage, anyDamage, anyJsonOf, damaged } from "./json-arbitrary.ts";
-import { type Values, filledIn, known } from "./texts.ts";
+import { type Values, filledIn, known, sometimes } from "./texts.ts";
 
 /** A message on its way to be bytes: what it says, and what is then done to it. */
 export interface FuzzMessage {
@@ -46,7 +46,7 @@ export function anyMessage(desc: DescMessage): fc.Arbitrary<FuzzMessage> {
       { weight: 5, arbitrary: fc.constant({ fields: [], groups: 0 }) },
       { weight: 1, arbitrary: anyBinaryFault },
     ),
-    damage: fc.option(anyDamage, { freq: 4 }),
+    damage: sometimes(anyDamage, 6),
   });
 }
 
