@@ -6,6 +6,7 @@ import { hasExpired } from "./peer.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import { refuse } from "./refusal.ts";
 import { refuseUnparsed } from "./unparsed.ts";
+import { type Conversation, UnreadAnswers } from "./unread-answers.ts";
 
 /**
  * HTTP/1.x on connections accepted elsewhere. Malformed requests, and those whose length is ambiguous
@@ -21,7 +22,8 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
     track(req.socket, res);
     // A certificate is checked in the handshake; who has a new one comes back with it.
     if (draining || hasExpired(req.socket)) closeAfter(res);
-    if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
+    if (!mayHaveMore(req.socket)) refuse(req, res, { code: "invalid_argument", message: tooMany });
+    else if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
     else void handler(req, res);
   };
   const server = createServer(serverOptions(limits), serve);
@@ -43,6 +45,13 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   });
   // A server that never listens itself does not start the timer behind its timeouts: only this event does.
   server.emit("listening");
+
+  const unread = new UnreadAnswers(limits, () => conversationsOf(running));
+
+  /** Node handles all requests that arrived together at once, and would keep the answers until the first is read. */
+  function mayHaveMore(socket: Socket): boolean {
+    return (running.get(socket)?.size ?? 0) <= limits.maxPipelinedRequests;
+  }
 
   function track(socket: Socket, res: ServerResponse): void {
     const responses = running.get(socket);
@@ -66,11 +75,24 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
         for (const res of responses) closeAfter(res);
       }
     },
-    dispose: () => stopTimers(server),
+    dispose() {
+      stopTimers(server);
+      unread.dispose();
+    },
   };
 }
 
+const tooMany = "too many requests on one connection before their answers";
 const framing = "the only transfer coding understood here is chunked";
+
+function* conversationsOf(
+  running: ReadonlyMap<Socket, ReadonlySet<ServerResponse>>,
+): Generator<Conversation<ServerResponse>> {
+  for (const [socket, answers] of running) {
+    const cut = () => void socket.destroy();
+    yield { answers, giveUp: cut, cut };
+  }
+}
 
 /** Node's parser refuses such a request after handing it over, when the handler may have answered already. */
 function isFramedOddly(req: IncomingMessage): boolean {

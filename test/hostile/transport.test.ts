@@ -7,7 +7,8 @@ import { Metadata, credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { grpcClient } from "../../src/client/grpc.ts";
-import { frame, headerBlock, openRaw, preface, settings } from "../server/raw-connection.ts";
+import { frame, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "../server/raw-connection.ts";
 import { attackTarget } from "./target.ts";
 
 const target = attackTarget();

@@ -15,7 +15,8 @@ import type { TlsMaterial } from "../../src/server/tls-material.ts";
 import type { TlsOptions } from "../../src/server/tls.ts";
 import { type Certified, authority } from "../support/certificates.ts";
 import { listening } from "./listening.ts";
-import { openRaw, preface } from "./raw-connection.ts";
+import { preface } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 const ca = authority();
 const clients = authority();
