@@ -87,9 +87,13 @@ export function complaintAbout(
 
 /** Requests as HTTP/1.1 has them. */
 export function toWire(request: FuzzRequest, server: ServerProcess, world: World): WireRequest {
+  // What no request line may hold would end the connection, and with it what was sent behind.
   const target = request
     .target(world.values)
-    .replaceAll(/[^\x21-\x7e\x80-\xff]/g, "%20")
+    .replaceAll(
+      /[^\x21-\x7e]|#/g,
+      (letter) => `%${(letter.charCodeAt(0) & 0xff).toString(16).padStart(2, "0")}`,
+    )
     .slice(0, 9000);
   const headers = request.headers.map(([name, value]) => `${name}: ${headerText(value, server, world)}\r\n`);
   const body = request.body?.(world.values) ?? Buffer.alloc(0);
@@ -111,11 +115,9 @@ export function verdict({ status, headers, head, body }: Answer, { aim, mayTimeO
   const code = headers.get("grpc-status") ?? /grpc-status: *(\d+)/.exec(said)?.[1];
   // In the documented APIs every failure that is not the caller's is a 500, a deadline that has passed too.
   const isTimeout = mayTimeOut && (status === 504 || (status === 500 && !aim.includes(" /session/v1/")));
-  // The documented answer to a conversation over HTTP/1.1.
-  const isConversation = status === 505 && aim.includes("ServerReflectionInfo");
-  // So is this one to a compression that is not known here.
+  // The documented answer of Connect to a compression that is not known here.
   const isUnknownEncoding = status === 501 && said.includes("unknown compression");
-  const isAllowed = isTimeout || isConversation || isUnknownEncoding;
+  const isAllowed = isTimeout || isUnknownEncoding;
   const isFault = (status >= 500 && !isAllowed) || (code !== undefined && faultCodes.includes(code));
   return { isFault, isError: status >= 400 || (code !== undefined && code !== "0"), said };
 }

@@ -11,9 +11,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => 
 const inputs = Number(process.argv[2] ?? 1_000_000);
 const seed = Number(process.argv[3] ?? randomInt(2 ** 31));
 console.log(`${cpus().length} cores, Node ${process.versions.node}, seed ${seed}`);
-const parsed = fuzzParsers({ seed, inputs: inputs * 0.6 });
+const parsed = fuzzParsers({ seed, inputs: inputs * 0.8 });
 console.log(parsed);
-const { suspicious, ...figures } = await fuzzWire({ seed, inputs: inputs * 0.45, lanes: 32 });
+const { suspicious, ...figures } = await fuzzWire({ seed, inputs: inputs * 0.25, lanes: 32 });
 console.log(figures);
 for (const line of suspicious.slice(0, 10)) console.log(line);
 const total = Object.values(parsed).reduce((sum, count) => sum + count, figures.inputs);
