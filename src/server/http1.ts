@@ -19,11 +19,14 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   let draining = false;
 
   const serve = (req: IncomingMessage, res: ServerResponse) => {
+    if (hasTooMany(req.socket)) {
+      req.socket.destroy();
+      return;
+    }
     track(req.socket, res);
     // A certificate is checked in the handshake; who has a new one comes back with it.
     if (draining || hasExpired(req.socket)) closeAfter(res);
-    if (!mayHaveMore(req.socket)) refuse(req, res, { code: "invalid_argument", message: tooMany });
-    else if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
+    if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
     else void handler(req, res);
   };
   const server = createServer(serverOptions(limits), serve);
@@ -48,9 +51,9 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
 
   const unread = new UnreadAnswers(limits, () => conversationsOf(running));
 
-  /** Node handles all requests that arrived together at once, and would keep the answers until the first is read. */
-  function mayHaveMore(socket: Socket): boolean {
-    return (running.get(socket)?.size ?? 0) <= limits.maxPipelinedRequests;
+  /** Node begins all requests that arrive together, whether the answers before are read or not. */
+  function hasTooMany(socket: Socket): boolean {
+    return (running.get(socket)?.size ?? limits.maxPipelinedRequests) >= limits.maxPipelinedRequests;
   }
 
   function track(socket: Socket, res: ServerResponse): void {
@@ -82,7 +85,6 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   };
 }
 
-const tooMany = "too many requests on one connection before their answers";
 const framing = "the only transfer coding understood here is chunked";
 
 function* conversationsOf(

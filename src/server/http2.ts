@@ -36,6 +36,7 @@ export function createHttp2(
 ): ProtocolServer {
   const sessions = new Map<ServerHttp2Session, OpenStreams>();
   let open = 0;
+  const onEnd = () => void open--;
   const timeouts = new RequestTimeouts(limits.requestTimeoutMs);
   const unread = new UnreadAnswers(limits, () => sessions.values());
 
@@ -52,7 +53,7 @@ export function createHttp2(
       return;
     }
     open++;
-    stream.once("close", () => open--);
+    stream.on("close", onEnd);
     if (!takeStream(stream, headers, rawHeaders)) requests.emit("stream", stream, headers, flags, rawHeaders);
   });
   server.on("sessionError", (error) => report(error, "session"));

@@ -27,7 +27,7 @@ export interface ListenerLimits {
   maxConcurrentStreams: number;
   /** Streams all HTTP/2 connections together may have open; further ones are refused, and may be tried again. Each takes some 12 KB. */
   maxStreams: number;
-  /** Requests an HTTP/1 connection may have under way; further ones are refused, and the connection closed. */
+  /** Requests an HTTP/1 connection may have under way; with more it is cut. */
   maxPipelinedRequests: number;
   /** Streams a client may open and reset at once, before `streamResetsPerSecond` holds (CVE-2023-44487, "rapid reset"). */
   streamResetBurst: number;
