@@ -23,7 +23,7 @@ export function byDeadline<T>({ deadline }: CallRecord, work: () => Promise<T>):
   if (deadline === undefined) return work();
   return new Promise((resolve, reject) => {
     const expire = () => reject(new SessiondError("DEADLINE_EXCEEDED"));
-    const timer = setTimeout(expire, deadline - performance.now());
+    const timer = setTimeout(expire, Math.max(0, deadline - performance.now()));
     const settle = <Outcome>(settled: (outcome: Outcome) => void) => {
       return (outcome: Outcome) => {
         clearTimeout(timer);

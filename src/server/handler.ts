@@ -29,12 +29,14 @@ export type FailureReporter = (error: unknown, place: FailurePlace) => void;
 
 /**
  * Makes a handler unable to end the process: what it throws, at once or later, is reported, and the client
- * gets an "internal" error, or a cut connection if the answer had begun. An error event of a response,
- * which would be an uncaught exception, is reported too.
+ * gets an "internal" error, or a cut connection if the answer had begun. Error events, which would be uncaught
+ * exceptions, do not: those of a response are reported too; that of a request only says that its client is gone.
  */
 export function guardHandler(handler: RequestHandler, report: FailureReporter): RequestHandler {
   return (req, res) => {
     res.on("error", (error: unknown) => report(error, "response"));
+    // Node emits it where somebody listened when the connection closed, and Connect stops to listen in the tick between.
+    req.on("error", () => {});
     const fail = (error: unknown) => {
       report(error, "handler");
       if (!res.headersSent)

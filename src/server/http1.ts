@@ -6,6 +6,7 @@ import { hasExpired } from "./peer.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import { refuse } from "./refusal.ts";
 import { refuseUnparsed } from "./unparsed.ts";
+import { type Conversation, UnreadAnswers } from "./unread-answers.ts";
 
 /**
  * HTTP/1.x on connections accepted elsewhere. Malformed requests, and those whose length is ambiguous
@@ -18,6 +19,10 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   let draining = false;
 
   const serve = (req: IncomingMessage, res: ServerResponse) => {
+    if (hasTooMany(req.socket)) {
+      req.socket.destroy();
+      return;
+    }
     track(req.socket, res);
     // A certificate is checked in the handshake; who has a new one comes back with it.
     if (draining || hasExpired(req.socket)) closeAfter(res);
@@ -44,6 +49,13 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   // A server that never listens itself does not start the timer behind its timeouts: only this event does.
   server.emit("listening");
 
+  const unread = new UnreadAnswers(limits, () => conversationsOf(running));
+
+  /** Node begins all requests that arrive together, whether the answers before are read or not. */
+  function hasTooMany(socket: Socket): boolean {
+    return (running.get(socket)?.size ?? limits.maxPipelinedRequests) >= limits.maxPipelinedRequests;
+  }
+
   function track(socket: Socket, res: ServerResponse): void {
     const responses = running.get(socket);
     responses?.add(res);
@@ -66,11 +78,23 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
         for (const res of responses) closeAfter(res);
       }
     },
-    dispose: () => stopTimers(server),
+    dispose() {
+      stopTimers(server);
+      unread.dispose();
+    },
   };
 }
 
 const framing = "the only transfer coding understood here is chunked";
+
+function* conversationsOf(
+  running: ReadonlyMap<Socket, ReadonlySet<ServerResponse>>,
+): Generator<Conversation<ServerResponse>> {
+  for (const [socket, answers] of running) {
+    const cut = () => void socket.destroy();
+    yield { answers, giveUp: cut, cut };
+  }
+}
 
 /** Node's parser refuses such a request after handing it over, when the handler may have answered already. */
 function isFramedOddly(req: IncomingMessage): boolean {

@@ -1,4 +1,5 @@
 import {
+  constants,
   createServer,
   type IncomingHttpHeaders,
   type Http2ServerRequest,
@@ -9,9 +10,11 @@ import {
 import type { Socket } from "node:net";
 import type { FailureReporter, RequestHandler } from "./handler.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { passOn, whenExpired } from "./peer.ts";
 import type { ProtocolServer } from "./protocol-server.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 /** Serves a stream itself and returns true, or leaves it untouched. */
 export type StreamTaker = (
@@ -23,7 +26,7 @@ export type StreamTaker = (
 /**
  * HTTP/2 on connections accepted elsewhere. Floods of CONTINUATION, PING and SETTINGS frames and of streams
  * reset as soon as they are opened end the connection inside nghttp2 and Node; what those two leave open,
- * connections and requests that never get on, ends here.
+ * connections, requests and answers that never get on, ends here.
  */
 export function createHttp2(
   limits: ListenerLimits,
@@ -31,8 +34,11 @@ export function createHttp2(
   report: FailureReporter,
   takeStream: StreamTaker = () => false,
 ): ProtocolServer {
-  const sessions = new Set<ServerHttp2Session>();
+  const sessions = new Map<ServerHttp2Session, OpenStreams>();
+  let open = 0;
+  const onEnd = () => void open--;
   const timeouts = new RequestTimeouts(limits.requestTimeoutMs);
+  const unread = new UnreadAnswers(limits, () => sessions.values());
 
   const serve = (req: Http2ServerRequest, res: Http2ServerResponse) => void handler(req, res);
   // Makes requests of streams, and has no connections of its own.
@@ -41,12 +47,20 @@ export function createHttp2(
   requests.on("checkExpectation", serve).on("connect", serve);
   const server = createServer(serverOptions(limits));
   server.on("stream", (stream, headers, flags, rawHeaders: string[]) => {
+    if (open >= limits.maxStreams) {
+      // To Node a stream that is reset has failed, whoever did it.
+      stream.on("error", () => {}).close(constants.NGHTTP2_REFUSED_STREAM);
+      return;
+    }
+    open++;
+    stream.on("close", onEnd);
     if (!takeStream(stream, headers, rawHeaders)) requests.emit("stream", stream, headers, flags, rawHeaders);
   });
   server.on("sessionError", (error) => report(error, "session"));
 
   function supervise(session: ServerHttp2Session, socket: Socket): void {
-    sessions.add(session);
+    const streams = new OpenStreams(socket);
+    sessions.set(session, streams);
     socket.once("close", () => sessions.delete(session));
     const handshake = setTimeout(() => socket.destroy(), limits.prefaceTimeoutMs).unref();
     // The client has acknowledged our SETTINGS: only now are the limits in them enforced (RFC 9113, 6.5.3).
@@ -58,7 +72,7 @@ export function createHttp2(
       "close",
       whenExpired(socket, () => session.close()),
     );
-    closeWhenIdle(session, socket, limits, timeouts);
+    closeWhenIdle(session, socket, streams, limits, timeouts);
   }
 
   return {
@@ -69,9 +83,12 @@ export function createHttp2(
       server.off("session", onSession);
     },
     drain() {
-      for (const session of sessions) session.close();
+      for (const session of sessions.keys()) session.close();
     },
-    dispose: () => timeouts.dispose(),
+    dispose() {
+      timeouts.dispose();
+      unread.dispose();
+    },
   };
 }
 
@@ -94,23 +111,23 @@ function serverOptions(limits: ListenerLimits) {
 function closeWhenIdle(
   session: ServerHttp2Session,
   socket: Socket,
+  { answers: open }: OpenStreams,
   limits: ListenerLimits,
   timeouts: RequestTimeouts,
 ): void {
-  let open = 0;
   let linger: NodeJS.Timeout | undefined;
   const idle = setTimeout(() => {
-    if (open > 0) return;
+    if (open.size > 0) return;
     session.close();
     linger = setTimeout(() => socket.destroy(), limits.lingerTimeoutMs).unref();
   }, limits.sessionIdleTimeoutMs).unref();
   function onStreamClose(this: ServerHttp2Stream): void {
     timeouts.forget(this);
-    open--;
-    if (open === 0) idle.refresh();
+    open.delete(this);
+    if (open.size === 0) idle.refresh();
   }
   session.on("stream", (stream) => {
-    open++;
+    open.add(stream);
     timeouts.watch(stream);
     stream.on("close", onStreamClose);
   });

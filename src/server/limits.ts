@@ -13,6 +13,10 @@ export interface ListenerLimits {
   keepAliveTimeoutMs: number;
   /** How long an HTTP/2 connection may stay open with no stream on it. PING does not count as use. */
   sessionIdleTimeoutMs: number;
+  /** How long an answer may wait without the client taking any of it. */
+  unreadTimeoutMs: number;
+  /** Bytes of answers of one protocol that may wait for their clients; beyond it the connections that most waits for are cut. */
+  maxUnreadBytes: number;
   /** How long a peer may take to close its side after the server closed the connection. */
   lingerTimeoutMs: number;
   /** Connections beyond this number are closed on arrival. Keep it below the process's limit of open files. */
@@ -21,6 +25,10 @@ export interface ListenerLimits {
   maxHeaderBytes: number;
   /** Streams one HTTP/2 connection may have open at a time. */
   maxConcurrentStreams: number;
+  /** Streams all HTTP/2 connections together may have open; further ones are refused, and may be tried again. Each takes some 12 KB. */
+  maxStreams: number;
+  /** Requests an HTTP/1 connection may have under way; with more it is cut. */
+  maxPipelinedRequests: number;
   /** Streams a client may open and reset at once, before `streamResetsPerSecond` holds (CVE-2023-44487, "rapid reset"). */
   streamResetBurst: number;
   /** Streams a client may open and reset per second; beyond it the connection is closed. */
@@ -34,10 +42,14 @@ export const defaultLimits: ListenerLimits = {
   requestTimeoutMs: 60_000,
   keepAliveTimeoutMs: 65_000,
   sessionIdleTimeoutMs: 300_000,
+  unreadTimeoutMs: 30_000,
+  maxUnreadBytes: 128 * 1024 * 1024,
   lingerTimeoutMs: 2_000,
   maxConnections: 16_384,
   maxHeaderBytes: 16_384,
   maxConcurrentStreams: 250,
+  maxStreams: 16_384,
+  maxPipelinedRequests: 64,
   // Above Node's 1,000 and 33: a client whose calls all run into their deadlines resets that many without malice.
   streamResetBurst: 10_000,
   streamResetsPerSecond: 1_000,

@@ -1,3 +1,4 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 
 const code = { internal: "13", invalidArgument: "3" } as const;
@@ -12,6 +13,19 @@ export async function blameMessage(answer: UniversalServerResponse): Promise<Uni
   if (contentType.startsWith("application/grpc-web")) return blameInGrpcWeb(answer);
   if (answer.trailer?.get("grpc-status") === code.internal) setStatus(answer.trailer);
   return answer.status === 500 ? connectError(answer) : answer;
+}
+
+/** The same for methods with streams, whose messages are read while the call runs. */
+export const blameStreamedMessages: Interceptor = (next) => (request) =>
+  next(request.stream ? { ...request, message: blaming(request.message) } : request);
+
+async function* blaming<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    const isUnreadable = error instanceof ConnectError && error.code === Code.Internal;
+    throw isUnreadable ? new ConnectError(message, Code.InvalidArgument) : error;
+  }
 }
 
 function setStatus(target: Headers): void {

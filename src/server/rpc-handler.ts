@@ -18,7 +18,7 @@ import { withReadableGrpcMessage } from "./grpc-message.ts";
 import { GrpcUnary } from "./grpc-unary.ts";
 import type { FailureReporter, HttpRequest, HttpResponse, RequestHandler } from "./handler.ts";
 import type { StreamTaker } from "./http2.ts";
-import { blameMessage } from "./message-fault.ts";
+import { blameMessage, blameStreamedMessages } from "./message-fault.ts";
 import { saneProtocolHeaders } from "./protocol-headers.ts";
 import type { RequestBytes } from "./request-bytes.ts";
 import { compressions } from "./response-compression.ts";
@@ -58,7 +58,11 @@ export interface Rpc {
  * error, repeats parts of them in its answers and writes what goes wrong to the console.
  */
 export function createRpc({ routes, calls, onError, ...options }: RpcOptions): Rpc {
-  const router = createConnectRouter({ acceptCompression: [...compressions], ...options });
+  const router = createConnectRouter({
+    acceptCompression: [...compressions],
+    ...options,
+    interceptors: [...options.interceptors, blameStreamedMessages],
+  });
   const unary = new Map<string, UnaryMethod>();
   routes(
     strictly(router, (spec, jsonOptions) => {

@@ -88,7 +88,7 @@ export class UnaryCall implements HandlerContext, UnaryRequest {
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
       else if (this.#deadline !== undefined) {
         const expire = () => this.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded));
-        this.#timer = setTimeout(expire, this.#deadline - Date.now());
+        this.#timer = setTimeout(expire, Math.max(0, this.#deadline - Date.now()));
       }
     }
     return this.#controller.signal;

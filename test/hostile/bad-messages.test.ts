@@ -45,6 +45,23 @@ const invalid: Record<string, Omit<RawCall, "method">> = {
   },
 };
 
+test.each([
+  ["grpc", "session.v1.SessionService/WatchRevocations"],
+  ["grpc-web", "session.v1.SessionService/WatchRevocations"],
+  ["grpc", "grpc.health.v1.Health/Watch"],
+  ["grpc", "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"],
+] as const)(
+  "over %s, protobuf that ends early is the caller's fault in the stream of %s too",
+  async (carrier, stream) => {
+    const answer = await rawCall(target, carrier, {
+      method: stream,
+      message: Uint8Array.of(0x0a, 0x7f, 0x41),
+    });
+    expect(answer).toMatchObject({ code: Code.InvalidArgument });
+    expect(answer.said).not.toContain("premature");
+  },
+);
+
 describe.each(carriers)("%s", (carrier) => {
   test.each(Object.entries(invalid))("%s is the caller's fault", async (_, call) => {
     const answer = await rawCall(target, carrier, { method, ...call });

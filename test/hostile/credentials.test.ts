@@ -1,6 +1,7 @@
 import { request as http1Request } from "node:http";
 import { describe, expect, test } from "vitest";
-import { frame, headerBlock, openRaw, preface, settings } from "../server/raw-connection.ts";
+import { frame, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "../server/raw-connection.ts";
 import { attackTarget } from "./target.ts";
 
 const target = attackTarget();

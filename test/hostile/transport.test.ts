@@ -7,7 +7,8 @@ import { Metadata, credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { grpcClient } from "../../src/client/grpc.ts";
-import { frame, headerBlock, openRaw, preface, settings } from "../server/raw-connection.ts";
+import { frame, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "../server/raw-connection.ts";
 import { attackTarget } from "./target.ts";
 
 const target = attackTarget();
@@ -163,6 +164,23 @@ test("clients that vanish in the middle of calls leave the service working", asy
     );
     if (i % 2 === 0) socket.resetAndDestroy();
     else setImmediate(() => socket.resetAndDestroy());
+  }
+  expect(await target.createSession()).toMatchObject({ id: expect.any(String) });
+});
+
+test("clients that vanish with several requests under way at once leave the service working", async () => {
+  const requests = [
+    "GET /session.v1.ProjectService/GetJwks?encoding=json&message=%7B%7D HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: 5\r\n\r\n\0\0\0\0\0",
+    "GET /session/v1/projects/home/jwks HTTP/1.1\r\nHost: a\r\n\r\n",
+  ];
+  for (let i = 0; i < 60; i++) {
+    const raw = await openRaw(target.port);
+    raw.write(Buffer.from(`${requests[i % 3]}${requests[(i >> 1) % 3]}${requests[(i >> 2) % 3]}`, "latin1"));
+    // As early as the first request is known to have arrived, and ever later.
+    for (let turn = 0; turn < i % 12; turn++) await new Promise(setImmediate);
+    raw.socket.destroy();
+    await raw.closed;
   }
   expect(await target.createSession()).toMatchObject({ id: expect.any(String) });
 });

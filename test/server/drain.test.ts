@@ -6,7 +6,8 @@ import { expect, onTestFinished, test } from "vitest";
 import type { HttpResponse } from "../../src/server/handler.ts";
 import { createListener } from "../../src/server/listener.ts";
 import { listening } from "./listening.ts";
-import { frame, frameTypes, headerBlock, openRaw, preface, settings } from "./raw-connection.ts";
+import { frame, frameTypes, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 /** Never reached in a test that passes. */
 const longGrace = 60_000;

@@ -4,7 +4,8 @@ import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { HttpResponse, RequestHandler } from "../../src/server/handler.ts";
 import { listening } from "./listening.ts";
-import { frame, frameTypes, headerBlock, openRaw, preface, settings } from "./raw-connection.ts";
+import { frame, frameTypes, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 function say(res: HttpResponse, body: string): void {
   if ("stream" in res) res.end(body);

@@ -6,7 +6,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { createListener } from "../../src/server/listener.ts";
 import type { RequestHandler } from "../../src/server/handler.ts";
 import { listening } from "./listening.ts";
-import { frame, headerBlock, openRaw, preface, settings } from "./raw-connection.ts";
+import { frame, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 const echo: RequestHandler = async (req, res) => {
   const body = await text(req);

@@ -7,7 +7,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { safeHost } from "../../src/server/safe-host.ts";
 import { listening } from "./listening.ts";
-import { frame, headerBlock, openRaw, preface, settings } from "./raw-connection.ts";
+import { frame, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 const path = "/grpc.health.v1.Health/Check";
 const { SERVING } = HealthCheckResponse_ServingStatus;

@@ -4,7 +4,8 @@ import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import type { RequestHandler } from "../../src/server/handler.ts";
 import { listening } from "./listening.ts";
-import { frame, frameTypes, headerBlock, openRaw, preface, settings } from "./raw-connection.ts";
+import { frame, frameTypes, headerBlock, preface, settings } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 // Only the timeout under test is short: if another one had to do its work, the test would take too long.
 const post = { ":method": "POST", ":path": "/", ":scheme": "http", ":authority": "h" };
@@ -180,4 +181,121 @@ test("does not wait for ever until the peer closes its side too", async () => {
   };
   poke();
   await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("resets an HTTP/2 stream whose answer nobody takes, and serves the others on its connection", async () => {
+  const { url } = await listening({
+    handler: (_, res) => void ("stream" in res && res.end("x".repeat(100_000))),
+    limits: { unreadTimeoutMs: 50 },
+  });
+  const session = connectHttp2(url, { settings: { initialWindowSize: 0 } });
+  onTestFinished(() => session.destroy());
+  const unread = session.request({ ":path": "/" });
+  unread.on("error", () => {}).resume();
+  await once(unread, "close");
+  expect(unread.rstCode).toBe(8);
+  session.settings({ initialWindowSize: 200_000 });
+  await once(session, "localSettings");
+  expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
+});
+
+test.each([
+  ["HTTP/1", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"],
+  [
+    "HTTP/2",
+    Buffer.concat([
+      Buffer.from(preface),
+      // A window that lets everything through.
+      frame(4, 0, 0, "\0\x04\x7f\xff\xff\xff"),
+      frame(4, 1, 0),
+      frame(8, 0, 0, "\x7f\0\0\0"),
+      frame(1, 5, 1, headerBlock({ ...post, ":method": "GET" })),
+    ]),
+  ],
+])("closes an %s connection that takes nothing of an answer", async (_, request) => {
+  const { port } = await listening({
+    handler(_req, res) {
+      // More than any buffer of the system takes.
+      const body = Buffer.alloc(64 * 1024 * 1024);
+      if ("stream" in res) res.end(body);
+      else res.end(body);
+    },
+    limits: { unreadTimeoutMs: 50 },
+    onError: () => {},
+  });
+  const raw = await openRaw(port);
+  raw.socket.pause();
+  raw.write(request);
+  const poke = () => {
+    // Only what is written finds out, as nothing is read here.
+    raw.write(typeof request === "string" ? "G" : frame(6, 0, 0, "pingpong"));
+    if (!raw.socket.destroyed) setImmediate(poke);
+  };
+  poke();
+  await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("cuts the connections that most answers wait for, where all that waits is too much", async () => {
+  const { port, url } = await listening({
+    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
+    limits: { maxUnreadBytes: 250_000 },
+    onError: () => {},
+  });
+  const get = headerBlock({ ...post, ":method": "GET" });
+  const greedy = await openRaw(port);
+  const modest = await openRaw(port);
+  const closedWindow = frame(4, 0, 0, "\0\x04\0\0\0\0");
+  const start = Buffer.concat([Buffer.from(preface), closedWindow, frame(4, 1, 0)]);
+  modest.write(Buffer.concat([start, frame(1, 5, 1, get)]));
+  greedy.write(Buffer.concat([start, ...[1, 3, 5].map((stream) => frame(1, 5, stream, get))]));
+  await greedy.closed;
+  modest.write(frame(6, 0, 0, "pingpong"));
+  expect(await modest.received(/pingpong/)).toContain("pingpong");
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
+});
+
+test("refuses streams beyond what the process bears, and serves them when others have ended", async () => {
+  const waiting: (() => void)[] = [];
+  const { url } = await listening({
+    handler(req, res) {
+      if ("stream" in res) {
+        if (req.url === "/wait") waiting.push(() => void res.end("late"));
+        else res.end("ok");
+      }
+    },
+    limits: { maxStreams: 2 },
+  });
+  const session = connectHttp2(url);
+  const other = connectHttp2(url);
+  onTestFinished(() => {
+    session.destroy();
+    other.destroy();
+  });
+  const held = [session, other].map((one) => one.request({ ":path": "/wait" }));
+  const answers = held.map((stream) => text(stream));
+  while (waiting.length < 2) await new Promise(setImmediate);
+  const refused = other.request({ ":path": "/" });
+  refused.on("error", () => {}).resume();
+  await new Promise((closed) => refused.once("close", closed));
+  expect(refused.rstCode).toBe(7);
+  for (const end of waiting) end();
+  expect(await Promise.all(answers)).toEqual(["late", "late"]);
+  expect(await text(other.request({ ":path": "/" }))).toBe("ok");
+});
+
+test("cuts an HTTP/1 connection on which requests come without end before any answer is read", async () => {
+  let begun = 0;
+  const { port } = await listening({
+    handler(_, res) {
+      begun++;
+      setImmediate(() => ("stream" in res ? undefined : res.end("ok")));
+    },
+    limits: { maxPipelinedRequests: 3 },
+  });
+  const raw = await openRaw(port);
+  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000));
+  expect(await raw.closed).toBe("");
+  expect(begun).toBe(3);
 });

@@ -15,7 +15,8 @@ import type { TlsMaterial } from "../../src/server/tls-material.ts";
 import type { TlsOptions } from "../../src/server/tls.ts";
 import { type Certified, authority } from "../support/certificates.ts";
 import { listening } from "./listening.ts";
-import { openRaw, preface } from "./raw-connection.ts";
+import { preface } from "../support/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
 
 const ca = authority();
 const clients = authority();
@@ -341,4 +342,29 @@ describe("a drain", () => {
     expect(await raw.closed).toBe("");
     expect(await silent.closed).toBe("");
   });
+});
+
+test("a client that wants another handshake does not get one, and the others are served", async () => {
+  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+  const greedy = await shakeHands(port, { maxVersion: "TLSv1.2" });
+  const outcome = await new Promise((resolve) => {
+    greedy.once("error", resolve).once("close", () => resolve(new Error("closed")));
+    greedy.renegotiate({ rejectUnauthorized: false }, resolve);
+  });
+  expect(outcome).toBeInstanceOf(Error);
+  expect(await http1(port)).toBe("1.1 hello nobody");
+});
+
+test("an answer that nobody takes is given up with TLS too", async () => {
+  const { url, port } = await listening({
+    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
+    tls: tlsOf(here),
+    limits: { unreadTimeoutMs: 50 },
+    ...ignored,
+  });
+  const opened = session(url, { settings: { initialWindowSize: 0 } });
+  const stream = opened.request({ ":path": "/" });
+  await new Promise((closed) => stream.on("error", () => {}).once("close", closed));
+  expect(stream.rstCode).toBe(8);
+  expect((await shakeHands(port)).authorized).toBe(true);
 });
