@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom
 import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import type { CallRecord } from "../rpc/call-record.ts";
 import type { PoolUse } from "../storage/database.ts";
+import { type Purged, nothingPurged } from "../storage/purge/purge.ts";
 import type { Listener } from "./listener.ts";
 import { version } from "./version.ts";
 
@@ -51,6 +52,13 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #purged = new Counter({
+    name: "sessiond_purged_total",
+    help: "What the purge has removed for good: sessions, tokens that were replaced long ago, revocations and cutoffs.",
+    labelNames: ["kind"] as const,
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     new Gauge({
@@ -60,6 +68,7 @@ export class Metrics {
       aggregator: "first",
       registers: [this.registry],
     }).set({ version: version() }, 1);
+    this.batchPurged(nothingPurged); // so that there is a series before there is a first purge
     this.#gauge("sessiond_calls_in_flight", "Requests whose answer has not ended.", () => this.#inFlight);
   }
 
@@ -84,6 +93,11 @@ export class Metrics {
     this.#revisions.inc(times.length);
     // Clocks of replicas may differ: what seems to come from the future came at once.
     for (const time of times) this.#lag.observe(Math.max(0, now.getTime() - time.getTime()) / 1000);
+  };
+
+  /** A batch was purged. */
+  readonly batchPurged = (purged: Purged): void => {
+    for (const [kind, count] of Object.entries(purged)) this.#purged.inc({ kind }, count);
   };
 
   /** Shows who is there. What is read only when somebody asks costs nothing until then. */

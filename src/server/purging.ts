@@ -15,7 +15,7 @@ export interface PurgingOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of each batch what it purged. */
-  readonly onPurged?: (purged: Purged) => void;
+  readonly onPurged: ((purged: Purged) => void) | undefined;
 }
 
 /** Milliseconds from the end of one purge of the deployment to the start of the next. */

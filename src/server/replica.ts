@@ -96,7 +96,9 @@ export async function startReplica(
     const purgeDb = openDatabase({ ...connections, maxConnections: 1 });
     running.defer(() => purgeDb.destroy());
     const { retention } = config;
-    const purging = keepPurging({ db: purgeDb, retention, now, clock: systemClock, log }, shutdown.signal);
+    const onPurged = metrics?.batchPurged;
+    const options = { db: purgeDb, retention, now, clock: systemClock, log, onPurged };
+    const purging = keepPurging(options, shutdown.signal);
     running.defer(() => purging); // which the drain, next, ends
   }
   running.defer(async () => {
