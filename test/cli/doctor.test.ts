@@ -2,15 +2,22 @@ import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Client } from "pg";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import { authority } from "../support/certificates.ts";
 import { newLogin } from "../support/logins.ts";
 import { patience } from "../support/patience.ts";
 import { runningService, testMasterKey } from "../support/running-service.ts";
 import { serveProcess } from "../support/serve-process.ts";
 import { createTestDatabase } from "../support/test-database.ts";
+import { tlsFolder } from "../support/tls-folder.ts";
 import { callerOf, emptyFolder, sessiond } from "./command-process.ts";
 
 const service = await runningService();
+const ca = authority();
+const folder = tlsFolder();
+await folder.mount(ca.issue({ names: ["DNS:sessiond.test"] }), ca.cert);
+const tls = await runningService({ environment: folder.environment });
+afterAll(() => folder.remove());
 
 /** The environment of the running service, and of who calls it. */
 const environment: Record<string, string> = {
@@ -190,6 +197,12 @@ test("an address that something else has fails; a free one is fine", async () =>
   await new Promise((resolve) => other.close(resolve));
   const free = await examine({ SESSIOND_LISTEN: listen });
   expect(free.of("listen-address")).toMatchObject([{ status: "ok", message: `${listen} is free` }]);
+});
+
+test("a service that speaks TLS is known by its address, too", async () => {
+  const listen = `127.0.0.1:${tls.port}`;
+  const { of } = await examine({ ...folder.environment, SESSIOND_LISTEN: listen });
+  expect(of("listen-address")).toMatchObject([{ status: "ok", message: `sessiond serves on ${listen}` }]);
 });
 
 test("a service that does not answer fails where it was named; so does a credential that it refuses", async () => {
