@@ -18,6 +18,7 @@ import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocation-feed.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
+import { WaitingRoom } from "../domain/waiting-room.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { errorInterceptor } from "../rpc/connect-errors.ts";
 import { deadlineInterceptor } from "../rpc/deadline.ts";
@@ -43,7 +44,7 @@ export interface AdditionalService {
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
-  readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "kratos" | "stytch">;
+  readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "maxWaiting" | "kratos" | "stytch">;
   readonly deps: Deps & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
@@ -78,7 +79,8 @@ const maxTimeoutMs = 2 ** 31 - 1;
  * without a permission entry.
  */
 export function assemble(options: AssemblyOptions): Assembly {
-  const { config, deps, feeds, log, observers, shutdownSignal, additional = [] } = options;
+  const { config, feeds, log, observers, shutdownSignal, additional = [] } = options;
+  const deps = { ...options.deps, jwksReaders: new WaitingRoom(Math.ceil(config.maxWaiting / 10)) };
   const apis: readonly CompatApi[] = [
     flashback(deps),
     stytch(deps, config.stytch),

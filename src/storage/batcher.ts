@@ -1,7 +1,7 @@
 import { currentDeadline } from "../domain/deadline.ts";
 import { SessiondError } from "../domain/errors.ts";
+import { WaitingRoom } from "../domain/waiting-room.ts";
 import { outOfTime } from "./statement-bounds.ts";
-import { WaitingRoom } from "./waiting-room.ts";
 
 /** How a batcher may work. */
 export interface BatchLimits {

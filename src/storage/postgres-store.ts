@@ -2,24 +2,29 @@ import { type Kysely, sql } from "kysely";
 import { currentDeadline } from "../domain/deadline.ts";
 import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
 import type { CreationWithinLimit, Store } from "../domain/store.ts";
+import { WaitingRoom } from "../domain/waiting-room.ts";
 import { Answers } from "./answers.ts";
 import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
 import { findCertified } from "./certificate-names.ts";
 import { ProjectBatchers } from "./project-batchers.ts";
 import { type LimitedCreation, createWithinLimits } from "./limited-creation.ts";
-import { findCredentials, projectStore } from "./projects.ts";
+import { findCredentials, findProjects, projectStore } from "./projects.ts";
 import { listRevocations } from "./revocation-list.ts";
 import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
 import { recordRevocations } from "./revocation-writes.ts";
 import { findByIds, findByTokens, findOwners, listSessions } from "./session-reads.ts";
 import { createSessions } from "./session-creation.ts";
 import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
-import { findGoodSigningKeys, findSigningLines, signingKeyStore } from "./signing-keys.ts";
+import {
+  findGoodSigningKeys,
+  findSigningLines,
+  listAllSigningKeys,
+  signingKeyStore,
+} from "./signing-keys.ts";
 import { reading, writing } from "./statement-bounds.ts";
 import { replaceToken } from "./token-rotation.ts";
 import type { Tables } from "./tables.ts";
 import { translatingFailures } from "./unavailable.ts";
-import { WaitingRoom } from "./waiting-room.ts";
 
 /** Look-ups run two at a time, so that a lone caller rarely finds one under way. */
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };
@@ -59,9 +64,11 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
   const byId = look("sessions by id", findByIds);
   const byToken = look("sessions by token", findByTokens);
   const owners = look("owners", findOwners);
+  const projects = look("projects", findProjects);
   const credentials = look("credentials", findCredentials);
   const certified = look("certificates", findCertified);
   const signingLines = look("signing keys", findSigningLines);
+  const allSigningKeys = look("all signing keys", listAllSigningKeys);
   const goodSigningKeys = look("good signing keys", findGoodSigningKeys);
   const create = batched(db, answers, told("creations", createSessions), writing);
   const creation = new Batcher(create, creations, writers);
@@ -86,12 +93,12 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
   });
   const counter = new Batcher(countOne(db, answers), counts, readers);
   const count: Store["countActive"] = (...item) => counter.submit(item);
-  const { findProject, listProjects, listCredentials, ...projectChanges } = projectStore(db);
+  const { listProjects, listCredentials, ...projectChanges } = projectStore(db);
   const isMember: Store["isMemberOf"] = (...args) => isMemberOf(db, ...args);
   const extend: Store["extendSession"] = (...args) => extendSession(db, ...args);
   const replace: Store["replaceToken"] = (replacement) => replaceToken(db, replacement);
   const list: Store["listRevocations"] = (query) => listRevocations(db, query);
-  const reads = { findProject, listProjects, listCredentials, isMemberOf: isMember, listRevocations: list };
+  const reads = { listProjects, listCredentials, isMemberOf: isMember, listRevocations: list };
   const servedReads = served(reads, answers, readers, reading);
   const servedWrites = served(
     { ...projectChanges, extendSession: extend, replaceToken: replace },
@@ -109,9 +116,11 @@ export function postgresStore(db: Kysely<Tables>, options: PostgresStoreOptions)
       const list = () => answers.to(() => listSessions(db, query));
       return readers.during(() => reading(currentDeadline(), list, query.signal));
     },
+    findProject: (id) => projects.submit(id),
     findCredentials: (projectId) => credentials.submit(projectId),
     findCertified: (names) => certified.submit(names),
     signingLine: (projectId, now) => signingLines.submit({ projectId, now }),
+    listSigningKeys: (projectId) => allSigningKeys.submit(projectId),
     isSigningKeyGood: (projectId, kid) => goodSigningKeys.submit({ projectId, kid }),
     createSession: (session, tokenHash) => creation.submit({ session, tokenHash }),
     createSessionWithin: (session, tokenHash, limit) =>

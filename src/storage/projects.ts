@@ -16,18 +16,12 @@ import {
 } from "./project-rows.ts";
 import type { Tables } from "./tables.ts";
 
-/** The part of the store that keeps projects and credentials, but for the batched look-ups of callers. */
-export function projectStore(db: Kysely<Tables>): Omit<ProjectStore, "findCredentials" | "findCertified"> {
+/** The part of the store that keeps projects and credentials, but for the batched look-ups. */
+export function projectStore(
+  db: Kysely<Tables>,
+): Omit<ProjectStore, "findProject" | "findCredentials" | "findCertified"> {
   return {
     createProject: (project, credential) => createProject(db, project, credential),
-    findProject: async (id) => {
-      const row = await db
-        .selectFrom("projects")
-        .select(projectColumns)
-        .where("id", "=", id)
-        .executeTakeFirst();
-      return row && toProject(row);
-    },
     listProjects: (page) => listProjects(db, page),
     updatePolicy: (id, policy) => updatePolicy(db, id, policy),
     disableProject: async (id, time) => {
@@ -156,6 +150,17 @@ async function listCredentials(
     .limit(page.size + 1)
     .execute();
   return rows.map(toCredential);
+}
+
+/** Each project, at its place. */
+export async function findProjects(
+  db: Kysely<Tables>,
+  ids: readonly ProjectId[],
+): Promise<readonly (Project | undefined)[]> {
+  const { rows } = await sql<ProjectRow>`
+    select ${columnsOf("p", projectColumns)} from projects p where p.id = any(${ids}::text[])`.execute(db);
+  const byId = new Map(rows.map((row) => [row.id as ProjectId, toProject(row)]));
+  return ids.map((id) => byId.get(id));
 }
 
 /** Each project, at its place, with its enabled credentials. */

@@ -6,13 +6,13 @@ import {
   type StoredSigningKey,
   maxListedKeys,
 } from "../domain/signing-key.ts";
-import { signingKeyColumns } from "./columns.ts";
+import { columnsOf, signingKeyColumns } from "./columns.ts";
 import type { SigningKeysTable, Tables } from "./tables.ts";
 
 /** The part of the store that keeps signing keys, but for the batched look-ups. */
 export function signingKeyStore(
   db: Kysely<Tables>,
-): Omit<SigningKeyStore, "signingLine" | "isSigningKeyGood"> {
+): Omit<SigningKeyStore, "signingLine" | "isSigningKeyGood" | "listSigningKeys"> {
   return {
     findSigningKey: async (projectId, kid) => {
       const row = await db
@@ -22,17 +22,6 @@ export function signingKeyStore(
         .where("kid", "=", kid)
         .executeTakeFirst();
       return row && toSigningKey(row);
-    },
-    listSigningKeys: async (projectId) => {
-      const rows = await db
-        .selectFrom("signing_keys")
-        .select(signingKeyColumns)
-        .where("project_id", "=", projectId)
-        .orderBy("create_time", "desc")
-        .orderBy("kid")
-        .limit(maxListedKeys)
-        .execute();
-      return rows.map(toSigningKey);
     },
     addFirstSigningKey: async (key) => {
       await db
@@ -104,6 +93,24 @@ export async function findSigningLines(
   for (const { place, kid, activate_time: activateTime, retire_time } of rows)
     lines[place - 1]?.push({ kid, activateTime, retireTime: retire_time ?? undefined });
   return lines;
+}
+
+/** Each project's keys, newest first, at its place. Who asks for the same project shares the array. */
+export async function listAllSigningKeys(
+  db: Kysely<Tables>,
+  projectIds: readonly ProjectId[],
+): Promise<readonly (readonly StoredSigningKey[])[]> {
+  const byProject = new Map<ProjectId, StoredSigningKey[]>(projectIds.map((id) => [id, []]));
+  const { rows } = await sql<Selectable<SigningKeysTable>>`
+    select ${columnsOf("k", signingKeyColumns)}
+    from unnest(${[...byProject.keys()]}::text[]) as q (project_id)
+    cross join lateral (
+      select ${columnsOf("l", signingKeyColumns)} from signing_keys l where l.project_id = q.project_id
+      order by l.create_time desc, l.kid limit ${sql.lit(maxListedKeys)}
+    ) k
+    order by k.create_time desc, k.kid`.execute(db);
+  for (const row of rows) byProject.get(row.project_id as ProjectId)?.push(toSigningKey(row));
+  return projectIds.map((id) => byProject.get(id) ?? []);
 }
 
 /** Whether each key is there and not revoked, at its place. By signing_keys' primary key. */

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { workUntil } from "../../src/domain/deadline.ts";
 import { SessiondError } from "../../src/domain/errors.ts";
 import { type BatchLimits, Batcher } from "../../src/storage/batcher.ts";
-import { WaitingRoom } from "../../src/storage/waiting-room.ts";
+import { WaitingRoom } from "../../src/domain/waiting-room.ts";
 
 /** A batcher whose batches end when the test says so. */
 function controlled(limits: Partial<BatchLimits> = {}, room?: WaitingRoom) {

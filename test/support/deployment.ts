@@ -10,6 +10,7 @@ import type { Session } from "../../src/domain/session.ts";
 import type { Store } from "../../src/domain/store.ts";
 import { type CreateSession, createSession } from "../../src/domain/use-cases/create-session.ts";
 import type { Deps } from "../../src/domain/use-cases/deps.ts";
+import { WaitingRoom } from "../../src/domain/waiting-room.ts";
 import { type OpenStore, openStore } from "./open-store.ts";
 import { at, memberId, start, storedProject } from "./stored.ts";
 
@@ -17,6 +18,7 @@ import { at, memberId, start, storedProject } from "./stored.ts";
 export interface Deployment extends Deps {
   readonly store: Store;
   readonly keyRing: KeyRing;
+  readonly jwksReaders: WaitingRoom;
   readonly opened: OpenStore;
   /** Sets the clock to `ms` milliseconds after its start. */
   setClock(ms: number): void;
@@ -29,7 +31,8 @@ export function openDeployment(url: string): Deployment {
   const now = () => time;
   const keyRing = new KeyRing(opened.store, { current: masterKeyOf(randomBytes(32)), accepted: [] }, now);
   const jwts = new SessionJwts(keyRing, "https://sessions.example.com");
-  return { store: opened.store, keyRing, jwts, now, opened, setClock: (ms) => (time = at(ms)) };
+  const jwksReaders = new WaitingRoom(Infinity);
+  return { store: opened.store, keyRing, jwksReaders, jwts, now, opened, setClock: (ms) => (time = at(ms)) };
 }
 
 /** A service of a new project. */

@@ -111,6 +111,23 @@ test("when more calls wait for the database than may, the next fail at once, in 
   expect(await verdictOn(service, login)).toBe("active");
 });
 
+test("whoever reads a JWKS needs no credential, so a crowd of them leaves the places of callers free", async () => {
+  const statuses: number[] = [];
+  const read = async () => {
+    const answer = await fetch(`${service.url}/session/v1/projects/${service.projectId}/jwks`);
+    statuses.push(answer.status);
+  };
+  const crowd = await stalled("signing_keys in access exclusive", async () => {
+    const reads = Array.from({ length: places + 2 }, read);
+    await vi.waitUntil(() => statuses.length === places + 1, patience);
+    expect(statuses).toEqual(Array(places + 1).fill(503));
+    expect(await verdictOn(service, login)).toBe("active");
+    return { reads };
+  });
+  await Promise.all(crowd.reads);
+  expect(statuses.at(-1)).toBe(200);
+});
+
 describe("while nothing can be written", () => {
   test("what is read is answered, and accesses that cannot be noted keep nobody out", async () => {
     const logins: Login[] = [];

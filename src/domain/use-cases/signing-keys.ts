@@ -7,11 +7,14 @@ import type { Project } from "../project.ts";
 import type { Cause } from "../revocation.ts";
 import type { SigningKeyStore, StoredSigningKey } from "../signing-key.ts";
 import type { ProjectStore, SessionStore } from "../store.ts";
+import type { WaitingRoom } from "../waiting-room.ts";
 
 /** What the use cases of signing keys work with. */
 export interface SigningKeyDeps {
   readonly store: Pick<ProjectStore, "findProject"> & SigningKeyStore & Pick<SessionStore, "revoke">;
   readonly keyRing: KeyRing;
+  /** Where those wait who read a JWKS. They need no credential, so however many they are, they must leave room for callers. */
+  readonly jwksReaders: WaitingRoom;
   readonly now: () => Date;
 }
 
@@ -60,14 +63,16 @@ export async function revokeSigningKey(
   return requireKey(deps, projectId, kid);
 }
 
-/** The public keys of a project, and the project; PROJECT_NOT_FOUND also for a disabled one. */
-export async function getJwks(
-  deps: Pick<SigningKeyDeps, "store" | "keyRing">,
+/** The public keys of a project, and the project; PROJECT_NOT_FOUND also for a disabled one, OVERLOADED where too many ask. */
+export function getJwks(
+  deps: Pick<SigningKeyDeps, "store" | "keyRing" | "jwksReaders">,
   projectId: ProjectId,
 ): Promise<{ project: Project; keys: readonly JWK[] }> {
-  const project = await requireProject(deps, projectId);
-  if (project.disableTime !== undefined) throw new SessiondError("PROJECT_NOT_FOUND");
-  return { project, keys: await deps.keyRing.publicJwks(project) };
+  return deps.jwksReaders.during(async () => {
+    const project = await requireProject(deps, projectId);
+    if (project.disableTime !== undefined) throw new SessiondError("PROJECT_NOT_FOUND");
+    return { project, keys: await deps.keyRing.publicJwks(project) };
+  });
 }
 
 async function requireProject({ store }: Pick<SigningKeyDeps, "store">, id: ProjectId): Promise<Project> {

@@ -1,4 +1,4 @@
-import { SessiondError } from "../domain/errors.ts";
+import { SessiondError } from "./errors.ts";
 
 /**
  * Where calls wait for the database: a bounded number of them. Beyond it a call is better told at once to come again than left
