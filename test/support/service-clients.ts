@@ -13,6 +13,18 @@ export function sessionsOf(
   return clientOf(SessionService, service, authorization);
 }
 
+/** The same with a deadline that only the service knows: the client itself would wait for ever. */
+export function hurriedSessionsOf(
+  { url, basic }: Pick<RunningService, "url" | "basic">,
+  milliseconds: number,
+): Client<typeof SessionService> {
+  const headers = { authorization: basic, "grpc-timeout": `${milliseconds}m` };
+  return createClient(
+    SessionService,
+    createGrpcTransport({ baseUrl: url, interceptors: [sending(headers)] }),
+  );
+}
+
 /** The same for ProjectService. */
 export function projectsOf(service: Pick<RunningService, "url" | "basic">): Client<typeof ProjectService> {
   return clientOf(ProjectService, service, service.basic);

@@ -47,11 +47,20 @@ type Call<T> = (options?: { readonly timeoutMs?: number }) => Promise<T>;
 
 /** The revisions in the log that ended this session, or this member's. */
 async function revisionsOf(targetId: string): Promise<readonly bigint[]> {
-  const { rows } = await operator.query<{ revision: string }>(
-    "select revision from revocations where project_id = $1 and target_id = $2 order by revision",
-    [projectId, targetId],
+  return (await logged()).filter((entry) => entry.targetId === targetId).map(({ revision }) => revision);
+}
+
+/** The whole log, in order. */
+async function logged(): Promise<readonly { targetId: string; revision: bigint; time: number }[]> {
+  const { rows } = await operator.query<{ revision: string; target_id: string; revoke_time: Date }>(
+    "select revision, target_id, revoke_time from revocations where project_id = $1 order by revision",
+    [projectId],
   );
-  return rows.map(({ revision }) => BigInt(revision));
+  return rows.map(({ revision, target_id, revoke_time }) => ({
+    targetId: target_id,
+    revision: BigInt(revision),
+    time: revoke_time.getTime(),
+  }));
 }
 
 async function countOf(what: string, id: string): Promise<number> {
@@ -156,8 +165,12 @@ test.each(["lost", "unanswered"] as const)(
     await done;
     expect(first).toContain("DATABASE_UNAVAILABLE");
     const again = await Promise.all(logins.map(revoke));
-    const logged = await Promise.all(logins.map(({ id }) => revisionsOf(id)));
-    expect(logged).toEqual(again.map(({ revision }) => [revision]));
+    const ids = new Set(logins.map(({ id }) => id));
+    const inLog = (await logged()).filter(({ targetId }) => ids.has(targetId));
+    expect(new Map(inLog.map(({ targetId, revision }) => [targetId, revision]))).toEqual(
+      new Map(logins.map(({ id }, i) => [id, again[i]?.revision])),
+    );
+    expect(inLog).toHaveLength(logins.length);
     // Who was answered the first time was told the same.
     const told = first.map((answer, i) => (answer === "DATABASE_UNAVAILABLE" ? again[i] : answer));
     expect(told).toMatchObject(again.map(({ revision, revokeTime }) => ({ revision, revokeTime })));
@@ -165,21 +178,15 @@ test.each(["lost", "unanswered"] as const)(
 );
 
 test("after all that no revision is missing or there twice, in the log and for who watches", async () => {
-  const { rows } = await operator.query<{ revision: string; target_id: string; revoke_time: Date }>(
-    "select revision, target_id, revoke_time from revocations where project_id = $1 order by revision",
-    [projectId],
-  );
-  expect(rows.length).toBeGreaterThan(40);
-  expect(rows.map(({ revision }) => Number(revision))).toEqual(rows.map((_, i) => i + 1));
-  const watched: { revision: number; time: number }[] = [];
-  for await (const { revocations, caughtUp } of sessions.watchRevocations({
-    start: { case: "oldest", value: true },
-  })) {
+  const log = await logged();
+  expect(log.length).toBeGreaterThan(40);
+  expect(log.map(({ revision }) => Number(revision))).toEqual(log.map((_, i) => i + 1));
+  const start = { case: "oldest", value: true } as const;
+  const watched: { revision: bigint; time: number | undefined }[] = [];
+  for await (const { revocations, caughtUp } of sessions.watchRevocations({ start })) {
     for (const { revision, revokeTime } of revocations)
-      watched.push({ revision: Number(revision), time: revokeTime ? timestampMs(revokeTime) : 0 });
+      watched.push({ revision, time: revokeTime && timestampMs(revokeTime) });
     if (caughtUp) break;
   }
-  expect(watched).toEqual(
-    rows.map(({ revision, revoke_time }) => ({ revision: Number(revision), time: revoke_time.getTime() })),
-  );
+  expect(watched).toEqual(log.map(({ revision, time }) => ({ revision, time })));
 });
