@@ -13,18 +13,6 @@ export function sessionsOf(
   return clientOf(SessionService, service, authorization);
 }
 
-/** The same with a deadline that only the service knows: the client itself would wait for ever. */
-export function hurriedSessionsOf(
-  { url, basic }: Pick<RunningService, "url" | "basic">,
-  milliseconds: number,
-): Client<typeof SessionService> {
-  const headers = { authorization: basic, "grpc-timeout": `${milliseconds}m` };
-  return createClient(
-    SessionService,
-    createGrpcTransport({ baseUrl: url, interceptors: [sending(headers)] }),
-  );
-}
-
 /** The same for ProjectService. */
 export function projectsOf(service: Pick<RunningService, "url" | "basic">): Client<typeof ProjectService> {
   return clientOf(ProjectService, service, service.basic);
@@ -43,4 +31,9 @@ function clientOf<S extends DescService>(desc: S, { url }: { readonly url: strin
     desc,
     createGrpcTransport({ baseUrl: url, interceptors: [sending({ authorization })] }),
   );
+}
+
+/** Call options with a deadline that only the service knows: the client itself would wait for ever. */
+export function inTime(milliseconds: number): { readonly headers: Readonly<Record<string, string>> } {
+  return { headers: { "grpc-timeout": `${milliseconds}m` } };
 }

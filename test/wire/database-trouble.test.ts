@@ -7,7 +7,7 @@ import { poolUse } from "../support/metrics.ts";
 import { patience } from "../support/patience.ts";
 import { startRelay } from "../support/relay.ts";
 import { runningService } from "../support/running-service.ts";
-import { hurriedSessionsOf, projectsOf, sessionsOf } from "../support/service-clients.ts";
+import { inTime, projectsOf, sessionsOf } from "../support/service-clients.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
 // Half-open connections, of which only one side knows that they are over, and statements that hang.
@@ -25,7 +25,6 @@ const service = await runningService({
   },
 });
 const sessions = sessionsOf(service);
-const hurried = hurriedSessionsOf(service, 500);
 const { projectId } = service;
 const operator = new Client({ connectionString: database.url });
 beforeAll(() => operator.connect());
@@ -47,20 +46,20 @@ test("a database that vanishes without a word: every call ends, by its deadline 
   await requireOwnAnswers(service, logins);
   relay.fallSilent();
   const { id, token, memberId } = login;
-  const told = (client: typeof sessions) =>
+  const told = (options = {}) =>
     Promise.all(
       [
-        client.authenticate({ credential: { case: "token", value: token } }),
-        client.get({ id }),
-        client.list({ memberId }),
-        client.create({ memberId }),
-        client.rotateToken({ token }),
-        client.revoke({ target: byId(login) }),
-        client.revokeAll({ scope: { case: "memberId", value: memberId } }),
+        sessions.authenticate({ credential: { case: "token", value: token } }, options),
+        sessions.get({ id }, options),
+        sessions.list({ memberId }, options),
+        sessions.create({ memberId }, options),
+        sessions.rotateToken({ token }, options),
+        sessions.revoke({ target: byId(login) }, options),
+        sessions.revokeAll({ scope: { case: "memberId", value: memberId } }, options),
       ].map((call) => call.then(() => "answered", reasonOf)),
     );
-  const patient = told(sessions);
-  expect(new Set(await told(hurried))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+  const patient = told();
+  expect(new Set(await told(inTime(500)))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
   expect(new Set(await patient)).toEqual(new Set(["DATABASE_UNAVAILABLE"]));
 
   // Only new connections get through: those from before stay silent, until they are given up.
@@ -83,7 +82,9 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
 test("one connection that goes silent in a transaction holds nobody up for long, though the database does not hear of it", async () => {
   const login = await newLogin(service);
   const silence = relay.harm("silence", /^commit$/, /insert into revocations/);
-  expect(await hurried.revoke({ target: byId(login) }).catch(reasonOf)).toBe("DEADLINE_EXCEEDED");
+  expect(await sessions.revoke({ target: byId(login) }, inTime(500)).catch(reasonOf)).toBe(
+    "DEADLINE_EXCEEDED",
+  );
   await silence;
   // The project's revision stays locked, until the database gives the transaction up.
   expect(await verdictOn(service, login)).toBe("active");
@@ -112,7 +113,9 @@ test("a statement that hangs is ended, others are served meanwhile, and its conn
   await operator.query("select from project_revisions where project_id = $1 for update", [projectId]);
   try {
     const patient = sessions.revoke({ target: byId(login) }).catch(reasonOf);
-    expect(await hurried.revoke({ target: byId(other) }).catch(reasonOf)).toBe("DEADLINE_EXCEEDED");
+    expect(await sessions.revoke({ target: byId(other) }, inTime(500)).catch(reasonOf)).toBe(
+      "DEADLINE_EXCEEDED",
+    );
     await requireOwnAnswers(service, [login, other]);
     expect(await verdictOn(service, await newLogin(service))).toBe("active");
     expect(await patient).toBe("DATABASE_UNAVAILABLE");
