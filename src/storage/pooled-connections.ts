@@ -116,10 +116,10 @@ function isOpenAfter(text: string, before: boolean): boolean {
 
 /**
  * Whether the connection is of no more use: the database said, as its last words, that it ends it (class 57P, an operator's
- * intervention, 08, and 25P03, idle in a transaction), or it became a standby (25006).
+ * intervention, and 08), or it became a standby (25006).
  */
 function endsConnection(error: unknown): error is DatabaseError {
-  return error instanceof DatabaseError && /^(57P|08|25006|25P03)/.test(error.code ?? "");
+  return error instanceof DatabaseError && /^(57P|08|25006)/.test(error.code ?? "");
 }
 
 const names = new Map<string, string>();

@@ -5,10 +5,10 @@ import { unconfirmedCommit } from "./pooled-connections.ts";
 
 /**
  * SQLSTATE classes and codes that say "not now" rather than "never": connection exceptions, a login or a database that is not
- * there, insufficient resources, operator intervention (shutdown, cancelled statement), read-only after a failover, a
- * transaction that was idle for too long, serialization failure and deadlock.
+ * there, insufficient resources, operator intervention (shutdown, cancelled statement), read-only after a failover,
+ * serialization failure and deadlock.
  */
-const passing = /^(08|28|3D|53|57|25006|25P03|40001|40P01)/;
+const passing = /^(08|28|3D|53|57|25006|40001|40P01)/;
 
 /** What pg says, without a code, of a connection that broke or could not be had in time. */
 const brokenConnection =

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { translatingFailures } from "../../src/storage/unavailable.ts";
 import { type OpenStore, openStore } from "../support/open-store.ts";
 import { patience } from "../support/patience.ts";
 import { startRelay } from "../support/relay.ts";
@@ -120,6 +121,19 @@ test("a statement that takes too long is told as unavailable", async () => {
 test("where statements may take as long as they need, so may they be silent", async () => {
   const { db } = open({ statementTimeout: 0, connectTimeout: 1000 });
   await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
+});
+
+test("a process that stood still within a transaction is told that the database gave it up, and goes on", async () => {
+  const opened = open({ maxConnections: 1 });
+  const { db, connectionErrors } = opened;
+  const late = db.transaction().execute(async (transaction) => {
+    await sql`set local idle_in_transaction_session_timeout = 10`.execute(transaction);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    await sql`select 1`.execute(transaction);
+  });
+  await expect(translatingFailures(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  expect(connectionErrors).not.toEqual([]);
+  expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
 
 test("counted revocations that wait for their project leave connections to others", async () => {
