@@ -53,7 +53,7 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
     // What bounds a statement goes with it, rather than before it.
     pipeline: true,
     verify: (client, done) => {
-      settle(client).then(() => done(), done);
+      settle(client, options).then(() => done(), done);
     },
   });
   // Each connection goes to where the primary is then.
@@ -72,8 +72,8 @@ export const readOnly = "the database takes no writes: it is a standby";
  * Makes a new connection what the promises need, or fails. A standby is refused even for reading: it may not have heard of a
  * revocation yet.
  */
-async function settle(client: ClientBase): Promise<void> {
-  const { rows } = await client.query<{ read_only: string }>(sessionSettings);
+async function settle(client: ClientBase, options: DatabaseOptions): Promise<void> {
+  const { rows } = await client.query<{ read_only: string }>(sessionSettings(longestSilence(options)));
   if (rows[0]?.read_only === "on") throw new Error(readOnly);
 }
 
@@ -88,6 +88,11 @@ function watchConnections(pool: Pool, options: DatabaseOptions): void {
 /** What a call is told whose connection was given up. */
 export const silent = "the database was silent for longer than a statement may run";
 
+/** How long who is still there may be silent while a connection is in use, in milliseconds; 0 for as long as it takes. */
+function longestSilence({ statementTimeout, connectTimeout }: DatabaseOptions): number {
+  return statementTimeout && statementTimeout + connectTimeout;
+}
+
 /**
  * Gives up a connection in use that is silent for longer than the database lets a statement run: host or network are gone,
  * and it would be hours before TCP said so. Undefined ends the watch.
@@ -96,8 +101,7 @@ function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): 
   if (!(client instanceof Client)) return;
   const { stream } = client.connection;
   if (!(stream instanceof Socket)) return;
-  const { statementTimeout = 0, connectTimeout = 0 } = limits ?? {};
-  stream.removeAllListeners("timeout").setTimeout(statementTimeout && statementTimeout + connectTimeout);
+  stream.removeAllListeners("timeout").setTimeout(limits === undefined ? 0 : longestSilence(limits));
   stream.once("timeout", () => stream.destroy(new Error(silent)));
 }
 
@@ -107,14 +111,16 @@ function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): 
  * before it started. Then what keeps plans, where the database has such settings: a prepared statement is planned once and
  * for all parameters, and by index even while its tables are small, as it stays when they have grown. Without the former a
  * look-up by id would be planned anew each time, which costs Postgres four times as much as to run it. Times come in the one
- * form that is read fast.
+ * form that is read fast. And the database gives us up as we do it: a transaction whose client is gone, of which it would hear
+ * as late, would else keep its locks, that of a project's revisions for one, and hold up everybody who needs them.
  */
-const sessionSettings = `
+const sessionSettings = (silence: number) => `
   select current_setting('transaction_read_only') as read_only,
          set_config('default_transaction_isolation', 'read committed', false),
          set_config('synchronous_commit',
            case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
          array(select set_config(name, setting, false)
            from (values ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
-             ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('client_min_messages', 'warning')) wanted (name, setting)
+             ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('client_min_messages', 'warning'),
+             ('idle_in_transaction_session_timeout', '${silence}')) wanted (name, setting)
            where name in (select name from pg_settings))`;

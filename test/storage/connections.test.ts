@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { translatingFailures } from "../../src/storage/unavailable.ts";
 import { type OpenStore, openStore } from "../support/open-store.ts";
 import { patience } from "../support/patience.ts";
 import { startRelay } from "../support/relay.ts";
@@ -107,7 +108,7 @@ test("a revocation whose connection breaks within its transaction records nothin
 });
 
 test("a statement that takes too long is told as unavailable", async () => {
-  const { store } = open({ statementTimeout: 50 });
+  const { store } = open({ statementTimeout: 1000 });
   const project = await storedProject(store);
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
@@ -118,8 +119,21 @@ test("a statement that takes too long is told as unavailable", async () => {
 });
 
 test("where statements may take as long as they need, so may they be silent", async () => {
-  const { db } = open({ statementTimeout: 0, connectTimeout: 100 });
-  await expect(sql`select pg_sleep(0.3)`.execute(db)).resolves.toBeDefined();
+  const { db } = open({ statementTimeout: 0, connectTimeout: 1000 });
+  await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
+});
+
+test("a process that stood still within a transaction is told that the database gave it up, and goes on", async () => {
+  const opened = open({ maxConnections: 1 });
+  const { db, connectionErrors } = opened;
+  const late = db.transaction().execute(async (transaction) => {
+    await sql`set local idle_in_transaction_session_timeout = 10`.execute(transaction);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    await sql`select 1`.execute(transaction);
+  });
+  await expect(translatingFailures(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  expect(connectionErrors).not.toEqual([]);
+  expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
 
 test("counted revocations that wait for their project leave connections to others", async () => {
@@ -176,7 +190,8 @@ test("a port where nobody listens is told as unavailable", async () => {
 test("a database that falls silent is told as unavailable, and the store works when it is back", async () => {
   const relay = await startRelay(database.url);
   onTestFinished(() => relay.close());
-  const { store } = open({ maxConnections: 2, connectTimeout: 150, statementTimeout: 50 }, relay.url);
+  // Long enough for a busy machine to connect and answer in.
+  const { store } = open({ maxConnections: 2, connectTimeout: 2000, statementTimeout: 1000 }, relay.url);
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
   relay.fallSilent();

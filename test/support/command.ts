@@ -7,16 +7,25 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a command to its end, at most 20 seconds. */
+/** How to run a command. */
+interface CommandOptions {
+  readonly input?: string;
+  readonly cwd?: string;
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Milliseconds after which it is ended, and its status is null: 20 seconds unless told. */
+  readonly timeout?: number;
+}
+
+/** Runs a command to its end. */
 export function runCommand(
   command: string,
   args: readonly string[],
-  options: { readonly input?: string; readonly cwd?: string; readonly environment?: NodeJS.ProcessEnv } = {},
+  options: CommandOptions = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       env: options.environment ?? process.env,
-      timeout: 20_000,
+      timeout: options.timeout ?? 20_000,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     const text = { stdout: "", stderr: "" };

@@ -25,6 +25,23 @@ export async function newLogin(
   return { id: session.id, memberId, token, jwt };
 }
 
+/** As many logins as asked for, of as many members, all at once. */
+export function newLogins(service: RunningService, count: number): Promise<readonly Login[]> {
+  return Promise.all(Array.from({ length: count }, () => newLogin(service)));
+}
+
+/** Asks for all at once, by id and by token. Fails as the calls do, and where one was given the answer of another. */
+export async function requireOwnAnswers(service: RunningService, logins: readonly Login[]): Promise<void> {
+  const sessions = sessionsOf(service);
+  const wrong = logins.map(async ({ id, memberId, token }) => {
+    const credential = { case: "token", value: token } as const;
+    const answers = await Promise.all([sessions.get({ id }), sessions.authenticate({ credential })]);
+    return answers.filter(({ session }) => session?.id !== id || session.memberId !== memberId);
+  });
+  for (const answers of await Promise.all(wrong))
+    if (answers.length > 0) throw new Error("a login was given the answer of another");
+}
+
 /** What Authenticate says of a session: "active", or the reason why not. */
 export async function verdictOn(service: RunningService, { token }: Pick<Login, "token">): Promise<string> {
   try {

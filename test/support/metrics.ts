@@ -39,6 +39,16 @@ export async function readMetrics(url: string): Promise<ShownMetrics> {
   return new ShownMetrics(await response.text());
 }
 
+/** How the pool of connections to the database is used, by the metrics at an address. */
+export async function poolUse(url: string): Promise<{ open: number; idle: number; waitedFor: number }> {
+  const metrics = await readMetrics(url);
+  return {
+    open: metrics.sum("sessiond_database_connections"),
+    idle: metrics.sum("sessiond_database_connections_idle"),
+    waitedFor: metrics.sum("sessiond_database_connections_waited_for"),
+  };
+}
+
 function toSample(line: string): Sample {
   const [, name = "", labels = "", value] = /^(\w+)(?:\{(.*)\})? (\S+)/.exec(line) ?? [];
   const pairs = Array.from(labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g), ([, key = "", text = ""]) => [

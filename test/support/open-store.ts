@@ -31,7 +31,7 @@ export function openStore(
   const db = openDatabase({
     url,
     maxConnections: 5,
-    connectTimeout: 5_000,
+    connectTimeout: 20_000,
     statementTimeout: 20_000,
     ...limits,
     onConnectionError: (error) => connectionErrors.push(error),

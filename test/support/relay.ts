@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, type Socket, connect, createServer } from "node:net";
+import { type Harm, RelayedConnection, type Way } from "./relayed-connection.ts";
 
-/** A way to a database that can be cut, as networks are. */
+/** A way to a database, or to a service, that can be cut, as networks are. */
 export interface Relay {
   /** The database's URL by this way. */
   readonly url: string;
@@ -9,45 +10,59 @@ export interface Relay {
   cut(): void;
   /** Ends each new connection as soon as the database has said that it is ready for it. */
   breakWhenReady(): void;
-  /** Keeps connections, old and new, but passes nothing on. */
+  /** Keeps connections, old and new, but passes nothing on, not even that one side has gone. */
   fallSilent(): void;
-  /** Passes everything on again; connections that were silent stay so. */
+  /** Holds what comes from either side for so many milliseconds. */
+  slowDown(delay: number): void;
+  /**
+   * Has the next statement whose text matches come to harm, if need be only right behind one that matches `after`; resolves when
+   * it has.
+   */
+  harm(harm: Harm, statement: RegExp, after?: RegExp): Promise<void>;
+  /** Passes everything on again, and at once; connections that were silent stay so. */
   mend(): void;
   close(): Promise<void>;
 }
 
-/** Tag and length of the message that ends a connection's start; its last byte says that no transaction is open. */
-const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
-
 /** Starts a relay on a free port of loopback. */
-export async function startRelay(databaseUrl: string): Promise<Relay> {
-  const target = new URL(databaseUrl);
-  const sockets = new Set<Socket>();
+export async function startRelay(targetUrl: string): Promise<Relay> {
+  const target = new URL(targetUrl);
+  const isDatabase = target.protocol.startsWith("postgres");
+  const connections = new Set<RelayedConnection>();
+  /** Those that were silent from the start. */
+  const silent = new Set<Socket>();
   let mode: "pass" | "cut" | "break" | "silent" = "pass";
+  let delay = 0;
+  let trap: { harm: Harm; statement: RegExp; after: RegExp; done: () => void } | undefined;
 
-  const track = (socket: Socket): Socket => {
-    sockets.add(socket);
-    return socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+  const way: Way = {
+    delay: () => delay,
+    breaks: () => mode === "break",
+    harmFor: (statement, before) => {
+      if (trap === undefined || !trap.statement.test(statement) || !trap.after.test(before)) return undefined;
+      const sprung = trap;
+      trap = undefined;
+      return sprung;
+    },
   };
-  const server = createServer((inbound) => {
-    track(inbound);
+  const server = createServer({ noDelay: true }, (inbound) => {
+    inbound.on("error", () => undefined);
     if (mode === "cut") inbound.destroy();
-    if (mode === "cut" || mode === "silent") return;
-    const outbound = track(connect(Number(target.port), target.hostname));
-    const end = () => [inbound, outbound].forEach((socket) => socket.destroy());
-    inbound.on("close", end).on("data", (data) => mode === "silent" || outbound.write(data));
-    outbound.on("close", end).on("data", (data) => {
-      if (mode === "silent") return;
-      if (mode === "break" && data.includes(readyForQuery)) inbound.end(data);
-      else inbound.write(data);
-    });
+    else if (mode === "silent") silent.add(inbound.resume().on("close", () => silent.delete(inbound)));
+    else {
+      const outbound = connect({ port: Number(target.port), host: target.hostname, noDelay: true });
+      outbound.on("error", () => undefined);
+      const connection = new RelayedConnection(inbound, outbound, way, !isDatabase);
+      connections.add(connection);
+      void connection.ended.then(() => connections.delete(connection));
+    }
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const url = new URL(databaseUrl);
+  const url = new URL(targetUrl);
   url.port = String((server.address() as AddressInfo).port);
 
-  const breakAll = () => sockets.forEach((socket) => socket.destroy());
+  const breakAll = () => [...connections, ...silent].forEach((connection) => connection.destroy());
   return {
     url: url.href,
     cut: () => {
@@ -58,8 +73,20 @@ export async function startRelay(databaseUrl: string): Promise<Relay> {
       mode = "break";
       breakAll();
     },
-    fallSilent: () => (mode = "silent"),
-    mend: () => (mode = "pass"),
+    fallSilent: () => {
+      mode = "silent";
+      for (const connection of connections) connection.fallSilent();
+    },
+    slowDown: (milliseconds) => (delay = milliseconds),
+    harm: (harm, statement, after = /(?:)/) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      trap = { harm, statement, after, done: resolve };
+      return promise;
+    },
+    mend: () => {
+      mode = "pass";
+      delay = 0;
+    },
     close: async () => {
       breakAll();
       server.close();

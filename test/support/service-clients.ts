@@ -32,3 +32,8 @@ function clientOf<S extends DescService>(desc: S, { url }: { readonly url: strin
     createGrpcTransport({ baseUrl: url, interceptors: [sending({ authorization })] }),
   );
 }
+
+/** Call options with a deadline that only the service knows: the client itself would wait for ever. */
+export function inTime(milliseconds: number): { readonly headers: Readonly<Record<string, string>> } {
+  return { headers: { "grpc-timeout": `${milliseconds}m` } };
+}
