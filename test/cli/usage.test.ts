@@ -145,14 +145,17 @@ test("a lacking permission is named, and is status 4", async () => {
   });
 });
 
-test("a reader that goes away ends it quietly, as a closed pipe does", async () => {
-  const child = spawn(process.execPath, [commandFile, "project", "list"], {
-    env: environmentOf(environment),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  child.stdout.destroy();
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
-  expect(await once(child, "close")).toEqual([141, null]);
-  expect(stderr).toBe("");
-});
+test.each([[["project", "list"]], [["--help"]], [["doctor", "--help"]]])(
+  "%j: a reader that goes away ends it quietly, as a closed pipe does",
+  async (args) => {
+    const child = spawn(process.execPath, [commandFile, ...args], {
+      env: environmentOf(environment),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
+    expect(await once(child, "close")).toEqual([141, null]);
+    expect(stderr).toBe("");
+  },
+);
