@@ -22,7 +22,7 @@ export function addSessionsRevocations(sessions: Command): void {
     .description("list who ended what, when and why, newest first (needs sessions.read)")
     .option("--since <time>", "at this time or later: RFC 3339, or a date in UTC")
     .option("--until <time>", "before this time")
-    .option("--actor <actor>", "by this caller: service/<credential id> or member/<member id>")
+    .option("--actor <actor>", "by this caller: service/<credential id> or member/<member id>, or policy")
     .addOption(new Option("--scope <scope>", "only of this scope").choices(wordsOf(RevocationScopeSchema)))
     .option("--target <id>", "only of this session, member, ...; with --scope");
   runs(withConnection(withPages(list)), listRevocations);
