@@ -85,6 +85,8 @@ test.each([
   [["sessions", "watch", "--after", "-1"], "--after must be"],
   [["sessions", "watch", "--oldest", "--snapshot"], "only one of"],
   [["sessions", "revoke", "no-uuid"], "must be a UUID"],
+  [["sessions", "revocations", "--since", "yesterday"], "--since must be"],
+  [["sessions", "revocations", "--until", "2026-02-30T12:00Z"], "--until must be"],
 ])("%j makes no sense: status 2, in words", async (args, words) => {
   const { status, stdout, stderr } = await sessiond(args, { environment });
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });

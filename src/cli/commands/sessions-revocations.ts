@@ -66,7 +66,9 @@ const timeForm = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\
 
 function readTime(option: string, text: string): Timestamp {
   const time = new Date(text);
-  if (timeForm.test(text) && !Number.isNaN(time.getTime())) return timestampFromDate(time);
+  // Date takes the 30th of February for the 2nd of March.
+  const isDay = text.startsWith(new Date(`${text.slice(0, 10)}T00:00Z`).toJSON()?.slice(0, 10) ?? " ");
+  if (timeForm.test(text) && isDay && !Number.isNaN(time.getTime())) return timestampFromDate(time);
   throw usageFailure(`${option} must be a time such as 2026-03-01T12:00:00Z, or a date such as 2026-03-01`);
 }
 
