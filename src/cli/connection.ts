@@ -148,10 +148,32 @@ export function withAddress(
       exitCodes.unavailable,
       error,
     );
-  if (error.code !== Code.Unavailable) return error;
+  if (isUntrusted(error))
+    return new CommandFailure(
+      `the certificate of ${baseUrl} is not trusted (${error.rawMessage}): ${howToTrust}`,
+      exitCodes.failed,
+      error,
+    );
+  // A port that speaks TLS cancels what comes without, or resets the connection.
+  if (error.code !== Code.Unavailable && error.code !== Code.Canceled && connectionFault(error) === undefined)
+    return error;
   return new CommandFailure(
-    `${baseUrl} cannot be reached (${error.rawMessage}): is sessiond running there? --server or SESSIOND_SERVER says where it is`,
+    `${baseUrl} cannot be reached (${error.rawMessage.trim()}): is sessiond running there, with TLS as the URL says? ` +
+      "--server or SESSIOND_SERVER says where it is",
     exitCodes.unavailable,
     error,
   );
+}
+
+/** What to do about a certificate that is not trusted. */
+export const howToTrust = "NODE_EXTRA_CA_CERTS names a file with the certificate of who signed it";
+
+/** Whether a call failed because the service's certificate is not trusted, or is for another name. */
+export function isUntrusted(error: ConnectError): boolean {
+  return /CERT|UNABLE_TO_VERIFY/.test(connectionFault(error) ?? "");
+}
+
+/** What Node.js calls the fault of a connection, where that is why a call failed. */
+function connectionFault({ cause }: ConnectError): string | undefined {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
 }

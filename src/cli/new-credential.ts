@@ -32,7 +32,12 @@ export interface NewCredential {
 /** Makes credentials whose secret will be written down. */
 export type MakeCredential = (
   sessiond: Sessiond,
-  request: { projectId: string; displayName: string; permissions: string[] },
+  request: {
+    projectId: string;
+    displayName: string;
+    permissions: string[];
+    certificateNames?: string[];
+  },
 ) => Promise<NewCredential>;
 
 /** Runs `use` with the file that is to take the secret there already, if it is to go to a file; a file that stays empty is removed. */
@@ -58,6 +63,7 @@ export async function makingCredential<T>(
           ["project", credential.projectId],
           ["credential", credential.id],
           ["permissions", credential.permissions.join(", ")],
+          ...certificateLines(credential),
           file === undefined
             ? ["secret", `${secret}  (shown only now)`]
             : ["secret", `written to ${file.path}`],
@@ -83,6 +89,10 @@ export async function printCredential(
   } catch (error) {
     throw "secret" in json ? lost(credential, error) : error;
   }
+}
+
+function certificateLines({ certificateNames }: ServiceCredential): NewCredential["lines"] {
+  return certificateNames.length === 0 ? [] : [["certificates", certificateNames.join(", ")]];
 }
 
 function lost({ id, projectId }: ServiceCredential, cause: unknown): CommandFailure {

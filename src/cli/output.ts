@@ -8,8 +8,6 @@ export class Output {
 
   constructor(json: boolean) {
     this.#json = json;
-    // A write that fails says so to who wrote; without a listener it would end the process as well.
-    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   }
 
   /** The result, as one JSON document or in words. Resolves when it is written; rejects when nobody reads any more. */

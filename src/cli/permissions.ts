@@ -7,7 +7,7 @@ export const servicePermissions: readonly string[] = [
   "sessions.revoke_all",
 ];
 
-/** Permissions, separated by commas. Which there are is for the service to say. */
-export function readPermissions(text: string): string[] {
-  return text.split(",").map((permission) => permission.trim());
+/** What an option lists, separated by commas: permissions, or names of certificates. Which are good is for the service to say. */
+export function readList(text: string): string[] {
+  return text.split(",").map((entry) => entry.trim());
 }

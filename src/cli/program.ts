@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { outliveBrokenOutput } from "./broken-output.ts";
 import { addCredentialCommands } from "./commands/credential.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import type { MigrateOptions } from "./commands/migrate.ts";
@@ -101,6 +102,7 @@ function addPurgeCommand(program: Command): void {
  * for, and ends with status 2.
  */
 export async function runProgram(args: readonly string[]): Promise<void> {
+  outliveBrokenOutput();
   const program = sessiondProgram();
   if (args.includes("--json")) tellingAsJson(program);
   else showingUsage(program);
@@ -108,7 +110,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (error.exitCode !== 0) process.exitCode = exitCodes.usage;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { isClosedPipe } from "./broken-output.ts";
 import { exitCodes, toldFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import { SecretInput } from "./secret-input.ts";
@@ -29,8 +30,4 @@ export function runs<Options>(command: Command, act: (run: Run<Options>) => Prom
       output.failure(isClosedPipe(error) ? { ...failure, exitCode: exitCodes.closedPipe } : failure);
     }
   });
-}
-
-function isClosedPipe(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EPIPE" && "syscall" in error;
 }

@@ -1,6 +1,6 @@
 import { type ListRevocationsRequest, RevocationScope } from "../../gen/session/v1/session_service_pb.ts";
 import { maxOpaqueIdLength, parseCredentialId, parseMemberId, parseSessionId } from "../domain/ids.ts";
-import type { Scope } from "../domain/revocation.ts";
+import { type Scope, policyActor } from "../domain/revocation.ts";
 import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
 import { type FieldChecker, readFields } from "./fields.ts";
 import { parseScope } from "./revocation-messages.ts";
@@ -45,10 +45,11 @@ function readTargetId(fields: FieldChecker, scope: Scope | undefined, id: string
   return fields.text("target_id", id, maxOpaqueIdLength);
 }
 
-const actorForm = "must be service/<credential id> or member/<member id>";
+const actorForm = `must be service/<credential id>, member/<member id> or ${policyActor}`;
 
-/** As the log names callers. */
+/** As the log names who made a revocation. */
 function parseActor(text: string): string | undefined {
+  if (text === policyActor) return text;
   const [, kind, id = ""] = /^(service|member)\/(.+)$/s.exec(text) ?? [];
   if (kind === "member") return parseMemberId(id) && text;
   const credentialId = kind === "service" ? parseCredentialId(id) : undefined;

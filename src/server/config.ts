@@ -170,7 +170,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     const how = "`openssl rand -base64 32` makes one; keep it, and give every replica the same";
     problems.push(`SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64. ${how}`);
   }
-  if (data !== undefined) problems.push(...problemsOfTls(data));
+  // By themselves, so that what is wrong with others does not hide what is wrong with these.
+  const tls = tlsVariables.safeParse(given);
+  if (tls.success) problems.push(...problemsOfTls(tls.data));
   if (!success || problems.length > 0) return { problems };
   const unknown = Object.keys(given).filter((name) => name.startsWith("SESSIOND_") && !known.has(name));
   return {
@@ -207,6 +209,14 @@ const databaseVariables = variables.pick({
   SESSIOND_RETENTION_DAYS: true,
 });
 
+const tlsVariables = variables.pick({
+  SESSIOND_LISTEN: true,
+  SESSIOND_ALLOW_PLAINTEXT: true,
+  SESSIOND_TLS_CERT_FILE: true,
+  SESSIOND_TLS_KEY_FILE: true,
+  SESSIOND_TLS_CLIENT_CA_FILE: true,
+});
+
 /** An empty variable counts as absent. */
 function givenIn(
   environment: Readonly<Record<string, string | undefined>>,
@@ -219,7 +229,7 @@ function problemsOf(error: z.ZodError | undefined): string[] {
 }
 
 /** Half of what TLS takes, and what would send secrets where others can read them. */
-function problemsOfTls(read: z.output<typeof variables>): readonly string[] {
+function problemsOfTls(read: z.output<typeof tlsVariables>): readonly string[] {
   const { SESSIOND_TLS_CERT_FILE: cert, SESSIOND_TLS_KEY_FILE: key, SESSIOND_LISTEN: listen } = read;
   const problems: string[] = [];
   if (cert === undefined && key !== undefined)

@@ -1,10 +1,12 @@
 import type { Kysely } from "kysely";
 import type { Logger } from "pino";
+import { SessiondError } from "../domain/errors.ts";
 import type { Store } from "../domain/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { openDatabase } from "../storage/database.ts";
 import { startEmbeddedPostgres } from "../storage/embedded/supervisor.ts";
 import { makeServable } from "../storage/servable-schema.ts";
+import { translatingFailures } from "../storage/unavailable.ts";
 import type { Tables } from "../storage/tables.ts";
 import { describeFault } from "./call-log.ts";
 import type { Config } from "./config.ts";
@@ -12,6 +14,7 @@ import { connectionsOfAll } from "./connection-share.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
 import { adoptMasterKey, masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
+import { DatabaseUnreachable } from "./operator-database.ts";
 import type { Running } from "./running.ts";
 import { readTlsMaterial } from "./tls-material.ts";
 import { warnOfExpiry } from "./tls-watch.ts";
@@ -89,7 +92,11 @@ async function withDatabase(
     onConnectionError,
   });
   try {
-    await use(db);
+    await translatingFailures(() => use(db));
+  } catch (error) {
+    if (error instanceof SessiondError && error.reason === "DATABASE_UNAVAILABLE")
+      throw new DatabaseUnreachable("the database does not answer", { cause: error.cause });
+    throw error;
   } finally {
     await db.destroy();
   }

@@ -6,6 +6,9 @@ const sharedPiece = 4096;
 /** With more, the string that is put together costs more than another system call. */
 const ownPiece = 16_384;
 
+/** What cannot be written waits in memory up to so many characters, for a disk to have room again; more is dropped. */
+const mostUnwritten = 1_048_576;
+
 /**
  * A place for log lines that writes those of one turn of the event loop together: a line for every call would cost a system
  * call each. Nothing is kept longer than that; an exit writes what is left. `file` is a path or a file descriptor, `isShared`
@@ -13,7 +16,9 @@ const ownPiece = 16_384;
  */
 export function logOutput(file: number | string, isShared = false): DestinationStream {
   const maxPiece = isShared ? sharedPiece : ownPiece;
-  const output = destination({ dest: file, sync: true });
+  const output = destination({ dest: file, sync: true, maxLength: mostUnwritten });
+  // A disk that is full, say: calls go on without their lines.
+  output.on("error", () => undefined);
   let piece = "";
   let bytes = 0;
   const flush = () => {

@@ -1,13 +1,20 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
+import { authority } from "../support/certificates.ts";
 import { patience } from "../support/patience.ts";
 import { runningService } from "../support/running-service.ts";
+import { tlsFolder } from "../support/tls-folder.ts";
 import { callerOf, emptyFolder, fileWith, sessiond, startSessiond } from "./command-process.ts";
 
 const service = await runningService({ projectId: "development" });
 const { url, projectId, secret } = service;
+const ca = authority();
+const folder = tlsFolder();
+await folder.mount(ca.issue({ names: ["IP:127.0.0.1"] }), ca.cert);
+const secure = await runningService({ environment: folder.environment });
+afterAll(() => folder.remove());
 const list = ["sessions", "list", "--member", "nobody"];
 const done = { status: 0, stderr: "" };
 
@@ -120,6 +127,23 @@ test.runIf(process.platform === "linux")(
     expect(watch.stdout() + watch.stderr()).not.toContain(secret);
   },
 );
+
+test("a certificate of a private authority is trusted by NODE_EXTRA_CA_CERTS, and told of without", async () => {
+  const environment = callerOf(secure);
+  for (const args of [list, ["sessions", "watch"], ["doctor"]]) {
+    const { status, stdout, stderr } = await sessiond(args, { environment });
+    expect(status).toBe(1);
+    expect(stdout + stderr).toContain(`the certificate of ${secure.url} is not trusted`);
+    expect(stdout + stderr).toContain("NODE_EXTRA_CA_CERTS");
+  }
+  const NODE_EXTRA_CA_CERTS = await fileWith(ca.cert);
+  expect(await sessiond(list, { environment: { ...environment, NODE_EXTRA_CA_CERTS } })).toMatchObject(done);
+
+  const SESSIOND_SERVER = secure.url.replace("https:", "http:");
+  const plain = await sessiond(list, { environment: { ...environment, SESSIOND_SERVER } });
+  expect(plain.status).toBe(5);
+  expect(plain.stderr).toContain(`${SESSIOND_SERVER} cannot be reached`);
+});
 
 test("a server that is silent is given up after --timeout, as unavailable", async () => {
   const silent = createServer(() => undefined).listen(0, "127.0.0.1");

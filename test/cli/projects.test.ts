@@ -189,6 +189,31 @@ test("credential rotate makes one that may do the same, and disables the old one
   expect(credentials).toHaveLength(3);
 });
 
+test("credential rotate does not take away the names of client certificates", async () => {
+  const projects = projectsOf(service);
+  await projects.createProject({ id: "mesh" });
+  const names = ["--certificate-names", "spiffe://prod.example/orders, orders.mesh.svc"];
+  const create = ["credential", "create", "--project", "mesh", "--permissions", "sessions.read"];
+  const made = JSON.parse((await run(...create, ...names, "--json")).stdout) as Created;
+  const certificateNames = ["spiffe://prod.example/orders", "orders.mesh.svc"];
+  expect(made.credential).toMatchObject({ certificateNames });
+  const list = await run("credential", "list", "--project", "mesh");
+  expect(rowsOf(list.stdout)[0]?.["certificates"]).toBe(certificateNames.join(","));
+
+  const { status, stdout, stderr } = await run(
+    "credential",
+    "rotate",
+    made.credential.id,
+    "--project",
+    "mesh",
+  );
+  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+  expect(stderr).toContain(`sessiond credential disable ${made.credential.id} --project mesh`);
+  const { credentials } = await projects.listServiceCredentials({ projectId: "mesh" });
+  expect(credentials).toMatchObject([{ id: made.credential.id, certificateNames }]);
+  expect(credentials[0]?.disableTime).toBeUndefined();
+});
+
 test.runIf(process.platform === "linux")(
   "credential rotate leaves the old one good where the new secret could not be written down",
   async () => {

@@ -85,6 +85,8 @@ test.each([
   [["sessions", "watch", "--after", "-1"], "--after must be"],
   [["sessions", "watch", "--oldest", "--snapshot"], "only one of"],
   [["sessions", "revoke", "no-uuid"], "must be a UUID"],
+  [["sessions", "revocations", "--since", "yesterday"], "--since must be"],
+  [["sessions", "revocations", "--until", "2026-02-30T12:00Z"], "--until must be"],
 ])("%j makes no sense: status 2, in words", async (args, words) => {
   const { status, stdout, stderr } = await sessiond(args, { environment });
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
@@ -145,14 +147,17 @@ test("a lacking permission is named, and is status 4", async () => {
   });
 });
 
-test("a reader that goes away ends it quietly, as a closed pipe does", async () => {
-  const child = spawn(process.execPath, [commandFile, "project", "list"], {
-    env: environmentOf(environment),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  child.stdout.destroy();
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
-  expect(await once(child, "close")).toEqual([141, null]);
-  expect(stderr).toBe("");
-});
+test.each([[["project", "list"]], [["--help"]], [["doctor", "--help"]]])(
+  "%j: a reader that goes away ends it quietly, as a closed pipe does",
+  async (args) => {
+    const child = spawn(process.execPath, [commandFile, ...args], {
+      env: environmentOf(environment),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
+    expect(await once(child, "close")).toEqual([141, null]);
+    expect(stderr).toBe("");
+  },
+);

@@ -130,6 +130,14 @@ describe("everything that is wrong is said at once", () => {
     expect(new Set(names)).toEqual(new Set(Object.keys(wrong)));
   });
 
+  test("what is wrong together too", () => {
+    const half = { SESSIOND_LOG_LEVEL: "loud", SESSIOND_TLS_CERT_FILE: "tls.crt" };
+    expect(problemsOf(half).map((problem) => problem.split(":", 1)[0])).toEqual([
+      "SESSIOND_LOG_LEVEL",
+      "SESSIOND_TLS_KEY_FILE",
+    ]);
+  });
+
   test("without repeating a value", () => {
     const text = problemsOf(wrong).join("\n");
     for (const value of ["hunter2", "c2hvcnQ=", "nowhere", "loud"]) expect(text).not.toContain(value);

@@ -31,6 +31,19 @@ test("an uncaught error leaves no line behind", () => {
   expect(lines).toContain("last words");
 });
 
+test.runIf(process.platform === "linux")("a disk that is full ends no process, and fills no memory", () => {
+  const { status, lines } = run(
+    `const full = logOutput("/dev/full");
+    for (let i = 0; i < 3_000; i++) {
+      full.write("x".repeat(20_000) + "\\n");
+      if (i % 100 === 0) await new Promise(setImmediate);
+    }
+    if (process.memoryUsage().rss > 200_000_000) process.exit(4);
+    output.write("still here\\n");`,
+  );
+  expect({ status, lines }).toEqual({ status: 0, lines: ["still here"] });
+});
+
 test("a line longer than a piece is written like any other", () => {
   const long = "x".repeat(40_000);
   const { lines } = run(

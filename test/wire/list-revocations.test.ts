@@ -115,6 +115,7 @@ test("what is out of its bounds is named, all of it at once", async () => {
     "member/",
     "member/\0",
     "operator/ada",
+    "policy/",
     `member/${"a".repeat(256)}`,
   ])
     expect(await violationsOf({ actor })).toEqual(["actor"]);

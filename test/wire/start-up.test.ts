@@ -50,7 +50,7 @@ test("a database that is not there is refused in words, without its password", a
   Object.assign(url, { port: "1", password: "a-database-password" });
   const process = serveProcess({ ...masterKey, DATABASE_URL: url.href });
   expect(await process.ended).toBe(1);
-  expect(process.stderr()).toContain("sessiond cannot start:");
+  expect(process.stderr()).toContain("sessiond cannot start: the database does not answer\n  because: ");
   expect(process.stderr()).not.toContain("a-database-password");
   expect(process.stderr()).not.toMatch(/ {4}at /);
 });

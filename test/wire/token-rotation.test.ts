@@ -80,6 +80,8 @@ test("an old token that is presented on one replica ends the session on the othe
   expect(await verdictOn(second, { token })).toBe("SESSION_REVOKED");
   expect(await endOf(second, login.id)).toBe(RevocationCause.TOKEN_REUSE);
   expect(await heard).toBe(RevocationCause.TOKEN_REUSE);
+  const { revocations } = await sessionsOf(second).listRevocations({ actor: "policy" });
+  expect(revocations).toContainEqual(expect.objectContaining({ targetId: login.id, actor: "policy" }));
   stopped.abort();
   expect(await verdictOn(second, { token: old })).toBe("SESSION_REVOKED");
 });

@@ -780,7 +780,7 @@ export type ListRevocationsRequest = Message<"session.v1.ListRevocationsRequest"
   endTime?: Timestamp | undefined;
 
   /**
-   * Only those made by this caller: `service/<credential id>` or `member/<member id>`.
+   * Only those made by this caller: `service/<credential id>` or `member/<member id>`; or `policy`, as in Revocation.
    *
    * @generated from field: string actor = 3;
    */
@@ -908,7 +908,8 @@ export type Revocation = Message<"session.v1.Revocation"> & {
   matterUntilTime?: Timestamp | undefined;
 
   /**
-   * Who: `service/<credential id>` or `member/<member id>`. Empty in WatchRevocations.
+   * Who: `service/<credential id>` or `member/<member id>`; `policy` where nobody asked for it but the project's policy, as
+   * when a replaced token was presented. Empty in WatchRevocations.
    *
    * @generated from field: string actor = 8;
    */

@@ -16,7 +16,7 @@ import {
   withSecretOut,
 } from "../new-credential.ts";
 import { type PageOptions, more, readPages, withPages } from "../pages.ts";
-import { readPermissions, servicePermissions } from "../permissions.ts";
+import { readList, servicePermissions } from "../permissions.ts";
 import { type ProjectOptions, withProject } from "../project-option.ts";
 import { type Run, runs } from "../run.ts";
 import { pairs, table } from "../table.ts";
@@ -35,7 +35,11 @@ export function addCredentialCommands(program: Command): void {
       "--permissions <list>",
       `what it may do, separated by commas: any of ${[...servicePermissions, "projects.admin"].join(", ")}`,
     )
-    .option("--display-name <name>", "a name for people", "");
+    .option("--display-name <name>", "a name for people", "")
+    .option(
+      "--certificate-names <list>",
+      "SPIFFE IDs and DNS names, separated by commas, of client certificates that are as good as the secret",
+    );
   runs(withConnection(withProject(create)), createCredential);
 
   const list = credential.command("list").description("list credentials, newest first; no secret is shown");
@@ -59,16 +63,24 @@ export function addCredentialCommands(program: Command): void {
 
 type CreateOptions = ConnectionOptions &
   ProjectOptions &
-  SecretOutOptions & { readonly permissions: string; readonly displayName: string };
+  SecretOutOptions & {
+    readonly permissions: string;
+    readonly displayName: string;
+    readonly certificateNames?: string;
+  };
 
 async function createCredential(run: Run<CreateOptions>): Promise<void> {
   const { options, output } = run;
   const { displayName } = options;
-  const permissions = readPermissions(options.permissions);
+  const permissions = readList(options.permissions);
+  const certificateNames = options.certificateNames === undefined ? [] : readList(options.certificateNames);
   await makingCredential(options, (make) =>
     calling(run, async (sessiond, { credential }) => {
       const projectId = options.project ?? credential.projectId;
-      await printCredential(output, await make(sessiond, { projectId, displayName, permissions }));
+      await printCredential(
+        output,
+        await make(sessiond, { projectId, displayName, permissions, certificateNames }),
+      );
     }),
   );
 }
@@ -78,17 +90,18 @@ async function listCredentials(run: Run<ConnectionOptions & PageOptions & Projec
   const { items: credentials, nextPageToken } = await calling(run, (sessiond, { credential }) =>
     readPages(options, credentialPages(sessiond, options.project ?? credential.projectId)),
   );
-  const rows = credentials.map(({ id, displayName, permissions, createTime, disableTime }) => [
-    id,
-    displayName,
-    permissions.join(","),
-    timeOf(createTime),
-    timeOf(disableTime),
+  const rows = credentials.map((credential) => [
+    credential.id,
+    credential.displayName,
+    credential.permissions.join(","),
+    credential.certificateNames.join(","),
+    timeOf(credential.createTime),
+    timeOf(credential.disableTime),
   ]);
   const message = createMessage(ListServiceCredentialsResponseSchema, { credentials, nextPageToken });
   await output.result(
     messageJson(ListServiceCredentialsResponseSchema, message),
-    table(["id", "name", "permissions", "created", "disabled"], rows) + more(nextPageToken),
+    table(["id", "name", "permissions", "certificates", "created", "disabled"], rows) + more(nextPageToken),
   );
 }
 
@@ -104,7 +117,8 @@ async function rotateCredential(
   await makingCredential(options, (make) =>
     calling(run, async (sessiond, target) => {
       const projectId = options.project ?? target.credential.projectId;
-      const { displayName, permissions } = await enabledCredential(sessiond, projectId, id);
+      const { displayName, permissions, certificateNames } = await enabledCredential(sessiond, projectId, id);
+      if (certificateNames.length > 0) throw certificatesAreBound(projectId, id, certificateNames);
       const made = await make(sessiond, { projectId, displayName, permissions });
       await printCredential(output, made, { json: { replacedId: id }, lines: [["replaces", id]] });
       const disable = `\`sessiond credential disable ${id} --project ${projectId}\``;
@@ -119,6 +133,14 @@ async function rotateCredential(
       });
       return output.note(`credential ${id} is disabled`);
     }),
+  );
+}
+
+/** Both cannot have the names at once, so that its certificates would be refused without a word once the old one is disabled. */
+function certificatesAreBound(projectId: string, id: string, names: readonly string[]): CommandFailure {
+  return new CommandFailure(
+    `credential ${id} is also good by client certificates (${names.join(", ")}), whose names only one enabled credential can have: ` +
+      `\`sessiond credential disable ${id} --project ${projectId}\`, then \`sessiond credential create --certificate-names …\``,
   );
 }
 

@@ -16,7 +16,7 @@ import {
   withSecretOut,
 } from "../new-credential.ts";
 import { type PageOptions, more, readPages, withPages } from "../pages.ts";
-import { readPermissions, servicePermissions } from "../permissions.ts";
+import { readList, servicePermissions } from "../permissions.ts";
 import { type Run, runs } from "../run.ts";
 import { pairs, table } from "../table.ts";
 import { timeOf, valueOf, wordOf, wordsOf } from "../words.ts";
@@ -73,7 +73,7 @@ async function createProject(run: Run<CreateOptions>): Promise<void> {
       const { project } = await sessiond.projects.createProject({ id, displayName, environment });
       const json = messageJson(ProjectSchema, project ?? createMessage(ProjectSchema));
       if (!withCredential) return output.result({ project: json }, pairs([["project", id]]));
-      const request = { projectId: id, displayName, permissions: readPermissions(options.permissions) };
+      const request = { projectId: id, displayName, permissions: readList(options.permissions) };
       const made = await make(sessiond, request).catch((error: unknown) => {
         if (error instanceof CommandFailure) throw error;
         const { message, exitCode } = toldFailure(withAddress(error, target));

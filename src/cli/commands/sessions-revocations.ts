@@ -22,7 +22,7 @@ export function addSessionsRevocations(sessions: Command): void {
     .description("list who ended what, when and why, newest first (needs sessions.read)")
     .option("--since <time>", "at this time or later: RFC 3339, or a date in UTC")
     .option("--until <time>", "before this time")
-    .option("--actor <actor>", "by this caller: service/<credential id> or member/<member id>")
+    .option("--actor <actor>", "by this caller: service/<credential id> or member/<member id>, or policy")
     .addOption(new Option("--scope <scope>", "only of this scope").choices(wordsOf(RevocationScopeSchema)))
     .option("--target <id>", "only of this session, member, ...; with --scope");
   runs(withConnection(withPages(list)), listRevocations);
@@ -66,7 +66,9 @@ const timeForm = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\
 
 function readTime(option: string, text: string): Timestamp {
   const time = new Date(text);
-  if (timeForm.test(text) && !Number.isNaN(time.getTime())) return timestampFromDate(time);
+  // Date takes the 30th of February for the 2nd of March.
+  const isDay = text.startsWith(new Date(`${text.slice(0, 10)}T00:00Z`).toJSON()?.slice(0, 10) ?? " ");
+  if (timeForm.test(text) && isDay && !Number.isNaN(time.getTime())) return timestampFromDate(time);
   throw usageFailure(`${option} must be a time such as 2026-03-01T12:00:00Z, or a date such as 2026-03-01`);
 }
 

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { connectSessiond } from "../../client/client.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
 import { callerVariableNames } from "../../server/config.ts";
-import { type ConnectionOptions, type Target, findTarget } from "../connection.ts";
+import { type ConnectionOptions, type Target, findTarget, howToTrust, isUntrusted } from "../connection.ts";
 import { CommandFailure } from "../failure.ts";
 import { inWords } from "../in-words.ts";
 import type { Run } from "../run.ts";
@@ -57,6 +57,8 @@ function judge(error: unknown, baseUrl: string, projectId: string, isGiven: bool
     );
   if (reason !== undefined)
     return fail(`${baseUrl} answers ${reason}: ${error.rawMessage}`, "see its log, under the request's id");
+  if (isUntrusted(error))
+    return fail(`the certificate of ${baseUrl} is not trusted (${error.rawMessage})`, howToTrust);
   const start = "start it with `sessiond serve`, or name another by --server or SESSIOND_SERVER";
   const words = `no sessiond answers at ${baseUrl} (${error.rawMessage})`;
   return isGiven ? fail(words, start) : warn(words, start);
