@@ -81,10 +81,13 @@ function isGuess(error: unknown): boolean {
   return error instanceof SessiondError && guesses.has(error.reason) && !error.isGenuine;
 }
 
-/** Stands for everything that was presented. */
+/** Stands for everything that was presented, and holds no secret. */
 function fingerprintOf({ service, member }: PresentedCredential): string {
   const ofService =
-    service && ("secret" in service ? `${service.projectId}:${service.secret}` : service.names.join());
-  const ofMember = member && ("token" in member ? member.token : member.jwt);
-  return hash("sha256", `${ofService ?? ""} ${ofMember ?? ""}`, "base64");
+    service &&
+    ("secretHash" in service
+      ? `${service.projectId}:${service.secretHash.toString("latin1")}`
+      : service.names.join());
+  const ofMember = member && hash("sha256", "token" in member ? member.token : member.jwt, "base64");
+  return `${ofService ?? ""} ${ofMember ?? ""}`;
 }

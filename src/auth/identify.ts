@@ -2,7 +2,6 @@ import { timingSafeEqual } from "node:crypto";
 import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
-import { hashSecret } from "../domain/token.ts";
 import { type SessionCredential, findActiveSession } from "../domain/use-cases/authenticate.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
 import type { PresentedCredential, ServiceCertificate, ServiceSecret } from "./presented.ts";
@@ -39,7 +38,7 @@ async function identifyService(
   presented: ServiceSecret | ServiceCertificate,
 ): Promise<ServiceCaller> {
   const found =
-    "secret" in presented
+    "secretHash" in presented
       ? await findBySecret(deps, presented)
       : await deps.store.findCertified(presented.names);
   if (found === undefined) throw new SessiondError("CREDENTIAL_INVALID");
@@ -50,12 +49,13 @@ async function identifyService(
 
 async function findBySecret(
   deps: Deps,
-  { projectId, secret }: ServiceSecret,
+  { projectId, secretHash }: ServiceSecret,
 ): Promise<Pick<ServiceCaller, "project" | "credential"> | undefined> {
-  const hash = hashSecret(secret);
   const found = await deps.store.findCredentials(projectId);
   // Every credential is compared, in constant time, whichever fits.
-  const fitting = found?.credentials.filter((credential) => timingSafeEqual(credential.secretHash, hash));
+  const fitting = found?.credentials.filter((credential) =>
+    timingSafeEqual(credential.secretHash, secretHash),
+  );
   const [credential] = fitting ?? [];
   return found && credential && { project: found.project, credential };
 }

@@ -2,7 +2,7 @@ import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
 import { maxJwtLength } from "../domain/jwt.ts";
-import { looksLikeJwt } from "../domain/token.ts";
+import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";
 
@@ -13,10 +13,10 @@ export interface PresentedCredential {
   readonly member?: SessionCredential | undefined;
 }
 
-/** The secret of a service, which says its project. */
+/** The secret of a service, which says its project. It goes no further than here. */
 export interface ServiceSecret {
   readonly projectId: ProjectId;
-  readonly secret: string;
+  readonly secretHash: SecretHash;
 }
 
 /** The names in a client certificate, which was verified; whose they are is not known yet. */
@@ -48,7 +48,7 @@ export function basic(header: Headers): PresentedCredential | undefined {
   const projectId = parseProjectId(id);
   if (projectId === undefined || secret === undefined || secret === "")
     throw new SessiondError("CREDENTIAL_INVALID");
-  return { service: { projectId, secret } };
+  return { service: { projectId, secretHash: hashSecret(secret) } };
 }
 
 /**
