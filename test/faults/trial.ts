@@ -164,7 +164,8 @@ async function reach(
 }
 
 /** What a call may fail with, without having said anything, while things go wrong; all else is a fault of the service. */
-const excusable = /^(Unavailable( DATABASE_UNAVAILABLE)?|DeadlineExceeded( DEADLINE_EXCEEDED)?|Canceled|Aborted)$/;
+const excusable =
+  /^(Unavailable( DATABASE_UNAVAILABLE)?|DeadlineExceeded( DEADLINE_EXCEEDED)?|Canceled|Aborted)$/;
 
 /** How long watchers may take to catch up once the load has ended, in milliseconds. */
 const catchUpWithin = 20_000;
