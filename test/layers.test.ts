@@ -1,22 +1,33 @@
-import { readFileSync, globSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, sep } from "node:path";
 import { expect, test } from "vitest";
 
-/** What each layer of src may import: other layers, folders of gen, and packages. Nothing else. */
-const layers: Record<
-  string,
-  { readonly layers?: readonly string[]; readonly gen?: RegExp; readonly packages: RegExp }
-> = {
+/** What a layer may import besides itself. */
+interface Layer {
+  /** Other layers, each of them above this one in the list. */
+  readonly layers?: readonly string[];
+  /** Folders of gen. */
+  readonly gen?: RegExp;
+  readonly packages: RegExp;
+  /** The layer's folders, "." for its own files: each imports only from those before it. */
+  readonly folders?: readonly string[];
+}
+
+/** The layers of src. Imports, those of types included, point up this list only. */
+const layers: Readonly<Record<string, Layer>> = {
+  transport: { packages: /^node:.*$/ },
   domain: {
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
     packages: /^(@bufbuild\/protobuf|jose|uuid|node:(crypto|async_hooks))$/,
   },
   storage: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/ },
-  auth: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/ },
+  "embedded-postgres": { packages: /^(pg|node:.*)$/, folders: ["."] },
+  auth: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/, folders: ["."] },
   rpc: {
     layers: ["domain", "auth"],
     gen: /^(google\/rpc|session|grpc)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|jose|node:net)$/,
+    folders: ["messages", "grpc", "."],
   },
   rest: {
     gen: /^(google|rest)\//,
@@ -26,9 +37,10 @@ const layers: Record<
     layers: ["domain", "auth", "rpc", "rest"],
     gen: /^(google\/api|compat)\//,
     packages: /^(@bufbuild\/protobuf|@connectrpc\/connect|node:http)$/,
+    folders: [".", "flashback", "kratos", "stytch"],
   },
   server: {
-    layers: ["domain", "storage", "auth", "rpc", "rest", "compat"],
+    layers: ["transport", "domain", "storage", "embedded-postgres", "auth", "rpc", "rest", "compat"],
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
       /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
@@ -58,6 +70,36 @@ test.each(Object.entries(layers))("%s imports only what its layer may", (name, a
     .map(({ file, target }) => `${file} imports ${target}`);
   expect(forbidden).toEqual([]);
 });
+
+test("within a layer, folders import only from those before them", () => {
+  const forbidden = files.flatMap((file) => {
+    const [, name = ""] = file.split(sep);
+    const folders = layers[name]?.folders;
+    if (folders === undefined) return [];
+    const from = folders.indexOf(folderOf(file));
+    if (from < 0) return [`${file}: ${folderOf(file)} is not a folder of ${name}`];
+    return importsOf(file)
+      .filter((target) => target.startsWith(join("src", name) + sep))
+      .filter((target) => !folders.slice(0, from + 1).includes(folderOf(target)))
+      .map((target) => `${file} imports ${target}`);
+  });
+  expect(forbidden).toEqual([]);
+});
+
+test("a folder holds at most 15 files", () => {
+  const counts = new Map<string, number>();
+  for (const file of globSync("{src,test}/**/*.{ts,txt,md,json}").filter(
+    (path) => !/\/gen\/|^test\/bench/.test(path),
+  )) {
+    counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
+  }
+  expect([...counts].filter(([, count]) => count > 15)).toEqual([]);
+});
+
+/** The folder of a file within its layer. */
+function folderOf(file: string): string {
+  return dirname(file).split(sep).slice(2).join("/") || ".";
+}
 
 /** The imports of a file: `src/…` or `gen/…` from the root of the project, or the package's specifier. */
 function importsOf(file: string): readonly string[] {

@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts"],
-    globalSetup: ["test/support/postgres-setup.ts"],
+    globalSetup: ["test/support/postgres/postgres-setup.ts"],
     setupFiles: ["test/support/output/keep-output.ts"],
     env: secrets.environment,
     reporters: ["default", new ClosingLine(secrets)],

@@ -4,7 +4,7 @@ import { type Reason, SessiondError } from "../domain/errors.ts";
 import { FailureLimit } from "./failure-limit.ts";
 import type { Identity } from "./identify.ts";
 import type { Peer } from "./peer.ts";
-import type { PresentedCredential } from "./presented.ts";
+import type { PresentedCredential } from "./request-credentials.ts";
 import { type Rate, RateLimit } from "./rate-limit.ts";
 
 /** How often calls may be made; without limit where undefined. */
@@ -35,16 +35,19 @@ export class CallLimits {
 
   /** Counts a call of whatever method, before anything else is known of it. */
   countAddress({ address }: Peer): void {
-    if (this.#address !== undefined && address !== undefined)
+    if (this.#address !== undefined && address !== undefined) {
       refuseFor(this.#address.take(address), "address");
+    }
   }
 
   /** Counts a call of a known caller. With a member session beside it, a service's call is both theirs. */
   countCaller({ service, caller }: Identity): void {
-    if (this.#service !== undefined && service !== undefined)
+    if (this.#service !== undefined && service !== undefined) {
       refuseFor(this.#service.take(service.credential.id), "service");
-    if (this.#member !== undefined && caller.kind === "member")
+    }
+    if (this.#member !== undefined && caller.kind === "member") {
       refuseFor(this.#member.take(`${caller.project.id}/${caller.session.memberId}`), "member");
+    }
   }
 
   /**

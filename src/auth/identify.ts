@@ -4,7 +4,7 @@ import { SessiondError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
 import { type SessionCredential, findActiveSession } from "../domain/use-cases/authenticate.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
-import type { PresentedCredential, ServiceCertificate, ServiceSecret } from "./presented.ts";
+import type { PresentedCredential, ServiceCertificate, ServiceSecret } from "./request-credentials.ts";
 
 /** A checked credential. */
 export interface Identity {
@@ -42,8 +42,9 @@ async function identifyService(
       ? await findBySecret(deps, presented)
       : await deps.store.findCertified(presented.names);
   if (found === undefined) throw new SessiondError("CREDENTIAL_INVALID");
-  if (found.project.disableTime !== undefined)
+  if (found.project.disableTime !== undefined) {
     throw new SessiondError("CREDENTIAL_INVALID", { isGenuine: true });
+  }
   return { kind: "service", project: found.project, credential: found.credential };
 }
 
@@ -67,7 +68,8 @@ async function identifyMember(
 ): Promise<MemberCaller> {
   const session = await findActiveSession(deps, credential, within);
   const project = within ?? (await deps.store.findProject(session.projectId));
-  if (project === undefined || project.disableTime !== undefined)
+  if (project === undefined || project.disableTime !== undefined) {
     throw new SessiondError("SESSION_UNKNOWN", { isGenuine: true });
+  }
   return { kind: "member", project, session };
 }

@@ -4,10 +4,10 @@ import type { Command } from "commander";
 import { type Sessiond, connectSessiond } from "../client/client.ts";
 import { errorInfoOf } from "../client/error-info.ts";
 import { developmentProjectId, developmentSecretFile } from "../server/data-directory.ts";
-import { isLoopback } from "../server/loopback.ts";
+import { isLoopback } from "../server/config/loopback.ts";
 import { CommandFailure, exitCodes, usageFailure } from "./failure.ts";
 import type { Run } from "./run.ts";
-import type { SecretInput } from "./secret-input.ts";
+import type { SecretInput } from "./credentials/secret-input.ts";
 
 /** The options of every command that calls the service. */
 export interface ConnectionOptions {
@@ -53,14 +53,17 @@ export async function findTarget(
   const projectId = options.as ?? said(environment["SESSIOND_PROJECT"]);
   const secret = await readSecret(options, environment, secrets);
   const isGiven = given !== undefined;
-  if (projectId !== undefined && secret !== undefined)
+  if (projectId !== undefined && secret !== undefined) {
     return { baseUrl, isGiven, timeout, credential: { projectId, secret } };
-  if (projectId !== undefined)
+  }
+  if (projectId !== undefined) {
     throw usageFailure(
       `no secret for project ${projectId}: --secret-file, SESSIOND_SECRET_FILE or SESSIOND_SECRET gives one`,
     );
-  if (secret !== undefined)
+  }
+  if (secret !== undefined) {
     throw usageFailure("a secret, but no project that calls: --as or SESSIOND_PROJECT names it");
+  }
   return {
     baseUrl,
     isGiven,
@@ -108,8 +111,9 @@ function isMissing(error: unknown): boolean {
 
 function readBaseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "")
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") {
     throw usageFailure(`the server must be a URL such as ${defaultServer}, without a credential in it`);
+  }
   return url.href.replace(/\/+$/, "");
 }
 
@@ -142,21 +146,28 @@ export function withAddress(
   { baseUrl, timeout }: Pick<Target, "baseUrl" | "timeout">,
 ): unknown {
   if (!(error instanceof ConnectError) || errorInfoOf(error) !== undefined) return error;
-  if (error.code === Code.DeadlineExceeded)
+  if (error.code === Code.DeadlineExceeded) {
     return new CommandFailure(
       `${baseUrl} did not answer within ${timeout / 1000} s; whether the call took effect is unknown`,
       exitCodes.unavailable,
       error,
     );
-  if (isUntrusted(error))
+  }
+  if (isUntrusted(error)) {
     return new CommandFailure(
       `the certificate of ${baseUrl} is not trusted (${error.rawMessage}): ${howToTrust}`,
       exitCodes.failed,
       error,
     );
+  }
   // A port that speaks TLS cancels what comes without, or resets the connection.
-  if (error.code !== Code.Unavailable && error.code !== Code.Canceled && connectionFault(error) === undefined)
+  if (
+    error.code !== Code.Unavailable &&
+    error.code !== Code.Canceled &&
+    connectionFault(error) === undefined
+  ) {
     return error;
+  }
   return new CommandFailure(
     `${baseUrl} cannot be reached (${error.rawMessage.trim()}): is sessiond running there, with TLS as the URL says? ` +
       "--server or SESSIOND_SERVER says where it is",

@@ -1,7 +1,7 @@
-import { type DatabaseConfig, readDatabaseConfig } from "../server/config.ts";
-import { DatabaseUnreachable } from "../server/operator-database.ts";
+import { type DatabaseConfig, readDatabaseConfig } from "../server/config/config.ts";
+import { DatabaseUnreachable } from "../server/operator/operator-database.ts";
 import { CommandFailure, exitCodes } from "./failure.ts";
-import { inWords } from "./in-words.ts";
+import { inWords } from "./output/in-words.ts";
 
 /** The database that a command works on, as the environment says; fails in words where it says something wrong. */
 export function databaseConfigOf(environment: NodeJS.ProcessEnv): DatabaseConfig {

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorInfoOf } from "../client/error-info.ts";
-import { inWords } from "./in-words.ts";
+import { inWords } from "./output/in-words.ts";
 
 /** How the command ends. The README and `--help` say the same. */
 export const exitCodes = {

@@ -39,13 +39,13 @@ export function sessiondProgram(): Command {
   program
     .command("serve")
     .description("run the service; configuration comes from the environment (see the README)")
-    .action(async () => (await import("./serve.ts")).serve(process.env));
+    .action(async () => (await import("./serve/serve.ts")).serve(process.env));
   addMigrateCommands(program);
   addPurgeCommand(program);
   program
     .command("demo")
     .description("play the main job against a service of its own, and print it as a table")
-    .action(async () => (await import("./demo.ts")).demo());
+    .action(async () => (await import("./demo/demo.ts")).demo());
   addProjectCommands(program);
   addCredentialCommands(program);
   addKeysCommands(program);

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { isClosedPipe } from "./broken-output.ts";
 import { exitCodes, toldFailure } from "./failure.ts";
-import { Output } from "./output.ts";
-import { SecretInput } from "./secret-input.ts";
+import { Output } from "./output/output.ts";
+import { SecretInput } from "./credentials/secret-input.ts";
 
 /** One run of a command. */
 export interface Run<Options> {

@@ -1,7 +1,4 @@
 import {
-  create,
-  fromBinary,
-  toBinary,
   type DescMessage,
   type DescMethod,
   type DescMethodBiDiStreaming,
@@ -11,6 +8,9 @@ import {
   type DescService,
   type MessageInitShape,
   type MessageShape,
+  create,
+  fromBinary,
+  toBinary,
 } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
@@ -121,11 +121,13 @@ export function grpcClient<Service extends DescService>(
   credentials: grpc.ChannelCredentials,
   options?: grpc.ClientOptions,
 ): GrpcClient<Service> {
-  for (const { localName } of service.methods)
-    if (localName in grpc.Client.prototype)
+  for (const { localName } of service.methods) {
+    if (localName in grpc.Client.prototype) {
       throw new Error(
         `${service.typeName}: the RPC "${localName}" would hide the method "${localName}" of every grpc-js client; call grpcServiceDefinition and make the client yourself`,
       );
+    }
+  }
   const Client = grpc.makeGenericClientConstructor(grpcServiceDefinition(service), service.typeName);
   // grpc-js makes the methods while it runs; the definition they are made from is what GrpcClient describes.
   return new Client(address, credentials, options) as unknown as GrpcClient<Service>;

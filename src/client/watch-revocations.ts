@@ -4,11 +4,11 @@ import type {
   WatchRevocationsResponse,
 } from "../../gen/session/v1/session_service_pb.ts";
 import type { TlsClientOptions } from "./tls.ts";
-import { Backoff } from "./verifier/backoff.ts";
-import { machineClock } from "./verifier/clock.ts";
-import { Connections, type Credential } from "./verifier/connections.ts";
-import { revocationStream } from "./verifier/revocation-stream.ts";
-import { codeOf } from "./verifier/watch.ts";
+import { Backoff } from "./verifier/stream/backoff.ts";
+import { machineClock } from "./verifier/stream/clock.ts";
+import { Connections, type Credential } from "./verifier/stream/connections.ts";
+import { revocationStream } from "./verifier/stream/revocation-stream.ts";
+import { codeOf } from "./verifier/stream/watch.ts";
 
 /** Where to watch, and from where on. */
 export interface WatchRevocationsOptions {

@@ -1,9 +1,9 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
-import { type ServiceAccess } from "../auth/access.ts";
-import type { CredentialScheme } from "../auth/presented.ts";
-import type { Cause } from "../domain/revocation.ts";
+import type { ServiceAccess } from "../auth/access.ts";
+import type { CredentialScheme } from "../auth/request-credentials.ts";
+import type { Cause } from "../domain/revocations/revocation.ts";
 import type { Why } from "../domain/use-cases/revoke.ts";
 import type { Dialect } from "../rest/dialect.ts";
 

@@ -1,5 +1,5 @@
 import { Code } from "../../gen/google/rpc/code_pb.ts";
-import { ErrorReason } from "../../gen/session/v1/error_reason_pb.ts";
+import type { ErrorReason } from "../../gen/session/v1/error_reason_pb.ts";
 
 /** Names of the reasons that are sent: those of the proto enum, without UNSPECIFIED. */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;

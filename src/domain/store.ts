@@ -3,12 +3,18 @@ import type { CredentialId, MemberId, OrganizationId, ProjectId, SessionId } fro
 import type { PageRequest } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "./project.ts";
-import type { RecordedRevocation, RevocationLog } from "./revocation-feed.ts";
-import type { CutoffTarget, RevocationOrder, RevocationReceipt, Scope, SessionTarget } from "./revocation.ts";
-import type { SessionLimit } from "./session-limit.ts";
-import type { Session, SessionState } from "./session.ts";
-import type { SigningKeyStore } from "./signing-key.ts";
-import type { SecretHash, TokenRef, TokenSalt } from "./token.ts";
+import type { RecordedRevocation, RevocationLog } from "./revocations/revocation-log.ts";
+import type {
+  CutoffTarget,
+  RevocationOrder,
+  RevocationReceipt,
+  Scope,
+  SessionTarget,
+} from "./revocations/revocation.ts";
+import type { SessionLimit } from "./sessions/session-limit.ts";
+import type { Session, SessionState } from "./sessions/session.ts";
+import type { SigningKeyStore } from "./keys/signing-key.ts";
+import type { SecretHash, TokenRef, TokenSalt } from "./sessions/token.ts";
 
 /** A session to store. Its created revision is given by the store. */
 export type NewSession = Omit<Session, "createdRevision" | "revocation">;

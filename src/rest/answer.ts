@@ -1,15 +1,15 @@
 import {
-  create,
-  toJson,
   type DescField,
   type JsonValue,
   type JsonWriteOptions,
   type Message,
+  create,
+  toJson,
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
-import type { Content } from "./send.ts";
-import { httpBodyTypeName, type CompiledRoute } from "./route.ts";
+import type { Content } from "./http/send.ts";
+import { type CompiledRoute, httpBodyTypeName } from "./routes/route.ts";
 
 /** The content of an answer. */
 export interface Payload {
@@ -46,13 +46,9 @@ export function writesHttpBody(route: CompiledRoute): boolean {
 }
 
 function httpBodyOf(route: CompiledRoute, message: Message): HttpBody | undefined {
-  if (!writesHttpBody(route)) {
-    return undefined;
-  }
+  if (!writesHttpBody(route)) return undefined;
   const field = route.responseField;
-  if (field?.fieldKind !== "message") {
-    return message as HttpBody;
-  }
+  if (field?.fieldKind !== "message") return message as HttpBody;
   return reflect(route.method.output, message).get(field).message as HttpBody;
 }
 

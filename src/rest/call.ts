@@ -39,13 +39,13 @@ export class Call {
   /** What the gate, the interceptors and the implementation see. */
   readonly context: HandlerContext;
   readonly signal: AbortSignal;
-  private readonly controller = new AbortController();
-  private readonly timer: NodeJS.Timeout | undefined;
-  private readonly shutdownSignal: AbortSignal | undefined;
-  private interrupt: ((reason: Error) => void) | undefined;
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #shutdownSignal: AbortSignal | undefined;
+  #interrupt: ((reason: Error) => void) | undefined;
 
   constructor({ spec, httpMethod, url, header, contextValues, timeoutMs, shutdownSignal }: CallInit) {
-    const { signal } = this.controller;
+    const { signal } = this.#controller;
     const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
     this.signal = signal;
     this.context = {
@@ -63,33 +63,29 @@ export class Call {
       values: contextValues,
     };
     if (timeoutMs !== undefined) {
-      this.timer = setTimeout(() => this.abort(timedOut()), timeoutMs);
-      if (timeoutMs <= 0) {
-        this.abort(timedOut());
-      }
+      this.#timer = setTimeout(() => this.abort(timedOut()), timeoutMs);
+      if (timeoutMs <= 0) this.abort(timedOut());
     }
     // A unary call is let finish: cutting it off would leave its caller not knowing whether it took effect.
     if (shutdownSignal !== undefined && spec.kind !== "unary") {
-      this.shutdownSignal = shutdownSignal;
-      shutdownSignal.addEventListener("abort", this.onShutdown);
-      if (shutdownSignal.aborted) {
-        this.onShutdown();
-      }
+      this.#shutdownSignal = shutdownSignal;
+      shutdownSignal.addEventListener("abort", this.#onShutdown);
+      if (shutdownSignal.aborted) this.#onShutdown();
     }
   }
 
   /** Ends the call before its time; only the first reason counts. */
   abort(reason: unknown): void {
     if (!this.signal.aborted) {
-      this.controller.abort(reason);
-      this.interrupt?.(this.reason());
+      this.#controller.abort(reason);
+      this.#interrupt?.(this.#reason());
     }
   }
 
   /** Must be called when the answer is written or given up: nothing of the call outlives it. */
   end(): void {
-    clearTimeout(this.timer);
-    this.shutdownSignal?.removeEventListener("abort", this.onShutdown);
+    clearTimeout(this.#timer);
+    this.#shutdownSignal?.removeEventListener("abort", this.#onShutdown);
     this.abort(over);
   }
 
@@ -99,20 +95,18 @@ export class Call {
    */
   until<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.signal.aborted) {
-        reject(this.reason());
-      }
-      this.interrupt = reject;
+      if (this.signal.aborted) reject(this.#reason());
+      this.#interrupt = reject;
       promise.then(resolve, reject);
     });
   }
 
-  private reason(): Error {
+  #reason(): Error {
     const reason: unknown = this.signal.reason;
     return reason instanceof Error ? reason : new Error("aborted", { cause: reason });
   }
 
-  private readonly onShutdown = (): void => this.abort(this.shutdownSignal?.reason);
+  readonly #onShutdown = (): void => this.abort(this.#shutdownSignal?.reason);
 }
 
 function timedOut(): ConnectError {

@@ -1,6 +1,6 @@
 import type { DescMethod, JsonValue, JsonWriteOptions, Registry } from "@bufbuild/protobuf";
 import type { ContextValues } from "@connectrpc/connect";
-import type { Failure } from "./failure.ts";
+import type { Failure } from "./errors/failure.ts";
 
 /** What an error writer may know of the request it answers. */
 export interface FailedRequest {

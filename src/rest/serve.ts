@@ -7,18 +7,25 @@ import {
   type Interceptor,
 } from "@connectrpc/connect";
 import { defaultWrite, encodeAnswer } from "./answer.ts";
-import { bindRequest, readsHttpBody } from "./bind.ts";
+import { bindRequest, readsHttpBody } from "./binding/bind.ts";
 import { Call, callStream, callUnary, passGate } from "./call.ts";
-import { lateErrorBody, type ErrorContext } from "./error-answer.ts";
-import { cutOff, writeChunk, type Client, type NodeRequest, type Outgoing, type Target } from "./exchange.ts";
-import { unsupportedMediaType, type Failure } from "./failure.ts";
-import { mergeAnswerHeaders } from "./headers.ts";
-import { chooseStreamFormat, isJsonContentType } from "./media-type.ts";
-import { readBody } from "./request-body.ts";
-import type { ServedRoute } from "./routing.ts";
-import { send } from "./send.ts";
+import { type ErrorContext, lateErrorBody } from "./errors/error-answer.ts";
+import {
+  type Client,
+  type NodeRequest,
+  type Outgoing,
+  type Target,
+  cutOff,
+  writeChunk,
+} from "./http/exchange.ts";
+import { type Failure, unsupportedMediaType } from "./errors/failure.ts";
+import { mergeAnswerHeaders } from "./http/headers.ts";
+import { chooseStreamFormat, isJsonContentType } from "./http/media-type.ts";
+import { readBody } from "./http/request-body.ts";
+import type { ServedRoute } from "./routes/build-routes.ts";
+import { send } from "./http/send.ts";
 import { sendStream, streamWriter } from "./stream.ts";
-import { readTimeout } from "./timeout.ts";
+import { readTimeout } from "./http/timeout.ts";
 
 /** Settings that hold for every request. */
 export interface ServeOptions {
@@ -166,9 +173,7 @@ async function answerStream(
       client,
     });
   } catch (error) {
-    if (!response.headersSent) {
-      throw error;
-    }
+    if (!response.headersSent) throw error;
     const late = failing.onLateError(error);
     if (writer.error === undefined) {
       // Cut off: bytes that are not JSON have no room for an error.

@@ -1,10 +1,10 @@
 import type { JsonValue, JsonWriteOptions, Message } from "@bufbuild/protobuf";
-import { encodeAnswer, writesHttpBody, type Payload } from "./answer.ts";
+import { type Payload, encodeAnswer, writesHttpBody } from "./answer.ts";
 import type { ErrorBody } from "./dialect.ts";
-import { writeChunk, type Client, type Outgoing } from "./exchange.ts";
-import type { StreamFormat } from "./media-type.ts";
-import type { CompiledRoute } from "./route.ts";
-import { bytesOf, sendHead } from "./send.ts";
+import { type Client, type Outgoing, writeChunk } from "./http/exchange.ts";
+import type { StreamFormat } from "./http/media-type.ts";
+import type { CompiledRoute } from "./routes/route.ts";
+import { bytesOf, sendHead } from "./http/send.ts";
 
 /** How the messages of one stream become bytes. */
 export interface StreamWriter {
@@ -41,9 +41,7 @@ function errorValue(body: ErrorBody): JsonValue {
 
 /** Chooses the writer of a route's stream. */
 export function streamWriter(route: CompiledRoute, format: StreamFormat): StreamWriter {
-  if (writesHttpBody(route)) {
-    return raw;
-  }
+  if (writesHttpBody(route)) return raw;
   return format === "sse" ? sse : ndjson;
 }
 

@@ -1,19 +1,19 @@
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import {
-  createServiceImplSpec,
   type ContextValues,
   type HandlerContext,
   type Interceptor,
   type ServiceImpl,
   type ServiceImplSpec,
+  createServiceImplSpec,
 } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
 import { Attempt, type Station } from "./attempt.ts";
-import { defaultDialect, dialectByPrefix, type Dialect, type FailedRequest } from "./dialect.ts";
-import { cutOff, type NodeRequest, type NodeResponse, type Outgoing } from "./exchange.ts";
-import { buildRoutes } from "./routing.ts";
-import { fullName } from "./rules.ts";
-import { maxTimerMs } from "./timeout.ts";
+import { type Dialect, type FailedRequest, defaultDialect, dialectByPrefix } from "./dialect.ts";
+import { type NodeRequest, type NodeResponse, type Outgoing, cutOff } from "./http/exchange.ts";
+import { buildRoutes } from "./routes/build-routes.ts";
+import { fullName } from "./routes/http-rules.ts";
+import { maxTimerMs } from "./http/timeout.ts";
 
 /** A service to serve over REST. */
 export interface TranscodedService {

@@ -3,7 +3,7 @@ import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import { type AccessTable, type MethodAccess, requireAccess } from "../auth/access.ts";
 import type { CallLimits } from "../auth/call-limits.ts";
 import { identify } from "../auth/identify.ts";
-import { type CredentialScheme, standardScheme } from "../auth/presented.ts";
+import { type CredentialScheme, standardScheme } from "../auth/request-credentials.ts";
 import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";

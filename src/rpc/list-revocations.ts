@@ -1,17 +1,18 @@
 import { type ListRevocationsRequest, RevocationScope } from "../../gen/session/v1/session_service_pb.ts";
 import { maxOpaqueIdLength, parseCredentialId, parseMemberId, parseSessionId } from "../domain/ids.ts";
-import { type Scope, policyActor } from "../domain/revocation.ts";
+import { type Scope, policyActor } from "../domain/revocations/revocation.ts";
 import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
-import { type FieldChecker, readFields } from "./fields.ts";
-import { parseScope } from "./revocation-messages.ts";
+import { type FieldChecker, readFields } from "./messages/fields.ts";
+import { parseScope } from "./messages/revocation-messages.ts";
 
 /** Reads ListRevocationsRequest. */
 export function readListRevocations(request: ListRevocationsRequest): ListRevocations {
   return readFields((fields) => {
     const startTime = fields.time("start_time", request.startTime);
     const endTime = fields.time("end_time", request.endTime);
-    if (startTime !== undefined && endTime !== undefined && startTime >= endTime)
+    if (startTime !== undefined && endTime !== undefined && startTime >= endTime) {
       fields.violation("end_time", "must be later than start_time");
+    }
     const actor = fields.optional(request.actor, (text) =>
       fields.parsed("actor", text, parseActor, actorForm),
     );
@@ -35,13 +36,14 @@ function readScope(fields: FieldChecker, scope: RevocationScope): Scope | undefi
 
 function readTargetId(fields: FieldChecker, scope: Scope | undefined, id: string): string {
   if (scope === undefined) return fields.violation("target_id", "needs the scope that it is the id of");
-  if (scope === "session")
+  if (scope === "session") {
     return fields.parsed(
       "target_id",
       id,
       parseSessionId,
       "must be a UUID where the scope is that of a session",
     );
+  }
   return fields.text("target_id", id, maxOpaqueIdLength);
 }
 

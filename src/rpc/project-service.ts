@@ -12,7 +12,7 @@ import {
 } from "../../gen/session/v1/project_pb.ts";
 import type { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
-import { jwksCacheControl } from "../domain/key-schedule.ts";
+import { jwksCacheControl } from "../domain/keys/key-schedule.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Project, ShownCredential } from "../domain/project.ts";
 import {
@@ -33,15 +33,15 @@ import {
   revokeSigningKey,
   rotateSigningKey,
 } from "../domain/use-cases/signing-keys.ts";
-import { readFields } from "./fields.ts";
+import { readFields } from "./messages/fields.ts";
 import { serviceCallerOf } from "./gate.ts";
 import {
   readCreateCredential,
   readCreateProject,
   readRevokeSigningKey,
   readUpdatePolicy,
-} from "./project-requests.ts";
-import { protoAlgorithms, toJwkMessage, toSigningKeyMessage } from "./signing-key-messages.ts";
+} from "./messages/project-requests.ts";
+import { protoAlgorithms, toJwkMessage, toSigningKeyMessage } from "./messages/signing-key-messages.ts";
 
 /** Who may call ProjectService. */
 export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {

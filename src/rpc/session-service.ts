@@ -2,8 +2,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
 import { durationBounds } from "../domain/policy.ts";
-import type { RevocationFeeds } from "../domain/revocation-feed.ts";
-import { maxTokenLength } from "../domain/token.ts";
+import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
+import { maxTokenLength } from "../domain/sessions/token.ts";
 import { authenticate } from "../domain/use-cases/authenticate.ts";
 import { createSession } from "../domain/use-cases/create-session.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
@@ -14,13 +14,19 @@ import { listSessions } from "../domain/use-cases/list-sessions.ts";
 import { rotateToken } from "../domain/use-cases/rotate-token.ts";
 import { revokeAll } from "../domain/use-cases/revoke-all.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
-import { readFields } from "./fields.ts";
+import { readFields } from "./messages/fields.ts";
 import { callerOf, serviceCallerOf } from "./gate.ts";
 import { readListRevocations } from "./list-revocations.ts";
-import { toRecordedMessage } from "./revocation-messages.ts";
-import { toRevocationMessage, toSessionMessage } from "./session-messages.ts";
+import { toRecordedMessage } from "./messages/revocation-messages.ts";
+import { toRevocationMessage, toSessionMessage } from "./messages/session-messages.ts";
 import { readWatch, watchRevocations } from "./watch-revocations.ts";
-import { readAuthenticate, readCreate, readList, readRevoke, readRevokeAll } from "./session-requests.ts";
+import {
+  readAuthenticate,
+  readCreate,
+  readList,
+  readRevoke,
+  readRevokeAll,
+} from "./messages/session-requests.ts";
 
 /** Who may call SessionService. */
 export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {

@@ -6,10 +6,11 @@ import type {
 } from "../../gen/session/v1/session_service_pb.ts";
 import { requireStillEnabled } from "../auth/identify.ts";
 import type { ServiceCaller } from "../domain/caller.ts";
-import type { FeedMessage, RevocationFeeds, Watch, WatchStart } from "../domain/revocation-feed.ts";
+import type { FeedMessage } from "../domain/revocations/project-feed.ts";
+import type { RevocationFeeds, Watch, WatchStart } from "../domain/revocations/revocation-feeds.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
-import { readFields } from "./fields.ts";
-import { toLoggedMessage } from "./revocation-messages.ts";
+import { readFields } from "./messages/fields.ts";
+import { toLoggedMessage } from "./messages/revocation-messages.ts";
 
 /** Bounds of a heartbeat, and what it is when none is asked for, in milliseconds. */
 const heartbeats = { min: 100, max: 60_000, default: 1000 };

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProjectId } from "../domain/ids.ts";
-import { newServiceSecret } from "../domain/token.ts";
+import { newServiceSecret } from "../domain/sessions/token.ts";
 import type { BootstrapProject } from "../domain/use-cases/projects.ts";
 
 /** The project that the embedded default creates for development. */
@@ -44,8 +44,9 @@ export async function developmentProject(directory: string): Promise<Development
   const file = developmentSecretFile(directory);
   const { text, isNew } = await readOrWrite(file, newServiceSecret);
   // A crash while it was written may have left it empty, and an empty secret would let anybody in.
-  if (text.length < newServiceSecret().length)
+  if (text.length < newServiceSecret().length) {
     throw new Error(`${file} holds no secret: restore it, or delete ${directory} to start anew`);
+  }
   return { projectId: developmentProjectId, secret: text, file, isNew };
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
-import { resealSigningKeys } from "../domain/reseal.ts";
-import { type MasterKeys, masterKeyOf } from "../domain/sealing.ts";
-import type { SigningKeyStore } from "../domain/signing-key.ts";
+import { resealSigningKeys } from "../domain/keys/rewrap.ts";
+import { type MasterKeys, masterKeyOf } from "../domain/keys/sealing.ts";
+import type { SigningKeyStore } from "../domain/keys/signing-key.ts";
 
 /** The configured master keys, each once. */
 export function masterKeysOf(current: Buffer, accepted: readonly Buffer[]): MasterKeys {
@@ -16,6 +16,7 @@ export async function adoptMasterKey(
   log: Logger,
 ): Promise<void> {
   const keys = await resealSigningKeys(store, masterKeys, now);
-  if (keys > 0)
+  if (keys > 0) {
     log.info({ keys, masterKey: masterKeys.current.id }, "signing keys sealed with the current master key");
+  }
 }

@@ -1,12 +1,12 @@
 import type { Logger } from "pino";
 import type { AdditionalService } from "./assemble.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import type { DevelopmentProject } from "./data-directory.ts";
-import { layFoundation } from "./foundation.ts";
-import { Metrics } from "./metrics.ts";
-import { type MetricsListener, showMetrics } from "./metrics-listener.ts";
+import { layFoundation } from "./prepare-database.ts";
+import { Metrics } from "./observability/metrics.ts";
+import { type MetricsListener, showMetrics } from "./observability/metrics-listener.ts";
 import { startReplica } from "./replica.ts";
-import { type Stoppable, startAll } from "./running.ts";
+import { type Stoppable, startAll } from "./lifecycle.ts";
 
 /** A running service; to stop it is to drain it, within the configured grace. */
 export interface Service extends Stoppable {

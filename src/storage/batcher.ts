@@ -1,7 +1,7 @@
 import { currentDeadline } from "../domain/deadline.ts";
 import { SessiondError } from "../domain/errors.ts";
-import { WaitingRoom } from "../domain/waiting-room.ts";
-import { outOfTime } from "./statement-bounds.ts";
+import { WaitingRoom } from "../domain/concurrency-limit.ts";
+import { outOfTime } from "./connection/statement-bounds.ts";
 
 /** How a batcher may work. */
 export interface BatchLimits {
@@ -99,8 +99,9 @@ export class Batcher<Item, Result> {
       const results = await this.#run(items, deadline);
       return () => results.forEach((result, i) => batch[i]?.resolve(result));
     } catch (reason) {
-      if (batch.length === 1 || isNobodysFault(reason))
+      if (batch.length === 1 || isNobodysFault(reason)) {
         return () => batch.forEach(({ reject }) => reject(reason));
+      }
       const answers: (() => void)[] = [];
       for (const one of batch) answers.push(await this.#answerTo([one]));
       return () => answers.forEach((answer) => answer());

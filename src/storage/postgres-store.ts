@@ -1,30 +1,30 @@
 import { type Kysely, sql } from "kysely";
 import { currentDeadline } from "../domain/deadline.ts";
-import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocation.ts";
+import { type RevocationOrder, type RevocationReceipt, isCutoff } from "../domain/revocations/revocation.ts";
 import type { CreationWithinLimit, Store } from "../domain/store.ts";
-import { WaitingRoom } from "../domain/waiting-room.ts";
-import { Answers } from "./answers.ts";
+import { WaitingRoom } from "../domain/concurrency-limit.ts";
+import { Answers } from "./connection/liveness.ts";
 import { type BatchLimits, type BatchRun, Batcher } from "./batcher.ts";
-import { findCertified } from "./certificate-names.ts";
+import { findCertified } from "./projects/certificate-names.ts";
 import { ProjectBatchers } from "./project-batchers.ts";
-import { type LimitedCreation, createWithinLimits } from "./limited-creation.ts";
-import { findCredentials, findProjects, projectStore } from "./projects.ts";
-import { listRevocations } from "./revocation-list.ts";
-import { firstThatMatters, oldestResumable, readRevocations } from "./revocation-reads.ts";
-import { recordRevocations } from "./revocation-writes.ts";
-import { findByIds, findByTokens, findOwners, listSessions } from "./session-reads.ts";
-import { createSessions } from "./session-creation.ts";
-import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./session-writes.ts";
+import { type LimitedCreation, createWithinLimits } from "./sessions/limited-creation.ts";
+import { findCredentials, findProjects, projectStore } from "./projects/projects.ts";
+import { listRevocations } from "./revocations/list.ts";
+import { firstThatMatters, oldestResumable, readRevocations } from "./revocations/log-reads.ts";
+import { recordRevocations } from "./revocations/writes.ts";
+import { findByIds, findByTokens, findOwners, listSessions } from "./sessions/reads.ts";
+import { createSessions } from "./sessions/creation.ts";
+import { type Access, countActive, extendSession, isMemberOf, recordAccesses } from "./sessions/writes.ts";
 import {
   findGoodSigningKeys,
   findSigningLines,
   listAllSigningKeys,
   signingKeyStore,
-} from "./signing-keys.ts";
-import { reading, writing } from "./statement-bounds.ts";
-import { replaceToken } from "./token-rotation.ts";
-import type { Tables } from "./tables.ts";
-import { translatingFailures } from "./unavailable.ts";
+} from "./keys/signing-keys.ts";
+import { reading, writing } from "./connection/statement-bounds.ts";
+import { replaceToken } from "./sessions/token-rotation.ts";
+import type { Tables } from "./schema/tables.ts";
+import { translatingFailures } from "./connection/database-errors.ts";
 
 /** Look-ups run two at a time, so that a lone caller rarely finds one under way. */
 const lookups: BatchLimits = { maxItems: 500, maxRunning: 2 };

@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import type { EmbeddedPostgres } from "../../src/storage/embedded/supervisor.ts";
+import type { EmbeddedPostgres } from "../../src/embedded-postgres/supervisor.ts";
 import type { LoadProcess } from "./load-process.ts";
 import type { Processes } from "./processes.ts";
 

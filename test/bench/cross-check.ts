@@ -30,8 +30,9 @@ export async function crossCheck(bench: Bench, of: string, job: Job): Promise<Cr
   const run = async () => {
     const { stdout } = await promisify(execFile)(bound[0] ?? tool, bound.slice(1));
     const rate = /([\d.]+) req\/s/.exec(stdout)?.[1] ?? /Requests\/sec: +([\d.]+)/.exec(stdout)?.[1];
-    if (rate === undefined || /Non-2xx|[1-9]\d* failed|[1-9]\d* errored/.test(stdout))
+    if (rate === undefined || /Non-2xx|[1-9]\d* failed|[1-9]\d* errored/.test(stdout)) {
       throw new Error(`${tool} failed: ${stdout}`);
+    }
     return { value: Number(rate) };
   };
   return { of, subject: { name: `${of}, by ${tool}`, unit: "calls/s", run } };

@@ -3,7 +3,7 @@
 import { type ClientHttp2Stream, connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WatchRevocationsRequestSchema } from "../../gen/session/v1/session_service_pb.ts";
-import { monotonic } from "../faults/monotonic.ts";
+import { monotonic } from "../resilience/chaos/monotonic.ts";
 
 const [url = "", authorization = "", size = "0"] = process.argv.slice(2);
 const crowd = Number(size);
@@ -42,6 +42,7 @@ async function watch(): Promise<void> {
   stream.on("data", (data: Buffer) => receive(data.length));
 }
 
-for (let begun = 0; begun < crowd; begun += 50)
+for (let begun = 0; begun < crowd; begun += 50) {
   await Promise.all(Array.from({ length: Math.min(50, crowd - begun) }, watch));
+}
 process.send?.({ ready: true });

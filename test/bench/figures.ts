@@ -62,8 +62,9 @@ export async function measure(
   if (extent.rounds > 1) for (const subject of subjects) await subject.run();
   for (let round = 0; round < extent.rounds && !(round >= fewestRounds && late()); round++) {
     const from = round % subjects.length;
-    for (const subject of [...subjects.slice(from), ...subjects.slice(0, from)])
+    for (const subject of [...subjects.slice(from), ...subjects.slice(0, from)]) {
       samples.get(subject)?.push(await subject.run());
+    }
   }
   return subjects.map((subject) => ({
     name: subject.name,

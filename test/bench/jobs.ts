@@ -1,6 +1,6 @@
 import {
-  type DescMethodUnary,
   type DescMessage,
+  type DescMethodUnary,
   type MessageInitShape,
   create,
   toBinary,

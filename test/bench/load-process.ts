@@ -26,8 +26,9 @@ export class LoadProcess {
     if ("failure" in message) throw new Error(`${job.url}${job.path}: ${message.failure}`);
     if (!("report" in message)) throw new Error("the generator began anew");
     const { ok = 0, ...failures } = message.report.outcomes;
-    if (ok === 0 || Object.keys(failures).length > 0)
+    if (ok === 0 || Object.keys(failures).length > 0) {
       throw new Error(`${job.url}${job.path}: ${JSON.stringify(message.report.outcomes)}`);
+    }
     return message.report;
   }
 

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { startEmbeddedPostgres } from "../../src/storage/embedded/supervisor.ts";
+import { startEmbeddedPostgres } from "../../src/embedded-postgres/supervisor.ts";
 import type { Bench } from "./bench.ts";
 import { extents } from "./extents.ts";
 import { type Result, isReached, ratioOf } from "./figures.ts";
@@ -27,8 +27,9 @@ const { values } = parseArgs({
 const extent = values.quick ? extents.quick : values.full ? extents.full : extents.normal;
 const names = values.only?.split(",") ?? Object.keys(scenarios);
 const unknown = names.filter((name) => !(name in scenarios));
-if (unknown.length > 0)
+if (unknown.length > 0) {
   throw new Error(`no scenario ${unknown.join(", ")}; there are ${Object.keys(scenarios).join(", ")}`);
+}
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));

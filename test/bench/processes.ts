@@ -27,7 +27,7 @@ export interface ProcessOptions {
   readonly preload?: string;
 }
 
-const endWithParent = new URL("../faults/end-with-parent.ts", import.meta.url).href;
+const endWithParent = new URL("../resilience/chaos/processes/end-with-parent.ts", import.meta.url).href;
 
 /** Starts processes whose standard error goes into files of one folder. */
 export class Processes {

@@ -3,11 +3,11 @@
 import { once } from "node:events";
 import { availableParallelism, cpus, release, type } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { startChild } from "../faults/child.ts";
-import { type Deployment, startDeployment } from "../faults/deployment.ts";
-import { monotonic } from "../faults/monotonic.ts";
-import { type Quantiles, quantiles } from "../faults/quantiles.ts";
-import type { VerifierProcess } from "../faults/verifier.ts";
+import { startChild } from "../resilience/chaos/processes/child.ts";
+import { type Deployment, startDeployment } from "../resilience/chaos/processes/deployment.ts";
+import { monotonic } from "../resilience/chaos/monotonic.ts";
+import { type Quantiles, quantiles } from "../resilience/chaos/checks/quantiles.ts";
+import type { VerifierProcess } from "../resilience/chaos/processes/verifier.ts";
 
 /** Milliseconds from the return of Revoke. */
 interface Figures {

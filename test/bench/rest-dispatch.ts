@@ -3,15 +3,15 @@
  * as src/rest does it, against the UniversalHandler of a ConnectRouter with application/proto bodies. Both run the
  * same interceptor, paired in one process, in alternating rounds. Run: node test/bench/rest-dispatch.ts
  */
-import { create, fromBinary, toBinary, type Message } from "@bufbuild/protobuf";
+import { type Message, create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  type Interceptor,
   createConnectRouter,
   createContextValues,
   createServiceImplSpec,
-  type Interceptor,
 } from "@connectrpc/connect";
 import { Call, callUnary } from "../../src/rest/call.ts";
-import { BookSchema, ShelfService, type Book } from "../rest/gen/shelf/v1/shelf_pb.ts";
+import { type Book, BookSchema, ShelfService } from "../unit/rest/gen/shelf/v1/shelf_pb.ts";
 
 const rounds = 15;
 const callsPerRound = 5000;
@@ -24,9 +24,7 @@ const spec = createServiceImplSpec<typeof ShelfService>(ShelfService, implementa
 const router = createConnectRouter({ interceptors: [interceptor] });
 router.service(ShelfService, implementation);
 const handler = router.handlers.find(({ method }) => method.name === "GetBook");
-if (spec?.kind !== "unary" || handler === undefined) {
-  throw new Error("GetBook is not there");
-}
+if (spec?.kind !== "unary" || handler === undefined) throw new Error("GetBook is not there");
 
 async function direct(): Promise<Message> {
   const call = new Call({
@@ -75,9 +73,7 @@ async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 
 async function microsecondsPerCall(run: () => Promise<Message>): Promise<number> {
   const start = process.hrtime.bigint();
-  for (let i = 0; i < callsPerRound; i++) {
-    await run();
-  }
+  for (let i = 0; i < callsPerRound; i++) await run();
   return Number(process.hrtime.bigint() - start) / 1000 / callsPerRound;
 }
 

@@ -9,8 +9,9 @@ export async function selfCheck(job: Job): Promise<void> {
   const body = callSource(job).nextBody() ?? Buffer.alloc(0);
   const answer = job.protocol === "grpc" ? await callGrpc(job, body) : await callHttp1(job, body);
   if (answer.outcome !== "ok") throw new Error(`${what} does not answer as it should: ${answer.outcome}`);
-  if (job.expect !== undefined && !answer.body.includes(job.expect, 0, "latin1"))
+  if (job.expect !== undefined && !answer.body.includes(job.expect, 0, "latin1")) {
     throw new Error(`${what} does not answer with ${job.expect}: ${answer.body.toString("latin1")}`);
+  }
 }
 
 async function callGrpc({ url, path, headers }: Job, body: Buffer) {

@@ -3,7 +3,7 @@
  * is counted. Run: node --expose-gc test/bench/verifier-memory.ts [revocations]. Aim: at most 150 bytes each.
  */
 import { v7 } from "uuid";
-import { RevocationIndex } from "../../src/client/verifier/revocation-index.ts";
+import { RevocationIndex } from "../../src/client/verifier/revocations/revocation-index.ts";
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const until = Date.now() + 360_000;
@@ -33,8 +33,9 @@ const bytes = (held() - before) / count;
 
 const asked = performance.now();
 const subject = { sessionId: sample, memberId: "ada", organizationId: "acme", revision: 0 };
-for (let i = 0; i < 1_000_000; i++)
+for (let i = 0; i < 1_000_000; i++) {
   if (index.endingOf(subject) === undefined) throw new Error("a revocation is gone");
+}
 const lookup = performance.now() - asked;
 
 const forgetting = performance.now();

@@ -11,7 +11,7 @@ import { SignJWT, exportJWK, generateKeyPair, jwtVerify } from "jose";
 import { v7 } from "uuid";
 import { RevocationScope, SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { createVerifier } from "../../src/client/verifier/verifier.ts";
-import { createListener } from "../../src/server/listener.ts";
+import { createListener } from "../../src/server/listener/listener.ts";
 
 const rounds = 9;
 const jwtsPerRound = 300;
@@ -71,13 +71,14 @@ for (let round = 0; round <= rounds; round++) {
   const jwts = await Promise.all(Array.from({ length: jwtsPerRound }, newJwt));
   const issuer = `sessiond/${projectId}`;
   const jose = await microsecondsEach(jwts.length, async () => {
-    for (const jwt of jwts)
+    for (const jwt of jwts) {
       await jwtVerify(jwt, pair.publicKey, {
         issuer,
         audience: projectId,
         algorithms: ["ES256"],
         typ: "JWT",
       });
+    }
   });
   const cold = await microsecondsEach(jwts.length, () => verifyAll(jwts));
   const cached = await microsecondsEach(jwts.length * cachedPasses, async () => {

@@ -8,19 +8,19 @@ import {
 import type { Sessiond } from "../../client/client.ts";
 import { type ConnectionOptions, calling, withAddress, withConnection } from "../connection.ts";
 import { CommandFailure, exitCodes, toldFailure } from "../failure.ts";
-import { messageJson } from "../message-json.ts";
+import { messageJson } from "../output/message-json.ts";
 import {
   type SecretOutOptions,
   makingCredential,
   printCredential,
   withSecretOut,
-} from "../new-credential.ts";
-import { type PageOptions, more, readPages, withPages } from "../pages.ts";
-import { readList, servicePermissions } from "../permissions.ts";
-import { type ProjectOptions, withProject } from "../project-option.ts";
+} from "../credentials/new-credential.ts";
+import { type PageOptions, more, readPages, withPages } from "../options/pages.ts";
+import { readList, servicePermissions } from "../credentials/permissions.ts";
+import { type ProjectOptions, withProject } from "../options/project-option.ts";
 import { type Run, runs } from "../run.ts";
-import { pairs, table } from "../table.ts";
-import { timeOf } from "../words.ts";
+import { pairs, table } from "../output/table.ts";
+import { timeOf } from "../output/enum-format.ts";
 
 /** Adds `sessiond credential …`; each needs a credential with `projects.admin`. */
 export function addCredentialCommands(program: Command): void {
@@ -168,13 +168,15 @@ async function enabledCredential(
   for (let pageToken = ""; ;) {
     const { items, nextPageToken } = await read({ pageSize: 1000, pageToken });
     const found = items.find((credential) => credential.id === id);
-    if (found?.disableTime !== undefined)
+    if (found?.disableTime !== undefined) {
       throw new CommandFailure(
         `credential ${id} is disabled: a new one is made by \`sessiond credential create\``,
       );
+    }
     if (found !== undefined) return found;
-    if (nextPageToken === "")
+    if (nextPageToken === "") {
       throw new CommandFailure(`project ${projectId} has no credential ${id}`, exitCodes.notFound);
+    }
     pageToken = nextPageToken;
   }
 }

@@ -1,4 +1,4 @@
-import { readDatabaseConfig } from "../../server/config.ts";
+import { readDatabaseConfig } from "../../server/config/config.ts";
 import type { ConnectionOptions } from "../connection.ts";
 import { checkConfiguration } from "../doctor/configuration.ts";
 import { checkDataDirectory } from "../doctor/data-directory.ts";
@@ -7,7 +7,7 @@ import type { Finding } from "../doctor/finding.ts";
 import { checkListening } from "../doctor/listening.ts";
 import { checkService } from "../doctor/service.ts";
 import { CommandFailure } from "../failure.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../output/printable.ts";
 import type { Run } from "../run.ts";
 
 /** Checks what the service needs, and says of each thing how it is and what to do. Fails where something does. */

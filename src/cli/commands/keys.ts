@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import {
-  type SigningKey,
   SignatureAlgorithmSchema,
+  type SigningKey,
   SigningKeyStateSchema,
 } from "../../../gen/session/v1/project_pb.ts";
 import {
@@ -10,12 +10,12 @@ import {
   RotateSigningKeyResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
 import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
-import { messageJson } from "../message-json.ts";
-import { type ProjectOptions, withProject } from "../project-option.ts";
-import { type RevocationOptions, whyOf, withRevocation } from "../revocation-options.ts";
+import { messageJson } from "../output/message-json.ts";
+import { type ProjectOptions, withProject } from "../options/project-option.ts";
+import { type RevocationOptions, whyOf, withRevocation } from "../options/revocation-options.ts";
 import { type Run, runs } from "../run.ts";
-import { pairs, table } from "../table.ts";
-import { timeOf, wordOf } from "../words.ts";
+import { pairs, table } from "../output/table.ts";
+import { timeOf, wordOf } from "../output/enum-format.ts";
 
 /** Adds `sessiond keys …`; each needs a credential with `projects.admin`. */
 export function addKeysCommands(program: Command): void {

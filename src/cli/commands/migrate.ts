@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { migrateConfigured, pendingOf, readSchema } from "../../server/schema.ts";
+import { migrateConfigured, pendingOf, readSchema } from "../../server/operator/migrations.ts";
 import { databaseConfigOf, reaching } from "../database-command.ts";
 import { CommandFailure } from "../failure.ts";
 import type { Run } from "../run.ts";
-import { table } from "../table.ts";
+import { table } from "../output/table.ts";
 
 /** Options of `sessiond migrate`. */
 export interface MigrateOptions {
@@ -38,8 +38,9 @@ export async function migrateStatus({ environment, output }: Run<unknown>): Prom
   const rows = migrations.map(({ name, state, time }) => [name, state, time?.toISOString() ?? ""]);
   await output.result({ state, migrations: json }, table(["migration", "state", "applied"], rows));
   if (state === "newer") throw new CommandFailure("the schema is newer than this version of sessiond");
-  if (state === "pending")
+  if (state === "pending") {
     throw new CommandFailure("migrations are pending: `sessiond migrate` applies them");
+  }
 }
 
 const upToDate = "the schema is up to date";

@@ -6,20 +6,20 @@ import {
 } from "../../../gen/session/v1/project_service_pb.ts";
 import { create as createMessage } from "@bufbuild/protobuf";
 import { type ConnectionOptions, calling, withAddress, withConnection } from "../connection.ts";
-import { confirm, isInteractive } from "../confirm.ts";
+import { confirm, isInteractive } from "../options/confirm.ts";
 import { CommandFailure, toldFailure } from "../failure.ts";
-import { messageJson } from "../message-json.ts";
+import { messageJson } from "../output/message-json.ts";
 import {
   type SecretOutOptions,
   makingCredential,
   printCredential,
   withSecretOut,
-} from "../new-credential.ts";
-import { type PageOptions, more, readPages, withPages } from "../pages.ts";
-import { readList, servicePermissions } from "../permissions.ts";
+} from "../credentials/new-credential.ts";
+import { type PageOptions, more, readPages, withPages } from "../options/pages.ts";
+import { readList, servicePermissions } from "../credentials/permissions.ts";
 import { type Run, runs } from "../run.ts";
-import { pairs, table } from "../table.ts";
-import { timeOf, valueOf, wordOf, wordsOf } from "../words.ts";
+import { pairs, table } from "../output/table.ts";
+import { timeOf, valueOf, wordOf, wordsOf } from "../output/enum-format.ts";
 
 /** Adds `sessiond project …`; each needs a credential with `projects.admin`. */
 export function addProjectCommands(program: Command): void {
@@ -114,8 +114,9 @@ async function listProjects(run: Run<ConnectionOptions & PageOptions>): Promise<
 async function disableProject(run: Run<ConnectionOptions & { readonly yes?: true }>): Promise<void> {
   const { options, operands, output } = run;
   const [id = ""] = operands;
-  if (options.yes !== true && isInteractive())
+  if (options.yes !== true && isInteractive()) {
     await confirm(`Refuse every credential, token and JWT of project ${id}, for good?`);
+  }
   const answer = await calling(run, ({ projects }) => projects.disableProject({ id }));
   await output.result(
     messageJson(DisableProjectResponseSchema, answer),

@@ -1,9 +1,9 @@
-import { type OperatorPurge, purgeConfigured } from "../../server/operator-purge.ts";
+import { type OperatorPurge, purgeConfigured } from "../../server/operator/purge.ts";
 import { databaseConfigOf, reaching } from "../database-command.ts";
 import { CommandFailure, usageFailure } from "../failure.ts";
 import { interruption } from "../interruption.ts";
 import type { Run } from "../run.ts";
-import { pairs } from "../table.ts";
+import { pairs } from "../output/table.ts";
 
 /** Options of `sessiond purge`. */
 export interface PurgeOptions {
@@ -38,8 +38,9 @@ export async function purge({ options, environment, output }: Run<PurgeOptions>)
       },
     ),
   );
-  if (outcome === "not now")
+  if (outcome === "not now") {
     throw new CommandFailure("somebody else is purging: nothing was done; try again later");
+  }
   await output.result({ dryRun, ...total }, linesOf(verb, total));
   if (outcome === "interrupted") throw new CommandFailure("ended before everything was looked at");
 }

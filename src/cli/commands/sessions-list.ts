@@ -4,11 +4,11 @@ import { type Session, SessionStateSchema } from "../../../gen/session/v1/sessio
 import { ListResponseSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
 import { usageFailure } from "../failure.ts";
-import { messageJson } from "../message-json.ts";
-import { type PageOptions, more, readPages, withPages } from "../pages.ts";
+import { messageJson } from "../output/message-json.ts";
+import { type PageOptions, more, readPages, withPages } from "../options/pages.ts";
 import { type Run, runs } from "../run.ts";
-import { table } from "../table.ts";
-import { timeOf, valueOf, wordOf, wordsOf } from "../words.ts";
+import { table } from "../output/table.ts";
+import { timeOf, valueOf, wordOf, wordsOf } from "../output/enum-format.ts";
 
 /** Adds `sessions list`. */
 export function addSessionsList(sessions: Command): void {
@@ -30,8 +30,9 @@ interface ListOptions extends ConnectionOptions, PageOptions {
 async function listSessions(run: Run<ListOptions>): Promise<void> {
   const { options, output } = run;
   const { member: memberId = "", organization: organizationId = "" } = options;
-  if (memberId === "" && organizationId === "")
+  if (memberId === "" && organizationId === "") {
     throw usageFailure("--member, --organization or both say whose sessions");
+  }
   const state = valueOf(SessionStateSchema, options.state ?? "");
   const { items, nextPageToken } = await calling(run, ({ sessions }) =>
     readPages(options, async (page) => {

@@ -9,11 +9,11 @@ import {
 } from "../../../gen/session/v1/session_service_pb.ts";
 import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
 import { usageFailure } from "../failure.ts";
-import { messageJson } from "../message-json.ts";
-import { type PageOptions, more, readPages, withPages } from "../pages.ts";
+import { messageJson } from "../output/message-json.ts";
+import { type PageOptions, more, readPages, withPages } from "../options/pages.ts";
 import { type Run, runs } from "../run.ts";
-import { table } from "../table.ts";
-import { timeOf, valueOf, wordOf, wordsOf } from "../words.ts";
+import { table } from "../output/table.ts";
+import { timeOf, valueOf, wordOf, wordsOf } from "../output/enum-format.ts";
 
 /** Adds `sessions revocations`. */
 export function addSessionsRevocations(sessions: Command): void {
@@ -39,8 +39,9 @@ interface RevocationsOptions extends ConnectionOptions, PageOptions {
 async function listRevocations(run: Run<RevocationsOptions>): Promise<void> {
   const { options, output } = run;
   const { actor = "", target: targetId = "" } = options;
-  if (targetId !== "" && options.scope === undefined)
+  if (targetId !== "" && options.scope === undefined) {
     throw usageFailure("--scope says what --target is the id of");
+  }
   const filter = {
     ...(options.since !== undefined && { startTime: readTime("--since", options.since) }),
     ...(options.until !== undefined && { endTime: readTime("--until", options.until) }),

@@ -3,14 +3,14 @@ import {
   type RevokeAllRequest,
   RevokeAllResponseSchema,
 } from "../../../gen/session/v1/session_service_pb.ts";
-import { confirm, isInteractive } from "../confirm.ts";
+import { confirm, isInteractive } from "../options/confirm.ts";
 import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
 import { usageFailure } from "../failure.ts";
-import { messageJson } from "../message-json.ts";
-import { endedLines } from "../revocation-lines.ts";
-import { type RevocationOptions, whyOf, withRevocation } from "../revocation-options.ts";
+import { messageJson } from "../output/message-json.ts";
+import { endedLines } from "../output/revocation-lines.ts";
+import { type RevocationOptions, whyOf, withRevocation } from "../options/revocation-options.ts";
 import { type Run, runs } from "../run.ts";
-import { pairs } from "../table.ts";
+import { pairs } from "../output/table.ts";
 
 /** Adds `sessions revoke-all`. */
 export function addSessionsRevokeAll(sessions: Command): void {
@@ -61,8 +61,9 @@ async function revokeAllSessions(run: Run<RevokeAllOptions>): Promise<void> {
 }
 
 function readScope({ member, organization, project }: RevokeAllOptions): Scope {
-  if ([member, organization, project].filter((scope) => scope !== undefined).length !== 1)
+  if ([member, organization, project].filter((scope) => scope !== undefined).length !== 1) {
     throw usageFailure("exactly one of --member, --organization and --project says whose sessions to end");
+  }
   if (member !== undefined) return { case: "memberId", value: member };
   if (organization !== undefined) return { case: "organizationId", value: organization };
   return { case: "project", value: true };

@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import { type RevokeRequest, RevokeResponseSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
 import { usageFailure } from "../failure.ts";
-import { messageJson } from "../message-json.ts";
-import { type RevocationOptions, whyOf, withRevocation } from "../revocation-options.ts";
-import { endedLines } from "../revocation-lines.ts";
+import { messageJson } from "../output/message-json.ts";
+import { type RevocationOptions, whyOf, withRevocation } from "../options/revocation-options.ts";
+import { endedLines } from "../output/revocation-lines.ts";
 import { type Run, runs } from "../run.ts";
-import { pairs } from "../table.ts";
+import { pairs } from "../output/table.ts";
 
 /** Adds `sessions revoke`. */
 export function addSessionsRevoke(sessions: Command): void {
@@ -44,12 +44,14 @@ async function readTarget({
 }: Run<RevokeOptions>): Promise<Exclude<RevokeRequest["target"], { case: undefined }>> {
   const { tokenFile, jwtFile, member } = options;
   const [id] = operands;
-  if ([id, tokenFile, jwtFile, member].filter((target) => target !== undefined).length !== 1)
+  if ([id, tokenFile, jwtFile, member].filter((target) => target !== undefined).length !== 1) {
     throw usageFailure(
       "exactly one of a session's id, --token-file, --jwt-file and --member says what to end",
     );
-  if (tokenFile !== undefined)
+  }
+  if (tokenFile !== undefined) {
     return { case: "token", value: await secrets.read(tokenFile, "session token") };
+  }
   if (jwtFile !== undefined) return { case: "jwt", value: await secrets.read(jwtFile, "session JWT") };
   return member === undefined ? { case: "id", value: id ?? "" } : { case: "memberId", value: member };
 }

@@ -11,12 +11,12 @@ import { errorInfoOf } from "../../client/error-info.ts";
 import { watchRevocations } from "../../client/watch-revocations.ts";
 import { type ConnectionOptions, findTarget, withAddress, withConnection } from "../connection.ts";
 import { CommandFailure, usageFailure } from "../failure.ts";
-import { inWords } from "../in-words.ts";
+import { inWords } from "../output/in-words.ts";
 import { interruption } from "../interruption.ts";
-import { messageJson } from "../message-json.ts";
-import { printable } from "../printable.ts";
+import { messageJson } from "../output/message-json.ts";
+import { printable } from "../output/printable.ts";
 import { type Run, runs } from "../run.ts";
-import { timeOf, wordOf } from "../words.ts";
+import { timeOf, wordOf } from "../output/enum-format.ts";
 
 /** Adds `sessions watch`. */
 export function addSessionsWatch(sessions: Command): void {
@@ -57,8 +57,9 @@ async function watchSessions({ options, environment, output, secrets }: Run<Watc
   try {
     for await (const { revocations, revision, caughtUp } of messages) {
       if (last === undefined) output.note(`watching project ${credential.projectId} at ${baseUrl}`);
-      for (const revocation of revocations)
+      for (const revocation of revocations) {
         await output.line(messageJson(RevocationSchema, revocation), toLine(revocation));
+      }
       last = revision;
       if (caughtUp && !options.follow) break;
     }
@@ -69,8 +70,9 @@ async function watchSessions({ options, environment, output, secrets }: Run<Watc
 }
 
 function readStart({ after, oldest, snapshot }: WatchOptions): WatchRevocationsRequest["start"] {
-  if ([after, oldest, snapshot].filter((start) => start !== undefined).length > 1)
+  if ([after, oldest, snapshot].filter((start) => start !== undefined).length > 1) {
     throw usageFailure("only one of --after, --oldest and --snapshot says where to start");
+  }
   if (oldest === true) return { case: "oldest", value: true };
   if (snapshot === true) return { case: "snapshot", value: true };
   if (after === undefined) return { case: undefined };

@@ -1,4 +1,4 @@
-import { type ConfigResult, readConfig } from "../../server/config.ts";
+import { type ConfigResult, readConfig } from "../../server/config/config.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const { ok, warn, fail } = findingsOf("configuration");

@@ -1,8 +1,8 @@
-import { type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { DatabaseConfig } from "../../server/config.ts";
-import { inWords } from "../in-words.ts";
+import type { DatabaseConfig } from "../../server/config/config.ts";
+import { inWords } from "../output/in-words.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const { ok, fail, skip } = findingsOf("data-directory");
@@ -14,8 +14,9 @@ export async function checkDataDirectory({ databaseUrl, dataDirectory }: Databas
   try {
     const status = await stat(directory).catch(() => undefined);
     if (status === undefined) return [ok(`${directory} is not there yet: \`sessiond serve\` makes it`)];
-    if (!status.isDirectory())
+    if (!status.isDirectory()) {
       return [fail(`${directory} is no directory`, "choose another one by SESSIOND_DATA_DIR")];
+    }
     const open = [...(isOpen(status) ? [directory] : []), ...(await openFiles(directory))];
     if (open.length === 0) return [ok(`${directory} is closed to other users`)];
     return open.map((path) => fail(`${path} is open to other users`, `chmod go= ${path}`));

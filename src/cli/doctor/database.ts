@@ -1,7 +1,7 @@
-import type { Config, DatabaseConfig } from "../../server/config.ts";
-import { type Diagnosis, diagnose } from "../../server/diagnosis.ts";
-import { DatabaseUnreachable } from "../../server/operator-database.ts";
-import { inWords } from "../in-words.ts";
+import type { Config, DatabaseConfig } from "../../server/config/config.ts";
+import { type Diagnosis, diagnose } from "../../server/operator/diagnosis.ts";
+import { DatabaseUnreachable } from "../../server/operator/operator-database.ts";
+import { inWords } from "../output/in-words.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const database = findingsOf("database");
@@ -17,8 +17,9 @@ export async function checkDatabase(
 ): Promise<readonly Finding[]> {
   try {
     const diagnosis = await diagnose(where, config);
-    if (diagnosis === undefined)
+    if (diagnosis === undefined) {
       return [database.ok("no embedded PostgreSQL yet: `sessiond serve` makes it, or set DATABASE_URL")];
+    }
     return [
       ...ofServer(diagnosis),
       ...ofDurability(diagnosis),
@@ -36,35 +37,40 @@ export async function checkDatabase(
 }
 
 function ofServer({ facts, supported }: Diagnosis): Finding[] {
-  if (!supported)
+  if (!supported) {
     return [database.fail(`PostgreSQL ${facts.version} is too old`, "use PostgreSQL 14 or newer")];
-  if (facts.readOnly)
+  }
+  if (facts.readOnly) {
     return [
       database.fail(`PostgreSQL ${facts.version} takes no writes`, "have DATABASE_URL name the primary"),
     ];
+  }
   return [database.ok(`PostgreSQL ${facts.version} answers`)];
 }
 
 function ofDurability({ facts }: Diagnosis): Finding[] {
   const findings: Finding[] = [];
-  if (!facts.fsync)
+  if (!facts.fsync) {
     findings.push(
       durability.warn("fsync is off: a crash loses what was acknowledged", "turn fsync on in the database"),
     );
-  if (!facts.fullPageWrites)
+  }
+  if (!facts.fullPageWrites) {
     findings.push(
       durability.warn(
         "full_page_writes is off: a crash may damage the database",
         "turn full_page_writes on, unless the file system writes pages whole",
       ),
     );
-  if (!["on", "remote_apply"].includes(facts.synchronousCommit))
+  }
+  if (!["on", "remote_apply"].includes(facts.synchronousCommit)) {
     findings.push(
       durability.warn(
         `synchronous_commit is ${facts.synchronousCommit}, though sessiond asks for on: what was acknowledged may be lost`,
         "have the pooler keep a connection's settings (session pooling), or set synchronous_commit = on for the user",
       ),
     );
+  }
   return findings.length > 0 ? findings : [durability.ok("what is committed stays")];
 }
 
@@ -80,11 +86,12 @@ function ofSchema({ schema, servedThoughNewer }: Diagnosis): Finding {
         "`sessiond migrate` applies them, and so does the next start of `sessiond serve`",
       );
     case "newer":
-      if (servedThoughNewer)
+      if (servedThoughNewer) {
         return migrations.warn(
           `the schema is newer than this version, which may still serve: it has ${named("unknown").join(", ")}`,
           "run the version that made it, once it is rolled out",
         );
+      }
       return migrations.fail(
         `the schema is newer than this version: it has ${named("unknown").join(", ")}`,
         "run the version that made it, or a newer one",
@@ -105,8 +112,9 @@ function ofClock({ clock: { offset, uncertainty } }: Diagnosis): Finding {
 
 function ofKeys({ keys: check }: Diagnosis): Finding[] {
   if (check === undefined) return [keys.skip("needs the master key and a current schema")];
-  if (check.problems.length > 0)
+  if (check.problems.length > 0) {
     return check.problems.map((problem) => keys.fail(problem, 'see "Change the master key" in the README'));
+  }
   return [
     keys.ok(
       check.openable === 0 ? "none yet: made on first use" : `the master key opens all ${check.openable}`,

@@ -2,8 +2,8 @@ import { type IncomingMessage, get as getHttp } from "node:http";
 import { get as getHttps } from "node:https";
 import { createServer } from "node:net";
 import { json } from "node:stream/consumers";
-import type { Config } from "../../server/config.ts";
-import { inWords } from "../in-words.ts";
+import type { Config } from "../../server/config/config.ts";
+import { inWords } from "../output/in-words.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const { ok, warn, fail } = findingsOf("listen-address");
@@ -20,12 +20,14 @@ export async function checkListening(config: ListenConfig): Promise<Finding> {
   if (port === 0) return ok("any free port");
   const error = await tryListening(host, port);
   if (error === undefined) return ok(`${address} is free`);
-  if (!("code" in error) || error.code !== "EADDRINUSE")
+  if (!("code" in error) || error.code !== "EADDRINUSE") {
     return fail(`nothing can listen on ${address}: ${inWords(error)}`, "choose another SESSIOND_LISTEN");
+  }
   const health = await healthAt(config);
   if (health === "SERVING") return ok(`sessiond serves on ${address}`);
-  if (health === "NOT_SERVING")
+  if (health === "NOT_SERVING") {
     return warn(`sessiond on ${address} does not serve now`, "see whether its database answers, in its log");
+  }
   return fail(`${address} is taken by something else`, "stop that, or choose another SESSIOND_LISTEN");
 }
 

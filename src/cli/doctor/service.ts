@@ -1,10 +1,10 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectSessiond } from "../../client/client.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
-import { callerVariableNames } from "../../server/config.ts";
+import { callerVariableNames } from "../../server/config/config.ts";
 import { type ConnectionOptions, type Target, findTarget, howToTrust, isUntrusted } from "../connection.ts";
 import { CommandFailure } from "../failure.ts";
-import { inWords } from "../in-words.ts";
+import { inWords } from "../output/in-words.ts";
 import type { Run } from "../run.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
@@ -48,17 +48,21 @@ export async function checkService({
 function judge(error: unknown, baseUrl: string, projectId: string, isGiven: boolean): Finding {
   if (!(error instanceof ConnectError)) throw error;
   const reason = errorInfoOf(error)?.reason;
-  if (error.code === Code.NotFound || reason === "PERMISSION_MISSING")
+  if (error.code === Code.NotFound || reason === "PERMISSION_MISSING") {
     return ok(`${baseUrl} takes the credential of project ${projectId}`);
-  if (reason === "CREDENTIAL_INVALID")
+  }
+  if (reason === "CREDENTIAL_INVALID") {
     return fail(
       `${baseUrl} refuses the credential of project ${projectId}`,
       "`sessiond credential list` shows which are good; `credential create` makes another",
     );
-  if (reason !== undefined)
+  }
+  if (reason !== undefined) {
     return fail(`${baseUrl} answers ${reason}: ${error.rawMessage}`, "see its log, under the request's id");
-  if (isUntrusted(error))
+  }
+  if (isUntrusted(error)) {
     return fail(`the certificate of ${baseUrl} is not trusted (${error.rawMessage})`, howToTrust);
+  }
   const start = "start it with `sessiond serve`, or name another by --server or SESSIOND_SERVER";
   const words = `no sessiond answers at ${baseUrl} (${error.rawMessage})`;
   return isGiven ? fail(words, start) : warn(words, start);

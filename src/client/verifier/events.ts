@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { Revocation } from "./revocation.ts";
+import type { Revocation } from "./revocations/revocation.ts";
 
 /** What a verifier tells, and with what. Times in milliseconds. */
 export interface VerifierEventMap {

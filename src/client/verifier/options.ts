@@ -1,6 +1,6 @@
-import { type VerifierClock, machineClock } from "./clock.ts";
+import { type VerifierClock, machineClock } from "./stream/clock.ts";
 import type { TlsClientOptions } from "../tls.ts";
-import type { Credential } from "./connections.ts";
+import type { Credential } from "./stream/connections.ts";
 
 /** What to do with a JWT that is good by what is held, when that is older than `maxStaleness`. */
 export type OnStale =
@@ -57,16 +57,18 @@ export interface Settings {
 export function readOptions(options: VerifierOptions): Settings {
   const problems: string[] = [];
   const within = (name: string, value: number, least: number, most: number): number => {
-    if (!(value >= least && value <= most))
+    if (!(value >= least && value <= most)) {
       problems.push(`${name} is ${value}: it must be from ${least} to ${most}`);
+    }
     return value;
   };
   const maxStaleness = within("maxStaleness", options.maxStaleness ?? 5000, 300, 86_400_000);
   const heartbeat = within("heartbeat", options.heartbeat ?? Math.min(1000, maxStaleness / 3), 100, 60_000);
-  if (heartbeat > maxStaleness / 2)
+  if (heartbeat > maxStaleness / 2) {
     problems.push(
       `heartbeat is ${heartbeat}: more than half of maxStaleness, ${maxStaleness}, would make it stale between heartbeats`,
     );
+  }
   const settings = {
     baseUrls: readBaseUrls(options.baseUrl, problems),
     tls: options.tls,
@@ -87,7 +89,8 @@ export function readOptions(options: VerifierOptions): Settings {
 
 function readBaseUrls(baseUrl: string | readonly string[], problems: string[]): [string, ...string[]] {
   const [first = "", ...others] = typeof baseUrl === "string" ? [baseUrl] : baseUrl;
-  if (![first, ...others].every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)))
+  if (![first, ...others].every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
     problems.push("baseUrl must be an http or https URL, such as http://127.0.0.1:8080, or several");
+  }
   return [first.replace(/\/+$/, ""), ...others.map((url) => url.replace(/\/+$/, ""))];
 }

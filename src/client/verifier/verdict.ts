@@ -1,5 +1,5 @@
-import type { SessionClaims } from "./claims.ts";
-import type { Scope } from "./revocation.ts";
+import type { SessionClaims } from "./jwt/claims.ts";
+import type { Scope } from "./revocations/revocation.ts";
 
 /** What is wrong with a JWT that no session JWT of the project would have, in the order in which it is looked for. */
 export type Invalidity =

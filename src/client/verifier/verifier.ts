@@ -1,24 +1,24 @@
 import { Code } from "@connectrpc/connect";
-import { ask } from "./ask.ts";
-import { Connections } from "./connections.ts";
+import { ask } from "./introspect.ts";
+import { Connections } from "./stream/connections.ts";
 import { EventSource, type VerifierEvents } from "./events.ts";
-import { Freshness } from "./freshness.ts";
-import { JwtCheck } from "./jwt-check.ts";
-import { KeySet } from "./key-set.ts";
+import { Freshness } from "./stream/freshness.ts";
+import { JwtCheck } from "./jwt/jwt-check.ts";
+import { KeySet } from "./jwt/key-set.ts";
 import { type Settings, type VerifierOptions, readOptions } from "./options.ts";
 import { Readiness } from "./readiness.ts";
-import { type Change, RevocationCopy, type StreamMessage } from "./revocation-copy.ts";
-import { StalenessAlarm } from "./staleness-alarm.ts";
-import { type Statement, timeliness } from "./statement.ts";
+import { type Change, RevocationCopy, type StreamMessage } from "./revocations/revocation-copy.ts";
+import { StalenessAlarm } from "./stream/staleness-alarm.ts";
+import { type Statement, timeliness } from "./jwt/statement.ts";
 import { type Refusal, type Verdict, invalid } from "./verdict.ts";
-import { Watch, type WatchListener, codeOf } from "./watch.ts";
+import { Watch, type WatchListener, codeOf } from "./stream/watch.ts";
 
-export type { SessionClaims } from "./claims.ts";
-export type { VerifierClock } from "./clock.ts";
+export type { SessionClaims } from "./jwt/claims.ts";
+export type { VerifierClock } from "./stream/clock.ts";
 export type { VerifierEventMap, VerifierEvents } from "./events.ts";
 export type { OnStale, VerifierOptions } from "./options.ts";
 export type { TlsClientOptions } from "../tls.ts";
-export type { Revocation, Scope } from "./revocation.ts";
+export type { Revocation, Scope } from "./revocations/revocation.ts";
 export { type Accepted, type Invalidity, type Refusal, type Verdict, describeRefusal } from "./verdict.ts";
 
 /** Checks session JWTs in this process. Close it when done: it holds a connection and timers. */
@@ -184,8 +184,9 @@ class LocalVerifier implements Verifier, WatchListener {
     }
     if (revocations.some(({ scope }) => scope === "signing_key")) this.#keys.expire();
     if (this.#copy.index !== undefined) this.#readiness.resolve();
-    if (change !== "first snapshot" && this.#copy.index !== undefined && this.#source.hears("revocation"))
+    if (change !== "first snapshot" && this.#copy.index !== undefined && this.#source.hears("revocation")) {
       for (const revocation of revocations) this.#source.emit("revocation", revocation);
+    }
     if (change === "resynchronised") this.#source.emit("resynchronised", { revision });
     this.#alarm.isFresh();
   }

@@ -1,7 +1,7 @@
 import { SessiondError } from "../errors.ts";
-import type { JwtProblem, VerifiedJwt } from "../jwt.ts";
+import type { JwtProblem, VerifiedJwt } from "../keys/session-jwts.ts";
 import type { Project } from "../project.ts";
-import { type Session, isAccessDue } from "../session.ts";
+import { type Session, isAccessDue } from "../sessions/session.ts";
 import type { Deps } from "./deps.ts";
 import { findPresented } from "./presented-token.ts";
 import { requireActive } from "./require-active.ts";
@@ -31,8 +31,9 @@ export async function authenticate(
   ]);
   const now = deps.now();
   if (sign !== undefined) return { session, jwt: await sign(session, now) };
-  if (shown !== undefined && (await deps.jwts.isDue(shown, session, project, now)))
+  if (shown !== undefined && (await deps.jwts.isDue(shown, session, project, now))) {
     return { session, jwt: await deps.jwts.sign(session, project, now) };
+  }
   return { session, jwt: "jwt" in credential ? credential.jwt : "" };
 }
 

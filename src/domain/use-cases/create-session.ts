@@ -2,9 +2,9 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type ServiceCaller, actorOf } from "../caller.ts";
 import { SessiondError } from "../errors.ts";
 import { type MemberId, type OrganizationId, newSessionId } from "../ids.ts";
-import type { AuthenticationFactor, Device, Session } from "../session.ts";
+import type { AuthenticationFactor, Device, Session } from "../sessions/session.ts";
 import type { NewSession } from "../store.ts";
-import { type SecretHash, hashSecret, newSessionToken } from "../token.ts";
+import { type SecretHash, hashSecret, newSessionToken } from "../sessions/token.ts";
 import type { Deps } from "./deps.ts";
 
 /** A login that succeeded. Durations in milliseconds; the policy's defaults where undefined. */

@@ -1,4 +1,4 @@
-import type { SessionJwts } from "../jwt.ts";
+import type { SessionJwts } from "../keys/session-jwts.ts";
 import type { Store } from "../store.ts";
 
 /** What the use cases work with. */

@@ -1,7 +1,7 @@
 import type { ServiceCaller } from "../caller.ts";
 import { SessiondError } from "../errors.ts";
 import type { SessionId } from "../ids.ts";
-import { type Session, stateOf } from "../session.ts";
+import { type Session, stateOf } from "../sessions/session.ts";
 import { lifetimeOf } from "./create-session.ts";
 import type { Deps } from "./deps.ts";
 

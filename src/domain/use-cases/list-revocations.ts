@@ -1,6 +1,6 @@
 import type { ServiceCaller } from "../caller.ts";
 import { pageTokenAfter, parsePage } from "../page.ts";
-import type { RecordedRevocation } from "../revocation-feed.ts";
+import type { RecordedRevocation } from "../revocations/revocation-log.ts";
 import type { RevocationQuery } from "../store.ts";
 import type { Deps } from "./deps.ts";
 

@@ -2,7 +2,7 @@ import { type Caller, type MemberCaller, hasGrant } from "../caller.ts";
 import { SessiondError } from "../errors.ts";
 import { type MemberId, type OrganizationId, type SessionId, parseSessionId } from "../ids.ts";
 import { cutPage, parsePage } from "../page.ts";
-import type { Session, SessionState } from "../session.ts";
+import type { Session, SessionState } from "../sessions/session.ts";
 import type { Deps } from "./deps.ts";
 
 /** Which sessions to list; every given filter must hold. */
@@ -51,9 +51,11 @@ function reachOf(
   const own = caller.session;
   const ofMyself = memberId === own.memberId || (memberId === undefined && organizationId === undefined);
   if (ofMyself) return { memberId: own.memberId, organizationId };
-  if (own.organizationId === undefined || !hasGrant(caller, "sessions.read"))
+  if (own.organizationId === undefined || !hasGrant(caller, "sessions.read")) {
     throw new SessiondError("CALLER_NOT_ALLOWED");
-  if (organizationId !== undefined && organizationId !== own.organizationId)
+  }
+  if (organizationId !== undefined && organizationId !== own.organizationId) {
     throw new SessiondError("CALLER_NOT_ALLOWED");
+  }
   return { memberId, organizationId: own.organizationId };
 }

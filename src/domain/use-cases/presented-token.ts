@@ -1,8 +1,8 @@
 import type { Project } from "../project.ts";
-import { policyActor } from "../revocation.ts";
-import { type Session, stateOf } from "../session.ts";
+import { policyActor } from "../revocations/revocation.ts";
+import { type Session, stateOf } from "../sessions/session.ts";
 import type { FoundByToken } from "../store.ts";
-import { parseSessionToken, successorOf } from "../token.ts";
+import { parseSessionToken, successorOf } from "../sessions/token.ts";
 import type { Deps } from "./deps.ts";
 
 /** The session that a token names, active or not. */

@@ -17,7 +17,7 @@ import {
   permissions,
 } from "../project.ts";
 import type { ProjectStore } from "../store.ts";
-import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
+import { hashSecret, newProjectTag, newServiceSecret } from "../sessions/token.ts";
 
 /** What the use cases of operators work with. */
 export interface ProjectDeps {

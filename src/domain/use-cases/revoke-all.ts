@@ -1,7 +1,7 @@
 import type { Caller } from "../caller.ts";
 import { SessiondError } from "../errors.ts";
 import type { MemberId, OrganizationId, SessionId } from "../ids.ts";
-import type { CutoffTarget, RevocationReceipt } from "../revocation.ts";
+import type { CutoffTarget, RevocationReceipt } from "../revocations/revocation.ts";
 import type { Deps } from "./deps.ts";
 import { type Why, recordCutoff } from "./revoke.ts";
 

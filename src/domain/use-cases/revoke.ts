@@ -7,8 +7,8 @@ import type {
   RevocationOrder,
   RevocationReceipt,
   SessionTarget,
-} from "../revocation.ts";
-import { parseSessionToken } from "../token.ts";
+} from "../revocations/revocation.ts";
+import { parseSessionToken } from "../sessions/token.ts";
 import type { Deps } from "./deps.ts";
 
 /** What to end, as the caller names it. */
@@ -106,8 +106,9 @@ async function sessionTargetOf(
   }
   const projectId = caller.project.id;
   const verdict = await deps.jwts.verify(target.jwt, { projectId, now: deps.now(), allowExpired: true });
-  if ("problem" in verdict)
+  if ("problem" in verdict) {
     throw new SessiondError("JWT_INVALID", { metadata: { problem: verdict.problem } });
+  }
   return { scope: "session", id: verdict.sessionId };
 }
 

@@ -1,7 +1,7 @@
 import type { ServiceCaller } from "../caller.ts";
 import { SessiondError } from "../errors.ts";
-import { type Session, isAccessDue } from "../session.ts";
-import { hashSecret, newTokenSalt, successorOf } from "../token.ts";
+import { type Session, isAccessDue } from "../sessions/session.ts";
+import { hashSecret, newTokenSalt, successorOf } from "../sessions/token.ts";
 import type { Deps } from "./deps.ts";
 import { findPresented } from "./presented-token.ts";
 import { requireActive } from "./require-active.ts";

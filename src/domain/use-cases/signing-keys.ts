@@ -2,12 +2,12 @@ import type { JWK } from "jose";
 import { type ServiceCaller, actorOf } from "../caller.ts";
 import { SessiondError } from "../errors.ts";
 import type { ProjectId } from "../ids.ts";
-import type { KeyRing } from "../key-ring.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { Project } from "../project.ts";
-import type { Cause } from "../revocation.ts";
-import type { SigningKeyStore, StoredSigningKey } from "../signing-key.ts";
+import type { Cause } from "../revocations/revocation.ts";
+import type { SigningKeyStore, StoredSigningKey } from "../keys/signing-key.ts";
 import type { ProjectStore, SessionStore } from "../store.ts";
-import type { WaitingRoom } from "../waiting-room.ts";
+import type { WaitingRoom } from "../concurrency-limit.ts";
 
 /** What the use cases of signing keys work with. */
 export interface SigningKeyDeps {

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
-import type { Tables } from "../tables.ts";
+import type { Tables } from "../schema/tables.ts";
 
 /** Before what a project's rows are purged. */
 export interface Horizon {

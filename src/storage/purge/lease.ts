@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type Kysely, sql } from "kysely";
-import type { Tables } from "../tables.ts";
+import type { Tables } from "../schema/tables.ts";
 
 /** Seconds after which the purge of a process that died is taken over: far longer than a batch and a rest. */
 const leaseSeconds = 120;

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
-import { readClockOffset } from "../database-facts.ts";
-import type { Tables } from "../tables.ts";
-import { translatingFailures } from "../unavailable.ts";
+import { readClockOffset } from "../connection/database-facts.ts";
+import type { Tables } from "../schema/tables.ts";
+import { translatingFailures } from "../connection/database-errors.ts";
 import { horizonOf } from "./horizon.ts";
 import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
@@ -85,10 +85,11 @@ export async function purge(db: Kysely<Tables>, options: PurgeOptions): Promise<
 async function requireClock(db: Kysely<Tables>): Promise<void> {
   const { offset, uncertainty } = await readClockOffset(db);
   const ahead = -offset - uncertainty;
-  if (ahead > maxClockAhead)
+  if (ahead > maxClockAhead) {
     throw new Error(
       `this machine's clock is ${Math.round(ahead / 1000)} seconds ahead of the database's: nothing is purged, lest it be too early`,
     );
+  }
 }
 
 /** Runs one batch; fails with {@link Interrupted} where it is not to run. */

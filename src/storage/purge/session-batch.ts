@@ -1,8 +1,8 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { SessionId } from "../../domain/ids.ts";
-import { columnsOf, identityColumns, livenessColumns } from "../columns.ts";
-import { newestCutoff, stateIs } from "../session-reads.ts";
-import type { Tables } from "../tables.ts";
+import { columnsOf, identityColumns, livenessColumns } from "../sessions/columns.ts";
+import { newestCutoff, stateIs } from "../sessions/reads.ts";
+import type { Tables } from "../schema/tables.ts";
 import type { Horizon } from "./horizon.ts";
 
 /** What became of a batch of sessions. */

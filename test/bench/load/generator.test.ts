@@ -25,11 +25,12 @@ test("a gRPC call counts by its status, wherever that stands", async () => {
       const grpc = { ":status": 200, "content-type": "application/grpc" };
       const kind = calls++ % 8;
       stream.resume().on("error", () => undefined);
-      if (kind === 0)
+      if (kind === 0) {
         return stream.respond(
           { ...grpc, "grpc-status": "5", "grpc-message": "no such" },
           { endStream: true },
         );
+      }
       if (kind === 1) return stream.respond({ ":status": 503 }, { endStream: true });
       if (kind === 2) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
       if (kind === 3) return stream.respond(grpc, { endStream: true });

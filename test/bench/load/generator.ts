@@ -53,7 +53,9 @@ async function cameTrue(holds: () => boolean, tally: Tally): Promise<void> {
     if (tally.made > answered) {
       answered = tally.made;
       deadline = performance.now() + patience;
-    } else if (performance.now() > deadline) throw new Error("calls were not answered");
+    } else if (performance.now() > deadline) {
+      throw new Error("calls were not answered");
+    }
     await delay(5);
   }
 }

@@ -46,8 +46,9 @@ test("requests are understood by node:http2, the first and those that refer to i
   const socket = await open(server);
   const flags = flag.endHeaders | flag.endStream;
   socket.write(clientPreface());
-  for (const [stream, block] of [first, later, later].entries())
+  for (const [stream, block] of [first, later, later].entries()) {
     socket.write(frame(frameType.headers, flags, 1 + 2 * stream, block));
+  }
   await expect.poll(() => seen.length).toBe(3);
   for (const received of seen) expect(received).toMatchObject(Object.fromEntries(headers));
 });
@@ -83,8 +84,9 @@ async function answeredBlock(headers: Record<string, string>): Promise<Buffer> {
     bytes = Buffer.concat([bytes, chunk ?? Buffer.alloc(0)]);
     for (let at = 0; at + frameHeaderLength <= bytes.length;) {
       const end = at + frameHeaderLength + bytes.readUIntBE(at, 3);
-      if (bytes[at + 3] === frameType.headers && end <= bytes.length)
+      if (bytes[at + 3] === frameType.headers && end <= bytes.length) {
         return bytes.subarray(at + frameHeaderLength, end);
+      }
       at = end;
     }
   }

@@ -55,10 +55,13 @@ export class Http1Connection implements Connection {
     if (answer === undefined) return;
     this.#received = Buffer.alloc(0);
     const { expect } = this.#job;
-    if (answer.status !== 200) this.#end(`http ${answer.status}`);
-    else if (expect !== undefined && !answer.body.includes(expect, 0, "latin1"))
+    if (answer.status !== 200) {
+      this.#end(`http ${answer.status}`);
+    } else if (expect !== undefined && !answer.body.includes(expect, 0, "latin1")) {
       this.#end("unexpected answer");
-    else this.#end("ok");
+    } else {
+      this.#end("ok");
+    }
     this.start();
   }
 
@@ -87,7 +90,8 @@ function readAnswer(bytes: Buffer): { readonly status: number; readonly body: Bu
   const body = bytes.subarray(end + endOfHead.length);
   const length = /\r\ncontent-length: *(\d+)\r\n/i.exec(head)?.[1];
   if (length !== undefined) return body.length < Number(length) ? undefined : { status, body };
-  if (/\r\ntransfer-encoding: *chunked\r\n/i.test(head))
+  if (/\r\ntransfer-encoding: *chunked\r\n/i.test(head)) {
     return body.subarray(-endOfChunks.length).equals(endOfChunks) ? { status, body } : undefined;
+  }
   return { status, body };
 }

@@ -124,8 +124,9 @@ export class Http2Connection implements Connection {
     switch (type) {
       case frameType.headers:
         // Neither is of use to a server that answers a call, and none here sends them.
-        if ((flags & flag.endHeaders) === 0 || (flags & ~(flag.endHeaders | flag.endStream)) !== 0)
+        if ((flags & flag.endHeaders) === 0 || (flags & ~(flag.endHeaders | flag.endStream)) !== 0) {
           throw new Error("the peer sent padded, prioritised or continued headers");
+        }
         return this.#takePart(stream, { headers: payload }, flags);
       case frameType.data:
         this.#received += payload.length;
@@ -141,8 +142,9 @@ export class Http2Connection implements Connection {
         return;
       case frameType.settings:
       case frameType.ping:
-        if ((flags & flag.ack) === 0)
+        if ((flags & flag.ack) === 0) {
           this.#out.push(frame(type, flag.ack, 0, type === frameType.ping ? payload : Buffer.alloc(0)));
+        }
         return;
       case frameType.goAway:
         this.#stopped = true;
@@ -161,8 +163,11 @@ export class Http2Connection implements Connection {
     if (call === undefined) return;
     if ("data" in part) {
       if (this.#job.expect !== undefined) call.body.push(part.data);
-    } else if (call.headers === undefined) call.headers = part.headers;
-    else call.trailers = part.headers;
+    } else if (call.headers === undefined) {
+      call.headers = part.headers;
+    } else {
+      call.trailers = part.headers;
+    }
     if (flags & flag.endStream) this.#end(stream, outcomeOf(call, this.#job.expect));
   }
 

@@ -44,7 +44,9 @@ export function decodeHuffman(bytes: Uint8Array): string {
         decoded += symbol;
         code = 0;
         length = 0;
-      } else if (length > longest) throw new Error("a header has a character that is not printable ASCII");
+      } else if (length > longest) {
+        throw new Error("a header has a character that is not printable ASCII");
+      }
     }
   }
   // What is left is padding: the first bits, all ones, of a code that does not end here.

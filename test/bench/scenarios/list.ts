@@ -53,8 +53,9 @@ async function tokenOfPage(baseUrl: string, page: number): Promise<string> {
   let pageToken = "";
   for (let at = 1; at < page; at++) {
     const answer = await sessions.list({ memberId: `listed-${listed.many}`, pageSize, pageToken });
-    if (answer.sessions.length !== pageSize)
+    if (answer.sessions.length !== pageSize) {
       throw new Error(`page ${at} has ${answer.sessions.length} sessions`);
+    }
     pageToken = answer.nextPageToken;
   }
   return pageToken;

@@ -1,5 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BookSchema, ShelfService } from "../../rest/gen/shelf/v1/shelf_pb.ts";
+import { BookSchema, ShelfService } from "../../unit/rest/gen/shelf/v1/shelf_pb.ts";
 
 /** The service whose one method every server of the bench answers with a constant. */
 export { ShelfService as NoOpService };

@@ -3,7 +3,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { ConnectRouter } from "@connectrpc/connect";
-import { serve } from "../../../src/cli/serve.ts";
+import { serve } from "../../../src/cli/serve/serve.ts";
 import { NoOpService, noOpAnswer } from "./no-op.ts";
 
 const noOp = {

@@ -80,6 +80,7 @@ function keepAnswer(status: number, headers: Metadata, trailers: Metadata, { chu
     // The end of a stream over gRPC-Web, or over Connect, which may tell an error.
     if (chunk[0] === 0x80 || chunk[0] === 0x02) keepSaid("end of a stream", chunk.toString("latin1"));
   }
-  for (const { kind, form } of secretForms)
+  for (const { kind, form } of secretForms) {
     for (const [secret] of text.matchAll(form)) keepIssued({ kind, text: secret });
+  }
 }

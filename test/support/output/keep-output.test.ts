@@ -5,10 +5,10 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { expect, test, vi } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
-import { newLogin } from "../logins.ts";
+import { newLogin } from "../fixtures/logins.ts";
 import { patience } from "../patience.ts";
-import { runningService } from "../running-service.ts";
-import { sending, sessionsOf } from "../service-clients.ts";
+import { runningService } from "../fixtures/running-service.ts";
+import { sending, sessionsOf } from "../fixtures/service-clients.ts";
 import { type Issued, type Said, flush, outputVariable } from "./output.ts";
 
 const service = await runningService();

@@ -55,8 +55,9 @@ const maxShown = 50;
 export async function findLeaks(folder: string): Promise<readonly Leak[]> {
   const files = readdirSync(folder);
   const issued: Issued[] = [];
-  for (const name of files.filter((name) => name.startsWith("issued-")))
+  for (const name of files.filter((name) => name.startsWith("issued-"))) {
     for await (const { entry } of entriesIn<Issued>(join(folder, name))) issued.push(entry);
+  }
   const search = new SecretSearch(issued);
   const leaks: Leak[] = [];
   for (const name of files.filter((name) => name.startsWith("said-"))) {

@@ -53,11 +53,12 @@ export class SecretSearch {
   #match(text: string): string | undefined {
     const byForm = secretForms.find(({ form }) => text.search(form) >= 0)?.kind;
     if (byForm !== undefined) return byForm;
-    for (const length of this.#lengths)
+    for (const length of this.#lengths) {
       for (let i = 0; i + length <= text.length; i++) {
         const kind = this.#chunks.get(text.slice(i, i + length));
         if (kind !== undefined) return kind;
       }
+    }
     const words = [text, ...text.split(/[\s:=&,;!?/]/), text.slice(text.indexOf(":") + 1)];
     const hashes = words
       .filter(({ length }) => length >= shortest)
@@ -77,8 +78,9 @@ function decoded(run: string): readonly string[] {
   if (/%[0-9a-f]{2}/i.test(run)) texts.push(run.replaceAll(/%([0-9a-f]{2})/gi, (_, code) => fromHex(code)));
   for (const piece of run.split(/[^\w+/-]/).filter(({ length }) => length >= 11)) {
     if (/^[0-9a-f]{16,}$/i.test(piece)) texts.push(fromHex(piece));
-    for (let place = 0; place < 4; place++)
+    for (let place = 0; place < 4; place++) {
       texts.push(Buffer.from(piece.slice(place), "base64").toString("latin1"));
+    }
   }
   return texts;
 }

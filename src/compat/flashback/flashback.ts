@@ -1,0 +1,65 @@
+import { Code } from "@connectrpc/connect";
+import { SessionService } from "../../../gen/compat/flashback/v1/session_service_pb.ts";
+import { bearer } from "../../auth/request-credentials.ts";
+import { SessiondError } from "../../domain/errors.ts";
+import { parseSessionId } from "../../domain/ids.ts";
+import type { Deps } from "../../domain/use-cases/deps.ts";
+import { revokeAll } from "../../domain/use-cases/revoke-all.ts";
+import { revokeOwn } from "../../domain/use-cases/revoke.ts";
+import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
+import type { Failure } from "../../rest/errors/failure.ts";
+import { memberCallerOf } from "../../rpc/gate.ts";
+import { type CompatApi, because } from "../api.ts";
+
+/** Flashback's device and session management API. */
+export function flashback(deps: Deps): CompatApi<typeof SessionService> {
+  return {
+    service: SessionService,
+    access: { revoke: { member: true }, revokeAll: { member: true } },
+    scheme: bearer,
+    dialect: { prefixes: ["/sessions"], writeError, challenge: "Bearer" },
+    implementation: {
+      async revoke(request, context) {
+        const id = parseSessionId(request.id);
+        if (id === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+        await revokeOwn(deps, memberCallerOf(context), id, because("logout"));
+        return { success: true, message: "Session revoked successfully" };
+      },
+      async revokeAll(_request, context) {
+        const command = {
+          ...because("logout"),
+          scope: { scope: "self" },
+          except: undefined,
+          validateOnly: false,
+        } as const;
+        await revokeAll(deps, memberCallerOf(context), command);
+        return { success: true, message: "All sessions revoked successfully" };
+      },
+    },
+  };
+}
+
+/** `{"success":false,"error":…}`. Whatever fails inside is the documented 500. */
+function writeError(failure: Failure, { method }: FailedRequest): ErrorAnswer {
+  const isInternal = failure.status >= 500;
+  const error = isInternal ? faultOf(method?.localName) : messageOf(failure);
+  return { status: isInternal ? 500 : failure.status, body: { json: { success: false, error } } };
+}
+
+function faultOf(method: string | undefined): string {
+  return method === SessionService.method.revokeAll.localName
+    ? "Failed to revoke all sessions"
+    : "Failed to revoke session";
+}
+
+function messageOf(failure: Failure): string {
+  if (failure.kind === "path_not_found") return "Not found";
+  switch (failure.error.code) {
+    case Code.Unauthenticated:
+      return "Unauthorized";
+    case Code.NotFound:
+      return "Session not found";
+    default:
+      return failure.error.rawMessage;
+  }
+}

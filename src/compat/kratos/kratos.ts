@@ -1,0 +1,99 @@
+import { STATUS_CODES } from "node:http";
+import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { SessionService } from "../../../gen/compat/kratos/v1/session_service_pb.ts";
+import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
+import { type CredentialScheme, bearer, cookie, sessionTokenHeader } from "../../auth/request-credentials.ts";
+import { SessiondError } from "../../domain/errors.ts";
+import type { Deps } from "../../domain/use-cases/deps.ts";
+import { revokeOwn } from "../../domain/use-cases/revoke.ts";
+import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
+import type { Failure } from "../../rest/errors/failure.ts";
+import { callRecordKey } from "../../rpc/call-record.ts";
+import { readFields } from "../../rpc/messages/fields.ts";
+import { memberCallerOf } from "../../rpc/gate.ts";
+import { type CompatApi, because } from "../api.ts";
+
+/** How an installation differs from the documented one. */
+export interface KratosOptions {
+  /** Path prefix; documented: `/auth`. */
+  readonly prefix: string;
+  /** Name of the session cookie; documented: `ory_kratos_session`. */
+  readonly cookieName: string;
+  /** Origins besides the service's own whose pages may change state with a cookie, such as `https://app.example.com`. */
+  readonly allowedOrigins: readonly string[];
+}
+
+/** The session API of Ory Kratos. */
+export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof SessionService> {
+  const { prefix } = options;
+  return {
+    service: SessionService,
+    access: { disableMySession: { member: true } },
+    scheme: kratosScheme(options),
+    dialect: { prefixes: [prefix], writeError },
+    rules: [
+      create(HttpRuleSchema, {
+        selector: `${SessionService.typeName}.${SessionService.method.disableMySession.name}`,
+        pattern: { case: "delete", value: `${prefix}/sessions/{id}` },
+      }),
+    ],
+    implementation: {
+      async disableMySession(request, context) {
+        const caller = memberCallerOf(context);
+        const id = readFields((fields) => fields.sessionId("id", request.id));
+        if (id === caller.session.id) throw new SessiondError("SESSION_IS_CURRENT");
+        try {
+          await revokeOwn(deps, caller, id, because("logout"));
+        } catch (error) {
+          // Nothing is learned from the answer: it is the same for a session that is not there, and nothing was revoked.
+          if (!(error instanceof SessiondError && error.reason === "SESSION_NOT_FOUND")) throw error;
+        }
+        return {};
+      },
+    },
+  };
+}
+
+/** `X-Session-Token`, then the cookie, then `Authorization: Bearer`. With the cookie, a foreign page is refused. */
+function kratosScheme({ cookieName, allowedOrigins }: KratosOptions): CredentialScheme {
+  return (header, { secure }) => {
+    const byHeader = sessionTokenHeader(header);
+    if (byHeader !== undefined) return byHeader;
+    const byCookie = cookie(header, cookieName);
+    if (byCookie === undefined) return bearer(header);
+    if (isForeign(header, secure, allowedOrigins)) throw new SessiondError("CALLER_NOT_ALLOWED");
+    return byCookie;
+  };
+}
+
+/**
+ * Whether a browser says that the request comes from another site's page; every route here changes state. Where TLS ends here
+ * the service's own pages are those of https, and a page of http is anybody's who sits on the network; elsewhere what is in
+ * front may have TLS or not.
+ */
+function isForeign(header: Headers, secure: boolean, allowedOrigins: readonly string[]): boolean {
+  const origin = header.get("origin");
+  if (origin !== null) {
+    if (allowedOrigins.includes(origin)) return false;
+    const { host, protocol } = URL.canParse(origin) ? new URL(origin) : {};
+    return host !== header.get("host") || (secure && protocol !== "https:");
+  }
+  const site = header.get("sec-fetch-site");
+  return site !== null && site !== "same-origin" && site !== "none";
+}
+
+/** Kratos's error envelope. The request id is told where support will ask for it. */
+function writeError({ kind, status, error }: Failure, { contextValues }: FailedRequest): ErrorAnswer {
+  const head = { code: status, status: STATUS_CODES[status] ?? "Error" };
+  if (kind === "handler" && error.code === Code.Unauthenticated) {
+    const reason = "No valid session cookie found.";
+    return envelope({ ...head, reason, message: "The request could not be authorized" });
+  }
+  const request = status >= 500 ? { request: contextValues.get(callRecordKey).id } : {};
+  return envelope({ ...head, ...request, message: error.rawMessage });
+}
+
+function envelope(error: { readonly code: number } & Readonly<Record<string, string | number>>): ErrorAnswer {
+  return { status: error.code, body: { json: { error } } };
+}

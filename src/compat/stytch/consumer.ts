@@ -1,0 +1,36 @@
+import { SessionService } from "../../../gen/compat/stytch/v1/session_service_pb.ts";
+import { serviceScheme } from "../../auth/request-credentials.ts";
+import type { Deps } from "../../domain/use-cases/deps.ts";
+import { revoke } from "../../domain/use-cases/revoke.ts";
+import type { SigningKeyDeps } from "../../domain/use-cases/signing-keys.ts";
+import { callRecordKey } from "../../rpc/call-record.ts";
+import { serviceCallerOf } from "../../rpc/gate.ts";
+import { type CompatApi, because } from "../api.ts";
+import { type StytchOptions, stytchDialect, stytchRequestId } from "./errors.ts";
+import { stytchJwks } from "./jwks.ts";
+import { readStytchTarget } from "./target.ts";
+
+/** Stytch's consumer session API. */
+export function stytch(
+  deps: Deps & SigningKeyDeps,
+  options: StytchOptions,
+): CompatApi<typeof SessionService> {
+  return {
+    service: SessionService,
+    access: { revoke: { service: "sessions.revoke" }, getJwks: "public" },
+    scheme: serviceScheme,
+    dialect: stytchDialect(["/v1"], options),
+    implementation: {
+      async revoke({ sessionId, sessionToken, sessionJwt }, context) {
+        const target = readStytchTarget({
+          id: ["session_id", sessionId],
+          token: sessionToken,
+          jwt: sessionJwt,
+        });
+        await revoke(deps, serviceCallerOf(context), target, because("unspecified"));
+        return { statusCode: 200, requestId: stytchRequestId(context.values.get(callRecordKey)) };
+      },
+      getJwks: ({ projectId }, context) => stytchJwks(deps, projectId, context),
+    },
+  };
+}

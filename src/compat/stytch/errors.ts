@@ -1,0 +1,160 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Reason, SessiondError } from "../../domain/errors.ts";
+import type { Environment } from "../../domain/project.ts";
+import type { Dialect, ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
+import type { Failure } from "../../rest/errors/failure.ts";
+import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
+import { sessiondErrorOf } from "../../rpc/connect-errors.ts";
+
+/** How an installation differs from the documented one. */
+export interface StytchOptions {
+  /** What the status is appended to in `error_url`; documented: `https://stytch.com/docs/api/errors/`. */
+  readonly errorUrlBase: string;
+  /** Where a caller whose call failed inside is sent; documented: `support@stytch.com`. */
+  readonly supportAddress: string;
+}
+
+/** Arguments that Stytch refuses with an error type of their own. */
+export class ArgumentError extends ConnectError {
+  readonly errorType: string;
+
+  constructor(errorType: string, message: string) {
+    super(message, Code.InvalidArgument);
+    this.errorType = errorType;
+  }
+}
+
+/** `instanceof` does not tell: ConnectError's goes by the shape of a ConnectError, and its subclasses inherit that. */
+function isArgumentError(error: ConnectError): error is ArgumentError {
+  return "errorType" in error;
+}
+
+/** How the Stytch APIs speak, under these path prefixes. */
+export function stytchDialect(prefixes: readonly string[], options: StytchOptions): Dialect {
+  return {
+    prefixes,
+    write: { useProtoFieldName: true },
+    challenge: 'Basic realm="sessiond"',
+    writeError: (failure, request) => writeError(failure, request, options),
+  };
+}
+
+/** `request-id-<environment>-<uuid>`, fresh for every call; `test` until the project is known. */
+export function stytchRequestId(
+  { identity, uuid }: CallRecord,
+  environment: Environment = identity?.caller.project.environment ?? "test",
+): string {
+  return `request-id-${environment}-${uuid}`;
+}
+
+interface StytchError {
+  readonly status: number;
+  readonly type: string;
+  readonly message: string;
+}
+
+function writeError(failure: Failure, { contextValues }: FailedRequest, options: StytchOptions): ErrorAnswer {
+  const { status, type, message } = stytchErrorOf(failure, options);
+  const json = {
+    status_code: status,
+    request_id: stytchRequestId(contextValues.get(callRecordKey)),
+    error_type: type,
+    error_message: message,
+    error_url: `${options.errorUrlBase}${status}`,
+  };
+  return { status, body: { json } };
+}
+
+function stytchErrorOf(failure: Failure, options: StytchOptions): StytchError {
+  const { status, error } = failure;
+  const message = error.rawMessage;
+  switch (failure.kind) {
+    case "path_not_found":
+      return { status, type: "route_not_found", message };
+    case "method_not_allowed":
+      return { status, type: "method_not_allowed", message };
+    case "unsupported_media_type":
+      return { status, type: "unsupported_media_type", message };
+    case "body_too_large":
+      return { status, type: "request_too_large", message };
+    case "bad_request":
+      return { status, type: "bad_request", message };
+    case "handler":
+      return handlerError(status, error, options);
+  }
+}
+
+function handlerError(status: number, error: ConnectError, { supportAddress }: StytchOptions): StytchError {
+  const message = error.rawMessage;
+  if (status >= 500) {
+    const help = `please reach out to ${supportAddress} to let us know what went wrong.`;
+    const wrong = `Oops, something seems to have gone wrong, ${help}`;
+    return { status: 500, type: "internal_server_error", message: wrong };
+  }
+  if (isArgumentError(error)) return { status, type: error.errorType, message };
+  if (status === 429) {
+    return { status, type: "too_many_requests", message: "Too many requests have been made." };
+  }
+  const cause = sessiondErrorOf(error);
+  return (cause && documentedError(cause)) ?? { status, type: "bad_request", message };
+}
+
+const unauthorized: StytchError = {
+  status: 401,
+  type: "unauthorized_credentials",
+  message: "Unauthorized credentials.",
+};
+const notAllowed: StytchError = {
+  status: 403,
+  type: "session_authorization_error",
+  message: "The member session may not revoke this session.",
+};
+const notFound = { type: "session_not_found", message: "Session could not be found." };
+
+const documented: Partial<Record<Reason, StytchError>> = {
+  CREDENTIAL_MISSING: unauthorized,
+  CREDENTIAL_INVALID: unauthorized,
+  SESSION_UNKNOWN: { status: 401, ...notFound },
+  SESSION_REVOKED: { status: 401, ...notFound },
+  SESSION_REVOKED_BY_CUTOFF: { status: 401, ...notFound },
+  SESSION_EXPIRED: { status: 401, ...notFound },
+  SESSION_IDLE_EXPIRED: { status: 401, ...notFound },
+  JWT_EXPIRED: { status: 401, ...notFound },
+  PROJECT_NOT_FOUND: { status: 404, type: "project_not_found", message: "Project could not be found." },
+  SESSION_NOT_FOUND: { status: 404, ...notFound },
+  CALLER_NOT_ALLOWED: notAllowed,
+  PERMISSION_MISSING: {
+    status: 403,
+    type: "insufficient_permissions",
+    message: "These credentials lack the permission sessions.revoke.",
+  },
+};
+
+function documentedError(error: SessiondError): StytchError | undefined {
+  if (error.reason === "JWT_INVALID") return jwtError(error.metadata["problem"]);
+  const isAnothers = isSessiondReason(error.cause, "CALLER_NOT_ALLOWED");
+  return isAnothers ? notAllowed : documented[error.reason];
+}
+
+function isSessiondReason(error: unknown, reason: Reason): boolean {
+  return error instanceof Error && "reason" in error && error.reason === reason;
+}
+
+function jwtError(problem: string | undefined): StytchError {
+  switch (problem) {
+    case "issuer":
+      return { status: 400, type: "jwt_invalid_issuer", message: "session_jwt was issued by somebody else." };
+    case "audience":
+      return {
+        status: 400,
+        type: "jwt_invalid_audience",
+        message: "session_jwt is meant for another project.",
+      };
+    default:
+      return {
+        status: 400,
+        type: "unable_to_parse_session_jwt",
+        message: "session_jwt is not a JWT that this project signed.",
+      };
+  }
+}

@@ -1,0 +1,43 @@
+import { SessiondError } from "../errors.ts";
+import type { ProjectId, SessionId } from "../ids.ts";
+import type { Revocation } from "./revocation.ts";
+
+/** A revocation as watchers see it. */
+export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" | "time" | "cause"> {
+  readonly targetId: string;
+  /** The session within the scope that was spared. */
+  readonly spared: SessionId | undefined;
+  /** When the last JWT signed before has expired. */
+  readonly matterUntil: Date;
+}
+
+/** A revocation as auditors see it. */
+export interface RecordedRevocation extends LoggedRevocation, Pick<Revocation, "actor" | "reason"> {}
+
+/** A piece of the log. */
+export interface LogPage {
+  readonly revocations: readonly LoggedRevocation[];
+  /** The newest committed revision, as of the same snapshot. */
+  readonly head: number;
+}
+
+/** The log of revocations, as a feed reads it. Fails with DATABASE_UNAVAILABLE. */
+export interface RevocationLog {
+  /** At most `limit` revocations after revision `after`. */
+  readRevocations(projectId: ProjectId, after: number, limit: number): Promise<LogPage>;
+  /** The revision that a watcher can resume after at the earliest. */
+  oldestResumable(projectId: ProjectId): Promise<number>;
+  /** The revision after which lies everything that can still matter at `now`. */
+  firstThatMatters(projectId: ProjectId, now: Date): Promise<number>;
+}
+
+/** REVISION_OUT_OF_RANGE, with the revisions that can be resumed after. */
+export async function revisionOutOfRange(
+  log: RevocationLog,
+  projectId: ProjectId,
+  head: number,
+): Promise<SessiondError> {
+  const oldest = await log.oldestResumable(projectId);
+  const metadata = { oldest_revision: String(oldest), revision: String(head) };
+  return new SessiondError("REVISION_OUT_OF_RANGE", { metadata });
+}

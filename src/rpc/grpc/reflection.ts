@@ -1,0 +1,83 @@
+import type { DescFile, DescService } from "@bufbuild/protobuf";
+import { Code, type ConnectRouter } from "@connectrpc/connect";
+import {
+  ServerReflection as ReflectionV1,
+  type ServerReflectionRequest as RequestV1,
+} from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import {
+  ServerReflection as ReflectionV1Alpha,
+  type ServerReflectionRequest as RequestV1Alpha,
+} from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { type DescriptorIndex, createDescriptorIndex } from "./descriptor-index.ts";
+
+/**
+ * Serves grpc.reflection, v1 and v1alpha, so that grpcurl, `buf curl` and their like need no proto files.
+ * Listed are the given services and the two of reflection itself, each once. `files` are known too though no service
+ * imports them, such as those of error details, which clients look up to show them in words.
+ *
+ * The answers hold every option, google.api.http included, and no comments: generated code has none.
+ */
+export function serveReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  files: readonly DescFile[] = [],
+): void {
+  const listed = new Set([...services, ReflectionV1, ReflectionV1Alpha]);
+  const index = createDescriptorIndex([...Array.from(listed, ({ file }) => file), ...files]);
+  async function* converse<Request extends RequestV1 | RequestV1Alpha>(requests: AsyncIterable<Request>) {
+    for await (const request of requests) {
+      yield {
+        validHost: request.host,
+        originalRequest: request,
+        messageResponse: answer(index, listed, request),
+      };
+    }
+  }
+  router.service(ReflectionV1, { serverReflectionInfo: (requests) => converse(requests) });
+  router.service(ReflectionV1Alpha, { serverReflectionInfo: (requests) => converse(requests) });
+}
+
+/** The two versions differ in their package only, so one answer fits both. */
+function answer(
+  index: DescriptorIndex,
+  services: Iterable<DescService>,
+  { messageRequest: ask }: RequestV1 | RequestV1Alpha,
+) {
+  switch (ask.case) {
+    case "listServices":
+      return {
+        case: "listServicesResponse",
+        value: { service: Array.from(services, ({ typeName }) => ({ name: typeName })) },
+      } as const;
+    case "fileByFilename":
+      return files(index.fileNamed(ask.value), `file "${ask.value}"`);
+    case "fileContainingSymbol":
+      return files(index.fileOfSymbol(ask.value), `symbol "${ask.value}"`);
+    case "fileContainingExtension": {
+      const { containingType, extensionNumber } = ask.value;
+      const what = `extension ${extensionNumber} of "${containingType}"`;
+      return files(index.fileOfExtension(containingType, extensionNumber), what);
+    }
+    case "allExtensionNumbersOfType": {
+      const numbers = index.extensionNumbers(ask.value);
+      if (numbers === undefined) return failure(Code.NotFound, `message "${ask.value}" is not known here`);
+      return {
+        case: "allExtensionNumbersResponse",
+        value: { baseTypeName: ask.value, extensionNumber: numbers },
+      } as const;
+    }
+    case undefined:
+      break;
+  }
+  return failure(Code.InvalidArgument, "the request asks for nothing: set one field of message_request");
+}
+
+function files(fileDescriptorProto: Uint8Array[] | undefined, what: string) {
+  if (fileDescriptorProto === undefined) return failure(Code.NotFound, `${what} is not known here`);
+  return { case: "fileDescriptorResponse", value: { fileDescriptorProto } } as const;
+}
+
+/** An answer within the stream, which goes on: clients ask for names that may not exist. Connect's codes are those of gRPC. */
+function failure(errorCode: Code, errorMessage: string) {
+  return { case: "errorResponse", value: { errorCode, errorMessage } } as const;
+}

@@ -1,0 +1,148 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { type Duration, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { type FieldViolation, SessiondError } from "../../domain/errors.ts";
+import {
+  characters,
+  isStorable,
+  maxOpaqueIdLength,
+  parseCredentialId,
+  parseMemberId,
+  parseOrganizationId,
+  parseProjectId,
+  parseSessionId,
+} from "../../domain/ids.ts";
+
+/** Bounds in milliseconds, both included. */
+export interface DurationBounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * Reads the fields of a request: `read` takes each one through the checker, which hands on what is right and notes what is
+ * wrong. Fails with FIELD_INVALID for all that was wrong at once; then nothing that `read` returned is used.
+ */
+export function readFields<T>(read: (fields: FieldChecker) => T): T {
+  const fields = new FieldChecker();
+  const value = read(fields);
+  fields.requireNone();
+  return value;
+}
+
+/** Checks fields one by one. Field names are proto names. */
+export class FieldChecker {
+  readonly #violations: FieldViolation[] = [];
+
+  /** Fails if anything was wrong. */
+  requireNone(): void {
+    if (this.#violations.length > 0) {
+      throw new SessiondError("FIELD_INVALID", { violations: this.#violations });
+    }
+  }
+
+  /** Notes that a field is wrong. What it returns is never used: {@link readFields} fails first. */
+  violation<T>(field: string, description: string): T {
+    this.#violations.push({ field, description });
+    return undefined as T;
+  }
+
+  /** What `parse` makes of the value; where it makes nothing, `description` says what would be right. */
+  parsed<In, Out>(field: string, value: In, parse: (value: In) => Out | undefined, description: string): Out {
+    return parse(value) ?? this.violation(field, description);
+  }
+
+  /** A session id. */
+  sessionId(field: string, value: string) {
+    return this.parsed(field, value, parseSessionId, "must be a UUID");
+  }
+
+  /** A credential id. */
+  credentialId(field: string, value: string) {
+    return this.parsed(field, value, parseCredentialId, "must be a UUID");
+  }
+
+  /** A project id. */
+  projectId(field: string, value: string) {
+    const form = "must be a letter or digit, then letters, digits, '.', '_' or '-', up to 64 characters";
+    return this.parsed(field, value, parseProjectId, form);
+  }
+
+  /** A member id. */
+  memberId(field: string, value: string) {
+    return this.parsed(field, value, parseMemberId, opaqueIdForm);
+  }
+
+  /** An organization id. */
+  organizationId(field: string, value: string) {
+    return this.parsed(field, value, parseOrganizationId, opaqueIdForm);
+  }
+
+  /** What `read` makes of a field that may be left empty. */
+  optional<T>(value: string, read: (value: string) => T): T | undefined {
+    return value === "" ? undefined : read(value);
+  }
+
+  /** Text of `min` to `max` characters, without NUL. */
+  text(field: string, value: string, max: number, min = 0): string {
+    if (!isStorable(value)) return this.violation(field, "must be valid Unicode without NUL");
+    const length = characters(value);
+    if (length >= min && length <= max) return value;
+    return this.violation(field, `must have ${min === 0 ? "at most" : `${min} to`} ${max} characters`);
+  }
+
+  /** At most `max` elements, each read by `read` under a name with its index. */
+  list<In, Out>(
+    field: string,
+    values: readonly In[],
+    max: number,
+    read: (field: string, value: In) => Out,
+  ): Out[] {
+    if (values.length > max) return this.violation(field, `must have at most ${max} elements`);
+    return values.map((value, i) => read(`${field}[${i}]`, value));
+  }
+
+  /** A duration in milliseconds; undefined where absent. */
+  duration(field: string, value: Duration | undefined, bounds: DurationBounds): number | undefined {
+    if (value === undefined) return undefined;
+    const ms = Number(value.seconds) * 1000 + value.nanos / 1e6;
+    if (ms >= bounds.min && ms <= bounds.max) return Math.round(ms);
+    return this.violation(field, `must be ${bounds.min / 1000} to ${bounds.max / 1000} seconds`);
+  }
+
+  /** A time that fits a Timestamp; undefined where absent. */
+  time(field: string, value: Timestamp | undefined): Date | undefined {
+    if (value === undefined) return undefined;
+    const date = timestampDate(value);
+    const ms = date.getTime();
+    if (ms >= earliest && ms <= latest && value.nanos >= 0 && value.nanos < 1e9) return date;
+    return this.violation(field, "must be a time from year 1 to year 9999");
+  }
+
+  /** A JSON object of at most `maxBytes` bytes as JSON, every text in it fit to be stored, and none of `reserved` as a key. */
+  json(field: string, value: JsonObject, maxBytes: number, reserved: ReadonlySet<string>): JsonObject {
+    const clash = Object.keys(value).find((key) => reserved.has(key));
+    if (clash !== undefined) {
+      return this.violation(field, `must not have the key ${clash}, which the JWT itself uses`);
+    }
+    const text = JSON.stringify(value);
+    if (Buffer.byteLength(text) > maxBytes) {
+      return this.violation(field, `must have at most ${maxBytes} bytes as JSON`);
+    }
+    if (unstorableInJson.test(text)) return this.violation(field, "must hold valid Unicode without NUL");
+    if (!hasFiniteNumbers(value)) return this.violation(field, "must hold finite numbers only");
+    return value;
+  }
+}
+
+const opaqueIdForm = `must have 1 to ${maxOpaqueIdLength} characters, without NUL`;
+/** As JSON.stringify writes NUL and halves of surrogate pairs; an escaped backslash before is not an escape. */
+const unstorableInJson = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}|d[c-f][0-9a-f]{2})/;
+
+/** Whether JSON can say every number in the value; in binary a Struct may hold NaN and Infinity. */
+function hasFiniteNumbers(value: JsonValue): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(hasFiniteNumbers);
+}
+
+const earliest = Date.parse("0001-01-01T00:00:00Z");
+const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);

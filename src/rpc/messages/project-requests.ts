@@ -1,0 +1,216 @@
+import {
+  SignatureAlgorithm as ProtoAlgorithm,
+  Environment as ProtoEnvironment,
+  SessionLimitAction as ProtoLimitAction,
+  type Policy as ProtoPolicy,
+  JwtProfile as ProtoProfile,
+  TokenReuseAction as ProtoReuseAction,
+} from "../../../gen/session/v1/project_pb.ts";
+import type {
+  CreateProjectRequest,
+  CreateServiceCredentialRequest,
+  RevokeSigningKeyRequest,
+  UpdatePolicyRequest,
+} from "../../../gen/session/v1/project_service_pb.ts";
+import {
+  type CertificateName,
+  maxCertificateNames,
+  parseCertificateName,
+} from "../../domain/certificate-name.ts";
+import type { ProjectId } from "../../domain/ids.ts";
+import {
+  type JwtProfile,
+  type Policy,
+  type SessionLimitAction,
+  type TokenReuseAction,
+  defaultPolicy,
+  durationBounds,
+  jwtLifetimeBounds,
+  maxSessionsBounds,
+  memberPermissions,
+  tokenReuseLeewayBounds,
+} from "../../domain/policy.ts";
+import { type Environment, permissions } from "../../domain/project.ts";
+import { signatureAlgorithms } from "../../domain/keys/signature-algorithm.ts";
+import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
+import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
+import { type FieldChecker, readFields } from "./fields.ts";
+import { parseCause } from "./session-messages.ts";
+import { protoAlgorithms } from "./signing-key-messages.ts";
+
+/** Reads CreateProjectRequest. */
+export function readCreateProject(request: CreateProjectRequest): CreateProject {
+  return readFields((fields) => ({
+    id: fields.projectId("id", request.id),
+    displayName: fields.text("display_name", request.displayName, 255),
+    environment: fields.parsed(
+      "environment",
+      request.environment,
+      parseEnvironment,
+      "must be an Environment",
+    ),
+    policy: readPolicy(fields, request.policy),
+  }));
+}
+
+/** Reads UpdatePolicyRequest. */
+export function readUpdatePolicy(request: UpdatePolicyRequest): { projectId: ProjectId; policy: Policy } {
+  return readFields((fields) => ({
+    projectId: fields.projectId("project_id", request.projectId),
+    policy: readPolicy(fields, request.policy),
+  }));
+}
+
+/** Reads CreateServiceCredentialRequest. */
+export function readCreateCredential(request: CreateServiceCredentialRequest): CreateCredential {
+  return readFields((fields) => ({
+    projectId: fields.projectId("project_id", request.projectId),
+    displayName: fields.text("display_name", request.displayName, 255),
+    permissions:
+      request.permissions.length === 0
+        ? fields.violation("permissions", `must have at least one of ${permissions.join(", ")}`)
+        : readMembers(fields, "permissions", request.permissions, permissions),
+    certificateNames: readCertificateNames(fields, request.certificateNames),
+  }));
+}
+
+/** Reads RevokeSigningKeyRequest. */
+export function readRevokeSigningKey(request: RevokeSigningKeyRequest): RevokeSigningKey {
+  return readFields((fields) => ({
+    projectId: fields.projectId("project_id", request.projectId),
+    kid: fields.text("kid", request.kid, 128, 1),
+    cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
+    reason: fields.text("reason", request.reason, 512),
+  }));
+}
+
+function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Policy {
+  const duration = (name: "defaultLifetime" | "maxLifetime" | "defaultIdleTimeout", field: string) =>
+    fields.duration(`policy.${field}`, policy?.[name], durationBounds);
+  const read = {
+    defaultLifetime: duration("defaultLifetime", "default_lifetime"),
+    maxLifetime: duration("maxLifetime", "max_lifetime") ?? defaultPolicy.maxLifetime,
+    defaultIdleTimeout: duration("defaultIdleTimeout", "default_idle_timeout"),
+    jwtLifetime:
+      fields.duration("policy.jwt_lifetime", policy?.jwtLifetime, jwtLifetimeBounds) ??
+      defaultPolicy.jwtLifetime,
+    roleGrants: fields.list("policy.role_grants", policy?.roleGrants ?? [], 100, (field, grant) => ({
+      role: fields.text(`${field}.role`, grant.role, 255, 1),
+      permissions: readMembers(fields, `${field}.permissions`, grant.permissions, memberPermissions),
+    })),
+    jwtProfile: fields.parsed(
+      "policy.jwt_profile",
+      policy?.jwtProfile ?? ProtoProfile.UNSPECIFIED,
+      parseProfile,
+      "must be a JwtProfile",
+    ),
+    signatureAlgorithm: readAlgorithm(fields, policy?.signatureAlgorithm ?? ProtoAlgorithm.UNSPECIFIED),
+    maxSessionsPerMember: readMaxSessions(fields, policy?.maxSessionsPerMember ?? 0),
+    sessionLimitAction: fields.parsed(
+      "policy.session_limit_action",
+      policy?.sessionLimitAction ?? ProtoLimitAction.UNSPECIFIED,
+      parseLimitAction,
+      "must be a SessionLimitAction",
+    ),
+    tokenReuseAction: fields.parsed(
+      "policy.token_reuse_action",
+      policy?.tokenReuseAction ?? ProtoReuseAction.UNSPECIFIED,
+      parseReuseAction,
+      "must be a TokenReuseAction",
+    ),
+    tokenReuseLeeway:
+      fields.duration("policy.token_reuse_leeway", policy?.tokenReuseLeeway, tokenReuseLeewayBounds) ??
+      defaultPolicy.tokenReuseLeeway,
+  };
+  if (read.defaultLifetime !== undefined && read.defaultLifetime > read.maxLifetime) {
+    fields.violation("policy.default_lifetime", "must not be longer than max_lifetime");
+  }
+  return {
+    ...read,
+    defaultLifetime: read.defaultLifetime ?? Math.min(defaultPolicy.defaultLifetime, read.maxLifetime),
+  };
+}
+
+/** The values, each once, all of which must be in `allowed`. */
+function readMembers<T extends string>(
+  fields: FieldChecker,
+  field: string,
+  values: readonly string[],
+  allowed: readonly T[],
+): readonly T[] {
+  const parse = (value: string) => allowed.find((one) => one === value);
+  const description = `must be one of ${allowed.join(", ")}`;
+  return fields.list(field, [...new Set(values)], allowed.length, (name, value) =>
+    fields.parsed(name, value, parse, description),
+  );
+}
+
+function readCertificateNames(fields: FieldChecker, names: readonly string[]): readonly CertificateName[] {
+  const form = "must be a SPIFFE ID with a path, or a DNS name in lower case";
+  const read = fields.list("certificate_names", names, maxCertificateNames.ofCredential, (field, name) =>
+    fields.parsed(field, name, parseCertificateName, form),
+  );
+  return [...new Set(read)];
+}
+
+function parseEnvironment(environment: ProtoEnvironment): Environment | undefined {
+  switch (environment) {
+    case ProtoEnvironment.UNSPECIFIED:
+    case ProtoEnvironment.TEST:
+      return "test";
+    case ProtoEnvironment.LIVE:
+      return "live";
+    default:
+      return undefined;
+  }
+}
+
+function parseProfile(profile: ProtoProfile): JwtProfile | undefined {
+  switch (profile) {
+    case ProtoProfile.UNSPECIFIED:
+    case ProtoProfile.DEFAULT:
+      return "default";
+    case ProtoProfile.STYTCH:
+      return "stytch";
+    default:
+      return undefined;
+  }
+}
+
+function readMaxSessions(fields: FieldChecker, max: number): number | undefined {
+  if (max === 0) return undefined;
+  if (max >= maxSessionsBounds.min && max <= maxSessionsBounds.max) return max;
+  const description = `must be ${maxSessionsBounds.min} to ${maxSessionsBounds.max}, or 0 for any number`;
+  return fields.violation("policy.max_sessions_per_member", description);
+}
+
+function parseLimitAction(action: ProtoLimitAction): SessionLimitAction | undefined {
+  switch (action) {
+    case ProtoLimitAction.UNSPECIFIED:
+    case ProtoLimitAction.REFUSE:
+      return "refuse";
+    case ProtoLimitAction.END_OLDEST:
+      return "end_oldest";
+    default:
+      return undefined;
+  }
+}
+
+function parseReuseAction(action: ProtoReuseAction): TokenReuseAction | undefined {
+  switch (action) {
+    case ProtoReuseAction.UNSPECIFIED:
+    case ProtoReuseAction.REFUSE:
+      return "refuse";
+    case ProtoReuseAction.REVOKE:
+      return "revoke";
+    default:
+      return undefined;
+  }
+}
+
+function readAlgorithm(fields: FieldChecker, algorithm: ProtoAlgorithm) {
+  if (algorithm === ProtoAlgorithm.UNSPECIFIED) return undefined;
+  const parse = (value: ProtoAlgorithm) =>
+    signatureAlgorithms.find((name) => protoAlgorithms[name] === value);
+  return fields.parsed("policy.signature_algorithm", algorithm, parse, "must be a SignatureAlgorithm");
+}

@@ -1,0 +1,159 @@
+import { isIP } from "node:net";
+import { type AuthenticationFactor, SessionState } from "../../../gen/session/v1/session_pb.ts";
+import type {
+  AuthenticateRequest,
+  CreateRequest,
+  ListRequest,
+  RevokeAllRequest,
+  RevokeRequest,
+} from "../../../gen/session/v1/session_service_pb.ts";
+import { reservedClaims } from "../../domain/keys/jwt-claims.ts";
+import { maxJwtLength } from "../../domain/keys/session-jwts.ts";
+import { durationBounds } from "../../domain/policy.ts";
+import { maxTokenLength } from "../../domain/sessions/token.ts";
+import type { SessionCredential } from "../../domain/use-cases/authenticate.ts";
+import type { CreateSession } from "../../domain/use-cases/create-session.ts";
+import type { ListSessions } from "../../domain/use-cases/list-sessions.ts";
+import type { RevokeAll, RevokeAllScope } from "../../domain/use-cases/revoke-all.ts";
+import type { RevokeTarget, Why } from "../../domain/use-cases/revoke.ts";
+import { type FieldChecker, readFields } from "./fields.ts";
+import { parseCause, parseState } from "./session-messages.ts";
+
+/** Most bytes of roles, and of custom claims, as JSON: with both, a session JWT still fits into a header. */
+const maxJsonBytes = 4096;
+
+/** Reads CreateRequest. */
+export function readCreate(request: CreateRequest): CreateSession {
+  return readFields((fields) => ({
+    memberId: fields.memberId("member_id", request.memberId),
+    organizationId: fields.optional(request.organizationId, (id) =>
+      fields.organizationId("organization_id", id),
+    ),
+    device: {
+      userAgent: fields.text("device.user_agent", request.device?.userAgent ?? "", 1024),
+      ipAddress: fields.parsed(
+        "device.ip_address",
+        request.device?.ipAddress ?? "",
+        parseAddress,
+        "must be an IP address",
+      ),
+    },
+    authenticationFactors: fields.list(
+      "authentication_factors",
+      request.authenticationFactors,
+      32,
+      (field, factor) => readFactor(fields, field, factor),
+    ),
+    roles: readRoles(fields, request.roles),
+    customClaims: fields.json("custom_claims", request.customClaims ?? {}, maxJsonBytes, reservedClaims),
+    lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
+    idleTimeout: fields.duration("idle_timeout", request.idleTimeout, durationBounds),
+  }));
+}
+
+function readRoles(fields: FieldChecker, roles: readonly string[]): readonly string[] {
+  if (Buffer.byteLength(JSON.stringify(roles)) > maxJsonBytes) {
+    return fields.violation("roles", `must have at most ${maxJsonBytes} bytes as JSON`);
+  }
+  return fields.list("roles", roles, 100, (field, role) => fields.text(field, role, 255, 1));
+}
+
+function readFactor(fields: FieldChecker, field: string, factor: AuthenticationFactor) {
+  return {
+    method: fields.text(`${field}.method`, factor.method, 64, 1),
+    deliveryMethod: fields.text(`${field}.delivery_method`, factor.deliveryMethod, 64),
+    assuranceLevel: fields.text(`${field}.assurance_level`, factor.assuranceLevel, 16),
+    authenticateTime: fields.time(`${field}.authenticate_time`, factor.authenticateTime),
+  };
+}
+
+function parseAddress(text: string): string | undefined {
+  return text === "" || isIP(text) !== 0 ? text : undefined;
+}
+
+/** Reads AuthenticateRequest. */
+export function readAuthenticate({ credential }: AuthenticateRequest): SessionCredential {
+  return readFields((fields): SessionCredential => {
+    switch (credential.case) {
+      case "token":
+        return { token: fields.text("token", credential.value, maxTokenLength, 1) };
+      case "jwt":
+        return { jwt: fields.text("jwt", credential.value, maxJwtLength, 1) };
+      case undefined:
+        return fields.violation("credential", "give exactly one of token and jwt");
+    }
+  });
+}
+
+/** Reads ListRequest. */
+export function readList(request: ListRequest): ListSessions {
+  return readFields((fields) => ({
+    memberId: fields.optional(request.memberId, (id) => fields.memberId("member_id", id)),
+    organizationId: fields.optional(request.organizationId, (id) =>
+      fields.organizationId("organization_id", id),
+    ),
+    state:
+      request.state === SessionState.UNSPECIFIED
+        ? undefined
+        : fields.parsed("state", request.state, parseState, "must be a SessionState"),
+    pageSize: request.pageSize,
+    pageToken: request.pageToken,
+  }));
+}
+
+/** Reads RevokeRequest. */
+export function readRevoke(request: RevokeRequest): { target: RevokeTarget; why: Why } {
+  return readFields((fields) => ({
+    target: readTarget(fields, request.target),
+    why: readWhy(fields, request),
+  }));
+}
+
+function readTarget(fields: FieldChecker, target: RevokeRequest["target"]): RevokeTarget {
+  switch (target.case) {
+    case "id":
+      return { id: fields.sessionId("id", target.value) };
+    case "token":
+      return { token: fields.text("token", target.value, maxTokenLength, 1) };
+    case "jwt":
+      return { jwt: fields.text("jwt", target.value, maxJwtLength, 1) };
+    case "memberId":
+      return { memberId: fields.memberId("member_id", target.value) };
+    case undefined:
+      return fields.violation("target", "give exactly one of id, token, jwt and member_id");
+  }
+}
+
+/** Reads RevokeAllRequest. */
+export function readRevokeAll(request: RevokeAllRequest): RevokeAll {
+  return readFields((fields) => ({
+    ...readWhy(fields, request),
+    scope: readScope(fields, request.scope),
+    except: fields.optional(request.exceptSessionId, (id) => fields.sessionId("except_session_id", id)),
+    validateOnly: request.validateOnly,
+  }));
+}
+
+function readScope(fields: FieldChecker, scope: RevokeAllRequest["scope"]): RevokeAllScope {
+  switch (scope.case) {
+    case "self":
+    case "project":
+      return scope.value
+        ? { scope: scope.case }
+        : fields.violation(scope.case, "must be true where it is given");
+    case "memberId":
+      return { scope: "member", id: fields.memberId("member_id", scope.value) };
+    case "organizationId":
+      return { scope: "organization", id: fields.organizationId("organization_id", scope.value) };
+    case undefined:
+      return fields.violation("scope", "give exactly one of self, member_id, organization_id and project");
+  }
+}
+
+function readWhy(fields: FieldChecker, request: RevokeRequest | RevokeAllRequest): Why {
+  return {
+    cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
+    reason: fields.text("reason", request.reason, 512),
+    count: request.count,
+  };
+}

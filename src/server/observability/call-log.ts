@@ -1,0 +1,137 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { actorOf } from "../../domain/caller.ts";
+import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
+import type { HttpRequest, HttpResponse, RequestHandler } from "../../transport/http-message.ts";
+import type { Metrics } from "./metrics.ts";
+import { peerOf } from "../listener/peer.ts";
+import { withoutSecrets } from "./redact.ts";
+import type { EndedCall, Tracing } from "./tracing.ts";
+
+/** Where calls are told of besides the log. */
+export interface CallObservers {
+  readonly metrics?: Metrics | undefined;
+  readonly tracing?: Tracing | undefined;
+}
+
+/** Keeps a record of every request, from its arrival to its one line in the log. */
+export class CallLog {
+  readonly #log: Logger;
+  readonly #metrics: Metrics | undefined;
+  readonly #tracing: Tracing | undefined;
+  readonly #records = new WeakMap<HttpRequest, CallRecord>();
+
+  constructor(log: Logger, { metrics, tracing }: CallObservers = {}) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#tracing = tracing;
+  }
+
+  /** Starts the record of a request with these headers on this connection: a socket, or an HTTP/2 session. */
+  begin(headers: IncomingHttpHeaders, connection: object | undefined): CallRecord {
+    const uuid = randomUUID();
+    const id = saneId(headers["x-request-id"]) ?? uuid;
+    const record = { id, uuid, start: performance.now(), peer: peerOf(connection) };
+    this.#metrics?.callBegan();
+    this.#tracing?.begin(record, headers);
+    return record;
+  }
+
+  /** Writes the one line of a request whose answer is over. */
+  end(record: CallRecord, request: RequestLine, httpStatus: number): void {
+    const endedAt = performance.now();
+    const code = record.code ?? "refused";
+    this.#metrics?.callEnded(record, code, endedAt - record.start);
+    const trace = this.#tracing?.end({ record, verb: request.method, code, httpStatus, endedAt });
+    const fields = lineOf(request, { record, code, httpStatus, endedAt, trace });
+    if (record.fault === undefined) this.#log.info(fields, "call");
+    else this.#log.error({ ...fields, fault: describeFault(record.fault) }, "call failed inside");
+  }
+
+  /** Gives each request its id, which comes back as `X-Request-Id`, and logs it when its answer is over. */
+  around(handler: RequestHandler): RequestHandler {
+    return (request, response) => {
+      const record = this.begin(request.headers, connectionOf(request));
+      this.adopt(request, record, response);
+      response.once("close", () => this.end(record, request, response.statusCode));
+      return handler(request, response);
+    };
+  }
+
+  /** Has a request and its answer go by a record that has begun already. */
+  adopt(request: HttpRequest, record: CallRecord, response: HttpResponse): void {
+    this.#records.set(request, record);
+    response.setHeader("x-request-id", record.id);
+  }
+
+  /** Context values that carry the request's record to interceptors, handlers and error writers. */
+  contextValues(request: HttpRequest): ContextValues {
+    const record = this.#records.get(request);
+    return record === undefined ? createContextValues() : contextValuesOf(record);
+  }
+}
+
+/** What a request came on: HTTP/2 hides the socket behind its session. */
+function connectionOf(request: HttpRequest): object | undefined {
+  return "stream" in request ? request.stream.session : request.socket;
+}
+
+/** Method and target of a request. */
+export interface RequestLine {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+}
+
+/** Context values that carry a record. */
+export function contextValuesOf(record: CallRecord): ContextValues {
+  return createContextValues().set(callRecordKey, record);
+}
+
+/** The caller's own request id if it has 1 to 128 visible ASCII characters. */
+function saneId(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" && /^[\x21-\x7e]{1,128}$/.test(header)
+    ? withoutSecrets(header)
+    : undefined;
+}
+
+interface Ended extends Omit<EndedCall, "verb"> {
+  /** The id of its trace. */
+  readonly trace: string | undefined;
+}
+
+/** Pino leaves out what is undefined. */
+function lineOf(request: RequestLine, { record, code, httpStatus, endedAt, trace }: Ended) {
+  const { caller, service } = record.identity ?? {};
+  return {
+    request_id: record.id,
+    uuid: record.uuid === record.id ? undefined : record.uuid,
+    trace_id: trace,
+    protocol: record.protocol ?? "http",
+    method: record.method ?? `${request.method} ${withoutSecrets(pathOf(request))}`,
+    project: caller?.project.id,
+    caller: caller && actorOf(caller),
+    via: service && service !== caller ? actorOf(service) : undefined,
+    code,
+    reason: record.reason,
+    http_status: httpStatus,
+    duration_ms: Math.round((endedAt - record.start) * 1000) / 1000,
+  };
+}
+
+/**
+ * The path of a request that matched no method, without its query and not longer than a line should be. Segments longer
+ * than a UUID or a method's name are left out: they may be a secret in the wrong place, escaped beyond recognition.
+ */
+function pathOf(request: RequestLine): string {
+  const path = (request.url ?? "").split("?", 1)[0] ?? "";
+  return path.replace(/[^/]{41,}/g, "...").slice(0, 200);
+}
+
+/** What went wrong inside, with the chain of causes, for the operator. */
+export function describeFault(fault: unknown): string {
+  if (!(fault instanceof Error)) return withoutSecrets(String(fault));
+  const cause = fault.cause === undefined ? "" : `\ncaused by: ${describeFault(fault.cause)}`;
+  return withoutSecrets(fault.stack ?? fault.message) + cause;
+}

@@ -1,0 +1,49 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { migrationStates } from "../../storage/schema/migrate.ts";
+import { type PurgeOutcome, type Purged, nothingPurged, purge, sumOf } from "../../storage/purge/purge.ts";
+import type { DatabaseConfig } from "../config/config.ts";
+import { withOperatorDatabase } from "./operator-database.ts";
+import { pendingOf, schemaOf } from "./migrations.ts";
+
+/** How an operator purges. */
+export interface OperatorPurgeOptions {
+  readonly dryRun: boolean;
+  /** Told after each batch what was purged so far. */
+  readonly onProgress: (total: Purged) => void;
+  /** Ends it after the batch that runs. */
+  readonly signal: AbortSignal;
+}
+
+/** How it went. */
+export interface OperatorPurge {
+  readonly outcome: PurgeOutcome;
+  readonly total: Purged;
+}
+
+/**
+ * Purges the configured database, working half of the time; with `dryRun` it only counts. Nothing is in an embedded one that was
+ * never made. Throws DatabaseUnreachable, or in words.
+ */
+export async function purgeConfigured(
+  config: DatabaseConfig,
+  { dryRun, onProgress, signal }: OperatorPurgeOptions,
+): Promise<OperatorPurge> {
+  let total = nothingPurged;
+  const outcome = await withOperatorDatabase(config, { create: false }, async (db) => {
+    const pending = pendingOf(schemaOf(await migrationStates(db)));
+    if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
+    return purge(db, {
+      retention: config.retention,
+      now: () => new Date(),
+      interval: 0,
+      dryRun,
+      signal,
+      rest: (took) => delay(took, undefined, { signal }).catch(() => undefined),
+      onBatch: (purged) => {
+        total = sumOf(total, purged);
+        onProgress(total);
+      },
+    });
+  });
+  return { outcome: outcome ?? "finished", total };
+}

@@ -1,0 +1,55 @@
+import type { Selectable } from "kysely";
+import type { CredentialId, ProjectId } from "../../domain/ids.ts";
+import { defaultPolicy } from "../../domain/policy.ts";
+import type { Project, ServiceCredential, ShownCredential } from "../../domain/project.ts";
+import type { ProjectTag } from "../../domain/sessions/token.ts";
+import type { credentialColumns, projectColumns } from "../sessions/columns.ts";
+import type { ProjectsTable, ServiceCredentialsTable } from "../schema/tables.ts";
+
+/** A project as it is read. */
+export type ProjectRow = Pick<Selectable<ProjectsTable>, (typeof projectColumns)[number]>;
+/** A credential as it is read. */
+export type CredentialRow = Pick<Selectable<ServiceCredentialsTable>, (typeof credentialColumns)[number]>;
+
+/** An enabled credential as it is read where somebody calls with it. */
+export interface CredentialJson extends Pick<CredentialRow, "id" | "display_name" | "permissions"> {
+  readonly create_time: string;
+}
+
+/** An enabled credential of a project. */
+export function credentialOf(projectId: ProjectId, json: CredentialJson): ServiceCredential {
+  return {
+    projectId,
+    id: json.id as CredentialId,
+    displayName: json.display_name,
+    permissions: json.permissions,
+    createTime: new Date(json.create_time),
+    disableTime: undefined,
+  };
+}
+
+/** A project from its row. */
+export function toProject(row: ProjectRow): Project {
+  return {
+    id: row.id as ProjectId,
+    tag: row.tag as ProjectTag,
+    displayName: row.display_name,
+    environment: row.environment,
+    policy: { ...defaultPolicy, ...row.policy },
+    createTime: row.create_time,
+    disableTime: row.disable_time ?? undefined,
+  };
+}
+
+/** A credential from its row, as operators see it. */
+export function toCredential(row: CredentialRow): ShownCredential {
+  return {
+    projectId: row.project_id as ProjectId,
+    id: row.id as CredentialId,
+    displayName: row.display_name,
+    permissions: row.permissions,
+    certificateNames: row.certificate_names,
+    createTime: row.create_time,
+    disableTime: row.disable_time ?? undefined,
+  };
+}

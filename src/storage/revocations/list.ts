@@ -1,0 +1,89 @@
+import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
+import type { RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
+import type { RevocationPage, RevocationQuery } from "../../domain/store.ts";
+import { columnsOf, recordedColumns } from "../sessions/columns.ts";
+import { toLogged } from "./log-reads.ts";
+import type { RevocationsTable, Tables } from "../schema/tables.ts";
+
+/** Most revocations that are looked through for one page. */
+const maxVisited = 5000;
+
+/** A revocation matters for no longer than this, in milliseconds: the longest lifetime of a JWT and a minute; but that of a key. */
+const longestMattering = 61 * 60_000;
+
+/** Milliseconds by which the clocks of replicas that dated revocations may differ: so far around a time it is looked for. */
+const clockMargin = 3_600_000;
+
+type RecordedRow = Pick<Selectable<RevocationsTable>, (typeof recordedColumns)[number]>;
+type Row = { [Column in keyof RecordedRow]: RecordedRow[Column] | null } & {
+  readonly visited: number;
+  readonly last: number;
+};
+
+/**
+ * A list of revocations, newest first. The times narrow the revisions down by revocations_by_matter_until; between them the log is
+ * read backwards, by its primary key, or by revocations_by_target where a target is given. A session that is the target leads to
+ * its revocation by itself.
+ */
+export async function listRevocations(db: Kysely<Tables>, query: RevocationQuery): Promise<RevocationPage> {
+  const { projectId, startTime = null, endTime = null, actor = null, scope = null, page } = query;
+  const isFiltered = startTime !== null || endTime !== null || actor !== null || scope !== null;
+  const limit = isFiltered ? maxVisited : page.size + 1;
+  const { rows } = await sql<Row>`
+    with page as materialized (
+      select ${columnsOf("r", recordedColumns)},
+        r.revoke_time >= coalesce(${startTime}::timestamptz, '-infinity')
+          and r.revoke_time < coalesce(${endTime}::timestamptz, 'infinity')
+          and r.actor = coalesce(${actor}, r.actor) and r.scope = coalesce(${scope}, r.scope) as fits
+      from revocations r
+      where r.project_id = ${projectId} and r.revision > ${before(query)} and r.revision < ${from(query)}
+        and r.revision < ${Number(page.after ?? Number.MAX_SAFE_INTEGER)} ${ofTarget(query)}
+      order by r.revision desc limit ${limit}
+    )
+    select ${columnsOf("shown", recordedColumns)}, whole.visited, whole.last
+    from (select count(*) as visited, min(revision) as last from page) whole
+    left join (
+      select ${columnsOf("page", recordedColumns)} from page where fits order by revision desc limit ${page.size + 1}
+    ) shown on true
+    order by shown.revision desc`.execute(db);
+  const { visited = 0, last = 0 } = rows[0] ?? {};
+  const found = rows.flatMap((row) => (isPresent(row) ? [toRecorded(row)] : []));
+  const revocations = found.slice(0, page.size);
+  const isCut = found.length > page.size;
+  const goesOn = isCut || visited === limit;
+  return { revocations, next: goesOn ? (isCut ? revocations.at(-1)?.revision : last) : undefined };
+}
+
+/** A revision before the start: its revocation matters no more when the query begins to be interested. */
+function before({ projectId, startTime }: RevocationQuery): RawBuilder<number> {
+  const time = startTime === undefined ? null : new Date(startTime.getTime() - clockMargin);
+  return sql`coalesce((
+        select revision from revocations where project_id = ${projectId} and matter_until_time <= ${time}::timestamptz
+        order by matter_until_time desc limit 1), 0)`;
+}
+
+/** A revision from which on all were made after the end: its revocation still matters long enough afterwards. */
+function from({ projectId, endTime }: RevocationQuery): RawBuilder<number> {
+  const time = endTime === undefined ? null : new Date(endTime.getTime() + longestMattering + clockMargin);
+  return sql`coalesce((
+        select revision from revocations
+        where project_id = ${projectId} and matter_until_time >= ${time}::timestamptz and scope <> 'signing_key'
+        order by matter_until_time limit 1), ${Number.MAX_SAFE_INTEGER})`;
+}
+
+function ofTarget({ projectId, scope, targetId }: RevocationQuery): RawBuilder<unknown> {
+  if (targetId === undefined) return sql``;
+  if (scope === "session") {
+    return sql`and r.revision = (
+        select s.revoked_revision from sessions s where s.project_id = ${projectId} and s.id = ${targetId}::uuid)`;
+  }
+  return sql`and r.scope = ${scope} and r.scope <> 'session' and r.target_id = ${targetId}`;
+}
+
+function isPresent(row: Row): row is RecordedRow & Row {
+  return row.revision !== null;
+}
+
+function toRecorded(row: RecordedRow): RecordedRevocation {
+  return { ...toLogged(row), actor: row.actor, reason: row.reason };
+}

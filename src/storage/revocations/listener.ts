@@ -1,0 +1,79 @@
+import { Client } from "pg";
+import type { Clock } from "../../domain/clock.ts";
+import { type ProjectId, parseProjectId } from "../../domain/ids.ts";
+import { Hosts } from "../connection/hosts.ts";
+
+/** The channel on which one notification per committed batch names the project. */
+export const revocationChannel = "sessiond_revocations";
+
+/** How a listener listens. */
+export interface RevocationListenerOptions {
+  readonly url: string;
+  /** How long to wait for a connection, in milliseconds: a host that is silent would hold up the next attempt for ever. */
+  readonly connectTimeout: number;
+  readonly clock: Clock;
+  /** Told that something was committed: to this project, or, after notifications may have been missed, to any. */
+  readonly onChange: (projectId: ProjectId | undefined) => void;
+  /** Told each time that listening failed; watchers are served by polling meanwhile. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** Milliseconds before listening is tried again: doubled with each failure in a row. */
+const retryDelay = { first: 100, last: 10_000 };
+
+/** Listens for committed revocations on a connection of its own, and again whenever that is lost. */
+export class RevocationListener {
+  readonly #options: RevocationListenerOptions;
+  readonly #hosts: Hosts;
+  #client: Client | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #delay = retryDelay.first;
+  #closed = false;
+
+  constructor(options: RevocationListenerOptions) {
+    this.#options = options;
+    this.#hosts = new Hosts(options.url);
+    void this.#listen();
+  }
+
+  /** Stops listening. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelRetry?.();
+    await this.#client?.end().catch(() => undefined);
+  }
+
+  async #listen(): Promise<void> {
+    const url = this.#hosts.current;
+    const client = new Client({
+      connectionString: url,
+      application_name: "sessiond listener",
+      connectionTimeoutMillis: this.#options.connectTimeout,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    });
+    this.#client = client;
+    let lost = false;
+    const onLost = (error?: unknown) => {
+      if (lost || this.#closed) return;
+      lost = true;
+      // A standby does not take LISTEN, so that it is left too.
+      this.#hosts.leave(url);
+      this.#options.onTrouble(error ?? new Error("the connection that listens for revocations was closed"));
+      client.end().catch(() => undefined);
+      this.#cancelRetry = this.#options.clock.after(this.#delay, () => void this.#listen());
+      this.#delay = Math.min(this.#delay * 2, retryDelay.last);
+    };
+    client.on("error", onLost).on("end", () => onLost());
+    client.on("notification", ({ payload = "" }) => this.#options.onChange(parseProjectId(payload)));
+    try {
+      await client.connect();
+      await client.query(`listen ${revocationChannel}`);
+      this.#delay = retryDelay.first;
+      // Whatever was committed while nobody listened.
+      this.#options.onChange(undefined);
+    } catch (error) {
+      onLost(error);
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { type Kysely, type Selectable, sql } from "kysely";
+import type { ProjectId, SessionId } from "../../domain/ids.ts";
+import type { LogPage, LoggedRevocation } from "../../domain/revocations/revocation-log.ts";
+import { columnsOf, watchedColumns } from "../sessions/columns.ts";
+import type { RevocationsTable, Tables } from "../schema/tables.ts";
+
+type WatchedRow = Pick<Selectable<RevocationsTable>, (typeof watchedColumns)[number]>;
+type Row = { [Column in keyof WatchedRow]: WatchedRow[Column] | null };
+
+/**
+ * At most `limit` revocations after revision `after`, and the newest revision, as of one snapshot. By the primary keys of
+ * project_revisions and revocations.
+ */
+export async function readRevocations(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
+  after: number,
+  limit: number,
+): Promise<LogPage> {
+  const { rows } = await sql<Row & { head: number }>`
+    select p.revision as head, ${columnsOf("r", watchedColumns)}
+    from project_revisions p
+    left join lateral (
+      select ${columnsOf("log", watchedColumns)} from revocations log
+      where log.project_id = p.project_id and log.revision > ${after} order by log.revision limit ${limit}
+    ) r on true
+    where p.project_id = ${projectId}
+    order by r.revision`.execute(db);
+  const revocations = rows.flatMap((row) => (isPresent(row) ? [toLogged(row)] : []));
+  return { revocations, head: rows[0]?.head ?? 0 };
+}
+
+/** The revision after which the log is whole: what a watcher can resume after at the earliest. */
+export async function oldestResumable(db: Kysely<Tables>, projectId: ProjectId): Promise<number> {
+  const { rows } = await sql<{ revision: number }>`
+    select coalesce(
+      (select revision - 1 from revocations where project_id = p.project_id order by revision limit 1),
+      p.revision) as revision
+    from project_revisions p where p.project_id = ${projectId}`.execute(db);
+  return rows[0]?.revision ?? 0;
+}
+
+/**
+ * The revision after which lies everything that can still matter at `now`. By revocations_by_matter_until: `offset 0` keeps
+ * the planner from walking the log from its start to the first that does.
+ */
+export async function firstThatMatters(db: Kysely<Tables>, projectId: ProjectId, now: Date): Promise<number> {
+  const { rows } = await sql<{ revision: number }>`
+    select coalesce(
+      (select min(mattering.revision) - 1 from (
+        select revision from revocations where project_id = p.project_id and matter_until_time > ${now} offset 0
+      ) mattering),
+      p.revision) as revision
+    from project_revisions p where p.project_id = ${projectId}`.execute(db);
+  return rows[0]?.revision ?? 0;
+}
+
+function isPresent(row: Row): row is WatchedRow {
+  return row.revision !== null;
+}
+
+/** Row to revocation, as watchers see it. */
+export function toLogged(row: WatchedRow): LoggedRevocation {
+  return {
+    revision: row.revision,
+    scope: row.scope,
+    targetId: row.target_id,
+    spared: (row.except_session_id ?? undefined) as SessionId | undefined,
+    time: row.revoke_time,
+    cause: row.cause,
+    matterUntil: row.matter_until_time,
+  };
+}

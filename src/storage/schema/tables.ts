@@ -1,0 +1,113 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { JWK } from "jose";
+import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { CertificateName } from "../../domain/certificate-name.ts";
+import type { Policy } from "../../domain/policy.ts";
+import type { Environment, Permission } from "../../domain/project.ts";
+import type { Cause, CutoffTarget, Scope } from "../../domain/revocations/revocation.ts";
+import type { SignatureAlgorithm } from "../../domain/keys/signature-algorithm.ts";
+
+/** The tables as the newest migration leaves them. What each is for stands in the migrations. */
+export interface Tables {
+  projects: ProjectsTable;
+  project_revisions: { project_id: string; revision: number; longest_jwt_lifetime_ms: Generated<number> };
+  service_credentials: ServiceCredentialsTable;
+  certificate_names: { name: string; project_id: string; credential_id: string };
+  signing_keys: SigningKeysTable;
+  sessions: SessionsTable;
+  session_tokens: SessionTokensTable;
+  cutoffs: { project_id: string; scope: CutoffTarget["scope"]; target_id: string; revision: number };
+  revocations: RevocationsTable;
+  purge_lease: { id: boolean; holder: string | null; until_time: Date; finish_time: Date };
+}
+
+/** Tenants. */
+export interface ProjectsTable {
+  id: string;
+  tag: string;
+  display_name: string;
+  environment: Environment;
+  policy: JSONColumnType<Partial<Policy>>;
+  longest_jwt_lifetime_ms: Generated<number>;
+  create_time: Date;
+  disable_time: Date | null;
+}
+
+/** Secrets of services. */
+export interface ServiceCredentialsTable {
+  project_id: string;
+  id: string;
+  display_name: string;
+  secret_hash: Buffer;
+  permissions: Permission[];
+  certificate_names: Generated<CertificateName[]>;
+  create_time: Date;
+  disable_time: Date | null;
+}
+
+/** Keys that sign session JWTs. */
+export interface SigningKeysTable {
+  project_id: string;
+  kid: string;
+  algorithm: SignatureAlgorithm;
+  public_jwk: JSONColumnType<JWK & object>;
+  sealed_private_key: Buffer;
+  master_key_id: string;
+  create_time: Date;
+  activate_time: Date;
+  retire_time: Date | null;
+  revoke_time: Date | null;
+  revoke_revision: number | null;
+}
+
+/** An authentication factor as JSON. */
+export interface FactorJson {
+  readonly method: string;
+  readonly delivery_method: string;
+  readonly assurance_level: string;
+  /** RFC 3339. */
+  readonly authenticate_time: string;
+}
+
+/** Sessions, dead or alive. */
+export interface SessionsTable {
+  project_id: string;
+  id: string;
+  member_id: string;
+  organization_id: string | null;
+  created_revision: number;
+  revoked_revision: number | null;
+  create_time: Date;
+  last_access_time: Date;
+  expire_time: Date;
+  idle_timeout_ms: number | null;
+  user_agent: string;
+  ip_address: string;
+  authentication_factors: ColumnType<readonly FactorJson[], string, string>;
+  roles: string[];
+  custom_claims: ColumnType<JsonObject, string, string>;
+}
+
+/** Hashes of session tokens. */
+export interface SessionTokensTable {
+  project_id: string;
+  hash: Buffer;
+  session_id: string;
+  create_time: Date;
+  replace_time: Date | null;
+  successor_salt: Buffer | null;
+}
+
+/** The log of revocations. */
+export interface RevocationsTable {
+  project_id: string;
+  revision: number;
+  scope: Scope;
+  target_id: string;
+  except_session_id: string | null;
+  revoke_time: Date;
+  matter_until_time: Generated<Date>;
+  cause: Cause;
+  reason: string;
+  actor: string;
+}

@@ -1,0 +1,94 @@
+import { type Kysely, sql } from "kysely";
+import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
+import type { CutoffTarget } from "../../domain/revocations/revocation.ts";
+import type { Session } from "../../domain/sessions/session.ts";
+import { type SessionRow, newestCutoff, stateIs, toSession } from "./reads.ts";
+import { columnsOf, livenessColumns, sessionColumns } from "./columns.ts";
+import type { Tables } from "../schema/tables.ts";
+
+/** Moves the end of a session that is active at `now`. By sessions' primary key. */
+export async function extendSession(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
+  id: SessionId,
+  expireTime: Date,
+  now: Date,
+): Promise<Session | undefined> {
+  const { rows } = await sql<Omit<SessionRow, "cutoff">>`
+    update sessions set expire_time = ${expireTime}, last_access_time = greatest(sessions.last_access_time, ${now})
+    from (
+      select s.project_id, s.id from (
+        select s.project_id, s.id, ${columnsOf("s", livenessColumns)}, ${newestCutoff({ projectId })} as cutoff
+        from sessions s where s.project_id = ${projectId} and s.id = ${id}
+      ) s where ${stateIs("active", now)}
+    ) live
+    where sessions.project_id = live.project_id and sessions.id = live.id and sessions.revoked_revision is null
+    returning ${columnsOf("sessions", sessionColumns)}`.execute(db);
+  const [row] = rows;
+  return row && toSession(row, undefined);
+}
+
+/** An access to write down. */
+export interface Access {
+  readonly projectId: ProjectId;
+  readonly id: SessionId;
+  readonly time: Date;
+}
+
+/**
+ * Writes accesses down. A row that somebody else has locked is passed over: the access will be noted the next time, and
+ * nothing waits for it, so no deadlock with a revocation is possible.
+ */
+export async function recordAccesses(db: Kysely<Tables>, accesses: readonly Access[]): Promise<void> {
+  await sql`
+    with access as (
+      select project_id, id, max(time) as time
+      from unnest(
+        ${accesses.map((access) => access.projectId)}::text[],
+        ${accesses.map((access) => access.id)}::uuid[],
+        ${accesses.map((access) => access.time)}::timestamptz[]
+      ) as a (project_id, id, time)
+      group by project_id, id
+    ), free as (
+      select s.project_id, s.id, access.time from sessions s
+      join access on access.project_id = s.project_id and access.id = s.id
+      where s.last_access_time < access.time
+      for update of s skip locked
+    )
+    update sessions s set last_access_time = free.time from free
+    where s.project_id = free.project_id and s.id = free.id`.execute(db);
+}
+
+/** How many sessions within `target` are active at `now`. Grows with their number. */
+export async function countActive(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
+  target: CutoffTarget,
+  now: Date,
+): Promise<number> {
+  const memberId = target.scope === "member" ? target.id : undefined;
+  const organizationId = target.scope === "organization" ? target.id : undefined;
+  const common = { projectId, memberId, organizationId };
+  const { rows } = await sql<{ count: number }>`
+    select count(*) as count from (
+      select ${columnsOf("s", livenessColumns)}, ${newestCutoff(common)} as cutoff from sessions s
+      where s.project_id = ${projectId}
+        ${memberId === undefined ? sql`` : sql`and s.member_id = ${memberId}`}
+        ${organizationId === undefined ? sql`` : sql`and s.organization_id = ${organizationId}`}
+        ${target.except === undefined ? sql`` : sql`and s.id <> ${target.except}`}
+    ) s where ${stateIs("active", now)}`.execute(db);
+  return rows[0]?.count ?? 0;
+}
+
+/** Whether the member has sessions, and all of them in this organization. By sessions_by_member. */
+export async function isMemberOf(
+  db: Kysely<Tables>,
+  projectId: ProjectId,
+  memberId: MemberId,
+  organizationId: OrganizationId,
+): Promise<boolean> {
+  const { rows } = await sql<{ within: boolean | null }>`
+    select bool_and(organization_id is not distinct from ${organizationId}) as within from sessions
+    where project_id = ${projectId} and member_id = ${memberId}`.execute(db);
+  return rows[0]?.within ?? false;
+}

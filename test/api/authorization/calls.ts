@@ -1,0 +1,184 @@
+import { once } from "node:events";
+import { type ClientHttp2Session, type IncomingHttpHeaders, connect } from "node:http2";
+import {
+  type DescMethod,
+  type DescMethodStreaming,
+  type DescMethodUnary,
+  type JsonObject,
+  type JsonValue,
+  type Message,
+  fromJson,
+  getOption,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { afterAll } from "vitest";
+import { http } from "../../../gen/google/api/annotations_pb.ts";
+import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { Certified } from "../../support/process/certificates.ts";
+import type { Credential } from "./callers.ts";
+import type { Stage } from "./stage.ts";
+
+/** What a caller learns from an answer. */
+export interface Outcome {
+  /** `OK`, the reason with its code, or what a documented API has in their place. */
+  readonly told: string;
+  /** All that was said but for what is fresh in each answer: request ids and times. */
+  readonly said: unknown;
+}
+
+/** Calls a method with a message, as one who has a credential. */
+export type Call = (message: JsonObject, credential: Credential) => Promise<Outcome>;
+
+/** The ways in which a method can be called with a message, by name. */
+export type Ways = (method: DescMethod, message: JsonObject) => ReadonlyMap<string, Call>;
+
+/** Calls over gRPC what is served there, and over REST by every path that fits the message. */
+export function waysTo(stage: Stage): Ways {
+  const connections = new Connections(stage);
+  return (method, message) => {
+    const ways = new Map<string, Call>();
+    if (!method.parent.typeName.startsWith("compat.")) ways.set("gRPC", grpc(connections, method));
+    for (const rule of rulesOf(method)) {
+      const { httpMethod, template } = pathOf(rule);
+      const variables = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
+      if (variables.every((name) => name in message)) {
+        ways.set(`${httpMethod} ${template}`, rest(connections, method, rule));
+      }
+    }
+    return ways;
+  };
+}
+
+function grpc(connections: Connections, method: DescMethod): Call {
+  return async (message, { headers, certificate }) => {
+    const { transport } = connections.of(certificate);
+    const request = fromJson(method.input, message);
+    const ending = new AbortController();
+    try {
+      await ask(transport, method, ending.signal, headers, request);
+      return { told: "OK", said: "" };
+    } catch (error) {
+      const failure = ConnectError.from(error);
+      const { code, rawMessage, details, metadata } = failure;
+      const reason = failure.findDetails(ErrorInfoSchema)[0]?.reason ?? rawMessage;
+      return { told: `${reason} ${Code[code]}`, said: [code, rawMessage, details, lasting([...metadata])] };
+    } finally {
+      ending.abort();
+    }
+  };
+}
+
+/** Resolves with the answer, or the first message of a stream. */
+async function ask(
+  transport: Transport,
+  method: DescMethod,
+  signal: AbortSignal,
+  headers: HeadersInit,
+  request: Message,
+): Promise<void> {
+  if (isUnary(method)) {
+    await transport.unary(method, signal, deadline, headers, request);
+  } else {
+    // Connect's type is for one kind of stream at a time.
+    const stream = method as DescMethodStreaming;
+    const answer = await transport.stream(stream, signal, deadline, headers, only(request));
+    for await (const _ of answer.message) break;
+  }
+}
+
+const deadline = 20_000;
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
+}
+
+async function* only<T>(message: T): AsyncGenerator<T> {
+  yield message;
+}
+
+function rest(connections: Connections, method: DescMethod, rule: HttpRule): Call {
+  const { httpMethod, template } = pathOf(rule);
+  return async (message, { headers, certificate }) => {
+    const left: Record<string, JsonValue> = { ...message };
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+      const value = left[name] as string;
+      delete left[name];
+      return encodeURIComponent(value);
+    });
+    const hasQuery = rule.body === "" && Object.keys(left).length > 0;
+    const query = hasQuery ? `?${new URLSearchParams(left as Record<string, string>).toString()}` : "";
+    const body = rule.body === "" ? undefined : rule.body === "*" ? left : left[rule.body];
+    const stream = connections.of(certificate).session.request({
+      ":method": httpMethod,
+      ":path": path + query,
+      ...(body !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    });
+    stream.setEncoding("utf8");
+    stream.end(body === undefined ? undefined : JSON.stringify(body));
+    const [received] = (await once(stream, "response")) as [IncomingHttpHeaders];
+    let text = "";
+    for await (const chunk of stream) {
+      text += chunk;
+      if (method.methodKind !== "unary") break;
+    }
+    const status = Number(received[":status"]);
+    const said = [lasting(Object.entries(received)), text.replaceAll(/request-id-test-[0-9a-f-]{36}/g, "")];
+    const isOwn = method.parent.typeName.startsWith("session.");
+    return { told: isOwn ? ownTold(status, text) : compatTold(status, text), said };
+  };
+}
+
+/** Without what is fresh in each answer. */
+function lasting(headers: readonly (readonly [string, unknown])[]): unknown {
+  return Object.fromEntries(headers.filter(([name]) => name !== "x-request-id" && name !== "date"));
+}
+
+function ownTold(status: number, text: string): string {
+  if (status === 200) return "OK";
+  const { code, details }: { code: Code; details: { reason?: string }[] } = JSON.parse(text);
+  return `${details.find(({ reason }) => reason)?.reason} ${Code[code]} ${status}`;
+}
+
+/** The documented APIs tell a type, a text or nothing beside the status. */
+function compatTold(status: number, text: string): string {
+  const { error_type, error } = status < 300 ? {} : JSON.parse(text);
+  const told = error_type ?? (typeof error === "string" ? error : error?.message);
+  return told === undefined ? String(status) : `${status} ${told}`;
+}
+
+function rulesOf(method: DescMethod): readonly HttpRule[] {
+  const rule = getOption(method, http);
+  return rule.pattern.case === undefined ? [] : [rule, ...rule.additionalBindings];
+}
+
+function pathOf({ pattern }: HttpRule): { httpMethod: string; template: string } {
+  if (pattern.case === undefined || pattern.case === "custom") throw new Error("a rule has no path");
+  return { httpMethod: pattern.case.toUpperCase(), template: pattern.value };
+}
+
+/** One connection for all callers without a certificate, and one for each that has one. */
+class Connections {
+  readonly #stage: Stage;
+  readonly #open = new Map<Certified | undefined, { transport: Transport; session: ClientHttp2Session }>();
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+    afterAll(() => this.#open.forEach(({ session }) => session.destroy()));
+  }
+
+  of(certificate: Certified | undefined): { transport: Transport; session: ClientHttp2Session } {
+    const known = this.#open.get(certificate);
+    if (known !== undefined) return known;
+    const { ca, service } = this.#stage;
+    const nodeOptions = { ca, ...certificate };
+    const transport = createGrpcTransport({ baseUrl: service.url, nodeOptions });
+    const session = connect(service.url, nodeOptions);
+    session.on("error", () => undefined);
+    const made = { transport, session };
+    this.#open.set(certificate, made);
+    return made;
+  }
+}

@@ -1,0 +1,216 @@
+import type { Named, Past, Stage, Tenant } from "./stage.ts";
+import type { Certified } from "../../support/process/certificates.ts";
+import type { Permission } from "../../../src/domain/project.ts";
+
+/** Whose something is, as seen by the caller. To a service, all of its project is its own. */
+export const targetKinds = [
+  "own", // of the member who calls
+  "colleague's", // of another member of the caller's organization
+  "stranger's", // of a member of another organization
+  "foreign", // of another project, where member and organization have the caller's ids
+  "unknown",
+  "unknown abroad", // of another project, as far as its form tells
+  "misplaced", // of another project, called by the id of one's own
+] as const;
+/** One of {@link targetKinds}. */
+export type TargetKind = (typeof targetKinds)[number];
+
+/** What there is to name. */
+export interface Target {
+  readonly project: string;
+  /** What a request calls the project of a credential or a signing key. */
+  readonly projectOfPart: string;
+  readonly member: string;
+  readonly organization: string;
+  session(): Promise<Named>;
+  /** Of a service. */
+  credential(): Promise<string>;
+  signingKey(): Promise<string>;
+}
+
+/** Callers and what they call about, made when they are asked for. Two worlds share no session, and projects only where told. */
+export class World {
+  readonly stage: Stage;
+  /** The project that calls. */
+  readonly home: Tenant;
+  readonly abroad: Tenant;
+  readonly past: Past;
+  readonly #number: number;
+  readonly #made = new Map<string, Promise<unknown>>();
+  /** What worlds in the same projects have in common. */
+  readonly #services: Map<string, Promise<unknown>>;
+  readonly #areDead: boolean;
+
+  private constructor(
+    stage: Stage,
+    past: Past,
+    home: Tenant,
+    abroad: Tenant,
+    services = new Map<string, Promise<unknown>>(),
+    areDead = false,
+  ) {
+    this.stage = stage;
+    this.past = past;
+    this.home = home;
+    this.abroad = abroad;
+    this.#services = services;
+    this.#areDead = areDead;
+    this.#number = stage.next();
+  }
+
+  static async create(stage: Stage, past: Past): Promise<World> {
+    return new World(stage, past, await stage.newTenant(), await stage.newTenant());
+  }
+
+  /** Other members in the same projects. */
+  withOtherMembers(): World {
+    return new World(this.stage, this.past, this.home, this.abroad, this.#services, this.#areDead);
+  }
+
+  /** The same, where every session but those of the caller has been revoked. */
+  withDeadMembers(): World {
+    return new World(this.stage, this.past, this.home, this.abroad, this.#services, true);
+  }
+
+  withOtherProjects(): Promise<World> {
+    return World.create(this.stage, this.past);
+  }
+
+  /** The session of the member who calls. */
+  caller(roles: string[] = []): Promise<Named> {
+    return this.#once(`caller ${roles.join()}`, () => this.#session(this.home, this.#target("own"), roles));
+  }
+
+  revokedCaller(): Promise<Named> {
+    return this.#once("revoked caller", async () => {
+      const session = await this.#session(this.home, this.#target("own"));
+      await this.#revoke(session, this.home);
+      return session;
+    });
+  }
+
+  /** A service of the calling project that may do just this. */
+  service(permission: Permission): Promise<string> {
+    return this.#onceForAll(permission, async () => {
+      const { secret } = await this.stage.newCredential(this.home.id, [permission]);
+      return secret;
+    });
+  }
+
+  certificate(): Promise<Certified> {
+    return this.#onceForAll("certificate", () => this.stage.newCertificate(this.home.id));
+  }
+
+  disabledService(): Promise<string> {
+    return this.#onceForAll("disabled", async () => {
+      const { id, secret } = await this.stage.newCredential(this.home.id, ["sessions.revoke"]);
+      await this.stage.admin.projects.disableServiceCredential({ projectId: this.home.id, id });
+      return secret;
+    });
+  }
+
+  /** A project that was disabled, and a session from before. */
+  disabledProject(): Promise<{ tenant: Tenant; session: Named }> {
+    return this.#onceForAll("disabled project", async () => {
+      const tenant = await this.stage.newTenant();
+      const session = await this.stage.newSession(tenant, { memberId: "stranded" });
+      await this.stage.admin.projects.disableProject({ id: tenant.id });
+      return { tenant, session };
+    });
+  }
+
+  target(kind: TargetKind): Target {
+    const { stage } = this;
+    const names = this.#target(kind);
+    const tenant = ["foreign", "misplaced", "unknown abroad"].includes(kind) ? this.abroad : this.home;
+    const isUnknown = kind.startsWith("unknown");
+    return {
+      ...names,
+      session: () =>
+        this.#once(`session ${kind}`, async () => {
+          const session = await this.#session(tenant, names);
+          if (isUnknown) await stage.forget(session);
+          else if (this.#areDead && kind !== "own") await this.#revoke(session, tenant);
+          return session;
+        }),
+      credential: () =>
+        this.#once(`credential ${kind}`, async () =>
+          isUnknown ? neverMade : (await stage.newCredential(tenant.id, ["sessions.read"])).id,
+        ),
+      signingKey: () =>
+        this.#once(`signing key ${kind}`, async () => {
+          if (isUnknown) return "unknown-key";
+          const { keys } = await stage.admin.projects.getJwks({ projectId: tenant.id });
+          return keys[0]?.kid ?? "";
+        }),
+    };
+  }
+
+  /** The sessions that calls have named so far, but for those that are unknown, by whose they are. */
+  async targets(): Promise<readonly { kind: TargetKind; session: Named; tenant: Tenant }[]> {
+    const kinds = targetKinds.filter(
+      (kind) => !kind.startsWith("unknown") && this.#made.has(`session ${kind}`),
+    );
+    return Promise.all(
+      kinds.map(async (kind) => ({
+        kind,
+        session: await this.target(kind).session(),
+        tenant: kind === "foreign" ? this.abroad : this.home,
+      })),
+    );
+  }
+
+  #target(kind: TargetKind): Omit<Target, "session" | "credential" | "signingKey"> {
+    const n = this.#number;
+    const [alice, acme, home] = [`alice-${n}`, `acme-${n}`, this.home.id];
+    const own = { project: home, projectOfPart: home, member: alice, organization: acme };
+    switch (kind) {
+      case "own":
+      case "misplaced":
+        return own;
+      case "colleague's":
+        return { ...own, member: `bob-${n}` };
+      case "stranger's":
+        return { ...own, member: `eve-${n}`, organization: `rival-${n}` };
+      case "foreign":
+        return { ...own, project: this.abroad.id, projectOfPart: this.abroad.id };
+      case "unknown":
+      case "unknown abroad":
+        return {
+          ...own,
+          project: "project-unknown",
+          member: `nobody-${n}`,
+          organization: `nowhere-${n}`,
+        };
+    }
+  }
+
+  async #revoke({ id }: Named, { headers }: Tenant): Promise<void> {
+    await this.stage.admin.sessions.revoke({ target: { case: "id", value: id } }, { headers });
+  }
+
+  #session(
+    tenant: Tenant,
+    { member, organization }: Pick<Target, "member" | "organization">,
+    roles: string[] = [],
+  ): Promise<Named> {
+    return this.stage.newSession(tenant, { memberId: member, organizationId: organization, roles });
+  }
+
+  #once<T>(name: string, make: () => Promise<T>): Promise<T> {
+    return once(this.#made, name, make);
+  }
+
+  #onceForAll<T>(name: string, make: () => Promise<T>): Promise<T> {
+    return once(this.#services, name, make);
+  }
+}
+
+const neverMade = "01900000-0000-7000-8000-000000000000";
+
+/** What has this name, made on first use. Whoever asks for a name asks for the same type. */
+function once<T>(made: Map<string, Promise<unknown>>, name: string, make: () => Promise<T>): Promise<T> {
+  const known = made.get(name) ?? make();
+  made.set(name, known);
+  return known as Promise<T>;
+}

@@ -1,0 +1,162 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, expect, test, vi } from "vitest";
+import { authority } from "../../support/process/certificates.ts";
+import { patience } from "../../support/patience.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { tlsFolder } from "../../support/process/tls-folder.ts";
+import { callerOf, emptyFolder, fileWith, sessiond, startSessiond } from "./command-process.ts";
+
+const service = await runningService({ projectId: "development" });
+const { url, projectId, secret } = service;
+const ca = authority();
+const folder = tlsFolder();
+await folder.mount(ca.issue({ names: ["IP:127.0.0.1"] }), ca.cert);
+const secure = await runningService({ environment: folder.environment });
+afterAll(() => folder.remove());
+const list = ["sessions", "list", "--member", "nobody"];
+const done = { status: 0, stderr: "" };
+
+test("options say whom to call; the secret is in a file or on standard input", async () => {
+  const options = ["--server", url, "--as", projectId, "--secret-file"];
+  expect(await sessiond([...list, ...options, await fileWith(`${secret}\n`)])).toMatchObject(done);
+  expect(await sessiond([...list, ...options, "-"], { input: secret })).toMatchObject(done);
+});
+
+test("so does the environment, the secret in a variable or in a file", async () => {
+  const environment = { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId };
+  expect(await sessiond(list, { environment: { ...environment, SESSIOND_SECRET: secret } })).toMatchObject(
+    done,
+  );
+  const SESSIOND_SECRET_FILE = await fileWith(secret);
+  const both = { ...environment, SESSIOND_SECRET_FILE, SESSIOND_SECRET: "of another" };
+  expect(await sessiond(list, { environment: both })).toMatchObject(done);
+});
+
+test("options go before the environment, and an empty variable counts as absent", async () => {
+  const environment = {
+    SESSIOND_SERVER: "http://127.0.0.1:1",
+    SESSIOND_PROJECT: "another",
+    SESSIOND_SECRET_FILE: "",
+    SESSIOND_SECRET: "of another",
+  };
+  const options = ["--server", url, "--as", projectId, "--secret-file", await fileWith(secret)];
+  expect(await sessiond([...list, ...options], { environment })).toMatchObject(done);
+});
+
+test("with nothing said, it is the development project of this folder, or of SESSIOND_DATA_DIR", async () => {
+  const cwd = await emptyFolder();
+  await mkdir(join(cwd, ".sessiond"));
+  await writeFile(join(cwd, ".sessiond", "development-secret"), `${secret}\n`);
+  const environment = { SESSIOND_SERVER: url };
+  expect(await sessiond(list, { environment, cwd })).toMatchObject(done);
+  const elsewhere = { environment: { ...environment, SESSIOND_DATA_DIR: join(cwd, ".sessiond") } };
+  expect(await sessiond(list, elsewhere)).toMatchObject(done);
+
+  const refused = await sessiond(list, { environment, cwd: await emptyFolder() });
+  expect(refused.status).toBe(2);
+  expect(refused.stderr).toContain("SESSIOND_SECRET_FILE");
+  expect(refused.stderr).toContain("there is no secret in");
+});
+
+test("the development secret goes to no other machine", async () => {
+  const cwd = await emptyFolder();
+  await mkdir(join(cwd, ".sessiond"));
+  await writeFile(join(cwd, ".sessiond", "development-secret"), secret);
+  for (const server of ["http://sessiond.example", "http://127.0.0.1.example", "http://10.0.0.1:8080"]) {
+    const { status, stderr } = await sessiond([...list, "--server", server], { cwd });
+    expect(status).toBe(2);
+    expect(stderr).toContain("no credential for");
+  }
+});
+
+test.each([
+  [{ SESSIOND_PROJECT: "p" }, "no secret for project p"],
+  [{ SESSIOND_SECRET: "a-secret-value" }, "no project that calls"],
+  [{ SESSIOND_SERVER: "localhost:8080" }, "must be a URL"],
+  [{ SESSIOND_SERVER: "http://p:a-secret-value@localhost" }, "without a credential in it"],
+])("%j is not enough, or wrong", async (environment, words) => {
+  const { status, stderr } = await sessiond(list, { environment, cwd: await emptyFolder() });
+  expect(status).toBe(2);
+  expect(stderr).toContain(words);
+  expect(stderr).not.toContain("a-secret-value");
+});
+
+test.each([
+  ["\n", "it is empty"],
+  ["two\nlines", "several lines"],
+  ["x".repeat(70_000), "too long"],
+])("a file with no secret in it is refused, and not repeated", async (text, words) => {
+  const file = await fileWith(text);
+  const { status, stderr } = await sessiond([...list, "--server", url, "--as", "p", "--secret-file", file]);
+  expect(status).toBe(1);
+  expect(stderr).toContain(words);
+  expect(stderr.trimEnd()).not.toContain(text);
+});
+
+test("standard input holds one secret only", async () => {
+  const args = [
+    "sessions",
+    "revoke",
+    "--token-file",
+    "-",
+    "--secret-file",
+    "-",
+    "--as",
+    "p",
+    "--server",
+    url,
+  ];
+  const { status, stderr } = await sessiond(args, { input: secret });
+  expect(status).toBe(2);
+  expect(stderr).toContain("only one secret");
+});
+
+test.runIf(process.platform === "linux")(
+  "no secret is in what other users see of the process, nor in its output",
+  async () => {
+    const file = await fileWith(secret);
+    const watch = startSessiond(["sessions", "watch"], {
+      environment: { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET_FILE: file },
+    });
+    await vi.waitUntil(() => watch.stderr().includes("watching"), patience);
+    expect(await readFile(`/proc/${watch.pid}/cmdline`, "utf8")).not.toContain(secret);
+    watch.signal("SIGINT");
+    expect(await watch.ended).toBe(0);
+    expect(watch.stdout() + watch.stderr()).not.toContain(secret);
+  },
+);
+
+test("a certificate of a private authority is trusted by NODE_EXTRA_CA_CERTS, and told of without", async () => {
+  const environment = callerOf(secure);
+  for (const args of [list, ["sessions", "watch"], ["doctor"]]) {
+    const { status, stdout, stderr } = await sessiond(args, { environment });
+    expect(status).toBe(1);
+    expect(stdout + stderr).toContain(`the certificate of ${secure.url} is not trusted`);
+    expect(stdout + stderr).toContain("NODE_EXTRA_CA_CERTS");
+  }
+  const NODE_EXTRA_CA_CERTS = await fileWith(ca.cert);
+  expect(await sessiond(list, { environment: { ...environment, NODE_EXTRA_CA_CERTS } })).toMatchObject(done);
+
+  const SESSIOND_SERVER = secure.url.replace("https:", "http:");
+  const plain = await sessiond(list, { environment: { ...environment, SESSIOND_SERVER } });
+  expect(plain.status).toBe(5);
+  expect(plain.stderr).toContain(`${SESSIOND_SERVER} cannot be reached`);
+});
+
+test("a server that is silent is given up after --timeout, as unavailable", async () => {
+  const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+  try {
+    await vi.waitUntil(() => silent.listening, patience);
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const { status, stderr } = await sessiond([...list, "--timeout", "0.3"], {
+      environment: { ...callerOf(service), SESSIOND_SERVER: `http://127.0.0.1:${port}` },
+    });
+    expect(status).toBe(5);
+    expect(stderr).toContain("did not answer within 0.3 s");
+  } finally {
+    silent.close();
+  }
+});

@@ -1,0 +1,136 @@
+import { randomBytes } from "node:crypto";
+import { chmod, readdir } from "node:fs/promises";
+import { Client } from "pg";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { databaseUrl } from "../../support/postgres/database-url.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { emptyFolder, rowsOf, sessiond } from "./command-process.ts";
+
+async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** A database without a schema. */
+async function emptyDatabase(): Promise<string> {
+  const cluster = inject("postgresUrl");
+  const name = `empty_${randomBytes(8).toString("hex")}`;
+  await query(cluster, `create database ${name} template template0`);
+  onTestFinished(async () => void (await query(cluster, `drop database ${name} with (force)`)));
+  return databaseUrl(cluster, name);
+}
+
+const tablesIn = (url: string) =>
+  query(url, "select tablename from pg_tables where schemaname = 'public' order by 1");
+
+/** `sessiond migrate` on a database. No master key: whoever migrates needs none. */
+const on = (url: string, ...args: string[]) =>
+  sessiond(["migrate", ...args], { environment: { DATABASE_URL: url } });
+
+test("status, --dry-run and migrate, from an empty database to the newest schema", async () => {
+  const url = await emptyDatabase();
+  const before = await on(url, "status");
+  expect(before.status).toBe(1);
+  expect(before.stderr).toContain("migrations are pending");
+  const rows = rowsOf(before.stdout);
+  const names = rows.map(({ migration = "" }) => migration);
+  expect(names[0]).toBe("0001_initial");
+  expect(rows.every(({ state, applied }) => state === "pending" && applied === "")).toBe(true);
+
+  const dry = await on(url, "--dry-run");
+  expect(dry).toEqual({
+    status: 0,
+    stderr: "",
+    stdout: names.map((name) => `would apply ${name}\n`).join(""),
+  });
+  expect(JSON.parse((await on(url, "--dry-run", "--json")).stdout)).toEqual({ pending: names });
+  expect(await tablesIn(url)).toEqual([]);
+
+  const applied = await on(url);
+  expect(applied).toEqual({
+    status: 0,
+    stderr: names.map((name) => `applying ${name}\n`).join(""),
+    stdout: names.map((name) => `applied ${name}\n`).join(""),
+  });
+  expect((await on(url)).stdout).toBe("the schema is up to date\n");
+  expect(JSON.parse((await on(url, "--json")).stdout)).toEqual({ applied: [] });
+
+  const after = await on(url, "status", "--json");
+  expect(after.status).toBe(0);
+  expect(JSON.parse(after.stdout)).toEqual({
+    state: "current",
+    migrations: names.map((name) => ({ name, state: "applied", applyTime: expect.stringMatching(/Z$/) })),
+  });
+});
+
+test("several at once, beside a service that runs, apply each migration once", async () => {
+  const url = await emptyDatabase();
+  const runs = await Promise.all([on(url, "--json"), on(url, "--json"), on(url, "--json")]);
+  expect(runs.map(({ status }) => status)).toEqual([0, 0, 0]);
+  const applied = runs.flatMap(({ stdout }) => (JSON.parse(stdout) as { applied: string[] }).applied);
+  expect(new Set(applied).size).toBe(applied.length);
+  expect(applied).toContain("0001_initial");
+});
+
+const service = await runningService();
+
+test("it does nothing to the schema of a running service of this version", async () => {
+  expect(await on(service.databaseUrl)).toEqual({
+    status: 0,
+    stdout: "the schema is up to date\n",
+    stderr: "",
+  });
+});
+
+test("a schema that is newer is left alone, and said so", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  await query(database.url, "insert into schema_migrations values ('9999_from_the_future', now()::text)");
+  const status = await on(database.url, "status");
+  expect(status.status).toBe(1);
+  expect(rowsOf(status.stdout).at(-1)).toMatchObject({ migration: "9999_from_the_future", state: "unknown" });
+  for (const args of [[], ["--dry-run"]]) {
+    const { status, stderr } = await on(database.url, ...args);
+    expect(status).toBe(1);
+    expect(stderr).toContain("newer than this version of sessiond: it has migration 9999_from_the_future");
+  }
+});
+
+test.each([[[]], [["--dry-run"]], [["status"]]])(
+  "a database that is not there is status 5, without its password: %j",
+  async (args) => {
+    const url = "postgres://user:a-database-password@127.0.0.1:1/nowhere";
+    const { status, stdout, stderr } = await on(url, ...args);
+    expect({ status, stdout }).toEqual({ status: 5, stdout: "" });
+    expect(stderr).toContain("the database does not answer");
+    expect(stderr).not.toContain("a-database-password");
+  },
+);
+
+test("a wrong DATABASE_URL is named, and not repeated", async () => {
+  const { status, stderr } = await on("mysql://a-database-password");
+  expect(status).toBe(1);
+  expect(stderr).toContain("DATABASE_URL: must be postgres://");
+  expect(stderr).not.toContain("a-database-password");
+});
+
+test(
+  "without DATABASE_URL it is the embedded one; looking does not make it",
+  { timeout: 60_000 },
+  async () => {
+    const cwd = await emptyFolder();
+    // PostgreSQL runs as another user where the tests run as root, and must get in.
+    await chmod(cwd, 0o755);
+    expect((await sessiond(["migrate", "--dry-run"], { cwd })).stdout).toContain("would apply 0001_initial");
+    expect((await sessiond(["migrate", "status"], { cwd })).status).toBe(1);
+    expect(await readdir(cwd)).toEqual([]);
+    expect((await sessiond(["migrate"], { cwd })).stdout).toContain("applied 0001_initial");
+    expect((await sessiond(["migrate", "status"], { cwd })).status).toBe(0);
+  },
+);

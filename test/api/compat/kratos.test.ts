@@ -1,0 +1,168 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { curl } from "../../support/process/curl.ts";
+import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { sessionsOf } from "../../support/fixtures/service-clients.ts";
+
+const service = await runningService({
+  environment: { SESSIOND_KRATOS_ALLOWED_ORIGINS: "https://app.example.com" },
+});
+const elsewhere = await runningService({
+  environment: { SESSIOND_KRATOS_PREFIX: "/accounts/api", SESSIOND_KRATOS_COOKIE: "sid" },
+});
+
+const current = '{"error":{"code":400,"status":"Bad Request","message":"cannot revoke current session"}}';
+const unauthorized =
+  '{"error":{"code":401,"status":"Unauthorized","reason":"No valid session cookie found.",' +
+  '"message":"The request could not be authorized"}}';
+
+function disable(id: string, headers: readonly string[], ...more: readonly string[]) {
+  const options = headers.flatMap((header) => ["-H", header]);
+  return curl("-L", "-X", "DELETE", `${service.url}/auth/sessions/${id}`, ...options, ...more);
+}
+
+async function twoLogins() {
+  const mine = await newLogin(service);
+  return { mine, other: await newLogin(service, { memberId: mine.memberId }) };
+}
+
+describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version) => {
+  const credentials: [name: string, header: (mine: { token: string; jwt: string }) => string][] = [
+    ["X-Session-Token", ({ token }) => `X-Session-Token: ${token}`],
+    ["a cookie", ({ token }) => `Cookie: ory_kratos_session=${token}`],
+    ["a cookie among others", ({ token }) => `Cookie: a=b; ory_kratos_session=${token}; c=d`],
+    ["a quoted cookie", ({ token }) => `Cookie: ory_kratos_session="${token}"`],
+    ["Bearer with a token", ({ token }) => `Authorization: Bearer ${token}`],
+    ["Bearer with a JWT", ({ jwt }) => `Authorization: Bearer ${jwt}`],
+  ];
+  test.each(credentials)("ends another session of the same user, by %s", async (_name, header) => {
+    const { mine, other } = await twoLogins();
+    const answer = await disable(other.id, [header(mine)], version);
+    expect(answer).toMatchObject({ status: 204, body: "" });
+    expect(answer.headers.has("content-type")).toBe(false);
+    expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
+    expect(await verdictOn(service, mine)).toBe("active");
+  });
+
+  test("learns nothing of an unknown, a foreign and a revoked session, and ends nothing", async () => {
+    const { mine, other } = await twoLogins();
+    const foreign = await newLogin(service);
+    await sessionsOf(service).revoke({ target: { case: "id", value: other.id } });
+    for (const id of [foreign.id, randomUUID(), other.id]) {
+      expect(await disable(id, [`X-Session-Token: ${mine.token}`], version)).toMatchObject({
+        status: 204,
+        body: "",
+      });
+    }
+    expect(await verdictOn(service, foreign)).toBe("active");
+  });
+
+  test("the current session cannot be revoked", async () => {
+    const { mine } = await twoLogins();
+    for (const id of [mine.id, mine.id.toUpperCase()]) {
+      expect(await disable(id, [`X-Session-Token: ${mine.token}`], version)).toMatchObject({
+        status: 400,
+        body: current,
+      });
+    }
+    expect(await verdictOn(service, mine)).toBe("active");
+  });
+
+  test("an id that is no UUID", async () => {
+    const { mine } = await twoLogins();
+    const answer = await disable("session-1", [`X-Session-Token: ${mine.token}`], version);
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.body)).toEqual({
+      error: { code: 400, status: "Bad Request", message: expect.stringContaining("UUID") },
+    });
+  });
+
+  test("no or dead credentials", async () => {
+    const { mine, other } = await twoLogins();
+    await sessionsOf(service).revoke({ target: { case: "id", value: mine.id } });
+    const headers = [
+      [],
+      [`X-Session-Token: ${mine.token}`],
+      [`Cookie: ory_kratos_session=${mine.token}`],
+      [`Authorization: Bearer ${mine.jwt}`],
+      ["X-Session-Token: MP2YWEMeM8MxjkGKpH4dqOQ4Q4DlSPaj"],
+      ["Cookie: ory_kratos_session="],
+      [`Cookie: another=${other.token}`],
+      [`Authorization: ${service.basic}`],
+      ["Authorization: Bearer"],
+      [`X-Session-Token: ${"x".repeat(10_000)}`],
+    ];
+    for (const header of headers) {
+      const answer = await disable(other.id, header, version);
+      expect(answer, header.join()).toMatchObject({ status: 401, body: unauthorized });
+      expect(answer.headers.get("content-type")).toBe("application/json");
+    }
+    expect(await verdictOn(service, other)).toBe("active");
+  });
+});
+
+test("looks for X-Session-Token first, then the cookie, then Bearer", async () => {
+  const { mine, other } = await twoLogins();
+  const bad = "MP2YWEMeM8MxjkGKpH4dqOQ4Q4DlSPaj";
+  const header = (token: string) => `X-Session-Token: ${token}`;
+  const cookie = (token: string) => `Cookie: ory_kratos_session=${token}`;
+  const bearer = (token: string) => `Authorization: Bearer ${token}`;
+  const refused = [
+    [header(bad), cookie(mine.token), bearer(mine.token)],
+    [cookie(bad), bearer(mine.token)],
+  ];
+  for (const headers of refused) expect((await disable(other.id, headers)).status).toBe(401);
+  expect((await disable(other.id, [header(mine.token), cookie(bad), bearer(bad)])).status).toBe(204);
+  const { mine: mine2, other: other2 } = await twoLogins();
+  expect((await disable(other2.id, [cookie(mine2.token), bearer(bad)])).status).toBe(204);
+  expect(await verdictOn(service, other2)).toBe("SESSION_REVOKED");
+});
+
+describe("a request with the cookie", () => {
+  const forbidden = { code: 403, status: "Forbidden", message: expect.any(String) };
+  const foreign = [
+    ["Origin: https://evil.example"],
+    ["Origin: null"],
+    [`Origin: http://127.0.0.1:1`],
+    ["Origin: https://app.example.com.evil.example"],
+    ["Origin: https://evil.example", "Sec-Fetch-Site: same-origin"],
+    ["Sec-Fetch-Site: cross-site"],
+    ["Sec-Fetch-Site: same-site"],
+  ];
+  test.each(foreign)("from a foreign page is refused: %s", async (...headers) => {
+    const { mine, other } = await twoLogins();
+    const answer = await disable(other.id, [`Cookie: ory_kratos_session=${mine.token}`, ...headers]);
+    expect(answer.status).toBe(403);
+    expect(JSON.parse(answer.body)).toEqual({ error: forbidden });
+    expect(await verdictOn(service, other)).toBe("active");
+    // The same with a credential that no browser sends by itself.
+    expect((await disable(other.id, [`X-Session-Token: ${mine.token}`, ...headers])).status).toBe(204);
+  });
+
+  const own = [
+    ["Origin: https://app.example.com", "Sec-Fetch-Site: cross-site"],
+    [`Origin: ${service.url}`],
+    ["Sec-Fetch-Site: same-origin"],
+    ["Sec-Fetch-Site: none"],
+  ];
+  test.each(own)("from an own page is served: %s", async (...headers) => {
+    for (const version of ["--http1.1", "--http2-prior-knowledge"]) {
+      const { mine, other } = await twoLogins();
+      const cookie = `Cookie: ory_kratos_session=${mine.token}`;
+      expect((await disable(other.id, [cookie, ...headers], version)).status, version).toBe(204);
+      expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
+    }
+  });
+});
+
+test("prefix and cookie are configuration", async () => {
+  const mine = await newLogin(elsewhere);
+  const other = await newLogin(elsewhere, { memberId: mine.memberId });
+  const cookie = ["-H", `Cookie: sid=${mine.token}`, "-X", "DELETE"];
+  const documented = await curl(`${elsewhere.url}/auth/sessions/${other.id}`, ...cookie);
+  expect(documented.status).toBe(404);
+  const configured = await curl(`${elsewhere.url}/accounts/api/sessions/${other.id}`, ...cookie);
+  expect(configured.status).toBe(204);
+  expect(await verdictOn(elsewhere, other)).toBe("SESSION_REVOKED");
+});

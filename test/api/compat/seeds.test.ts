@@ -1,0 +1,140 @@
+import { describe, expect, test } from "vitest";
+import { runCommand } from "../../support/process/command.ts";
+import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { projectsOf } from "../../support/fixtures/service-clients.ts";
+
+// The samples of the documented pages, as they stand there but for the address and what they leave to the reader. Where a
+// page has no curl sample, the request that its own sample's client library sends.
+const service = await runningService();
+await projectsOf(service).updatePolicy({
+  projectId: service.projectId,
+  policy: { roleGrants: [{ role: "admin", permissions: ["sessions.revoke"] }] },
+});
+
+/** Runs a sample in a shell, and answers with what it printed. */
+async function shell(sample: string): Promise<string> {
+  const environment = { ...process.env, no_proxy: "*" };
+  const { status, stdout, stderr } = await runCommand("bash", ["-c", sample], { environment });
+  expect({ status, stderr: status === 0 ? "" : stderr }).toEqual({ status: 0, stderr: "" });
+  return stdout;
+}
+
+describe("Flashback", () => {
+  const revoke = `
+# You can also use wget
+curl -X POST https://backend.flashback.tech/sessions/{id}/revoke \\
+-H 'Accept: application/json' \\
+-H 'Authorization: Bearer {access-token}'`;
+  const revokeAll = `
+# You can also use wget
+curl -X POST https://backend.flashback.tech/sessions/revoke-all \\
+  -H 'Accept: application/json' \\
+  -H 'Authorization: Bearer {access-token}'`;
+  const withOwn = (sample: string, token: string) =>
+    sample.replace("https://backend.flashback.tech", service.url).replace("{access-token}", token);
+
+  test("Revoke Session", async () => {
+    const mine = await newLogin(service);
+    const other = await newLogin(service, { memberId: mine.memberId });
+    const printed = await shell(withOwn(revoke, mine.token).replace("{id}", other.id));
+    expect(JSON.parse(printed)).toEqual({ success: true, message: "Session revoked successfully" });
+    expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
+    const again = await shell(withOwn(revoke, mine.token).replace("{id}", "session-id"));
+    expect(JSON.parse(again)).toEqual({ success: false, error: "Session not found" });
+  });
+
+  test("Revoke Session, as wget sends it", async () => {
+    const mine = await newLogin(service);
+    const { status, body } = await fetchAsWget(`${service.url}/sessions/${mine.id}/revoke`, mine.token);
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: { success: true, message: "Session revoked successfully" },
+    });
+  });
+
+  test("Revoke All Sessions", async () => {
+    const mine = await newLogin(service);
+    const other = await newLogin(service, { memberId: mine.memberId });
+    const printed = await shell(withOwn(revokeAll, mine.jwt));
+    expect(JSON.parse(printed)).toEqual({ success: true, message: "All sessions revoked successfully" });
+    for (const login of [mine, other]) {
+      expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
+    }
+  });
+
+  test("Revoke All Sessions, the JavaScript sample", async () => {
+    const mine = await newLogin(service);
+    const headers = { Accept: "application/json", Authorization: `Bearer ${mine.token}` };
+    const response = await fetch(`${service.url}/sessions/revoke-all`, { method: "POST", headers });
+    expect(await response.json()).toEqual({ success: true, message: "All sessions revoked successfully" });
+  });
+
+  test("Revoke All Sessions, the PHP sample, which sends an empty array", async () => {
+    const mine = await newLogin(service);
+    const headers = {
+      Accept: "application/json",
+      Authorization: `Bearer ${mine.token}`,
+      "Content-Type": "application/json",
+    };
+    const request = { method: "POST", headers, body: "[]" };
+    const response = await fetch(`${service.url}/sessions/revoke-all`, request);
+    expect(await response.json()).toEqual({ success: true, message: "All sessions revoked successfully" });
+  });
+
+  async function fetchAsWget(url: string, token: string) {
+    const headers = { Accept: "*/*", "Content-Length": "0", Authorization: `Bearer ${token}` };
+    const response = await fetch(url, { method: "POST", headers });
+    return { status: response.status, body: await response.json() };
+  }
+});
+
+describe("Kratos", () => {
+  const sample = `curl -L -X DELETE 'https://accounts.<domain>/auth/sessions/:id'`;
+  const withOwn = (id: string) => sample.replace("https://accounts.<domain>", service.url).replace(":id", id);
+
+  test("the sample, which sends no credential", async () => {
+    const { id } = await newLogin(service);
+    expect(JSON.parse(await shell(withOwn(id)))).toEqual({
+      error: {
+        code: 401,
+        status: "Unauthorized",
+        reason: "No valid session cookie found.",
+        message: "The request could not be authorized",
+      },
+    });
+  });
+
+  test.each(["X-Session-Token: ", "Cookie: ory_kratos_session="])("the sample with %s", async (header) => {
+    const mine = await newLogin(service);
+    const other = await newLogin(service, { memberId: mine.memberId });
+    expect(await shell(`${withOwn(other.id)} -H '${header}${mine.token}'`)).toBe("");
+    expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
+  });
+});
+
+describe("Stytch", () => {
+  const credentials = `-u '${service.projectId}:${service.secret}'`;
+
+  test("the consumer request", async () => {
+    const login = await newLogin(service);
+    const printed = await shell(
+      `curl --request POST --url ${service.url}/v1/sessions/revoke ${credentials} \\
+        -H 'Content-Type: application/json' -d '{"session_token": "${login.token}"}'`,
+    );
+    expect(JSON.parse(printed)).toMatchObject({ status_code: 200 });
+    expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
+  });
+
+  test("the B2B request, with a member session", async () => {
+    const admin = await newLogin(service, { organizationId: "org", roles: ["admin"] });
+    const member = await newLogin(service, { organizationId: "org" });
+    const printed = await shell(
+      `curl --request POST --url ${service.url}/v1/b2b/sessions/revoke ${credentials} \\
+        --header 'Content-Type: application/json' --header 'X-Stytch-Member-Session: ${admin.token}' \\
+        --data '{"member_id": "${member.memberId}"}'`,
+    );
+    expect(JSON.parse(printed)).toMatchObject({ status_code: 200 });
+    expect(await verdictOn(service, member)).toBe("SESSION_REVOKED_BY_CUTOFF");
+  });
+});

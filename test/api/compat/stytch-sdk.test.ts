@@ -1,0 +1,129 @@
+import { randomUUID } from "node:crypto";
+import { B2BClient, Client, RequestError, StytchError } from "stytch";
+import { describe, expect, test, vi } from "vitest";
+import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { projectsOf } from "../../support/fixtures/service-clients.ts";
+
+const service = await runningService();
+await projectsOf(service).updatePolicy({
+  projectId: service.projectId,
+  policy: { roleGrants: [{ role: "admin", permissions: ["sessions.revoke"] }] },
+});
+
+// The SDK warns of every environment that is not Stytch's own.
+vi.spyOn(console, "warn").mockImplementation(() => undefined);
+
+const requestId = expect.stringMatching(/^request-id-test-[0-9a-f-]{36}$/);
+const settings = { project_id: service.projectId, secret: service.secret, env: `${service.url}/` };
+
+/** The failure of a call, with the fields that the SDK gives to its users. */
+async function failureOf(call: Promise<unknown>) {
+  const error: unknown = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof StytchError)) throw new Error("no StytchError", { cause: error });
+  const { status_code, request_id, error_type, error_message, error_url } = error;
+  expect(request_id).toEqual(requestId);
+  expect(error_url).toBe(`https://stytch.com/docs/api/errors/${status_code}`);
+  return { status_code, error_type, error_message };
+}
+
+const notFound = {
+  status_code: 404,
+  error_type: "session_not_found",
+  error_message: "Session could not be found.",
+};
+
+describe("Client", () => {
+  const client = new Client(settings);
+
+  test.each([
+    ["session_id", ({ id }: Login) => ({ session_id: id })],
+    ["session_token", ({ token }: Login) => ({ session_token: token })],
+    ["session_jwt", ({ jwt }: Login) => ({ session_jwt: jwt })],
+  ])("revokes by %s", async (_name, params) => {
+    const login = await newLogin(service);
+    expect(await client.sessions.revoke(params(login))).toEqual({ status_code: 200, request_id: requestId });
+    expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
+  });
+
+  test("throws the errors that Stytch documents", async () => {
+    const { sessions } = client;
+    expect(await failureOf(sessions.revoke({ session_id: "session-1" }))).toEqual({
+      status_code: 400,
+      error_type: "invalid_session_id",
+      error_message: "session_id format is invalid.",
+    });
+    expect(await failureOf(sessions.revoke({ session_id: randomUUID() }))).toEqual(notFound);
+    expect(
+      await failureOf(sessions.revoke({ session_token: "mZAYn5aLEqKUlZ_Ad9U_fWr38GaAQ1oFAhT8ds245v7Q" })),
+    ).toEqual(notFound);
+    expect(await failureOf(sessions.revoke({ session_jwt: "a.b.c" }))).toMatchObject({
+      error_type: "unable_to_parse_session_jwt",
+    });
+    expect(await failureOf(sessions.revoke({}))).toMatchObject({ error_type: "no_session_revoke_arguments" });
+    expect(await failureOf(sessions.revoke({ session_id: "a", session_jwt: "b" }))).toMatchObject({
+      error_type: "too_many_session_revoke_arguments",
+    });
+    const stranger = new Client({ ...settings, secret: "wrong" });
+    expect(await failureOf(stranger.sessions.revoke({ session_id: randomUUID() }))).toEqual({
+      status_code: 401,
+      error_type: "unauthorized_credentials",
+      error_message: "Unauthorized credentials.",
+    });
+  });
+
+  test("understands the answer to a call that is not served", async () => {
+    expect(await failureOf(client.users.search({}))).toMatchObject({ status_code: 404 });
+  });
+
+  test("needs no slash at the end of its environment", async () => {
+    const login = await newLogin(service);
+    const bare = new Client({ ...settings, env: service.url });
+    expect(await bare.sessions.revoke({ session_id: login.id })).toMatchObject({ status_code: 200 });
+    expect(RequestError).toBeDefined();
+  });
+});
+
+describe("B2BClient", () => {
+  const client = new B2BClient(settings);
+
+  test.each([
+    ["member_session_id", ({ id }: Login) => ({ member_session_id: id }), "SESSION_REVOKED"],
+    ["session_token", ({ token }: Login) => ({ session_token: token }), "SESSION_REVOKED"],
+    ["session_jwt", ({ jwt }: Login) => ({ session_jwt: jwt }), "SESSION_REVOKED"],
+    ["member_id", ({ memberId }: Login) => ({ member_id: memberId }), "SESSION_REVOKED_BY_CUTOFF"],
+  ])("revokes by %s", async (_name, params, verdict) => {
+    const login = await newLogin(service);
+    expect(await client.sessions.revoke(params(login))).toEqual({ status_code: 200, request_id: requestId });
+    expect(await verdictOn(service, login)).toBe(verdict);
+  });
+
+  test.each([
+    ["session_token", ({ token }: Login) => ({ session_token: token })],
+    ["session_jwt", ({ jwt }: Login) => ({ session_jwt: jwt })],
+  ])("runs with a member's permissions by %s", async (_name, authorization) => {
+    const organizationId = "org";
+    const member = await newLogin(service, { organizationId });
+    const own = await newLogin(service, { organizationId, memberId: member.memberId });
+    const admin = await newLogin(service, { organizationId, roles: ["admin"] });
+    const asMember = { authorization: authorization(member) };
+    const asAdmin = { authorization: authorization(admin) };
+
+    await client.sessions.revoke({ member_session_id: own.id }, asMember);
+    expect(await verdictOn(service, own)).toBe("SESSION_REVOKED");
+    expect(await failureOf(client.sessions.revoke({ member_id: admin.memberId }, asMember))).toEqual({
+      status_code: 403,
+      error_type: "session_authorization_error",
+      error_message: "The member session may not revoke this session.",
+    });
+    await client.sessions.revoke({ member_id: member.memberId }, asAdmin);
+    expect(await verdictOn(service, member)).toBe("SESSION_REVOKED_BY_CUTOFF");
+    expect(await failureOf(client.sessions.revoke({ member_id: "m" }, asMember))).toEqual({
+      ...notFound,
+      status_code: 401,
+    });
+  });
+});

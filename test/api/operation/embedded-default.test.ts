@@ -1,0 +1,97 @@
+import { chmod, mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { runCommand } from "../../support/process/command.ts";
+import { basicAuthorization } from "../../support/fixtures/running-service.ts";
+import { serveProcess } from "../../support/process/serve-process.ts";
+import { sessionsOf } from "../../support/fixtures/service-clients.ts";
+
+/** An empty folder to start in. */
+async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "sessiond-start-"));
+  // PostgreSQL runs as another user where the tests run as root, and must get in.
+  await chmod(folder, 0o755);
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
+
+test(
+  "no configuration: prints what one needs, and a restart keeps everything",
+  { timeout: 90_000 },
+  async () => {
+    const folder = await emptyFolder();
+    const data = join(folder, ".sessiond");
+    const first = serveProcess({}, folder);
+    const port = await first.listening;
+    const file = join(data, "development-secret");
+    const secret = (await readFile(file, "utf8")).trim();
+
+    const printed = first.stdout();
+    expect(printed).toContain(`sessiond listens on http://127.0.0.1:${port} `);
+    expect(printed).toMatch(/project +development/);
+    expect(printed).toContain(secret);
+    for (const command of ["buf curl", "grpcurl", "curl -s", "sessions:authenticate", "sessions:revoke"]) {
+      expect(printed).toContain(command);
+    }
+    expect(first.stderr()).not.toContain(secret);
+
+    expect(await modeOf(data)).toBe("700");
+    expect(await modeOf(file)).toBe("600");
+    expect(await modeOf(join(data, "master.key"))).toBe("600");
+    const files = (await readdir(data)).filter((name) => name !== "pgdata");
+    for (const name of files) expect(await modeOf(join(data, name)), name).toBe("600");
+
+    const pasted = await paste(printed, folder);
+    expect(pasted).toContain("session.v1.SessionService/Create");
+    const answers = pasted.split("\n").filter((line) => line.startsWith('{"'));
+    expect(answers[0]).toContain("SESSION_STATE_ACTIVE");
+    expect(answers[1]).toContain('"revokedCount":"1"');
+    expect(answers[2]).toContain("SESSION_REVOKED");
+
+    const basic = basicAuthorization("development", secret);
+    const url = `http://127.0.0.1:${port}`;
+    const created = await sessionsOf({ url, basic }).create({ memberId: "alice" });
+
+    const rival = serveProcess({}, folder);
+    expect(await rival.ended).toBe(1);
+    expect(rival.stderr()).toContain(`is in use by another sessiond (pid ${first.pid})`);
+
+    first.signal("SIGTERM");
+    expect(await first.ended).toBe(0);
+
+    const second = serveProcess({}, folder);
+    const again = `http://127.0.0.1:${await second.listening}`;
+    expect(second.stdout()).not.toContain(secret);
+    expect(second.stdout()).toContain("development-secret");
+    const { token, jwt } = created;
+    const sessions = sessionsOf({ url: again, basic });
+    await sessions.authenticate({ credential: { case: "token", value: token } });
+    await sessions.authenticate({ credential: { case: "jwt", value: jwt } });
+    await sessions.revoke({ target: { case: "token", value: token } });
+
+    // Killed, it leaves PostgreSQL behind; the next start takes over, and nothing acknowledged is lost.
+    second.signal("SIGKILL");
+    expect(await second.ended).toBe("SIGKILL");
+    const third = serveProcess({}, folder);
+    const last = sessionsOf({ url: `http://127.0.0.1:${await third.listening}`, basic });
+    await expect(last.authenticate({ credential: { case: "token", value: token } })).rejects.toThrow(
+      "the session was revoked",
+    );
+    third.signal("SIGTERM");
+    expect(await third.ended).toBe(0);
+  },
+);
+
+/** What the commands that the service printed print when they are pasted, but for grpcurl's, which is not installed here. */
+async function paste(printed: string, folder: string): Promise<string> {
+  const commands = printed
+    .split("terminal:\n")[1]
+    ?.replaceAll("npx buf", join(process.cwd(), "node_modules/.bin/buf"))
+    .replace(/^ *grpcurl .*$/m, "");
+  const { status, stdout, stderr } = await runCommand("bash", ["-ec", commands ?? "false"], { cwd: folder });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return stdout;
+}

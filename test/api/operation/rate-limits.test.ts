@@ -1,0 +1,224 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { type ServiceError, status } from "@grpc/grpc-js";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { errorInfoOf } from "../../../src/client/error-info.ts";
+import { grpcJsCalls } from "../../support/process/grpc-js.ts";
+import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
+import { sending, sessionsOf } from "../../support/fixtures/service-clients.ts";
+
+/** So seldom that no test sees a second one: a token takes ten minutes. */
+const hardlyEver = String(1 / 600);
+
+const unlimited = await runningService();
+
+/** A replica with limits, which nobody has called yet. */
+async function limited(environment: Readonly<Record<string, string>>) {
+  return runningService({ databaseUrl: unlimited.databaseUrl, environment });
+}
+
+const services = await limited({
+  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: hardlyEver,
+  SESSIOND_CALL_BURST_PER_SERVICE: "1",
+});
+const members = await limited({
+  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: hardlyEver,
+  SESSIOND_CALL_BURST_PER_MEMBER: "1",
+});
+const addresses = await limited({
+  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: hardlyEver,
+  SESSIOND_CALL_BURST_PER_ADDRESS: "3",
+});
+const guarded = await limited({
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: hardlyEver,
+  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: "5",
+});
+
+const strict = await limited({
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: hardlyEver,
+  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: "1",
+});
+
+const post = (url: string, headers: Readonly<Record<string, string>>, body?: object) =>
+  fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+
+/** The whole seconds until a token comes, less those that the test took. */
+function expectTenMinutes(retryAfter: string | null | undefined): void {
+  expect(retryAfter).toMatch(/^(600|5\d\d)$/);
+}
+
+describe("a service beyond its limit", () => {
+  // Whoever comes first takes the only token.
+  beforeAll(async () => {
+    await sessionsOf(services).create({ memberId: "first" });
+  });
+
+  test("is told over gRPC, with RetryInfo and a trailer", async () => {
+    const call = grpcJsCalls(SessionService, services).create(
+      { memberId: "m" },
+      { authorization: services.basic },
+    );
+    const error = (await call.catch((reason: unknown) => reason)) as ServiceError;
+    expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
+    expect(errorInfoOf(error)).toMatchObject({ reason: "RATE_LIMITED", metadata: { limit: "service" } });
+    expect(error.details).toBe("too many requests; try again later");
+    expectTenMinutes(String(error.metadata.get("retry-after")[0]));
+  });
+
+  test("is told over Connect, with 429 and Retry-After", async () => {
+    const { url, basic } = services;
+    const answer = await post(
+      `${url}/session.v1.SessionService/Create`,
+      { authorization: basic },
+      { memberId: "m" },
+    );
+    expect(answer.status).toBe(429);
+    expectTenMinutes(answer.headers.get("retry-after"));
+    const transport = createConnectTransport({
+      baseUrl: url,
+      httpVersion: "1.1",
+      interceptors: [sending({ authorization: basic })],
+    });
+    const call = createClient(SessionService, transport).create({ memberId: "m" });
+    const error = ConnectError.from(await call.catch((reason: unknown) => reason));
+    expect(error.code).toBe(Code.ResourceExhausted);
+    expect(error.findDetails(ErrorInfoSchema)[0]?.reason).toBe("RATE_LIMITED");
+    expectTenMinutes(String(error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds));
+  });
+
+  test("is told over REST", async () => {
+    const answer = await post(
+      `${services.url}/session/v1/sessions`,
+      { authorization: services.basic },
+      { member_id: "m" },
+    );
+    expect(answer.status).toBe(429);
+    expectTenMinutes(answer.headers.get("retry-after"));
+    expect(await answer.json()).toMatchObject({
+      code: 8,
+      message: "too many requests; try again later",
+      details: [{ reason: "RATE_LIMITED", domain: "sessiond", metadata: { limit: "service" } }, {}],
+    });
+  });
+
+  test.each(["/v1/sessions/revoke", "/v1/b2b/sessions/revoke"])(
+    "is told as Stytch documents it: %s",
+    async (path) => {
+      const answer = await post(
+        services.url + path,
+        { authorization: services.basic },
+        { session_token: "t" },
+      );
+      expect(answer.status).toBe(429);
+      expectTenMinutes(answer.headers.get("retry-after"));
+      expect(await answer.json()).toEqual({
+        status_code: 429,
+        request_id: expect.stringMatching(/^request-id-test-/),
+        error_type: "too_many_requests",
+        error_message: "Too many requests have been made.",
+        error_url: "https://stytch.com/docs/api/errors/429",
+      });
+    },
+  );
+
+  test("is in the log, as who it is", async () => {
+    await sessionsOf(services)
+      .create({ memberId: "m" })
+      .catch(() => undefined);
+    await expect
+      .poll(() => services.log.find(({ reason }) => reason === "RATE_LIMITED"))
+      .toMatchObject({
+        code: "ResourceExhausted",
+        project: services.projectId,
+        caller: expect.stringMatching(/^service/),
+      });
+  });
+});
+
+describe("an end user beyond their limit", () => {
+  test("is told as Flashback would, whichever of their sessions calls", async () => {
+    const mine = await newLogin(unlimited);
+    const other = await newLogin(unlimited, { memberId: mine.memberId });
+    const revokeAll = (token: string) =>
+      post(`${members.url}/sessions/revoke-all`, { authorization: `Bearer ${token}` });
+    const get = await fetch(`${members.url}/session/v1/sessions`, {
+      headers: { "x-session-token": mine.token },
+    });
+    expect(get.status).toBe(200);
+    const answer = await revokeAll(other.token);
+    expect(answer.status).toBe(429);
+    expectTenMinutes(answer.headers.get("retry-after"));
+    expect(await answer.text()).toBe('{"success":false,"error":"too many requests; try again later"}');
+    expect((await revokeAll((await newLogin(unlimited)).token)).status, "another one").toBe(200);
+  });
+
+  test("is told as Kratos would", async () => {
+    const { id, token } = await newLogin(unlimited);
+    const call = () =>
+      fetch(`${members.url}/auth/sessions/${id}`, {
+        method: "DELETE",
+        headers: { "x-session-token": token },
+      });
+    expect((await call()).status, "one's own session").toBe(400);
+    const answer = await call();
+    expect(answer.status).toBe(429);
+    expectTenMinutes(answer.headers.get("retry-after"));
+    expect(await answer.json()).toEqual({
+      error: { code: 429, status: "Too Many Requests", message: "too many requests; try again later" },
+    });
+  });
+});
+
+test("an address has one limit for all methods, public ones too, over all its connections; what it says of others is not believed", async () => {
+  const headers = (i: number) => ({ "x-forwarded-for": `192.0.2.${i}`, forwarded: `for=192.0.2.${i}` });
+  const jwks = (i: number) =>
+    fetch(`${addresses.url}/session/v1/projects/${addresses.projectId}/jwks`, { headers: headers(i) });
+  const statuses = [];
+  for (let i = 0; i < 4; i++) statuses.push((await jwks(i)).status);
+  expect(statuses).toEqual([200, 200, 200, 429]);
+  const transport = createConnectTransport({ baseUrl: addresses.url, httpVersion: "2" });
+  const check = createClient(Health, transport)
+    .check({})
+    .catch((error: unknown) => ConnectError.from(error).code);
+  expect(await check).toBe(Code.ResourceExhausted);
+  expect((await fetch(`${addresses.url}/healthz`)).status, "probes are not calls").toBe(200);
+});
+
+test("an address from which others guess goes on with what was good there, and loses no other call to what has ended", async () => {
+  const good = await newLogin(unlimited);
+  const late = await newLogin(unlimited);
+  const ended = await newLogin(unlimited);
+  await sessionsOf(unlimited).revoke({ target: { case: "id", value: ended.id } });
+  const list = (token: string) =>
+    fetch(`${guarded.url}/session/v1/sessions`, { headers: { authorization: `Bearer ${token}` } });
+  expect((await list(good.token)).status).toBe(200);
+  for (let i = 0; i < 20; i++) expect((await list(ended.token)).status).toBe(401);
+  const guess = (i: number) =>
+    post(
+      `${guarded.url}/session.v1.SessionService/Create`,
+      {
+        authorization: basicAuthorization(guarded.projectId, `guess ${i}`),
+      },
+      { memberId: "m" },
+    );
+  const guesses = [];
+  for (let i = 0; i < 6; i++) guesses.push((await guess(i)).status);
+  expect(guesses).toEqual([401, 401, 401, 401, 401, 429]);
+  expect((await list(good.token)).status).toBe(200);
+  const refused = await list(late.token);
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ details: [{ metadata: { limit: "authentication" } }, {}] });
+  expect((await list(good.token)).status).toBe(200);
+});
+
+test("the subject of Authenticate may be unknown as often as it likes: the caller is not", async () => {
+  for (let i = 0; i < 20; i++) expect(await verdictOn(strict, { token: `sst_${i}` })).toBe("SESSION_UNKNOWN");
+});

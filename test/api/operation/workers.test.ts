@@ -1,0 +1,288 @@
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Client as Postgres } from "pg";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { reasonOf } from "../../support/fixtures/logins.ts";
+import { patience } from "../../support/patience.ts";
+import { basicAuthorization, testMasterKey } from "../../support/fixtures/running-service.ts";
+import { type ServeProcess, serveProcess } from "../../support/process/serve-process.ts";
+import { sending } from "../../support/fixtures/service-clients.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { answeredBy, linesOf, logged } from "../../support/process/worker-lines.ts";
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database.drop());
+
+const secret = "bootstrap-secret-of-this-test";
+const basic = basicAuthorization("crew", secret);
+
+/** A service with two workers. */
+function twoWorkers(environment: Readonly<Record<string, string>> = {}): ServeProcess {
+  return serveProcess({
+    DATABASE_URL: database.url,
+    SESSIOND_MASTER_KEY: testMasterKey,
+    SESSIOND_BOOTSTRAP_PROJECT: `crew:${secret}`,
+    SESSIOND_WORKERS: "2",
+    ...environment,
+  });
+}
+
+/** Clients of one worker, on one connection. */
+interface Seat {
+  readonly worker: number;
+  readonly requestId: string;
+  readonly sessions: Client<typeof SessionService>;
+  readonly health: Client<typeof Health>;
+}
+
+/** A connection to each of two workers: opens some until both have answered. */
+async function seats(service: ServeProcess, authorization = basic): Promise<readonly [Seat, Seat]> {
+  const baseUrl = `http://127.0.0.1:${await service.listening}`;
+  const found = new Map<number, Seat>();
+  for (;;) {
+    const requestId = randomUUID();
+    const interceptors = [sending({ authorization, "x-request-id": requestId })];
+    const transport = createGrpcTransport({ baseUrl, interceptors });
+    const sessions = createClient(SessionService, transport);
+    await sessions.list({ memberId: "nobody" });
+    const worker = await answeredBy(service, requestId);
+    found.set(worker, { worker, requestId, sessions, health: createClient(Health, transport) });
+    const [one, other] = found.values();
+    if (one !== undefined && other !== undefined) return [one, other];
+  }
+}
+
+/** Kills a worker without a word. */
+function kill(worker: number): void {
+  process.kill(worker, "SIGKILL");
+}
+
+test("what ends at one worker is refused by the other at once, both ways", async () => {
+  const service = twoWorkers();
+  const [one, other] = await seats(service);
+  expect(one.worker).not.toBe(other.worker);
+  expect([one.worker, other.worker]).not.toContain(service.pid);
+  for (let round = 0; round < 10; round++) {
+    const [here, there] = round % 2 === 0 ? [one, other] : [other, one];
+    const { session, token, jwt } = await here.sessions.create({ memberId: "m" });
+    const ask = (credential: { case: "token" | "jwt"; value: string }) =>
+      there.sessions.authenticate({ credential }).then(() => "active", reasonOf);
+    expect(await ask({ case: "token", value: token })).toBe("active");
+    expect(await ask({ case: "jwt", value: jwt })).toBe("active");
+    await here.sessions.revoke({ target: { case: "id", value: session?.id ?? "" } });
+    expect(await ask({ case: "token", value: token })).toBe("SESSION_REVOKED");
+    expect(await ask({ case: "jwt", value: jwt })).toBe("SESSION_REVOKED");
+  }
+  for (const seat of [one, other]) {
+    const pids = linesOf(service).filter((line) => line["request_id"] === seat.requestId);
+    expect(new Set(pids.map(({ pid }) => pid))).toEqual(new Set([seat.worker]));
+    expect(pids.length).toBeGreaterThan(10);
+  }
+});
+
+test("the embedded PostgreSQL serves all workers; secrets are in no arguments and no log", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sessiond-workers-"));
+  // PostgreSQL runs as another user where the tests run as root, and must get in.
+  await chmod(folder, 0o755);
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const service = serveProcess({ SESSIOND_WORKERS: "2" }, folder);
+  await service.listening;
+  const secrets = await secretsIn(join(folder, ".sessiond"));
+  const development = secrets.get("development-secret") ?? "";
+  expect(service.stdout().split(development)).toHaveLength(2);
+  expect(service.stdout().split("sessiond listens")).toHaveLength(2);
+
+  const [one, other] = await seats(service, basicAuthorization("development", development));
+  for (const { sessions } of [one, other]) await sessions.create({ memberId: "m" });
+  const seen = [service.stderr()];
+  if (process.platform === "linux") {
+    for (const pid of [service.pid, one.worker, other.worker]) {
+      seen.push(await readFile(`/proc/${pid}/cmdline`, "utf8"));
+    }
+  }
+  for (const secret of secrets.values()) expect(seen.join("\n")).not.toContain(secret);
+
+  service.signal("SIGTERM");
+  expect(await service.ended).toBe(0);
+  expect(service.stderr()).toContain("database system is shut down");
+});
+
+/** The files of a data directory that hold a secret: the password of its PostgreSQL among them. */
+async function secretsIn(directory: string): Promise<ReadonlyMap<string, string>> {
+  const names = ["master.key", "development-secret", "postgres.password"];
+  const entries = names.map(async (name) => {
+    const text = await readFile(join(directory, name), "utf8");
+    return [name, text.trim()] as const;
+  });
+  return new Map(await Promise.all(entries));
+}
+
+describe("a stop", () => {
+  /** A revocation that waits for the project's row lock, which the test holds until it says so. */
+  async function heldRevocation({ sessions }: Seat) {
+    const holder = new Postgres({ connectionString: database.url });
+    await holder.connect();
+    onTestFinished(() => holder.end());
+    await holder.query("begin");
+    await holder.query("select from project_revisions where project_id = 'crew' for update");
+    // With a deadline: Connect's client does not always notice that a server which had said goodbye is gone.
+    const answer = sessions.revokeAll({ scope: { case: "project", value: true } }, { timeoutMs: 12_000 });
+    answer.catch(() => undefined);
+    const waiting = `select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`;
+    await expect.poll(async () => (await holder.query(waiting)).rowCount, { timeout: 10_000 }).toBe(1);
+    return { answer, letGo: () => holder.query("commit") };
+  }
+
+  /** The statuses of a seat's health, of which the first was seen. */
+  async function watchHealth({ health }: Seat) {
+    const statuses = health.watch({})[Symbol.asyncIterator]();
+    await statuses.next();
+    return statuses;
+  }
+
+  test.each([
+    ["SIGTERM to the primary", () => [], "SIGTERM"],
+    ["Ctrl-C, which all processes hear", ([one, other]) => [one.worker, other.worker], "SIGINT"],
+  ] satisfies [string, (seats: readonly [Seat, Seat]) => number[], NodeJS.Signals][])(
+    "%s: calls in flight are finished, watchers of every worker are told, and the exit status is 0",
+    async (_, hearing, signal) => {
+      const service = twoWorkers();
+      const both = await seats(service);
+      const watching = await Promise.all(both.map(watchHealth));
+      const { answer, letGo } = await heldRevocation(both[0]);
+
+      for (const pid of hearing(both)) process.kill(pid, signal);
+      service.signal(signal);
+      for (const statuses of watching) {
+        expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
+        await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
+      }
+      await letGo();
+      expect((await answer).revision).toBeGreaterThan(0n);
+      expect(await service.ended).toBe(0);
+      const stopped = linesOf(service).filter((line) => line.msg === "worker stopped");
+      expect(new Set(stopped.map(({ pid }) => pid))).toEqual(new Set(both.map(({ worker }) => worker)));
+      expect(linesOf(service).at(-1)).toMatchObject({ pid: service.pid, msg: "stopped" });
+    },
+  );
+
+  test("a second signal means now, for workers too", async () => {
+    const service = twoWorkers({ SESSIOND_SHUTDOWN_GRACE_MS: "600000" });
+    const [one] = await seats(service);
+    const { answer } = await heldRevocation(one);
+    service.signal("SIGTERM");
+    await logged(service, "worker stopping", 2);
+    service.signal("SIGTERM");
+    // It ends when nobody has its standard error open any more: when its workers are gone.
+    expect(await service.ended).toBe(1);
+    await expect(answer).rejects.toBeInstanceOf(ConnectError);
+    expect(
+      linesOf(service)
+        .filter(({ pid }) => pid === one.worker)
+        .at(-1)?.msg,
+    ).toBe("worker stopping");
+  });
+
+  test("a worker that does not stop in time is killed", async () => {
+    const service = twoWorkers({
+      SESSIOND_SHUTDOWN_GRACE_MS: "0",
+      SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "1000",
+      SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "1000",
+    });
+    const [one] = await seats(service);
+    process.kill(one.worker, "SIGSTOP");
+    service.signal("SIGTERM");
+    expect(await service.ended).toBe(0);
+    expect(service.stderr()).toContain(
+      `"workers":[${one.worker}],"msg":"workers did not stop in time; killed"`,
+    );
+  });
+
+  test("a primary that was killed takes its workers with it, after their drain", async () => {
+    const service = twoWorkers();
+    const both = await seats(service);
+    const watching = await Promise.all(both.map(watchHealth));
+    const { answer, letGo } = await heldRevocation(both[0]);
+    service.signal("SIGKILL");
+    for (const statuses of watching) {
+      expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
+      await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
+    }
+    await letGo();
+    expect((await answer).revision).toBeGreaterThan(0n);
+    // Not before nobody has its standard error open any more.
+    expect(await service.ended).toBe("SIGKILL");
+    expect(linesOf(service).filter((line) => line.msg === "worker stopped")).toHaveLength(2);
+  });
+});
+
+describe("a worker that ends", () => {
+  test("is replaced while the other serves, later each time, and its cause is logged", async () => {
+    const service = twoWorkers();
+    const [one, other] = await seats(service);
+    let victim = one.worker;
+    for (let listening = 3; listening <= 5; listening++) {
+      kill(victim);
+      for (let back = false; !back;) {
+        await other.sessions.list({ memberId: "nobody" });
+        back = linesOf(service).filter((line) => line.msg === "listening").length === listening;
+      }
+      victim = linesOf(service).findLast((line) => line.msg === "listening")?.pid ?? 0;
+    }
+    const ends = await logged(service, "a worker ended; another takes its place", 3);
+    expect(ends[0]).toMatchObject({ pid: service.pid, worker: one.worker, cause: "it ended with SIGKILL" });
+    expect(ends.map((line) => line["wait_ms"])).toEqual([100, 200, 400]);
+    const again = await seats(service);
+    expect(new Set(again.map(({ worker }) => worker))).toEqual(new Set([victim, other.worker]));
+    service.signal("SIGTERM");
+    expect(await service.ended).toBe(0);
+  });
+
+  test("by an error of its own says which, and is replaced", async () => {
+    const flaw = "data:text/javascript,process.on('SIGUSR2', () => { throw new Error('a flaw') })";
+    const service = twoWorkers({ NODE_OPTIONS: `--import "${flaw}"` });
+    const [one] = await seats(service);
+    process.kill(one.worker, "SIGUSR2");
+    const [last] = await logged(service, "worker failed");
+    expect(last).toMatchObject({ pid: one.worker, level: 60, fault: expect.stringContaining("a flaw") });
+    const [end] = await logged(service, "a worker ended; another takes its place");
+    expect(end).toMatchObject({ worker: one.worker, cause: "it ended with status 1" });
+    await logged(service, "listening", 3);
+  });
+
+  test("with all others is replaced at the same port, also where the system chose that", async () => {
+    const service = twoWorkers();
+    const [one, other] = await seats(service);
+    kill(one.worker);
+    kill(other.worker);
+    const port = await service.listening;
+    const here = () => linesOf(service).filter((line) => line.msg === "listening" && line["port"] === port);
+    await vi.waitUntil(() => here().length === 4, patience);
+    const again = await seats(service);
+    for (const { worker } of again) expect([one.worker, other.worker]).not.toContain(worker);
+  });
+});
+
+test("what no worker can start with is refused in words, once", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void taken.close());
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const service = twoWorkers({ SESSIOND_LISTEN: `127.0.0.1:${port}` });
+  expect(await service.ended).toBe(1);
+  expect(service.stdout()).toBe("");
+  expect(service.stderr().match(/cannot start/g)).toHaveLength(1);
+  expect(service.stderr()).toContain(`sessiond cannot start: bind EADDRINUSE 127.0.0.1:${port}`);
+});

@@ -1,0 +1,159 @@
+import { randomUUID } from "node:crypto";
+import { Code, ConnectError, type Transport, createClient } from "@connectrpc/connect";
+import * as node from "@connectrpc/connect-node";
+import * as web from "@connectrpc/connect-web";
+import { describe, expect, test } from "vitest";
+import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
+import { SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { sending } from "../../support/fixtures/service-clients.ts";
+
+const service = await runningService();
+
+type Headers = Readonly<Record<string, string>>;
+const baseUrl = service.url;
+const asService: Headers = { authorization: service.basic };
+
+const transports: [name: string, make: (headers: Headers) => Transport][] = [
+  ["gRPC over h2c", (headers) => node.createGrpcTransport({ baseUrl, interceptors: [sending(headers)] })],
+];
+for (const httpVersion of ["1.1", "2"] as const) {
+  for (const useBinaryFormat of [true, false]) {
+    const name = `${httpVersion === "2" ? "h2c" : "HTTP/1.1"}, ${useBinaryFormat ? "binary" : "JSON"}`;
+    const options = (headers: Headers) => ({
+      baseUrl,
+      httpVersion,
+      useBinaryFormat,
+      interceptors: [sending(headers)],
+    });
+    transports.push(
+      [`gRPC-Web over ${name}`, (headers) => node.createGrpcWebTransport(options(headers))],
+      [`Connect over ${name}`, (headers) => node.createConnectTransport(options(headers))],
+    );
+  }
+}
+transports.push(
+  [
+    "Connect, gzip",
+    (headers) =>
+      node.createConnectTransport({
+        baseUrl,
+        httpVersion: "1.1",
+        sendCompression: node.compressionGzip,
+        compressMinBytes: 0,
+        interceptors: [sending(headers)],
+      }),
+  ],
+  [
+    "Connect with GET",
+    (headers) =>
+      node.createConnectTransport({
+        baseUrl,
+        httpVersion: "1.1",
+        useHttpGet: true,
+        interceptors: [sending(headers)],
+      }),
+  ],
+  [
+    "Connect by fetch",
+    (headers) => web.createConnectTransport({ baseUrl, interceptors: [sending(headers)] }),
+  ],
+  [
+    "gRPC-Web by fetch",
+    (headers) => web.createGrpcWebTransport({ baseUrl, interceptors: [sending(headers)] }),
+  ],
+);
+
+async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => {
+      throw new Error("the call did not fail");
+    },
+    (error: unknown) => ConnectError.from(error),
+  );
+}
+
+async function failure(call: Promise<unknown>) {
+  const error = await errorOf(call);
+  const [info] = error.findDetails(ErrorInfoSchema);
+  return { code: error.code, reason: info?.reason, domain: info?.domain, metadata: info?.metadata };
+}
+
+describe.each(transports)("%s", (_name, transport) => {
+  const sessions = createClient(SessionService, transport(asService));
+
+  test("a session's life, and the reason of its end", async () => {
+    const memberId = `member-${randomUUID()}`;
+    const { session, token, jwt } = await sessions.create({ memberId, customClaims: { plan: "gold" } });
+    const id = session?.id ?? "";
+    const credential = { case: "token", value: token } as const;
+    expect((await sessions.authenticate({ credential })).session).toMatchObject({
+      id,
+      customClaims: { plan: "gold" },
+    });
+    expect((await sessions.authenticate({ credential: { case: "jwt", value: jwt } })).session?.id).toBe(id);
+    expect((await sessions.get({ id })).session?.state).toBe(SessionState.ACTIVE);
+    expect((await sessions.list({ memberId })).sessions.map((one) => one.id)).toEqual([id]);
+    await sessions.extend({ id, lifetime: { seconds: 3_600n } });
+    const scope = { case: "memberId", value: memberId } as const;
+    expect((await sessions.revokeAll({ scope, validateOnly: true })).revokedCount).toBe(1n);
+
+    const { revision, revokedCount } = await sessions.revoke({ target: credential });
+    expect(revokedCount).toBe(1n);
+    expect(await failure(sessions.authenticate({ credential }))).toEqual({
+      code: Code.Unauthenticated,
+      reason: "SESSION_REVOKED",
+      domain: "sessiond",
+      metadata: {
+        scope: "session",
+        revision: String(revision),
+        revoke_time: expect.any(String),
+        cause: "unspecified",
+      },
+    });
+  });
+
+  test("end users by Bearer and x-session-token", async () => {
+    const { session, token, jwt } = await sessions.create({ memberId: `member-${randomUUID()}` });
+    const id = session?.id ?? "";
+    const headers: Headers[] = [
+      { authorization: `Bearer ${token}` },
+      { authorization: `Bearer ${jwt}` },
+      { "x-session-token": token },
+    ];
+    for (const header of headers) {
+      const own = createClient(SessionService, transport(header));
+      expect((await own.list({})).sessions.map((one) => [one.id, one.current])).toEqual([[id, true]]);
+      expect(await failure(own.create({ memberId: "x" }))).toMatchObject({ reason: "CALLER_NOT_ALLOWED" });
+    }
+    const own = createClient(SessionService, transport({ authorization: `Bearer ${token}` }));
+    await own.revokeAll({ scope: { case: "self", value: true } });
+    expect(await failure(own.list({}))).toMatchObject({
+      code: Code.Unauthenticated,
+      reason: "SESSION_REVOKED_BY_CUTOFF",
+    });
+  });
+
+  test("field violations, missing credentials, and what needs none", async () => {
+    const error = await errorOf(sessions.create({ memberId: "", roles: [""] }));
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(error.rawMessage).toContain("member_id: ");
+    const [badRequest] = error.findDetails(BadRequestSchema);
+    expect(badRequest?.fieldViolations.map(({ field }) => field)).toEqual(["member_id", "roles[0]"]);
+
+    const anonymous = transport({});
+    expect(await failure(createClient(SessionService, anonymous).list({}))).toMatchObject({
+      code: Code.Unauthenticated,
+      reason: "CREDENTIAL_MISSING",
+    });
+    const { keys } = await createClient(ProjectService, anonymous).getJwks({ projectId: service.projectId });
+    expect(keys[0]).toMatchObject({ kty: "EC", alg: "ES256", use: "sig" });
+    expect((await createClient(Health, anonymous).check({})).status).toBe(Status.SERVING);
+  });
+});

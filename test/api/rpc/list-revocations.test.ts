@@ -1,0 +1,158 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { RevocationCause } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
+import { expect, test } from "vitest";
+import { newLogin, reasonOf } from "../../support/fixtures/logins.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { must } from "../../support/fixtures/stored.ts";
+
+const service = await runningService();
+const foreign = await runningService({ databaseUrl: service.databaseUrl, projectId: "project-of-others" });
+const sessions = sessionsOf(service);
+type Filter = Parameters<typeof sessions.listRevocations>[0];
+
+const listed = async (filter: Filter) => (await sessions.listRevocations(filter)).revocations;
+const violationsOf = async (filter: Filter) => {
+  const error: unknown = await sessions.listRevocations(filter).catch((error: unknown) => error);
+  const shown = ConnectError.from(error);
+  expect(shown.code).toBe(Code.InvalidArgument);
+  return (shown.findDetails(BadRequestSchema)[0]?.fieldViolations ?? []).map(({ field }) => field);
+};
+
+test("operators, services and end users are told apart, each with what they ended and why", async () => {
+  const login = await newLogin(service, { memberId: "ada" });
+  const other = await newLogin(service, { memberId: "ada" });
+  const { revision } = await sessions.revoke({
+    target: { case: "id", value: login.id },
+    cause: RevocationCause.COMPROMISE,
+    reason: "phone stolen",
+  });
+  await sessionsOf(service, `Bearer ${other.token}`).revokeAll({
+    scope: { case: "self", value: true },
+    exceptSessionId: other.id,
+  });
+  const [signing] = (await projectsOf(service).listSigningKeys({ projectId: service.projectId })).signingKeys;
+  await projectsOf(service).revokeSigningKey({ projectId: service.projectId, kid: must(signing).kid });
+  await sessionsOf(foreign).revokeAll({ scope: { case: "project", value: true } });
+
+  const [key, all, one, ...none] = await listed({});
+  expect(none).toEqual([]);
+  expect(key).toMatchObject({ scope: RevocationScope.SIGNING_KEY, targetId: must(signing).kid });
+  expect(all).toMatchObject({
+    scope: RevocationScope.MEMBER,
+    targetId: "ada",
+    exceptSessionId: other.id,
+    actor: "member/ada",
+    cause: RevocationCause.LOGOUT,
+  });
+  expect(one).toMatchObject({
+    revision,
+    scope: RevocationScope.SESSION,
+    targetId: login.id,
+    actor: expect.stringMatching(/^service\/[0-9a-f-]{36}$/),
+    cause: RevocationCause.COMPROMISE,
+    reason: "phone stolen",
+  });
+
+  expect(await listed({ actor: "member/ada" })).toEqual([all]);
+  const [, credentialId = ""] = must(one).actor.split("/");
+  expect(await listed({ actor: `service/${credentialId.toUpperCase()}` })).toEqual([key, one]);
+  expect(await listed({ scope: RevocationScope.SESSION, targetId: login.id.toUpperCase() })).toEqual([one]);
+  expect(await listed({ scope: RevocationScope.SIGNING_KEY })).toEqual([key]);
+  const after = (time: Timestamp | undefined, ms: number) =>
+    timestampFromDate(new Date(timestampDate(must(time)).getTime() + ms));
+  expect(await listed({ endTime: must(must(one).revokeTime) })).toEqual([]);
+  expect(await listed({ startTime: after(must(key).revokeTime, 1) })).toEqual([]);
+  const around = { startTime: must(must(one).revokeTime), endTime: after(must(key).revokeTime, 1) };
+  expect(await listed(around)).toEqual([key, all, one]);
+});
+
+test("over REST, page by page; a page token is good for its own filters alone", async () => {
+  for (let i = 0; i < 5; i++) await sessions.revokeAll({ scope: { case: "memberId", value: "paged" } });
+  const get = async (query: Record<string, string>) => {
+    const response = await fetch(
+      `${service.url}/session/v1/revocations?${new URLSearchParams(query).toString()}`,
+      {
+        headers: { authorization: service.basic },
+      },
+    );
+    return { status: response.status, json: (await response.json()) as Record<string, never> };
+  };
+  const filter = { scope: "REVOCATION_SCOPE_MEMBER", target_id: "paged", start_time: "2020-01-01T00:00:00Z" };
+  const revisions: string[] = [];
+  let token = "";
+  do {
+    const { json } = await get({ ...filter, page_size: "2", page_token: token });
+    const page = json as unknown as {
+      revocations: { revision: string; targetId: string }[];
+      nextPageToken: string;
+    };
+    expect(page.revocations.every(({ targetId }) => targetId === "paged")).toBe(true);
+    revisions.push(...page.revocations.map(({ revision }) => revision));
+    if (page.nextPageToken === "") break;
+    const other = { ...filter, page_token: page.nextPageToken };
+    expect((await get({ ...other, target_id: "another" })).status).toBe(400);
+    expect((await get({ ...other, start_time: "2020-01-01T00:00:01Z" })).status).toBe(400);
+    token = page.nextPageToken;
+  } while (token !== "");
+  expect(revisions).toHaveLength(5);
+  expect(revisions.map(Number)).toEqual(revisions.map(Number).toSorted((a, b) => b - a));
+  expect((await get({ page_token: token })).status).toBe(400);
+});
+
+test("what is out of its bounds is named, all of it at once", async () => {
+  const times = { startTime: { seconds: 10n, nanos: 0 }, endTime: { seconds: 10n, nanos: 0 } };
+  expect(await violationsOf({ ...times, actor: "ada", scope: 99 as RevocationScope, targetId: "x" })).toEqual(
+    ["end_time", "actor", "scope", "target_id"],
+  );
+  expect(await violationsOf({ startTime: { seconds: 10n ** 15n, nanos: 0 } })).toEqual(["start_time"]);
+  for (const actor of [
+    "service/ada",
+    "service/",
+    "member/",
+    "member/\0",
+    "operator/ada",
+    "policy/",
+    `member/${"a".repeat(256)}`,
+  ]) {
+    expect(await violationsOf({ actor })).toEqual(["actor"]);
+  }
+  expect(await violationsOf({ targetId: "ada" })).toEqual(["target_id"]);
+  expect(await violationsOf({ scope: RevocationScope.SESSION, targetId: "ada" })).toEqual(["target_id"]);
+  expect(await violationsOf({ scope: RevocationScope.MEMBER, targetId: "a".repeat(256) })).toEqual([
+    "target_id",
+  ]);
+  expect(await violationsOf({ pageSize: -1 })).toEqual(["page_size"]);
+  expect(await violationsOf({ pageToken: "forged" })).toEqual(["page_token"]);
+});
+
+test("it takes sessions.read, and no end user", async () => {
+  const { secret } = await projectsOf(service).createServiceCredential({
+    projectId: service.projectId,
+    displayName: "revokes only",
+    permissions: ["sessions.revoke", "sessions.revoke_all"],
+  });
+  const blind = `Basic ${Buffer.from(`${service.projectId}:${secret}`).toString("base64")}`;
+  const refused = (authorization: string) =>
+    sessionsOf(service, authorization).listRevocations({}).catch(reasonOf);
+  expect(await refused(blind)).toBe("PERMISSION_MISSING");
+  const { token } = await newLogin(service);
+  expect(await refused(`Bearer ${token}`)).toBe("CALLER_NOT_ALLOWED");
+});
+
+test("watchers are told neither who nor why", async () => {
+  await sessions.revoke({ target: { case: "memberId", value: "watched" }, reason: "private" });
+  const stop = new AbortController();
+  const stream = sessions.watchRevocations(
+    { start: { case: "oldest", value: true } },
+    { signal: stop.signal },
+  );
+  for await (const { revocations } of stream) {
+    expect(revocations.at(-1)).toMatchObject({ targetId: "watched", actor: "", reason: "" });
+    break;
+  }
+  stop.abort();
+});

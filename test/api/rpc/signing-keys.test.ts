@@ -1,0 +1,244 @@
+import { decodeProtectedHeader } from "jose";
+import { expect, test } from "vitest";
+import {
+  SignatureAlgorithm,
+  type SigningKey,
+  SigningKeyState as State,
+} from "../../../gen/session/v1/project_pb.ts";
+import { RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
+import { errorInfoOf } from "../../../src/client/error-info.ts";
+import { newLogin, reasonOf } from "../../support/fixtures/logins.ts";
+import { movableClock } from "../../support/fixtures/movable-clock.ts";
+import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
+import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { must } from "../../support/fixtures/stored.ts";
+
+const clock = movableClock();
+const environment = { SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: "60000" };
+const one = await runningService({ now: clock.now, environment });
+const other = await runningService({ now: clock.now, environment, databaseUrl: one.databaseUrl });
+const replicas = [one, other];
+const { projectId } = one;
+const projects = projectsOf(one);
+const delay = 60_000;
+
+const kidOf = (jwt: string) => decodeProtectedHeader(jwt).kid;
+const currentKid = async (service: RunningService) => kidOf((await newLogin(service)).jwt);
+
+/** The ids in the JWKS, as plain HTTP gives it. */
+async function jwksOf(service: RunningService, path = `/session/v1/projects/${projectId}/jwks`) {
+  const response = await fetch(service.url + path);
+  const body = (await response.json()) as { keys: { kid: string; alg: string }[] };
+  return { kids: body.keys.map(({ kid }) => kid), body, response };
+}
+
+/** The JWT to use from now on, where this one is presented to a replica. */
+async function jwtAfter(service: RunningService, jwt: string): Promise<string> {
+  return (await sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } })).jwt;
+}
+
+/** What a replica says of a JWT: "active", or the problem. */
+async function verdictOnJwt(service: RunningService, jwt: string): Promise<string> {
+  try {
+    await sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } });
+    return "active";
+  } catch (error) {
+    return errorInfoOf(error)?.metadata["problem"] ?? reasonOf(error);
+  }
+}
+
+async function keyOf(kid: string): Promise<SigningKey> {
+  const { signingKeys } = await projectsOf(other).listSigningKeys({ projectId });
+  return must(signingKeys.find((key) => key.kid === kid));
+}
+
+async function rotated(service = one): Promise<SigningKey> {
+  return must((await projectsOf(service).rotateSigningKey({ projectId })).signingKey);
+}
+
+test("one call rotates: the next key is published, then signs on both replicas, and what was signed stays good", async () => {
+  const before = await newLogin(one);
+  const first = must(kidOf(before.jwt));
+  const next = await rotated();
+  expect(next).toMatchObject({ projectId, state: State.NEXT, algorithm: SignatureAlgorithm.ES256 });
+  for (const replica of replicas) {
+    expect((await jwksOf(replica)).kids).toEqual([first, next.kid]);
+    expect(await currentKid(replica)).toBe(first);
+  }
+  expect(await keyOf(first)).toMatchObject({ state: State.ACTIVE, retireTime: next.activateTime });
+
+  clock.advance(delay);
+  for (const replica of replicas) {
+    expect(await currentKid(replica)).toBe(next.kid);
+    expect((await jwksOf(replica)).kids).toEqual([next.kid, first]);
+    expect(await verdictOnJwt(replica, before.jwt)).toBe("active");
+  }
+  expect((await keyOf(first)).state).toBe(State.RETIRED);
+  const end = must((await keyOf(first)).publishEndTime);
+  expect(Number(end.seconds - must(next.activateTime).seconds)).toBeGreaterThanOrEqual(3600);
+  clock.advance(2 * 3_600_000);
+  for (const replica of replicas) expect((await jwksOf(replica)).kids).toEqual([next.kid]);
+});
+
+test("once another key signs, a JWT of the one before is answered with one of its own, on every replica", async () => {
+  const { jwt } = await newLogin(one);
+  for (const replica of replicas) expect(await jwtAfter(replica, jwt)).toBe(jwt);
+  const next = await rotated();
+  clock.advance(delay - 1000);
+  for (const replica of replicas) expect(await jwtAfter(replica, jwt)).toBe(jwt);
+  clock.advance(1000);
+  for (const replica of replicas) expect(kidOf(await jwtAfter(replica, jwt))).toBe(next.kid);
+});
+
+test("rotations asked of both replicas at once make one key", async () => {
+  await newLogin(one);
+  const asked = await Promise.all(Array.from({ length: 8 }, (_, i) => rotated(replicas[i % 2])));
+  expect(new Set(asked.map(({ kid }) => kid)).size).toBe(1);
+  const { signingKeys } = await projects.listSigningKeys({ projectId });
+  expect(signingKeys.filter(({ state }) => state === State.NEXT)).toHaveLength(1);
+  clock.advance(delay);
+});
+
+test("a leaked key is refused at once, everywhere, and the revocation is in the log", async () => {
+  const login = await newLogin(one);
+  for (const replica of replicas) expect(await verdictOnJwt(replica, login.jwt)).toBe("active");
+  const kid = must(kidOf(login.jwt));
+  const { signingKey } = await projects.revokeSigningKey({
+    projectId,
+    kid,
+    reason: "in a public repository",
+  });
+  expect(signingKey).toMatchObject({
+    kid,
+    state: State.REVOKED,
+    revokeRevision: expect.anything() as unknown,
+  });
+
+  for (const replica of replicas) {
+    expect(await verdictOnJwt(replica, login.jwt)).toBe("key");
+    const byJwt = sessionsOf(replica).revoke({ target: { case: "jwt", value: login.jwt } });
+    const info = errorInfoOf(await byJwt.catch((error: unknown) => error));
+    expect(info).toMatchObject({ reason: "JWT_INVALID", metadata: { problem: "key" } });
+    const { kids } = await jwksOf(replica);
+    expect(kids).not.toContain(kid);
+    // The session lives on: its token gets a JWT of the key that signs now, which is published already.
+    const credential = { case: "token", value: login.token } as const;
+    const { jwt } = await sessionsOf(replica).authenticate({ credential, issueJwt: true });
+    expect(kidOf(jwt)).toBe(kids[0]);
+    expect(await verdictOnJwt(replica, jwt)).toBe("active");
+  }
+
+  const revision = must(must(signingKey).revokeRevision);
+  const end = new AbortController();
+  const start = { case: "afterRevision", value: revision - 1n } as const;
+  const stream = sessionsOf(other).watchRevocations({ start }, { signal: end.signal });
+  const { value } = await stream[Symbol.asyncIterator]().next();
+  end.abort();
+  expect(value).toMatchObject({
+    revocations: [{ revision, scope: RevocationScope.SIGNING_KEY, targetId: kid }],
+  });
+  const again = await projectsOf(other).revokeSigningKey({ projectId, kid });
+  expect(again.signingKey).toEqual(signingKey);
+});
+
+test("where a key waits to take over, it does so when the one before is revoked", async () => {
+  const first = must(await currentKid(one));
+  const next = await rotated();
+  await projects.revokeSigningKey({ projectId, kid: first });
+  for (const replica of replicas) expect(await currentKid(replica)).toBe(next.kid);
+  expect((await keyOf(next.kid)).state).toBe(State.ACTIVE);
+});
+
+test("where the key that waits is revoked, the one that signs goes on", async () => {
+  const first = must(await currentKid(one));
+  const next = await rotated();
+  await projectsOf(other).revokeSigningKey({ projectId, kid: next.kid });
+  clock.advance(delay);
+  for (const replica of replicas) expect(await currentKid(replica)).toBe(first);
+});
+
+test("keys are rotated on schedule, once, whichever replica finds it due", async () => {
+  const first = must(await currentKid(one));
+  clock.advance(91 * 86_400_000);
+  await Promise.all(replicas.flatMap((replica) => [newLogin(replica), newLogin(replica)]));
+  const { signingKeys } = await projects.listSigningKeys({ projectId });
+  const waiting = signingKeys.filter(({ state }) => state === State.NEXT);
+  expect(waiting).toHaveLength(1);
+  expect((await keyOf(first)).state).toBe(State.ACTIVE);
+  clock.advance(delay);
+  for (const replica of replicas) expect(await currentKid(replica)).toBe(waiting[0]?.kid);
+});
+
+test.each([
+  ["ES256", SignatureAlgorithm.ES256],
+  ["EdDSA", SignatureAlgorithm.EDDSA],
+  ["RS256", SignatureAlgorithm.RS256],
+])("%s by the project's choice, from the next rotation on", async (alg, signatureAlgorithm) => {
+  const before = await newLogin(one);
+  const { project } = await projects.updatePolicy({ projectId, policy: { signatureAlgorithm } });
+  expect(project?.policy?.signatureAlgorithm).toBe(signatureAlgorithm);
+  expect(await currentKid(one)).toBe(kidOf(before.jwt));
+  const next = await rotated();
+  expect(next.algorithm).toBe(signatureAlgorithm);
+  clock.advance(delay);
+  const after = await newLogin(other);
+  expect(decodeProtectedHeader(after.jwt)).toEqual({ alg, kid: next.kid, typ: "JWT" });
+  for (const replica of replicas) {
+    for (const { jwt } of [before, after]) expect(await verdictOnJwt(replica, jwt)).toBe("active");
+  }
+  expect((await jwksOf(one)).body.keys[0]).toMatchObject({ kid: next.kid, alg });
+  await projects.updatePolicy({ projectId });
+});
+
+test.each(["jwks", ".well-known/jwks.json"])(
+  "%s may be cached, for less than a key is published before it signs",
+  async (path) => {
+    const { response } = await jwksOf(one, `/session/v1/projects/${projectId}/${path}`);
+    expect(response.headers.get("cache-control")).toBe("public, max-age=30");
+  },
+);
+
+test("what is unknown is told as such, what is wrong by its field", async () => {
+  const failureOf = (call: Promise<unknown>) => call.then(() => "answered", reasonOf);
+  const unknown = "no-such-project";
+  expect(await failureOf(projects.rotateSigningKey({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
+  expect(await failureOf(projects.listSigningKeys({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
+  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "x" }))).toBe("SIGNING_KEY_NOT_FOUND");
+  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "" }))).toBe("FIELD_INVALID");
+  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }))).toBe(
+    "FIELD_INVALID",
+  );
+  const answer = await fetch(`${one.url}/session/v1/projects/${projectId}/policy`, {
+    method: "PUT",
+    headers: { authorization: one.basic, "content-type": "application/json" },
+    body: JSON.stringify({ jwt_profile: 9, signature_algorithm: 9 }),
+  });
+  expect(await answer.text()).toMatch(/policy\.jwt_profile: .*policy\.signature_algorithm: /);
+});
+
+test("signing keys are for operators alone", async () => {
+  const { secret } = await projects.createServiceCredential({
+    projectId,
+    permissions: ["sessions.revoke_all"],
+  });
+  const basic = `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`;
+  const login = projectsOf({ url: one.url, basic });
+  for (const call of [
+    login.listSigningKeys({ projectId }),
+    login.rotateSigningKey({ projectId }),
+    login.revokeSigningKey({ projectId, kid: "x" }),
+  ]) {
+    expect(await call.then(() => "answered", reasonOf)).toBe("PERMISSION_MISSING");
+  }
+});
+
+test("the REST paths are those of the proto", async () => {
+  const base = `${one.url}/session/v1/projects/${projectId}/signingKeys`;
+  const headers = { authorization: one.basic };
+  const listed = (await (await fetch(base, { headers })).json()) as { signingKeys: { kid: string }[] };
+  const post = (path: string) => fetch(base + path, { method: "POST", headers });
+  const { signingKey } = (await (await post(":rotate")).json()) as { signingKey: { kid: string } };
+  expect(listed.signingKeys.map(({ kid }) => kid)).not.toContain(signingKey.kid);
+  const revoked = await (await post(`/${signingKey.kid}:revoke`)).json();
+  expect(revoked).toMatchObject({ signingKey: { kid: signingKey.kid, state: "SIGNING_KEY_STATE_REVOKED" } });
+});

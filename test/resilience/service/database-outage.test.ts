@@ -1,0 +1,169 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Client } from "pg";
+import { afterAll, describe, expect, test } from "vitest";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from "../../../gen/grpc/health/v1/health_pb.ts";
+import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { curl } from "../../support/process/curl.ts";
+import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
+import { startRelay } from "../../support/postgres/relay.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+
+const database = await createTestDatabase();
+afterAll(() => database.drop());
+const relay = await startRelay(database.url);
+afterAll(() => relay.close());
+const service = await runningService({
+  databaseUrl: relay.url,
+  environment: {
+    SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "1000",
+    SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "2000",
+  },
+});
+
+const health = createClient(Health, createGrpcTransport({ baseUrl: service.url }));
+const patience = { timeout: 15_000, interval: 20 };
+const credentials = `${service.projectId}:${service.secret}`;
+
+const healthz = async () => {
+  const { status, body } = await curl(`${service.url}/healthz`);
+  return { status, body };
+};
+const serving = { status: 200, body: '{"status":"SERVING"}' };
+const notServing = { status: 503, body: '{"status":"NOT_SERVING"}' };
+
+/** Runs while the database cannot be reached; afterwards everything must come back by itself. */
+async function withoutDatabase(work: () => Promise<void>): Promise<void> {
+  relay.cut();
+  try {
+    await work();
+  } finally {
+    relay.mend();
+    await expect.poll(healthz, patience).toEqual(serving);
+  }
+}
+
+test("health says so, calls are UNAVAILABLE, and all comes back without a restart", async () => {
+  const login = await newLogin(service);
+  const watching = new AbortController();
+  const watched = health.watch({ service: "session.v1.SessionService" }, { signal: watching.signal });
+  const seen = watched[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value } = await seen.next();
+    return value?.status;
+  };
+  expect(await next()).toBe(Status.SERVING);
+
+  await withoutDatabase(async () => {
+    await expect.poll(healthz, patience).toEqual(notServing);
+    expect(await curl(`${service.url}/livez`)).toMatchObject(serving);
+    expect(await next()).toBe(Status.NOT_SERVING);
+    expect((await health.check({})).status).toBe(Status.NOT_SERVING);
+    const calls = [
+      sessionsOf(service).authenticate({ credential: { case: "token", value: login.token } }),
+      sessionsOf(service).create({ memberId: "m" }),
+      sessionsOf(service).revoke({ target: { case: "id", value: login.id } }),
+      sessionsOf(service, `Bearer ${login.token}`).list({}),
+    ];
+    for (const call of calls) {
+      const error = ConnectError.from(await call.catch((reason: unknown) => reason));
+      expect(error.code).toBe(Code.Unavailable);
+      expect(reasonOf(error)).toBe("DATABASE_UNAVAILABLE");
+      expect(error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds).toBe(1n);
+      expect(error.rawMessage).toBe("the database does not answer; try again");
+    }
+  });
+
+  expect(await next()).toBe(Status.SERVING);
+  expect((await health.check({})).status).toBe(Status.SERVING);
+  expect(await verdictOn(service, login)).toBe("active");
+  watching.abort();
+});
+
+test("a database that accepts and says nothing counts as down too", async () => {
+  const login = await newLogin(service);
+  relay.fallSilent();
+  try {
+    await expect.poll(healthz, patience).toEqual(notServing);
+    expect(await verdictOn(service, login)).toBe("DATABASE_UNAVAILABLE");
+  } finally {
+    relay.cut();
+    relay.mend();
+  }
+  await expect.poll(() => verdictOn(service, login), patience).toBe("active");
+});
+
+test("connections that the database ended are replaced: no caller sees an error", async () => {
+  const login = await newLogin(service);
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+  );
+  await client.end();
+  await expect
+    .poll(() => service.log.some(({ msg }) => msg === "database connection lost"), patience)
+    .toBe(true);
+  await expect.poll(() => verdictOn(service, login), patience).toBe("active");
+});
+
+describe("the documented APIs", () => {
+  test("say what is documented for a server error", async () => {
+    const { token, id } = await newLogin(service);
+    const bearer = ["-X", "POST", "-H", `Authorization: Bearer ${token}`];
+    const stytchBody = ["-u", credentials, "--json", JSON.stringify({ session_id: id })];
+    const stytchError = {
+      status_code: 500,
+      request_id: expect.stringMatching(/^request-id-test-/),
+      error_type: "internal_server_error",
+      error_message:
+        "Oops, something seems to have gone wrong, please reach out to support@stytch.com to let us know what went wrong.",
+      error_url: "https://stytch.com/docs/api/errors/500",
+    };
+    await withoutDatabase(async () => {
+      expect(await curl(`${service.url}/sessions/${id}/revoke`, ...bearer)).toMatchObject({
+        status: 500,
+        body: '{"success":false,"error":"Failed to revoke session"}',
+      });
+      expect(await curl(`${service.url}/sessions/revoke-all`, ...bearer)).toMatchObject({
+        status: 500,
+        body: '{"success":false,"error":"Failed to revoke all sessions"}',
+      });
+      for (const path of ["/v1/sessions/revoke", "/v1/b2b/sessions/revoke"]) {
+        const { status, body } = await curl(`${service.url}${path}`, ...stytchBody);
+        expect(status).toBe(500);
+        expect(JSON.parse(body)).toEqual(stytchError);
+      }
+      const kratos = await curl(
+        `${service.url}/auth/sessions/${id}`,
+        "-X",
+        "DELETE",
+        "-H",
+        `X-Session-Token: ${token}`,
+        "-H",
+        "X-Request-Id: ask-support-about-this",
+      );
+      expect(kratos.headers.get("x-request-id")).toBe("ask-support-about-this");
+      expect({ status: kratos.status, body: JSON.parse(kratos.body) }).toEqual({
+        status: 503,
+        body: {
+          error: {
+            code: 503,
+            status: "Service Unavailable",
+            request: "ask-support-about-this",
+            message: "the database does not answer; try again",
+          },
+        },
+      });
+      const own = await curl(`${service.url}/session/v1/sessions/${id}`, "-u", credentials);
+      expect(own.status).toBe(503);
+      expect(own.headers.get("retry-after")).toBe("1");
+      expect(JSON.parse(own.body)).toMatchObject({ code: 14 });
+    });
+  });
+});

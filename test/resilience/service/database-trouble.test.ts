@@ -1,0 +1,140 @@
+import { randomUUID } from "node:crypto";
+import { Client } from "pg";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { SessionLimitAction } from "../../../gen/session/v1/project_pb.ts";
+import {
+  newLogin,
+  newLogins,
+  reasonOf,
+  requireOwnAnswers,
+  verdictOn,
+} from "../../support/fixtures/logins.ts";
+import { poolUse } from "../../support/fixtures/metrics.ts";
+import { patience } from "../../support/patience.ts";
+import { startRelay } from "../../support/postgres/relay.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { inTime, projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+
+// Half-open connections, of which only one side knows that they are over, and statements that hang.
+
+const database = await createTestDatabase();
+afterAll(() => database.drop());
+const relay = await startRelay(database.url);
+afterAll(() => relay.close());
+const service = await runningService({
+  databaseUrl: relay.url,
+  environment: {
+    SESSIOND_DATABASE_MAX_CONNECTIONS: "2",
+    SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "2000",
+    SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "2000",
+  },
+});
+const sessions = sessionsOf(service);
+const { projectId } = service;
+const operator = new Client({ connectionString: database.url });
+beforeAll(() => operator.connect());
+afterAll(() => operator.end());
+
+const byId = ({ id }: { readonly id: string }) => ({ case: "id", value: id }) as const;
+
+/** Resolves once no connection is in use or waited for. */
+async function poolAtRest(): Promise<void> {
+  await vi.waitUntil(async () => {
+    const { open, idle, waitedFor } = await poolUse(service.metricsUrl);
+    return open === idle && waitedFor === 0;
+  }, patience);
+}
+
+test("a database that vanishes without a word: every call ends, by its deadline where it has one, and all comes back", async () => {
+  const logins = await newLogins(service, 10);
+  const login = await newLogin(service);
+  await requireOwnAnswers(service, logins);
+  relay.fallSilent();
+  const { id, token, memberId } = login;
+  const told = (options = {}) =>
+    Promise.all(
+      [
+        sessions.authenticate({ credential: { case: "token", value: token } }, options),
+        sessions.get({ id }, options),
+        sessions.list({ memberId }, options),
+        sessions.create({ memberId }, options),
+        sessions.rotateToken({ token }, options),
+        sessions.revoke({ target: byId(login) }, options),
+        sessions.revokeAll({ scope: { case: "memberId", value: memberId } }, options),
+      ].map((call) => call.then(() => "answered", reasonOf)),
+    );
+  const patient = told();
+  expect(new Set(await told(inTime(500)))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+  expect(new Set(await patient)).toEqual(new Set(["DATABASE_UNAVAILABLE"]));
+
+  // Only new connections get through: those from before stay silent, until they are given up.
+  relay.mend();
+  await answered(() => requireOwnAnswers(service, [...logins, login]));
+  await poolAtRest();
+});
+
+/** Asks until there is an answer. Whatever was told before that must be that the database does not answer. */
+async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (reasonOf(error) !== "DATABASE_UNAVAILABLE") throw error;
+    }
+  }
+}
+
+test("one connection that goes silent in a transaction holds nobody up for long, though the database does not hear of it", async () => {
+  const login = await newLogin(service);
+  const silence = relay.harm("silence", /^commit$/, /insert into revocations/);
+  // Below the timeout of statements, so that it has a commit of its own.
+  expect(await sessions.revoke({ target: byId(login) }, inTime(1500)).catch(reasonOf)).toBe(
+    "DEADLINE_EXCEEDED",
+  );
+  await silence;
+  // The project's revision stays locked, until the database gives the transaction up.
+  expect(await verdictOn(service, login)).toBe("active");
+  await answered(() => sessions.revoke({ target: byId(login) }));
+  expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
+  const { rows } = await operator.query("select from revocations where target_id = $1", [login.id]);
+  expect(rows).toHaveLength(1);
+
+  const limit = { maxSessionsPerMember: 1, sessionLimitAction: SessionLimitAction.END_OLDEST };
+  await projectsOf(service).updatePolicy({ projectId, policy: limit });
+  const memberId = randomUUID();
+  const logInAgain = () => newLogin(service, { memberId });
+  const another = relay.harm("silence", /insert into sessions/);
+  expect(await logInAgain().catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
+  await another;
+  expect(await verdictOn(service, await answered(logInAgain))).toBe("active");
+  await projectsOf(service).updatePolicy({ projectId, policy: {} });
+  await poolAtRest();
+});
+
+test("a statement that hangs is ended, others are served meanwhile, and its connection goes on", async () => {
+  const lost = () => service.log.filter(({ msg }) => msg === "database connection lost").length;
+  const [login, other] = [await newLogin(service), await newLogin(service)];
+  const before = lost();
+  await operator.query("begin");
+  await operator.query("select from project_revisions where project_id = $1 for update", [projectId]);
+  try {
+    const patient = sessions.revoke({ target: byId(login) }).catch(reasonOf);
+    expect(await sessions.revoke({ target: byId(other) }, inTime(500)).catch(reasonOf)).toBe(
+      "DEADLINE_EXCEEDED",
+    );
+    await requireOwnAnswers(service, [login, other]);
+    expect(await verdictOn(service, await newLogin(service))).toBe("active");
+    expect(await patient).toBe("DATABASE_UNAVAILABLE");
+  } finally {
+    await operator.query("rollback");
+  }
+  const { rows } = await operator.query("select from revocations where target_id = any($1)", [
+    [login.id, other.id],
+  ]);
+  expect(rows).toEqual([]);
+  await sessions.revoke({ target: byId(login) });
+  expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
+  await poolAtRest();
+  expect(lost()).toBe(before);
+});

@@ -1,0 +1,126 @@
+import { expect, onTestFinished, test, vi } from "vitest";
+import { connectSessiond } from "../../../src/client/client.ts";
+import { openDatabase } from "../../../src/storage/connection/database.ts";
+import { migrateToLatest } from "../../../src/storage/schema/migrate.ts";
+import { reasonOf } from "../../support/fixtures/logins.ts";
+import { patience } from "../../support/patience.ts";
+import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
+import { testMasterKey } from "../../support/fixtures/running-service.ts";
+import { serveProcess } from "../../support/process/serve-process.ts";
+
+const secret = "bootstrap-secret-of-this-test";
+
+/** A service on a primary and its standby, and a client of it. */
+async function replicatedService() {
+  const postgres = await replicatedPostgres();
+  const service = serveProcess({
+    DATABASE_URL: postgres.url,
+    SESSIOND_MASTER_KEY: testMasterKey,
+    SESSIOND_BOOTSTRAP_PROJECT: `failover:${secret}`,
+  });
+  const baseUrl = `http://127.0.0.1:${await service.listening}`;
+  const { sessions } = connectSessiond({ baseUrl, credential: { projectId: "failover", secret } });
+  const byId = (value: string) => ({ target: { case: "id", value } }) as const;
+  return { ...postgres, service, sessions, byId };
+}
+
+test("a standby that takes over has everything that was acknowledged, and the service follows", async () => {
+  const { primary, standby, sessions, byId } = await replicatedService();
+  const acknowledged = { created: new Map<string, string>(), revoked: new Map<string, bigint>() };
+  const failures = new Set<string>();
+  const over = new AbortController();
+  /** Logs in, and revokes every other session, on and on; what fails is not acknowledged. */
+  const load = async () => {
+    for (let i = 0; !over.signal.aborted; i++) {
+      try {
+        const { session, token } = await sessions.create({ memberId: `m${i}` }, { timeoutMs: 5000 });
+        if (session === undefined) continue;
+        acknowledged.created.set(session.id, token);
+        if (i % 2 === 0) continue;
+        const { revision } = await sessions.revoke(byId(session.id), { timeoutMs: 5000 });
+        acknowledged.revoked.set(session.id, revision);
+      } catch (error) {
+        // There is nobody to answer for a while.
+        failures.add(reasonOf(error));
+      }
+    }
+  };
+  const clients = Array.from({ length: 8 }, load);
+  const enough = (count: number) => vi.waitUntil(() => acknowledged.revoked.size >= count, patience);
+  await enough(100);
+  await primary.crash();
+  const before = acknowledged.revoked.size;
+  await standby.sql("alter system reset synchronous_standby_names");
+  await standby.sql("select pg_promote()");
+  await enough(before + 100);
+  over.abort();
+  await Promise.all(clients);
+  const expected = new Set(["DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED", "canceled"]);
+  expect([...failures].filter((reason) => !expected.has(reason))).toEqual([]);
+
+  const wrong: { id: string; verdict: string }[] = [];
+  for (const [id, token] of acknowledged.created) {
+    const verdict = await sessions
+      .authenticate({ credential: { case: "token", value: token } })
+      .then(() => "active", reasonOf);
+    // One whose revocation was not acknowledged may be either.
+    const right = acknowledged.revoked.has(id) ? ["SESSION_REVOKED"] : ["active", "SESSION_REVOKED"];
+    if (!right.includes(verdict)) wrong.push({ id, verdict });
+  }
+  expect(wrong).toEqual([]);
+  const rows = await standby.sql<{ revision: string; target_id: string }>(
+    "select revision, target_id from revocations where project_id = 'failover' order by revision",
+  );
+  // None missing, none twice, and each the one that was told.
+  expect(rows.map(({ revision }) => Number(revision))).toEqual(rows.map((_, i) => i + 1));
+  const logged = new Map(rows.map(({ target_id, revision }) => [target_id, BigInt(revision)]));
+  for (const [id, revision] of acknowledged.revoked) expect(logged.get(id)).toBe(revision);
+}, 120_000);
+
+test("a commit that no standby has is not acknowledged, however often it is asked for", async () => {
+  const { primary, standby, sessions, byId } = await replicatedService();
+  const { session } = await sessions.create({ memberId: "m" });
+  const order = byId(session?.id ?? "");
+  await standby.crash();
+
+  /** Ends what waits for the standby, as an operator might who sees it hang; resolves when there was something. */
+  const cancelWait = () =>
+    vi.waitUntil(async () => {
+      const ended = await primary.sql(
+        "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'",
+      );
+      return ended.length > 0;
+    }, patience);
+  const attempt = () => sessions.revoke(order).then(() => "acknowledged", reasonOf);
+  const first = attempt();
+  await cancelWait();
+  expect(await first).toBe("DATABASE_UNAVAILABLE");
+  // It stands on the primary by now.
+  const repeated = attempt();
+  await cancelWait();
+  expect(await repeated).toBe("DATABASE_UNAVAILABLE");
+  const last = attempt();
+  await standby.start();
+  expect(await last).toBe("acknowledged");
+}, 120_000);
+
+test("a standby is not read from: it may not have heard of a revocation yet", async () => {
+  const { primary, standby } = await replicatedPostgres();
+  const open = (url: string) => {
+    const db = openDatabase({
+      url,
+      maxConnections: 2,
+      connectTimeout: 5000,
+      statementTimeout: 5000,
+      onConnectionError: () => undefined,
+    });
+    onTestFinished(() => db.destroy());
+    return db;
+  };
+  await migrateToLatest(open(primary.url));
+  await expect(open(standby.url).selectFrom("projects").select("id").execute()).rejects.toThrow(/standby/);
+  // Named first, it is passed over.
+  const { host } = new URL(primary.url);
+  const both = standby.url.replace(/(@[^/]+)/, `$1,${host}`);
+  expect(await open(both).selectFrom("projects").select("id").execute()).toEqual([]);
+}, 120_000);

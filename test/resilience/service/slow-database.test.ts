@@ -1,0 +1,109 @@
+import { Client } from "pg";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { newLogins, reasonOf, requireOwnAnswers, verdictOn } from "../../support/fixtures/logins.ts";
+import { poolUse, readMetrics } from "../../support/fixtures/metrics.ts";
+import { patience } from "../../support/patience.ts";
+import { startRelay } from "../../support/postgres/relay.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
+import { inTime, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+
+const database = await createTestDatabase();
+afterAll(() => database.drop());
+const relay = await startRelay(database.url);
+afterAll(() => relay.close());
+const far = await runningService({ databaseUrl: relay.url });
+const connections = 2;
+const places = 8;
+const narrow = await runningService({
+  databaseUrl: database.url,
+  environment: {
+    SESSIOND_DATABASE_MAX_CONNECTIONS: String(connections),
+    SESSIOND_DATABASE_MAX_WAITING: String(places),
+    SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "25000",
+    SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "25000",
+  },
+});
+const operator = new Client({ connectionString: database.url });
+/** Outside of the operator's transactions: within one, what runs is looked up only once. */
+const observer = new Client({ connectionString: database.url });
+beforeAll(() => Promise.all([operator.connect(), observer.connect()]));
+afterAll(() => Promise.all([operator.end(), observer.end()]));
+
+test("over a slow network everybody gets their own answer, many by one statement, and what is revoked stays so", async () => {
+  relay.slowDown(25);
+  onTestFinished(() => relay.mend());
+  const statements = async () =>
+    (await readMetrics(far.metricsUrl)).sum("sessiond_batch_size_count", { kind: "sessions by token" });
+  const logins = await newLogins(far, 40);
+  expect(new Set(logins.map(({ id }) => id)).size).toBe(logins.length);
+  const before = await statements();
+  await requireOwnAnswers(far, logins);
+  expect((await statements()) - before).toBeLessThan(logins.length / 2);
+
+  const revoked = logins.filter((_, i) => i % 2 === 0);
+  const receipts = await Promise.all(
+    revoked.map(({ id }) => sessionsOf(far).revoke({ target: { case: "id", value: id } })),
+  );
+  expect(new Set(receipts.map(({ revision }) => revision)).size).toBe(revoked.length);
+  // Those in a hurry cannot be answered in time, and keep nobody else from their answer.
+  const hurried = logins.map(({ id }) =>
+    sessionsOf(far)
+      .get({ id }, inTime(60))
+      .then(() => "answered", reasonOf),
+  );
+  const verdicts = await Promise.all(logins.map((login) => verdictOn(far, login)));
+  expect(verdicts).toEqual(logins.map((_, i) => (i % 2 === 0 ? "SESSION_REVOKED" : "active")));
+  expect(new Set(await Promise.all(hurried))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+});
+
+/** How many statements of the narrow service wait for the operator. */
+async function hanging(): Promise<number> {
+  const { rowCount } = await observer.query(
+    `select from pg_stat_activity where datname = current_database() and application_name = 'sessiond'
+       and state = 'active' and wait_event_type = 'Lock'`,
+  );
+  return rowCount ?? 0;
+}
+
+test("while every connection is taken calls wait in their places and no others, by their deadlines, and nothing is lost of it", async () => {
+  const logins = await newLogins(narrow, connections);
+  const sessions = sessionsOf(narrow);
+  // What a round left behind would show in the next one.
+  for (let round = 1; round <= 3; round++) {
+    await operator.query("begin");
+    await operator.query("lock table session_tokens in access exclusive mode");
+    const stuck: Promise<string>[] = [];
+    for (const login of logins) {
+      stuck.push(verdictOn(narrow, login));
+      await vi.waitUntil(async () => (await hanging()) === stuck.length, patience);
+    }
+    const refusals: string[] = [];
+    const waiting: Promise<unknown>[] = [];
+    const wait = () => {
+      waiting.push(sessions.create({ memberId: "waits" }).catch((error) => refusals.push(reasonOf(error))));
+    };
+    // As many look-ups of one kind as may run wait for a connection; the next wait for them.
+    for (const taken of [1, 2]) {
+      wait();
+      await vi.waitUntil(async () => (await poolUse(narrow.metricsUrl)).waitedFor === taken, patience);
+    }
+    const hurried = sessions.create({ memberId: "in a hurry" }, inTime(500)).catch(reasonOf);
+    for (let i = 0; i < 10; i++) wait();
+    const refused = 10 - (places - stuck.length - 3);
+    await vi.waitUntil(() => refusals.length === refused, patience);
+    expect(new Set(refusals)).toEqual(new Set(["OVERLOADED"]));
+    expect(await hurried).toBe("DEADLINE_EXCEEDED");
+    expect(await poolUse(narrow.metricsUrl)).toEqual({ open: connections, idle: 0, waitedFor: 2 });
+
+    await operator.query("rollback");
+    expect(await Promise.all(stuck)).toEqual(logins.map(() => "active"));
+    await Promise.all(waiting);
+    expect(refusals).toHaveLength(refused);
+    await expect
+      .poll(() => poolUse(narrow.metricsUrl), patience)
+      .toEqual({ open: connections, idle: connections, waitedFor: 0 });
+  }
+  await requireOwnAnswers(narrow, logins);
+  expect(await sessions.list({ memberId: "in a hurry" })).toMatchObject({ sessions: [] });
+});

@@ -1,0 +1,123 @@
+import { type ClientHttp2Session, type IncomingHttpHeaders, connect } from "node:http2";
+import fc from "fast-check";
+import type { ServerProcess } from "../../support/process/server-process.ts";
+import { type Headers, anyCredentials } from "./credentials.ts";
+import { type FrameFault, anyFrameFault, enveloped } from "./envelope.ts";
+import {
+  type Prey,
+  type Tally,
+  type World,
+  complaintAbout,
+  count,
+  faultCodes,
+  headerText,
+  newWorld,
+} from "./lane.ts";
+import { anyMessage, jsonBytes, protoBytes } from "./messages.ts";
+import { Pipeline } from "./pipeline.ts";
+import { rpcMethods } from "./rpc-methods.ts";
+import type { Values } from "./texts.ts";
+
+/** A gRPC call before placeholders are filled in. */
+interface FuzzCall {
+  readonly name: string;
+  readonly isStream: boolean;
+  readonly format: "json" | "proto";
+  readonly bytes: (values: Values) => Buffer;
+  readonly frame: FrameFault;
+  readonly credentials: Headers;
+}
+
+const anyCall: fc.Arbitrary<FuzzCall> = fc.oneof(
+  ...rpcMethods.map((method): fc.Arbitrary<FuzzCall> =>
+    fc
+      .record({
+        format: fc.constantFrom("proto" as const, "proto" as const, "json" as const),
+        message: anyMessage(method.input),
+        frame: anyFrameFault,
+        credentials: anyCredentials,
+      })
+      .map(({ format, message, frame, credentials }) => ({
+        name: `${method.parent.typeName}/${method.name}`,
+        isStream: method.methodKind !== "unary",
+        format,
+        bytes: (values) => (format === "json" ? jsonBytes(message, values) : protoBytes(message, values)),
+        frame,
+        credentials,
+      })),
+  ),
+);
+
+/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. Rejects with the smallest that fails. */
+export async function grpcLane(
+  server: ServerProcess,
+  prey: Prey,
+  { seed, inputs }: { readonly seed: number; readonly inputs: number },
+  tally: Tally,
+): Promise<void> {
+  const pipeline = new Pipeline(server.port);
+  const session = connect(`http://127.0.0.1:${server.port}`);
+  session.on("error", () => {});
+  let round = 0;
+  const property = fc.asyncProperty(
+    fc.array(anyCall, { minLength: 1, maxLength: 12, size: "max" }),
+    async (calls) => {
+      const world = await newWorld(server, pipeline, prey, round++);
+      await Promise.all(
+        calls.map(async (call) => {
+          const { code, said } = await send(session, server, call, world);
+          count(tally, `grpc ${code}`);
+          const isFault = !/^\d+$/.test(code) || faultCodes.includes(code);
+          const complaint = complaintAbout({ isFault, isError: code !== "0" && !call.isStream, said }, world);
+          if (complaint !== undefined) {
+            throw new Error(
+              `${call.name}: ${complaint}\n>>> ${call.bytes(world.values).toString("latin1").slice(0, 1000)}\n<<< ${said}`,
+            );
+          }
+        }),
+      );
+    },
+  );
+  try {
+    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
+  } finally {
+    pipeline.close();
+    session.destroy();
+  }
+}
+
+/** The code, "none" where there is no answer, and all that was said. */
+function send(
+  session: ClientHttp2Session,
+  server: ServerProcess,
+  { name, isStream, format, bytes, frame, credentials }: FuzzCall,
+  world: World,
+): Promise<{ code: string; said: string }> {
+  // Node's client refuses to send some of them twice.
+  const own = Object.fromEntries(
+    credentials.map(([header, value]) => [header, headerText(value, server, world)]),
+  );
+  const stream = session.request({
+    ":method": "POST",
+    ":path": `/${name}`,
+    te: "trailers",
+    "content-type": `application/grpc+${format}`,
+    ...(isStream && { "grpc-timeout": "30m" }),
+    ...own,
+  });
+  return new Promise((resolve) => {
+    const heads: IncomingHttpHeaders[] = [];
+    const chunks: Buffer[] = [];
+    stream
+      .on("response", (headers) => heads.push(headers))
+      .on("trailers", (trailers) => heads.push(trailers));
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("error", () => {});
+    stream.on("close", () => {
+      const code = heads.flatMap((head) => head["grpc-status"] ?? [])[0] ?? `none (${stream.rstCode})`;
+      const said = JSON.stringify(heads) + Buffer.concat(chunks).toString("latin1");
+      resolve({ code, said });
+    });
+    stream.end(enveloped(bytes(world.values), false, frame));
+  });
+}

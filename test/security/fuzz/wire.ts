@@ -1,0 +1,84 @@
+import { type ServerProcess, startServerProcess } from "../../support/process/server-process.ts";
+import { grpcLane } from "./grpc-lane.ts";
+import { anyHttpCall, anyRestRequest, routes } from "./http-requests.ts";
+import { type Prey, type Tally, httpLane, post } from "./lane.ts";
+import { Pipeline } from "./pipeline.ts";
+import { rpcMethods } from "./rpc-methods.ts";
+
+/** What came of it. */
+export interface WireReport extends Tally {
+  readonly routes: number;
+  readonly methods: number;
+  readonly logLines: number;
+  /** What must not be: lines of the log that tell of a fault or a secret, and what Node had to say. */
+  readonly suspicious: readonly string[];
+}
+
+/** How to run it. Of the lanes, each a connection, half speak REST, and a quarter each gRPC, and Connect with gRPC-Web. */
+export interface WireOptions {
+  readonly seed: number;
+  readonly inputs: number;
+  /** A multiple of four. */
+  readonly lanes: number;
+}
+
+/**
+ * Throws generated requests at a service in a process of its own. Rejects where an answer is not as it should be, with the
+ * smallest input found for it.
+ */
+export async function fuzzWire({ seed, inputs, lanes }: WireOptions): Promise<WireReport> {
+  const suspicious: string[] = [];
+  let logLines = 0;
+  let secrets = /(sst|ssk)_[\w-]{20}|eyJ[\w-]{10}[\w-]*\.|Basic [\w+/]{10}/;
+  const server = await startServerProcess({
+    environment: {
+      SESSIOND_LOG_LEVEL: "debug",
+      // Nearly every input fails, and all come from one address.
+      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
+    },
+    onLine(line) {
+      logLines++;
+      const isOdd =
+        !line.startsWith("{") || (line.includes('"fault"') && !line.includes("connection trouble"));
+      if (isOdd || secrets.test(line)) suspicious.push(line);
+    },
+  });
+  secrets = new RegExp(`${secrets.source}|${server.secret}|${server.basic.slice(6)}`);
+  const tally: Tally = { inputs: 0, outcomes: new Map() };
+  try {
+    const prey = await createPrey(server);
+    const share = { inputs: inputs / lanes };
+    const running = Array.from({ length: lanes }, (_, i) => {
+      const options = { ...share, seed: seed + i };
+      if (i % 4 === 0) return grpcLane(server, prey, options, tally);
+      return httpLane(server, prey, i % 4 === 1 ? anyHttpCall : anyRestRequest, options, tally);
+    });
+    const outcomes = await Promise.allSettled(running);
+    const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+    if (server.hasEnded()) throw new AggregateError(failures, `it ended: ${server.complaints.join("\n")}`);
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("\n\n"));
+  } finally {
+    await server.stop();
+  }
+  return { ...tally, routes: routes.length, methods: rpcMethods.length, logLines, suspicious };
+}
+
+async function createPrey(server: ServerProcess): Promise<Prey> {
+  const pipeline = new Pipeline(server.port);
+  const call = async (basic: string, method: string, message: object) => {
+    const [answer] = await pipeline.send([
+      { bytes: post(`/session.v1.${method}`, basic, message), isHead: false },
+    ]);
+    if (answer?.status !== 200) throw new Error(`${method}: ${answer?.body.toString()}`);
+    return JSON.parse(answer.body.toString());
+  };
+  await call(server.basic, "ProjectService/CreateProject", { id: "prey" });
+  const { secret } = await call(server.basic, "ProjectService/CreateServiceCredential", {
+    projectId: "prey",
+    permissions: ["sessions.create"],
+  });
+  const basic = `Basic ${Buffer.from(`prey:${secret}`).toString("base64")}`;
+  const { session, token, jwt } = await call(basic, "SessionService/Create", { memberId: "alice" });
+  pipeline.close();
+  return { id: session.id, token, jwt };
+}

@@ -1,0 +1,151 @@
+import { createHash } from "node:crypto";
+import { beforeAll, expect, test } from "vitest";
+import { openRaw } from "../../unit/server/listener/raw-connection.ts";
+import { carriers, rawCall } from "./rpc-call.ts";
+import { nameOf, restRoutes, rpcMethods } from "./surface.ts";
+import { type Issued, attackTarget } from "./target.ts";
+
+const target = attackTarget();
+let session: Issued;
+let secrets: readonly string[];
+
+beforeAll(async () => {
+  session = await target.createSession();
+  const credential = await target.createCredential("home", ["sessions.read"]);
+  secrets = [session.token, session.jwt, credential.secret];
+  for (const secret of [session.token, credential.secret]) {
+    const hash = createHash("sha256").update(secret).digest();
+    target.secrets.add(hash.toString("hex")).add(hash.toString("base64")).add(hash.toString("base64url"));
+    target.secrets.add(Buffer.from(target.masterKey, "base64").toString("hex"));
+  }
+});
+
+const shapes: Record<string, (secret: string) => string> = {
+  "as it is": (secret) => secret,
+  quoted: (secret) => JSON.stringify(secret),
+  "in an object that ends early": (secret) => `{"token": "${secret}"`,
+  unquoted: (secret) => `{"token": ${secret}}`,
+  "as a member's name": (secret) => JSON.stringify({ [secret]: 1 }),
+  "as a name in the claims": (secret) => `{"customClaims": {"${secret}": 1e999}}`,
+  "as an enum": (secret) => JSON.stringify({ cause: secret, state: secret, environment: secret }),
+  "as a number": (secret) => JSON.stringify({ pageSize: secret, count: secret }),
+  "as a duration": (secret) => JSON.stringify({ lifetime: secret }),
+  "as an id": (secret) => JSON.stringify({ id: secret, projectId: secret, exceptSessionId: secret }),
+  "as an id alone": (secret) => JSON.stringify({ id: secret }),
+  "as a page token": (secret) => JSON.stringify({ memberId: "a", pageToken: secret }),
+  "twice as a name": (secret) => `{"${secret}": 1, "${secret}": 2}`,
+};
+
+test.each(Object.entries(shapes))("a secret in a body, %s", async (_, shape) => {
+  for (const [i, secret] of secrets.entries()) {
+    const message = Buffer.from(shape(secret));
+    for (const method of rpcMethods)
+    // Each form of a secret by one carrier: what they share reads the JSON.
+    {
+      await rawCall(target, carriers[i] ?? "connect", { method: nameOf(method), message, format: "json" });
+    }
+    for (const route of restRoutes.filter(({ httpMethod }) => httpMethod !== "GET")) {
+      const headers = { authorization: target.home.basic };
+      await target.send(route.httpMethod, route.path("x"), { headers, body: shape(secret) });
+    }
+  }
+  expect(target.leaks()).toEqual([]);
+});
+
+test("a secret in a path, a query or their names", async () => {
+  const headers = { authorization: target.home.basic };
+  for (const secret of secrets) {
+    // Escaped letters and dots: not the same text, but as good as.
+    const escaped = `%${secret.charCodeAt(0).toString(16)}${secret.slice(1)}`.replaceAll(".", "%2E");
+    target.secrets.add(escaped);
+    for (const one of [secret, escaped]) {
+      for (const route of restRoutes) {
+        await target.send(route.httpMethod, route.path(one), { headers });
+        await target.send(route.httpMethod, `${route.path("x")}?${one}=1`, { headers });
+        await target.send(route.httpMethod, `${route.path("x")}?page_size=${one}&state=${one}`, { headers });
+        await target.send(route.httpMethod, `${route.path("x")}?id=${one}&token=${one}`, { headers });
+      }
+      for (const path of [
+        `/${one}`,
+        `/x/${one}/y`,
+        `/sessions/${one}`,
+        `/v1/${one}`,
+        `/auth/${one}`,
+        `/${one}?${one}`,
+      ]) {
+        await target.send("POST", path, { headers });
+      }
+      await target.send("GET", `/session.v1.SessionService/Get?connect=v1&encoding=json&message=${one}`, {
+        headers,
+      });
+      await target.send("GET", `/session.v1.SessionService/Get?connect=v1&encoding=${one}`, { headers });
+    }
+  }
+  expect(target.leaks()).toEqual([]);
+});
+
+test("a secret in a header", async () => {
+  for (const secret of secrets) {
+    const names = [
+      "x-request-id",
+      "content-encoding",
+      "content-type",
+      "accept",
+      "connect-timeout-ms",
+      "connect-protocol-version",
+      "grpc-timeout",
+      "x-server-timeout",
+      "x-stytch-member-session",
+      "x-stytch-member-sessionjwt",
+      "x-session-token",
+      "cookie",
+      "origin",
+      "expect",
+      "user-agent",
+    ];
+    for (const name of names.filter((one) => one !== "expect")) {
+      const headers = { authorization: target.home.basic, [name]: secret };
+      await target.send("POST", "/session.v1.SessionService/List", { headers, body: {} });
+      await target.send("POST", "/session/v1/sessions:revoke", { headers, body: {} });
+      await target.send("POST", "/v1/b2b/sessions/revoke", { headers, body: {} });
+      await target.send("DELETE", "/auth/sessions/x", { headers });
+    }
+    const wrong = [secret, `Token ${secret}`, `Basic ${secret}`, `Bearer ${secret}x`];
+    for (const authorization of wrong) {
+      await target.call("SessionService/List", { memberId: "a" }, { authorization });
+    }
+  }
+  expect(target.leaks()).toEqual([]);
+});
+
+test("a secret in bytes that are no request", async () => {
+  for (const secret of [session.token, target.home.basic]) {
+    for (const bytes of [
+      `${secret}\r\n\r\n`,
+      `GET ${secret} HTTP/1.1\r\nHost: a\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: ${secret}[\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: a\r\n${secret} x: y\r\n\r\n`,
+      `${secret} / HTTP/1.1\r\nHost: a\r\n\r\n`,
+    ]) {
+      const raw = await openRaw(target.port);
+      raw.write(bytes);
+      raw.socket.end();
+      target.answers.push(await raw.closed);
+    }
+  }
+  expect(target.leaks()).toEqual([]);
+});
+
+test("the listing and the keys of a project", async () => {
+  for (const [method, request] of [
+    ["SessionService/List", { memberId: "alice" }],
+    ["SessionService/Get", { id: session.id }],
+    ["ProjectService/GetProject", { id: "home" }],
+    ["ProjectService/ListProjects", {}],
+    ["ProjectService/ListServiceCredentials", { projectId: "home" }],
+    ["ProjectService/GetJwks", { projectId: "home" }],
+  ] as const) {
+    expect(await target.call(method, request)).toMatchObject({ status: 200 });
+  }
+  expect(target.leaks()).toEqual([]);
+});

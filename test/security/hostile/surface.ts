@@ -1,0 +1,92 @@
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  ScalarType,
+  getOption,
+} from "@bufbuild/protobuf";
+import { SessionService as FlashbackService } from "../../../gen/compat/flashback/v1/session_service_pb.ts";
+import { SessionService as KratosService } from "../../../gen/compat/kratos/v1/session_service_pb.ts";
+import { SessionService as StytchService } from "../../../gen/compat/stytch/v1/session_service_pb.ts";
+import { SessionService as StytchB2bService } from "../../../gen/compat/stytch_b2b/v1/session_service_pb.ts";
+import { http } from "../../../gen/google/api/annotations_pb.ts";
+import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
+import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+
+/** Services that are served over RPC. */
+export const rpcServices: readonly DescService[] = [SessionService, ProjectService, Health];
+/** Services that are served over REST. */
+export const restServices: readonly DescService[] = [
+  SessionService,
+  ProjectService,
+  FlashbackService,
+  StytchService,
+  StytchB2bService,
+  KratosService,
+];
+
+/** Every unary method that is served over RPC. */
+export const rpcMethods: readonly DescMethod[] = rpcServices
+  .flatMap((service) => service.methods)
+  .filter((method) => method.methodKind === "unary");
+
+/** One binding of google.api.http. */
+export interface RestRoute {
+  readonly method: DescMethod;
+  readonly httpMethod: string;
+  readonly template: string;
+  /** Takes the whole message, one field, or nothing. */
+  readonly body: string;
+  /** The path with this text, as written, in place of every variable. */
+  readonly path: (value: string) => string;
+}
+
+/** Every documented route. */
+export const restRoutes: readonly RestRoute[] = restServices
+  .flatMap((service) => service.methods)
+  .flatMap((method) => {
+    const rule = getOption(method, http);
+    return [rule, ...rule.additionalBindings].map((binding) => routeOf(method, binding));
+  });
+
+function routeOf(method: DescMethod, { pattern, body }: HttpRule): RestRoute {
+  if (pattern.case === undefined || pattern.case === "custom") throw new Error(`${method.name} has no path`);
+  const template = pattern.value;
+  const path = (value: string) => template.replaceAll(/\{[^}]*\}/g, () => value);
+  return { method, httpMethod: pattern.case.toUpperCase(), template, body, path };
+}
+
+/** `package.Service/Method`. */
+export function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+/** JSON of the message with `text` in one of its text fields, once for each of them. */
+export function withTextInEachField(message: DescMessage, text: string): { field: string; json: object }[] {
+  if (message.typeName === "google.protobuf.Struct") {
+    return [
+      { field: "value", json: { a: [text] } },
+      { field: "key", json: { [text]: 1 } },
+    ];
+  }
+  return message.fields.flatMap((field) => {
+    const { jsonName: name } = field;
+    const wrap = (value: unknown) => ({ [name]: field.fieldKind === "list" ? [value] : value });
+    if (
+      field.message !== undefined &&
+      field.message.typeName.startsWith("google.protobuf.") &&
+      field.message.typeName !== "google.protobuf.Struct"
+    ) {
+      return [];
+    }
+    if (field.message !== undefined) {
+      return withTextInEachField(field.message, text).map(({ field: inner, json }) => ({
+        field: `${name}.${inner}`,
+        json: wrap(json),
+      }));
+    }
+    return field.scalar === ScalarType.STRING ? [{ field: name, json: wrap(text) }] : [];
+  });
+}

@@ -1,0 +1,150 @@
+import { describe, expect, test } from "vitest";
+import { CallLimits, type CallRates } from "../../../src/auth/call-limits.ts";
+import type { Identity } from "../../../src/auth/identify.ts";
+import { type Peer, anybody } from "../../../src/auth/peer.ts";
+import { type Reason, SessiondError } from "../../../src/domain/errors.ts";
+import { manualClock } from "../../unit/rpc/manual-clock.ts";
+import { serviceOf } from "../../support/fixtures/deployment.ts";
+import { memberId, newProject, newSession } from "../../support/fixtures/stored.ts";
+
+const none: CallRates = { service: undefined, member: undefined, address: undefined, failures: undefined };
+const gateway: Peer = { ...anybody, address: "192.0.2.1" };
+const project = newProject();
+const service = serviceOf(project);
+const asService: Identity = { service, caller: service };
+
+function asMember(name: string, of?: Identity["service"]): Identity {
+  const session = {
+    ...newSession(project, { memberId: memberId(name) }),
+    createdRevision: 0,
+    revocation: undefined,
+  };
+  return { service: of, caller: { kind: "member", project, session } };
+}
+
+/** "", or of which limit a refusal is. */
+function limitOf(call: () => void): string {
+  try {
+    call();
+    return "";
+  } catch (error) {
+    if (!(error instanceof SessiondError) || error.reason !== "RATE_LIMITED") throw error;
+    return error.metadata["limit"] ?? "?";
+  }
+}
+
+describe("callers", () => {
+  test("each service credential, each member and each address has a bucket of its own", () => {
+    const one = { perSecond: 1, burst: 1 };
+    const limits = new CallLimits({ ...none, service: one, member: one, address: one }, manualClock());
+    const count = (identity: Identity) => limitOf(() => limits.countCaller(identity));
+    expect([asService, asService].map(count)).toEqual(["", "service"]);
+    const another = serviceOf(project);
+    expect(count({ service: another, caller: another })).toBe("");
+    expect([asMember("ada"), asMember("ada"), asMember("bob")].map(count)).toEqual(["", "member", ""]);
+    const address = (peer: Peer) => limitOf(() => limits.countAddress(peer));
+    expect([gateway, gateway, { ...gateway, address: "192.0.2.2" }].map(address)).toEqual([
+      "",
+      "address",
+      "",
+    ]);
+    expect([anybody, anybody].map(address), "an address that is not known").toEqual(["", ""]);
+  });
+
+  test("a service that calls with a member session is counted as both", () => {
+    const rates = { ...none, service: { perSecond: 1, burst: 2 }, member: { perSecond: 1, burst: 1 } };
+    const limits = new CallLimits(rates, manualClock());
+    const calls = ["ada", "ada", "bob"].map((name) =>
+      limitOf(() => limits.countCaller(asMember(name, service))),
+    );
+    expect(calls).toEqual(["", "member", "service"]);
+  });
+});
+
+describe("failed authentications", () => {
+  const failures = { perSecond: 20, burst: 100 };
+
+  function attempts(clock = manualClock()) {
+    const limits = new CallLimits({ ...none, failures }, clock);
+    let asked = 0;
+    const attempt = async (
+      token: string,
+      outcome: "good" | SessiondError,
+      peer = gateway,
+    ): Promise<string> => {
+      const identify = async () => {
+        asked++;
+        if (outcome !== "good") throw outcome;
+        return asService;
+      };
+      const presented = { service: undefined, member: { token } };
+      return limits.authenticate(peer, presented, identify).then(
+        () => "good",
+        (error: SessiondError) => error.reason,
+      );
+    };
+    const guess = (times: number) =>
+      Promise.all(Array.from({ length: times }, (_, i) => attempt(`guess ${clock.now()} ${i}`, unknown())));
+    return { attempt, guess, asked: () => asked };
+  }
+
+  const unknown = (reason: Reason = "SESSION_UNKNOWN") => new SessiondError(reason);
+
+  test("who guesses is refused before the database is asked, and told until when", async () => {
+    const { attempt, guess, asked } = attempts();
+    await guess(100);
+    expect(await attempt("one more", unknown())).toBe("RATE_LIMITED");
+    expect(asked()).toBe(100);
+    expect(await attempt("one more", unknown(), { ...gateway, address: "192.0.2.9" })).toBe(
+      "SESSION_UNKNOWN",
+    );
+  });
+
+  test("who was good is let through, but asked of the database each time", async () => {
+    const { attempt, guess, asked } = attempts();
+    expect(await attempt("ada's", "good")).toBe("good");
+    await guess(100);
+    expect(await attempt("ada's", "good")).toBe("good");
+    expect(asked()).toBe(102);
+    expect(await attempt("ada's", unknown()), "ended meanwhile").toBe("SESSION_UNKNOWN");
+    expect(await attempt("ada's", "good"), "and so is no better than others").toBe("RATE_LIMITED");
+  });
+
+  test("calls that fail together are all owed", async () => {
+    const clock = manualClock();
+    const { attempt, guess } = attempts(clock);
+    await guess(150);
+    clock.advance(2_500);
+    expect(await attempt("new", "good")).toBe("RATE_LIMITED");
+    clock.advance(50);
+    expect(await attempt("new", "good")).toBe("good");
+  });
+
+  test("a client that goes on with one bad credential is stopped alone", async () => {
+    const clock = manualClock();
+    const { attempt, asked } = attempts(clock);
+    for (let second = 0; second < 600; second++) {
+      for (let i = 0; i < 10; i++) {
+        await attempt("of a service that was forgotten", unknown("CREDENTIAL_INVALID"));
+      }
+      clock.advance(1000);
+    }
+    expect(asked()).toBeLessThan(700);
+    expect(await attempt("somebody's first", "good")).toBe("good");
+  });
+
+  test.each<[what: string, error: SessiondError]>([
+    ["a session that was revoked", unknown("SESSION_REVOKED")],
+    ["or with all of its member", unknown("SESSION_REVOKED_BY_CUTOFF")],
+    ["one that has expired", unknown("SESSION_EXPIRED")],
+    ["or was idle for too long", unknown("SESSION_IDLE_EXPIRED")],
+    ["a JWT that has expired", unknown("JWT_EXPIRED")],
+    ["a database that does not answer", unknown("DATABASE_UNAVAILABLE")],
+    ["a project that was disabled", new SessiondError("CREDENTIAL_INVALID", { isGenuine: true })],
+    ["a JWT of a key that was revoked", new SessiondError("SESSION_UNKNOWN", { isGenuine: true })],
+  ])("%s is no guess", async (_what, error) => {
+    const { attempt } = attempts();
+    for (let i = 0; i < 300; i++) expect(await attempt(`token ${i}`, error)).toBe(error.reason);
+    expect(await attempt("somebody's first", "good")).toBe("good");
+  });
+});

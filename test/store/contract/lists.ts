@@ -1,0 +1,126 @@
+import { beforeEach, expect, test } from "vitest";
+import type { SessionId } from "../../../src/domain/ids.ts";
+import type { Project } from "../../../src/domain/project.ts";
+import { type SessionState, stateOf } from "../../../src/domain/sessions/session.ts";
+import type { SessionQuery, Store } from "../../../src/domain/store.ts";
+import {
+  at,
+  hour,
+  memberId,
+  orderOf,
+  organizationId,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
+import type { Replicas } from "./replicas.ts";
+
+/** Lists, pages, counts and membership. */
+export function listContract(replicas: Replicas): void {
+  const ada = memberId("ada");
+  const bob = memberId("bob");
+  const acme = organizationId("acme");
+  let store: Store;
+  let project: Project;
+
+  beforeEach(async () => {
+    store = replicas.one();
+    project = await storedProject(store);
+  });
+
+  const list = (query: Partial<SessionQuery>) =>
+    store.listSessions({
+      projectId: project.id,
+      memberId: undefined,
+      organizationId: undefined,
+      state: undefined,
+      now: at(0),
+      page: { size: 100, after: undefined },
+      ...query,
+    });
+
+  test("lists by member, by organization and by both, newest first", async () => {
+    const first = (await storedSession(store, project, { memberId: ada })).session;
+    const second = (await storedSession(store, project, { memberId: ada, organizationId: acme })).session;
+    const third = (await storedSession(store, project, { memberId: bob, organizationId: acme })).session;
+    const foreign = await storedProject(store);
+    await storedSession(store, foreign, { memberId: ada, organizationId: acme });
+
+    expect(await list({ memberId: ada })).toEqual([second, first]);
+    expect(await list({ organizationId: acme })).toEqual([third, second]);
+    expect(await list({ memberId: ada, organizationId: acme })).toEqual([second]);
+    expect(await list({ memberId: memberId("nobody") })).toEqual([]);
+  });
+
+  test("pages through without gap or repetition, one more than a page where there is one", async () => {
+    const ids: SessionId[] = [];
+    for (let i = 0; i < 5; i++) ids.unshift((await storedSession(store, project)).session.id);
+    const page = async (size: number, after: SessionId | undefined) =>
+      (await list({ memberId: ada, page: { size, after } })).map(({ id }) => id);
+    expect(await page(2, undefined)).toEqual(ids.slice(0, 3));
+    expect(await page(2, ids[1])).toEqual(ids.slice(2, 5));
+    expect(await page(2, ids[3])).toEqual(ids.slice(4));
+    expect(await page(5, undefined)).toEqual(ids);
+    expect(await page(2, ids[4])).toEqual([]);
+  });
+
+  test("the states of a list and its count are those of the domain, revoked sessions with what ended them", async () => {
+    const endings = { expireTime: at(1000), organizationId: acme };
+    await storedSession(store, project, endings);
+    await storedSession(store, project, { organizationId: acme, idleTimeout: 500 });
+    await storedSession(store, project, { organizationId: acme });
+    const named = await storedSession(store, project, endings);
+    await storedSession(store, project, { ...endings, memberId: bob });
+    await store.revoke(orderOf(project, { scope: "session", id: named.session.id }));
+    await store.revoke(orderOf(project, { scope: "member", id: bob }));
+
+    const all = await list({ organizationId: acme });
+    expect(all).toHaveLength(5);
+    const states: readonly SessionState[] = ["active", "expired", "idle_expired", "revoked"];
+    for (const now of [0, 499, 500, 999, 1000, hour].map(at)) {
+      for (const state of states) {
+        const expected = all.filter((session) => stateOf(session, now) === state);
+        expect(await list({ organizationId: acme, state, now }), `${state} at ${now.toISOString()}`).toEqual(
+          expected,
+        );
+      }
+      const active = all.filter((session) => stateOf(session, now) === "active");
+      expect(await store.countActive(project.id, { scope: "project" }, now)).toBe(active.length);
+    }
+    expect(all.map(({ revocation }) => revocation?.scope)).toEqual([
+      "member",
+      "session",
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test("counts what is active within a target, without the session to spare", async () => {
+    const own = (await storedSession(store, project, { organizationId: acme })).session;
+    await storedSession(store, project);
+    await storedSession(store, project, { memberId: bob, organizationId: acme });
+    await storedSession(store, await storedProject(store), { organizationId: acme });
+    const count = (target: Parameters<Store["countActive"]>[1]) =>
+      store.countActive(project.id, target, at(0));
+    expect(await count({ scope: "project" })).toBe(3);
+    expect(await count({ scope: "member", id: ada })).toBe(2);
+    expect(await count({ scope: "organization", id: acme })).toBe(2);
+    expect(await count({ scope: "organization", id: acme, except: own.id })).toBe(1);
+    await store.revoke(orderOf(project, { scope: "member", id: ada }));
+    expect(await count({ scope: "project" })).toBe(1);
+  });
+
+  test("a member belongs to an organization only with all of their sessions", async () => {
+    const isMember = (member = ada) => store.isMemberOf(project.id, member, acme);
+    expect(await isMember()).toBe(false);
+    await storedSession(store, project, { organizationId: acme });
+    expect(await isMember()).toBe(true);
+    expect(await isMember(bob)).toBe(false);
+    await storedSession(store, project, { memberId: bob, organizationId: acme });
+    await storedSession(store, project, { memberId: bob, organizationId: organizationId("evil") });
+    expect(await isMember(bob)).toBe(false);
+    await storedSession(store, project);
+    expect(await isMember()).toBe(false);
+    expect(await store.isMemberOf((await storedProject(store)).id, ada, acme)).toBe(false);
+  });
+}

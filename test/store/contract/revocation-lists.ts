@@ -1,0 +1,192 @@
+import fc from "fast-check";
+import { beforeEach, expect, test } from "vitest";
+import { newSessionId } from "../../../src/domain/ids.ts";
+import type { Project } from "../../../src/domain/project.ts";
+import type { RecordedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
+import type { RevocationOrder } from "../../../src/domain/revocations/revocation.ts";
+import type { RevocationQuery, Store } from "../../../src/domain/store.ts";
+import {
+  at,
+  hour,
+  memberId,
+  orderOf,
+  organizationId,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
+import type { Replicas } from "./replicas.ts";
+
+/** What the log tells auditors. */
+export function revocationListContract(replicas: Replicas): void {
+  let store: Store;
+  let project: Project;
+
+  beforeEach(async () => {
+    store = replicas.one();
+    project = await storedProject(store);
+  });
+
+  const revoke = (target: RevocationOrder["target"], overrides: Partial<RevocationOrder> = {}) =>
+    store.revoke(orderOf(project, target, overrides));
+  const query = (overrides: Partial<RevocationQuery>): RevocationQuery => ({
+    projectId: project.id,
+    startTime: undefined,
+    endTime: undefined,
+    actor: undefined,
+    scope: undefined,
+    targetId: undefined,
+    page: { size: 100, after: undefined },
+    ...overrides,
+  });
+  const list = async (overrides: Partial<RevocationQuery> = {}) =>
+    (await store.listRevocations(query(overrides))).revocations;
+  const revisions = async (overrides: Partial<RevocationQuery> = {}) =>
+    (await list(overrides)).map(({ revision }) => revision);
+
+  test("who ended what, when and why, newest first, of this project alone", async () => {
+    const { session } = await storedSession(store, project);
+    const spared = (await storedSession(store, project)).session;
+    await revoke(
+      { scope: "session", id: session.id },
+      { actor: "member/ada", reason: "lost phone", time: at(1) },
+    );
+    await revoke(
+      { scope: "member", id: session.memberId, except: spared.id },
+      { cause: "compromise", time: at(2) },
+    );
+    const foreign = await storedProject(store);
+    await store.revoke(orderOf(foreign, { scope: "project" }));
+    expect(await list()).toEqual([
+      {
+        revision: 2,
+        scope: "member",
+        targetId: "ada",
+        spared: spared.id,
+        time: at(2),
+        cause: "compromise",
+        reason: "",
+        actor: "service/test",
+        matterUntil: at(360_002),
+      },
+      {
+        revision: 1,
+        scope: "session",
+        targetId: session.id,
+        spared: undefined,
+        time: at(1),
+        cause: "logout",
+        reason: "lost phone",
+        actor: "member/ada",
+        matterUntil: at(360_001),
+      },
+    ] satisfies RecordedRevocation[]);
+  });
+
+  test("a time range has its start and not its end, however far the ends of time are", async () => {
+    for (let i = 0; i < 5; i++) await revoke({ scope: "project" }, { time: at(i * hour) });
+    expect(await revisions({ startTime: at(hour), endTime: at(3 * hour) })).toEqual([3, 2]);
+    expect(await revisions({ startTime: at(hour + 1) })).toEqual([5, 4, 3]);
+    expect(await revisions({ endTime: at(hour) })).toEqual([1]);
+    expect(await revisions({ startTime: at(5 * hour) })).toEqual([]);
+    const [first, last] = [new Date("0001-01-01T00:00:00Z"), new Date("9999-12-31T23:59:59.999Z")];
+    expect(await revisions({ startTime: first, endTime: last })).toEqual([5, 4, 3, 2, 1]);
+    expect(await revisions({ startTime: last })).toEqual([]);
+    expect(await revisions({ endTime: first })).toEqual([]);
+  });
+
+  test("what clocks that differ have dated is found by its date", async () => {
+    const minutes = [0, 20, 10, 45, 15, 70, 30, 90];
+    for (const minute of minutes) await revoke({ scope: "project" }, { time: at(minute * 60_000) });
+    expect(await revisions({ startTime: at(15 * 60_000), endTime: at(45 * 60_000) })).toEqual([7, 5, 2]);
+  });
+
+  test("by target: a session, a member, an organization, the project; ids of one scope say nothing in another", async () => {
+    const acme = organizationId("acme");
+    const member = { memberId: memberId("acme"), organizationId: acme };
+    const { session } = await storedSession(store, project, member);
+    const other = (await storedSession(store, project, member)).session;
+    for (const { id } of [session, other]) await revoke({ scope: "session", id });
+    await revoke({ scope: "member", id: member.memberId });
+    await revoke({ scope: "organization", id: acme });
+    await revoke({ scope: "project" });
+    await revoke({ scope: "member", id: member.memberId });
+    expect(await revisions({ scope: "session", targetId: session.id })).toEqual([1]);
+    expect(await revisions({ scope: "session", targetId: newSessionId() })).toEqual([]);
+    expect(await revisions({ scope: "member", targetId: "acme" })).toEqual([6, 3]);
+    expect(await revisions({ scope: "organization", targetId: "acme" })).toEqual([4]);
+    expect(await revisions({ scope: "project", targetId: project.id })).toEqual([5]);
+    expect(await revisions({ scope: "signing_key", targetId: "acme" })).toEqual([]);
+    expect(await revisions({ scope: "session" })).toEqual([2, 1]);
+  });
+
+  test("pages hold what is there, each once, whatever the filters", async () => {
+    const draft = fc.record({
+      kind: fc.constantFrom("member", "organization", "project"),
+      who: fc.nat(2),
+      by: fc.nat(2),
+    });
+    const filter = fc.record({
+      startTime: fc.option(
+        fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour)),
+        { nil: undefined },
+      ),
+      endTime: fc.option(
+        fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour)),
+        { nil: undefined },
+      ),
+      actor: fc.option(
+        fc.nat(2).map((by) => `member/${by}`),
+        { nil: undefined },
+      ),
+      scope: fc.option(fc.constantFrom("member", "organization", "project", "session"), { nil: undefined }),
+    });
+    const property = async (
+      drafts: { kind: string; who: number; by: number }[],
+      filters: Filter[],
+      size: number,
+    ) => {
+      project = await storedProject(store);
+      for (const [i, { kind, who, by }] of drafts.entries()) {
+        const target =
+          kind === "project"
+            ? ({ scope: "project" } as const)
+            : kind === "member"
+              ? ({ scope: "member", id: memberId(`${who}`) } as const)
+              : ({ scope: "organization", id: organizationId(`${who}`) } as const);
+        await revoke(target, { time: at(i * hour), actor: `member/${by}` });
+      }
+      const all = await list();
+      expect(all).toHaveLength(drafts.length);
+      for (const one of filters) {
+        const paged: RecordedRevocation[] = [];
+        for (let after: string | undefined, i = 0; i === 0 || after !== undefined; i++) {
+          const page = await store.listRevocations(query({ ...one, page: { size, after } }));
+          expect(page.revocations.length).toBeLessThanOrEqual(size);
+          paged.push(...page.revocations);
+          after = page.next === undefined ? undefined : String(page.next);
+        }
+        expect(paged).toEqual(all.filter((revocation) => fits(revocation, one)));
+      }
+    };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(draft, { minLength: 1, maxLength: 30 }),
+        fc.array(filter, { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 1, max: 10 }),
+        property,
+      ),
+      { numRuns: 20 },
+    );
+  });
+}
+
+type Filter = Pick<RevocationQuery, "startTime" | "endTime" | "actor" | "scope">;
+
+function fits(revocation: RecordedRevocation, { startTime, endTime, actor, scope }: Filter): boolean {
+  return (
+    (startTime === undefined || revocation.time >= startTime) &&
+    (endTime === undefined || revocation.time < endTime) &&
+    (actor === undefined || revocation.actor === actor) &&
+    (scope === undefined || revocation.scope === scope)
+  );
+}

@@ -1,0 +1,172 @@
+import { beforeEach, expect, test, vi } from "vitest";
+import { newSessionId } from "../../../src/domain/ids.ts";
+import type { Project } from "../../../src/domain/project.ts";
+import { stateOf } from "../../../src/domain/sessions/session.ts";
+import type { Store } from "../../../src/domain/store.ts";
+import {
+  hashSecret,
+  newProjectTag,
+  newSessionToken,
+  parseSessionToken,
+} from "../../../src/domain/sessions/token.ts";
+import { patience } from "../../support/patience.ts";
+import {
+  at,
+  hour,
+  memberId,
+  must,
+  newProject,
+  newSession,
+  orderOf,
+  organizationId,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
+import type { Replicas } from "./replicas.ts";
+
+/** Creating, finding, extending and accessing sessions. */
+export function sessionContract(replicas: Replicas): void {
+  let store: Store;
+  let project: Project;
+
+  beforeEach(async () => {
+    store = replicas.one();
+    project = await storedProject(store);
+  });
+
+  test("a session is found by id and by token as it was created", async () => {
+    const { session, token } = await storedSession(store, project, {
+      organizationId: organizationId('Ångström, "O\'Hara" {NULL}\\'),
+      idleTimeout: 1234,
+      device: { userAgent: "Mozilla/5.0 (\u{1f980})", ipAddress: "2001:db8::1" },
+      authenticationFactors: [
+        { method: "password", deliveryMethod: "knowledge", assuranceLevel: "aal1", authenticateTime: at(-5) },
+      ],
+      roles: ["admin", "NULL", "a,b", '"', "{}", "\\"],
+      customClaims: { plan: "gold", nested: { list: [1, null, true, 0.5], "": "" } },
+    });
+    expect(session.createdRevision).toBe(0);
+    expect(session.revocation).toBeUndefined();
+    expect(await store.findSession(project.id, session.id)).toEqual(session);
+    expect(await store.findSessionByToken(token)).toEqual({ session, replaced: undefined });
+    expect(await replicas.other().findSession(project.id, session.id)).toEqual(session);
+  });
+
+  test("what is not there is not found", async () => {
+    expect(await store.findSession(project.id, newSessionId())).toBeUndefined();
+    for (const tag of [project.tag, newProjectTag()]) {
+      const unknown = must(parseSessionToken(newSessionToken(tag)));
+      expect(await store.findSessionByToken(unknown)).toBeUndefined();
+    }
+  });
+
+  test("whose a session is, is told by id and by token of its project alone, dead or alive", async () => {
+    const acme = organizationId("acme");
+    const drafts = [{ memberId: memberId("ada"), organizationId: acme }, { memberId: memberId("bob") }];
+    const stored = await Promise.all(drafts.map((draft) => storedSession(store, project, draft)));
+    const other = await storedProject(store);
+    const ownersIn = ({ id }: Project) =>
+      Promise.all(
+        stored.flatMap(({ session, token }) => [
+          store.findOwner(id, { scope: "session", id: session.id }),
+          store.findOwner(id, { scope: "session", token }),
+        ]),
+      );
+    const owners = stored.flatMap(({ session: { id, memberId, organizationId } }) => {
+      const owner = { id, memberId, organizationId };
+      return [owner, owner];
+    });
+    expect(await ownersIn(project)).toEqual(owners);
+    expect(await ownersIn(other)).toEqual([undefined, undefined, undefined, undefined]);
+    await store.revoke(orderOf(project, { scope: "session", id: must(stored[0]).session.id }));
+    await store.revoke(orderOf(project, { scope: "member", id: memberId("bob") }));
+    expect(await ownersIn(project)).toEqual(owners);
+  });
+
+  test("no session without a project that is enabled", async () => {
+    const hash = hashSecret("a secret");
+    expect(await store.createSession(newSession(newProject()), hash)).toBeUndefined();
+    await store.disableProject(project.id, at(0));
+    const session = newSession(project);
+    expect(await store.createSession(session, hash)).toBeUndefined();
+    expect(await store.findSession(project.id, session.id)).toBeUndefined();
+  });
+
+  test("nothing crosses a project, though ids are the same", async () => {
+    const foreign = await storedProject(store);
+    const { session, token } = await storedSession(store, project);
+    const twin = await storedSession(store, foreign, { id: session.id, expireTime: at(2 * hour) });
+
+    expect(await store.findSession(project.id, session.id)).toEqual(session);
+    expect(await store.findSession(foreign.id, session.id)).toEqual(twin.session);
+    expect(await store.findSessionByToken({ tag: foreign.tag, hash: token.hash })).toBeUndefined();
+
+    await store.revoke(orderOf(foreign, { scope: "session", id: session.id }));
+    await store.revoke(orderOf(foreign, { scope: "member", id: session.memberId }));
+    await store.revoke(orderOf(foreign, { scope: "project" }));
+    store.recordAccess(twin.session, at(5000));
+    await store.extendSession(foreign.id, session.id, at(3 * hour), at(0));
+    expect(await store.findSession(project.id, session.id)).toEqual(session);
+    expect(
+      await store.revoke(orderOf(foreign, { scope: "session", token }, { time: at(1) })),
+    ).toBeUndefined();
+    expect(await store.findSessionByToken(token)).toEqual({ session, replaced: undefined });
+  });
+
+  test("extending moves the end and counts as an access", async () => {
+    const { session } = await storedSession(store, project, { idleTimeout: hour });
+    const extended = await store.extendSession(project.id, session.id, at(9 * hour), at(1000));
+    expect(extended).toEqual({ ...session, expireTime: at(9 * hour), lastAccessTime: at(1000) });
+    expect(await store.findSession(project.id, session.id)).toEqual(extended);
+  });
+
+  test("extending never moves the last access back", async () => {
+    const { session } = await storedSession(store, project, { lastAccessTime: at(5000) });
+    const extended = await store.extendSession(project.id, session.id, at(2 * hour), at(1000));
+    expect(extended?.lastAccessTime).toEqual(at(5000));
+  });
+
+  test("only an active session is extended", async () => {
+    const { session } = await storedSession(store, project, { idleTimeout: 1000 });
+    const extend = (now: number) => store.extendSession(project.id, session.id, at(9 * hour), at(now));
+    expect(await extend(hour)).toBeUndefined();
+    expect(await extend(1000)).toBeUndefined();
+    expect(await store.extendSession(project.id, newSessionId(), at(hour), at(0))).toBeUndefined();
+    expect(await store.findSession(project.id, session.id)).toEqual(session);
+    expect(await extend(999)).toBeDefined();
+  });
+
+  test.for(["session", "member", "organization", "project"] as const)(
+    "a session that a revocation of its %s ended is not extended",
+    async (scope) => {
+      const organization = organizationId("acme");
+      const { session } = await storedSession(store, project, { organizationId: organization });
+      const ids = { session: session.id, member: session.memberId, organization, project: undefined };
+      await store.revoke(orderOf(project, { scope, id: ids[scope] } as never));
+      const { revocation } = must(await store.findSession(project.id, session.id));
+      expect(revocation?.scope).toBe(scope);
+      expect(await store.extendSession(project.id, session.id, at(9 * hour), at(1))).toBeUndefined();
+      expect((await store.findSession(project.id, session.id))?.expireTime).toEqual(at(hour));
+    },
+  );
+
+  test("an access is noted some time soon, and never moves back", async () => {
+    const { session } = await storedSession(store, project, { idleTimeout: 2000 });
+    store.recordAccess(session, at(1500));
+    store.recordAccess(session, at(700));
+    const noted = await vi.waitUntil(async () => {
+      const found = await store.findSession(project.id, session.id);
+      return found?.lastAccessTime.getTime() === at(1500).getTime() && found;
+    }, patience);
+    expect(noted).toEqual({ ...session, lastAccessTime: at(1500) });
+    expect(stateOf(noted, at(3499))).toBe("active");
+    expect(stateOf(noted, at(3500))).toBe("idle_expired");
+    store.recordAccess(session, at(100));
+    store.recordAccess(session, at(1600));
+    await vi.waitUntil(
+      async () =>
+        (await store.findSession(project.id, session.id))?.lastAccessTime.getTime() === at(1600).getTime(),
+      patience,
+    );
+  });
+}

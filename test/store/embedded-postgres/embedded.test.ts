@@ -1,0 +1,262 @@
+import { type ChildProcess, fork, spawn } from "node:child_process";
+import { EventEmitter, once } from "node:events";
+import { chmod, chown, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "pg";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { completeLibraryLinks } from "../../../src/embedded-postgres/binaries.ts";
+import {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from "../../../src/embedded-postgres/supervisor.ts";
+
+const patience = { timeout: 20_000, interval: 10 };
+
+let directory: string;
+
+beforeEach(async ({ onTestFinished }) => {
+  const made = await mkdtemp(join(tmpdir(), "sessiond-embedded-"));
+  // Registered first and so run last, when all that a test started in it has ended.
+  onTestFinished(() => rm(made, { recursive: true, force: true }));
+  directory = made;
+});
+
+async function start(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
+  const postgres = await startEmbeddedPostgres({ directory, ...options });
+  onTestFinished(() => postgres.stop());
+  return postgres;
+}
+
+async function query(url: string, statement: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  return query(url, "select 1").then(
+    () => true,
+    () => false,
+  );
+}
+
+/** PostgreSQL removes this file last. */
+async function hasEnded(): Promise<boolean> {
+  return stat(join(directory, "pgdata", "postmaster.pid")).then(
+    () => false,
+    () => true,
+  );
+}
+
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Another process that supervises the same directory. */
+async function startHolder(): Promise<{ holder: ChildProcess; url: string; pid: number }> {
+  const holder = fork(new URL("embedded-holder.ts", import.meta.url).pathname, [directory], { execArgv: [] });
+  onTestFinished(async () => {
+    await endBy(holder, "exit");
+    await vi.waitUntil(hasEnded, patience);
+  });
+  const [message] = await Promise.race([
+    once(holder, "message"),
+    once(holder, "exit").then(([status]) => {
+      throw new Error(`the holder ended with status ${status}`);
+    }),
+  ]);
+  return { holder, ...message };
+}
+
+async function endBy(holder: ChildProcess, how: "SIGKILL" | "exit"): Promise<void> {
+  if (holder.exitCode !== null || holder.signalCode !== null) return;
+  const ended = once(holder, "exit");
+  if (how === "exit") holder.send("exit");
+  else holder.kill(how);
+  await ended;
+}
+
+async function mode(...path: string[]): Promise<string> {
+  return ((await stat(join(directory, ...path))).mode & 0o777).toString(8);
+}
+
+test("keeps rows over a restart, and leaves no process", async () => {
+  const first = await start();
+  const pid = first.pid() ?? 0;
+  await query(first.url, "create table kept as select 1 as row");
+  await first.stop();
+  expect(runs(pid)).toBe(false);
+
+  const second = await start();
+  expect(await query(second.url, "select row from kept")).toEqual([{ row: 1 }]);
+});
+
+test("is durable and speaks UTF-8 in the C locale", async () => {
+  const { url } = await start();
+  expect(
+    await query(
+      url,
+      "select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit, encoding, datcollate " +
+        "from pg_database where datname = current_database()",
+    ),
+  ).toEqual([{ fsync: "on", commit: "on", encoding: 6, datcollate: "C" }]);
+});
+
+test("lets no other user in", async () => {
+  const { url } = await start();
+  expect(await mode()).toBe("700");
+  expect(await mode("pgdata")).toBe("700");
+  expect(await mode("postgres.password")).toBe("600");
+  expect(await mode("lock")).toBe("600");
+  const wrong = new URL(url);
+  wrong.password = "wrong";
+  await expect(query(wrong.href, "select 1")).rejects.toThrow("password authentication failed");
+});
+
+test("takes an empty directory that was open to others, and closes it", async () => {
+  await chmod(directory, 0o777);
+  await start({ durable: false });
+  expect(await mode()).toBe("700");
+});
+
+test("refuses a directory with other files, and leaves it as it is", async () => {
+  await chmod(directory, 0o755);
+  await writeFile(join(directory, "thesis.txt"), "");
+  await expect(start()).rejects.toThrow(`The directory ${directory} holds files that are not sessiond's`);
+  expect(await mode()).toBe("755");
+  expect(await readdir(directory)).toEqual(["thesis.txt"]);
+});
+
+test("refuses a second process in words, which harms nothing", async () => {
+  const { holder, url } = await startHolder();
+  await expect(start()).rejects.toThrow(
+    `The directory ${directory} is in use by another sessiond (pid ${holder.pid})`,
+  );
+  expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
+});
+
+test("recovers by itself after the server was killed, and loses nothing", async () => {
+  const { holder, url } = await startHolder();
+  await query(url, "create table kept as select 1 as row");
+  await endBy(holder, "SIGKILL");
+  expect(await answers(url)).toBe(true);
+
+  const { url: newUrl } = await start();
+  expect(await query(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
+  expect(await answers(url)).toBe(false);
+});
+
+test("recovers after the server and its PostgreSQL were killed together", async () => {
+  const { holder, url, pid } = await startHolder();
+  await query(url, "create table kept as select 1 as row");
+  await endBy(holder, "SIGKILL");
+  process.kill(pid, "SIGKILL");
+
+  const { url: newUrl } = await start();
+  expect(await query(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
+});
+
+test("does not outlive a server that exits without stopping it", async () => {
+  const { holder, url } = await startHolder();
+  await endBy(holder, "exit");
+  await expect.poll(hasEnded, patience).toBe(true);
+  expect(await answers(url)).toBe(false);
+});
+
+test("is not misled by the pid of an unrelated process", async () => {
+  const first = await start();
+  const file = join(directory, "pgdata", "postmaster.pid");
+  const left = await readFile(file, "utf8");
+  await first.stop();
+  // As after a crash and a reboot: the files name a process that exists, and is PostgreSQL's own user's.
+  const { uid, gid } = await stat(join(directory, "pgdata"));
+  const unrelated = spawn("sleep", ["600"], process.geteuid?.() === 0 ? { uid, gid } : {});
+  onTestFinished(() => void unrelated.kill("SIGKILL"));
+  await once(unrelated, "spawn");
+  await writeFile(file, left.replace(/^\d+/, String(unrelated.pid)), { mode: 0o600 });
+  await chown(file, uid, gid);
+  await writeFile(join(directory, "lock"), `${unrelated.pid}\n`);
+
+  const second = await start();
+  expect(await query(second.url, "select 1 as row")).toEqual([{ row: 1 }]);
+  expect(runs(unrelated.pid ?? 0)).toBe(true);
+});
+
+test("starts over what a crash in the middle of the first start left", async () => {
+  const first = await start({ durable: false });
+  await first.stop();
+  await rm(join(directory, "pgdata"), { recursive: true });
+  await mkdir(join(directory, "pgdata.new-0123", "base"), { recursive: true });
+  await writeFile(join(directory, "pgdata.new-0123.password"), "half");
+
+  await start({ durable: false });
+  expect((await readdir(directory)).sort()).toEqual(["lock", "pgdata", "postgres.password"]);
+});
+
+test("starts again, at the same address, when PostgreSQL is killed", async () => {
+  const log: string[] = [];
+  const postgres = await start({ log: (line) => log.push(line) });
+  await query(postgres.url, "create table kept as select 1 as row");
+  const pid = postgres.pid() ?? 0;
+  process.kill(pid, "SIGKILL");
+
+  await expect.poll(() => postgres.pid() !== pid && answers(postgres.url), patience).toBe(true);
+  expect(await query(postgres.url, "select row from kept")).toEqual([{ row: 1 }]);
+  expect(log).toContainEqual(
+    expect.stringContaining("PostgreSQL ended unexpectedly (it ended with SIGKILL)"),
+  );
+});
+
+test("stops while it is starting again", async () => {
+  const events = new EventEmitter();
+  const log = (line: string) => void events.emit(line.replace(/.*(starting it again)/, "$1"));
+  const postgres = await start({ durable: false, log });
+  const startingAgain = once(events, "starting it again");
+  process.kill(postgres.pid() ?? 0, "SIGKILL");
+  await startingAgain;
+  await postgres.stop();
+  expect(postgres.pid()).toBeUndefined();
+
+  await start({ durable: false });
+});
+
+test("puts no statement and no value into the log", async () => {
+  const log: string[] = [];
+  const { url } = await start({ durable: false, log: (line) => log.push(line) });
+  await expect(query(url, "select 'secret-value'::int")).rejects.toThrow("secret-value");
+  expect(log.join("\n")).not.toContain("secret-value");
+});
+
+test("starts below a directory that other users may not enter, also as root", async () => {
+  await chmod(directory, 0o700);
+  const { url } = await start({ directory: join(directory, "closed", "data"), durable: false });
+  expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
+});
+
+test("lets only one of two win that start at once", async () => {
+  const results = await Promise.allSettled([start({ durable: false }), start({ durable: false })]);
+  expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+});
+
+test("makes the library links that an install without scripts lacks", async () => {
+  const root = join(directory, "native");
+  await mkdir(join(root, "lib"), { recursive: true });
+  await writeFile(join(root, "lib", "libx.so.1.2"), "library");
+  const links = [{ source: "native/lib/libx.so.1.2", target: "native/lib/libx.so.1" }];
+  await writeFile(join(root, "pg-symlinks.json"), JSON.stringify(links));
+
+  await completeLibraryLinks(root, "a-package");
+  expect(await readFile(join(root, "lib", "libx.so.1"), "utf8")).toBe("library");
+  await completeLibraryLinks(root, "a-package");
+});

@@ -1,0 +1,44 @@
+import { Client } from "pg";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { openStore } from "../../support/postgres/open-store.ts";
+import { patience } from "../../support/patience.ts";
+import { at, memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+
+test("accesses, extensions and revocations write to no index of the sessions they change", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  const opened = openStore(database.url);
+  const { store } = opened;
+  const project = await storedProject(store);
+  const sessions = await Promise.all(Array.from({ length: 1000 }, () => storedSession(store, project)));
+  // Some of every page, as they come: by different members at different times.
+  const some = sessions.filter((_, i) => i % 10 === 0).map(({ session }) => session);
+  // One after the other: what a transaction that still runs might see takes up room, and how much depends on the machine.
+  for (let round = 1; round <= 4; round++) {
+    for (const { id } of some) await store.extendSession(project.id, id, at(round), at(0));
+  }
+  for (const { id } of some) await store.revoke(orderOf(project, { scope: "session", id }));
+  for (let i = 0; i < 50; i++) {
+    await store.revoke(orderOf(project, { scope: "member", id: memberId("a member") }));
+  }
+  await opened.close();
+
+  // Counted when the connections have ended.
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  const updates = async (table: string) => {
+    const { rows } = await client.query<{ all: number; cheap: number }>(
+      `select n_tup_upd::int as all, n_tup_hot_upd::int as cheap from pg_stat_user_tables where relname = $1`,
+      [table],
+    );
+    return rows[0] ?? { all: 0, cheap: 0 };
+  };
+  await vi.waitUntil(async () => (await updates("sessions")).all === 500, patience);
+  await vi.waitUntil(async () => (await updates("project_revisions")).all > 50, patience);
+  for (const table of ["sessions", "project_revisions", "cutoffs"]) {
+    const { all, cheap } = await updates(table);
+    expect(cheap, `of ${all} updates of ${table}`).toBeGreaterThanOrEqual(0.9 * all);
+  }
+});

@@ -1,0 +1,338 @@
+import { createHash } from "node:crypto";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SessionId } from "../../../src/domain/ids.ts";
+import type { Project } from "../../../src/domain/project.ts";
+import type { RevocationQuery, SessionQuery, Store } from "../../../src/domain/store.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
+import { horizonOf } from "../../../src/storage/purge/horizon.ts";
+import { PurgeLease } from "../../../src/storage/purge/lease.ts";
+import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
+import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
+import { customPlan, genericPlan } from "../../support/postgres/query-plan.ts";
+import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
+import {
+  at,
+  hour,
+  memberId,
+  newSession,
+  orderOf,
+  organizationId,
+  storedProject,
+} from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+const databases: TestDatabase[] = [];
+/** On a database with sessions enough. */
+let recording: RecordingStore;
+let empty: RecordingStore;
+let small: RecordingStore;
+let store: Store;
+let project: Project;
+
+beforeAll(async () => {
+  for (let i = 0; i < 3; i++) databases.push(await createTestDatabase());
+  [empty, small, recording] = databases.map(({ url }) => recordingStore(url)) as [
+    RecordingStore,
+    RecordingStore,
+    RecordingStore,
+  ];
+  await load(small, 10);
+  await load(recording, 20_000);
+  ({ store } = recording);
+});
+
+afterAll(async () => {
+  await Promise.all([empty, small, recording].map((one) => one.close()));
+  await Promise.all(databases.map((database) => database.drop()));
+});
+
+/** Some sessions are dead by a cutoff of their member, every tenth by name. */
+async function load({ db, store }: RecordingStore, sessionCount: number): Promise<void> {
+  for (let i = 0; i < 20; i++) project = await storedProject(store);
+  const { id } = project;
+  await sql`
+    insert into sessions (project_id, id, member_id, organization_id, created_revision, revoked_revision, create_time,
+      last_access_time, expire_time, user_agent, ip_address, authentication_factors, roles, custom_claims)
+    select ${id}, ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 'm' || i % 4000, 'o' || i % 200,
+      i, case when i % 10 = 0 then ${sql.lit(sessionCount)} + i end, ${at(0)}::timestamptz, ${at(0)}::timestamptz,
+      ${at(hour)}::timestamptz, '', '', '[]', '{}', '{}'
+    from generate_series(1, ${sql.lit(sessionCount)}) i`.execute(db);
+  await sql`
+    insert into session_tokens (project_id, hash, session_id, create_time)
+    select project_id, sha256(id::text::bytea), id, create_time from sessions`.execute(db);
+  await sql`
+    insert into cutoffs (project_id, scope, target_id, revision)
+    select ${id}, 'member', 'm' || i % 4000, i * 10 + 1 from generate_series(1, 2000) i`.execute(db);
+  await sql`
+    insert into revocations (project_id, revision, scope, target_id, revoke_time, cause, reason, actor)
+    select project_id, revoked_revision, 'session', id::text, create_time, 'logout', '', ''
+    from sessions where revoked_revision is not null
+    union all
+    select project_id, revision, 'member', target_id, ${at(0)}::timestamptz, 'logout', '', '' from cutoffs`.execute(
+    db,
+  );
+  await sql`update project_revisions set revision = 100000 where project_id = ${id}`.execute(db);
+  await sql`
+    insert into signing_keys (project_id, kid, algorithm, public_jwk, sealed_private_key, master_key_id, create_time,
+      activate_time, retire_time)
+    select p.id, 'k' || i, 'ES256', '{}', '', '', ${at(0)}::timestamptz, ${at(0)}::timestamptz,
+      case when i > 1 then ${at(0)}::timestamptz end
+    from projects p, generate_series(1, 20) i`.execute(db);
+  await sql`vacuum analyze`.execute(db);
+}
+
+function idOf(i: number): SessionId {
+  return `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as SessionId;
+}
+
+function hashOf(i: number): SecretHash {
+  return createHash("sha256").update(idOf(i)).digest() as SecretHash;
+}
+
+function tokenOf(i: number) {
+  return { tag: project.tag, hash: hashOf(i) };
+}
+
+function query(overrides: Partial<SessionQuery>): SessionQuery {
+  const page = { size: 50, after: undefined };
+  const none = { memberId: undefined, organizationId: undefined, state: undefined };
+  return { projectId: project.id, ...none, now: at(0), page, ...overrides };
+}
+
+/** A list of revocations of an hour. */
+function audit(overrides: Partial<RevocationQuery>) {
+  const times = { startTime: at(0), endTime: at(hour) };
+  const none = {
+    actor: undefined,
+    scope: undefined,
+    targetId: undefined,
+    page: { size: 50, after: undefined },
+  };
+  return store.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
+}
+
+const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
+const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
+const member = memberId("m20");
+/** A session that no test has named. */
+let last = 2001;
+const fresh = () => (last += 3);
+const organization = organizationId("o20");
+const later = { size: 20, after: idOf(9000) };
+/** Before anything ended: what is planned is not what is there. */
+const horizon = () => ({ projectId: project.id, time: at(-1), revision: 1 });
+
+/** What a session, its cutoffs and, where it is dead, its revocation are found by. */
+const session = "sessions_pkey(project_id, id)";
+const cutoffs = "cutoffs_pkey(project_id, scope, target_id)";
+const logged = "revocations_pkey(project_id, revision)";
+const cutoffLogged = "revocations_by_target(project_id, scope, target_id, revision)";
+const revocation = [logged, cutoffLogged];
+const byMember = "sessions_by_member(project_id, member_id)";
+const byOrganization = "sessions_by_organization(project_id, organization_id)";
+const revision = "project_revisions_pkey(project_id)";
+const token = "session_tokens_pkey(project_id, hash)";
+const owner = [session, token];
+const jwtLifetime = "projects_pkey(id)";
+const matterUntil = "revocations_by_matter_until(project_id, matter_until_time)";
+
+const forgotten = "session_tokens_replaced(project_id, session_id, replace_time)";
+
+/** Calls, and every way in which their statements come to rows. */
+const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
+  ["a look-up by id", () => store.findSession(project.id, idOf(20)), [session, cutoffs, ...revocation]],
+  [
+    "a hundred look-ups by id",
+    () => each((i) => store.findSession(project.id, idOf(i))),
+    [session, cutoffs, ...revocation],
+  ],
+  [
+    "a hundred look-ups by token",
+    () => each((i) => store.findSessionByToken(tokenOf(i))),
+    ["projects_tag_key(tag)", token, session, cutoffs, ...revocation],
+  ],
+  ["whose a session is, by id", () => store.findOwner(project.id, { scope: "session", id: idOf(20) }), owner],
+  [
+    "whose a hundred sessions are, by id and by token",
+    () =>
+      each((i) =>
+        store.findOwner(project.id, {
+          scope: "session",
+          ...(i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) }),
+        }),
+      ),
+    owner,
+  ],
+  [
+    "the credentials of a service",
+    () => store.findCredentials(project.id),
+    [jwtLifetime, "service_credentials_pkey(project_id)"],
+  ],
+  ["signing lines", () => store.signingLine(project.id, at(0)), ["signing_keys_pkey(project_id)"]],
+  [
+    "whether a signing key is good",
+    () => store.isSigningKeyGood(project.id, "k1"),
+    ["signing_keys_pkey(project_id, kid)"],
+  ],
+  [
+    "a login",
+    () => store.createSession(newSession(project), hashOf(100_000 + fresh())),
+    [revision, jwtLifetime],
+  ],
+  [
+    "a login within a limit, which ends the oldest",
+    () =>
+      store.createSessionWithin(
+        newSession(project, { memberId: memberId("m22") }),
+        hashOf(200_000 + fresh()),
+        {
+          max: 1,
+          action: "end_oldest",
+          actor: "",
+        },
+      ),
+    [byMember, cutoffs, revision, jwtLifetime, session],
+  ],
+  [
+    "the replacement of a token",
+    () =>
+      store.replaceToken({
+        projectId: project.id,
+        hash: hashOf(fresh()),
+        salt: newTokenSalt(),
+        successor: hashOf(300_000 + fresh()),
+        time: at(0),
+      }),
+    [token, "session_tokens_replaced(project_id, session_id)", forgotten],
+  ],
+  [
+    "a list by member",
+    () => store.listSessions(query({ memberId: member })),
+    [byMember, cutoffs, ...revocation],
+  ],
+  [
+    "a later page of a list by member",
+    () => store.listSessions(query({ memberId: member, page: later })),
+    ["sessions_by_member(project_id, member_id, id)", cutoffs, ...revocation],
+  ],
+  [
+    "a list of active sessions by member",
+    () => store.listSessions(query({ memberId: member, state: "active" })),
+    [byMember, cutoffs],
+  ],
+  [
+    "a list by organization",
+    () => store.listSessions(query({ organizationId: organization })),
+    [byOrganization, cutoffs, ...revocation],
+  ],
+  [
+    "a later page of a list by organization",
+    () => store.listSessions(query({ organizationId: organization, page: later })),
+    ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
+  ],
+  [
+    "a later page of a list of revoked sessions by organization",
+    () => store.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
+    ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
+  ],
+  ["an extension", () => store.extendSession(project.id, idOf(3), at(2 * hour), at(0)), [session, cutoffs]],
+  [
+    "whether a member belongs to an organization",
+    () => store.isMemberOf(project.id, member, organization),
+    [byMember],
+  ],
+  [
+    "how many sessions of a member are active",
+    () => store.countActive(project.id, { scope: "member", id: member }, at(0)),
+    [byMember, cutoffs],
+  ],
+  [
+    "a hundred revocations by id",
+    () => each(() => store.revoke(orderOf(project, { scope: "session", id: idOf(fresh()) }))),
+    [revision, session, cutoffs, ...revocation, jwtLifetime],
+  ],
+  [
+    "a hundred revocations by token",
+    () => each(() => store.revoke(orderOf(project, { scope: "session", token: tokenOf(fresh()) }))),
+    [revision, token, session, cutoffs, ...revocation, jwtLifetime],
+  ],
+  [
+    "a cutoff that spares a session",
+    () => store.revoke(orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(16_021) })),
+    [revision, session, cutoffs, jwtLifetime],
+  ],
+  ["what a watcher reads", () => store.readRevocations(project.id, 99_000, 100), [revision, logged]],
+  [
+    "where a watcher can resume",
+    () => store.oldestResumable(project.id),
+    [revision, "revocations_pkey(project_id)"],
+  ],
+  ["where a snapshot starts", () => store.firstThatMatters(project.id, at(0)), [revision, matterUntil]],
+  ["a list of revocations", () => audit({}), [logged, matterUntil]],
+  [
+    "a later page of a list of revocations of a scope by an actor",
+    () => audit({ scope: "session", actor: "member/a", page: { size: 9, after: "9000" } }),
+    [logged, matterUntil],
+  ],
+  [
+    "a list of revocations of a member",
+    () => audit({ scope: "member", targetId: "m20" }),
+    [cutoffLogged, matterUntil],
+  ],
+  [
+    "a list of revocations of a session",
+    () => audit({ scope: "session", targetId: idOf(20) }),
+    [logged, matterUntil, session],
+  ],
+  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [matterUntil]],
+  [
+    "a batch of sessions to purge",
+    () => purgeSessions(recording.db, horizon(), firstSession, 500, false),
+    [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"],
+  ],
+  [
+    "a batch of sessions that would be purged",
+    () => purgeSessions(recording.db, horizon(), firstSession, 500, true),
+    [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"],
+  ],
+  [
+    "a batch of the log to purge",
+    () => purgeLog(recording.db, horizon(), 0, 500, at(0), false),
+    [logged, cutoffs, byMember],
+  ],
+  [
+    "a batch of the log that would be purged",
+    () => purgeLog(recording.db, horizon(), 0, 500, at(0), true),
+    [logged, cutoffs],
+  ],
+  [
+    "the right to purge",
+    async () => (await PurgeLease.take(recording.db, 0))?.release(true),
+    ["purge_lease_pkey(id)"],
+  ],
+];
+
+describe.for([
+  ["whatever its parameters", () => recording.db, genericPlan],
+  ["for its parameters", () => recording.db, customPlan],
+  // A prepared statement keeps its plan for a while after the tables have grown.
+  ["while the tables are empty", () => empty.db, genericPlan],
+  ["while the tables are known to be small", () => small.db, genericPlan],
+] as const)("planned %s", ([, db, explain]) => {
+  test.for(calls)("%s reads indexes alone", async ([, call, expected]) => {
+    const statements = await recording.statementsOf(call);
+    const planned = statements.filter(({ sql: text }) => text !== "begin" && text !== "commit");
+    const plans = await Promise.all(planned.map((statement) => explain(db(), statement)));
+    const accesses = [...new Set(plans.flatMap((plan) => plan.accesses))].toSorted();
+    const text = plans.map((plan) => plan.text).join("\n\n");
+    expect({ accesses, text }).toEqual({ accesses: expected.toSorted(), text });
+  });
+});
+
+test("the sessions that the plans are made for are there, alive and dead", async () => {
+  const found = await Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i))));
+  expect(found.map((one) => one?.session.id)).toEqual(many.map(idOf));
+  const scopes = new Set(found.map((one) => one?.session.revocation?.scope));
+  expect(scopes).toEqual(new Set([undefined, "session", "member"]));
+});

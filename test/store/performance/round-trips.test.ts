@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Project } from "../../../src/domain/project.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
+import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
+import {
+  at,
+  memberId,
+  newSession,
+  orderOf,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+let database: TestDatabase;
+let recording: RecordingStore;
+let project: Project;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  recording = recordingStore(database.url);
+  project = await storedProject(recording.store);
+});
+
+afterAll(async () => {
+  await recording.close();
+  await database.drop();
+});
+
+/** The first words of what `call` asks of the database. */
+async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]> {
+  const statements = await recording.statementsOf(call);
+  return statements.map(({ sql }) => /\w+/.exec(sql)?.[0] ?? "");
+}
+
+const revoke = async () => {
+  const { session } = await storedSession(recording.store, project);
+  return () => recording.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+};
+
+test("a revocation asks twice: it takes no lock before it reads", async () => {
+  expect(await askedBy(await revoke())).toEqual(["select", "with"]);
+  const cutoff = orderOf(project, { scope: "member", id: memberId("ada") });
+  expect(await askedBy(() => recording.store.revoke(cutoff))).toEqual(["select", "with"]);
+});
+
+test("a login asks once, and a hundred at once hardly more", async () => {
+  const login = () => storedSession(recording.store, project);
+  expect(await askedBy(login)).toEqual(["with"]);
+  const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login)));
+  expect(asked.length).toBeLessThanOrEqual(4);
+});
+
+test("a login within a limit asks for its lock, what is there, and what it writes; a hundred at once share that", async () => {
+  const member = memberId("limited");
+  const login = (max: number) => () =>
+    recording.store.createSessionWithin(
+      newSession(project, { memberId: member }),
+      randomBytes(32) as SecretHash,
+      {
+        max,
+        action: "end_oldest",
+        actor: "",
+      },
+    );
+  expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "commit"]);
+  expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "select", "with", "commit"]);
+  const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login(5))));
+  expect(asked.length).toBeLessThanOrEqual(3 * 7);
+});
+
+test("a token is looked up, and replaced, with one statement each", async () => {
+  const { token } = await storedSession(recording.store, project);
+  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+  const successor = randomBytes(32) as SecretHash;
+  const replacement = {
+    projectId: project.id,
+    hash: token.hash,
+    salt: newTokenSalt(),
+    successor,
+    time: at(0),
+  };
+  expect(await askedBy(() => recording.store.replaceToken(replacement))).toEqual(["with"]);
+  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+});
+
+test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {
+  const calls = await Promise.all(Array.from({ length: 100 }, revoke));
+  const [first, ...others] = calls;
+  const asked = await askedBy(async () => {
+    const running = first?.();
+    await Promise.resolve();
+    await Promise.all([running, ...others.map((call) => call())]);
+  });
+  expect(asked.length).toBeLessThanOrEqual(4);
+});

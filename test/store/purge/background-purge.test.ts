@@ -1,0 +1,141 @@
+import { setImmediate } from "node:timers/promises";
+import { sql } from "kysely";
+import { pino } from "pino";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import type { Project } from "../../../src/domain/project.ts";
+import { keepPurging } from "../../../src/server/operator/background-purge.ts";
+import type { Purged } from "../../../src/storage/purge/purge.ts";
+import { type ManualClock, manualClock } from "../../unit/rpc/manual-clock.ts";
+import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { day, retention } from "../../support/fixtures/purging.ts";
+import { at, hour, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+let database: TestDatabase;
+let opened: OpenStore;
+let project: Project;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  opened = openStore(database.url);
+});
+
+beforeEach(async () => {
+  await sql`truncate projects, sessions, session_tokens cascade`.execute(opened.db);
+  await sql`update purge_lease set holder = null, until_time = '-infinity', finish_time = '-infinity'`.execute(
+    opened.db,
+  );
+  project = await storedProject(opened.store);
+});
+
+afterAll(async () => {
+  await opened.close();
+  await database.drop();
+});
+
+interface Line {
+  readonly msg: string;
+  readonly outcome?: string;
+  readonly sessions?: number;
+}
+
+/** A replica that purges, by a clock that the test moves. */
+function purging(url = database.url) {
+  const own = openStore(url, { maxConnections: 1 });
+  const clock = manualClock();
+  const lines: Line[] = [];
+  const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
+  const batches: Purged[] = [];
+  const stopping = new AbortController();
+  const stopped = keepPurging(
+    {
+      db: own.db,
+      retention,
+      now: () => at(hour + retention),
+      clock,
+      log,
+      onPurged: (purged) => batches.push(purged),
+    },
+    stopping.signal,
+  );
+  const stop = async () => {
+    stopping.abort();
+    await stopped;
+    await own.close();
+  };
+  onTestFinished(stop);
+  return { clock, lines, batches, stop, abort: () => stopping.abort() };
+}
+
+/** Moves the clocks on until something has come true. */
+async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[]): Promise<void> {
+  while (!isTrue()) {
+    for (const clock of clocks) clock.advance(60_000);
+    await setImmediate();
+  }
+}
+
+const login = (count: number) =>
+  Promise.all(Array.from({ length: count }, () => storedSession(opened.store, project)));
+
+test("a replica purges some time after its start, tells what, and not again before an hour has passed", async () => {
+  await login(3);
+  const replica = purging();
+  expect(replica.lines).toEqual([]);
+  await moveUntil(() => replica.lines.length > 0, replica.clock);
+  expect(replica.lines).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 3, tokens: 3 }]);
+  expect(replica.batches.reduce((sum, { sessions }) => sum + sessions, 0)).toBe(3);
+
+  await login(2);
+  const other = purging();
+  // What says how long ago it was is the database's clock.
+  for (let i = 0; i < 200; i++) {
+    for (const { clock } of [replica, other]) clock.advance(60_000);
+    await setImmediate();
+  }
+  expect([...replica.lines.slice(1), ...other.lines]).toEqual([]);
+  await sql`update purge_lease set finish_time = finish_time - interval '1 hour'`.execute(opened.db);
+  const said = () => [...replica.lines.slice(1), ...other.lines];
+  await moveUntil(() => said().length > 0, replica.clock, other.clock);
+  expect(said()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);
+});
+
+test("a replica that drains stops after its batch, and another goes on", async () => {
+  await login(1200);
+  const draining = purging();
+  await moveUntil(() => draining.batches.length > 0, draining.clock);
+  await draining.stop();
+  const first = draining.batches.reduce((sum, { sessions }) => sum + sessions, 0);
+  expect(first).toBeLessThan(1200);
+  expect(draining.lines).toMatchObject([{ msg: "purge", outcome: "interrupted", sessions: first }]);
+  const next = purging();
+  await moveUntil(() => next.lines.length > 0, next.clock);
+  expect(next.lines).toMatchObject([{ outcome: "finished", sessions: 1200 - first }]);
+});
+
+test("one that waits stops at once", async () => {
+  const replica = purging();
+  await replica.stop();
+  expect(replica.clock.pending).toBe(0);
+  expect(replica.lines).toEqual([]);
+});
+
+test("a database that does not answer is told of, and asked again later", async () => {
+  const replica = purging("postgres://nobody@127.0.0.1:1/none");
+  await moveUntil(() => replica.lines.length > 1, replica.clock);
+  expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it is tried again"));
+});
+
+test("nothing is purged by a machine whose clock is ahead of the database's", async () => {
+  await login(1);
+  const { now } = Date;
+  Date.now = () => now() + day;
+  onTestFinished(() => void (Date.now = now));
+  const replica = purging();
+  await moveUntil(() => replica.lines.length > 0, replica.clock);
+  Date.now = now;
+  expect(replica.lines).toMatchObject([{ msg: "purge failed; it is tried again" }]);
+  expect(JSON.stringify(replica.lines)).toMatch(/clock is 86\d{3} seconds ahead/);
+  const { rows } = await sql`select from sessions`.execute(opened.db);
+  expect(rows).toHaveLength(1);
+});

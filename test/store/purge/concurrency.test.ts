@@ -1,0 +1,359 @@
+import { setImmediate } from "node:timers/promises";
+import { sql } from "kysely";
+import { Client } from "pg";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { systemClock } from "../../../src/domain/clock.ts";
+import type { Project } from "../../../src/domain/project.ts";
+import { RevocationFeeds } from "../../../src/domain/revocations/revocation-feeds.ts";
+import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
+import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
+import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { patience } from "../../support/patience.ts";
+import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
+import {
+  at,
+  hour,
+  memberId,
+  must,
+  orderOf,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+let database: TestDatabase;
+let opened: OpenStore;
+let other: OpenStore;
+/** Holds locks for as long as a test wants. */
+let holder: Client;
+let observer: Client;
+let project: Project;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  opened = openStore(database.url);
+  other = openStore(database.url);
+  holder = new Client({ connectionString: database.url });
+  observer = new Client({ connectionString: database.url });
+  await Promise.all([holder.connect(), observer.connect()]);
+});
+
+beforeEach(async () => {
+  await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
+  await sql`update purge_lease set holder = null, until_time = '-infinity', finish_time = '-infinity'`.execute(
+    opened.db,
+  );
+  project = await storedProject(opened.store);
+});
+
+afterAll(async () => {
+  await Promise.all([holder.end(), observer.end(), opened.close(), other.close()]);
+  await database.drop();
+});
+
+const forever = 400 * day;
+/** When everything of `at(0)` that has ended is due. */
+const due = at(hour + retention + 2 * hour);
+const some = <T>(count: number, run: (i: number) => Promise<T>) =>
+  Promise.all(Array.from({ length: count }, (_, i) => run(i)));
+const create = (overrides: Parameters<typeof storedSession>[2] = {}) =>
+  storedSession(opened.store, project, overrides);
+
+/** Resolves when so many of the stores' statements wait for a lock. */
+async function waiters(count: number): Promise<void> {
+  await vi.waitUntil(async () => {
+    const { rowCount } = await observer.query(
+      `select from pg_stat_activity where datname = current_database()
+         and application_name = 'sessiond' and wait_event_type = 'Lock'`,
+    );
+    return rowCount === count;
+  }, patience);
+}
+
+/** A purge that stands still after its first batch until it is told to go on. */
+function pausedPurge(overrides: Parameters<typeof purgeAt>[2] = {}) {
+  const paused = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const rest = async () => {
+    paused.resolve();
+    await goOn.promise;
+  };
+  const done = purgeAt(opened.db, due, { batchSize: 5, rest, ...overrides });
+  return { paused: paused.promise, goOn: () => goOn.resolve(), done };
+}
+
+test("of many at once one purges; the others are told so, and leave everything to it", async () => {
+  await some(12, () => create());
+  const first = pausedPurge();
+  await first.paused;
+  const others = await some(6, (i) => purgeAt((i % 2 === 0 ? opened : other).db, due));
+  expect(new Set(others.map(({ outcome, sessions }) => `${outcome} ${sessions}`))).toEqual(
+    new Set(["not now 0"]),
+  );
+  first.goOn();
+  expect(await first.done).toMatchObject({ outcome: "finished", sessions: 12, tokens: 12 });
+  expect(await purgeAt(other.db, due, { interval: hour })).toMatchObject({ outcome: "not now" });
+  expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished" });
+});
+
+test("a purge that is told to end does so after its batch, and the next one goes on at once", async () => {
+  await some(12, () => create());
+  const ending = new AbortController();
+  const first = pausedPurge({ signal: ending.signal });
+  await first.paused;
+  ending.abort();
+  first.goOn();
+  expect(await first.done).toMatchObject({ outcome: "interrupted", sessions: 5 });
+  expect(await purgeAt(other.db, due, { interval: hour })).toMatchObject({
+    outcome: "finished",
+    sessions: 7,
+  });
+});
+
+test("the purge of a process that died is taken over once its lease has run out, and it purges no more", async () => {
+  await some(12, () => create());
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const first = pausedPurge();
+    await first.paused;
+    await sql`update purge_lease set until_time = now() - interval '1 second'`.execute(other.db);
+    expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished", sessions: 7 });
+    await some(3, () => create());
+    vi.advanceTimersByTime(60_000);
+    first.goOn();
+    expect(await first.done).toMatchObject({ outcome: "interrupted", sessions: 5 });
+  } finally {
+    vi.useRealTimers();
+  }
+  expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished", sessions: 3 });
+});
+
+test("a session that is locked is passed over, and what the log says of any is kept until it is gone", async () => {
+  const [locked] = await some(3, () => create({ expireTime: at(forever) }));
+  await opened.store.revoke(orderOf(project, { scope: "project" }));
+  const { id } = must(locked).session;
+  await holder.query("begin");
+  await holder.query("select from sessions where id = $1 for update", [id]);
+  expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 2, revocations: 0, cutoffs: 0 });
+  await holder.query("rollback");
+  expect((await opened.store.findSession(project.id, id))?.revocation?.revision).toBe(1);
+  expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 1, revocations: 1 });
+});
+
+/**
+ * Has statements stand still where they read cutoffs, after they have begun, for as long as `holder` has an advisory lock; until
+ * the returned function is called.
+ */
+async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
+  await holder.query(`
+    create function pass_gate() returns boolean language plpgsql volatile as $$
+      begin
+        perform pg_advisory_lock_shared(1);
+        perform pg_advisory_unlock_shared(1);
+        return true;
+      end $$`);
+  await holder.query("alter table cutoffs rename to ungated_cutoffs");
+  await holder.query(
+    "create view cutoffs as select * from (select pass_gate() as open offset 0) g, ungated_cutoffs",
+  );
+  await holder.query("select pg_advisory_lock(1)");
+  return async () => {
+    await holder.query("select pg_advisory_unlock_all()");
+    await holder.query("drop view cutoffs");
+    await holder.query("alter table ungated_cutoffs rename to cutoffs");
+    await holder.query("drop function pass_gate");
+  };
+}
+
+/** Of a session that is due, what somebody commits while a purge looks at it. */
+test.for([
+  ["extended", { expireTime: at(1) }, "expire_time = '2030-01-01'"],
+  ["accessed", { expireTime: at(forever), idleTimeout: 1 }, "last_access_time = '2030-01-01'"],
+  ["revoked", { expireTime: at(1) }, "revoked_revision = 1000"],
+] as const)("a session that is %s meanwhile is kept", async ([, overrides, change]) => {
+  const { session } = await create(overrides);
+  const due = await create({ expireTime: at(1) });
+  const removeGate = await gateBeforeCutoffs();
+  try {
+    const purging = purgeAt(opened.db, at(2 * retention));
+    await waiters(1);
+    await holder.query(`update sessions set ${change} where id = $1`, [session.id]);
+    await holder.query("select pg_advisory_unlock(1)");
+    expect(await purging).toMatchObject({ outcome: "finished", sessions: 1, tokens: 1 });
+  } finally {
+    await removeGate();
+  }
+  const left = await opened.db.selectFrom("sessions").select("id").execute();
+  expect(left).toEqual([{ id: session.id }]);
+  expect(await opened.store.findSessionByToken(due.token)).toBeUndefined();
+});
+
+test("while a batch is held open, nothing that serves calls waits", async () => {
+  const { store } = other;
+  const dead = await create();
+  const alive = await create({ expireTime: at(forever), idleTimeout: forever });
+  const victim = await create({ expireTime: at(forever), memberId: memberId("bob") });
+  await store.revoke(orderOf(project, { scope: "member", id: memberId("gone") }));
+  const opening = Promise.withResolvers<void>();
+  const open = Promise.withResolvers<void>();
+  const held = opened.db.transaction().execute(async (transaction) => {
+    const horizon = { projectId: project.id, time: due, revision: 1 };
+    const sessions = await purgeSessions(transaction, horizon, firstSession, 100, false);
+    const log = await purgeLog(transaction, horizon, 0, 100, due, false);
+    opening.resolve();
+    await open.promise;
+    return { sessions, log };
+  });
+  await opening.promise;
+  const { rows } = await observer.query<{ relation: string; mode: string }>(
+    `select distinct relation::regclass::text as relation, mode from pg_locks
+     where relation in ('sessions'::regclass, 'project_revisions'::regclass, 'projects'::regclass)
+       and database = (select oid from pg_database where datname = current_database())
+       and pid <> pg_backend_pid() order by 1, 2`,
+  );
+  // RowShareLock is that of rows that are locked, RowExclusiveLock of such that are deleted; of other tables nothing is locked.
+  expect(rows).toEqual(
+    ["AccessShareLock", "RowExclusiveLock", "RowShareLock"].map((mode) => ({ relation: "sessions", mode })),
+  );
+  const blocked: unknown[] = [];
+  const watching = { done: false };
+  const watcher = (async () => {
+    while (!watching.done) {
+      const { rows: waiting } = await observer.query(
+        `select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      blocked.push(...waiting);
+      await setImmediate();
+    }
+  })();
+  await store.findSessionByToken(dead.token);
+  await store.findSessionByToken(alive.token);
+  await storedSession(store, project);
+  await store.extendSession(project.id, alive.session.id, at(forever + 1), at(1));
+  store.recordAccess(alive.session, at(day));
+  store.recordAccess(dead.session, at(day));
+  await store.revoke(orderOf(project, { scope: "session", id: victim.session.id }));
+  await store.revoke(orderOf(project, { scope: "member", id: memberId("ada"), except: alive.session.id }));
+  await store.revoke(orderOf(project, { scope: "project" }));
+  await store.readRevocations(project.id, 0, 10);
+  watching.done = true;
+  await watcher;
+  expect(blocked).toEqual([]);
+  open.resolve();
+  expect(await held).toMatchObject({ sessions: { sessions: 1 }, log: { revocations: 1, cutoffs: 1 } });
+  expect((await store.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
+});
+
+test("a session that is purged between the two statements that read it is as good as unknown", async () => {
+  const { store } = other;
+  const { session, token } = await create({ expireTime: at(forever) });
+  const { session: sibling } = await create({ expireTime: at(forever) });
+  await store.revoke(orderOf(project, { scope: "member", id: session.memberId }));
+  const list = {
+    projectId: project.id,
+    memberId: session.memberId,
+    organizationId: undefined,
+    state: undefined,
+  };
+  await holder.query("begin");
+  await holder.query("lock table revocations in access exclusive mode");
+  const reading = Promise.all([
+    store.findSession(project.id, session.id),
+    store.findSessionByToken(token),
+    store.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
+    store.revoke(orderOf(project, { scope: "session", id: session.id })),
+  ]);
+  await waiters(4);
+  await holder.query("delete from sessions where id = any($1)", [[session.id, sibling.id]]);
+  await holder.query("delete from revocations");
+  await holder.query("commit");
+  expect(await reading).toEqual([undefined, undefined, [], undefined]);
+});
+
+test("a session that is there and dead, and of which the log says nothing, is a fault", async () => {
+  const { session } = await create({ expireTime: at(forever) });
+  await opened.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  await sql`delete from revocations`.execute(opened.db);
+  await expect(opened.store.findSession(project.id, session.id)).rejects.toThrow(/no revocation in the log/);
+});
+
+test("a watcher that reads while its log is purged gets every revocation, or is told that it cannot", async () => {
+  const { store } = opened;
+  for (let i = 0; i < 40; i++) {
+    await store.revoke(orderOf(project, { scope: "member", id: memberId(`m${i}`) }));
+  }
+  const feeds = new RevocationFeeds(store, systemClock, () => due);
+  const readFrom = async (after: number): Promise<string> => {
+    const end = new AbortController();
+    const stream = feeds.watch({
+      projectId: project.id,
+      start: { after },
+      heartbeat: 60_000,
+      signal: end.signal,
+    });
+    try {
+      const { value } = await stream.next();
+      return value.revocations.map(({ revision }) => revision).join();
+    } catch (error) {
+      return (error as { reason: string }).reason;
+    } finally {
+      end.abort();
+      await stream.return(undefined as never);
+    }
+  };
+  const answers = new Map<number, Set<string>>();
+  await purgeAt(other.db, due, {
+    batchSize: 8,
+    rest: async () => {
+      for (const after of [0, 7, 8, 20, 39, 40]) {
+        const said = answers.get(after) ?? new Set();
+        answers.set(after, said.add(await readFrom(after)));
+      }
+    },
+  });
+  const whole = (after: number) => Array.from({ length: 40 - after }, (_, i) => after + i + 1).join();
+  const gone = "REVISION_OUT_OF_RANGE";
+  expect(Object.fromEntries(answers)).toEqual({
+    0: new Set([whole(0), gone]),
+    7: new Set([whole(7), gone]),
+    8: new Set([whole(8), gone]),
+    20: new Set([whole(20), gone]),
+    39: new Set([whole(39), gone]),
+    40: new Set([""]),
+  });
+});
+
+test("purging while replicas create, extend, access and revoke loses nothing that lives and brings nothing back", async () => {
+  const replicas = [opened.store, other.store];
+  const storeOf = (i: number) => must(replicas[i % 2]);
+  const lives = await some(20, () => create({ expireTime: at(2 * forever), idleTimeout: 2 * forever }));
+  const dying = await some(20, () => create({ expireTime: at(2 * forever), memberId: memberId("bob") }));
+  await some(60, () => create({ memberId: memberId("dead") }));
+  await opened.store.revoke(orderOf(project, { scope: "member", id: memberId("dead") }));
+  const progress = { done: false };
+  const purging = (async () => {
+    const total = { sessions: 0 };
+    while (!progress.done) total.sessions += (await purgeAt(other.db, due, { batchSize: 3 })).sessions;
+    return total.sessions + (await purgeAt(other.db, due)).sessions;
+  })();
+  await some(20, async (i) => {
+    const [live, dead] = [must(lives[i]).session, must(dying[i]).session];
+    await storeOf(i).extendSession(project.id, live.id, at(3 * forever), due);
+    storeOf(i).recordAccess(live, due);
+    await storeOf(i).revoke(orderOf(project, { scope: "session", id: dead.id }, { time: due }));
+    await storedSession(storeOf(i), project, { createTime: due, expireTime: at(forever) });
+    if (i % 5 === 0) {
+      await storeOf(i).revoke(orderOf(project, { scope: "member", id: memberId("dead") }, { time: due }));
+    }
+  });
+  progress.done = true;
+  expect(await purging).toBe(60);
+  for (const { session } of lives) {
+    expect(await opened.store.findSession(project.id, session.id)).toMatchObject({ revocation: undefined });
+  }
+  for (const { session } of dying) {
+    const found = await opened.store.findSession(project.id, session.id);
+    expect(found?.revocation).toMatchObject({ scope: "session", time: due });
+    expect(await opened.store.extendSession(project.id, session.id, at(3 * forever), due)).toBeUndefined();
+  }
+});

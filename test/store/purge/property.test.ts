@@ -1,0 +1,233 @@
+import fc from "fast-check";
+import { sql } from "kysely";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../../src/domain/clock.ts";
+import type { ProjectId } from "../../../src/domain/ids.ts";
+import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
+import { RevocationFeeds, type WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
+import type { RevocationOrder } from "../../../src/domain/revocations/revocation.ts";
+import { type Session, idleExpireTimeOf } from "../../../src/domain/sessions/session.ts";
+import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
+import {
+  at,
+  hour,
+  memberId,
+  orderOf,
+  organizationId,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+let database: TestDatabase;
+let opened: OpenStore;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  opened = openStore(database.url);
+});
+
+afterAll(async () => {
+  await opened.close();
+  await database.drop();
+});
+
+/** A revocation is kept for this much longer than retention, at most: until no JWT can matter, and for clocks. */
+const slack = 3 * hour;
+
+const which = fc.nat(3);
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant("login"), who: which, days: fc.nat(40), idle: fc.nat(4) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("revoke"), nth: fc.nat(50) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("cut"),
+      scope: fc.constantFrom("member", "organization", "project"),
+      who: which,
+      spare: fc.option(fc.nat(50), { nil: undefined }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("extend"), nth: fc.nat(50), days: fc.nat(40) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("wait"), hours: fc.nat(6 * 24) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("purge"), batchSize: fc.integer({ min: 1, max: 5 }) }),
+  },
+);
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** A project that is used, purged, and looked at before and after. */
+class History {
+  /** What was seen, and at the same place what is right. */
+  readonly seen: unknown[] = [];
+  readonly right: unknown[] = [];
+  readonly #project;
+  readonly #sessions: Session[] = [];
+  readonly #log: LoggedRevocation[] = [];
+  #time = 0;
+
+  constructor(project: Awaited<ReturnType<typeof storedProject>>) {
+    this.#project = project;
+  }
+
+  async take(step: Step): Promise<void> {
+    const { store } = opened;
+    switch (step.do) {
+      case "login":
+        this.#sessions.push(await this.#login(step));
+        break;
+      case "revoke":
+        await this.#revoke({ scope: "session", id: this.#nth(step.nth) });
+        break;
+      case "cut":
+        await this.#revoke(this.#cutoff(step));
+        break;
+      case "extend":
+        await store.extendSession(
+          this.#project.id,
+          this.#nth(step.nth),
+          at(this.#time + (step.days + 1) * day),
+          at(this.#time),
+        );
+        break;
+      case "wait":
+        this.#time += step.hours * hour;
+        break;
+      case "purge":
+        await this.#purge(step.batchSize);
+    }
+  }
+
+  get #id(): ProjectId {
+    return this.#project.id;
+  }
+
+  #nth(nth: number) {
+    const session = this.#sessions[nth % Math.max(1, this.#sessions.length)];
+    return session?.id ?? ("00000000-0000-4000-8000-000000000000" as Session["id"]);
+  }
+
+  async #login({ who, days, idle }: Extract<Step, { do: "login" }>): Promise<Session> {
+    const now = at(this.#time);
+    const { session } = await storedSession(opened.store, this.#project, {
+      memberId: memberId(`m${who}`),
+      organizationId: who % 2 === 0 ? organizationId("acme") : undefined,
+      createTime: now,
+      lastAccessTime: now,
+      expireTime: at(this.#time + days * day + 1),
+      idleTimeout: idle === 0 ? undefined : idle * 3 * day,
+    });
+    return session;
+  }
+
+  #cutoff({ scope, who, spare }: Extract<Step, { do: "cut" }>): RevocationOrder["target"] {
+    const except = spare === undefined ? {} : { except: this.#nth(spare) };
+    if (scope === "project") return { scope, ...except };
+    return scope === "member"
+      ? { scope, id: memberId(`m${who}`), ...except }
+      : { scope: "organization", id: organizationId("acme"), ...except };
+  }
+
+  async #revoke(target: RevocationOrder["target"]): Promise<void> {
+    await opened.store.revoke(orderOf(this.#project, target, { time: at(this.#time) }));
+    const { revocations } = await opened.store.readRevocations(this.#id, this.#log.at(-1)?.revision ?? 0, 10);
+    this.#log.push(...revocations);
+  }
+
+  #see(seen: unknown, right: unknown): void {
+    this.seen.push(seen);
+    this.right.push(right);
+  }
+
+  /** What is retained is as it was; what is gone had ended for long enough, and what had for longer is gone. */
+  async #purge(batchSize: number): Promise<void> {
+    const before = await this.#all();
+    const { outcome } = await purgeAt(opened.db, at(this.#time), { batchSize });
+    this.#see(outcome, "finished");
+    const after = await this.#all();
+    for (const [i, session] of before.entries()) {
+      if (session === undefined) continue;
+      const isDue = this.#isDue(endOf(session));
+      this.#see(
+        after[i],
+        isDue === "certainly" || (isDue === "perhaps" && after[i] === undefined) ? undefined : session,
+      );
+    }
+    await this.#checkLog();
+  }
+
+  /** Whether what ended then is to be gone by now. */
+  #isDue(end: Date): "no" | "perhaps" | "certainly" {
+    const since = at(this.#time).getTime() - end.getTime();
+    if (since < retention) return "no";
+    return since < retention + slack ? "perhaps" : "certainly";
+  }
+
+  #all(): Promise<readonly (Session | undefined)[]> {
+    return Promise.all(this.#sessions.map(({ id }) => opened.store.findSession(this.#id, id)));
+  }
+
+  /** From wherever a watcher resumes it gets exactly what came after, or is told that it cannot. */
+  async #checkLog(): Promise<void> {
+    const head = this.#log.length;
+    const oldest = await opened.store.oldestResumable(this.#id);
+    for (let after = 0; after <= head; after++) {
+      this.#see(
+        await this.#watch({ after }),
+        after < oldest ? "REVISION_OUT_OF_RANGE" : this.#log.slice(after),
+      );
+    }
+    this.#see(await this.#watch("oldest"), this.#log.slice(oldest));
+    const now = at(this.#time);
+    const mattering = this.#log.findIndex(({ matterUntil }) => matterUntil > now);
+    this.#see(await this.#watch("snapshot"), mattering < 0 ? [] : this.#log.slice(mattering));
+    this.#see(
+      this.#log.slice(0, oldest).filter(({ time }) => this.#isDue(time) === "no"),
+      [],
+    );
+    this.#see(
+      this.#log.slice(oldest).filter(({ time }) => this.#isDue(time) === "certainly"),
+      [],
+    );
+  }
+
+  async #watch(start: WatchStart): Promise<readonly LoggedRevocation[] | string> {
+    const feeds = new RevocationFeeds(opened.store, systemClock, () => at(this.#time));
+    const end = new AbortController();
+    const stream = feeds.watch({ projectId: this.#id, start, heartbeat: 60_000, signal: end.signal });
+    try {
+      return (await stream.next()).value.revocations;
+    } catch (error) {
+      return (error as { reason: string }).reason;
+    } finally {
+      end.abort();
+      await stream.return(undefined as never);
+    }
+  }
+}
+
+/** When a session ended, by what it says of itself. */
+function endOf(session: Session): Date {
+  if (session.revocation !== undefined) return session.revocation.time;
+  const idle = idleExpireTimeOf(session);
+  return idle !== undefined && idle < session.expireTime ? idle : session.expireTime;
+}
+
+test("whenever it is purged, what is retained reads as before, and watchers resume exactly or are told that they cannot", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 80, size: "max" }), async (steps) => {
+      await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
+      const history = new History(await storedProject(opened.store));
+      for (const step of steps) await history.take(step);
+      await history.take({ do: "wait", hours: 24 });
+      await history.take({ do: "purge", batchSize: 3 });
+      expect(history.seen).toEqual(history.right);
+    }),
+    { numRuns: 40 },
+  );
+}, 120_000);

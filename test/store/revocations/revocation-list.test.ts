@@ -1,0 +1,85 @@
+import { sql } from "kysely";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Project } from "../../../src/domain/project.ts";
+import type { RevocationPage, RevocationQuery } from "../../../src/domain/store.ts";
+import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { at, hour, storedProject } from "../../support/fixtures/stored.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+
+let database: TestDatabase;
+let opened: OpenStore;
+let project: Project;
+
+/** One an hour; every thousandth by somebody else. */
+const length = 12_000;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  opened = openStore(database.url);
+  project = await storedProject(opened.store);
+  await sql`
+    insert into revocations
+      (project_id, revision, scope, target_id, revoke_time, matter_until_time, cause, reason, actor)
+    select ${project.id}, i, 'member', 'm' || i, time, time + interval '6 minutes', 'logout', '',
+      case when i % 1000 = 0 then 'member/rare' else 'member/usual' end
+    from generate_series(1, ${sql.lit(length)}) i,
+      lateral (select ${at(0)}::timestamptz + i * interval '1 hour') t (time)`.execute(opened.db);
+  await sql`update project_revisions set revision = ${length}`.execute(opened.db);
+});
+
+afterAll(async () => {
+  await opened.close();
+  await database.drop();
+});
+
+/** Every page of a list, as its revisions. */
+async function pagesOf(filter: Partial<RevocationQuery>, size = 50): Promise<number[][]> {
+  const none = {
+    startTime: undefined,
+    endTime: undefined,
+    actor: undefined,
+    scope: undefined,
+    targetId: undefined,
+  };
+  const pages: number[][] = [];
+  let next: RevocationPage["next"];
+  do {
+    const after = next === undefined ? undefined : String(next);
+    const query = { projectId: project.id, ...none, ...filter, page: { size, after } };
+    const page = await opened.store.listRevocations(query);
+    pages.push(page.revocations.map(({ revision }) => revision));
+    ({ next } = page);
+  } while (next !== undefined);
+  return pages;
+}
+
+test("one call looks through 5,000 revocations at most, and says where to go on", async () => {
+  expect(await pagesOf({ actor: "member/rare" })).toEqual([
+    [12_000, 11_000, 10_000, 9000, 8000],
+    [7000, 6000, 5000, 4000, 3000],
+    [2000, 1000],
+  ]);
+  expect(await pagesOf({ actor: "member/rare" }, 2)).toEqual([
+    [12_000, 11_000],
+    [10_000, 9000],
+    [8000, 7000],
+    [6000, 5000],
+    [4000, 3000],
+    [2000, 1000],
+  ]);
+  expect(await pagesOf({ actor: "member/nobody" })).toEqual([[], [], []]);
+});
+
+test("a time long ago is found at once", async () => {
+  expect(await pagesOf({ startTime: at(1000 * hour), endTime: at(1003 * hour) })).toEqual([
+    [1002, 1001, 1000],
+  ]);
+  expect(await pagesOf({ endTime: at(3 * hour), actor: "member/usual" })).toEqual([[2, 1]]);
+  expect(await pagesOf({ startTime: at(11_999 * hour) })).toEqual([[12_000, 11_999]]);
+});
+
+test("a target is found at once, by whomever its revocation was made", async () => {
+  const target = { scope: "member", targetId: "m1000" } as const;
+  expect(await pagesOf({ ...target, actor: "member/rare" })).toEqual([[1000]]);
+  expect(await pagesOf({ ...target, actor: "member/usual" })).toEqual([[]]);
+});

@@ -1,0 +1,271 @@
+import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { type Kysely, sql } from "kysely";
+import { Client } from "pg";
+import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import type { Store } from "../../../src/domain/store.ts";
+import { type Migrations, migrateToLatest, migrations } from "../../../src/storage/schema/migrate.ts";
+import { makeServable } from "../../../src/storage/schema/servable-schema.ts";
+import type { Tables } from "../../../src/storage/schema/tables.ts";
+import type { SchemaMigration } from "../../../src/storage/schema/schema-migration.ts";
+import { databaseUrl } from "../../support/postgres/database-url.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
+import { patience } from "../../support/patience.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { faultsOf } from "./upgrade/migration-faults.ts";
+import { readRecording } from "./upgrade/recording.ts";
+import { OldCode } from "./upgrade/replay.ts";
+import { useEverything } from "./upgrade/scenario.ts";
+
+const names = Object.keys(migrations);
+/** The newest migration of the first code that may meet a newer schema: whatever is older was never released. */
+const first = "0005_certificate_names";
+const recorded = readdirSync(new URL("upgrade/recorded", import.meta.url)).map((file) =>
+  file.replace(".json", ""),
+);
+
+async function tablesIn(db: Pick<Kysely<Tables>, "getExecutor">): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select tablename as name from pg_tables
+    where schemaname = 'public' and tablename not like 'schema_migrations%' order by tablename`.execute(db);
+  return rows.map(({ name }) => name);
+}
+
+/** A migration after all others, that does everything a release may do. */
+const madeUp: SchemaMigration = {
+  up: async (db) => {
+    for (const name of await tablesIn(db)) {
+      await sql`alter table ${sql.table(name)} add column made_up text, add column flag boolean not null default false`.execute(
+        db,
+      );
+    }
+    await sql`alter table revocations drop constraint revocations_scope_check`.execute(db);
+    await sql`alter table revocations add constraint revocations_scope_check check (scope <> '') not valid`.execute(
+      db,
+    );
+    await sql`create table made_up (id text primary key)`.execute(db);
+    await sql`create index made_up_by_id on made_up (id desc)`.execute(db);
+  },
+  indexes: { sessions_made_up: "sessions (project_id, made_up)", "made up, too": "sessions (flag)" },
+};
+const next: Migrations = { ...migrations, "9000_made_up": madeUp };
+
+/** The migrations up to this one. */
+function upTo(name: string): Migrations {
+  return Object.fromEntries(names.slice(0, names.indexOf(name) + 1).map((name) => [name, migrations[name]!]));
+}
+
+async function execute(statement: string): Promise<void> {
+  const client = new Client({ connectionString: inject("postgresUrl") });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** A database with the schema that these migrations leave, or with none. */
+async function databaseWith(all: Migrations = {}): Promise<{ url: string; migrate: Migrate; db: Db }> {
+  const name = `upgrade_${randomBytes(8).toString("hex")}`;
+  await execute(`create database ${name} template template0`);
+  const url = databaseUrl(inject("postgresUrl"), name);
+  const opened = openStore(url);
+  const { db } = opened;
+  onTestFinished(async () => {
+    await opened.close();
+    await execute(`drop database ${name} with (force)`);
+  });
+  const migrate: Migrate = (all) => migrateToLatest(db, () => undefined, all);
+  if (Object.keys(all).length > 0) await migrate(all);
+  return { url, migrate, db };
+}
+
+type Migrate = (all: Migrations) => Promise<readonly string[]>;
+type Db = ReturnType<typeof openStore>["db"];
+
+async function oldCode(url: string, name: string): Promise<OldCode> {
+  const code = await OldCode.connect(url, readRecording(name));
+  onTestFinished(() => code.close());
+  return code;
+}
+
+test("what is recorded is everything that the store can be asked", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  const opened = openStore(database.url);
+  onTestFinished(() => opened.close());
+  const { store, lostAccesses } = opened;
+  const asked = new Set<keyof Store>();
+  const noting = new Proxy(store, {
+    get: (target, name: keyof Store) => {
+      asked.add(name);
+      return target[name];
+    },
+  });
+  await useEverything(noting);
+  expect([...asked].toSorted()).toEqual(Object.keys(store).toSorted());
+  expect(lostAccesses).toEqual([]);
+});
+
+test("there is a recording of the first release", () => {
+  expect(recorded).toContain(first);
+});
+
+describe.each(recorded)("code that knows migrations up to %s", (name) => {
+  test.each([
+    ["of this version", migrations],
+    ["of a next one", next],
+  ])("is answered as ever on the schema %s", async (_, all) => {
+    const { url } = await databaseWith(all);
+    const code = await oldCode(url, name);
+    expect(code.length).toBeGreaterThan(200);
+    expect(await code.go()).toEqual([]);
+  });
+
+  test.each([0.25, 0.5, 0.75])(
+    "goes on, at %f of its way, while the schema becomes that of a next version",
+    async (part) => {
+      const { url, migrate } = await databaseWith(upTo(name));
+      const code = await oldCode(url, name);
+      const before = await code.go(Math.floor(part * code.length));
+      const [applied, after] = await Promise.all([migrate(next), code.go()]);
+      expect([...before, ...after]).toEqual([]);
+      expect(applied).toContain("9000_made_up");
+    },
+  );
+
+  test("is not held up by a migration that waits for a table, nor is that for ever", async () => {
+    const { url, migrate, db } = await databaseWith(upTo(name));
+    const holder = await oldCode(url, name);
+    await holder.goIntoTransaction();
+    const migrating = migrate(next);
+    await vi.waitUntil(() => waiting(db), patience);
+    const reader = new Client({ connectionString: url, statement_timeout: 10_000 });
+    await reader.connect();
+    onTestFinished(() => reader.end());
+    for (const table of await tablesIn(db)) await reader.query(`select from ${table} limit 1`);
+    expect(await holder.go()).toEqual([]);
+    expect(await migrating).toContain("9000_made_up");
+  });
+});
+
+/** Whether somebody waits for a lock on a table. */
+async function waiting(db: Db): Promise<boolean> {
+  const { rows } = await sql`select from pg_locks where locktype = 'relation' and not granted`.execute(db);
+  return rows.length > 0;
+}
+
+test("each migration after the first release only expands, or says what it needs, and is done in no time", async () => {
+  for (const name of names.slice(names.indexOf(first) + 1)) {
+    const { url } = await databaseWith(upTo(names[names.indexOf(name) - 1] ?? ""));
+    await (await oldCode(url, first)).go();
+    const migration = migrations[name];
+    expect(migration && (await faultsOf(url, migration)), name).toEqual([]);
+  }
+});
+
+describe("a migration", () => {
+  const faults = async (statement: string, needs?: string) => {
+    const { url } = await databaseWith(migrations);
+    await (await oldCode(url, first)).go();
+    const up: SchemaMigration["up"] = (db: Kysely<unknown>) =>
+      sql
+        .raw(statement)
+        .execute(db)
+        .then(() => undefined);
+    return faultsOf(url, needs === undefined ? { up } : { up, needs });
+  };
+
+  test("that expands is as it should be", async () => {
+    const { url } = await databaseWith(migrations);
+    await (await oldCode(url, first)).go();
+    expect(await faultsOf(url, madeUp)).toEqual([]);
+  });
+
+  test.each([
+    ["create index i on session_tokens (project_id, session_id)", "session_tokens: rows are read or written"],
+    ["update sessions set user_agent = ''", "sessions: rows are read or written"],
+    ["alter table sessions add column c text default gen_random_uuid()::text", "sessions: is written anew"],
+    ["alter table sessions alter column user_agent set not null", "contracts without `needs`: set not null"],
+    [
+      "alter table revocations add constraint c check (revision > 0)",
+      "revocations: rows are read or written",
+    ],
+    ["alter table sessions drop column roles", "contracts without `needs`: drop column roles"],
+    ["drop index sessions_by_member", "contracts without `needs`: drop index sessions_by_member"],
+    ["alter table sessions rename column roles to others", "contracts without `needs`: rename"],
+    [
+      "alter table sessions alter column roles type varchar[]",
+      "contracts without `needs`: alter column roles type",
+    ],
+  ])("%s: %s", async (statement, fault) => {
+    expect(await faults(statement)).toContain(fault);
+  });
+
+  test("that says what it needs may drop what nobody uses any more", async () => {
+    expect(await faults("alter table sessions drop column roles", first)).toEqual([]);
+  });
+});
+
+describe("an older version that starts on a newer schema", () => {
+  const start = async (newer: Migrations) => {
+    const { migrate, db } = await databaseWith(migrations);
+    await migrate(newer);
+    return makeServable(db, migrations);
+  };
+
+  test("serves where that only expands, and leaves it as it is", async () => {
+    expect(await start(next)).toEqual({ applied: [], newer: "9000_made_up" });
+  });
+
+  test("serves where it knows what is needed", async () => {
+    const contracting = { ...madeUp, needs: names.at(-1) ?? "" };
+    expect(await start({ ...migrations, "9000_made_up": contracting })).toMatchObject({
+      newer: "9000_made_up",
+    });
+  });
+
+  test("is refused once something was taken away that it uses, and from then on", async () => {
+    const nothing: SchemaMigration = { up: async () => undefined };
+    const contracting = { ...nothing, needs: "9000_made_up" };
+    await expect(start({ ...next, "9001_contracting": contracting, "9002_later": nothing })).rejects.toThrow(
+      /newer than this version of sessiond: it has migration 9000/,
+    );
+  });
+
+  test("is refused where nobody said what it needs", async () => {
+    const { db } = await databaseWith(migrations);
+    await sql`insert into schema_migrations (name, timestamp) values ('9000_by_hand', '2030-01-01')`.execute(
+      db,
+    );
+    await expect(makeServable(db)).rejects.toThrow(
+      /newer than this version of sessiond: it has migration 9000/,
+    );
+  });
+});
+
+test("indexes are built by one of several who start at once, and again where somebody was interrupted", async () => {
+  const { url, db, migrate } = await databaseWith(migrations);
+  const others = [openStore(url), openStore(url)];
+  onTestFinished(async () => void (await Promise.all(others.map((other) => other.close()))));
+  const migrateAll = () =>
+    Promise.all([migrate(next), ...others.map((other) => migrateToLatest(other.db, () => undefined, next))]);
+  const valid = async () => {
+    const { rows } = await sql<{ name: string; valid: boolean }>`
+      select c.relname as name, i.indisvalid as valid from pg_index i join pg_class c on c.oid = i.indexrelid
+      where c.relname in ('sessions_made_up', 'made up, too') order by 1`.execute(db);
+    return rows;
+  };
+  const both = [
+    { name: "made up, too", valid: true },
+    { name: "sessions_made_up", valid: true },
+  ];
+  expect((await migrateAll()).flat()).toEqual(["9000_made_up"]);
+  expect(await valid()).toEqual(both);
+  await sql`update pg_index set indisvalid = false where indexrelid = 'sessions_made_up'::regclass`.execute(
+    db,
+  );
+  expect((await migrateAll()).flat()).toEqual([]);
+  expect(await valid()).toEqual(both);
+});

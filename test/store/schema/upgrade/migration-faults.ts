@@ -1,0 +1,69 @@
+import { CompiledQuery, Kysely } from "kysely";
+import { databaseDialect } from "../../../../src/storage/connection/database.ts";
+import type { SchemaMigration } from "../../../../src/storage/schema/schema-migration.ts";
+
+/**
+ * What a migration does that it may not while the release before serves, on a database as that left it; then undone. By the words
+ * of its statements, and by what the database says of them: whether a row of a table that was there was read or written, or the
+ * table written anew, all of which takes as long as it is large.
+ */
+export async function faultsOf(url: string, migration: SchemaMigration): Promise<readonly string[]> {
+  const statements: string[] = [];
+  const dialect = databaseDialect({
+    url,
+    maxConnections: 1,
+    connectTimeout: 5_000,
+    statementTimeout: 20_000,
+    preparedStatements: false,
+    onConnectionError: () => undefined,
+  });
+  const db = new Kysely<unknown>({ dialect, log: ({ query }) => void statements.push(query.sql) });
+  try {
+    const transaction = await db.startTransaction().execute();
+    const before = await tablesIn(transaction);
+    statements.length = 0;
+    await migration.up(transaction);
+    const said = statements.splice(0);
+    const after = new Map((await tablesIn(transaction)).map((table) => [table.name, table]));
+    await transaction.rollback().execute();
+    const touched = before.flatMap(({ name, file, rows }) => {
+      const now = after.get(name);
+      if (now === undefined) return [];
+      const faults = [];
+      if (now.rows !== rows) faults.push(`${name}: rows are read or written`);
+      if (now.file !== file) faults.push(`${name}: is written anew`);
+      return faults;
+    });
+    const contracts = migration.needs === undefined ? said.flatMap(contractionIn) : [];
+    return [...contracts, ...touched];
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** Words that take something away, which is for migrations that say in `needs` who still serves after them. */
+function contractionIn(statement: string): readonly string[] {
+  const words =
+    /\bdrop (?!constraint)\w+( \w+)?|\brename\b|\balter column \w+ (?:set data )?type\b|\bset not null\b|\bdrop default\b/i;
+  const found = words.exec(statement)?.[0];
+  return found === undefined ? [] : [`contracts without \`needs\`: ${found}`];
+}
+
+interface TableFacts {
+  readonly name: string;
+  /** The file that it is in: another one where it was written anew. */
+  readonly file: string;
+  /** How many rows and index entries this transaction has read or written, from the table or for an index on it. */
+  readonly rows: string;
+}
+
+async function tablesIn(db: Kysely<unknown>): Promise<readonly TableFacts[]> {
+  const query = CompiledQuery.raw(`
+    select c.relname as name, pg_relation_filenode(c.oid)::text as file,
+      (s.seq_scan + s.seq_tup_read + coalesce(s.idx_scan, 0) + s.n_tup_ins + s.n_tup_upd + s.n_tup_del)::text as rows
+    from pg_class c join pg_stat_xact_user_tables s on s.relid = c.oid
+    where c.relname not like 'schema_migrations%'
+    order by c.relname`);
+  const { rows } = await db.executeQuery<TableFacts>(query);
+  return rows;
+}

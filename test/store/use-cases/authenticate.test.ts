@@ -1,0 +1,205 @@
+import { decodeJwt, decodeProtectedHeader } from "jose";
+import { beforeEach, expect, test, vi } from "vitest";
+import type { ServiceCaller } from "../../../src/domain/caller.ts";
+import { newSessionToken } from "../../../src/domain/sessions/token.ts";
+import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
+import { login, newService } from "../../support/fixtures/deployment.ts";
+import { at, hour, orderOf, organizationId } from "../../support/fixtures/stored.ts";
+import { patience } from "../../support/patience.ts";
+import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+
+const deployment = useDeployment();
+let service: ServiceCaller;
+
+beforeEach(async () => {
+  service = await newService(deployment());
+});
+
+const byToken = (token: string, issueJwt?: boolean) =>
+  authenticate(deployment(), service.project, { token }, issueJwt);
+const byJwt = (jwt: string, issueJwt?: boolean) =>
+  authenticate(deployment(), service.project, { jwt }, issueJwt);
+
+test("token and JWT authenticate their session, with a fresh JWT where it is asked for", async () => {
+  const { session, token, jwt } = await login(deployment(), service, { customClaims: { plan: "gold" } });
+  deployment().setClock(1000);
+  const byBoth = [await byToken(token, true), await byJwt(jwt, true)];
+  for (const answer of byBoth) {
+    expect(answer.session).toEqual({ ...session, lastAccessTime: at(1000) });
+    expect(decodeJwt(answer.jwt)).toMatchObject({
+      sid: session.id,
+      plan: "gold",
+      iat: at(1000).getTime() / 1000,
+    });
+    expect((await byJwt(answer.jwt)).session.id).toBe(session.id);
+  }
+});
+
+test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
+  const { session, token } = await login(deployment(), service);
+  const asked = vi.spyOn(deployment().store, "signingLine");
+  try {
+    expect(await byToken(token)).toEqual({ session, jwt: "" });
+    expect(asked).not.toHaveBeenCalled();
+  } finally {
+    asked.mockRestore();
+  }
+});
+
+test("an end user's bare credential says itself to which project it belongs", async () => {
+  const { session, token, jwt } = await login(deployment(), service);
+  for (const credential of [{ token }, { jwt }]) {
+    expect(await findActiveSession(deployment(), credential, undefined)).toEqual(session);
+  }
+});
+
+test.for(["", "nonsense", "a.b.c", "x".repeat(10_000)])(
+  "what is no token names no session (%#)",
+  async (text) => {
+    await expect(byToken(text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
+  },
+);
+
+test("an unknown token and a foreign one are told alike", async () => {
+  const foreign = await login(deployment(), await newService(deployment()));
+  for (const token of [newSessionToken(service.project.tag), foreign.token]) {
+    const failure = await byToken(token).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ reason: "SESSION_UNKNOWN", metadata: {}, violations: [] });
+  }
+});
+
+test("a JWT that is not the project's is refused, with what is wrong", async () => {
+  const foreign = await login(deployment(), await newService(deployment()));
+  await expect(byJwt(foreign.jwt)).rejects.toMatchObject({
+    reason: "SESSION_UNKNOWN",
+    metadata: { problem: "key" },
+  });
+  await expect(byJwt("a.b.c")).rejects.toMatchObject({
+    reason: "SESSION_UNKNOWN",
+    metadata: { problem: "form" },
+  });
+});
+
+test("an expired JWT is told as such while its session lives on", async () => {
+  const { token, jwt } = await login(deployment(), service);
+  deployment().setClock(service.project.policy.jwtLifetime);
+  await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "JWT_EXPIRED" });
+  await expect(byToken(token)).resolves.toBeDefined();
+});
+
+test("a token that was replaced authenticates no longer", async () => {
+  const { session, token } = await login(deployment(), service);
+  const { db } = deployment().opened;
+  await db
+    .updateTable("session_tokens")
+    .set({ replace_time: at(0) })
+    .where("session_id", "=", session.id)
+    .execute();
+  await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
+});
+
+test("a session that was revoked by name is told with revision and time, by token and JWT", async () => {
+  const { session, token, jwt } = await login(deployment(), service);
+  await deployment().store.revoke(
+    orderOf(service.project, { scope: "session", id: session.id }, { time: at(5) }),
+  );
+  const metadata = { scope: "session", revision: "1", revoke_time: at(5).toISOString() };
+  await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+  await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+});
+
+test("a JWT that was accepted again and again is refused as soon as its session or key is revoked", async () => {
+  const one = await login(deployment(), service);
+  const other = await login(deployment(), service);
+  for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
+  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: one.session.id }));
+  await expect(byJwt(one.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+  await expect(byJwt(other.jwt)).resolves.toBeDefined();
+  const { kid = "" } = decodeProtectedHeader(other.jwt);
+  await deployment().store.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
+  const problem = { reason: "SESSION_UNKNOWN", metadata: { problem: "key" } };
+  for (const { jwt } of [one, other]) await expect(byJwt(jwt)).rejects.toMatchObject(problem);
+  for (const { jwt } of [one, other]) {
+    await expect(findActiveSession(deployment(), { jwt }, undefined)).rejects.toMatchObject(problem);
+  }
+});
+
+test.for(["member", "organization", "project"] as const)(
+  "one that a cutoff of its %s ended is told so",
+  async (scope) => {
+    const acme = organizationId("acme");
+    const { session, token } = await login(deployment(), service, { organizationId: acme });
+    const targets = {
+      member: { scope: "member", id: session.memberId },
+      organization: { scope: "organization", id: acme },
+      project: { scope: "project" },
+    } as const;
+    await deployment().store.revoke(orderOf(service.project, targets[scope], { reason: "private words" }));
+    const failure: unknown = await byToken(token).catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      reason: "SESSION_REVOKED_BY_CUTOFF",
+      metadata: { scope, revision: "1" },
+    });
+    expect(JSON.stringify(failure)).not.toContain("private words");
+  },
+);
+
+test("a session expires at its end, and no sooner", async () => {
+  const { token } = await login(deployment(), service, { lifetime: hour });
+  deployment().setClock(hour - 1);
+  await expect(byToken(token)).resolves.toBeDefined();
+  deployment().setClock(hour);
+  await expect(byToken(token)).rejects.toMatchObject({
+    reason: "SESSION_EXPIRED",
+    metadata: { expire_time: at(hour).toISOString() },
+  });
+});
+
+test("a session in steady use outlives its idle timeout, one that is not ends with it", async () => {
+  const { session, token } = await login(deployment(), service, { idleTimeout: 10_000 });
+  const isNoted = async (now: number) => {
+    const found = await deployment().store.findSession(service.project.id, session.id);
+    return found?.lastAccessTime.getTime() === at(now).getTime();
+  };
+  for (const now of [4000, 8000, 12_000, 21_999]) {
+    deployment().setClock(now);
+    await byToken(token);
+    await vi.waitUntil(() => isNoted(now), patience);
+  }
+  deployment().setClock(31_999);
+  await expect(byToken(token)).rejects.toMatchObject({
+    reason: "SESSION_IDLE_EXPIRED",
+    metadata: { idle_expire_time: at(31_999).toISOString() },
+  });
+});
+
+test("an access is written down once a minute", async () => {
+  const { session, token } = await login(deployment(), service);
+  const recorded = vi.spyOn(deployment().store, "recordAccess");
+  try {
+    for (const now of [1, 30_000, 59_999]) {
+      deployment().setClock(now);
+      expect((await byToken(token)).session.lastAccessTime).toEqual(at(now));
+    }
+    expect(recorded).not.toHaveBeenCalled();
+    deployment().setClock(60_000);
+    await byToken(token);
+    expect(recorded).toHaveBeenCalledExactlyOnceWith(session, at(60_000));
+  } finally {
+    recorded.mockRestore();
+  }
+});
+
+test("a refused session is no access", async () => {
+  const { session, token } = await login(deployment(), service, { idleTimeout: 1000 });
+  const recorded = vi.spyOn(deployment().store, "recordAccess");
+  try {
+    deployment().setClock(1000);
+    await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_IDLE_EXPIRED" });
+    await deployment().store.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+    await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+    expect(recorded).not.toHaveBeenCalled();
+  } finally {
+    recorded.mockRestore();
+  }
+});

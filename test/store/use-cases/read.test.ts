@@ -1,0 +1,133 @@
+import { beforeEach, expect, test } from "vitest";
+import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { newSessionId } from "../../../src/domain/ids.ts";
+import { getSession } from "../../../src/domain/use-cases/get-session.ts";
+import { type ListSessions, listSessions } from "../../../src/domain/use-cases/list-sessions.ts";
+import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { memberId, orderOf, organizationId } from "../../support/fixtures/stored.ts";
+import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+
+const deployment = useDeployment();
+const [bob, acme, evil] = [memberId("bob"), organizationId("acme"), organizationId("evil")];
+let service: ServiceCaller;
+
+beforeEach(async () => {
+  service = await newService(deployment(), {
+    roleGrants: [
+      { role: "auditor", permissions: ["sessions.read"] },
+      { role: "breaker", permissions: ["sessions.revoke"] },
+    ],
+  });
+});
+
+const get = (caller: Caller, id = newSessionId()) => getSession(deployment(), caller, id);
+const list = async (caller: Caller, command: Partial<ListSessions> = {}) => {
+  const none = { memberId: undefined, organizationId: undefined, state: undefined };
+  const page = await listSessions(deployment(), caller, { ...none, pageSize: 0, pageToken: "", ...command });
+  return { ids: page.sessions.map(({ id }) => id), token: page.nextPageToken };
+};
+const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
+  (await login(deployment(), service, overrides)).session;
+
+test("a service gets every session of its project, dead or alive, and no other", async () => {
+  const session = await sessionOf();
+  expect(await get(service, session.id)).toEqual(session);
+  await deployment().store.revoke(orderOf(service.project, { scope: "project" }));
+  expect((await get(service, session.id)).revocation?.scope).toBe("project");
+  const foreign = await login(deployment(), await newService(deployment()));
+  for (const id of [foreign.session.id, newSessionId()]) {
+    await expect(get(service, id)).rejects.toMatchObject({ reason: "SESSION_NOT_FOUND", metadata: {} });
+  }
+});
+
+test("an end user gets their own sessions, and others only by a grant within their organization", async () => {
+  const ada = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
+  const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
+  const own = await sessionOf({ organizationId: evil });
+  const colleague = await sessionOf({ memberId: bob, organizationId: acme });
+  const stranger = await sessionOf({ memberId: bob, organizationId: evil });
+  const loner = await sessionOf({ memberId: bob });
+  expect(await get(ada, own.id)).toEqual(own);
+  expect(await get(auditor, colleague.id)).toEqual(colleague);
+  const outOfReach = [
+    [ada, colleague],
+    [ada, stranger],
+    [auditor, stranger],
+    [auditor, loner],
+  ] as const;
+  for (const [caller, { id }] of outOfReach) {
+    await expect(get(caller, id)).rejects.toMatchObject({ reason: "SESSION_NOT_FOUND", metadata: {} });
+  }
+});
+
+test("a service must say whose sessions it lists", async () => {
+  await expect(list(service)).rejects.toMatchObject({
+    reason: "FIELD_INVALID",
+    violations: [{ field: "member_id" }],
+  });
+  const [one, other] = [await sessionOf({ organizationId: acme }), await sessionOf({ memberId: bob })];
+  expect((await list(service, { organizationId: acme })).ids).toEqual([one.id]);
+  expect((await list(service, { memberId: bob })).ids).toEqual([other.id]);
+  expect((await list(service, { memberId: bob, organizationId: acme })).ids).toEqual([]);
+  expect((await list(service, { memberId: bob, state: "revoked" })).ids).toEqual([]);
+});
+
+test("pages through, and a page token is for its own list alone", async () => {
+  const ids = [await sessionOf(), await sessionOf(), await sessionOf()].map(({ id }) => id).toReversed();
+  const ada = { memberId: memberId("ada"), pageSize: 2 };
+  const first = await list(service, ada);
+  expect(first.ids).toEqual(ids.slice(0, 2));
+  expect(await list(service, { ...ada, pageToken: first.token })).toEqual({ ids: ids.slice(2), token: "" });
+  const pageToken = first.token;
+  const foreign = await newService(deployment());
+  const others = [
+    [service, { memberId: bob }],
+    [service, { ...ada, organizationId: acme }],
+    [service, { ...ada, state: "active" }],
+    [foreign, ada],
+  ] as const;
+  for (const [caller, command] of others) {
+    await expect(list(caller, { ...command, pageToken })).rejects.toMatchObject({
+      reason: "FIELD_INVALID",
+      violations: [{ field: "page_token" }],
+    });
+  }
+});
+
+test("an end user lists their own sessions, named or not", async () => {
+  const ada = await newEndUser(deployment(), service, { organizationId: acme });
+  const other = await sessionOf();
+  await sessionOf({ memberId: bob, organizationId: acme });
+  const own = [other.id, ada.session.id];
+  expect((await list(ada)).ids).toEqual(own);
+  expect((await list(ada, { memberId: memberId("ada") })).ids).toEqual(own);
+  expect((await list(ada, { memberId: memberId("ada"), organizationId: acme })).ids).toEqual([
+    ada.session.id,
+  ]);
+});
+
+test("others' sessions are listed by a grant, within the organization alone", async () => {
+  const plain = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
+  const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
+  const loner = await newEndUser(deployment(), service, { roles: ["auditor"] });
+  const colleague = await sessionOf({ memberId: bob, organizationId: acme });
+  await sessionOf({ memberId: bob, organizationId: evil });
+  await sessionOf({ memberId: bob });
+  expect((await list(auditor, { memberId: bob })).ids).toEqual([colleague.id]);
+  expect((await list(auditor, { organizationId: acme })).ids).toEqual([
+    colleague.id,
+    auditor.session.id,
+    plain.session.id,
+  ]);
+  const refused = [
+    [plain, { memberId: bob }],
+    [plain, { organizationId: acme }],
+    [auditor, { organizationId: evil }],
+    [auditor, { memberId: bob, organizationId: evil }],
+    [loner, { memberId: bob }],
+    [loner, { organizationId: acme }],
+  ] as const;
+  for (const [caller, command] of refused) {
+    await expect(list(caller, command)).rejects.toMatchObject({ reason: "CALLER_NOT_ALLOWED" });
+  }
+});

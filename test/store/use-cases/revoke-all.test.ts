@@ -1,0 +1,130 @@
+import { beforeEach, expect, test } from "vitest";
+import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import type { Session } from "../../../src/domain/sessions/session.ts";
+import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
+import { type RevokeAll, type RevokeAllScope, revokeAll } from "../../../src/domain/use-cases/revoke-all.ts";
+import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { at, memberId, must, organizationId } from "../../support/fixtures/stored.ts";
+import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+
+const deployment = useDeployment();
+const [ada, bob, acme] = [memberId("ada"), memberId("bob"), organizationId("acme")];
+let service: ServiceCaller;
+
+beforeEach(async () => {
+  service = await newService(deployment(), {
+    roleGrants: [{ role: "admin", permissions: ["sessions.read", "sessions.revoke"] }],
+  });
+});
+
+const revokeAllAs = (caller: Caller, scope: RevokeAllScope, how: Partial<RevokeAll> = {}) =>
+  revokeAll(deployment(), caller, {
+    scope,
+    except: undefined,
+    validateOnly: false,
+    cause: "unspecified",
+    reason: "",
+    count: true,
+    ...how,
+  });
+const revocationOf = async ({ projectId, id }: Session) =>
+  must(await deployment().store.findSession(projectId, id)).revocation;
+
+test.for<[scope: RevokeAllScope, count: number]>([
+  [{ scope: "member", id: ada }, 2],
+  [{ scope: "organization", id: acme }, 2],
+  [{ scope: "project" }, 3],
+])("a service ends what is in a scope: %j", async ([scope, count]) => {
+  await login(deployment(), service);
+  await login(deployment(), service, { organizationId: acme });
+  await login(deployment(), service, { memberId: bob, organizationId: acme });
+  const foreign = await login(deployment(), await newService(deployment()), { organizationId: acme });
+  deployment().setClock(5);
+
+  const counted = await revokeAllAs(service, scope, { validateOnly: true });
+  expect(counted).toEqual({ revision: undefined, time: undefined, revokedCount: count });
+  expect(await revokeAllAs(service, scope)).toEqual({ revision: 1, time: at(5), revokedCount: count });
+  expect(await revokeAllAs(service, scope, { validateOnly: true })).toMatchObject({ revokedCount: 0 });
+  expect(await revocationOf(foreign.session)).toBeUndefined();
+});
+
+test("only validating ends nothing", async () => {
+  const { token } = await login(deployment(), service);
+  await revokeAllAs(service, { scope: "project" }, { validateOnly: true });
+  await expect(authenticate(deployment(), service.project, { token })).resolves.toBeDefined();
+});
+
+test("nothing is counted where that is not asked for", async () => {
+  expect(await revokeAllAs(service, { scope: "project" }, { count: false })).toMatchObject({
+    revokedCount: undefined,
+  });
+});
+
+test("an end user ends all of their own but the one they use, and stays logged in", async () => {
+  const user = await newEndUser(deployment(), service);
+  const { session, token } = await login(deployment(), service);
+  const other = await login(deployment(), service, { memberId: bob });
+  const how = { except: user.session.id };
+  expect(await revokeAllAs(user, { scope: "self" }, { ...how, validateOnly: true })).toMatchObject({
+    revokedCount: 1,
+  });
+  expect(await revokeAllAs(user, { scope: "self" }, how)).toMatchObject({ revokedCount: 1 });
+  await expect(authenticate(deployment(), service.project, { token })).rejects.toMatchObject({
+    reason: "SESSION_REVOKED_BY_CUTOFF",
+  });
+  expect(await revocationOf(session)).toMatchObject({
+    scope: "member",
+    cause: "logout",
+    actor: "member/ada",
+  });
+  expect(await revocationOf(user.session)).toBeUndefined();
+  expect(await revocationOf(other.session)).toBeUndefined();
+  await revokeAllAs(user, { scope: "member", id: ada });
+  expect(await revocationOf(user.session)).toMatchObject({ scope: "member", revision: 2 });
+});
+
+test("an end user names nobody else, whatever their role", async () => {
+  const admin = await newEndUser(deployment(), service, { organizationId: acme, roles: ["admin"] });
+  await login(deployment(), service, { memberId: bob, organizationId: acme });
+  const scopes: readonly RevokeAllScope[] = [
+    { scope: "member", id: bob },
+    { scope: "organization", id: acme },
+    { scope: "project" },
+  ];
+  for (const scope of scopes) {
+    for (const validateOnly of [false, true]) {
+      await expect(revokeAllAs(admin, scope, { validateOnly })).rejects.toMatchObject({
+        reason: "CALLER_NOT_ALLOWED",
+      });
+    }
+  }
+  expect(await deployment().store.countActive(service.project.id, { scope: "project" }, at(0))).toBe(2);
+});
+
+test("a session of somebody else is not spared by naming it", async () => {
+  const user = await newEndUser(deployment(), service);
+  const bobs = await login(deployment(), service, { memberId: bob });
+  await revokeAllAs(user, { scope: "self" }, { except: bobs.session.id });
+  expect(await revocationOf(user.session)).toBeDefined();
+  await revokeAllAs(service, { scope: "member", id: bob });
+  expect(await revocationOf(bobs.session)).toMatchObject({ revision: 2 });
+});
+
+test("a service has no sessions of its own to end", async () => {
+  await expect(revokeAllAs(service, { scope: "self" })).rejects.toMatchObject({
+    reason: "FIELD_INVALID",
+    violations: [{ field: "self" }],
+  });
+});
+
+test("a login in flight while all were ended is ended too", async () => {
+  const logins = Array.from({ length: 10 }, () => login(deployment(), service));
+  const ending = revokeAllAs(service, { scope: "member", id: ada }, { count: false });
+  const [begun, receipt] = [await Promise.all(logins), await ending];
+  const late = await login(deployment(), service);
+  for (const { session } of begun) {
+    const dead = (await revocationOf(session)) !== undefined;
+    expect(dead).toBe(session.createdRevision < must(receipt.revision));
+  }
+  expect(await revocationOf(late.session)).toBeUndefined();
+});

@@ -1,0 +1,169 @@
+import { beforeEach, expect, test } from "vitest";
+import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { newSessionId } from "../../../src/domain/ids.ts";
+import type { Session } from "../../../src/domain/sessions/session.ts";
+import { newSessionToken } from "../../../src/domain/sessions/token.ts";
+import { type RevokeTarget, type Why, revoke } from "../../../src/domain/use-cases/revoke.ts";
+import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { at, hour, memberId, must, organizationId } from "../../support/fixtures/stored.ts";
+import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+
+const deployment = useDeployment();
+const [ada, bob] = [memberId("ada"), memberId("bob")];
+const [acme, evil] = [organizationId("acme"), organizationId("evil")];
+let service: ServiceCaller;
+
+beforeEach(async () => {
+  service = await newService(deployment(), {
+    roleGrants: [
+      { role: "auditor", permissions: ["sessions.read"] },
+      { role: "breaker", permissions: ["sessions.revoke"] },
+    ],
+  });
+});
+
+const revokeAs = (caller: Caller, target: RevokeTarget, why: Partial<Why> = {}) =>
+  revoke(deployment(), caller, target, { cause: "unspecified", reason: "", count: false, ...why });
+const revocationOf = async ({ projectId, id }: Session) =>
+  must(await deployment().store.findSession(projectId, id)).revocation;
+
+test("a service ends a session by id, token or JWT, and the log knows who, when and why", async () => {
+  for (const by of ["id", "token", "jwt"] as const) {
+    const { session, token, jwt } = await login(deployment(), service);
+    const target = { id: { id: session.id }, token: { token }, jwt: { jwt } }[by];
+    deployment().setClock(7);
+    const receipt = await revokeAs(service, target, { cause: "compromise", reason: "phished" });
+    expect(receipt).toMatchObject({ time: at(7), revokedCount: 1 });
+    expect(await revocationOf(session)).toEqual({
+      revision: receipt.revision,
+      scope: "session",
+      time: at(7),
+      cause: "compromise",
+      reason: "phished",
+      actor: `service/${service.credential.id}`,
+    });
+  }
+});
+
+test("an expired JWT and a replaced token still name the session to end", async () => {
+  const [one, other] = [await login(deployment(), service), await login(deployment(), service)];
+  const { db } = deployment().opened;
+  const { id } = other.session;
+  await db
+    .updateTable("session_tokens")
+    .set({ replace_time: at(0) })
+    .where("session_id", "=", id)
+    .execute();
+  deployment().setClock(1000 * hour);
+  await revokeAs(service, { jwt: one.jwt });
+  await revokeAs(service, { token: other.token });
+  expect(await revocationOf(one.session)).toMatchObject({ time: at(1000 * hour) });
+  expect(await revocationOf(other.session)).toMatchObject({ time: at(1000 * hour) });
+});
+
+test("a second revocation answers with the first", async () => {
+  const { session, token } = await login(deployment(), service);
+  const first = await revokeAs(service, { id: session.id });
+  deployment().setClock(9);
+  expect(await revokeAs(service, { token })).toEqual({ ...first, revokedCount: 0 });
+});
+
+test("what is unknown and what is foreign are told alike, and nothing happens", async () => {
+  const foreign = await login(deployment(), await newService(deployment()));
+  const user = await newEndUser(deployment(), service);
+  const targets = [
+    { id: newSessionId() },
+    { id: foreign.session.id },
+    { token: newSessionToken(service.project.tag) },
+    { token: foreign.token },
+    { token: "nonsense" },
+  ];
+  for (const caller of [service, user]) {
+    for (const target of targets) {
+      await expect(revokeAs(caller, target)).rejects.toMatchObject({
+        reason: "SESSION_NOT_FOUND",
+        metadata: {},
+      });
+    }
+  }
+  await expect(revokeAs(service, { jwt: foreign.jwt })).rejects.toMatchObject({
+    reason: "JWT_INVALID",
+    metadata: { problem: "key" },
+  });
+  await expect(revokeAs(service, { jwt: "a.b.c" })).rejects.toMatchObject({ metadata: { problem: "form" } });
+  expect(await revocationOf(foreign.session)).toBeUndefined();
+});
+
+test("an end user ends their own sessions: a logout, in their name", async () => {
+  const user = await newEndUser(deployment(), service);
+  const [byId, byToken, byJwt] = [
+    await login(deployment(), service),
+    await login(deployment(), service),
+    await login(deployment(), service),
+  ];
+  await revokeAs(user, { id: byId.session.id });
+  await revokeAs(user, { token: byToken.token });
+  await revokeAs(user, { jwt: byJwt.jwt }, { cause: "compromise" });
+  expect(await revocationOf(byId.session)).toMatchObject({ cause: "logout", actor: "member/ada" });
+  expect(await revocationOf(byToken.session)).toMatchObject({ cause: "logout", actor: "member/ada" });
+  expect(await revocationOf(byJwt.session)).toMatchObject({ cause: "compromise", actor: "member/ada" });
+  expect(await revocationOf(user.session)).toBeUndefined();
+});
+
+test("an end user ends another's session only by a grant to revoke within their organization", async () => {
+  const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
+  const breaker = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
+  const colleague = await login(deployment(), service, { memberId: bob, organizationId: acme });
+  const stranger = await login(deployment(), service, { memberId: bob, organizationId: evil });
+  const refused = [
+    [auditor, { id: colleague.session.id }],
+    [auditor, { token: colleague.token }],
+    [breaker, { id: stranger.session.id }],
+    [breaker, { jwt: stranger.jwt }],
+    [breaker, { token: stranger.token }],
+  ] as const;
+  for (const [caller, target] of refused) {
+    await expect(revokeAs(caller, target)).rejects.toMatchObject({
+      reason: "SESSION_NOT_FOUND",
+      metadata: {},
+    });
+  }
+  expect(await revocationOf(stranger.session)).toBeUndefined();
+  await revokeAs(breaker, { id: colleague.session.id });
+  expect(await revocationOf(colleague.session)).toMatchObject({ scope: "session", actor: "member/ada" });
+});
+
+test("a service ends all sessions of a member; none is no error", async () => {
+  const { session } = await login(deployment(), service);
+  await login(deployment(), service);
+  expect(await revokeAs(service, { memberId: ada }, { count: true })).toMatchObject({ revokedCount: 2 });
+  expect(await revocationOf(session)).toMatchObject({ scope: "member" });
+  expect(await revokeAs(service, { memberId: memberId("nobody") }, { count: true })).toMatchObject({
+    revision: 2,
+    revokedCount: 0,
+  });
+});
+
+test("an end user ends all sessions of a member that is themselves, or wholly within their grant", async () => {
+  const breaker = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
+  const plain = await newEndUser(deployment(), service, { organizationId: acme });
+  const loner = await newEndUser(deployment(), service, { roles: ["breaker"] });
+  const colleague = await login(deployment(), service, { memberId: bob, organizationId: acme });
+  await login(deployment(), service, { memberId: memberId("eve"), organizationId: evil });
+  await login(deployment(), service, { memberId: memberId("two"), organizationId: acme });
+  await login(deployment(), service, { memberId: memberId("two"), organizationId: evil });
+  const refused = [
+    [plain, bob],
+    [loner, bob],
+    [breaker, memberId("eve")],
+    [breaker, memberId("two")],
+    [breaker, memberId("nobody")],
+  ] as const;
+  for (const [caller, id] of refused) {
+    await expect(revokeAs(caller, { memberId: id })).rejects.toMatchObject({ reason: "CALLER_NOT_ALLOWED" });
+  }
+  await revokeAs(breaker, { memberId: bob });
+  expect(await revocationOf(colleague.session)).toMatchObject({ scope: "member", actor: "member/ada" });
+  await revokeAs(plain, { memberId: ada });
+  expect(await revocationOf(plain.session)).toMatchObject({ scope: "member", cause: "logout" });
+});

@@ -1,0 +1,166 @@
+import { describe, expect, test } from "vitest";
+import type { ServiceCaller } from "../../../src/domain/caller.ts";
+import type { SessionId } from "../../../src/domain/ids.ts";
+import type { Policy } from "../../../src/domain/policy.ts";
+import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
+import { disableProject } from "../../../src/domain/use-cases/projects.ts";
+import { revoke } from "../../../src/domain/use-cases/revoke.ts";
+import { rotateToken } from "../../../src/domain/use-cases/rotate-token.ts";
+import { login, newService } from "../../support/fixtures/deployment.ts";
+import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
+import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+
+const deployment = useDeployment();
+const leeway = 10_000;
+const revoking = { tokenReuseAction: "revoke" } as const;
+
+const rotate = (service: ServiceCaller, token: string, issueJwt = false) =>
+  rotateToken(deployment(), service, token, issueJwt);
+const byToken = (service: ServiceCaller, token: string) =>
+  authenticate(deployment(), service.project, { token });
+const revocationOf = async ({ project }: ServiceCaller, id: SessionId) =>
+  (await deployment().store.findSession(project.id, id))?.revocation;
+
+/** A session whose token was replaced at `replacedAt`. */
+async function rotated(policy: Partial<Policy>, replacedAt = 0) {
+  const service = await newService(deployment(), policy);
+  const { session, token: old, jwt } = await login(deployment(), service);
+  deployment().setClock(replacedAt);
+  const { token } = await rotate(service, old);
+  return { service, session, old, token, jwt };
+}
+
+test("the new token is the same session's, and has a JWT where one is asked for", async () => {
+  const service = await newService(deployment());
+  const { session, token } = await login(deployment(), service);
+  deployment().setClock(5);
+  const answer = await rotate(service, token, true);
+  expect(answer.session).toEqual({ ...session, lastAccessTime: at(5) });
+  expect(answer.token).toMatch(/^sst_[\w-]{51}$/);
+  expect(answer.token).not.toBe(token);
+  const { jwt } = answer;
+  expect((await authenticate(deployment(), service.project, { jwt })).session.id).toBe(session.id);
+  expect((await byToken(service, answer.token)).session.id).toBe(session.id);
+  expect((await rotate(service, answer.token)).jwt).toBe("");
+});
+
+test("many that rotate a token at once are told one new token", async () => {
+  const service = await newService(deployment(), revoking);
+  const { token } = await login(deployment(), service);
+  const answers = await Promise.all(Array.from({ length: 30 }, () => rotate(service, token)));
+  expect(new Set(answers.map((answer) => answer.token)).size).toBe(1);
+});
+
+test("within the leeway the old token is as good as its successor, whatever the policy does after it", async () => {
+  for (const policy of [{}, revoking]) {
+    const { service, session, old, token } = await rotated(policy);
+    deployment().setClock(leeway - 1);
+    expect((await byToken(service, old)).session.id).toBe(session.id);
+    expect((await findActiveSession(deployment(), { token: old }, undefined)).id).toBe(session.id);
+    expect((await rotate(service, old)).token).toBe(token);
+    deployment().setClock(0);
+  }
+});
+
+test("after the leeway, and before any option, the old token is refused and the session lives on", async () => {
+  const { service, session, old, token } = await rotated({});
+  deployment().setClock(leeway);
+  for (const call of [byToken, rotate]) {
+    await expect(call(service, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
+  }
+  expect(await revocationOf(service, session.id)).toBeUndefined();
+  expect((await byToken(service, token)).session.id).toBe(session.id);
+});
+
+describe("where the policy says so, presenting an old token ends the session before it is refused", () => {
+  const presenting: [string, (service: ServiceCaller, old: string) => Promise<unknown>][] = [
+    ["to Authenticate", byToken],
+    ["to RotateToken", (service, old) => rotate(service, old)],
+    ["as an end user's credential", (_, token) => findActiveSession(deployment(), { token }, undefined)],
+  ];
+  test.each(presenting)("%s", async (_, present) => {
+    const { service, session, old, token, jwt } = await rotated(revoking, 3);
+    const time = at(3 + leeway);
+    deployment().setClock(3 + leeway);
+    const metadata = { cause: "token_reuse", scope: "session", revoke_time: time.toISOString() };
+    await expect(present(service, old)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+    const revocation = { scope: "session", cause: "token_reuse", actor: "policy", time };
+    expect(await revocationOf(service, session.id)).toMatchObject(revocation);
+    deployment().setClock(4 + leeway);
+    for (const again of [old, token]) {
+      await expect(present(service, again)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+    }
+    const byJwt = authenticate(deployment(), service.project, { jwt });
+    await expect(byJwt).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
+    const { head } = await deployment().store.readRevocations(service.project.id, 0, 10);
+    expect(head).toBe(1);
+  });
+});
+
+test("many that present an old token at once end the session once", async () => {
+  const { service, old } = await rotated(revoking);
+  deployment().setClock(leeway);
+  const refused = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      byToken(service, old).catch((error: { metadata: unknown }) => error.metadata),
+    ),
+  );
+  expect(new Set(refused.map((metadata) => JSON.stringify(metadata))).size).toBe(1);
+  expect(refused[0]).toMatchObject({ revision: "1" });
+});
+
+test("the leeway is for the token replaced last alone, and none where it is 0", async () => {
+  const twice = await rotated(revoking);
+  await rotate(twice.service, twice.token);
+  await expect(byToken(twice.service, twice.old)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+  const strict = await rotated({ ...revoking, tokenReuseLeeway: 0 });
+  await expect(byToken(strict.service, strict.old)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+});
+
+test("a session that has ended otherwise is told as what it is, and not ended again", async () => {
+  const expired = await rotated(revoking);
+  deployment().setClock(100 * hour);
+  await expect(byToken(expired.service, expired.old)).rejects.toMatchObject({ reason: "SESSION_EXPIRED" });
+  expect(await revocationOf(expired.service, expired.session.id)).toBeUndefined();
+  deployment().setClock(0);
+  const loggedOut = await rotated(revoking);
+  await deployment().store.revoke(
+    orderOf(loggedOut.service.project, { scope: "session", id: loggedOut.session.id }),
+  );
+  deployment().setClock(leeway);
+  await expect(byToken(loggedOut.service, loggedOut.old)).rejects.toMatchObject({
+    reason: "SESSION_REVOKED",
+    metadata: { cause: "logout" },
+  });
+});
+
+test("nobody of another project, or of a disabled one, ends a session by an old token", async () => {
+  const { service, session, old } = await rotated(revoking);
+  deployment().setClock(leeway);
+  const stranger = await newService(deployment(), revoking);
+  for (const call of [byToken, rotate]) {
+    await expect(call(stranger, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
+  }
+  await disableProject(deployment(), service.project.id);
+  await expect(findActiveSession(deployment(), { token: old }, undefined)).rejects.toMatchObject({
+    reason: "SESSION_UNKNOWN",
+  });
+  expect(await revocationOf(service, session.id)).toBeUndefined();
+});
+
+test("ending a session by an old token is what was asked for, not a reuse", async () => {
+  const { service, session, old } = await rotated(revoking);
+  deployment().setClock(leeway);
+  await revoke(deployment(), service, { token: old }, { cause: "logout", reason: "", count: false });
+  expect(await revocationOf(service, session.id)).toMatchObject({ cause: "logout" });
+});
+
+test("no token of a session that is not active is replaced", async () => {
+  const service = await newService(deployment());
+  const { session, token } = await login(deployment(), service);
+  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+  await expect(rotate(service, token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
+  for (const text of ["", "nonsense", "a.b.c"]) {
+    await expect(rotate(service, text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
+  }
+});

@@ -1,0 +1,15 @@
+/** oxlint rules of this project, for what its own rules do not cover. */
+const noPrivateKeyword = {
+  create: (context) => {
+    const check = (node) => {
+      if (node.accessibility === "private" && node.kind !== "constructor") {
+        context.report({ node, message: "Use a #private name instead of the private keyword." });
+      }
+    };
+    return { MethodDefinition: check, PropertyDefinition: check };
+  },
+};
+
+const plugin = { meta: { name: "project" }, rules: { "no-private-keyword": noPrivateKeyword } };
+
+export default plugin;

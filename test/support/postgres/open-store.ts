@@ -1,0 +1,42 @@
+import type { Kysely } from "kysely";
+import type { Store } from "../../../src/domain/store.ts";
+import { openDatabase } from "../../../src/storage/connection/database.ts";
+import { postgresStore } from "../../../src/storage/postgres-store.ts";
+import type { Tables } from "../../../src/storage/schema/tables.ts";
+
+/** A store with a pool of its own, as each replica has one. */
+export interface OpenStore {
+  readonly store: Store;
+  readonly db: Kysely<Tables>;
+  /** What `onConnectionError` was told. */
+  readonly connectionErrors: readonly Error[];
+  /** What `onLostAccess` was told. */
+  readonly lostAccesses: readonly unknown[];
+  close(): Promise<void>;
+}
+
+/** Opens a store on a migrated database. */
+export function openStore(
+  url: string,
+  limits: {
+    maxConnections?: number;
+    connectTimeout?: number;
+    statementTimeout?: number;
+    preparedStatements?: boolean;
+    maxWaiting?: number;
+  } = {},
+): OpenStore {
+  const connectionErrors: Error[] = [];
+  const lostAccesses: unknown[] = [];
+  const db = openDatabase({
+    url,
+    maxConnections: 5,
+    connectTimeout: 20_000,
+    statementTimeout: 20_000,
+    ...limits,
+    onConnectionError: (error) => connectionErrors.push(error),
+  });
+  const onLostAccess = (error: unknown) => lostAccesses.push(error);
+  const store = postgresStore(db, { onLostAccess, notify: true, maxWaiting: limits.maxWaiting });
+  return { store, db, connectionErrors, lostAccesses, close: () => db.destroy() };
+}

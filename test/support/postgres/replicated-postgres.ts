@@ -1,0 +1,106 @@
+import { execFile } from "node:child_process";
+import { appendFile, chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Client } from "pg";
+import { onTestFinished } from "vitest";
+import { findBinaries } from "../../../src/embedded-postgres/binaries.ts";
+import { openCluster, userName } from "../../../src/embedded-postgres/cluster.ts";
+import { giveTo, openPrivateDirectory } from "../../../src/embedded-postgres/directory.ts";
+import { freePort } from "../../../src/embedded-postgres/free-port.ts";
+import { type Postmaster, startPostmaster } from "../../../src/embedded-postgres/postmaster.ts";
+import { chooseRunAs } from "../../../src/embedded-postgres/run-as.ts";
+
+/** One of two servers. */
+export interface Server {
+  readonly url: string;
+  /** Runs a statement as its operator. */
+  readonly sql: <Row>(statement: string) => Promise<readonly Row[]>;
+  /** Ends it without a word, as a machine that loses its power. */
+  crash(): Promise<void>;
+  /** Starts it again, as it was. */
+  start(): Promise<void>;
+}
+
+/** A primary whose commits wait for its standby. */
+export interface ReplicatedPostgres {
+  readonly primary: Server;
+  readonly standby: Server;
+  /** Both, as DATABASE_URL names several hosts. */
+  readonly url: string;
+}
+
+/** Starts both; ends them with the test. */
+export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
+  const binaries = await findBinaries();
+  const root = await mkdtemp(join(tmpdir(), "sessiond-replicated-"));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  const directory = await openPrivateDirectory(join(root, "one"));
+  await chmod(root, 0o711);
+  const runAs = await chooseRunAs(directory, binaries);
+  await giveTo(runAs, root);
+  await giveTo(runAs, directory);
+  const { dataDirectory, password } = await openCluster({ directory, binaries, runAs, durable: true });
+  const copy = join(root, "two");
+  // Never started, it is as good as a backup.
+  await promisify(execFile)("cp", ["-a", dataDirectory, copy]);
+  const [port, standbyPort] = [await freePort(), await freePort()];
+  await appendFile(
+    join(copy, "postgresql.auto.conf"),
+    `primary_conninfo = 'host=127.0.0.1 port=${port} user=${userName} password=${password} application_name=standby'\n`,
+  );
+  await writeFile(join(copy, "standby.signal"), "");
+  await giveTo(runAs, join(copy, "standby.signal"));
+  const settings = {
+    binaries,
+    runAs,
+    durable: true,
+    maxConnections: 100,
+    disregardPid: undefined,
+    log: () => undefined,
+  };
+  const server = (dataDirectory: string, port: number): Server => {
+    const url = `postgres://${userName}:${password}@127.0.0.1:${port}/postgres`;
+    let running: Postmaster | undefined;
+    const crash = async () => {
+      const ending = running;
+      running = undefined;
+      if (ending === undefined) return;
+      process.kill(ending.pid, "SIGQUIT");
+      await ending.ended;
+    };
+    onTestFinished(crash);
+    return {
+      url,
+      crash,
+      sql: (statement) => run(url, statement),
+      async start() {
+        running = await startPostmaster({ ...settings, dataDirectory, port }, new AbortController().signal);
+      },
+    };
+  };
+  const primary = server(dataDirectory, port);
+  const standby = server(copy, standbyPort);
+  await primary.start();
+  await standby.start();
+  await primary.sql("alter system set synchronous_standby_names = 'standby'");
+  await primary.sql("select pg_reload_conf()");
+  return {
+    primary,
+    standby,
+    url: `postgres://${userName}:${password}@127.0.0.1:${port},127.0.0.1:${standbyPort}/postgres`,
+  };
+}
+
+async function run<Row>(url: string, statement: string): Promise<readonly Row[]> {
+  const client = new Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    const { rows } = await client.query(statement);
+    return rows;
+  } finally {
+    await client.end();
+  }
+}

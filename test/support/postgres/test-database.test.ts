@@ -1,0 +1,18 @@
+import { Client } from "pg";
+import { expect, onTestFinished, test } from "vitest";
+import { createTestDatabase } from "./test-database.ts";
+
+async function connect(): Promise<Client> {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  const client = new Client({ connectionString: database.url });
+  client.on("error", () => undefined);
+  await client.connect();
+  return client;
+}
+
+test("each test database is its own, and goes even while in use", async () => {
+  const [one, other] = await Promise.all([connect(), connect()]);
+  await one.query("create table only_here ()");
+  await expect(other.query("select from only_here")).rejects.toThrow("does not exist");
+});

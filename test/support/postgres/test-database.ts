@@ -1,0 +1,52 @@
+import { randomBytes } from "node:crypto";
+import { Client } from "pg";
+import { inject } from "vitest";
+import { databaseUrl } from "./database-url.ts";
+import { keepIssued } from "../output/output.ts";
+import { templateName } from "./postgres-setup.ts";
+
+/** An empty database with the newest schema. */
+export interface TestDatabase {
+  readonly url: string;
+  /** Removes it, ending connections that are still open. */
+  drop(): Promise<void>;
+}
+
+/** Creates a database for one test file, so that files do not see each other's rows. For `beforeAll`. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const clusterUrl = inject("postgresUrl");
+  keepIssued({ kind: "the password of the database", text: new URL(clusterUrl).password });
+  const name = `test_${randomBytes(8).toString("hex")}`;
+  await execute(clusterUrl, `create database ${name} template ${templateName}`);
+  return {
+    url: databaseUrl(clusterUrl, name),
+    drop: async () => {
+      await keepHashes(databaseUrl(clusterUrl, name));
+      await execute(clusterUrl, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** Keeps the hashes of what was issued in a database: whoever made it, and whatever form it has. */
+async function keepHashes(url: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ kind: string; sha256: string }>(`
+      select 'a session token' as kind, encode(hash, 'hex') as sha256 from session_tokens
+      union all select 'a service secret', encode(secret_hash, 'hex') from service_credentials`);
+    for (const row of rows) keepIssued(row);
+  } finally {
+    await client.end();
+  }
+}
+
+async function execute(url: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,142 @@
+import { type KeyObject, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { keepIssued } from "../output/output.ts";
+
+/** A certificate with its key, both in PEM. */
+export interface Certified {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What a certificate says; by default it is good from yesterday to tomorrow, for either side of a connection. */
+export interface CertificateOptions {
+  /** As Node writes them: `DNS:a.example`, `URI:spiffe://a/b`, `IP:127.0.0.1`. */
+  readonly names?: readonly string[];
+  readonly notBefore?: Date;
+  readonly notAfter?: Date;
+}
+
+/** A certificate authority of a test. */
+export interface Authority {
+  /** Its own certificate, in PEM. */
+  readonly cert: string;
+  /** Signs a certificate for a new key. */
+  issue(options?: CertificateOptions): Certified;
+}
+
+const day = 86_400_000;
+
+/** A new authority; each has a name and a key of its own. */
+export function authority(): Authority {
+  const name = distinguishedName(`authority ${randomBytes(4).toString("hex")}`);
+  const keys = newKeys();
+  return {
+    cert: certificate({
+      issuer: name,
+      subject: name,
+      publicKey: keys.publicKey,
+      signer: keys.privateKey,
+      isAuthority: true,
+    }),
+    issue: (options = {}) => {
+      const { publicKey, privateKey } = newKeys();
+      const subject = distinguishedName("a leaf");
+      const cert = certificate({ issuer: name, subject, publicKey, signer: keys.privateKey, ...options });
+      const key = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+      keepIssued({ kind: "a private key", text: key.replaceAll(/-----.*-----|\n/g, "") });
+      return { cert, key };
+    },
+  };
+}
+
+function newKeys() {
+  return generateKeyPairSync("ec", { namedCurve: "P-256" });
+}
+
+interface Content extends CertificateOptions {
+  readonly issuer: Buffer;
+  readonly subject: Buffer;
+  readonly publicKey: KeyObject;
+  readonly signer: KeyObject;
+  readonly isAuthority?: boolean;
+}
+
+/** A certificate (RFC 5280, 4.1), signed with ECDSA and SHA-256. */
+function certificate(content: Content): string {
+  const { issuer, subject, publicKey, signer, names = [], isAuthority = false } = content;
+  const { notBefore = new Date(Date.now() - day), notAfter = new Date(Date.now() + day) } = content;
+  const algorithm = sequence(objectId(ecdsaWithSha256));
+  const extensions = [
+    extension(basicConstraints, sequence(...(isAuthority ? [der(0x01, Buffer.from([0xff]))] : []))),
+    ...(names.length === 0 ? [] : [extension(subjectAltName, sequence(...names.map(generalName)))]),
+  ];
+  const signed = sequence(
+    der(0xa0, der(0x02, Buffer.from([2]))), // version 3
+    der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(15)])),
+    algorithm,
+    issuer,
+    sequence(time(notBefore), time(notAfter)),
+    subject,
+    publicKey.export({ type: "spki", format: "der" }),
+    der(0xa3, sequence(...extensions)),
+  );
+  const signature = bits(sign("sha256", signed, signer));
+  return pem(sequence(signed, algorithm, signature));
+}
+
+const ecdsaWithSha256 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+const basicConstraints = [0x55, 0x1d, 0x13];
+const subjectAltName = [0x55, 0x1d, 0x11];
+const commonName = [0x55, 0x04, 0x03];
+
+function distinguishedName(text: string): Buffer {
+  return sequence(der(0x31, sequence(objectId(commonName), der(0x0c, Buffer.from(text)))));
+}
+
+function extension(id: readonly number[], value: Buffer): Buffer {
+  return sequence(objectId(id), der(0x04, value));
+}
+
+function generalName(name: string): Buffer {
+  const separator = name.indexOf(":");
+  const value = name.slice(separator + 1);
+  switch (name.slice(0, separator)) {
+    case "DNS":
+      return der(0x82, Buffer.from(value, "latin1"));
+    case "URI":
+      return der(0x86, Buffer.from(value, "latin1"));
+    case "IP":
+      return der(0x87, Buffer.from(value.split(".").map(Number)));
+    default:
+      throw new Error(`no kind of name: ${name}`);
+  }
+}
+
+/** GeneralizedTime; RFC 5280 wants the shorter form before 2050, and nobody minds. */
+function time(date: Date): Buffer {
+  return der(0x18, Buffer.from(`${date.toISOString().replace(/\D/g, "").slice(0, 14)}Z`));
+}
+
+function sequence(...parts: readonly Buffer[]): Buffer {
+  return der(0x30, Buffer.concat(parts));
+}
+
+function objectId(bytes: readonly number[]): Buffer {
+  return der(0x06, Buffer.from(bytes));
+}
+
+function bits(bytes: Buffer): Buffer {
+  return der(0x03, Buffer.concat([Buffer.from([0]), bytes]));
+}
+
+/** Tag, length, value (X.690). */
+function der(tag: number, value: Buffer): Buffer {
+  const { length } = value;
+  const long = length < 0x80 ? [] : length < 0x100 ? [length] : [length >> 8, length & 0xff];
+  const head = long.length === 0 ? [tag, length] : [tag, 0x80 + long.length, ...long];
+  return Buffer.concat([Buffer.from(head), value]);
+}
+
+function pem(bytes: Buffer): string {
+  const lines = bytes.toString("base64").match(/.{1,64}/g) ?? [];
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
+}

@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
+import { startChild } from "../../resilience/chaos/processes/child.ts";
+
+/** `sessiond serve` in a process of its own, on a PostgreSQL of its own. Needs no test runner. */
+export interface ServerProcess {
+  readonly port: number;
+  readonly pid: number;
+  readonly projectId: string;
+  readonly secret: string;
+  /** `authorization` of its one service credential, which may do everything. */
+  readonly basic: string;
+  /** Whether it has ended, which it was not told to. */
+  readonly hasEnded: () => boolean;
+  /** The last of what it wrote to standard error. */
+  readonly complaints: readonly string[];
+  /** Ends it and removes the database. Safe to call again. */
+  stop(): Promise<void>;
+}
+
+/** What differs from the defaults. */
+export interface ServerProcessOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Takes each line of standard error: the log, and what Node has to say. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** Starts it. Rejects with nothing left running. */
+export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const end of stops.splice(0).toReversed()) await end();
+  };
+  const projectId = "home";
+  const secret = `operator-${randomBytes(16).toString("hex")}`;
+  try {
+    const directory = await mkdtemp(join(tmpdir(), "sessiond-server-"));
+    stops.push(() => rm(directory, { recursive: true, force: true }));
+    const postgres = await startEmbeddedPostgres({ directory, durable: false });
+    stops.push(() => postgres.stop());
+    const child = startChild("src/cli/main.ts", ["serve"], {
+      DATABASE_URL: postgres.url,
+      SESSIOND_MASTER_KEY: randomBytes(32).toString("base64"),
+      SESSIOND_LISTEN: "127.0.0.1:0",
+      SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
+      ...options.environment,
+    });
+    stops.push(() => child.kill());
+    let ended = false;
+    void child.ended.then(() => (ended = true));
+    const { onLine } = options;
+    if (onLine !== undefined && child.process.stderr !== null) {
+      createInterface({ input: child.process.stderr }).on("line", onLine);
+    }
+    const [, port = ""] = await child.said(/listens on https?:\/\/127\.0\.0\.1:(\d+)/);
+    return {
+      port: Number(port),
+      pid: child.pid,
+      projectId,
+      secret,
+      basic: `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`,
+      hasEnded: () => ended,
+      complaints: child.complaints,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,97 @@
+import { expect, test, vi } from "vitest";
+import { patience } from "../../../support/patience.ts";
+import { aheadClock } from "./verifier-clock.ts";
+import { caughtUp, newKey, scriptedService, signed, silence, verifierOf } from "./scripted-service.ts";
+import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
+
+test("many JWTs at once cause one fetch, and a key that appears is found, once the interval allows", async () => {
+  const service = await scriptedService();
+  const [old, rotated] = [await newKey(), await newKey()];
+  service.jwks.keys = [old.jwk];
+  const clock = aheadClock();
+  const verifier = verifierOf(service, { clock, jwksRefetchInterval: 60_000, maxStaleness: 86_400_000 });
+  await verifier.ready();
+  const jwts = await Promise.all(Array.from({ length: 20 }, () => signed(old)));
+  const verdicts = await Promise.all(jwts.map((jwt) => verifier.verify(jwt)));
+  expect(verdicts.every(({ ok }) => ok)).toBe(true);
+  expect(service.jwks.fetches).toBe(1);
+
+  service.jwks.keys = [old.jwk, rotated.jwk];
+  const jwt = await signed(rotated);
+  expect(await verifier.verify(jwt)).toMatchObject({ what: "key" });
+  expect(service.jwks.fetches).toBe(1);
+  clock.advance(60_000);
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
+  expect(service.jwks.fetches).toBe(2);
+});
+
+test("without keys nothing can be told, and a later fetch mends it", async () => {
+  const service = await scriptedService();
+  const key = await newKey();
+  service.jwks.keys = [key.jwk];
+  const { answer } = service.jwks;
+  service.jwks.answer = (response) => response.writeHead(503).end();
+  const clock = aheadClock();
+  const verifier = verifierOf(service, { clock, onStale: "accept" });
+  await verifier.ready();
+  expect(await verifier.verify(await signed(key))).toMatchObject({ ok: false, reason: "stale" });
+  service.jwks.answer = answer;
+  clock.advance(1000);
+  expect(await verifier.verify(await signed(key))).toMatchObject({ ok: true });
+  service.jwks.answer = (response) => response.end("no JSON");
+  clock.advance(10_000);
+  expect(await verifier.verify(await signed(await newKey()))).toMatchObject({ reason: "stale" });
+  expect(await verifier.verify(await signed(key))).toMatchObject({ ok: true });
+});
+
+test("a revoked signing key is refused at once, also for JWTs that were accepted before; the next key is found at once", async () => {
+  const service = await scriptedService();
+  const [leaked, next] = [await newKey(), await newKey()];
+  service.jwks.keys = [leaked.jwk];
+  const revoke = Promise.withResolvers<void>();
+  service.watch = async function* (_request, context) {
+    yield { revision: 4n, caughtUp: true, elapsed: {} };
+    await revoke.promise;
+    const revocation = { revision: 5n, scope: RevocationScope.SIGNING_KEY, targetId: leaked.kid };
+    yield { revocations: [revocation], revision: 5n, caughtUp: true, elapsed: {} };
+    await silence(context);
+  };
+  const verifier = verifierOf(service, { jwksRefetchInterval: 600_000 });
+  await verifier.ready();
+  const jwt = await signed(leaked, { rev: 9 });
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
+  service.jwks.keys = [next.jwk];
+  revoke.resolve();
+  await vi.waitUntil(() => verifier.status().revision === 5, patience);
+  const refusal = { ok: false, reason: "revoked", scope: "signing_key", revision: 5 };
+  expect(await verifier.verify(jwt)).toEqual(refusal);
+  expect(await verifier.verify(await signed(leaked, { exp: 9_999_999_999 }))).toEqual(refusal);
+  expect(await verifier.verify(await signed(next))).toMatchObject({ ok: true });
+});
+
+test("after a resynchronisation only keys that are published now are trusted", async () => {
+  const service = await scriptedService();
+  const [withdrawn, next] = [await newKey(), await newKey()];
+  service.jwks.keys = [withdrawn.jwk];
+  const starts: unknown[] = [];
+  const end = Promise.withResolvers<void>();
+  service.watch = async function* (request, context) {
+    starts.push(request.start.case);
+    if (starts.length === 1) {
+      yield { revision: 4n, caughtUp: true, elapsed: {} };
+      await end.promise;
+      yield { revision: 40n, caughtUp: true, elapsed: {} };
+    } else {
+      yield* caughtUp(context, 40);
+    }
+  };
+  const verifier = verifierOf(service);
+  await verifier.ready();
+  const jwt = await signed(withdrawn);
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
+  service.jwks.keys = [next.jwk];
+  end.resolve();
+  await vi.waitUntil(() => verifier.status().revision === 40, patience);
+  expect(starts).toEqual(["snapshot", "snapshot"]);
+  expect(await verifier.verify(jwt)).toMatchObject({ reason: "invalid", what: "key" });
+});

@@ -1,0 +1,258 @@
+import { randomUUID } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  RevocationIndex,
+  type Subject,
+} from "../../../../src/client/verifier/revocations/revocation-index.ts";
+import { SparedSessions } from "../../../../src/client/verifier/revocations/spared-sessions.ts";
+import type { Revocation } from "../../../../src/client/verifier/revocations/revocation.ts";
+
+const second = 1000;
+
+function revocation(
+  revision: number,
+  scope: Revocation["scope"],
+  targetId: string,
+  overrides: Partial<Revocation> = {},
+): Revocation {
+  return { revision, scope, targetId, exceptSessionId: undefined, matterUntil: 1000 * second, ...overrides };
+}
+
+function subject(overrides: Partial<Subject> = {}): Subject {
+  return { sessionId: randomUUID(), memberId: "ada", organizationId: "acme", revision: 0, ...overrides };
+}
+
+function indexOf(...revocations: readonly Revocation[]): RevocationIndex {
+  const index = new RevocationIndex();
+  for (const each of revocations) index.apply(each);
+  return index;
+}
+
+describe("a session", () => {
+  test("is ended by name, whatever its created revision", () => {
+    const dead = subject({ revision: 9 });
+    const index = indexOf(revocation(3, "session", dead.sessionId.toUpperCase()));
+    expect(index.endingOf(dead)).toEqual({ scope: "session", revision: 3 });
+    expect(index.endingOf(subject())).toBeUndefined();
+  });
+
+  test.each([
+    ["member", "ada"],
+    ["organization", "acme"],
+    ["project", "the-project"],
+  ] as const)("is ended by a cutoff of its %s if it was created before", (scope, target) => {
+    const index = indexOf(revocation(5, scope, target));
+    expect(index.endingOf(subject({ revision: 4 }))).toEqual({ scope, revision: 5 });
+    expect(index.endingOf(subject({ revision: 5 }))).toBeUndefined();
+    const foreign = subject({ memberId: "bob", organizationId: undefined });
+    expect(index.endingOf(foreign)?.scope).toBe(scope === "project" ? scope : undefined);
+  });
+
+  test("is told of by the first cutoff that hit it", () => {
+    const index = indexOf(revocation(5, "organization", "acme"), revocation(7, "member", "ada"));
+    expect(index.endingOf(subject())).toEqual({ scope: "organization", revision: 5 });
+    expect(index.endingOf(subject({ revision: 5 }))).toEqual({ scope: "member", revision: 7 });
+  });
+});
+
+describe("a spared session", () => {
+  const spared = subject({ revision: 2 });
+  const sparing = { exceptSessionId: spared.sessionId };
+
+  test("lives on, until the next cutoff", () => {
+    const index = indexOf(revocation(5, "member", "ada", sparing));
+    expect(index.endingOf(spared)).toBeUndefined();
+    expect(index.endingOf(subject({ revision: 2 }))).toMatchObject({ revision: 5 });
+    index.apply(revocation(6, "project", "p"));
+    expect(index.endingOf(spared)).toEqual({ scope: "project", revision: 6 });
+  });
+
+  test("was not spared when it was dead already", () => {
+    const index = indexOf(revocation(4, "member", "ada"), revocation(5, "member", "ada", sparing));
+    expect(index.endingOf(spared)).toEqual({ scope: "member", revision: 4 });
+    expect(index.endingOf({ ...spared, revision: 4 })).toBeUndefined();
+  });
+
+  test("was not spared by a cutoff that was not of its member", () => {
+    const index = indexOf(revocation(4, "member", "ada"), revocation(5, "member", "bob", sparing));
+    expect(index.endingOf(spared)).toEqual({ scope: "member", revision: 4 });
+  });
+
+  test("was not spared by the second of two cutoffs that spared it, if another hit it in between", () => {
+    const index = indexOf(
+      revocation(5, "member", "ada", sparing),
+      revocation(6, "organization", "acme"),
+      revocation(7, "member", "ada", sparing),
+    );
+    expect(index.endingOf(spared)).toEqual({ scope: "organization", revision: 6 });
+    expect(index.endingOf({ ...spared, revision: 5 })).toEqual({ scope: "organization", revision: 6 });
+    expect(index.endingOf({ ...spared, organizationId: undefined })).toBeUndefined();
+  });
+
+  test("is held once for all cutoffs of one target in a row", () => {
+    const held = new SparedSessions();
+    const sparing = { scope: "member", targetId: "ada", matterUntil: 1 } as const;
+    held.add("s", { ...sparing, last: 5, before: 3 });
+    held.add("s", { ...sparing, last: 8, before: 5 });
+    expect(held.of("s")).toEqual([{ ...sparing, last: 8, before: 3 }]);
+    held.add("s", { ...sparing, last: 11, before: 10 });
+    expect(held.of("s")).toHaveLength(2);
+  });
+});
+
+test("a signing key that was revoked stays so", () => {
+  const index = indexOf(revocation(1, "signing_key", "k1", { matterUntil: 10 * second }));
+  index.forget(5000 * second);
+  expect(index.endingOfKey("k1")).toEqual({ scope: "signing_key", revision: 1 });
+  expect(index.endingOfKey("k2")).toBeUndefined();
+});
+
+test("what is held already changes nothing", () => {
+  const dead = subject();
+  const index = indexOf(revocation(4, "session", dead.sessionId), revocation(3, "member", "ada"));
+  expect(index.endingOf(dead)).toMatchObject({ scope: "session", revision: 4 });
+  expect(index.endingOf(subject())).toBeUndefined();
+  expect(index.revision).toBe(4);
+});
+
+test("revisions beyond 32 bits are told as they are", () => {
+  const dead = subject();
+  const revision = Number.MAX_SAFE_INTEGER - 1;
+  expect(indexOf(revocation(revision, "session", dead.sessionId)).endingOf(dead)).toMatchObject({ revision });
+});
+
+test("a session id that is no UUID is refused in words", () => {
+  expect(() => indexOf(revocation(1, "session", "no-uuid"))).toThrow(/should be a UUID/);
+});
+
+describe("forgetting", () => {
+  test("drops what mattered before, and nothing that matters still", () => {
+    const early = Array.from({ length: 2000 }, () => subject());
+    const late = Array.from({ length: 2000 }, () => subject());
+    const index = new RevocationIndex();
+    let revision = 0;
+    for (const { sessionId } of early) {
+      index.apply(revocation(++revision, "session", sessionId, { matterUntil: 100 * second }));
+    }
+    for (const { sessionId } of late) {
+      index.apply(revocation(++revision, "session", sessionId, { matterUntil: 200 * second }));
+    }
+    index.apply(revocation(++revision, "member", "eve", { matterUntil: 100 * second }));
+    index.apply(revocation(++revision, "organization", "old", { matterUntil: 100 * second }));
+    index.apply(revocation(++revision, "project", "p", { matterUntil: 100 * second }));
+    const { sessionBytes } = index.sizes;
+    for (let i = 0; i < 32; i++) index.forget(150 * second);
+    expect(index.sizes).toMatchObject({ sessions: 2000, cutoffs: 0 });
+    expect(index.sizes.sessionBytes).toBeLessThan(sessionBytes);
+    expect(early.map((each) => index.endingOf(each))).not.toContainEqual(expect.anything());
+    expect(late.every((each) => index.endingOf(each)?.scope === "session")).toBe(true);
+    expect(index.forgottenUntil).toBe(150 * second);
+    for (let i = 0; i < 32; i++) index.forget(300 * second);
+    expect(index.sizes).toEqual({ sessions: 0, cutoffs: 0, sessionBytes: 0 });
+  });
+
+  test("waits for the last of several revocations of one target", () => {
+    const dead = subject();
+    const index = indexOf(
+      revocation(1, "member", "ada", { matterUntil: 300 * second }),
+      revocation(2, "member", "ada", { matterUntil: 200 * second }),
+      revocation(3, "session", dead.sessionId, { matterUntil: 300 * second }),
+      revocation(4, "session", dead.sessionId, { matterUntil: 200 * second }),
+    );
+    for (let i = 0; i < 32; i++) index.forget(250 * second);
+    expect(index.endingOf(subject())).toMatchObject({ revision: 2 });
+    expect(index.endingOf(dead)).toMatchObject({ scope: "session", revision: 3 });
+  });
+});
+
+/** The server as it would be without cutoffs: every session is told of every revocation. */
+interface ModelSession {
+  readonly id: string;
+  readonly memberId: string;
+  readonly organizationId: string | undefined;
+  createdRevision: number;
+  dead: boolean;
+}
+
+const members = ["ada", "bob"];
+const organizations = [undefined, "acme", "umbrella"];
+const number = fc.nat(1000);
+const commands = fc.array(
+  fc.oneof(
+    fc.record({ kind: fc.constant("create"), a: number, b: number }),
+    fc.record({ kind: fc.constant("sign"), a: number, b: number }),
+    fc.record({ kind: fc.constant("end"), a: number, b: number }),
+    fc.record({ kind: fc.constantFrom("member", "organization", "project"), a: number, b: number }),
+  ),
+  { maxLength: 40, size: "max" },
+);
+
+test("a JWT is refused exactly when its session is dead, whatever was revoked and spared in which order", () => {
+  fc.assert(
+    fc.property(commands, (script) => {
+      const index = new RevocationIndex();
+      const sessions: ModelSession[] = [];
+      const jwts: { readonly session: ModelSession; readonly subject: Subject }[] = [];
+      let revision = 0;
+      const sign = (session: ModelSession | undefined) => {
+        if (session === undefined || session.dead) return;
+        const { id: sessionId, memberId, organizationId, createdRevision } = session;
+        jwts.push({ session, subject: { sessionId, memberId, organizationId, revision: createdRevision } });
+      };
+      const cutOff = (scope: "member" | "organization" | "project", targetId: string, except: string) => {
+        revision++;
+        for (const session of sessions) {
+          const hit =
+            scope === "project" ||
+            (scope === "member" ? session.memberId : session.organizationId) === targetId;
+          if (!hit || session.dead) continue;
+          if (session.id === except) session.createdRevision = revision;
+          else session.dead = true;
+        }
+        const exceptSessionId = except === "" ? undefined : except;
+        index.apply(revocation(revision, scope, targetId, { exceptSessionId }));
+      };
+      for (const { kind, a, b } of script) {
+        const session = sessions[a % Math.max(1, sessions.length)];
+        const except = b % 3 === 0 ? "" : (session?.id ?? "");
+        switch (kind) {
+          case "create": {
+            const organizationId = organizations[b % organizations.length];
+            const memberId = members[a % members.length] ?? "ada";
+            sessions.push({
+              id: randomUUID(),
+              memberId,
+              organizationId,
+              createdRevision: revision,
+              dead: false,
+            });
+            sign(sessions.at(-1));
+            break;
+          }
+          case "sign":
+            sign(session);
+            break;
+          case "end":
+            if (session === undefined) break;
+            index.apply(revocation(++revision, "session", session.id));
+            session.dead = true;
+            break;
+          case "member":
+            // Whose member is cut off, and who is spared, need not belong together.
+            cutOff("member", members[b % members.length] ?? "ada", except);
+            break;
+          case "organization":
+            cutOff("organization", organizations[1 + (b % 2)] ?? "acme", except);
+            break;
+          default:
+            cutOff("project", "p", except);
+        }
+      }
+      for (const { session, subject } of jwts) {
+        expect(index.endingOf(subject) !== undefined, JSON.stringify(subject)).toBe(session.dead);
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});

@@ -1,0 +1,137 @@
+import { randomUUID } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from "jose";
+import { onTestFinished } from "vitest";
+import { SessionService } from "../../../../gen/session/v1/session_service_pb.ts";
+import {
+  type Verifier,
+  type VerifierOptions,
+  createVerifier,
+} from "../../../../src/client/verifier/verifier.ts";
+import { listening } from "../../server/listener/listening.ts";
+
+type Watch = ServiceImpl<typeof SessionService>["watchRevocations"];
+type Authenticate = ServiceImpl<typeof SessionService>["authenticate"];
+
+/** A key to sign with, and the form in which a JWKS has it. */
+export interface TestKey {
+  readonly kid: string;
+  readonly alg: string;
+  readonly privateKey: CryptoKey;
+  readonly jwk: JWK;
+}
+
+/** A service that says what a test has it say: for what the real one does not do on demand. */
+export interface ScriptedService {
+  readonly url: string;
+  readonly port: number;
+  /** The published keys, and how often they were asked for. */
+  readonly jwks: { keys: JWK[]; fetches: number; answer: (response: ServerResponse) => void };
+  /** Answers WatchRevocations; by default it is caught up at revision 0 and stays silent. */
+  watch: Watch;
+  authenticate: Authenticate;
+}
+
+/** Of every scripted service. */
+export const projectId = "scripted";
+
+/** Starts one that runs until the test ends. */
+export async function scriptedService(): Promise<ScriptedService> {
+  const jwks: ScriptedService["jwks"] = {
+    keys: [],
+    fetches: 0,
+    answer: (response) => response.end(JSON.stringify({ keys: jwks.keys })),
+  };
+  const rpc = connectNodeAdapter({
+    routes: (router) =>
+      router.service(SessionService, {
+        watchRevocations: (request, context) => service.watch(request, context),
+        authenticate: (request, context) => service.authenticate(request, context),
+      }),
+  });
+  const { url, port } = await listening({
+    // Verifiers cut connections, as they should.
+    onError: () => undefined,
+    handler: (request, response) => {
+      if (request.url !== `/session/v1/projects/${projectId}/jwks`) return rpc(request, response);
+      jwks.fetches++;
+      jwks.answer(response as ServerResponse);
+    },
+  });
+  const service: ScriptedService = {
+    url,
+    port,
+    jwks,
+    watch: (_request, context) => caughtUp(context),
+    authenticate: () => {
+      throw new ConnectError("not scripted", Code.Unavailable);
+    },
+  };
+  return service;
+}
+
+/** A stream that is caught up at `revision` and says no more. */
+export async function* caughtUp(context: HandlerContext, revision = 0) {
+  yield { revision: BigInt(revision), caughtUp: true, elapsed: {} };
+  await silence(context);
+}
+
+/** Until the stream is over. */
+export function silence({ signal }: HandlerContext): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
+  });
+}
+
+/** A verifier of a scripted service, patient with its silence, that ends with the test. */
+export function verifierOf(service: ScriptedService, options: Partial<VerifierOptions> = {}): Verifier {
+  const verifier = createVerifier({
+    baseUrl: service.url,
+    credential: { projectId, secret: "secret" },
+    heartbeat: 20_000,
+    maxStaleness: 60_000,
+    ...options,
+  });
+  onTestFinished(() => verifier.close());
+  return verifier;
+}
+
+/** A new key of this algorithm. */
+export async function newKey(alg = "ES256", kid: string = randomUUID()): Promise<TestKey> {
+  const pair = await generateKeyPair(alg, { extractable: true });
+  const jwk = { ...(await exportJWK(pair.publicKey)), kid, alg, use: "sig" };
+  return { kid, alg, privateKey: pair.privateKey, jwk };
+}
+
+/** The claims of a good session JWT. */
+export function goodClaims() {
+  const now = Math.floor(Date.now() / 1000);
+  return {
+    iss: `sessiond/${projectId}`,
+    aud: [projectId],
+    sub: "ada",
+    sid: randomUUID(),
+    rev: 0,
+    iat: now,
+    nbf: now,
+    exp: now + 300,
+    jti: randomUUID(),
+    organization_id: "acme",
+    roles: ["admin"],
+  };
+}
+
+/** A JWT with these claims instead of the good ones. */
+export function signed(
+  { privateKey, alg, kid }: TestKey,
+  claims: Readonly<Record<string, unknown>> = {},
+  header: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  // Undefined takes a claim or a header away.
+  return new SignJWT({ ...goodClaims(), ...claims })
+    .setProtectedHeader({ alg, kid, typ: "JWT", ...header })
+    .sign(privateKey);
+}

@@ -1,0 +1,146 @@
+import { once } from "node:events";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { beforeEach, describe, expect, test } from "vitest";
+import { ErrorInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
+import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
+import {
+  type ScriptedService,
+  goodClaims,
+  newKey,
+  scriptedService,
+  signed,
+  silence,
+  verifierOf,
+} from "./scripted-service.ts";
+import { aheadClock } from "./verifier-clock.ts";
+
+const key = await newKey();
+const jwt = await signed(key);
+const dead = goodClaims().sid;
+const revokedJwt = await signed(key, { sid: dead });
+
+let service: ScriptedService;
+
+beforeEach(async () => {
+  service = await scriptedService();
+  service.jwks.keys = [key.jwk];
+  service.watch = async function* (_request, context) {
+    const revocation = { revision: 1n, scope: RevocationScope.SESSION, targetId: dead };
+    yield { revocations: [revocation], revision: 1n, caughtUp: true, elapsed: {} };
+    await silence(context);
+  };
+});
+
+/** A verifier whose server has said nothing for as long as it may. */
+async function stale(onStale: "ask" | "refuse" | "accept") {
+  const clock = aheadClock();
+  const verifier = verifierOf(service, { clock, onStale, maxStaleness: 60_000, askTimeout: 300 });
+  await verifier.ready();
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: true, stale: false, answeredBy: "verifier" });
+  clock.advance(60_000);
+  return verifier;
+}
+
+test.each(["ask", "refuse", "accept"] as const)(
+  "before the first snapshot nothing is accepted without asking: %s",
+  async (onStale) => {
+    service.watch = async function* (_request, context) {
+      yield { revision: 9n, caughtUp: false, elapsed: {} };
+      await silence(context);
+    };
+    const verifier = verifierOf(service, { onStale, askTimeout: 300 });
+    await once(verifier.events, "connected");
+    expect(await verifier.verify(jwt)).toEqual({ ok: false, reason: "stale", staleness: Infinity });
+    expect(verifier.status()).toMatchObject({ connected: true, fresh: false, staleness: Infinity });
+  },
+);
+
+test.each(["ask", "refuse", "accept"] as const)(
+  "what is known to be revoked is refused however old that is: %s",
+  async (onStale) => {
+    const verifier = await stale(onStale);
+    expect(await verifier.verify(revokedJwt)).toMatchObject({
+      reason: "revoked",
+      scope: "session",
+      revision: 1,
+    });
+  },
+);
+
+test("refuse: refuses, and says how old what it holds is", async () => {
+  const verifier = await stale("refuse");
+  const verdict = await verifier.verify(jwt);
+  expect(verdict).toMatchObject({ ok: false, reason: "stale" });
+  expect(verdict).toHaveProperty("staleness", expect.closeTo(60_000, -4));
+});
+
+test("accept: accepts, and says so in the verdict and by an event, each time", async () => {
+  const verifier = await stale("accept");
+  const told: string[] = [];
+  verifier.events.on("staleAccepted", ({ sessionId }) => told.push(sessionId));
+  const verdict = await verifier.verify(jwt);
+  expect(verdict).toMatchObject({ ok: true, stale: true, answeredBy: "verifier" });
+  await verifier.verify(jwt);
+  expect(told).toHaveLength(2);
+});
+
+describe("ask", () => {
+  test("accepts what the server accepts, and asks again every time", async () => {
+    const asked: unknown[] = [];
+    service.authenticate = ({ credential }) => {
+      asked.push(credential.value);
+      return {};
+    };
+    const verifier = await stale("ask");
+    for (let i = 0; i < 3; i++) {
+      expect(await verifier.verify(jwt)).toMatchObject({ ok: true, stale: false, answeredBy: "server" });
+    }
+    expect(asked).toEqual([jwt, jwt, jwt]);
+  });
+
+  const refusals: readonly (readonly [string, Record<string, string>, object])[] = [
+    [
+      "SESSION_REVOKED",
+      { scope: "session", revision: "7" },
+      { reason: "revoked", scope: "session", revision: 7 },
+    ],
+    [
+      "SESSION_REVOKED_BY_CUTOFF",
+      { scope: "project", revision: "8" },
+      { reason: "revoked", scope: "project", revision: 8 },
+    ],
+    ["JWT_EXPIRED", {}, { reason: "expired" }],
+    ["SESSION_EXPIRED", {}, { reason: "expired" }],
+    ["SESSION_IDLE_EXPIRED", {}, { reason: "expired" }],
+    ["SESSION_UNKNOWN", {}, { reason: "invalid", what: "session" }],
+    ["SESSION_UNKNOWN", { problem: "key" }, { reason: "invalid", what: "key" }],
+  ];
+  test.each(refusals)("refuses what the server refuses: %s", async (reason, metadata, refusal) => {
+    service.authenticate = () => {
+      const value = { reason, domain: "sessiond", metadata };
+      throw new ConnectError("no", Code.Unauthenticated, undefined, [{ desc: ErrorInfoSchema, value }]);
+    };
+    expect(await (await stale("ask")).verify(jwt)).toEqual({ ok: false, ...refusal });
+  });
+
+  test("refuses as stale when the server does not answer in time", async () => {
+    service.authenticate = async (_request, context) => {
+      await silence(context);
+      return {};
+    };
+    const verifier = await stale("ask");
+    expect(await Promise.all([verifier.verify(jwt), verifier.verify(jwt)])).toMatchObject([
+      { reason: "stale" },
+      { reason: "stale" },
+    ]);
+    service.authenticate = () => ({});
+    expect(await verifier.verify(jwt)).toMatchObject({ ok: true, answeredBy: "server" });
+  });
+
+  test("refuses as stale when the credential may not ask", async () => {
+    service.authenticate = () => {
+      throw new ConnectError("sessions.authenticate is missing", Code.PermissionDenied);
+    };
+    expect(await (await stale("ask")).verify(jwt)).toMatchObject({ reason: "stale" });
+  });
+});

@@ -1,0 +1,257 @@
+import { once } from "node:events";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { expect, test, vi } from "vitest";
+import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
+import type { VerifierEventMap } from "../../../../src/client/verifier/events.ts";
+import { type Verifier, createVerifier } from "../../../../src/client/verifier/verifier.ts";
+import { patience } from "../../../support/patience.ts";
+import {
+  type ScriptedService,
+  caughtUp,
+  goodClaims,
+  newKey,
+  scriptedService,
+  signed,
+  silence,
+  verifierOf,
+} from "./scripted-service.ts";
+import { aheadClock } from "./verifier-clock.ts";
+
+const key = await newKey();
+
+/** Where each stream started. */
+function recordStarts(service: ScriptedService): unknown[] {
+  const starts: unknown[] = [];
+  const { watch } = service;
+  service.watch = (request, context) => {
+    starts.push(request.start.case === "afterRevision" ? request.start.value : request.start.case);
+    return watch(request, context);
+  };
+  return starts;
+}
+
+async function next<Name extends keyof VerifierEventMap>(
+  verifier: Verifier,
+  name: Name,
+): Promise<VerifierEventMap[Name][0]> {
+  const [event] = await once(verifier.events, name);
+  return event as VerifierEventMap[Name][0];
+}
+
+test("a stream that ends, in whatever way, is gone on with where it ended", async () => {
+  const service = await scriptedService();
+  const endings = [
+    () => undefined,
+    () => {
+      throw new ConnectError("draining", Code.Unavailable);
+    },
+    () => {
+      throw new ConnectError("too slow", Code.Aborted);
+    },
+  ];
+  let revision = 4;
+  service.watch = async function* (_request, context) {
+    yield { revision: BigInt(revision), caughtUp: true, elapsed: {} };
+    const end = endings.shift();
+    if (end === undefined) return yield* caughtUp(context, revision);
+    revision++;
+    const revocation = {
+      revision: BigInt(revision),
+      scope: RevocationScope.MEMBER,
+      targetId: `m${revision}`,
+    };
+    yield { revocations: [revocation], revision: BigInt(revision), caughtUp: true, elapsed: {} };
+    end();
+  };
+  const starts = recordStarts(service);
+  const verifier = verifierOf(service);
+  const told: number[] = [];
+  verifier.events.on("revocation", (revocation) => told.push(revocation.revision));
+  await vi.waitUntil(() => starts.length === 4 && verifier.status().connected, patience);
+  expect(starts).toEqual(["snapshot", 5n, 6n, 7n]);
+  expect(told).toEqual([5, 6, 7]);
+  expect(verifier.status()).toMatchObject({
+    revision: 7,
+    fresh: true,
+    held: { cutoffs: 3 },
+    lastError: undefined,
+  });
+});
+
+test("a stream that is silent for three heartbeats is cut, and gone on with", async () => {
+  const service = await scriptedService();
+  const starts = recordStarts(service);
+  const verifier = verifierOf(service, { heartbeat: 100, maxStaleness: 60_000 });
+  await verifier.ready();
+  const { error } = await next(verifier, "disconnected");
+  expect(error.message).toBe("nothing came for 500 ms, not even a heartbeat");
+  await next(verifier, "connected");
+  expect(starts).toEqual(["snapshot", 0n]);
+});
+
+test("a log that does not reach back is begun again, and what was known stays known until the snapshot is whole", async () => {
+  const service = await scriptedService();
+  service.jwks.keys = [key.jwk];
+  const { sid } = goodClaims();
+  const dead = { revision: 3n, scope: RevocationScope.SESSION, targetId: sid };
+  const [cut, whole] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let streams = 0;
+  service.watch = async function* (_request, context) {
+    switch (++streams) {
+      case 1:
+        yield { revocations: [dead], revision: 3n, caughtUp: true, elapsed: {} };
+        await cut.promise;
+        return;
+      case 2:
+        throw new ConnectError("purged", Code.OutOfRange);
+      default:
+        yield { revocations: [], revision: 50n, caughtUp: false, elapsed: {} };
+        await whole.promise;
+        yield { revocations: [{ ...dead, revision: 51n }], revision: 51n, caughtUp: true, elapsed: {} };
+        await silence(context);
+    }
+  };
+  const starts = recordStarts(service);
+  const verifier = verifierOf(service);
+  await verifier.ready();
+  const jwt = await signed(key, { sid });
+  expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 3 });
+  const reconnected = next(verifier, "attemptFailed").then(() => next(verifier, "connected"));
+  cut.resolve();
+  await reconnected;
+  expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 3 });
+  const resynchronised = next(verifier, "resynchronised");
+  whole.resolve();
+  expect(await resynchronised).toEqual({ revision: 51 });
+  expect(starts).toEqual(["snapshot", 3n, "snapshot"]);
+  expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 51 });
+});
+
+test("a log with a hole is begun again", async () => {
+  const service = await scriptedService();
+  let streams = 0;
+  service.watch = async function* (_request, context) {
+    if (++streams > 1) return yield* caughtUp(context, 9);
+    yield { revision: 4n, caughtUp: true, elapsed: {} };
+    yield { revision: 6n, caughtUp: true, elapsed: {} };
+  };
+  const starts = recordStarts(service);
+  const verifier = verifierOf(service);
+  const { error } = await next(verifier, "disconnected");
+  expect(error.message).toBe(
+    "after revision 4 came 0 revocations up to revision 6: they should follow each other",
+  );
+  expect(await next(verifier, "resynchronised")).toEqual({ revision: 9 });
+  expect(starts).toEqual(["snapshot", "snapshot"]);
+});
+
+test("a revocation of a scope that is not known makes the verifier stale, not blind", async () => {
+  const service = await scriptedService();
+  service.jwks.keys = [key.jwk];
+  service.watch = async function* (_request, context) {
+    yield {
+      revocations: [{ revision: 5n, scope: 99 as RevocationScope, targetId: "x" }],
+      revision: 5n,
+      caughtUp: true,
+      elapsed: {},
+    };
+    await silence(context);
+  };
+  const verifier = verifierOf(service, { onStale: "accept" });
+  const { error } = await next(verifier, "disconnected");
+  expect(error.message).toBe(
+    "revision 5 has the scope 99, which this verifier does not know: use a newer one",
+  );
+  expect(await verifier.verify(await signed(key))).toMatchObject({ reason: "stale" });
+});
+
+test("a call begun before the machine slept is not relied on: another one is made", async () => {
+  const service = await scriptedService();
+  const slept = Promise.withResolvers<void>();
+  let streams = 0;
+  service.watch = async function* (_request, context) {
+    yield { revision: 4n, caughtUp: true, elapsed: {} };
+    if (++streams === 1) {
+      await slept.promise;
+      yield { revision: 4n, caughtUp: true, elapsed: {} };
+    }
+    await silence(context);
+  };
+  const clock = aheadClock();
+  let asleep = 0;
+  const verifier = verifierOf(service, { clock: { ...clock, wall: () => clock.wall() + asleep } });
+  await verifier.ready();
+  asleep = 3_600_000;
+  const stale = next(verifier, "stale");
+  expect(verifier.status().fresh).toBe(false);
+  expect((await stale).staleness).toBeGreaterThanOrEqual(3_600_000);
+  const fresh = next(verifier, "fresh");
+  slept.resolve();
+  expect(await fresh).toEqual({ revision: 4 });
+  expect(streams).toBe(2);
+});
+
+test.each([
+  [Code.Unauthenticated, /wrong secret/],
+  [Code.PermissionDenied, /sessions.read/],
+  [Code.Unimplemented, /no such method/],
+])("ready() rejects for code %d, which waiting does not mend, and attempts go on", async (code, message) => {
+  const service = await scriptedService();
+  const { watch } = service;
+  service.watch = () => {
+    throw new ConnectError("wrong secret, sessions.read, no such method", code);
+  };
+  const verifier = verifierOf(service);
+  await expect(verifier.ready()).rejects.toThrow(message);
+  await expect(verifier.ready()).rejects.toThrow(message);
+  expect(verifier.status()).toMatchObject({ connected: false, lastError: { code } });
+  service.watch = watch;
+  await next(verifier, "fresh");
+  await verifier.ready();
+});
+
+test("a closed verifier refuses, waits for nothing, and leaves no timer behind", async () => {
+  const service = await scriptedService();
+  service.jwks.keys = [key.jwk];
+  const timers = new Set<object>();
+  const machine = aheadClock();
+  const clock = {
+    ...machine,
+    after(ms: number, call: () => void) {
+      const timer = {};
+      timers.add(timer);
+      const cancel = machine.after(ms, () => (timers.delete(timer), call()));
+      return () => (timers.delete(timer), cancel());
+    },
+  };
+  const verifier = verifierOf(service, { clock });
+  const unready = verifierOf(service);
+  const waiting = unready.ready().catch(String);
+  await unready.close();
+  expect(await waiting).toBe("Error: the verifier is closed");
+  await verifier.ready();
+  const jwt = await signed(key);
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
+  await verifier.close();
+  await verifier.close();
+  expect(timers.size).toBe(0);
+  expect(await verifier.verify(jwt)).toMatchObject({ reason: "stale" });
+  expect(verifier.status().connected).toBe(false);
+});
+
+test("options that are wrong are refused in words, all at once", () => {
+  const credential = { projectId: "p", secret: "very secret" };
+  const create = () =>
+    createVerifier({
+      baseUrl: "ftp://x",
+      credential,
+      maxStaleness: 1000,
+      heartbeat: 900,
+      clockTolerance: 60_000,
+    });
+  expect(create).toThrow(/baseUrl must be an http or https URL/);
+  expect(create).toThrow(/heartbeat is 900: more than half of maxStaleness, 1000/);
+  expect(create).toThrow(/clockTolerance is 60000: it must be from 0 to 30000/);
+  expect(() => createVerifier({ baseUrl: [], credential })).toThrow(/baseUrl/);
+  expect(create).not.toThrow(/very secret/);
+});

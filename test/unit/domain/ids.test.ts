@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import {
+  characters,
+  isStorable,
+  newCredentialId,
+  newSessionId,
+  parseCredentialId,
+  parseMemberId,
+  parseOrganizationId,
+  parseProjectId,
+  parseSessionId,
+} from "../../../src/domain/ids.ts";
+
+test.for(["a", "A-1_b.c", "0", "x".repeat(64)])("%s is a project id", (text) => {
+  expect(parseProjectId(text)).toBe(text);
+});
+
+test.for(["", "-a", ".a", "_a", "a b", "a/b", "a:b", "ä", "a\n", "\0", "x".repeat(65)])(
+  "%j is no project id",
+  (text) => {
+    expect(parseProjectId(text)).toBeUndefined();
+  },
+);
+
+test("session and credential ids are UUIDs, in lower case however written", () => {
+  for (const id of [newSessionId(), newCredentialId()]) {
+    expect(parseSessionId(id)).toBe(id);
+    expect(parseCredentialId(id.toUpperCase())).toBe(id);
+    for (const wrong of [
+      `{${id}}`,
+      id.replaceAll("-", ""),
+      `${id} `,
+      `${id}\n`,
+      id.slice(1),
+      `urn:uuid:${id}`,
+      "",
+    ]) {
+      expect([parseSessionId(wrong), parseCredentialId(wrong)]).toEqual([undefined, undefined]);
+    }
+  }
+});
+
+test("session ids sort by the time of their making", () => {
+  const ids = Array.from({ length: 1000 }, newSessionId);
+  expect(ids.toSorted()).toEqual(ids);
+  expect(ids[0]?.charAt(14)).toBe("7");
+});
+
+test.for([
+  " ",
+  "user/1",
+  "\u{1f980}".repeat(255),
+  "ä".repeat(255),
+  "\u0001",
+  "Robert'); drop table sessions;--",
+])("member and organization ids are opaque (%#)", (text) => {
+  expect(parseMemberId(text)).toBe(text);
+  expect(parseOrganizationId(text)).toBe(text);
+});
+
+test.for(["", "a\0b", "\0", "\ud800", "a\udc00", "\udc00\ud800", "x".repeat(256), "\u{1f980}".repeat(256)])(
+  "what is empty, too long or cannot be stored is no member or organization id (%#)",
+  (text) => {
+    expect(parseMemberId(text)).toBeUndefined();
+    expect(parseOrganizationId(text)).toBeUndefined();
+  },
+);
+
+test("counts code points", () => {
+  expect(["", "a", "ä", "\u{1f980}", "a\u{1f980}b"].map(characters)).toEqual([0, 1, 1, 1, 3]);
+  expect(["\u{1f980}", "\0", "\ud83e", "\udd80\ud83e"].map(isStorable)).toEqual([true, false, false, false]);
+});

@@ -1,0 +1,283 @@
+import { randomBytes } from "node:crypto";
+import { CompactSign, compactVerify } from "jose";
+import { beforeEach, expect, test, vi } from "vitest";
+import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
+import { defaultPolicy } from "../../../../src/domain/policy.ts";
+import { resealSigningKeys } from "../../../../src/domain/keys/rewrap.ts";
+import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
+import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/memory-signing-keys.ts";
+import { at, must, newProject, projectId } from "../../../support/fixtures/stored.ts";
+
+const bytes = randomBytes(32);
+const masterKey = masterKeyOf(bytes);
+const project = newProject({ id: projectId("one") });
+const other = newProject({ id: projectId("two") });
+const schedule = { rotationPeriod: 1000, publicationDelay: 100 };
+let keys: MemorySigningKeys;
+let time: Date;
+
+beforeEach(() => {
+  keys = memorySigningKeys();
+  time = at(0);
+});
+
+const newRing = (current = masterKey, accepted = [masterKey], timetable = schedule) =>
+  new KeyRing(keys, { current, accepted }, () => time, timetable);
+const kidAt = async (ms: number, ring = newRing()) => {
+  time = at(ms);
+  return (await ring.signingKey(project)).kid;
+};
+
+test("the first use makes a key, however many use it at once, on however many replicas", async () => {
+  const rings = [newRing(), newRing(), newRing()];
+  const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project)));
+  expect(new Set(used.map(({ kid }) => kid))).toEqual(new Set([must(keys.stored[0]).kid]));
+  expect(keys.stored).toHaveLength(1);
+});
+
+test.each(["ES256", "EdDSA", "RS256"] as const)(
+  "what one replica signs with %s, another verifies",
+  async (signatureAlgorithm) => {
+    const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
+    const signing = await newRing().signingKey(owner);
+    expect(signing.algorithm).toBe(signatureAlgorithm);
+    const verifying = must(await newRing().verifyingKey(project.id, signing.kid));
+    const jws = await new CompactSign(Buffer.from("data"))
+      .setProtectedHeader({ alg: signatureAlgorithm })
+      .sign(signing.key);
+    expect((await compactVerify(jws, verifying.key)).payload).toEqual(new Uint8Array(Buffer.from("data")));
+  },
+);
+
+test("each project has its own key, which verifies for no other", async () => {
+  const ring = newRing();
+  const { kid } = await ring.signingKey(project);
+  expect((await ring.signingKey(other)).kid).not.toBe(kid);
+  expect(await ring.verifyingKey(project.id, kid)).toBeDefined();
+  expect(await ring.verifyingKey(other.id, kid)).toBeUndefined();
+});
+
+test("the material of a key is read once; whether it is good is asked every time", async () => {
+  const ring = newRing();
+  const { kid } = await ring.signingKey(project);
+  const before = keys.asked();
+  for (let i = 0; i < 3; i++) {
+    await ring.signingKey(project);
+    expect(await ring.verifyingKey(project.id, kid)).toBeDefined();
+  }
+  expect(keys.asked()).toBe(before + 1);
+  keys.change(kid, { revocation: { revision: 1, time } });
+  expect(await ring.verifyingKey(project.id, kid)).toBeUndefined();
+  expect(await newRing().verifyingKey(project.id, kid)).toBeUndefined();
+});
+
+test("publishes public keys only, the first before it is used", async () => {
+  const [jwk, ...others] = await newRing().publicJwks(project);
+  expect(others).toEqual([]);
+  const { kid } = must(keys.stored[0]);
+  const coordinate: unknown = expect.stringMatching(/^[\w-]{43}$/);
+  expect(jwk).toEqual({
+    kty: "EC",
+    crv: "P-256",
+    x: coordinate,
+    y: coordinate,
+    kid,
+    alg: "ES256",
+    use: "sig",
+  });
+});
+
+test("a rotation publishes the next key, which takes over after the publication delay on every replica", async () => {
+  const [one, two] = [newRing(), newRing()];
+  const first = await kidAt(0, one);
+  expect(await kidAt(10, two)).toBe(first);
+  const next = await one.rotate(project);
+  expect(next).not.toBe(first);
+  for (const ring of [one, two, newRing()]) {
+    expect(await kidAt(109, ring)).toBe(first);
+    expect((await ring.publicJwks(project)).map(({ kid }) => kid)).toEqual([first, next]);
+  }
+  for (const ring of [one, two, newRing()]) {
+    expect(await kidAt(110, ring)).toBe(next);
+    expect((await ring.publicJwks(project)).map(({ kid }) => kid)).toEqual([next, first]);
+  }
+});
+
+test("a rotation that is asked for again, here or elsewhere, is the same one", async () => {
+  await kidAt(0);
+  const ring = newRing();
+  const asked = await Promise.all([ring, ring, newRing(), newRing()].map((one) => one.rotate(project)));
+  expect(new Set(asked).size).toBe(1);
+  time = at(99);
+  expect(await ring.rotate(project)).toBe(asked[0]);
+  time = at(100);
+  expect(await ring.rotate(project)).not.toBe(asked[0]);
+  expect(keys.stored).toHaveLength(3);
+});
+
+test("which key signs is known without asking for as long as a JWKS may be cached; no rotation is missed", async () => {
+  const timetable = { rotationPeriod: 0, publicationDelay: 600_000 };
+  const [one, two] = [newRing(masterKey, [], timetable), newRing(masterKey, [], timetable)];
+  const asked = vi.spyOn(keys, "signingLine");
+  const { kid: first } = await two.signingKey(project);
+  const next = await one.rotate(project);
+  asked.mockClear();
+  time = at(299_999);
+  expect(await two.isSigningWith(project, first)).toBe(true);
+  expect(asked).not.toHaveBeenCalled();
+  for (const [ms, kid, other] of [
+    [300_000, first, next],
+    [599_999, first, next],
+    [600_000, next, first],
+  ] as const) {
+    time = at(ms);
+    expect(await two.isSigningWith(project, kid)).toBe(true);
+    expect(await two.isSigningWith(project, other)).toBe(false);
+  }
+  expect(asked).toHaveBeenCalledTimes(2);
+  time = at(0);
+  expect(await two.isSigningWith(project, first)).toBe(true);
+});
+
+test("the first rotation of a project without a key gives it two", async () => {
+  const next = await newRing().rotate(project);
+  expect(keys.stored).toHaveLength(2);
+  expect(await kidAt(0)).not.toBe(next);
+  expect(await kidAt(100)).toBe(next);
+});
+
+test("a key is followed by another when its time is over, once, whoever finds it due", async () => {
+  const first = await kidAt(0);
+  expect(await kidAt(999)).toBe(first);
+  expect(keys.stored).toHaveLength(1);
+  time = at(1000);
+  const rings = [newRing(), newRing(), newRing()];
+  const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project)));
+  expect(new Set(used.map(({ kid }) => kid))).toEqual(new Set([first]));
+  expect(keys.stored).toHaveLength(2);
+  const second = await kidAt(1100);
+  expect(second).not.toBe(first);
+  expect(await kidAt(2099)).toBe(second);
+  expect(keys.stored).toHaveLength(2);
+  await kidAt(2100);
+  expect(keys.stored).toHaveLength(3);
+});
+
+test("who fetches the keys finds a rotation due as well", async () => {
+  await kidAt(0);
+  time = at(1000);
+  expect(await newRing().publicJwks(project)).toHaveLength(2);
+});
+
+test("without a period no key is followed by itself", async () => {
+  const ring = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time, {
+    ...schedule,
+    rotationPeriod: 0,
+  });
+  const first = await kidAt(0, ring);
+  expect(await kidAt(1e12, ring)).toBe(first);
+  expect(keys.stored).toHaveLength(1);
+});
+
+test("a retired key is published until the last JWT it signed has expired, and verifies after that too", async () => {
+  const ring = newRing();
+  const first = await kidAt(0, ring);
+  const next = await ring.rotate(project);
+  const published = async (ms: number) => {
+    time = at(ms);
+    const unscheduled = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time);
+    return (await unscheduled.publicJwks(project)).map(({ kid }) => kid);
+  };
+  const longestJwt = 3_600_000;
+  expect(await published(100 + longestJwt)).toEqual([next, first]);
+  expect(await published(100 + 2 * longestJwt)).toEqual([next]);
+  expect(await ring.verifyingKey(project.id, first)).toBeDefined();
+});
+
+test("a revoked key is neither published nor followed by nothing", async () => {
+  const ring = newRing();
+  const first = await kidAt(0, ring);
+  keys.change(first, { revocation: { revision: 1, time: at(5) }, retireTime: at(5) });
+  const second = await kidAt(5, ring);
+  expect(second).not.toBe(first);
+  expect((await ring.publicJwks(project)).map(({ kid }) => kid)).toEqual([second]);
+});
+
+test("a change of algorithm takes effect with the next rotation", async () => {
+  const ring = newRing();
+  await ring.signingKey(project);
+  const changed = { ...project, policy: { ...defaultPolicy, jwtProfile: "stytch" as const } };
+  expect((await ring.signingKey(changed)).algorithm).toBe("ES256");
+  await ring.rotate(changed);
+  time = at(100);
+  expect((await ring.signingKey(changed)).algorithm).toBe("RS256");
+  expect((await ring.publicJwks(changed)).map(({ alg }) => alg)).toEqual(["RS256", "ES256"]);
+});
+
+test("a clock that lags behind the one that activated the only key signs with it all the same", async () => {
+  const first = await kidAt(1000);
+  expect(await kidAt(500)).toBe(first);
+});
+
+test("the private key is stored sealed", async () => {
+  await newRing().signingKey(project);
+  const { sealedPrivateKey, masterKeyId } = must(keys.stored[0]);
+  expect(sealedPrivateKey.includes("PRIVATE KEY")).toBe(false);
+  expect(masterKeyId).toBe(masterKey.id);
+});
+
+test("a master key that is not configured is asked for in words that tell which, and no secret", async () => {
+  await newRing().signingKey(project);
+  const wrong = masterKeyOf(randomBytes(32));
+  const words = (promise: Promise<unknown>) => promise.catch((error: unknown) => String(error));
+  const failures = [
+    await words(newRing(wrong, []).signingKey(project)),
+    await words(resealSigningKeys(keys, { current: wrong, accepted: [] }, time)),
+  ];
+  for (const failure of failures) {
+    expect(failure).toContain(masterKey.id);
+    expect(failure).toContain(wrong.id);
+    for (const secret of [bytes, wrong.bytes, must(keys.stored[0]).sealedPrivateKey]) {
+      for (const encoding of ["hex", "base64", "base64url", "latin1"] as const) {
+        expect(failure).not.toContain(secret.toString(encoding));
+      }
+    }
+  }
+});
+
+test("an accepted master key opens; after resealing nobody needs it", async () => {
+  const kid = await kidAt(0);
+  await newRing().signingKey(other);
+  const current = masterKeyOf(randomBytes(32));
+  expect(await kidAt(1, newRing(current))).toBe(kid);
+  expect(await resealSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(2);
+  expect(await kidAt(2, newRing(current, []))).toBe(kid);
+  expect(await resealSigningKeys(keys, { current, accepted: [] }, time)).toBe(0);
+  await expect(newRing().signingKey(project)).rejects.toThrow(current.id);
+});
+
+test("resealing does any number of keys, and leaves alone those that sign no more", async () => {
+  const ring = newRing();
+  const owners = Array.from({ length: 130 }, (_, i) => newProject({ id: projectId(`p${i}`) }));
+  for (const owner of owners) await ring.signingKey(owner);
+  const { kid } = must(keys.stored[0]);
+  keys.change(kid, { retireTime: time });
+  const current = masterKeyOf(randomBytes(32));
+  expect(await resealSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(129);
+  const unsealed = keys.stored.filter(({ masterKeyId }) => masterKeyId !== current.id);
+  expect(unsealed.map((key) => key.kid)).toEqual([kid]);
+});
+
+test("a sealed key that was moved to another project does not open there", async () => {
+  await newRing().signingKey(project);
+  keys.stored.push({ ...must(keys.stored[0]), projectId: other.id });
+  await expect(newRing().signingKey(other)).rejects.toThrow("unable to authenticate");
+});
+
+test("a failure to load is not remembered", async () => {
+  const ring = newRing();
+  const failing = vi.spyOn(keys, "findSigningKey").mockRejectedValueOnce(new Error("database away"));
+  await expect(ring.signingKey(project)).rejects.toThrow("database away");
+  expect((await ring.signingKey(project)).kid).toBe(must(keys.stored[0]).kid);
+  expect(failing).toHaveBeenCalledTimes(2);
+});

@@ -1,0 +1,327 @@
+import { type KeyObject, createHmac, randomBytes } from "node:crypto";
+import * as fc from "fast-check";
+import {
+  type CryptoKey,
+  SignJWT,
+  calculateJwkThumbprint,
+  decodeJwt,
+  decodeProtectedHeader,
+  exportJWK,
+  generateKeyPair,
+} from "jose";
+import { beforeAll, expect, test } from "vitest";
+import { SessionJwts, type VerifyOptions, maxJwtLength } from "../../../../src/domain/keys/session-jwts.ts";
+import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
+import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
+import type { Session } from "../../../../src/domain/sessions/session.ts";
+import { memorySigningKeys } from "../../../support/fixtures/memory-signing-keys.ts";
+import {
+  at,
+  hour,
+  must,
+  newProject,
+  newSession,
+  organizationId,
+  start,
+} from "../../../support/fixtures/stored.ts";
+
+const issuer = "https://sessions.example.com";
+const keys = memorySigningKeys();
+const keyRing = new KeyRing(keys, { current: masterKeyOf(randomBytes(32)), accepted: [] }, () => start);
+const jwts = new SessionJwts(keyRing, issuer);
+const project = newProject();
+const foreign = newProject();
+const session = sessionWith({});
+const good = { projectId: project.id, sessionId: session.id };
+
+let kid: string;
+let key: KeyObject;
+let jwt: string;
+
+beforeAll(async () => {
+  ({ kid, key } = await keyRing.signingKey(project));
+  jwt = await jwts.sign(session, project, start);
+});
+
+function sessionWith(overrides: Partial<Session>): Session {
+  return { ...newSession(project), createdRevision: 3, revocation: undefined, ...overrides };
+}
+
+function verify(text: string, options: Partial<VerifyOptions> = {}) {
+  return jwts.verify(text, { projectId: project.id, now: start, allowExpired: false, ...options });
+}
+
+/** A JWT with the project's own signature and claims that are right but for `claims`. */
+function signed(
+  claims: Record<string, unknown>,
+  header: object = {},
+  signingKey: KeyObject | CryptoKey = key,
+): Promise<string> {
+  const now = start.getTime() / 1000;
+  const right = {
+    iss: `${issuer}/${project.id}`,
+    aud: [project.id],
+    sub: session.memberId,
+    sid: session.id,
+    iat: now,
+    nbf: now,
+    exp: now + 300,
+  };
+  return new SignJWT({ ...right, ...claims })
+    .setProtectedHeader({ alg: "ES256", kid, typ: "JWT", ...header })
+    .sign(signingKey);
+}
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
+}
+
+test("what was signed verifies, for the project and for the one its audience names", async () => {
+  expect(await verify(jwt)).toMatchObject(good);
+  expect(await verify(jwt, { projectId: undefined })).toMatchObject(good);
+  expect(await verify(await signed({}))).toMatchObject(good);
+});
+
+test("the claims tell of the session; those of the service cannot be replaced by custom ones", async () => {
+  const posing = Object.fromEntries(
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "organization_id", "roles", "rev"].map(
+      (name) => [name, "x"],
+    ),
+  );
+  const customClaims = { plan: "gold", nested: { list: [1] }, ...posing };
+  const rich = sessionWith({ organizationId: organizationId("acme"), roles: ["admin"], customClaims });
+  const claims = decodeJwt(await jwts.sign(rich, project, at(1999)));
+  const now = start.getTime() / 1000 + 1;
+  expect(claims).toEqual({
+    iss: `${issuer}/${project.id}`,
+    aud: [project.id],
+    sub: rich.memberId,
+    sid: rich.id,
+    organization_id: "acme",
+    roles: ["admin"],
+    rev: 3,
+    plan: "gold",
+    nested: { list: [1] },
+    iat: now,
+    nbf: now,
+    exp: now + 300,
+    jti: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown,
+  });
+  const without = decodeJwt(await jwts.sign(sessionWith({ customClaims }), project, start));
+  expect(without).not.toHaveProperty("organization_id");
+});
+
+test.for([
+  ["the policy's lifetime", {}, 0, 300_000],
+  ["the session's end", { expireTime: at(100_900) }, 0, 100_000],
+  ["the session's idle end", { idleTimeout: 30_500, lastAccessTime: at(-9000) }, 0, 30_000],
+  ["the session's end, at whatever fraction of a second", { expireTime: at(100_300) }, 700, 100_000],
+] as const)("ends no later than %s", async ([, overrides, now, end]) => {
+  const claims = decodeJwt(await jwts.sign(sessionWith(overrides), project, at(now)));
+  expect(claims.exp).toBe(at(end).getTime() / 1000);
+});
+
+test("one that has expired is told as such, or accepted where that is asked for", async () => {
+  const { exp } = decodeJwt(jwt);
+  const last = new Date(must(exp) * 1000 - 1);
+  expect(await verify(jwt, { now: last })).toMatchObject(good);
+  for (const now of [new Date(must(exp) * 1000), at(1000 * hour)]) {
+    expect(await verify(jwt, { now })).toMatchObject({ problem: "expired" });
+    expect(await verify(jwt, { now, allowExpired: true })).toMatchObject(good);
+  }
+});
+
+const past = { exp: start.getTime() / 1000 - 10 };
+test.for<[name: string, problem: string, make: () => Promise<string>]>([
+  ["another issuer", "issuer", () => signed({ iss: issuer })],
+  ["the issuer of another project", "issuer", () => signed({ iss: `${issuer}/${foreign.id}` })],
+  ["no issuer", "issuer", () => signed({ iss: undefined })],
+  ["another audience", "audience", () => signed({ aud: [foreign.id] })],
+  ["no audience", "audience", () => signed({ aud: undefined })],
+  ["another type", "type", () => signed({}, { typ: "at+jwt" })],
+  ["no type", "type", () => signed({}, { typ: undefined })],
+  ["no session", "claims", () => signed({ sid: undefined })],
+  ["a session that is no id", "claims", () => signed({ sid: "' or 1=1" })],
+  ["a session that is no text", "claims", () => signed({ sid: [session.id] })],
+  ["no member", "claims", () => signed({ sub: undefined })],
+  ["no expiry", "claims", () => signed({ exp: undefined })],
+  ["no time of issue", "claims", () => signed({ iat: undefined })],
+  ["a start in the future", "time", () => signed({ nbf: start.getTime() / 1000 + 1 })],
+  [
+    "another key's signature",
+    "signature",
+    async () => signed({}, {}, (await generateKeyPair("ES256")).privateKey),
+  ],
+  ["a key that is unknown", "key", () => signed({}, { kid: "unknown" })],
+  ["no key id", "key", () => signed({}, { kid: undefined })],
+  [
+    "a key id that is no text",
+    "key",
+    async () => `${encode({ alg: "ES256", kid: 7, typ: "JWT" })}.${jwt.split(".")[1]}.AAAA`,
+  ],
+  ["a key id that cannot be stored", "key", () => signed({}, { kid: `${"\0".repeat(5)}\ud800` })],
+  [
+    "critical extensions",
+    "form",
+    () =>
+      signed({}, { crit: ["b64"], b64: true }).then((text) =>
+        text.replace(/^[^.]+/, encode({ alg: "ES256", kid, typ: "JWT", crit: ["x"], x: 1 })),
+      ),
+  ],
+])("%s is refused (%s), expired or not", async ([, problem, make]) => {
+  const text = await make();
+  expect(await verify(text)).toMatchObject({ problem });
+  expect(await verify(text, { allowExpired: true })).toMatchObject({ problem });
+});
+
+test("whatever is wrong beside the expiry outweighs it", async () => {
+  for (const claims of [{ iss: "x" }, { aud: "x" }, { sid: "x" }, { nbf: past.exp + 100 }]) {
+    const verdict = await verify(await signed({ ...past, ...claims }), { allowExpired: true });
+    expect(verdict).toHaveProperty("problem");
+    expect(verdict).not.toMatchObject({ problem: "expired" });
+  }
+});
+
+test("a JWT of another project is not this one's, though its key is known", async () => {
+  const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start);
+  expect(await verify(theirs)).toMatchObject({ problem: "key" });
+  expect(await verify(theirs, { projectId: undefined })).toMatchObject({ projectId: foreign.id });
+  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign);
+  expect(await verify(await signed({}, { kid: theirKid }, theirKey))).toMatchObject({ problem: "key" });
+  expect(await verify(await signed({}, {}, theirKey), { projectId: undefined })).toMatchObject({
+    problem: "signature",
+  });
+});
+
+test("no algorithm but the key's own is believed", async () => {
+  const [, payload] = jwt.split(".");
+  const publicKey = must(keys.stored.find((stored) => stored.kid === kid)).publicJwk;
+  expect(await calculateJwkThumbprint(publicKey)).toBe(kid);
+  for (const alg of ["none", "None", "HS256", "RS256", "ES384", "", undefined, 7, ["ES256"]]) {
+    const head = `${encode({ alg, kid, typ: "JWT" })}.${payload}`;
+    const mac = createHmac("sha256", JSON.stringify(publicKey)).update(head).digest("base64url");
+    for (const signature of ["", mac, must(jwt.split(".")[2])]) {
+      expect(await verify(`${head}.${signature}`)).toMatchObject({ problem: "algorithm" });
+    }
+  }
+});
+
+test("a changed payload is not what was signed", async () => {
+  const [header, , signature] = jwt.split(".");
+  const payload = encode({ ...decodeJwt(jwt), sub: "eve" });
+  expect(await verify(`${header}.${payload}.${signature}`)).toMatchObject({ problem: "signature" });
+});
+
+test("a twin that lenient decoders read alike is refused, whichever part", async () => {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const parts = jwt.split(".");
+  for (const [i, part] of parts.entries()) {
+    const sloppy = ["=", "==", "\n", " ", "!"].map((tail) => part + tail);
+    const twin = part.slice(0, -1) + alphabet.charAt(alphabet.indexOf(part.slice(-1)) ^ 1);
+    if (Buffer.from(twin, "base64url").equals(Buffer.from(part, "base64url"))) sloppy.push(twin);
+    for (const text of sloppy) {
+      expect(await verify(parts.with(i, text).join("."))).toMatchObject({ problem: "form" });
+    }
+  }
+});
+
+test.for(["", ".", "..", "...", "a.b.c", "e30.e30.", "e30.e30.e30", "bnVsbA.bnVsbA.bnVsbA", "W10.W10.W10"])(
+  "%j is no JWT",
+  async (text) => {
+    for (const projectId of [project.id, undefined]) {
+      expect(await verify(text, { projectId })).toHaveProperty("problem");
+    }
+  },
+);
+
+test("a text of any length is answered, one that is too long unread", async () => {
+  for (const length of [10_000, maxJwtLength, maxJwtLength + 1, 1_000_000]) {
+    expect(await verify(`${jwt}${"A".repeat(length)}`)).toHaveProperty("problem");
+  }
+  const long = await signed({ pad: "x".repeat(maxJwtLength) });
+  expect(await verify(long)).toMatchObject({ problem: "form" });
+});
+
+test("no garbage makes it throw", async () => {
+  const json = fc.json().map((text) => Buffer.from(text).toString("base64url"));
+  const header = fc
+    .record(
+      {
+        alg: fc.constantFrom("ES256", 1, null),
+        kid: fc.oneof(fc.constant(kid), fc.jsonValue()),
+        typ: fc.jsonValue(),
+        crit: fc.jsonValue(),
+        b64: fc.jsonValue(),
+      },
+      { requiredKeys: [] },
+    )
+    .map(encode);
+  const payload = fc
+    .record({ aud: fc.oneof(fc.constant([project.id]), fc.jsonValue()), exp: fc.jsonValue() })
+    .map(encode);
+  const part = fc.oneof(fc.string(), fc.base64String(), json, header, payload);
+  const texts = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.array(part, { maxLength: 5 }).map((parts) => parts.join(".")),
+    fc.tuple(header, payload, json).map((parts) => parts.join(".")),
+  );
+  const property = fc.asyncProperty(texts, fc.boolean(), async (text, anyProject) => {
+    expect(await verify(text, anyProject ? { projectId: undefined } : {})).toHaveProperty("problem");
+  });
+  await fc.assert(property, { numRuns: 400 });
+});
+
+test.for<[what: string, options: Partial<VerifyOptions>, problem: string]>([
+  ["once it has expired", { now: at(300_000) }, "expired"],
+  ["before it begins", { now: at(-1000) }, "time"],
+  ["by another project", { projectId: foreign.id }, "key"],
+])("one that was good is refused %s, however often it was shown", async ([, options, problem]) => {
+  for (let i = 0; i < 3; i++) {
+    expect(await verify(jwt)).toMatchObject(good);
+    expect(await verify(jwt, options)).toMatchObject({ problem });
+  }
+});
+
+test("one that was good is refused once its key is revoked, at every replica that has seen it", async () => {
+  const owner = newProject();
+  const other = new SessionJwts(
+    new KeyRing(keys, { current: masterKeyOf(randomBytes(32)), accepted: [] }, () => start),
+    issuer,
+  );
+  const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start);
+  const options = { projectId: owner.id, now: start, allowExpired: true };
+  for (const replica of [jwts, other, jwts, other]) {
+    expect(await replica.verify(theirs, options)).toMatchObject({ projectId: owner.id });
+  }
+  keys.change(must(decodeProtectedHeader(theirs).kid), { revocation: { revision: 1, time: start } });
+  for (const replica of [jwts, other, jwts, other]) {
+    expect(await replica.verify(theirs, options)).toMatchObject({ problem: "key" });
+  }
+});
+
+test("a signature that held with one key is none of another one of that id", async () => {
+  const { publicKey } = await generateKeyPair("ES256");
+  const [one, two] = [newProject(), newProject()];
+  const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start);
+  const stored = must(keys.stored.find(({ projectId }) => projectId === one.id));
+  const options = { now: start, allowExpired: false };
+  keys.stored.push({ ...stored, projectId: two.id, publicJwk: await exportJWK(publicKey) });
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
+  expect(await jwts.verify(theirs, { ...options, projectId: two.id })).toMatchObject({
+    problem: "signature",
+  });
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
+});
+
+test("what comes after a refused one of the same key is judged by itself", async () => {
+  const [header, payload, signature] = jwt.split(".");
+  const changed = `${header}.${encode({ ...decodeJwt(jwt), sub: "eve" })}.${signature}`;
+  for (const [text, verdict] of [
+    [jwt, good],
+    [changed, { problem: "signature" }],
+    [`${header}.${payload}.${Buffer.alloc(64, 1).toString("base64url")}`, { problem: "signature" }],
+    [jwt, good],
+  ] as const) {
+    expect(await verify(text)).toMatchObject(verdict);
+  }
+});

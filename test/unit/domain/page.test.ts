@@ -1,0 +1,90 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { cutPage, pageSizes, parsePage } from "../../../src/domain/page.ts";
+
+const filters = ["things", "red", ""];
+const parseKey = (text: string) => (/^k\d+$/.test(text) ? text : undefined);
+const keyOf = (row: number) => `k${row}`;
+const parse = (pageSize: number, pageToken: string, using = filters) =>
+  parsePage(pageSize, pageToken, using, parseKey);
+
+/** What a store would answer: one row more than the page holds, where there is one. */
+function fetch(
+  rows: readonly number[],
+  { size, after }: { size: number; after: string | undefined },
+): number[] {
+  const from = after === undefined ? 0 : rows.findIndex((row) => keyOf(row) === after) + 1;
+  return rows.slice(from, from + size + 1);
+}
+
+function tokenAfter(row: number, using = filters): string {
+  return cutPage([row, row + 1], { size: 1, after: undefined }, using, keyOf).nextPageToken;
+}
+
+test("no size asks for the default, too large a size for the largest", () => {
+  expect(parse(0, "")).toEqual({ size: pageSizes.default, after: undefined });
+  expect(parse(7, "")).toEqual({ size: 7, after: undefined });
+  expect(parse(pageSizes.max + 1, "").size).toBe(pageSizes.max);
+  expect(parse(2 ** 31 - 1, "").size).toBe(pageSizes.max);
+});
+
+test("a negative size is wrong", () => {
+  expect(() => parse(-1, "")).toThrow(
+    expect.objectContaining({ violations: [expect.objectContaining({ field: "page_size" })] }),
+  );
+});
+
+test("pages of any size put together are the list", () => {
+  const property = fc.property(fc.nat(40), fc.integer({ min: 1, max: 12 }), (length, size) => {
+    const rows = Array.from({ length }, (_, i) => i);
+    const seen: number[] = [];
+    let token = "";
+    let pages = 0;
+    do {
+      const page = parse(size, token);
+      const cut = cutPage(fetch(rows, page), page, filters, keyOf);
+      seen.push(...cut.rows);
+      token = cut.nextPageToken;
+      pages++;
+    } while (token !== "");
+    expect(seen).toEqual(rows);
+    expect(pages).toBe(Math.max(1, Math.ceil(length / size)));
+  });
+  fc.assert(property);
+});
+
+test("the size may change from page to page", () => {
+  expect(parse(3, tokenAfter(5))).toEqual({ size: 3, after: "k5" });
+});
+
+test("a token is for its own list with its own filters", () => {
+  const others = [["things", "red"], ["things", "", "red"], ["things", 'red","'], ["others", "red", ""], []];
+  for (const other of others) {
+    expect(() => parse(1, tokenAfter(5), other)).toThrow("page_token");
+    expect(() => parse(1, tokenAfter(5, other))).toThrow("page_token");
+  }
+});
+
+test("a token with a key that the list cannot have is refused", () => {
+  const token = cutPage([1, 2], { size: 1, after: undefined }, filters, () => "'; drop table").nextPageToken;
+  expect(() => parse(1, token)).toThrow("page_token");
+});
+
+test("whatever else is presented as a token is refused", () => {
+  const token = tokenAfter(5);
+  const refused = (text: string) => {
+    expect(() => parse(1, text)).toThrow("page_token");
+  };
+  for (const text of [
+    "k5",
+    `${token}=`,
+    ` ${token}`,
+    `${token}\n`,
+    token.slice(1),
+    token.slice(0, -1),
+    "a".repeat(10_000),
+  ]) {
+    refused(text);
+  }
+  fc.assert(fc.property(fc.string({ minLength: 1, unit: "binary" }), refused));
+});

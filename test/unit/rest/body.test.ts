@@ -1,0 +1,354 @@
+import { create, createRegistry } from "@bufbuild/protobuf";
+import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
+import { gzipSync } from "node:zlib";
+import * as fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PublisherSchema } from "./gen/shelf/v1/shelf_pb.ts";
+import { type Answer, ShelfServer, terse } from "./shelf-server.ts";
+
+let server: ShelfServer;
+let lenient: ShelfServer;
+beforeAll(async () => {
+  const registry = createRegistry(PublisherSchema);
+  server = await ShelfServer.start({ readMaxBytes: 100_000, registry, dialect: { write: { registry } } });
+  lenient = await ShelfServer.start({ dialect: { ...terse, unknownMembers: "ignore" } });
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await lenient[Symbol.asyncDispose]();
+});
+
+const patch = (body: string | Uint8Array, to: ShelfServer = server): Promise<Answer> =>
+  to.ask("PATCH", "/v1/books/n", { body });
+
+describe("a body that is the whole message", () => {
+  test.each([
+    ["", {}],
+    ["{}", {}],
+    [" \n{ } ", {}],
+    ["\ufeff{}", {}],
+    [`{"name": "overridden"}`, {}],
+    [`{"note": null, "id": null, "token": "t", "tags": null}`, { token: "t" }],
+    [`{"publisher": {"city_name": "c"}}`, { publisher: { cityName: "c" } }],
+    [`{"serial": 9007199254740993}`, { serial: "9007199254740993" }],
+    [
+      `{"serial": -9223372036854775808, "unsigned": 18446744073709551615}`,
+      { serial: "-9223372036854775808", unsigned: "18446744073709551615" },
+    ],
+    [`{"numbers": [9007199254740993, "1"]}`, { numbers: ["9007199254740993", "1"] }],
+    [`{"stock": 9007199254740993}`, { stock: "9007199254740993" }],
+    [`{"weight": 12345678901234567890}`, { weight: 12345678901234567000 }],
+    [`{"pages": 1e2, "serial": "1"}`, { pages: 100, serial: "1" }],
+    [`{"genre": 2, "genres": ["GENRE_NOVEL", 99]}`, { genre: "GENRE_POEM", genres: ["GENRE_NOVEL", 99] }],
+    [`{"labels": {"a": "b", "__proto__": "c"}}`, JSON.parse(`{"labels": {"a": "b", "__proto__": "c"}}`)],
+    [
+      `{"extra": {"a": [null, 1, 12345678901234567890, {"b": "c"}]}}`,
+      { extra: { a: [null, 1, 12345678901234567000, { b: "c" }] } },
+    ],
+    [`{"value": null}`, { value: null }],
+    [
+      `{"any": {"@type": "type.googleapis.com/shelf.v1.Publisher", "name": "p"}}`,
+      { any: { "@type": "type.googleapis.com/shelf.v1.Publisher", name: "p" } },
+    ],
+    [
+      `{"printed": "2024-02-29T00:00:00Z", "loan": "3s", "mask": "a,bC"}`,
+      { printed: "2024-02-29T00:00:00Z", loan: "3s", mask: "a,bC" },
+    ],
+    [`{"note": "\\ud83d\\udcda"}`, { note: "📚" }],
+  ])("%s binds", async (body, expected) => {
+    const answer = await patch(body);
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.text)).toEqual({ name: "n", ...(expected as object) });
+  });
+
+  test.each([
+    ["{", "not JSON"],
+    ["name=n", "not JSON"],
+    ["{} {}", "not JSON"],
+    [`{"note": 'x'}`, "not JSON"],
+    ["null", "expected a JSON object"],
+    ["[]", "expected a JSON object"],
+    ["1", "expected a JSON object"],
+    [`{"nope": 1}`, `body, \\"nope\\": unknown member`],
+    [`{"publisher": {"parent": {"nope": 1}}}`, "publisher.parent.nope"],
+    [`{"printers": [{}, {"nope": 1}]}`, "printers[1].nope"],
+    [`{"note": 1}`, "note"],
+    [`{"lent": "true"}`, "true or false"],
+    [`{"lent": 1}`, "true or false"],
+    [`{"pages": "0x10"}`, "expected an integer"],
+    [`{"pages": " 1"}`, "expected an integer"],
+    [`{"pages": 1.5}`, "does not fit"],
+    [`{"pages": 2147483648}`, "does not fit"],
+    [`{"serial": "0x10"}`, "expected an integer"],
+    [`{"serial": 9223372036854775808}`, "does not fit"],
+    [`{"serial": 1e18}`, "in quotes"],
+    [`{"weight": "0x10"}`, "expected a number"],
+    [`{"genre": "GENRE_DRAMA"}`, "value of the enum Genre"],
+    [`{"genre": 1.5}`, "value of the enum Genre"],
+    [`{"genres": ["GENRE_DRAMA"]}`, "genres[0]"],
+    [`{"tags": "x"}`, "expected an array"],
+    [`{"tags": [null]}`, "tags[0]"],
+    [`{"labels": []}`, "labels"],
+    [`{"labels": {"a": 1}}`, "labels.a"],
+    [`{"publisher": "x"}`, "publisher"],
+    [`{"cover": "a b="}`, "base64"],
+    [`{"loan": "1sfoo"}`, "seconds"],
+    [`{"loan": "1.1234567890s"}`, "seconds"],
+    [`{"printed": "2024-02-30T00:00:00Z"}`, "RFC 3339"],
+    [`{"any": {"@type": "type.googleapis.com/no.Such"}}`, "not known"],
+    [`{"any": {"@type": "type.googleapis.com/shelf.v1.Publisher", "nope": 1}}`, "any.nope"],
+    [`{"id": "a", "token": "b"}`, "excludes"],
+    [`{"city": 1, "publisher": {"cityName": "a", "city_name": "b"}}`, "400"],
+    [`{"publisher": {"cityName": "a", "city_name": "b"}}`, "given twice"],
+    [`{"note": "a\\u0000b"}`, "NUL"],
+    [`{"labels": {"a\\u0000": "b"}}`, "NUL"],
+    [`{"extra": {"a": "\\u0000"}}`, "NUL"],
+    [`{"note": "\\ud800"}`, "surrogate"],
+  ])("%s is 400", async (body, reason) => {
+    const answer = await patch(body);
+    expect(answer.status).toBe(400);
+    expect(`400 ${answer.text}`).toContain(reason);
+  });
+});
+
+describe("traps", () => {
+  test("a key given twice does not silently win, at any depth or spelling", async () => {
+    for (const body of [
+      `{"note": "a", "note": "b"}`,
+      `{"publisher": {"name": "a", "name": "b"}}`,
+      `{"note": "a", "n\\u006fte": "b"}`,
+      `{"printers": [{"name": "a", "name": "b"}]}`,
+      `{"extra": {"x": [{"name": 1, "name": 2}]}}`,
+    ]) {
+      const answer = await patch(body);
+      expect(answer.status).toBe(400);
+      expect(answer.text).toMatch(/"(note|name)\\": the key is given twice/);
+    }
+    expect(
+      (await patch(`{"publisher": {"name": "a"}, "note": "{\\"note\\": \\"note\\", \\"note\\""}`)).status,
+    ).toBe(200);
+  });
+
+  test("an unknown enum name is not dropped where unknown members are ignored", async () => {
+    expect((await patch(`{"nope": 1, "genre": "GENRE_DRAMA"}`, lenient)).status).toBe(400);
+    expect((await patch(`{"genres": ["GENRE_DRAMA"]}`, lenient)).status).toBe(400);
+    const answer = await patch(`{"nope": {"deep": [1]}, "publisher": {"nope": 1, "name": "p"}}`, lenient);
+    expect(JSON.parse(answer.text)).toEqual({ name: "n", publisher: { name: "p" } });
+  });
+
+  test("deep nesting is 400 and no stack overflow", async () => {
+    const wrap = (open: string, close: string, depth: number): string =>
+      open.repeat(depth) + close.repeat(depth);
+    for (const body of [
+      wrap("[", "]", 40_000),
+      "[".repeat(90_000),
+      `{"extra": ${wrap(`{"a":`, "}", 1000).replace("}", "1}")}}`,
+      `{"publisher": ${wrap(`{"parent":`, "}", 101).replace("}", "{}}")}}`,
+      `{"nope": 1234567890123456789, "extra": {"a": ${wrap("[", "]", 20_000)}}}`,
+    ]) {
+      const answer = await patch(body);
+      expect(answer.status).toBe(400);
+      expect(answer.text).toContain("nested");
+    }
+    expect((await patch(`{"extra": {"a": ${wrap("[", "]", 40)}}}`)).status).toBe(200);
+  });
+
+  test("a body that is not UTF-8 is 400, not U+FFFD in the database", async () => {
+    const answer = await patch(
+      Buffer.concat([Buffer.from(`{"note": "`), Buffer.from([0xff]), Buffer.from(`"}`)]),
+    );
+    expect(answer.status).toBe(400);
+    expect(answer.text).toContain("UTF-8");
+  });
+
+  test("no value of a body comes back in an error", async () => {
+    for (const body of [
+      `{"pages": "s3cret"}`,
+      `{"token": "s3cret"`,
+      `s3cret`,
+      `{"publisher": "s3cret"}`,
+      `{"genre": "s3cret"}`,
+      `{"serial": "99999999999999999999"}`,
+      `{"labels": {"a": ["s3cret"]}}`,
+    ]) {
+      const answer = await patch(body);
+      expect(answer.status).toBe(400);
+      expect(answer.text).not.toMatch(/s3cret|9999/);
+    }
+  });
+
+  test("whatever the JSON, the answer is 200 or 400 (property)", async () => {
+    const keys = [
+      "note",
+      "pages",
+      "serial",
+      "tags",
+      "publisher",
+      "genre",
+      "labels",
+      "extra",
+      "any",
+      "printed",
+      "value",
+    ];
+    const book = fc.dictionary(fc.constantFrom(...keys), fc.jsonValue({ maxDepth: 3 }));
+    await fc.assert(
+      fc.asyncProperty(book, async (book) => {
+        expect([200, 400]).toContain((await patch(JSON.stringify(book))).status);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe("a body that is one field", () => {
+  test("a message, a list, and the same field as the answer", async () => {
+    const put = (path: string, body: string): Promise<unknown> => server.json("PUT", path, { body });
+    expect(await put("/v1/books/n/publisher", `{"name": "p"}`)).toEqual({ name: "p" });
+    expect(await put("/v1/books/n/tags", `["a", "b"]`)).toEqual(["a", "b"]);
+    expect(await put("/v1/books/n/tags", "[]")).toEqual([]);
+    expect(await put("/v1/books/n/tags", "")).toEqual([]);
+    expect(await put("/v1/books/n/publisher", "")).toBeNull();
+    expect(await put("/v1/books/n/publisher", "null")).toBeNull();
+    expect(await put("/v1/books/n/publisher?publisher.name=q", "")).toEqual({ name: "q" });
+  });
+
+  test("errors name the place from the message down", async () => {
+    expect((await server.ask("PUT", "/v1/books/n/tags", { body: `["a", 1]` })).text).toContain("tags[1]");
+    expect((await server.ask("PUT", "/v1/books/n/publisher", { body: `{"x": 1}` })).text).toContain(
+      "publisher.x",
+    );
+  });
+});
+
+describe("no body rule", () => {
+  test("a body on GET and DELETE is ignored, whatever it is", async () => {
+    const ask = { body: "{{{", headers: { "content-type": "text/plain" } };
+    expect((await server.ask("GET", "/v1/books/n", ask)).status).toBe(200);
+    expect((await server.ask("DELETE", "/v1/books/n", ask)).status).toBe(204);
+  });
+
+  test("DELETE may have a body rule", async () => {
+    expect(await server.json("DELETE", "/v1/books", { body: `{"note": "x"}` })).toEqual({ note: "x" });
+  });
+});
+
+describe("content type", () => {
+  const post = (type: string | undefined, path = "/v1/books"): Promise<Answer> =>
+    server.ask("POST", path, { body: "{}", headers: type === undefined ? {} : { "content-type": type } });
+
+  test.each([
+    undefined,
+    "application/json",
+    "Application/JSON",
+    "application/json; charset=utf-8",
+    "application/json;charset=UTF-8",
+    `application/json; charset="utf-8"`,
+    "application/json ; Charset=utf8 ; x=y",
+  ])("%s is JSON", async (type) => {
+    expect((await post(type)).status).toBe(201);
+  });
+
+  test.each([
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/json; charset=utf-16",
+    "application/jsonp",
+    "application/proto",
+    "multipart/form-data; boundary=x",
+    ";",
+  ])("%s is 415", async (type) => {
+    expect((await post(type)).status).toBe(415);
+  });
+
+  test("a body that no rule reads must still be JSON on POST, so that no form of a foreign page gets through", async () => {
+    expect((await post("text/plain", "/v1/targets/x:drop")).status).toBe(415);
+    expect((await post("application/json", "/v1/targets/x:drop")).status).toBe(200);
+  });
+});
+
+describe("gzip and limits", () => {
+  const gzip = { "content-encoding": "gzip" };
+  const send = (body: string | Uint8Array, headers: Record<string, string> = {}): Promise<Answer> =>
+    server.ask("POST", "/v1/books", { body, headers });
+
+  test("gzip is undone", async () => {
+    const answer = await send(gzipSync(`{"note": "x"}`), gzip);
+    expect(JSON.parse(answer.text)).toEqual({ note: "x" });
+    expect((await send("", gzip)).status).toBe(201);
+    expect((await send("{}", { "content-encoding": "identity" })).status).toBe(201);
+  });
+
+  test("what is no gzip is 400, another encoding 415", async () => {
+    expect((await send("{}", gzip)).status).toBe(400);
+    expect((await send(gzipSync("{}").subarray(0, -4), gzip)).status).toBe(400);
+    const answer = await send("{}", { "content-encoding": "br" });
+    expect(answer.status).toBe(415);
+    expect(answer.headers["accept-encoding"]).toBe("gzip");
+  });
+
+  test("over the limit is 413, as sent, in chunks and inflated", async () => {
+    const large = JSON.stringify({ note: "x".repeat(100_000) });
+    const fit = JSON.stringify({ note: "x".repeat(90_000) });
+    expect((await send(large)).status).toBe(413);
+    expect((await send(large, { "transfer-encoding": "chunked" })).status).toBe(413);
+    expect((await send(gzipSync(large), gzip)).status).toBe(413);
+    expect((await send(fit)).status).toBe(201);
+    expect((await send(gzipSync(fit), gzip)).status).toBe(201);
+    expect((await server.ask("POST", "/v1/books", { body: large }, "HTTP/2")).status).toBe(413);
+    expect(
+      (
+        await server.ask(
+          "POST",
+          "/v1/books",
+          { body: large, headers: { "content-length": undefined } },
+          "HTTP/2",
+        )
+      ).status,
+    ).toBe(413);
+  });
+});
+
+describe("google.api.HttpBody", () => {
+  const bytes = Buffer.from([0, 255, 10, 13]);
+
+  test("goes in and out as it stands, whatever its content type", async () => {
+    const answer = await server.ask("POST", "/v1/echo", {
+      body: bytes,
+      headers: { "content-type": "image/png" },
+    });
+    expect(answer.headers["content-type"]).toBe("image/png");
+    expect(answer.bytes.equals(bytes)).toBe(true);
+  });
+
+  test("has a content type even if nobody gave one", async () => {
+    const answer = await server.ask("POST", "/v1/echo", { body: bytes });
+    expect(answer.headers["content-type"]).toBe("application/octet-stream");
+    expect((await server.ask("POST", "/v1/echo")).text).toBe("");
+  });
+
+  test("can be one field beside path and query", async () => {
+    const headers = { "content-type": "text/csv" };
+    expect(await server.json("PUT", "/v1/files/a/b?note=x", { body: bytes, headers })).toEqual({
+      path: "a/b",
+      note: "x",
+      file: { contentType: "text/csv", data: bytes.toString("base64") },
+    });
+  });
+
+  test("can be the field that is the whole answer", async () => {
+    const rule = create(HttpRuleSchema, {
+      selector: "shelf.v1.ShelfService.PutFile",
+      pattern: { case: "put", value: "/v1/files/{path=**}" },
+      body: "file",
+      responseBody: "file",
+    });
+    await using server = await ShelfServer.start({ rules: [rule] });
+    const answer = await server.ask("PUT", "/v1/files/a", {
+      body: bytes,
+      headers: { "content-type": "image/png" },
+    });
+    expect(answer.headers["content-type"]).toBe("image/png");
+    expect(answer.bytes.equals(bytes)).toBe(true);
+  });
+});

@@ -1,0 +1,327 @@
+import { create, createRegistry, toBinary } from "@bufbuild/protobuf";
+import { AnySchema, DurationSchema, anyPack } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
+import type { Dialect, ErrorAnswer, FailedRequest } from "../../../src/rest/dialect.ts";
+import type { Failure } from "../../../src/rest/errors/failure.ts";
+import { transcodedService } from "../../../src/rest/transcoder.ts";
+import { BareService, PublisherSchema } from "./gen/shelf/v1/shelf_pb.ts";
+import { type Answer, type ShelfOptions, ShelfServer, versions } from "./shelf-server.ts";
+
+/** What GET /v1/books/n answers when the implementation throws `thrown`. */
+async function answerTo(thrown: unknown, options: ShelfOptions = {}): Promise<Answer> {
+  await using server = await ShelfServer.start({
+    ...options,
+    implementation: {
+      getBook: () => {
+        throw thrown;
+      },
+    },
+  });
+  return await server.ask("GET", "/v1/books/n");
+}
+
+describe("the default dialect", () => {
+  test.each([
+    [Code.Canceled, 499],
+    [Code.Unknown, 500],
+    [Code.InvalidArgument, 400],
+    [Code.DeadlineExceeded, 504],
+    [Code.NotFound, 404],
+    [Code.AlreadyExists, 409],
+    [Code.PermissionDenied, 403],
+    [Code.ResourceExhausted, 429],
+    [Code.FailedPrecondition, 400],
+    [Code.Aborted, 409],
+    [Code.OutOfRange, 400],
+    [Code.Unimplemented, 501],
+    [Code.Internal, 500],
+    [Code.Unavailable, 503],
+    [Code.DataLoss, 500],
+    [Code.Unauthenticated, 401],
+  ])("code %i is status %i", async (code, status) => {
+    const answer = await answerTo(new ConnectError("why", code));
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.text)).toEqual({ code, message: "why", details: [] });
+    expect(answer.headers["content-type"]).toBe("application/json");
+    expect(answer.headers["content-length"]).toBe(String(Buffer.byteLength(answer.text)));
+  });
+
+  test("details are typed JSON", async () => {
+    const value = { reason: "GONE", domain: "shelf.example" };
+    const answer = await answerTo(
+      new ConnectError("why", Code.NotFound, {}, [
+        { desc: ErrorInfoSchema, value },
+        { desc: DurationSchema, value: { seconds: 3n } },
+      ]),
+    );
+    expect(JSON.parse(answer.text)).toEqual({
+      code: 5,
+      message: "why",
+      details: [
+        { "@type": "type.googleapis.com/google.rpc.ErrorInfo", ...value },
+        { "@type": "type.googleapis.com/google.protobuf.Duration", value: "3s" },
+      ],
+    });
+  });
+
+  test("a detail of an unknown type does not turn the error into a 500", async () => {
+    const error = new ConnectError("why", Code.NotFound);
+    const bytes = toBinary(PublisherSchema, create(PublisherSchema, { name: "p" }));
+    error.details.push(
+      { type: "shelf.v1.Publisher", value: bytes },
+      { type: "no.Such", value: Uint8Array.of(1) },
+    );
+    const packed = anyPack(PublisherSchema, create(PublisherSchema, { name: "p" }));
+    error.details.push(
+      { desc: StatusSchema, value: { details: [packed] } },
+      { desc: AnySchema, value: packed },
+    );
+    const plain = await answerTo(error);
+    expect(plain.status).toBe(404);
+    expect(JSON.parse(plain.text).details).toMatchObject([
+      { "@type": "type.googleapis.com/shelf.v1.Publisher", value: Buffer.from(bytes).toString("base64") },
+      { "@type": "type.googleapis.com/no.Such", value: "AQ==" },
+      { "@type": "type.googleapis.com/google.rpc.Status" },
+      { "@type": "type.googleapis.com/google.protobuf.Any" },
+    ]);
+    const known = await answerTo(error, { registry: createRegistry(PublisherSchema) });
+    expect(JSON.parse(known.text).details[0]).toEqual({
+      "@type": "type.googleapis.com/shelf.v1.Publisher",
+      name: "p",
+    });
+  });
+
+  test.each([new Error("s3cret"), "s3cret", { code: "s3cret" }, undefined, null])(
+    "a plain exception (%s) is a 500 without its text, and is told to onError",
+    async (thrown) => {
+      const told: unknown[] = [];
+      const answer = await answerTo(thrown, {
+        onError: (error, request) => told.push(error, request.method?.name),
+      });
+      expect(answer.status).toBe(500);
+      expect(JSON.parse(answer.text)).toEqual({ code: 13, message: "internal error", details: [] });
+      expect(told).toEqual([thrown, "GetBook"]);
+    },
+  );
+
+  test("an onError that throws does not cost the answer", async () => {
+    const answer = await answerTo(new Error("x"), {
+      onError: () => {
+        throw new Error("y");
+      },
+    });
+    expect(answer.status).toBe(500);
+  });
+
+  test("an answer that cannot be written is a 500", async () => {
+    const any = { typeUrl: "type.googleapis.com/no.Such", value: Uint8Array.of(1) };
+    await using server = await ShelfServer.start({ implementation: { getBook: () => ({ any }) } });
+    expect((await server.ask("GET", "/v1/books/n")).status).toBe(500);
+  });
+
+  test("a method without an implementation is 501", async () => {
+    await using server = await ShelfServer.start({ implementation: {} });
+    expect((await server.ask("GET", "/v1/books/n")).status).toBe(501);
+  });
+
+  test("RetryInfo becomes Retry-After, in whole seconds, rounded up", async () => {
+    const retry = (seconds: bigint, nanos: number, headers = {}): ConnectError =>
+      new ConnectError("slow", Code.ResourceExhausted, headers, [
+        { desc: RetryInfoSchema, value: { retryDelay: { seconds, nanos } } },
+      ]);
+    expect((await answerTo(retry(7n, 0))).headers["retry-after"]).toBe("7");
+    expect((await answerTo(retry(7n, 1))).headers["retry-after"]).toBe("8");
+    expect((await answerTo(retry(7n, 0, { "retry-after": "9" }))).headers["retry-after"]).toBe("9");
+  });
+
+  test("401 carries WWW-Authenticate, the error's own if it has one", async () => {
+    expect((await answerTo(new ConnectError("who", Code.Unauthenticated))).headers["www-authenticate"]).toBe(
+      "Bearer",
+    );
+    const error = new ConnectError("who", Code.Unauthenticated, { "www-authenticate": `Basic realm="x"` });
+    expect((await answerTo(error)).headers["www-authenticate"]).toBe(`Basic realm="x"`);
+    const basic = await answerTo(new ConnectError("who", Code.Unauthenticated), {
+      dialect: { challenge: "Basic" },
+    });
+    expect(basic.headers["www-authenticate"]).toBe("Basic");
+  });
+
+  test("metadata of an error becomes headers, unless it came from another server or belongs to the framing", async () => {
+    const metadata = { "x-mine": "1", "content-length": "3", "grpc-status": "5", connection: "close" };
+    const mine = await answerTo(new ConnectError("x", Code.NotFound, metadata));
+    expect(mine.headers["x-mine"]).toBe("1");
+    expect(mine.headers["grpc-status"]).toBeUndefined();
+    expect(JSON.parse(mine.text).message).toBe("x");
+    const wire = new ConnectError("x", Code.NotFound, metadata);
+    wire.isWireError = true;
+    expect((await answerTo(wire)).headers["x-mine"]).toBeUndefined();
+  });
+});
+
+describe.each(versions)("unmatched requests over %s", (version) => {
+  test("405 names the methods, also for HEAD and OPTIONS, which are not invented", async () => {
+    await using server = await ShelfServer.start();
+    for (const method of ["POST", "OPTIONS", "HEAD", "TRACE"]) {
+      const answer = await server.ask(method, "/v1/books/n", {}, version);
+      expect([answer.status, answer.headers["allow"]]).toEqual([405, "DELETE, GET, PATCH"]);
+    }
+    expect((await server.ask("GET", "/v1/nope", {}, version)).status).toBe(404);
+    expect((await server.ask("HEAD", "/v1/nope", {}, version)).text).toBe("");
+    expect((await server.ask("PUT", "/v1/any", {}, version)).status).toBe(200);
+    expect((await server.ask("PROPFIND", "/v1/custom", {}, version)).status).toBe(200);
+    expect((await server.ask("GET", "/v1/custom", {}, version)).headers["allow"]).toBe("PROPFIND");
+  });
+});
+
+const requestId = createContextKey("none");
+
+/** As a documented API would have it: an own envelope, an id, a status of its own choice. */
+function envelope(seen: [Failure, FailedRequest][] = []): Dialect {
+  return {
+    prefixes: ["/v1"],
+    writeError: (failure, request): ErrorAnswer => {
+      seen.push([failure, request]);
+      return {
+        status: failure.status,
+        headers: { "x-dialect": "envelope" },
+        body: {
+          json: {
+            error: {
+              kind: failure.kind,
+              status: failure.status,
+              request: request.contextValues.get(requestId),
+            },
+          },
+        },
+      };
+    },
+  };
+}
+
+describe("a dialect of its own", () => {
+  const contextValues: ShelfOptions["contextValues"] = () => createContextValues().set(requestId, "r1");
+
+  test("writes every kind of failure", async () => {
+    const seen: [Failure, FailedRequest][] = [];
+    await using server = await ShelfServer.start({
+      dialect: envelope(seen),
+      contextValues,
+      readMaxBytes: 10,
+      implementation: {},
+    });
+    const json = { headers: { "content-type": "application/json" } };
+    const asks: [string, string, string, object?][] = [
+      ["path_not_found", "GET", "/v1/nope"],
+      ["method_not_allowed", "PUT", "/v1/books"],
+      ["unsupported_media_type", "POST", "/v1/books", { body: "{}", headers: { "content-type": "a/b" } }],
+      ["body_too_large", "POST", "/v1/books", { ...json, body: "{          }" }],
+      ["bad_request", "POST", "/v1/books", { ...json, body: "{" }],
+      ["bad_request", "GET", "/v1/books?x=1"],
+      ["bad_request", "GET", "/v1/books/%"],
+      ["bad_request", "GET", "/v1/books", { headers: { "x-server-timeout": "soon" } }],
+      ["handler", "GET", "/v1/books"],
+    ];
+    for (const [kind, method, path, ask] of asks) {
+      const answer = await server.ask(method, path, ask);
+      expect(JSON.parse(answer.text)).toEqual({ error: { kind, status: answer.status, request: "r1" } });
+      expect(answer.headers["x-dialect"]).toBe("envelope");
+    }
+    expect(
+      seen.map(([failure]) => (failure.kind === "bad_request" ? [failure.place, failure.field] : [])),
+    ).toEqual([
+      [],
+      [],
+      [],
+      [],
+      ["body", undefined],
+      ["query", "x"],
+      ["path", "name"],
+      ["header", "x-server-timeout"],
+      [],
+    ]);
+    expect(seen.map(([, request]) => [request.method?.name, request.httpMethod])).toContainEqual([
+      "CreateBook",
+      "POST",
+    ]);
+    expect(seen[0]?.[1]).toMatchObject({ method: undefined, path: "/v1/nope" });
+    expect(seen[1]?.[0]).toMatchObject({ kind: "method_not_allowed", allow: ["DELETE", "GET", "POST"] });
+  });
+
+  test("answers for the paths under its prefix only, by whole segments", async () => {
+    await using server = await ShelfServer.start({ dialect: envelope(), contextValues });
+    for (const [path, isOurs] of [
+      ["/v1", true],
+      ["/v1/x", true],
+      ["/v10", false],
+      ["/", false],
+      ["/v2/v1", false],
+    ] as const) {
+      const answer = await server.ask("GET", path);
+      expect([path, answer.status, answer.headers["x-dialect"] === "envelope"]).toEqual([path, 404, isOurs]);
+    }
+  });
+
+  test("may answer with text, without a body, and with another status", async () => {
+    const writeError = (failure: Failure): ErrorAnswer =>
+      failure.kind === "path_not_found"
+        ? { status: 204 }
+        : { status: 418, headers: { "content-type": "text/html" }, body: { text: "<p>no" } };
+    await using server = await ShelfServer.start({ dialect: { prefixes: ["/"], writeError } });
+    const none = await server.ask("GET", "/nope");
+    expect([none.status, none.text, none.headers["content-length"]]).toEqual([204, "", undefined]);
+    const text = await server.ask("PUT", "/v1/books");
+    expect([text.status, text.text, text.headers["content-type"], text.headers["allow"]]).toEqual([
+      418,
+      "<p>no",
+      "text/html",
+      "DELETE, GET, POST",
+    ]);
+  });
+
+  test.each<[string, () => ErrorAnswer]>([
+    [
+      "throws",
+      () => {
+        throw new Error("s3cret");
+      },
+    ],
+    ["gives no status", () => ({ status: 42 })],
+    ["gives a header that cannot be sent", () => ({ status: 400, headers: { "x-y": "a\u0001b" } })],
+    ["gives a header that is none", () => ({ status: 400, headers: { "x y": "" } })],
+  ])("a writer that %s makes a plain 500 in the default shape", async (_name, writeError) => {
+    const told: unknown[] = [];
+    for (const version of versions) {
+      await using server = await ShelfServer.start({
+        dialect: { prefixes: ["/v1"], writeError },
+        onError: (error) => told.push(error),
+      });
+      const answer = await server.ask("GET", "/v1/nope", {}, version);
+      expect(answer.status).toBe(500);
+      expect(JSON.parse(answer.text)).toEqual({ code: 13, message: "internal error", details: [] });
+    }
+    expect(told).toHaveLength(2);
+  });
+
+  test("two services speak two dialects on one transcoder", async () => {
+    const rule = create(HttpRuleSchema, {
+      selector: "shelf.v1.BareService.Unary",
+      pattern: { case: "get", value: "/v2/bare" },
+    });
+    const teapot: Dialect = { prefixes: ["/v2"], writeError: () => ({ status: 418 }) };
+    await using server = await ShelfServer.start({
+      dialect: envelope(),
+      more: [transcodedService(BareService, {}, teapot)],
+      rules: [rule],
+      implementation: {},
+    });
+    const statuses = ["/v1/books", "/v1/nope", "/v2/bare", "/v2/nope", "/nope"].map(
+      async (path) => (await server.ask("GET", path)).status,
+    );
+    expect(await Promise.all(statuses)).toEqual([501, 404, 418, 418, 404]);
+    expect((await server.ask("PUT", "/v2/bare")).status).toBe(418);
+  });
+});

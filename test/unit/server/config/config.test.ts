@@ -1,0 +1,237 @@
+import { availableParallelism } from "node:os";
+import { describe, expect, test } from "vitest";
+import { callerVariableNames, readConfig, readDatabaseConfig } from "../../../../src/server/config/config.ts";
+
+const key = Buffer.alloc(32, 1).toString("base64");
+
+function configOf(environment: Record<string, string>) {
+  const read = readConfig(environment);
+  if ("problems" in read) throw new Error(read.problems.join("\n"));
+  return read;
+}
+
+function problemsOf(environment: Record<string, string>): readonly string[] {
+  const read = readConfig(environment);
+  return "problems" in read ? read.problems : [];
+}
+
+test("without any variable the embedded default is configured", () => {
+  const { config, warnings } = configOf({});
+  expect(config).toMatchObject({
+    databaseUrl: undefined,
+    masterKey: undefined,
+    dataDirectory: ".sessiond",
+    listen: { host: "127.0.0.1", port: 8080 },
+  });
+  expect(warnings).toEqual([]);
+});
+
+test("an empty variable counts as absent", () => {
+  expect(configOf({ SESSIOND_LISTEN: "", DATABASE_URL: "" }).config.listen.port).toBe(8080);
+});
+
+test.each([
+  ["127.0.0.1:0", "127.0.0.1", 0],
+  ["[::1]:9000", "::1", 9000],
+  ["localhost:65535", "localhost", 65_535],
+])("SESSIOND_LISTEN=%s", (text, host, port) => {
+  expect(configOf({ SESSIOND_LISTEN: text }).config.listen).toEqual({ host, port });
+});
+
+test.each(["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1"])(
+  "SESSIOND_LISTEN=%s is refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_LISTEN: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_LISTEN: must be host:port/),
+    ]);
+  },
+);
+
+describe("without TLS", () => {
+  test.each(["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"])(
+    "%s is listened on",
+    (listen) => {
+      expect(problemsOf({ SESSIOND_LISTEN: listen })).toEqual([]);
+    },
+  );
+
+  test.each([":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1", "sessiond.example:1"])(
+    "%s is refused unless it is said to be right",
+    (listen) => {
+      expect(problemsOf({ SESSIOND_LISTEN: listen })).toEqual([
+        expect.stringMatching(/^SESSIOND_LISTEN: must be a loopback address while there is no TLS/),
+      ]);
+      expect(problemsOf({ SESSIOND_LISTEN: listen, SESSIOND_ALLOW_PLAINTEXT: "on" })).toEqual([]);
+    },
+  );
+});
+
+describe("TLS", () => {
+  const files = { SESSIOND_TLS_CERT_FILE: "tls.crt", SESSIOND_TLS_KEY_FILE: "tls.key" };
+
+  test("may listen everywhere", () => {
+    const { config } = configOf({ ...files, SESSIOND_LISTEN: ":9000" });
+    expect(config.listen).toEqual({ host: "::", port: 9000 });
+    expect(config.tls).toEqual({
+      certFile: "tls.crt",
+      keyFile: "tls.key",
+      clientCaFile: undefined,
+      minVersion: "TLSv1.2",
+    });
+  });
+
+  test.each([
+    [{ SESSIOND_TLS_CERT_FILE: "a" }, "SESSIOND_TLS_KEY_FILE: is required with SESSIOND_TLS_CERT_FILE"],
+    [{ SESSIOND_TLS_KEY_FILE: "a" }, "SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE"],
+    [
+      { SESSIOND_TLS_CLIENT_CA_FILE: "a" },
+      "SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE",
+    ],
+  ])("half of it is refused: %o", (environment, problem) => {
+    expect(problemsOf(environment)).toEqual([problem]);
+  });
+});
+
+test("one process serves, or as many as SESSIOND_WORKERS says", () => {
+  expect(configOf({}).config.workers).toBe(1);
+  expect(configOf({ SESSIOND_WORKERS: "4" }).config.workers).toBe(4);
+  expect(configOf({ SESSIOND_WORKERS: "auto" }).config.workers).toBe(availableParallelism());
+});
+
+test.each(["0", "-1", "1.5", "257", "max", " 2", "0x2"])("SESSIOND_WORKERS=%s is refused", (text) => {
+  expect(problemsOf({ SESSIOND_WORKERS: text })).toEqual([
+    "SESSIOND_WORKERS: must be a whole number from 1 to 256, or auto for one on each core",
+  ]);
+});
+
+test("a bootstrap secret may hold colons", () => {
+  const { bootstrapProject } = configOf({ SESSIOND_BOOTSTRAP_PROJECT: "project-test-1:a:b:c" }).config;
+  expect(bootstrapProject).toEqual({ projectId: "project-test-1", secret: "a:b:c" });
+});
+
+describe("everything that is wrong is said at once", () => {
+  const wrong = {
+    DATABASE_URL: "mysql://u:hunter2@h/d",
+    SESSIOND_LISTEN: "nowhere",
+    SESSIOND_MASTER_KEY: "c2hvcnQ=",
+    SESSIOND_MASTER_KEYS_ACCEPTED: "c2hvcnQ=,c2hvcnQ=",
+    SESSIOND_SIGNING_KEY_ROTATION_DAYS: "-1",
+    SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: "1999",
+    SESSIOND_BOOTSTRAP_PROJECT: "no-colon-hunter2",
+    SESSIOND_LOG_LEVEL: "loud",
+    SESSIOND_SHUTDOWN_GRACE_MS: "soon",
+    SESSIOND_KRATOS_PREFIX: "auth/",
+    SESSIOND_KRATOS_ALLOWED_ORIGINS: "https://a.example/path",
+    SESSIOND_STYTCH_ERROR_URL_BASE: "errors",
+  };
+
+  test("by name", () => {
+    const names = problemsOf(wrong).map((problem) => problem.split(":", 1)[0]);
+    expect(new Set(names)).toEqual(new Set(Object.keys(wrong)));
+  });
+
+  test("what is wrong together too", () => {
+    const half = { SESSIOND_LOG_LEVEL: "loud", SESSIOND_TLS_CERT_FILE: "tls.crt" };
+    expect(problemsOf(half).map((problem) => problem.split(":", 1)[0])).toEqual([
+      "SESSIOND_LOG_LEVEL",
+      "SESSIOND_TLS_KEY_FILE",
+    ]);
+  });
+
+  test("without repeating a value", () => {
+    const text = problemsOf(wrong).join("\n");
+    for (const value of ["hunter2", "c2hvcnQ=", "nowhere", "loud"]) expect(text).not.toContain(value);
+  });
+});
+
+test("with DATABASE_URL the master key is required", () => {
+  const url = "postgres://localhost/x";
+  expect(problemsOf({ DATABASE_URL: url })).toEqual([
+    expect.stringMatching(/^SESSIOND_MASTER_KEY: is required/),
+  ]);
+  expect(configOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key }).config.databaseUrl).toBe(url);
+});
+
+test("keys are rotated every 90 days, published for 10 minutes before, by master keys of any number", () => {
+  const { config } = configOf({ SESSIOND_MASTER_KEYS_ACCEPTED: `${key}, ${key}` });
+  expect(config.keySchedule).toEqual({ rotationPeriod: 90 * 86_400_000, publicationDelay: 600_000 });
+  expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
+});
+
+test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
+  "the master key %s is refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_MASTER_KEY: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_MASTER_KEY: must be 32 bytes/),
+    ]);
+  },
+);
+
+test.each([`${key},`, `${key};${key}`, `${key},${key.slice(1)}`])(
+  "the accepted master keys %s are refused",
+  (text) => {
+    expect(problemsOf({ SESSIOND_MASTER_KEYS_ACCEPTED: text })).toEqual([
+      expect.stringMatching(/^SESSIOND_MASTER_KEYS_ACCEPTED: must be master keys/),
+    ]);
+  },
+);
+
+test("a mistyped variable is warned of, by name alone", () => {
+  expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
+    "SESSIOND_LISTN is not a variable of this version",
+  ]);
+});
+
+test("a variable that tells commands whom to call is no mistake", () => {
+  for (const name of callerVariableNames) expect(configOf({ [name]: "x" }).warnings).toEqual([]);
+});
+
+test("who works on the database alone needs no master key", () => {
+  const databaseUrl = "postgres://user@host/database";
+  expect(readDatabaseConfig({ DATABASE_URL: databaseUrl, SESSIOND_DATA_DIR: "" })).toEqual({
+    config: { databaseUrl, dataDirectory: ".sessiond", connectTimeout: 5_000, retention: 90 * 86_400_000 },
+  });
+  expect(readDatabaseConfig({ DATABASE_URL: "x", SESSIOND_LISTEN: "wrong too" })).toEqual({
+    problems: ["DATABASE_URL: must be postgres://user:password@host:port/database"],
+  });
+});
+
+describe("limits", () => {
+  test("by default only failed authentications have one", () => {
+    expect(configOf({}).config).toMatchObject({
+      maxWaiting: 5_000,
+      callRates: {
+        service: undefined,
+        member: undefined,
+        address: undefined,
+        failures: { perSecond: 20, burst: 500 },
+      },
+    });
+  });
+
+  test("a burst is ten seconds' worth unless told otherwise, and one at least; 0 a second is no limit", () => {
+    const { callRates } = configOf({
+      SESSIOND_CALLS_PER_SECOND_PER_SERVICE: "100",
+      SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
+      SESSIOND_CALL_BURST_PER_MEMBER: "7",
+      SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: "0.01",
+      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
+    }).config;
+    expect(callRates).toEqual({
+      service: { perSecond: 100, burst: 1000 },
+      member: { perSecond: 5, burst: 7 },
+      address: { perSecond: 0.01, burst: 1 },
+      failures: undefined,
+    });
+  });
+
+  test.each([
+    ["SESSIOND_CALLS_PER_SECOND_PER_SERVICE", "-1"],
+    ["SESSIOND_CALLS_PER_SECOND_PER_MEMBER", "many"],
+    ["SESSIOND_CALL_BURST_PER_ADDRESS", "0"],
+    ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "1.5"],
+    ["SESSIOND_DATABASE_MAX_WAITING", "0"],
+  ])("%s=%s is refused", (name, value) => {
+    expect(problemsOf({ [name]: value })).toEqual([expect.stringMatching(`^${name}: must be a `)]);
+  });
+});

@@ -1,0 +1,28 @@
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { developmentProject } from "../../../../src/server/data-directory.ts";
+
+async function directory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "sessiond-data-"));
+  onTestFinished(() => rm(path, { recursive: true }));
+  return path;
+}
+
+test("the development secret is made once, and only its owner can read it", async () => {
+  const path = await directory();
+  const first = await developmentProject(path);
+  const second = await developmentProject(path);
+  expect([first.isNew, second.isNew, second.secret]).toEqual([true, false, first.secret]);
+  expect((await stat(first.file)).mode & 0o777).toBe(0o600);
+});
+
+test.each(["", "\n", "ssk_short"])(
+  "a development secret that was not written whole is refused: %o",
+  async (text) => {
+    const path = await directory();
+    await writeFile(join(path, "development-secret"), text);
+    await expect(developmentProject(path)).rejects.toThrow("holds no secret");
+  },
+);

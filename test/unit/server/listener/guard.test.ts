@@ -1,0 +1,83 @@
+import { connect as connectHttp2 } from "node:http2";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { RequestHandler } from "../../../../src/transport/http-message.ts";
+import { listening } from "./listening.ts";
+
+const failures: Record<string, RequestHandler> = {
+  "throws at once": () => {
+    throw new Error("secret detail");
+  },
+  "rejects later": async (req) => {
+    await text(req);
+    throw new Error("secret detail");
+  },
+};
+
+describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
+  test("costs the HTTP/1.1 client an internal error, and is reported", async () => {
+    const reported: unknown[] = [];
+    const { url } = await listening({
+      handler,
+      onError: (error, place) => reported.push([String(error), place]),
+    });
+    for (let round = 1; round <= 2; round++) {
+      const answer = await fetch(url, { method: "POST", body: "x" });
+      expect(answer.status).toBe(500);
+      expect(await answer.json()).toEqual({ code: "internal", message: "the server failed on this request" });
+      expect(reported).toHaveLength(round);
+    }
+    expect(reported[0]).toEqual(["Error: secret detail", "handler"]);
+  });
+
+  test("costs the gRPC client a trailers-only INTERNAL", async () => {
+    const { url } = await listening({ handler, onError: () => {} });
+    const session = connectHttp2(url);
+    onTestFinished(() => session.destroy());
+    const stream = session.request({ ":method": "POST", "content-type": "application/grpc+proto" });
+    stream.end("x");
+    const [headers] = await once(stream, "response");
+    expect(headers).toMatchObject({ ":status": 200, "grpc-status": "13" });
+    expect(await text(stream)).toBe("");
+  });
+});
+
+test("a handler that fails halfway through its answer cuts it off", async () => {
+  const { url } = await listening({
+    onError: () => {},
+    async handler(_, res) {
+      await new Promise((sent) => {
+        if ("stream" in res) res.write("half", sent);
+        else res.write("half", sent);
+      });
+      throw new Error("no more");
+    },
+  });
+  const answer = await fetch(url);
+  await expect(answer.text()).rejects.toThrow("terminated");
+
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  const stream = session.request({ ":path": "/" }).resume();
+  stream.on("error", () => {});
+  await new Promise((closed) => stream.once("close", closed));
+  expect(stream.rstCode).not.toBe(0);
+});
+
+test("a response written after its end is reported and harms nobody", async () => {
+  const reported = Promise.withResolvers<unknown[]>();
+  const { url } = await listening({
+    onError: (error, place) => reported.resolve([error, place]),
+    handler(_, res) {
+      if ("stream" in res) return;
+      res.end("done");
+      res.write("more");
+    },
+  });
+  expect(await (await fetch(url)).text()).toBe("done");
+  expect(await reported.promise).toEqual([
+    expect.objectContaining({ code: "ERR_STREAM_WRITE_AFTER_END" }),
+    "response",
+  ]);
+});

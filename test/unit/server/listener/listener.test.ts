@@ -1,0 +1,139 @@
+import { once } from "node:events";
+import { Agent, request } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { text } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
+import { createListener } from "../../../../src/server/listener/listener.ts";
+import type { RequestHandler } from "../../../../src/transport/http-message.ts";
+import { listening } from "./listening.ts";
+import { frame, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
+
+const echo: RequestHandler = async (req, res) => {
+  const body = await text(req);
+  res.setHeader("content-type", "text/plain");
+  const answer = `${req.httpVersion} ${req.method} ${req.url} ${body}`;
+  if ("stream" in res) res.end(answer);
+  else res.end(answer);
+};
+
+async function http2Echo(url: string, body: string): Promise<string> {
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  const stream = session.request({ ":method": "POST", ":path": "/p" });
+  stream.end(body);
+  return text(stream);
+}
+
+test("serves HTTP/1.1 and HTTP/2 on one port", async () => {
+  const { url } = await listening({ handler: echo });
+  const answer = await fetch(`${url}/p`, { method: "POST", body: "hello" });
+  expect(await answer.text()).toBe("1.1 POST /p hello");
+  expect(await http2Echo(url, "hello")).toBe("2.0 POST /p hello");
+});
+
+test("recognises HTTP/2 by a preface that arrives byte by byte", async () => {
+  const { port } = await listening({ handler: echo });
+  const raw = await openRaw(port);
+  raw.socket.setNoDelay(true);
+  for (const byte of preface) {
+    raw.write(byte);
+    await new Promise(setImmediate);
+  }
+  raw.write(settings);
+  raw.write(
+    frame(1, 5, 1, headerBlock({ ":method": "GET", ":path": "/x", ":scheme": "http", ":authority": "h" })),
+  );
+  expect(await raw.received(/GET/)).toContain("2.0 GET /x ");
+});
+
+test("takes methods that begin like the preface for HTTP/1", async () => {
+  const { port } = await listening({ handler: echo });
+  for (const method of ["POST", "PUT", "PATCH", "PROPFIND"]) {
+    const raw = await openRaw(port);
+    raw.write(`${method} /m HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok`);
+    expect(await raw.closed).toContain(`1.1 ${method} /m ok`);
+  }
+});
+
+test("answers pipelined HTTP/1.1 requests in order, the bytes of the sniffed head included", async () => {
+  const { port } = await listening({ handler: echo });
+  const raw = await openRaw(port);
+  raw.write("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  expect((await raw.closed).match(/GET \/\d/g)).toEqual(["GET /1", "GET /2"]);
+});
+
+test("ends an endless HTTP/1.1 answer when the client closes its side", async () => {
+  const gone = Promise.withResolvers<void>();
+  const { port } = await listening({
+    handler(_, res) {
+      res.once("close", () => gone.resolve());
+      if (!("stream" in res)) res.write("endless");
+    },
+  });
+  const raw = await openRaw(port, true);
+  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  await raw.received(/endless/);
+  raw.socket.end();
+  await gone.promise;
+  expect(await raw.closed).toMatch(/endless/);
+});
+
+test("closes an HTTP/2 connection when the client closes its side", async () => {
+  const { port } = await listening({ handler: echo });
+  const raw = await openRaw(port, true);
+  raw.socket.end(Buffer.concat([Buffer.from(preface), settings]));
+  await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("ignores an upgrade to h2c and answers in HTTP/1.1", async () => {
+  const { port } = await listening({ handler: echo });
+  const raw = await openRaw(port);
+  raw.write(
+    "GET /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+  );
+  expect(await raw.received(/GET/)).toContain("HTTP/1.1 200 OK");
+});
+
+test("continues after Expect: 100-continue", async () => {
+  const { port } = await listening({ handler: echo });
+  const req = request({ port, host: "127.0.0.1", method: "POST", headers: { expect: "100-continue" } });
+  req.flushHeaders();
+  await once(req, "continue");
+  req.end("late body");
+  const [res] = await once(req, "response");
+  expect(await text(res)).toBe("1.1 POST / late body");
+});
+
+test("keeps an HTTP/1.1 connection for the next request", async () => {
+  const { port } = await listening({ handler: echo });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const ports = new Set<number | undefined>();
+  for (const path of ["/1", "/2", "/3"]) {
+    const req = request({ port, host: "127.0.0.1", path, agent }).end();
+    const [res] = await once(req, "response");
+    await text(res);
+    ports.add(req.socket?.localPort);
+  }
+  expect(ports.size).toBe(1);
+});
+
+test("refuses an address in use, and listens elsewhere after that", async () => {
+  const first = await listening({ handler: echo });
+  const second = createListener({ handler: echo });
+  await expect(second.listen({ host: "127.0.0.1", port: first.port })).rejects.toThrow("EADDRINUSE");
+  const { port } = await second.listen({ host: "127.0.0.1", port: 0 });
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("1.1 GET / ");
+  await second.drain(0);
+});
+
+test("closes connections beyond the limit and serves the others", async () => {
+  const { port, url } = await listening({ handler: echo, limits: { maxConnections: 2 } });
+  const kept = [await openRaw(port), await openRaw(port)];
+  const refused = await openRaw(port);
+  expect(await refused.closed).toBe("");
+  kept[0]?.write("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  expect(await kept[0]?.closed).toContain("GET /a");
+  expect(await (await fetch(url)).text()).toBe("1.1 GET / ");
+});

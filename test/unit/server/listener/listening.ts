@@ -1,0 +1,20 @@
+import { onTestFinished } from "vitest";
+import {
+  type Listener,
+  type ListenerOptions,
+  createListener,
+} from "../../../../src/server/listener/listener.ts";
+
+/** Listens on a free port of the loopback until the test ends. Failures the test does not expect fail it. */
+export async function listening(
+  options: Partial<ListenerOptions> & Pick<ListenerOptions, "handler">,
+): Promise<Listener & { port: number; url: string }> {
+  const failures: unknown[] = [];
+  const listener = createListener({ onError: (error) => failures.push(error), ...options });
+  const { port } = await listener.listen({ host: "127.0.0.1", port: 0 });
+  onTestFinished(async () => {
+    await listener.drain(0);
+    if (failures.length > 0) throw new AggregateError(failures, "the listener reported failures");
+  });
+  return { ...listener, port, url: `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${port}` };
+}

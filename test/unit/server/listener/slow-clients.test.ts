@@ -1,0 +1,301 @@
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import { text } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
+import type { RequestHandler } from "../../../../src/transport/http-message.ts";
+import { listening } from "./listening.ts";
+import { frame, frameTypes, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
+
+// Only the timeout under test is short: if another one had to do its work, the test would take too long.
+const post = { ":method": "POST", ":path": "/", ":scheme": "http", ":authority": "h" };
+
+const drainBody: RequestHandler = async (req, res) => {
+  await text(req).catch(() => "");
+  res.end();
+};
+
+test.each([
+  ["nothing", ""],
+  ["half a preface", preface.slice(0, 10)],
+])("closes a connection that sends %s", async (_, bytes) => {
+  const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
+  const raw = await openRaw(port);
+  raw.write(bytes);
+  expect(await raw.closed).toBe("");
+});
+
+test.each([
+  ["sends no SETTINGS", ""],
+  ["acknowledges no SETTINGS", frame(4, 0, 0)],
+])("closes an HTTP/2 connection that %s", async (_, bytes) => {
+  const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
+  const raw = await openRaw(port);
+  raw.write(preface);
+  raw.write(bytes);
+  await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
+  const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
+  const silent = await openRaw(port);
+  const raw = await openRaw(port);
+  raw.write(preface);
+  raw.write(settings);
+  await silent.closed;
+  raw.write(frame(6, 0, 0, "pingpong"));
+  expect(await raw.received(/pingpong/)).toContain("pingpong");
+});
+
+test("answers 408 to half-sent HTTP/1 headers", async () => {
+  const { port } = await listening({ handler: drainBody, limits: { headersTimeoutMs: 50 } });
+  const raw = await openRaw(port);
+  raw.write("GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ");
+  expect(await raw.closed).toContain("HTTP/1.1 408 Request Timeout");
+});
+
+test("answers 408 to a half-sent HTTP/1 body", async () => {
+  const { port } = await listening({
+    handler: drainBody,
+    limits: { headersTimeoutMs: 40, requestTimeoutMs: 50 },
+  });
+  const raw = await openRaw(port);
+  raw.write("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf");
+  expect(await raw.closed).toContain("HTTP/1.1 408 Request Timeout");
+});
+
+test("closes an idle HTTP/1 connection", async () => {
+  const { port } = await listening({ handler: drainBody, limits: { keepAliveTimeoutMs: 50 } });
+  const raw = await openRaw(port);
+  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  expect(await raw.closed).toContain("HTTP/1.1 200 OK");
+});
+
+test("resets an HTTP/2 stream whose body stops halfway, and serves the others", async () => {
+  const aborted = Promise.withResolvers<void>();
+  const { url } = await listening({
+    limits: { requestTimeoutMs: 50 },
+    async handler(req, res) {
+      if (req.url === "/slow") req.once("aborted", () => aborted.resolve());
+      await drainBody(req, res);
+    },
+  });
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  const slow = session.request({ ":method": "POST", ":path": "/slow" });
+  slow.on("error", () => {}).write("half");
+  await once(slow, "close");
+  expect(slow.rstCode).toBe(8);
+  await aborted.promise;
+  const whole = session.request({ ":method": "POST" });
+  whole.end("whole");
+  const [headers] = await once(whole, "response");
+  expect(headers[":status"]).toBe(200);
+});
+
+test("lets an answered HTTP/2 conversation go on, and resets it when only the client keeps it open", async () => {
+  const end = Promise.withResolvers<void>();
+  const { url } = await listening({
+    limits: { requestTimeoutMs: 50 },
+    async handler(req, res) {
+      if (!("stream" in res)) return;
+      if (req.url === "/slow") return drainBody(req, res);
+      req.resume();
+      res.write("talking");
+      await end.promise;
+      res.end("bye");
+    },
+  });
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  const talk = session.request({ ":method": "POST", ":path": "/talk" });
+  const said = text(talk);
+  await once(talk, "response");
+  // A stream that started later and has timed out proves that the first one's time was up too.
+  const slow = session.request({ ":method": "POST", ":path": "/slow" });
+  await once(
+    slow.on("error", () => {}),
+    "close",
+  );
+  expect(talk.closed).toBe(false);
+  end.resolve();
+  expect(await said).toBe("talkingbye");
+  await once(talk, "close");
+  expect(talk.rstCode).toBe(8);
+});
+
+test("closes an HTTP/2 connection without streams, PING or not, with GOAWAY", async () => {
+  const { port } = await listening({ handler: drainBody, limits: { sessionIdleTimeoutMs: 50 } });
+  const raw = await openRaw(port);
+  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(6, 0, 0, "pingpong")]));
+  expect(frameTypes(await raw.closed)).toContain("GOAWAY");
+});
+
+test("closes an HTTP/2 connection whose headers stop halfway", async () => {
+  const { port } = await listening({
+    handler: drainBody,
+    limits: { sessionIdleTimeoutMs: 50, lingerTimeoutMs: 50 },
+  });
+  const raw = await openRaw(port);
+  // HEADERS without END_HEADERS; the CONTINUATION never comes.
+  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(1, 0, 1, headerBlock(post))]));
+  await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("keeps an HTTP/2 connection while a stream is open, and closes it after", async () => {
+  const end = Promise.withResolvers<void>();
+  const { url, port } = await listening({
+    limits: { sessionIdleTimeoutMs: 50 },
+    async handler(_, res) {
+      if ("stream" in res) res.write("open");
+      await end.promise;
+      res.end();
+    },
+  });
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  const stream = session.request({ ":path": "/" });
+  await once(stream, "response");
+  const later = await openRaw(port);
+  later.write(Buffer.concat([Buffer.from(preface), settings]));
+  await later.closed;
+  expect(session.closed).toBe(false);
+  end.resolve();
+  expect(await text(stream)).toBe("open");
+  await once(session, "goaway");
+  await once(session, "close");
+});
+
+test("does not wait for ever until the peer closes its side too", async () => {
+  const { port } = await listening({
+    handler: drainBody,
+    limits: { sessionIdleTimeoutMs: 20, lingerTimeoutMs: 20 },
+  });
+  const raw = await openRaw(port, true);
+  raw.write(Buffer.concat([Buffer.from(preface), settings]));
+  await once(raw.socket, "end");
+  // The server has said all it will; only a reset can still tell this side, which stays open, that it is over.
+  const poke = () => {
+    raw.write(frame(6, 0, 0, "pingpong"));
+    if (!raw.socket.destroyed) setImmediate(poke);
+  };
+  poke();
+  await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("resets an HTTP/2 stream whose answer nobody takes, and serves the others on its connection", async () => {
+  const { url } = await listening({
+    handler: (_, res) => void ("stream" in res && res.end("x".repeat(100_000))),
+    limits: { unreadTimeoutMs: 50 },
+  });
+  const session = connectHttp2(url, { settings: { initialWindowSize: 0 } });
+  onTestFinished(() => session.destroy());
+  const unread = session.request({ ":path": "/" });
+  unread.on("error", () => {}).resume();
+  await once(unread, "close");
+  expect(unread.rstCode).toBe(8);
+  session.settings({ initialWindowSize: 200_000 });
+  await once(session, "localSettings");
+  expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
+});
+
+test.each([
+  ["HTTP/1", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"],
+  [
+    "HTTP/2",
+    Buffer.concat([
+      Buffer.from(preface),
+      // A window that lets everything through.
+      frame(4, 0, 0, "\0\x04\x7f\xff\xff\xff"),
+      frame(4, 1, 0),
+      frame(8, 0, 0, "\x7f\0\0\0"),
+      frame(1, 5, 1, headerBlock({ ...post, ":method": "GET" })),
+    ]),
+  ],
+])("closes an %s connection that takes nothing of an answer", async (_, request) => {
+  const { port } = await listening({
+    handler(_req, res) {
+      // More than any buffer of the system takes.
+      const body = Buffer.alloc(64 * 1024 * 1024);
+      if ("stream" in res) res.end(body);
+      else res.end(body);
+    },
+    limits: { unreadTimeoutMs: 50 },
+    onError: () => {},
+  });
+  const raw = await openRaw(port);
+  raw.socket.pause();
+  raw.write(request);
+  const poke = () => {
+    // Only what is written finds out, as nothing is read here.
+    raw.write(typeof request === "string" ? "G" : frame(6, 0, 0, "pingpong"));
+    if (!raw.socket.destroyed) setImmediate(poke);
+  };
+  poke();
+  await expect(raw.closed).resolves.toBeTypeOf("string");
+});
+
+test("cuts the connections that most answers wait for, where all that waits is too much", async () => {
+  const { port, url } = await listening({
+    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
+    limits: { maxUnreadBytes: 250_000 },
+    onError: () => {},
+  });
+  const get = headerBlock({ ...post, ":method": "GET" });
+  const greedy = await openRaw(port);
+  const modest = await openRaw(port);
+  const closedWindow = frame(4, 0, 0, "\0\x04\0\0\0\0");
+  const start = Buffer.concat([Buffer.from(preface), closedWindow, frame(4, 1, 0)]);
+  modest.write(Buffer.concat([start, frame(1, 5, 1, get)]));
+  greedy.write(Buffer.concat([start, ...[1, 3, 5].map((stream) => frame(1, 5, stream, get))]));
+  await greedy.closed;
+  modest.write(frame(6, 0, 0, "pingpong"));
+  expect(await modest.received(/pingpong/)).toContain("pingpong");
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
+});
+
+test("refuses streams beyond what the process bears, and serves them when others have ended", async () => {
+  const waiting: (() => void)[] = [];
+  const { url } = await listening({
+    handler(req, res) {
+      if ("stream" in res) {
+        if (req.url === "/wait") waiting.push(() => void res.end("late"));
+        else res.end("ok");
+      }
+    },
+    limits: { maxStreams: 2 },
+  });
+  const session = connectHttp2(url);
+  const other = connectHttp2(url);
+  onTestFinished(() => {
+    session.destroy();
+    other.destroy();
+  });
+  const held = [session, other].map((one) => one.request({ ":path": "/wait" }));
+  const answers = held.map((stream) => text(stream));
+  while (waiting.length < 2) await new Promise(setImmediate);
+  const refused = other.request({ ":path": "/" });
+  refused.on("error", () => {}).resume();
+  await new Promise((closed) => refused.once("close", closed));
+  expect(refused.rstCode).toBe(7);
+  for (const end of waiting) end();
+  expect(await Promise.all(answers)).toEqual(["late", "late"]);
+  expect(await text(other.request({ ":path": "/" }))).toBe("ok");
+});
+
+test("cuts an HTTP/1 connection on which requests come without end before any answer is read", async () => {
+  let begun = 0;
+  const { port } = await listening({
+    handler(_, res) {
+      begun++;
+      setImmediate(() => ("stream" in res ? undefined : res.end("ok")));
+    },
+    limits: { maxPipelinedRequests: 3 },
+  });
+  const raw = await openRaw(port);
+  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000));
+  expect(await raw.closed).toBe("");
+  expect(begun).toBe(3);
+});

@@ -1,0 +1,55 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const module = fileURLToPath(
+  new URL("../../../../src/server/observability/log-destination.ts", import.meta.url),
+);
+
+/** Runs `script`, which has `output` on standard error; its exit code, and what it wrote there. */
+function run(script: string) {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [
+      "--input-type=module",
+      "-e",
+      `import { logOutput } from ${JSON.stringify(module)}; const output = logOutput(2); ${script}`,
+    ],
+    { encoding: "utf8" },
+  );
+  return { status, lines: stderr.split("\n").slice(0, -1) };
+}
+
+test("what is written before an exit arrives, whole and in order", () => {
+  const { status, lines } = run(
+    `for (let i = 0; i < 10_000; i++) output.write("line " + i + " ü".repeat(i % 50) + "\\n"); process.exit(3);`,
+  );
+  expect(status).toBe(3);
+  expect(lines).toEqual(Array.from({ length: 10_000 }, (_, i) => `line ${i}${" ü".repeat(i % 50)}`));
+});
+
+test("an uncaught error leaves no line behind", () => {
+  const { lines } = run(`output.write("last words\\n"); throw new Error("the end");`);
+  expect(lines).toContain("last words");
+});
+
+test.runIf(process.platform === "linux")("a disk that is full ends no process, and fills no memory", () => {
+  const { status, lines } = run(
+    `const full = logOutput("/dev/full");
+    for (let i = 0; i < 3_000; i++) {
+      full.write("x".repeat(20_000) + "\\n");
+      if (i % 100 === 0) await new Promise(setImmediate);
+    }
+    if (process.memoryUsage().rss > 200_000_000) process.exit(4);
+    output.write("still here\\n");`,
+  );
+  expect({ status, lines }).toEqual({ status: 0, lines: ["still here"] });
+});
+
+test("a line longer than a piece is written like any other", () => {
+  const long = "x".repeat(40_000);
+  const { lines } = run(
+    `output.write("a\\n"); output.write("x".repeat(40_000) + "\\n"); output.write("b\\n");`,
+  );
+  expect(lines).toEqual(["a", long, "b"]);
+});

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { withoutSecrets } from "../../../../src/server/observability/redact.ts";
+import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../../src/domain/sessions/token.ts";
+
+const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+
+test.each([
+  ["a session token", newSessionToken("AAAAAAAA" as ProjectTag)],
+  ["a service secret", newServiceSecret()],
+  ["a JWT", jwt],
+  ["a JWT without its signature", jwt.slice(0, jwt.lastIndexOf("."))],
+])("%s does not survive", (_, secret) => {
+  expect(withoutSecrets(`/sessions/${secret}/revoke`)).toBe("/sessions/[secret]/revoke");
+});
+
+test("a password in a URL does not survive", () => {
+  expect(withoutSecrets("postgres://user:pa55@host:5432/db")).toBe("postgres://user:[secret]@host:5432/db");
+});
+
+test.each(["/sessions/0190d4f3-7a34-7bb1-8ae0-4a1b2a0f0a9e/revoke", "connect ECONNREFUSED 127.0.0.1:5432"])(
+  "%s stays as it is",
+  (text) => {
+    expect(withoutSecrets(text)).toBe(text);
+  },
+);

@@ -1,0 +1,187 @@
+import { setImmediate } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { workUntil } from "../../../src/domain/deadline.ts";
+import { SessiondError } from "../../../src/domain/errors.ts";
+import { type BatchLimits, Batcher } from "../../../src/storage/batcher.ts";
+import { WaitingRoom } from "../../../src/domain/concurrency-limit.ts";
+
+/** A batcher whose batches end when the test says so. */
+function controlled(limits: Partial<BatchLimits> = {}, room?: WaitingRoom) {
+  const batches: { items: readonly string[]; answer: () => void; fail: (error: unknown) => void }[] = [];
+  const run = (items: readonly string[]): Promise<readonly string[]> => {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
+    batches.push({ items, answer: () => resolve(items.map((item) => item.toUpperCase())), fail: reject });
+    return promise;
+  };
+  return { batcher: new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, room), batches };
+}
+
+/** Lets everything happen that waits for nothing but its turn, and what that brings about in the next. */
+async function turn(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
+}
+
+test("an item that finds a place free starts in the same turn of the event loop", async () => {
+  const { batcher, batches } = controlled();
+  const answer = batcher.submit("a");
+  await setImmediate();
+  expect(batches.map(({ items }) => items)).toEqual([["a"]]);
+  batches[0]?.answer();
+  expect(await answer).toBe("A");
+});
+
+test("items submitted together share a batch, and each is answered at its place", async () => {
+  const { batcher, batches } = controlled();
+  const answers = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
+  await turn();
+  expect(batches.map(({ items }) => items)).toEqual([["a", "b", "c"]]);
+  batches[0]?.answer();
+  expect(await answers).toEqual(["A", "B", "C"]);
+});
+
+test("what arrives while a batch runs waits for the next, and never joins it", async () => {
+  const { batcher, batches } = controlled();
+  const first = batcher.submit("a");
+  await turn();
+  const others = Promise.all(["a", "b"].map((item) => batcher.submit(item)));
+  await turn();
+  expect(batches).toHaveLength(1);
+  batches[0]?.answer();
+  expect(await first).toBe("A");
+  await turn();
+  expect(batches.map(({ items }) => items)).toEqual([["a"], ["a", "b"]]);
+  batches[1]?.answer();
+  expect(await others).toEqual(["A", "B"]);
+});
+
+test("as many batches run at once as may, and none is larger than it may be", async () => {
+  const { batcher, batches } = controlled({ maxItems: 2, maxRunning: 2 });
+  const answers = Promise.all(["a", "b", "c", "d", "e"].map((item) => batcher.submit(item)));
+  await turn();
+  expect(batches.map(({ items }) => items)).toEqual([
+    ["a", "b"],
+    ["c", "d"],
+  ]);
+  batches[1]?.answer();
+  await turn();
+  expect(batches[2]?.items).toEqual(["e"]);
+  batches[0]?.answer();
+  batches[2]?.answer();
+  expect(await answers).toEqual(["A", "B", "C", "D", "E"]);
+});
+
+test("one bad item fails alone: the batch is run again one by one", async () => {
+  const runs: (readonly string[])[] = [];
+  const batcher = new Batcher(
+    async (items: readonly string[]) => {
+      runs.push(items);
+      if (items.includes("bad")) throw new Error("no such thing as bad");
+      return items;
+    },
+    { maxItems: 10, maxRunning: 1 },
+  );
+  const outcomes = await Promise.allSettled(["a", "bad", "b"].map((item) => batcher.submit(item)));
+  expect(outcomes).toMatchObject([
+    { value: "a" },
+    { reason: { message: "no such thing as bad" } },
+    { value: "b" },
+  ]);
+  expect(runs).toEqual([["a", "bad", "b"], ["a"], ["bad"], ["b"]]);
+});
+
+test("an outage fails the batch at once and is not asked again", async () => {
+  const { batcher, batches } = controlled();
+  const outcomes = Promise.allSettled(["a", "b"].map((item) => batcher.submit(item)));
+  await turn();
+  const outage = new SessiondError("DATABASE_UNAVAILABLE");
+  batches[0]?.fail(outage);
+  expect(await outcomes).toEqual([
+    { status: "rejected", reason: outage },
+    { status: "rejected", reason: outage },
+  ]);
+  expect(batches).toHaveLength(1);
+  const next = batcher.submit("c");
+  await turn();
+  batches[1]?.answer();
+  expect(await next).toBe("C");
+});
+
+test("whoever is answered last finds it idle", async () => {
+  const { batcher, batches } = controlled();
+  expect(batcher.idle).toBe(true);
+  const answer = batcher.submit("a").then(() => batcher.idle);
+  expect(batcher.idle).toBe(false);
+  await turn();
+  batches[0]?.answer();
+  expect(await answer).toBe(true);
+});
+
+test("an item whose deadline has passed when its batch starts is left out, and told so", async () => {
+  const { batcher, batches } = controlled();
+  const first = batcher.submit("a");
+  await turn();
+  const late = workUntil(performance.now(), () => batcher.submit("late")).catch((error: unknown) => error);
+  const other = batcher.submit("b");
+  batches[0]?.answer();
+  expect(await first).toBe("A");
+  expect(await late).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+  await turn();
+  expect(batches[1]?.items).toEqual(["b"]);
+  batches[1]?.answer();
+  expect(await other).toBe("B");
+});
+
+test("where nobody waits any more, no batch starts", async () => {
+  const { batcher, batches } = controlled();
+  await expect(workUntil(performance.now(), () => batcher.submit("late"))).rejects.toMatchObject({
+    reason: "DEADLINE_EXCEEDED",
+  });
+  expect(batches).toEqual([]);
+  expect(batcher.idle).toBe(true);
+});
+
+test("a batch runs until the last deadline in it, or without one where an item has none", async () => {
+  const deadlines: number[] = [];
+  const run = async (items: readonly number[], deadline: number) => {
+    deadlines.push(deadline);
+    return items;
+  };
+  const batcher = new Batcher(run, { maxItems: 10, maxRunning: 1 });
+  const soon = performance.now() + 60_000;
+  const submit = (deadline: number) => workUntil(deadline, () => batcher.submit(0));
+  await Promise.all([submit(soon), submit(soon + 5), submit(soon + 2)]);
+  await Promise.all([submit(soon), batcher.submit(0)]);
+  expect(deadlines).toEqual([soon + 5, Infinity]);
+});
+
+test("more than the room holds are refused at once; those in it are answered, and leave room", async () => {
+  const room = new WaitingRoom(3);
+  const { batcher, batches } = controlled({ maxItems: 2 }, room);
+  const waiting = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
+  await turn();
+  await expect(batcher.submit("d")).rejects.toMatchObject({ reason: "OVERLOADED" });
+  batches[0]?.answer();
+  await turn();
+  const next = Promise.all([batcher.submit("e"), batcher.submit("f")]);
+  await expect(batcher.submit("g")).rejects.toMatchObject({ reason: "OVERLOADED" });
+  batches[1]?.answer();
+  await turn();
+  batches[2]?.answer();
+  expect(await waiting).toEqual(["A", "B", "C"]);
+  expect(await next).toEqual(["E", "F"]);
+});
+
+test("who failed, or came too late, leaves room too", async () => {
+  const room = new WaitingRoom(1);
+  const { batcher, batches } = controlled({}, room);
+  const failing = batcher.submit("a").catch((error: unknown) => error);
+  await turn();
+  batches[0]?.fail(new Error("no such thing"));
+  await failing;
+  await workUntil(performance.now(), () => batcher.submit("late")).catch(() => undefined);
+  const last = batcher.submit("b");
+  await turn();
+  batches[1]?.answer();
+  expect(await last).toBe("B");
+});
