@@ -20,8 +20,11 @@ const layers: Readonly<Record<string, Layer>> = {
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
     packages: /^(@bufbuild\/protobuf|jose|uuid|node:(crypto|async_hooks))$/,
   },
-  storage: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/ },
-  "embedded-postgres": { packages: /^(pg|node:.*)$/, folders: ["."] },
+  storage: {
+    layers: ["transport", "domain"],
+    packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/,
+  },
+  "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
   auth: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/, folders: ["."] },
   rpc: {
     layers: ["domain", "auth"],
@@ -46,6 +49,7 @@ const layers: Readonly<Record<string, Layer>> = {
       /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
   },
   client: {
+    layers: ["transport"],
     gen: /^(session|google\/rpc)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|node:.*)$/,
   },
