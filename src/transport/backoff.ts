@@ -7,8 +7,8 @@ export interface BackoffBounds {
 }
 
 /**
- * Exponential backoff with full jitter: every wait is a random part of its upper bound, so that clients that lost the same
- * server do not return in the same moment. Computes waits only; the caller has the timer.
+ * Exponential backoff with jitter: every wait is between half of its upper bound and all of it, at random, so that clients
+ * that lost the same server do not return in the same moment. Computes waits only; the caller has the timer.
  */
 export class Backoff {
   readonly #bounds: BackoffBounds;
@@ -23,7 +23,7 @@ export class Backoff {
   nextMs(): number {
     const boundMs = this.#boundMs;
     this.#boundMs = Math.min(boundMs * 2, this.#bounds.maxMs);
-    return Math.random() * boundMs;
+    return ((1 + Math.random()) / 2) * boundMs;
   }
 
   /** Starts again at the first bound, after a success. */
