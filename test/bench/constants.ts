@@ -5,7 +5,7 @@ import type { Job } from "./load/job.ts";
 import { cores } from "./pin.ts";
 import type { BenchProcess } from "./processes.ts";
 import { selfCheck } from "./self-check.ts";
-import { noOpPath, noOpRequest, noOpRequestFrame } from "./servers/no-op.ts";
+import { noOpAnswerFrame, noOpPath, noOpRequest, noOpRequestFrame } from "./servers/no-op.ts";
 
 /** Who answers every call with the same bytes: the file of the server and its arguments. */
 const servers = {
@@ -70,7 +70,7 @@ export function noOpJob({ extent }: Bench, url: string): Job {
     path: noOpPath,
     headers: {},
     body: noOpRequestFrame.toString("base64"),
-    expect: "a".repeat(36),
+    expect: noOpAnswerFrame.toString("latin1"),
     until: { seconds: extent.seconds },
     warmUpSeconds: extent.warmUpSeconds,
   };
@@ -84,6 +84,7 @@ export function noOpJsonJob(bench: Bench, url: string): Job {
     connections: 128,
     streams: 1,
     headers: { "content-type": "application/json" },
-    body: Buffer.from(JSON.stringify({ name: noOpRequest.name })).toString("base64"),
+    body: Buffer.from(JSON.stringify({ service: noOpRequest.service })).toString("base64"),
+    expect: "SERVING",
   };
 }

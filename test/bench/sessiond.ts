@@ -14,27 +14,25 @@ const masterKey = Buffer.alloc(32, 7).toString("base64");
 export type Sessiond = BenchProcess & { readonly url: string };
 
 /**
- * Starts the server as `npm start` does, on a database of the bench's cluster; with the no-op beside its own services where
- * that is asked for. Bound to the servers' core unless the caller says otherwise.
+ * Starts the server as `npm start` does, on a database of the bench's cluster. Bound to the servers' core unless the caller
+ * says otherwise.
  */
 export function startSessiond(
   bench: Bench,
   database: string,
   {
-    withNoOp = false,
     environment = {},
     core = cores.server,
     preload,
   }: {
-    readonly withNoOp?: boolean;
     readonly environment?: Readonly<Record<string, string>>;
     readonly core?: number | undefined;
     /** A file of the bench that the server loads first. */
     readonly preload?: string;
   } = {},
 ): Promise<Sessiond> {
-  return bench.processes.startServer(withNoOp ? "servers/sessiond.ts" : "src/cli/main.ts", {
-    ...(withNoOp ? {} : { args: ["serve"] }),
+  return bench.processes.startServer("src/cli/main.ts", {
+    args: ["serve"],
     core,
     ...(preload === undefined ? {} : { preload }),
     environment: {

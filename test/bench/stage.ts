@@ -27,7 +27,7 @@ export class Stage {
     return (this.#constants ??= startConstants(this.#bench));
   }
 
-  /** A million sessions, and crowds besides; the no-op beside the server's own services. */
+  /** A million sessions, and crowds besides. */
   large(): Promise<Deployment> {
     return (this.#large ??= this.#deploy("large", this.#bench.extent.large));
   }
@@ -39,6 +39,6 @@ export class Stage {
 
   async #deploy(database: string, count: number): Promise<Deployment> {
     const stored = await storeProject(this.#bench, database, count, crowds(count));
-    return { stored, server: await startSessiond(this.#bench, database, { withNoOp: true }) };
+    return { stored, server: await startSessiond(this.#bench, database) };
   }
 }

@@ -16,7 +16,7 @@ const fewestLooks = 6;
 export async function memory(bench: Bench, stage: Stage): Promise<Result> {
   const { extent, load } = bench;
   const { stored } = await stage.large();
-  const server = await startSessiond(bench, stored.database, { withNoOp: true });
+  const server = await startSessiond(bench, stored.database, { preload: "servers/memory-report.ts" });
   const jobs = new Jobs(server.url, extent);
   const calls = Math.floor(extent.memoryCalls / looks);
   const run = async (job: Job, share: number) => {

@@ -22,7 +22,7 @@ const aims: Partial<Record<ConstantName, { readonly atLeast: number }>> = {
 /** A call that does nothing, through this server and through what others would build it on. */
 export async function noOp(bench: Bench, stage: Stage): Promise<Result> {
   const constants = await stage.constants();
-  const sessiond = await startSessiond(bench, "postgres", { withNoOp: true });
+  const sessiond = await startSessiond(bench, "postgres");
   const json = noOpJsonJob(bench, sessiond.url);
   await selfCheck(noOpJob(bench, sessiond.url));
   await selfCheck(json);

@@ -5,7 +5,7 @@ import { announce } from "./announce.ts";
 import { NoOpService, noOpAnswer } from "./no-op.ts";
 
 const handler = connectNodeAdapter({
-  routes: (router) => router.service(NoOpService, { getBook: () => noOpAnswer }),
+  routes: (router) => router.service(NoOpService, { check: () => noOpAnswer }),
 });
 const server = createServer(handler);
 server.listen(0, "127.0.0.1", () => announce(server.address()));

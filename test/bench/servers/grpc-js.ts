@@ -5,9 +5,9 @@ import { announce } from "./announce.ts";
 import { NoOpService, noOpAnswer } from "./no-op.ts";
 
 const server = new grpc.Server();
-const { getBook } = grpcServiceDefinition(NoOpService);
+const { check } = grpcServiceDefinition(NoOpService);
 const answer: grpc.handleUnaryCall<unknown, typeof noOpAnswer> = (_, callback) => callback(null, noOpAnswer);
-server.addService({ getBook }, { getBook: answer });
+server.addService({ check }, { check: answer });
 server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
   announce({ address: "127.0.0.1", family: "IPv4", port });
