@@ -1,4 +1,4 @@
-// Run as a process of its own: the no-op as `@connectrpc/connect-node` answers it, with nothing added.
+// A server on `@connectrpc/connect-node` that answers the no-op.
 import { createServer } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { announce } from "./announce.ts";

@@ -1,4 +1,4 @@
-// Run as a process of its own: the no-op as a `@grpc/grpc-js` server answers it.
+// A server on `@grpc/grpc-js` that answers the no-op.
 import * as grpc from "@grpc/grpc-js";
 import { grpcServiceDefinition } from "../../../src/client/grpc.ts";
 import { announce } from "./announce.ts";
