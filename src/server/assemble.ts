@@ -1,4 +1,4 @@
-import { type DescService, createRegistry } from "@bufbuild/protobuf";
+import { createRegistry } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
@@ -7,7 +7,7 @@ import { ServerReflection as ReflectionV1 } from "../../gen/grpc/reflection/v1/r
 import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
-import { AccessTable, type ServiceAccess } from "../auth/access.ts";
+import { AccessTable } from "../auth/access.ts";
 import { CallLimits } from "../auth/call-limits.ts";
 import type { CompatApi } from "../compat/api.ts";
 import { flashback } from "../compat/flashback/flashback.ts";
@@ -36,13 +36,6 @@ import { createRpc } from "./rpc/rpc-handler.ts";
 import { safeHost } from "./rpc/safe-host.ts";
 import { singleAuthorization } from "./rpc/single-authorization.ts";
 
-/** A service served beside the deployment's own, through the same gate, interceptors and log. */
-export interface AdditionalService {
-  readonly service: DescService;
-  readonly routes: (router: ConnectRouter) => void;
-  readonly access: ServiceAccess<DescService>;
-}
-
 /** What the parts are put together from. */
 export interface AssemblyOptions {
   readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "maxWaiting" | "kratos" | "stytch">;
@@ -53,7 +46,6 @@ export interface AssemblyOptions {
   readonly observers?: CallObservers;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
-  readonly additional?: readonly AdditionalService[];
 }
 
 /** The service, ready to be listened for. */
@@ -80,7 +72,7 @@ const maxTimeoutMs = 2 ** 31 - 1;
  * without a permission entry.
  */
 export function assemble(options: AssemblyOptions): Assembly {
-  const { config, feeds, log, observers, shutdownSignal, additional = [] } = options;
+  const { config, feeds, log, observers, shutdownSignal } = options;
   const deps = { ...options.deps, jwksReaders: new WaitingRoom(Math.ceil(config.maxWaiting / 10)) };
   const apis: readonly CompatApi[] = [
     flashback(deps),
@@ -89,7 +81,6 @@ export function assemble(options: AssemblyOptions): Assembly {
     kratos(deps, config.kratos),
   ];
   const access = accessTable(apis);
-  for (const { service, access: needed } of additional) access.add(service, needed);
   const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
   const calls = new CallLog(log, observers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
@@ -113,7 +104,6 @@ export function assemble(options: AssemblyOptions): Assembly {
     router.service(SessionService, sessionService(deps, feeds));
     router.service(ProjectService, projectService(deps));
     router.service(HealthService, health.implementation);
-    for (const { routes } of additional) routes(router);
     serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
   };
   const onError: FailureReporter = (error, place) =>

@@ -8,7 +8,7 @@ import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
 import { openDatabase } from "../storage/connection/database.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
-import { type AdditionalService, assemble } from "./assemble.ts";
+import { assemble } from "./assemble.ts";
 import { describeFault } from "./observability/call-log.ts";
 import type { Config } from "./config/config.ts";
 import { connectionLog } from "./observability/connection-log.ts";
@@ -29,8 +29,6 @@ export interface ReplicaOptions {
   readonly foundation: Pick<Foundation, "databaseUrl" | "masterKey">;
   readonly log: Logger;
   readonly now: () => Date;
-  /** Services beside its own. */
-  readonly additional: readonly AdditionalService[];
   /** Where it counts what it does; undefined where nobody asks. */
   readonly metrics: Metrics | undefined;
 }
@@ -40,7 +38,7 @@ export interface ReplicaOptions {
  * stop it is to drain it, within the configured grace. Rejects, in words.
  */
 export async function startReplica(
-  { config, foundation, log, now, additional, metrics }: ReplicaOptions,
+  { config, foundation, log, now, metrics }: ReplicaOptions,
   running: Running,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
@@ -79,7 +77,6 @@ export async function startReplica(
     log,
     observers: { metrics, tracing: Tracing.ofProcess() },
     shutdownSignal: shutdown.signal,
-    additional,
   });
   const listener = createListener({
     handler,

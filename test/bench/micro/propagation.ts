@@ -3,11 +3,11 @@
 import { once } from "node:events";
 import { availableParallelism, cpus, release, type } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { startChild } from "../resilience/chaos/processes/child.ts";
-import { type Deployment, startDeployment } from "../resilience/chaos/processes/deployment.ts";
-import { monotonic } from "../resilience/chaos/monotonic.ts";
-import { type Quantiles, quantiles } from "../resilience/chaos/checks/quantiles.ts";
-import type { VerifierProcess } from "../resilience/chaos/processes/verifier.ts";
+import { startChild } from "../../resilience/chaos/processes/child.ts";
+import { type Deployment, startDeployment } from "../../resilience/chaos/processes/deployment.ts";
+import { monotonic } from "../../resilience/chaos/monotonic.ts";
+import { type Quantiles, quantiles } from "../../resilience/chaos/checks/quantiles.ts";
+import type { VerifierProcess } from "../../resilience/chaos/processes/verifier.ts";
 
 /** Milliseconds from the return of Revoke. */
 interface Figures {
@@ -70,7 +70,11 @@ async function heardAt(verifier: VerifierProcess, revision: number): Promise<num
 async function startCrowd({ options, replicas }: Deployment, size: number) {
   const { projectId, secret } = options;
   const basic = `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`;
-  const child = startChild("test/bench/crowd-process.ts", [replicas[0]?.url ?? "", basic, String(size)], {});
+  const child = startChild(
+    "test/bench/micro/crowd-process.ts",
+    [replicas[0]?.url ?? "", basic, String(size)],
+    {},
+  );
   const message = async (): Promise<{ readonly at?: number }> => {
     const [first] = await Promise.race([once(child.process, "message"), child.ended.then(() => [])]);
     if (first === undefined) throw new Error(`the watchers ended: ${child.complaints.join("\n")}`);

@@ -1,7 +1,7 @@
 /**
  * What a REST call costs between the bound request message and the output message: straight into the implementation,
  * as src/rest does it, against the UniversalHandler of a ConnectRouter with application/proto bodies. Both run the
- * same interceptor, paired in one process, in alternating rounds. Run: node test/bench/rest-dispatch.ts
+ * same interceptor, paired in one process, in alternating rounds. Run: node test/bench/micro/rest-dispatch.ts
  */
 import { type Message, create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
@@ -10,8 +10,8 @@ import {
   createContextValues,
   createServiceImplSpec,
 } from "@connectrpc/connect";
-import { Call, callUnary } from "../../src/rest/call.ts";
-import { type Book, BookSchema, ShelfService } from "../unit/rest/gen/shelf/v1/shelf_pb.ts";
+import { Call, callUnary } from "../../../src/rest/call.ts";
+import { type Book, BookSchema, ShelfService } from "../../unit/rest/gen/shelf/v1/shelf_pb.ts";
 
 const rounds = 15;
 const callsPerRound = 5000;

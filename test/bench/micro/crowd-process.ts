@@ -2,8 +2,8 @@
 // last of them has received a revocation. They decode nothing, to leave the machine to what is measured.
 import { type ClientHttp2Stream, connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { WatchRevocationsRequestSchema } from "../../gen/session/v1/session_service_pb.ts";
-import { monotonic } from "../resilience/chaos/monotonic.ts";
+import { WatchRevocationsRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
+import { monotonic } from "../../resilience/chaos/monotonic.ts";
 
 const [url = "", authorization = "", size = "0"] = process.argv.slice(2);
 const crowd = Number(size);

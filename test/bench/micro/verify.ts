@@ -9,9 +9,9 @@ import { cpus } from "node:os";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SignJWT, exportJWK, generateKeyPair, jwtVerify } from "jose";
 import { v7 } from "uuid";
-import { RevocationScope, SessionService } from "../../gen/session/v1/session_service_pb.ts";
-import { createVerifier } from "../../src/client/verifier/verifier.ts";
-import { createListener } from "../../src/server/listener/listener.ts";
+import { RevocationScope, SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { createVerifier } from "../../../src/client/verifier/verifier.ts";
+import { createListener } from "../../../src/server/listener/listener.ts";
 
 const rounds = 9;
 const jwtsPerRound = 300;

@@ -1,9 +1,9 @@
 /**
  * What a million revoked sessions cost a verifier, in bytes each: one number a process, so that nothing of another measurement
- * is counted. Run: node --expose-gc test/bench/verifier-memory.ts [revocations]. Aim: at most 150 bytes each.
+ * is counted. Run: node --expose-gc test/bench/micro/verifier-memory.ts [revocations]. Aim: at most 150 bytes each.
  */
 import { v7 } from "uuid";
-import { RevocationIndex } from "../../src/client/verifier/revocations/revocation-index.ts";
+import { RevocationIndex } from "../../../src/client/verifier/revocations/revocation-index.ts";
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const until = Date.now() + 360_000;
