@@ -32,6 +32,7 @@ import type { Config } from "./config/config.ts";
 import type { FailureReporter } from "./listener/guard.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "../transport/http-message.ts";
 import type { StreamTaker } from "./listener/http2.ts";
+import type { PeerRegistry } from "./listener/peer.ts";
 import { createRpc } from "./rpc/rpc-handler.ts";
 import { safeHost } from "./rpc/safe-host.ts";
 import { singleAuthorization } from "./rpc/single-authorization.ts";
@@ -44,6 +45,8 @@ export interface AssemblyOptions {
   readonly log: Logger;
   /** Where calls are told of besides the log. */
   readonly observers?: CallObservers;
+  /** Peers of the connections that requests come on. */
+  readonly peers?: PeerRegistry;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
 }
@@ -82,7 +85,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   ];
   const access = accessTable(apis);
   const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
-  const calls = new CallLog(log, observers);
+  const calls = new CallLog(log, observers, options.peers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const protocolOptions = {
     interceptors: [errorInterceptor, deadlineInterceptor],

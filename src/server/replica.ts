@@ -14,6 +14,7 @@ import type { Config } from "./config/config.ts";
 import { connectionLog } from "./observability/connection-log.ts";
 import type { Foundation } from "./prepare-database.ts";
 import { createListener } from "./listener/listener.ts";
+import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
 import { masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
@@ -70,17 +71,20 @@ export async function startReplica(
   });
   if (config.notify) listenForRevocations(url, connectTimeout, feeds, log, running);
   const shutdown = new AbortController();
+  const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
     config,
     deps: { store, jwts, keyRing, now },
     feeds,
     log,
     observers: { metrics, tracing: Tracing.ofProcess() },
+    peers,
     shutdownSignal: shutdown.signal,
   });
   const listener = createListener({
     handler,
     takeStream,
+    peers,
     tls: config.tls && material && { material, minVersion: config.tls.minVersion },
     onError: connectionLog(log),
   });

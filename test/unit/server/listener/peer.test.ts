@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countedAddress } from "../../../../src/server/listener/counted-address.ts";
+import { countedAddress } from "../../../../src/server/listener/peer.ts";
 
 test.each([
   ["192.0.2.7", "192.0.2.7"],
@@ -11,6 +11,6 @@ test.each([
   ["2001:db8:1::5:6", "2001:db8:1:0::/64"],
   ["fe80::1%eth0", "fe80:0:0:0::/64"],
   [undefined, undefined],
-])("%s counts as %s", (address, counted) => {
+])("limits count the address %s as %s", (address, counted) => {
   expect(countedAddress(address)).toBe(counted);
 });
