@@ -35,6 +35,7 @@ const layers: Readonly<Record<string, Layer>> = {
   rest: {
     gen: /^(google|rest)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect(\/protocol)?|node:.*)$/,
+    folders: ["errors", "http", "routes", "binding", "."],
   },
   compat: {
     layers: ["domain", "auth", "rpc", "rest"],

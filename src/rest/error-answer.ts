@@ -1,13 +1,12 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Payload } from "../answer.ts";
-import type { Dialect, ErrorAnswer, ErrorBody, FailedRequest } from "../dialect.ts";
-import type { NodeRequest, Outgoing } from "../http/exchange.ts";
-import type { Failure } from "./failure.ts";
-import { mergeAnswerHeaders } from "../http/headers.ts";
-import { retryAfterOf } from "./retry-after.ts";
-import { type Content, type Head, send } from "../http/send.ts";
-import { statusJson } from "./status-json.ts";
+import type { Payload } from "./answer.ts";
+import type { Dialect, ErrorAnswer, ErrorBody, FailedRequest } from "./dialect.ts";
+import type { NodeRequest, Outgoing } from "./http/exchange.ts";
+import type { Failure } from "./errors/failure.ts";
+import { mergeAnswerHeaders } from "./http/headers.ts";
+import { type Content, type Head, send } from "./http/send.ts";
+import { retryAfterOf, statusJson } from "./errors/status-json.ts";
 
 /** What error answers need beside the failure itself. */
 export interface ErrorContext {

@@ -1,9 +1,9 @@
 import type { MethodImplSpec, ServiceImplSpec } from "@connectrpc/connect";
-import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import type { Dialect } from "../dialect.ts";
-import { type CompiledRoute, compileRoute } from "./route.ts";
-import { RouteTable } from "./route-table.ts";
-import { collectBindings, fullName } from "./http-rules.ts";
+import type { HttpRule } from "../../gen/google/api/http_pb.ts";
+import type { Dialect } from "./dialect.ts";
+import { type CompiledRoute, compileRoute } from "./routes/route.ts";
+import { RouteTable } from "./routes/route-table.ts";
+import { collectBindings, fullName } from "./routes/http-rules.ts";
 
 /** A route with the implementation behind it and the dialect it speaks. */
 export interface ServedRoute extends CompiledRoute {
