@@ -44,10 +44,10 @@ export async function startReplica(
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
   const { databaseUrl: url, masterKey } = foundation;
-  const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
+  const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = (error: Error) =>
     log.warn({ fault: describeFault(error) }, "database connection lost");
-  const connections = { url, connectTimeout, statementTimeout, preparedStatements, onConnectionError };
+  const connections = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
   const db = openDatabase({
     ...connections,
     maxConnections,
@@ -69,7 +69,7 @@ export async function startReplica(
         ),
     }),
   });
-  if (config.notify) listenForRevocations(url, connectTimeout, feeds, log, running);
+  if (config.notify) listenForRevocations(url, connectTimeoutMs, feeds, log, running);
   const shutdown = new AbortController();
   const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
@@ -93,13 +93,13 @@ export async function startReplica(
     const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
     running.defer(async () => watch.stop());
   }
-  if (config.retention > 0) {
+  if (config.retentionMs > 0) {
     // On a connection of its own, for as long as it purges: no call waits for one of those that serve.
     const purgeDb = openDatabase({ ...connections, maxConnections: 1 });
     running.defer(() => purgeDb.destroy());
-    const { retention } = config;
+    const { retentionMs } = config;
     const onPurged = metrics?.batchPurged;
-    const options = { db: purgeDb, retention, now, clock: systemClock, log, onPurged };
+    const options = { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged };
     const purging = keepPurging(options, shutdown.signal);
     running.defer(() => purging); // which the drain, next, ends
   }
@@ -108,7 +108,7 @@ export async function startReplica(
     // One turn of the event loop, in which watchers of health are told so: then their streams end.
     await setImmediate();
     shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
-    await listener.drain(config.shutdownGrace);
+    await listener.drain(config.shutdownGraceMs);
   });
   const { address, port } = await listener.listen(config.listen);
   log.info({ address, port }, "listening");
@@ -118,14 +118,14 @@ export async function startReplica(
 /** Has the feeds read at once when a revocation is committed, on whatever replica. */
 function listenForRevocations(
   url: string,
-  connectTimeout: number,
+  connectTimeoutMs: number,
   feeds: RevocationFeeds,
   log: Logger,
   running: Running,
 ): void {
   const listener = new RevocationListener({
     url,
-    connectTimeout,
+    connectTimeoutMs,
     clock: systemClock,
     onChange: (projectId) => feeds.changed(projectId),
     onTrouble: (error) => log.warn({ fault: describeFault(error) }, "revocations are polled for"),

@@ -30,7 +30,7 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
       listen: config.listen,
       environment: workerEnvironment(config, foundation),
       // What a worker may properly take: calls for the grace, then statements that nobody waits for any more.
-      patience: config.shutdownGrace + config.connectTimeout + config.statementTimeout,
+      patience: config.shutdownGraceMs + config.connectTimeoutMs + config.statementTimeoutMs,
       log,
     });
     running.defer(() => crew.stop());

@@ -11,7 +11,7 @@ export const revocationChannel = "sessiond_revocations";
 export interface RevocationListenerOptions {
   readonly url: string;
   /** How long to wait for a connection, in milliseconds: a host that is silent would hold up the next attempt for ever. */
-  readonly connectTimeout: number;
+  readonly connectTimeoutMs: number;
   readonly clock: Clock;
   /** Told that something was committed: to this project, or, after notifications may have been missed, to any. */
   readonly onChange: (projectId: ProjectId | undefined) => void;
@@ -49,7 +49,7 @@ export class RevocationListener {
     const client = new Client({
       connectionString: url,
       application_name: "sessiond listener",
-      connectionTimeoutMillis: this.#options.connectTimeout,
+      connectionTimeoutMillis: this.#options.connectTimeoutMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
     });

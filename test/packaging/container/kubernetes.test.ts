@@ -100,10 +100,10 @@ test("what is secret is in secrets alone", () => {
 test("a pod may take as long to end as the service does", () => {
   const read = readConfig(environment);
   if ("problems" in read) throw new Error(read.problems.join("\n"));
-  const { shutdownGrace, connectTimeout, statementTimeout } = read.config;
+  const { shutdownGraceMs, connectTimeoutMs, statementTimeoutMs } = read.config;
   const [sleep, seconds] = container.lifecycle.preStop.exec.command;
   expect(sleep).toBe("sleep");
-  const longest = Number(seconds) * 1000 + shutdownGrace + connectTimeout + statementTimeout;
+  const longest = Number(seconds) * 1000 + shutdownGraceMs + connectTimeoutMs + statementTimeoutMs;
   expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(longest);
 });
 

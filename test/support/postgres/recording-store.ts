@@ -19,8 +19,8 @@ export function recordingStore(url: string): RecordingStore {
   const dialect = databaseDialect({
     url,
     maxConnections: 4,
-    connectTimeout: 5_000,
-    statementTimeout: 20_000,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 20_000,
     onConnectionError: () => undefined,
   });
   const db = new Kysely<Tables>({ dialect, log: ({ query }) => void statements.push(query) });
