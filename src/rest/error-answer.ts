@@ -2,7 +2,7 @@ import type { Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Payload } from "./answer.ts";
 import type { Dialect, ErrorAnswer, ErrorBody, FailedRequest } from "./dialect.ts";
-import type { NodeRequest, Outgoing } from "./http/exchange.ts";
+import type { HttpRequest, HttpResponse } from "../transport/http-message.ts";
 import type { Failure } from "./errors/failure.ts";
 import { mergeAnswerHeaders } from "./http/headers.ts";
 import { type Content, type Head, send } from "./http/send.ts";
@@ -21,8 +21,8 @@ export interface ErrorContext {
 
 /** Answers a request with a failure in its dialect. */
 export async function sendFailure(
-  node: NodeRequest,
-  response: Outgoing,
+  node: HttpRequest,
+  response: HttpResponse,
   failure: Failure,
   context: ErrorContext,
 ): Promise<void> {

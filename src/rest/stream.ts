@@ -1,16 +1,20 @@
-import type { JsonValue, JsonWriteOptions, Message } from "@bufbuild/protobuf";
-import { type Payload, encodeAnswer, writesHttpBody } from "./answer.ts";
+import type { JsonValue, Message } from "@bufbuild/protobuf";
+import { clientGone } from "../transport/call.ts";
+import { abortResponse, endResponse } from "../transport/http-message.ts";
+import type { StreamSpec } from "../transport/pipeline.ts";
+import { type Payload, defaultWrite, encodeAnswer, writesHttpBody } from "./answer.ts";
 import type { ErrorBody } from "./dialect.ts";
-import { type Client, type Outgoing, writeChunk } from "./http/exchange.ts";
-import type { StreamFormat } from "./http/media-type.ts";
+import { lateErrorBody } from "./error-answer.ts";
+import { type StreamFormat, chooseStreamFormat } from "./http/media-type.ts";
+import { bytesOf, sendHead, writeChunk } from "./http/send.ts";
+import { type RoutedCall, answerHeaders, receiveMessage } from "./rest-exchange.ts";
 import type { CompiledRoute } from "./routes/route.ts";
-import { bytesOf, sendHead } from "./http/send.ts";
 
 /** How the messages of one stream become bytes. */
-export interface StreamWriter {
+interface StreamWriter {
   readonly contentType: (first: Payload | undefined) => string;
   readonly message: (payload: Payload) => Uint8Array;
-  /** The last words of a stream that fails after its head is sent; none where bytes cannot be told from data. */
+  /** The end of a stream that fails after its head was sent; undefined if an error could not be told from data. */
   readonly error: ((body: ErrorBody) => Uint8Array) | undefined;
 }
 
@@ -39,38 +43,44 @@ function errorValue(body: ErrorBody): JsonValue {
   return "json" in body ? body.json : body.text;
 }
 
-/** Chooses the writer of a route's stream. */
-export function streamWriter(route: CompiledRoute, format: StreamFormat): StreamWriter {
+function streamWriter(route: CompiledRoute, format: StreamFormat): StreamWriter {
   if (writesHttpBody(route)) return raw;
   return format === "sse" ? sse : ndjson;
 }
 
 /**
- * Sends a stream of messages, waiting where the client reads slowly. The head is sent with the first message, so that
- * an error before it rejects while the answer can still have a status; later ones reject too, with the head sent.
+ * Answers a call with a stream, and waits if the client reads slowly. Rejects if it fails before its first message, when the
+ * answer can still have a status.
  */
-export async function sendStream(
-  response: Outgoing,
-  route: CompiledRoute,
-  messages: AsyncIterator<Message>,
-  options: {
-    readonly writer: StreamWriter;
-    readonly headers: () => Headers;
-    readonly write: Partial<JsonWriteOptions>;
-    readonly client: Client;
-  },
-): Promise<void> {
-  let next = await messages.next();
-  let payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
-  sendHead(response, {
-    status: route.successStatus,
-    headers: options.headers(),
-    contentType: options.writer.contentType(payload),
-  });
-  while (payload !== undefined) {
-    await writeChunk(response, options.writer.message(payload), options.client);
-    next = await messages.next();
-    payload = next.done === true ? undefined : encodeAnswer(route, next.value, options.write);
+export async function answerStream(routed: RoutedCall, spec: StreamSpec): Promise<void> {
+  const { request, call, route } = routed;
+  const { http, response, context } = request;
+  const writer = streamWriter(route, chooseStreamFormat(http.headers.accept));
+  try {
+    let hasHead = false;
+    const begin = (first: Payload | undefined) => {
+      const headers = answerHeaders(call);
+      sendHead(response, { status: route.successStatus, headers, contentType: writer.contentType(first) });
+      hasHead = true;
+    };
+    for await (const message of context.pipeline.stream(spec, call, messageOf(routed))) {
+      const payload = encodeAnswer(route, message, route.dialect.write ?? defaultWrite);
+      if (!hasHead) begin(payload);
+      if (http.method === "HEAD") break;
+      await writeChunk(response, writer.message(payload), request.isGone);
+    }
+    if (!hasHead) begin(undefined);
+    endResponse(response);
+  } catch (error) {
+    if (!response.headersSent) throw error;
+    const body = lateErrorBody(request.failureOf(error), request.errorContext());
+    if (writer.error === undefined) abortResponse(response);
+    else if (!request.isGone) endResponse(response, writer.error(body));
   }
-  response.end();
+}
+
+async function* messageOf(routed: RoutedCall): AsyncGenerator<Message> {
+  const message = await receiveMessage(routed);
+  if (message === undefined) throw clientGone();
+  yield message;
 }

@@ -1,19 +1,22 @@
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import {
   type ContextValues,
-  type HandlerContext,
-  type Interceptor,
   type ServiceImpl,
   type ServiceImplSpec,
   createServiceImplSpec,
 } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
-import { Attempt, type Station } from "./attempt.ts";
 import { type Dialect, type FailedRequest, defaultDialect, dialectByPrefix } from "./dialect.ts";
-import { type NodeRequest, type NodeResponse, type Outgoing, cutOff } from "./http/exchange.ts";
 import { buildRoutes } from "./build-routes.ts";
 import { fullName } from "./routes/http-rules.ts";
-import { maxTimerMs } from "./http/timeout.ts";
+import { RestRequest, type TranscoderContext } from "./rest-request.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  abortResponse,
+  endResponse,
+} from "../transport/http-message.ts";
+import { Pipeline } from "../transport/pipeline.ts";
 
 /** A service to serve over REST. */
 export interface TranscodedService {
@@ -35,18 +38,10 @@ export interface TranscoderOptions {
   readonly services: readonly TranscodedService[];
   /** Rules with a selector, which replace the google.api.http option of the methods they select. */
   readonly rules?: readonly HttpRule[];
-  /** Run around every call, the last one first, as everywhere in Connect. */
-  readonly interceptors?: readonly Interceptor[];
-  /** Runs before a byte of the body is read; throws a ConnectError to reject the call. Authentication belongs here. */
-  readonly requestGate?: (context: HandlerContext) => void | Promise<void>;
+  /** Gate, interceptors, limits and outcomes, shared with other protocols; the defaults of {@link Pipeline} if absent. */
+  readonly pipeline?: Pipeline;
   /** Makes the context values of a request; error writers see them too. */
-  readonly contextValues?: (request: NodeRequest) => ContextValues;
-  /** Largest body, as sent and inflated; 4 MiB by default. */
-  readonly readMaxBytes?: number;
-  /** Longest deadline a caller gets; by default as long as a Node timer can be, about 24 days. */
-  readonly maxTimeoutMs?: number;
-  /** Ends running streams with its reason, best a ConnectError that says UNAVAILABLE. Unary calls finish. */
-  readonly shutdownSignal?: AbortSignal;
+  readonly contextValues?: (request: HttpRequest) => ContextValues;
   /** Paths that are served elsewhere, such as health. RPC paths of `services` are always reserved. */
   readonly reservedPaths?: readonly string[];
   /** Types of google.protobuf.Any values, in requests and in error details. */
@@ -67,7 +62,7 @@ export interface Route {
 /** REST for Connect services. */
 export interface Transcoder {
   /** Answers a request of Node's HTTP/1.1 or HTTP/2 server. Never throws and never rejects, whatever arrives. */
-  readonly handle: (request: NodeRequest, response: NodeResponse) => Promise<void>;
+  readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void>;
   /** All routes, in the order of services, methods and bindings: fit for a snapshot test. */
   readonly routes: readonly Route[];
 }
@@ -82,17 +77,11 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
     options.rules ?? [],
     options.reservedPaths ?? [],
   );
-  const station: Station = {
+  const context: TranscoderContext = {
+    pipeline: options.pipeline ?? new Pipeline({}),
     table,
     dialectByPath: dialectByPrefix(options.services.flatMap(({ dialect }) => dialect ?? [])),
-    serveOptions: {
-      interceptors: [...(options.interceptors ?? [])],
-      requestGate: options.requestGate,
-      readMaxBytes: options.readMaxBytes ?? 4 * 1024 * 1024,
-      maxTimeoutMs: Math.min(options.maxTimeoutMs ?? maxTimerMs, maxTimerMs),
-      shutdownSignal: options.shutdownSignal,
-      registry: options.registry,
-    },
+    registry: options.registry,
     contextValues: options.contextValues,
     onError: options.onError,
   };
@@ -103,27 +92,25 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
       rpc: fullName(route.method),
     })),
     handle: async (request, response) => {
-      if (response.headersSent || response.writableEnded) {
-        // Someone else has answered.
-        return;
-      }
+      // Another handler has answered.
+      if (response.headersSent || response.writableEnded) return;
       try {
-        await new Attempt(station, request, response).run();
+        await new RestRequest(context, request, response).answer();
       } catch {
-        giveUp(request, response);
+        giveUp(response);
       }
     },
   };
 }
 
-/** When even the error answer failed: nothing can be said any more. */
-function giveUp(request: NodeRequest, response: Outgoing): void {
+/** Ends a response to which not even an error could be sent. */
+function giveUp(response: HttpResponse): void {
   try {
     if (response.headersSent) {
-      cutOff(request, response);
+      abortResponse(response);
     } else {
       response.statusCode = 500;
-      response.end();
+      endResponse(response);
     }
   } catch {
     // The connection is gone.

@@ -16,14 +16,12 @@ export interface CallRecord {
   method?: string;
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
   protocol?: string;
-  /** Until when its caller waits, as `performance.now()` counts; undefined where they set no deadline. */
-  deadline?: number | undefined;
   /** Who calls, once known. */
   identity?: Identity;
   /** The gRPC code, by name, once there is an outcome. */
   code?: string;
   /** The reason of a failure. */
-  reason?: string;
+  reason?: string | undefined;
   /** What went wrong inside, for the log alone. */
   fault?: unknown;
 }

@@ -1,48 +1,58 @@
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { SessiondError } from "../domain/errors.ts";
+import { type Reason, SessiondError } from "../domain/errors.ts";
+import { type Outcomes, toConnectError } from "../transport/pipeline.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
 
 /** The `domain` of every google.rpc.ErrorInfo. */
 export const errorDomain = "sessiond";
 
-/** Maps failures of the implementation to ConnectErrors, whatever the protocol, and notes the outcome for the log. */
-export const errorInterceptor: Interceptor = (next) => async (request) => {
-  const record = request.contextValues.get(callRecordKey);
-  try {
-    const answer = await next(request);
-    record.code = "Ok";
-    return answer.stream ? { ...answer, message: mappingErrors(answer.message, record) } : answer;
-  } catch (error) {
-    throw toConnectError(error, record);
-  }
+/** Records outcomes for the log, and makes the errors that callers see. Exceptions are INTERNAL, without their text. */
+export const callOutcomes: Outcomes = {
+  succeeded(values) {
+    values.get(callRecordKey).code ??= "Ok";
+  },
+  failed(error, values) {
+    const shown = error instanceof SessiondError ? fromSessiondError(error) : toConnectError(error);
+    const reason = addErrorInfo(shown);
+    const record = values.get(callRecordKey);
+    // The first failure counts: what follows a deadline is its consequence.
+    if (record.code === undefined || record.code === "Ok") {
+      record.code = Code[shown.code];
+      record.reason = reason;
+      record.fault = faultIn(error);
+    }
+    return shown;
+  },
 };
 
-/** A stream fails while it is read, after the call itself has returned. */
-async function* mappingErrors<T>(messages: AsyncIterable<T>, record: CallRecord): AsyncGenerator<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw toConnectError(error, record);
-  }
+/** What the operator must know of a failure. A SessiondError is expected, unless something unexpected caused it. */
+function faultIn(error: unknown): CallRecord["fault"] {
+  if (error instanceof ConnectError) return undefined;
+  if (!(error instanceof SessiondError)) return error;
+  return error.cause instanceof SessiondError ? undefined : error.cause;
 }
 
-/** What the caller sees of a failure. What is no SessiondError and no ConnectError is INTERNAL, without its text. */
-export function toConnectError(error: unknown, record: CallRecord): ConnectError {
-  const failure = error instanceof SessiondError || error instanceof ConnectError ? error : internal(error);
-  const shown = failure instanceof ConnectError ? failure : fromSessiondError(failure);
-  record.code = Code[shown.code];
-  if (failure instanceof SessiondError) {
-    record.reason = failure.reason;
-    // A cause that is a refusal itself says what the caller must not learn: expected, and not a fault.
-    if (!(failure.cause instanceof SessiondError)) record.fault = failure.cause;
-  }
-  return shown;
-}
+/** Reasons of errors that are made without one: by the transport, for a message that cannot be read, and by Connect. */
+const reasons: Partial<Record<Code, Reason>> = {
+  [Code.InvalidArgument]: "FIELD_INVALID",
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
+  [Code.Internal]: "INTERNAL",
+};
 
-function internal(error: unknown): SessiondError {
-  return new SessiondError("INTERNAL", { cause: error });
+/** Adds ErrorInfo to an error that has none, and gives its reason. */
+function addErrorInfo(error: ConnectError): string | undefined {
+  for (const detail of error.details) {
+    if ("desc" in detail && detail.desc === ErrorInfoSchema) {
+      return "reason" in detail.value ? String(detail.value.reason) : undefined;
+    }
+  }
+  const reason = reasons[error.code];
+  if (reason !== undefined) {
+    error.details.unshift({ desc: ErrorInfoSchema, value: { reason, domain: errorDomain } });
+  }
+  return reason;
 }
 
 /** The ConnectError that shows a failure to its caller, with google.rpc details. */
@@ -65,7 +75,7 @@ export function fromSessiondError(error: SessiondError): ConnectError {
   return shown;
 }
 
-/** The failure behind a ConnectError that {@link toConnectError} made; undefined for one of Connect's own. */
+/** The failure behind a ConnectError of {@link callOutcomes}; undefined for an error that was not a SessiondError. */
 export function sessiondErrorOf(error: ConnectError): SessiondError | undefined {
   return error.cause instanceof SessiondError ? error.cause : undefined;
 }

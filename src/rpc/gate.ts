@@ -7,9 +7,9 @@ import { type CredentialScheme, standardScheme } from "../auth/request-credentia
 import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
 import type { Deps } from "../domain/use-cases/deps.ts";
+import type { Call } from "../transport/call.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
-import { toConnectError } from "./connect-errors.ts";
-import { byDeadline, noteDeadline } from "./deadline.ts";
+import { withDeadline } from "./deadline.ts";
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 
@@ -22,43 +22,36 @@ export interface GateOptions {
   readonly limits: CallLimits;
 }
 
-/** Lets a call in, at once or later, or fails with a ConnectError. */
-export type RequestGate = (context: HandlerContext) => Promise<void> | undefined;
-
 /**
- * Makes the gate that every call passes before a byte of its message is read: who calls is found out and whether they may
- * call this method. Fails with the errors of {@link identify} and {@link requireAccess}, and with RATE_LIMITED.
+ * Makes the gate that every call passes before its message is read: it identifies the caller and checks that they may call
+ * the method. Fails with the errors of {@link identify} and {@link requireAccess}, and with RATE_LIMITED.
  */
-export function requestGate({ deps, access, schemes, limits }: GateOptions): RequestGate {
-  async function letIn(context: HandlerContext, needed: RestrictedAccess, record: CallRecord): Promise<void> {
-    try {
-      const scheme = schemes.get(context.service) ?? standardScheme;
-      const presented = scheme(context.requestHeader, record.peer);
-      if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-      // A failure counts even if the caller did not wait for it.
-      const identity = await byDeadline(record, () =>
-        limits.authenticate(record.peer, presented, () => identify(deps, presented)),
-      );
-      record.identity = identity;
-      limits.countCaller(identity);
-      requireAccess(needed, identity);
-      context.values.set(callerKey, identity.caller);
-    } catch (error) {
-      throw toConnectError(error, record);
-    }
+export function requestGate({
+  deps,
+  access,
+  schemes,
+  limits,
+}: GateOptions): (call: Call) => void | Promise<void> {
+  async function admit(call: Call, needed: RestrictedAccess, record: CallRecord): Promise<void> {
+    const scheme = schemes.get(call.service) ?? standardScheme;
+    const presented = scheme(call.requestHeader, record.peer);
+    if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
+    // A failure counts even if the caller's deadline passes before it is known.
+    const identity = await withDeadline(call, () =>
+      limits.authenticate(record.peer, presented, () => identify(deps, presented)),
+    );
+    record.identity = identity;
+    limits.countCaller(identity);
+    requireAccess(needed, identity);
+    call.values.set(callerKey, identity.caller);
   }
-  return (context) => {
-    const record = context.values.get(callRecordKey);
-    record.method = `${context.service.typeName}/${context.method.name}`;
-    record.protocol = context.protocolName;
-    noteDeadline(record, context);
-    try {
-      limits.countAddress(record.peer);
-      const needed = access.of(context.method);
-      return needed === "public" ? undefined : letIn(context, needed, record);
-    } catch (error) {
-      throw toConnectError(error, record);
-    }
+  return (call) => {
+    const record = call.values.get(callRecordKey);
+    record.method = `${call.service.typeName}/${call.method.name}`;
+    record.protocol = call.protocolName;
+    limits.countAddress(record.peer);
+    const needed = access.of(call.method);
+    return needed === "public" ? undefined : admit(call, needed, record);
   };
 }
 

@@ -1,5 +1,5 @@
 import { createRegistry } from "@bufbuild/protobuf";
-import type { ConnectRouter } from "@connectrpc/connect";
+import { createServiceImplSpec } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.ts";
@@ -20,22 +20,28 @@ import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts"
 import type { Deps } from "../domain/use-cases/deps.ts";
 import { WaitingRoom } from "../domain/concurrency-limit.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
-import { errorInterceptor } from "../rpc/connect-errors.ts";
+import { callOutcomes } from "../rpc/connect-errors.ts";
 import { deadlineInterceptor } from "../rpc/deadline.ts";
+import { callRecordKey } from "../rpc/call-record.ts";
 import { requestGate } from "../rpc/gate.ts";
 import { type Health, createHealth } from "../rpc/grpc/health.ts";
 import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
-import { serveReflection } from "../rpc/grpc/reflection.ts";
+import { reflectionServices } from "../rpc/grpc/reflection.ts";
 import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts";
 import { CallLog, type CallObservers, describeFault } from "./observability/call-log.ts";
 import type { Config } from "./config/config.ts";
-import type { FailureReporter } from "./listener/guard.ts";
-import type { HttpRequest, HttpResponse, RequestHandler } from "../transport/http-message.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type RequestHandler,
+  pathOf,
+  sendResponse,
+} from "../transport/http-message.ts";
+import { Pipeline } from "../transport/pipeline.ts";
 import type { StreamTaker } from "./listener/http2.ts";
 import type { PeerRegistry } from "./listener/peer.ts";
 import { createRpc } from "./rpc/rpc-handler.ts";
-import { safeHost } from "./rpc/safe-host.ts";
-import { singleAuthorization } from "./rpc/single-authorization.ts";
+import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
@@ -67,8 +73,6 @@ export interface Assembly {
 const healthPath = "/healthz";
 /** Whether this process lives, in Kubernetes' words: whoever restarts what does not must not ask the database. */
 const lifePath = "/livez";
-/** Longest deadline: beyond it Node's timers would fire at once. */
-const maxTimeoutMs = 2 ** 31 - 1;
 
 /**
  * Puts the parts together; they meet nowhere else. Throws, in words, for a route collision, a fault in a route, or a method
@@ -87,50 +91,57 @@ export function assemble(options: AssemblyOptions): Assembly {
   const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
   const calls = new CallLog(log, observers, options.peers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
-  const protocolOptions = {
-    interceptors: [errorInterceptor, deadlineInterceptor],
-    requestGate: requestGate({
-      deps,
-      access,
-      schemes,
-      limits: new CallLimits(config.callRates, systemClock),
-    }),
+  const gate = requestGate({ deps, access, schemes, limits: new CallLimits(config.callRates, systemClock) });
+  const pipeline = new Pipeline({
+    requestGate: gate,
+    interceptors: [deadlineInterceptor],
+    outcomes: callOutcomes,
     readMaxBytes: config.maxMessageBytes,
-    maxTimeoutMs,
     shutdownSignal,
-  };
+  });
   const own = [
     transcodedService(SessionService, sessionService(deps, feeds)),
     transcodedService(ProjectService, projectService(deps)),
   ];
-  const routes = (router: ConnectRouter) => {
-    router.service(SessionService, sessionService(deps, feeds));
-    router.service(ProjectService, projectService(deps));
-    router.service(HealthService, health.implementation);
-    serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
-  };
-  const onError: FailureReporter = (error, place) =>
-    log.debug({ place, fault: describeFault(error) }, "connection trouble");
-  const rpc = createRpc({ ...protocolOptions, routes, calls, onError });
+  const listed = [SessionService, ProjectService, HealthService];
+  const rpc = createRpc({
+    pipeline,
+    calls,
+    services: [
+      ...own.map(({ spec }) => spec),
+      createServiceImplSpec<typeof HealthService>(HealthService, health.implementation),
+      ...reflectionServices(listed, [file_google_rpc_error_details]),
+    ],
+    onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
+  });
   access.requireEntries(rpc.services);
   const transcoder = createTranscoder({
-    ...protocolOptions,
+    pipeline,
     contextValues: (request) => calls.contextValues(request),
     services: [...own, ...apis.map((api) => transcodedService(api.service, api.implementation, api.dialect))],
     rules: apis.flatMap((api) => api.rules ?? []),
     reservedPaths: [healthPath, lifePath, ...rpc.paths],
     registry: createRegistry(file_google_rpc_error_details),
-    onError: (error) => log.error({ fault: describeFault(error) }, "REST call failed inside"),
+    onError: (error, { contextValues }) => {
+      // The line of the call has its own fault.
+      const isLogged = contextValues.get(callRecordKey).fault !== undefined;
+      if (!isLogged) log.error({ fault: describeFault(error) }, "REST answer failed");
+    },
   });
-  const dispatch = singleAuthorization((request, response) => {
-    if (!rpc.paths.has(pathOf(request))) return transcoder.handle(request, response);
-    return rpc.take(request, response) ?? rpc.handle(request, response);
-  });
-  const serve = safeHost(dispatch);
+  const serve = safeHost(
+    singleAuthorization(
+      (request, response) => rpc.handle(request, response) ?? transcoder.handle(request, response),
+    ),
+  );
   const handler = calls.around((request, response) => {
-    const path = pathOf(request);
-    if (path === healthPath) return health.isServing().then((serving) => answerProbe(serving, response));
-    return path === lifePath ? answerProbe(true, response) : serve(request, response);
+    switch (pathOf(request.url ?? "")) {
+      case healthPath:
+        return health.isServing().then((isServing) => answerProbe(isServing, request, response));
+      case lifePath:
+        return answerProbe(true, request, response);
+      default:
+        return serve(request, response);
+    }
   });
   for (const { typeName } of [SessionService, ProjectService]) health.set(typeName, "serving");
   return { handler, takeStream: rpc.takeStream, health, routes: transcoder.routes, access };
@@ -147,17 +158,12 @@ function accessTable(apis: readonly CompatApi[]): AccessTable {
   return table;
 }
 
-function pathOf(request: HttpRequest): string {
-  const url = request.url ?? "";
-  const end = url.indexOf("?");
-  return end < 0 ? url : url.slice(0, end);
-}
-
-function answerProbe(serving: boolean, response: HttpResponse): void {
-  response.statusCode = serving ? 200 : 503;
-  response.setHeader("content-type", "application/json");
-  response.setHeader("cache-control", "no-store");
-  const body = JSON.stringify({ status: serving ? "SERVING" : "NOT_SERVING" });
-  if ("stream" in response) response.end(body);
-  else response.end(body);
+function answerProbe(isServing: boolean, request: HttpRequest, response: HttpResponse): void {
+  const body = JSON.stringify({ status: isServing ? "SERVING" : "NOT_SERVING" });
+  const headers = {
+    "content-type": "application/json",
+    "content-length": body.length,
+    "cache-control": "no-store",
+  };
+  sendResponse(response, isServing ? 200 : 503, headers, request.method === "HEAD" ? undefined : body);
 }

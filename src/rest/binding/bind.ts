@@ -1,7 +1,7 @@
-import { type DescField, type Message, create, fromJson } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type Message, create, fromJson } from "@bufbuild/protobuf";
 import { type ReflectMessage, isFieldError, reflect } from "@bufbuild/protobuf/reflect";
 import { HttpBodySchema } from "../../../gen/google/api/httpbody_pb.ts";
-import type { Target } from "../http/exchange.ts";
+import type { Target } from "../../transport/http-message.ts";
 import { badRequest } from "../errors/failure.ts";
 import { assignText } from "./text-value.ts";
 import { type JsonCheckOptions, checkField, checkMessage } from "./json-check.ts";
@@ -66,14 +66,16 @@ function bindBody(route: CompiledRoute, parts: RequestParts, options: BindOption
     root.set(route.body.field, reflect(HttpBodySchema, raw));
     return root.message;
   }
-  const json = parseJsonBody(body);
-  if (route.body.kind === "message") {
-    const checked = checkMessage(input, json, options);
-    return read(() => fromJson(input, checked, { registry: options.registry }));
-  }
+  if (route.body.kind === "message") return parseJsonMessage(input, body, options);
   const field = route.body.field;
-  const checked = checkField(field, json, options);
+  const checked = checkField(field, parseJsonBody(body), options);
   return read(() => fromJson(input, { [field.jsonName]: checked }, { registry: options.registry }));
+}
+
+/** Reads a message of JSON. Throws 400 errors that name the place and repeat no value. */
+export function parseJsonMessage(type: DescMessage, body: Uint8Array, options: JsonCheckOptions): Message {
+  const checked = checkMessage(type, parseJsonBody(body), options);
+  return read(() => fromJson(type, checked, { registry: options.registry }));
 }
 
 /** Runs protobuf-es on checked JSON. It still refuses values out of range; its error repeats the value, ours only the field. */

@@ -19,71 +19,68 @@ export type FailureKind =
 /** A request that ends in an error answer, in the words of RPC (`error`) and of HTTP (`status`, proposed). */
 export type Failure = FailureKind & { readonly status: number; readonly error: ConnectError };
 
-/** Thrown inside the transcoder to end a request with a failure of its own. */
-export class Refusal extends Error {
-  override readonly name = "Refusal";
-  readonly failure: Failure;
+/** An error of the transcoder itself. Its name stays "ConnectError", by which Connect recognises its errors. */
+export class RequestError extends ConnectError {
+  readonly #kind: FailureKind;
+  readonly #status: number;
 
-  constructor(failure: Failure) {
-    super(failure.error.message);
-    this.failure = failure;
+  constructor(kind: FailureKind, status: number, ...error: ConstructorParameters<typeof ConnectError>) {
+    super(...error);
+    this.#kind = kind;
+    this.#status = status;
+  }
+
+  get failure(): Failure {
+    return { ...this.#kind, status: this.#status, error: this };
+  }
+
+  // ConnectError recognises its instances by their members, and would take every one of them for a RequestError.
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && #kind in value;
   }
 }
 
 /** No template matches the path. */
-export function pathNotFound(): Failure {
-  return { kind: "path_not_found", status: 404, error: new ConnectError("no such path", Code.NotFound) };
+export function pathNotFound(): RequestError {
+  return new RequestError({ kind: "path_not_found" }, 404, "no such path", Code.NotFound);
 }
 
 /** The path is known with other methods only. */
-export function methodNotAllowed(allow: readonly string[]): Failure {
-  const error = new ConnectError(`method not allowed here, only ${allow.join(", ")}`, Code.Unimplemented);
-  return { kind: "method_not_allowed", status: 405, allow, error };
+export function methodNotAllowed(allow: readonly string[]): RequestError {
+  const reason = `method not allowed here, only ${allow.join(", ")}`;
+  return new RequestError({ kind: "method_not_allowed", allow }, 405, reason, Code.Unimplemented);
 }
 
 /** The body has a content type or a content encoding that is not served; `headers` may say which are. */
-export function unsupportedMediaType(reason: string, headers: Record<string, string> = {}): Refusal {
-  const error = new ConnectError(reason, Code.InvalidArgument, headers);
-  return new Refusal({ kind: "unsupported_media_type", status: 415, error });
+export function unsupportedMediaType(reason: string, headers: Record<string, string> = {}): RequestError {
+  return new RequestError({ kind: "unsupported_media_type" }, 415, reason, Code.InvalidArgument, headers);
 }
 
 /** The body, as sent or inflated, is larger than the limit. */
-export function bodyTooLarge(limitBytes: number): Refusal {
-  const error = new ConnectError(`the body is larger than ${limitBytes} bytes`, Code.ResourceExhausted);
-  return new Refusal({ kind: "body_too_large", status: 413, limitBytes, error });
+export function bodyTooLarge(limitBytes: number): RequestError {
+  const reason = `the body is larger than ${limitBytes} bytes`;
+  return new RequestError({ kind: "body_too_large", limitBytes }, 413, reason, Code.ResourceExhausted);
 }
 
 /**
  * Something in the request cannot be read. `reason` must not repeat a value of the request, which may be a secret;
  * names of fields and parameters are fine.
  */
-export function badRequest(place: Place, field: string | undefined, reason: string): Refusal {
+export function badRequest(place: Place, field: string | undefined, reason: string): RequestError {
   const details =
     field === undefined
       ? []
       : [{ desc: BadRequestSchema, value: { fieldViolations: [{ field, description: reason }] } }];
   const where = field === undefined ? place : `${place}, "${field}"`;
-  const error = new ConnectError(`${where}: ${reason}`, Code.InvalidArgument, undefined, details);
-  return new Refusal({ kind: "bad_request", status: 400, place, field, error });
+  const kind = { kind: "bad_request", place, field } as const;
+  return new RequestError(kind, 400, `${where}: ${reason}`, Code.InvalidArgument, undefined, details);
 }
 
-/**
- * The failure of anything thrown while a call ran. An exception that is no ConnectError is INTERNAL without its text,
- * unless the call had been aborted: then the reason of the abort (deadline, shutdown, disconnect) is what happened.
- */
-export function failureOf(reason: unknown, signal: AbortSignal | undefined): Failure {
-  if (reason instanceof Refusal) return reason.failure;
-  const error = connectErrorOf(reason, signal);
-  return { kind: "handler", status: httpStatusOf(error.code), error };
-}
-
-function connectErrorOf(reason: unknown, signal: AbortSignal | undefined): ConnectError {
-  if (reason instanceof ConnectError) return reason;
-  if (signal?.aborted === true) {
-    const cause: unknown = signal.reason;
-    return cause instanceof ConnectError ? cause : new ConnectError("the call was aborted", Code.Canceled);
-  }
-  return new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
+/** The failure that an error stands for. */
+export function failureOf(error: ConnectError): Failure {
+  return error instanceof RequestError
+    ? error.failure
+    : { kind: "handler", status: httpStatusOf(error.code), error };
 }
 
 /** A name from the request as an error may show it. A longer or unprintable one may be a token in the wrong place. */

@@ -1,10 +1,7 @@
-/**
- * Whether a Content-Type header means JSON in a charset that JSON may have. No header means JSON too: many clients send
- * none, and none at all with an empty body.
- */
-export function isJsonContentType(value: string | null): boolean {
-  // The first is what nearly every client writes.
-  if (value === "application/json" || value === null || value.trim() === "") return true;
+/** Whether a Content-Type header means JSON in a charset that JSON may have. A missing one does too: many clients send none. */
+export function isJsonContentType(value: string | undefined): boolean {
+  // Nearly every client writes the first form.
+  if (value === "application/json" || value === undefined || value.trim() === "") return true;
   const [type = "", ...parameters] = value.split(";").map((part) => part.trim().toLowerCase());
   if (type !== "application/json") return false;
   return parameters.every((parameter) => {
@@ -17,7 +14,7 @@ export function isJsonContentType(value: string | null): boolean {
 export type StreamFormat = "ndjson" | "sse";
 
 /** Server-sent events if the Accept header names them and prefers nothing else; lines of JSON otherwise. */
-export function chooseStreamFormat(accept: string | null): StreamFormat {
+export function chooseStreamFormat(accept: string | undefined): StreamFormat {
   const ranges = (accept ?? "").split(",").map(parseRange);
   const quality = (type: string): number => ranges.find((range) => range.type === type)?.quality ?? 0;
   const sse = quality("text/event-stream");

@@ -1,5 +1,5 @@
 import type { DescFile, DescService } from "@bufbuild/protobuf";
-import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { Code, type ServiceImplSpec, createServiceImplSpec } from "@connectrpc/connect";
 import {
   ServerReflection as ReflectionV1,
   type ServerReflectionRequest as RequestV1,
@@ -17,11 +17,10 @@ import { type DescriptorIndex, createDescriptorIndex } from "./descriptor-index.
  *
  * The answers hold every option, google.api.http included, and no comments: generated code has none.
  */
-export function serveReflection(
-  router: ConnectRouter,
+export function reflectionServices(
   services: readonly DescService[],
   files: readonly DescFile[] = [],
-): void {
+): ServiceImplSpec[] {
   const listed = new Set([...services, ReflectionV1, ReflectionV1Alpha]);
   const index = createDescriptorIndex([...Array.from(listed, ({ file }) => file), ...files]);
   async function* converse<Request extends RequestV1 | RequestV1Alpha>(requests: AsyncIterable<Request>) {
@@ -33,8 +32,14 @@ export function serveReflection(
       };
     }
   }
-  router.service(ReflectionV1, { serverReflectionInfo: (requests) => converse(requests) });
-  router.service(ReflectionV1Alpha, { serverReflectionInfo: (requests) => converse(requests) });
+  return [
+    createServiceImplSpec<typeof ReflectionV1>(ReflectionV1, {
+      serverReflectionInfo: (requests) => converse(requests),
+    }),
+    createServiceImplSpec<typeof ReflectionV1Alpha>(ReflectionV1Alpha, {
+      serverReflectionInfo: (requests) => converse(requests),
+    }),
+  ];
 }
 
 /** The two versions differ in their package only, so one answer fits both. */

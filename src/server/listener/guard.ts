@@ -1,5 +1,5 @@
 import { SessiondError } from "../../domain/errors.ts";
-import type { HttpResponse, RequestHandler } from "../../transport/http-message.ts";
+import { type RequestHandler, abortResponse } from "../../transport/http-message.ts";
 import { sendEarlyError } from "./early-errors.ts";
 
 /**
@@ -30,7 +30,7 @@ export function guardHandler(handler: RequestHandler, report: FailureReporter): 
     const fail = (error: unknown) => {
       report(error, "handler");
       if (!res.headersSent) sendEarlyError(req, res, new SessiondError("INTERNAL"));
-      else if (!res.writableEnded) cutOff(res);
+      else if (!res.writableEnded) abortResponse(res);
     };
     try {
       const running = handler(req, res);
@@ -39,12 +39,4 @@ export function guardHandler(handler: RequestHandler, report: FailureReporter): 
       fail(error);
     }
   };
-}
-
-/** Ends an answer so that its client can tell that it is incomplete. */
-function cutOff(res: HttpResponse): void {
-  // `stream.close(code)` after two quick writes was seen to spin in Node's native code; destroying without an error would
-  // look like the regular end.
-  if ("stream" in res) res.stream.destroy(new Error("the answer was cut off"));
-  else res.destroy();
 }

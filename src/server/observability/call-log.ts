@@ -4,7 +4,7 @@ import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { actorOf } from "../../domain/caller.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
-import type { HttpRequest, HttpResponse, RequestHandler } from "../../transport/http-message.ts";
+import { type HttpRequest, type RequestHandler, pathOf } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";
 import { PeerRegistry } from "../listener/peer.ts";
 import { withoutSecrets } from "./redact.ts";
@@ -56,16 +56,11 @@ export class CallLog {
   around(handler: RequestHandler): RequestHandler {
     return (request, response) => {
       const record = this.begin(request.headers, connectionOf(request));
-      this.adopt(request, record, response);
+      this.#records.set(request, record);
+      response.setHeader("x-request-id", record.id);
       response.once("close", () => this.end(record, request, response.statusCode));
       return handler(request, response);
     };
-  }
-
-  /** Has a request and its answer go by a record that has begun already. */
-  adopt(request: HttpRequest, record: CallRecord, response: HttpResponse): void {
-    this.#records.set(request, record);
-    response.setHeader("x-request-id", record.id);
   }
 
   /** Context values that carry the request's record to interceptors, handlers and error writers. */
@@ -111,7 +106,7 @@ function lineOf(request: RequestLine, { record, code, httpStatus, endedAt, trace
     uuid: record.uuid === record.id ? undefined : record.uuid,
     trace_id: trace,
     protocol: record.protocol ?? "http",
-    method: record.method ?? `${request.method} ${withoutSecrets(pathOf(request))}`,
+    method: record.method ?? `${request.method} ${withoutSecrets(shownPath(request))}`,
     project: caller?.project.id,
     caller: caller && actorOf(caller),
     via: service && service !== caller ? actorOf(service) : undefined,
@@ -126,9 +121,10 @@ function lineOf(request: RequestLine, { record, code, httpStatus, endedAt, trace
  * The path of a request that matched no method, without its query and not longer than a line should be. Segments longer
  * than a UUID or a method's name are left out: they may be a secret in the wrong place, escaped beyond recognition.
  */
-function pathOf(request: RequestLine): string {
-  const path = (request.url ?? "").split("?", 1)[0] ?? "";
-  return path.replace(/[^/]{41,}/g, "...").slice(0, 200);
+function shownPath(request: RequestLine): string {
+  return pathOf(request.url ?? "")
+    .replace(/[^/]{41,}/g, "...")
+    .slice(0, 200);
 }
 
 /** What went wrong inside, with the chain of causes, for the operator. */

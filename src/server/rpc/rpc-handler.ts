@@ -1,43 +1,17 @@
-import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import type { Readable, Writable } from "node:stream";
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import {
-  type ConnectRouter,
-  type ConnectRouterOptions,
-  type Interceptor,
-  createConnectRouter,
-  createMethodImplSpec,
-  createServiceImplSpec,
-} from "@connectrpc/connect";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import { callRecordKey } from "../../rpc/call-record.ts";
-import type { RequestGate } from "../../rpc/gate.ts";
-import type { CallLog } from "../observability/call-log.ts";
-import { ConnectUnary } from "./connect-unary.ts";
-import { withReadableGrpcMessage } from "./grpc-message.ts";
-import { GrpcUnary } from "./grpc-unary.ts";
+import type { DescService } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import type { ServiceImplSpec } from "@connectrpc/connect";
+import { type HttpRequest, type HttpResponse, endResponse, pathOf } from "../../transport/http-message.ts";
 import type { FailureReporter } from "../listener/guard.ts";
-import type { HttpRequest, HttpResponse, RequestHandler } from "../../transport/http-message.ts";
 import type { StreamTaker } from "../listener/http2.ts";
-import { blameMessage, blameStreamedMessages } from "./malformed-message.ts";
-import { saneProtocolHeaders } from "./protocol-headers.ts";
-import type { RequestBytes } from "./request-bytes.ts";
-import { compressions } from "./response-compression.ts";
-import { type JsonOptions, strictJson } from "./strict-json.ts";
-import { type UnaryMethod, type UnarySpec, prepareUnary } from "./unary-method.ts";
+import { ConnectUnary } from "./connect-exchange.ts";
+import { ConnectHandlers } from "./connect-handlers.ts";
+import { GrpcUnary } from "./grpc-exchange.ts";
+import { type RpcMethod, type RpcServing, methodCodec } from "./rpc-method.ts";
 
-/** What RPC is served from. */
-export interface RpcOptions extends Omit<ConnectRouterOptions, "jsonOptions"> {
-  /** Adds the services. */
-  readonly routes: (router: ConnectRouter) => void;
-  readonly requestGate: RequestGate;
-  readonly interceptors: Interceptor[];
-  readonly calls: CallLog;
-  /** Longest request message, in bytes. */
-  readonly readMaxBytes: number;
-  /** Longest deadline, in milliseconds; longer ones are cut to it. */
-  readonly maxTimeoutMs: number;
-  /** Told what goes wrong outside of any answer. */
+export interface RpcOptions extends RpcServing {
+  readonly services: readonly ServiceImplSpec[];
+  /** Receives what goes wrong outside of any answer. */
   readonly onError: FailureReporter;
 }
 
@@ -46,123 +20,79 @@ export interface Rpc {
   /** Every path that is served. */
   readonly paths: ReadonlySet<string>;
   readonly services: ReadonlySet<DescService>;
-  /** Answers a request for one of the paths. Rejects where the answer cannot be written, mostly as the client is gone. */
-  readonly handle: RequestHandler;
-  /** Answers plain unary gRPC calls as `handle` would, without what makes it slow. */
+  /**
+   * Answers requests for these paths, and gRPC requests for unknown ones; undefined for everything else. Rejects if the answer
+   * cannot be written, mostly because the client is gone.
+   */
+  readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
+  /** Answers plain unary gRPC calls as `handle` would, at a fraction of its cost. */
   readonly takeStream: StreamTaker;
-  /** Answers plain unary Connect calls as `handle` would, without what makes it slow; undefined for everything else. */
-  readonly take: (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
 }
 
 /**
- * Serves gRPC, gRPC-Web and Connect. In place of connectNodeAdapter, which calls messages that cannot be read an internal
- * error, repeats parts of them in its answers and writes what goes wrong to the console.
+ * Serves gRPC, gRPC-Web and Connect. Unlike connectNodeAdapter it treats malformed messages as the caller's fault, never
+ * repeats parts of a message in an error, and reports failures instead of writing them to the console.
  */
-export function createRpc({ routes, calls, onError, ...options }: RpcOptions): Rpc {
-  const router = createConnectRouter({
-    acceptCompression: [...compressions],
-    ...options,
-    interceptors: [...options.interceptors, blameStreamedMessages],
-  });
-  const unary = new Map<string, UnaryMethod>();
-  routes(
-    strictly(router, (spec, jsonOptions) => {
-      unary.set(pathOf(spec.method), prepareUnary(spec, options.interceptors, jsonOptions));
+export function createRpc({ services, onError, ...serving }: RpcOptions): Rpc {
+  const { pipeline } = serving;
+  const specs = services.flatMap(({ methods }) => Object.values(methods));
+  const methods = new Map<string, RpcMethod>(
+    specs.map((spec) => {
+      const handle = spec.kind === "unary" ? pipeline.handlerOf(spec) : undefined;
+      return [
+        `/${spec.method.parent.typeName}/${spec.method.name}`,
+        { spec, handle, codec: methodCodec(spec.method) },
+      ];
     }),
   );
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const grpc = new GrpcUnary(serving, methods, onError);
+  const connect = new ConnectUnary(serving);
+  const handlers = new ConnectHandlers(serving, methods.values());
 
-  async function answer(
-    path: string,
-    request: HttpRequest,
-    response: HttpResponse,
-    source: Readable,
-    received?: RequestBytes,
-  ): Promise<void> {
-    const handler = handlers.get(path);
-    if (handler === undefined) throw new Error("RPC was given a path that is not its own");
-    // Of HTTP/2 the stream: its response only finishes when the client has sent everything.
-    const answered: Writable = "stream" in response ? response.stream : response;
-    answered.once("finish", () => discardRest(source));
-    withReadableGrpcMessage(response);
-    const values = calls.contextValues(request);
-    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    saneProtocolHeaders(universal.header, options.maxTimeoutMs);
-    const answer = await handler({ ...universal, body: bodyOf(source, received) });
-    // Neither the gate nor a handler had a say: what failed was reading the message.
-    const isUnread = values.get(callRecordKey).code === undefined;
-    await universalResponseToNodeResponse(isUnread ? await blameMessage(answer) : answer, response);
+  function handle(request: HttpRequest, response: HttpResponse): Promise<void> | undefined {
+    const method = methods.get(pathOf(request.url ?? ""));
+    const isGrpc = /^application\/grpc(-web(-text)?)?($|[+;])/i.test(request.headers["content-type"] ?? "");
+    if (method === undefined) return isGrpc ? refuseUnknownMethod(request, response) : undefined;
+    const allowed = httpMethodsOf(method);
+    if (!allowed.includes(request.method ?? "")) return refuseHttpMethod(request, response, allowed);
+    return method.handle === undefined || (isGrpc && request.method === "POST")
+      ? handlers.serve(method, request, response)
+      : connect.serve(method, method.handle, request, response);
   }
 
-  const { requestGate: gate, readMaxBytes, maxTimeoutMs } = options;
-  const common = { methods: unary, gate, calls, readMaxBytes, maxTimeoutMs };
-  const grpc = new GrpcUnary({
-    ...common,
-    onError,
-    replay: ({ stream, headers, rawHeaders, record }, received) => {
-      const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
-      const response = new Http2ServerResponse(stream);
-      calls.adopt(request, record, response);
-      return answer(headers[":path"] ?? "", request, response, stream, received);
-    },
-  });
-
-  const connect = new ConnectUnary({
-    ...common,
-    replay: (request, response, received) => answer(request.url ?? "", request, response, request, received),
-  });
-
   return {
-    paths: new Set(handlers.keys()),
-    services: new Set(router.handlers.map((handler) => handler.service)),
+    paths: new Set(methods.keys()),
+    services: new Set(services.map(({ service }) => service)),
+    handle,
     takeStream: (stream, headers, rawHeaders) => grpc.take(stream, headers, rawHeaders),
-    take: (request, response) => connect.take(request, response),
-    handle: (request, response) =>
-      answer((request.url ?? "").split("?", 1)[0] ?? "", request, response, request),
   };
 }
 
-/** The body of a request of which some may have been read already. */
-async function* bodyOf(source: Readable, received: RequestBytes | undefined): AsyncGenerator<Uint8Array> {
-  if (received !== undefined) yield received.bytes;
-  // By default whoever stops to read destroys the request, and with it, silently, the use of its connection.
-  if (received?.whole !== true) yield* source.iterator({ destroyOnReturn: false });
+function httpMethodsOf({ spec, handle }: RpcMethod): readonly string[] {
+  const { idempotency } = spec.method;
+  return handle !== undefined && idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
+    ? ["GET", "HEAD", "POST"]
+    : ["POST"];
 }
 
-function pathOf(method: DescMethod): string {
-  return `/${method.parent.typeName}/${method.name}`;
+async function refuseHttpMethod(
+  request: HttpRequest,
+  response: HttpResponse,
+  allowed: readonly string[],
+): Promise<void> {
+  response.statusCode = 405;
+  response.setHeader("allow", allowed.join(", "));
+  endResponse(response);
+  request.resume();
 }
 
-/**
- * Throws the rest of a body away that was only read in part, as the message was too large. Left where it is, the client
- * would wait with its next request on the connection. The listener's request timeout bounds how long this goes on.
- */
-function discardRest(source: Readable): void {
-  if (source.readableEnded || source.destroyed) return;
-  // An iterator that was left alone listens for this, and as long as somebody does, nothing flows.
-  source.removeAllListeners("readable").resume();
-}
-
-/** A router that gives each method the JSON options of its own input, and tells of every unary one. */
-function strictly(
-  router: ConnectRouter,
-  onUnary: (spec: UnarySpec, jsonOptions: JsonOptions) => void,
-): ConnectRouter {
-  const strict: ConnectRouter = {
-    handlers: router.handlers,
-    rpc(method, implementation) {
-      const spec = createMethodImplSpec(method, implementation);
-      const jsonOptions = strictJson(method.input);
-      if (spec.kind === "unary") onUnary(spec, jsonOptions);
-      router.rpc(method, implementation, { jsonOptions });
-      return strict;
-    },
-    service(service, implementation) {
-      const { methods } = createServiceImplSpec(service, implementation);
-      // The pairs fit each other, which the router's type cannot say of a method that is not known by name.
-      for (const { method, impl } of Object.values(methods)) strict.rpc(method, impl as never);
-      return strict;
-    },
-  };
-  return strict;
+/** Answers with trailers only, as gRPC clients expect for a method that does not exist. */
+async function refuseUnknownMethod(request: HttpRequest, response: HttpResponse): Promise<void> {
+  response.statusCode = 200;
+  response.setHeader("content-type", request.headers["content-type"] ?? "application/grpc");
+  response.setHeader("grpc-status", "12");
+  response.setHeader("grpc-message", "no such method");
+  // Without a body Node sets END_STREAM on the headers.
+  endResponse(response);
+  request.resume();
 }

@@ -10,7 +10,9 @@ import {
   createContextValues,
   createServiceImplSpec,
 } from "@connectrpc/connect";
-import { Call, callUnary } from "../../../src/rest/call.ts";
+import { Call } from "../../../src/transport/call.ts";
+import { Pipeline } from "../../../src/transport/pipeline.ts";
+import { maxTimerMs } from "../../../src/transport/timers.ts";
 import { type Book, BookSchema, ShelfService } from "../../unit/rest/gen/shelf/v1/shelf_pb.ts";
 
 const rounds = 15;
@@ -21,6 +23,7 @@ const interceptor: Interceptor = (next) => (request) => next(request);
 const input = create(BookSchema, { name: "n".repeat(36), tags: ["a", "b"], publisher: { name: "p" } });
 
 const spec = createServiceImplSpec<typeof ShelfService>(ShelfService, implementation).methods["getBook"];
+const pipeline = new Pipeline({ interceptors: [interceptor] });
 const router = createConnectRouter({ interceptors: [interceptor] });
 router.service(ShelfService, implementation);
 const handler = router.handlers.find(({ method }) => method.name === "GetBook");
@@ -28,19 +31,24 @@ if (spec?.kind !== "unary" || handler === undefined) throw new Error("GetBook is
 
 async function direct(): Promise<Message> {
   const call = new Call({
-    spec: unary,
-    httpMethod: "GET",
-    url: "/v1/books/n",
-    header: new Headers({ accept: "application/json", "x-request-id": "r" }),
-    contextValues: createContextValues(),
-    timeoutMs: undefined,
-    shutdownSignal: undefined,
+    method: unary.method,
+    protocolName: "rest",
+    requestMethod: "GET",
+    origin: "http://localhost",
+    target: "/v1/books/n",
+    headers: { accept: "application/json", "x-request-id": "r" },
+    values: createContextValues(),
+    maxTimeoutMs: maxTimerMs,
+    malformedTimeout: (name) => new Error(name),
   });
-  try {
-    return await callUnary(unary, call, input, [interceptor]);
-  } finally {
-    call.end();
-  }
+  const output = await pipeline.perform({
+    call,
+    handle: pipeline.handlerOf(unary),
+    receive: async () => input,
+  });
+  call.abort();
+  if (output === undefined) throw new Error("there is no output");
+  return output;
 }
 
 async function universal(): Promise<Message> {

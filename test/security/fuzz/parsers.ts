@@ -10,14 +10,15 @@ import { parsePage } from "../../../src/domain/page.ts";
 import { parseSessionToken } from "../../../src/domain/sessions/token.ts";
 import { bindRequest } from "../../../src/rest/binding/bind.ts";
 import { defaultDialect } from "../../../src/rest/dialect.ts";
-import { splitTarget } from "../../../src/rest/http/exchange.ts";
-import { Refusal } from "../../../src/rest/errors/failure.ts";
+import { splitTarget } from "../../../src/transport/http-message.ts";
+import { RequestError } from "../../../src/rest/errors/failure.ts";
 import { parseJsonBody } from "../../../src/rest/binding/json-parse.ts";
 import { chooseStreamFormat, isJsonContentType } from "../../../src/rest/http/media-type.ts";
 import { buildRoutes } from "../../../src/rest/build-routes.ts";
-import { readTimeout } from "../../../src/rest/http/timeout.ts";
+import { readTimeout } from "../../../src/transport/deadline.ts";
 import { protocolOf } from "../../../src/server/listener/protocol-sniffer.ts";
-import { isUsableHost } from "../../../src/server/rpc/safe-host.ts";
+import { createHostCheck } from "../../../src/server/rpc/header-checks.ts";
+import { malformedTimeout } from "../../../src/server/rpc/rpc-method.ts";
 import { restServices } from "../hostile/surface.ts";
 import { anyCredentials } from "./credentials.ts";
 import { anyRestRequest } from "./http-requests.ts";
@@ -119,13 +120,13 @@ const subjects: readonly Subject[] = [
       ),
       (text) => {
         for (const name of ["grpc-timeout", "connect-timeout-ms", "x-server-timeout"]) {
-          const timeout = refusing(() => readTimeout({ [name]: text }, 1000));
+          const timeout = refusing(() => readTimeout({ [name]: text }, 1000, malformedTimeout));
           if (timeout !== undefined && !(timeout >= 0 && timeout <= 1000)) throw new Error("no timeout");
         }
         isJsonContentType(text);
         chooseStreamFormat(text);
         protocolOf(Buffer.from(text));
-        if (isUsableHost(text)) void new URL(`http://${text}`);
+        if (createHostCheck()(text)) void new URL(`http://${text}`);
       },
     ),
   },
@@ -167,9 +168,9 @@ function refusing<T>(parse: () => T): T | undefined {
     return parse();
   } catch (error) {
     const isRefusal =
-      error instanceof Refusal || error instanceof SessiondError || error instanceof ConnectError;
+      error instanceof RequestError || error instanceof SessiondError || error instanceof ConnectError;
     if (!isRefusal) throw error;
-    const shown = error instanceof Refusal ? error.failure.error : error;
+    const shown = error instanceof RequestError ? error.failure.error : error;
     if (shown.code === Code.Internal) {
       throw new Error(`it calls itself at fault: ${shown.message}`, { cause: error });
     }

@@ -5,7 +5,8 @@ import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { type HttpRule, HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { Dialect } from "../../../src/rest/dialect.ts";
-import type { NodeRequest, NodeResponse } from "../../../src/rest/http/exchange.ts";
+import type { HttpRequest, HttpResponse } from "../../../src/transport/http-message.ts";
+import { Pipeline, type PipelineOptions } from "../../../src/transport/pipeline.ts";
 import {
   type TranscodedService,
   type TranscoderOptions,
@@ -37,13 +38,13 @@ export const echo: ShelfImpl = {
 /** Answers without default values: a test then compares only what was bound. */
 export const terse: Dialect = { write: {} };
 
-export interface ShelfOptions extends Omit<TranscoderOptions, "services"> {
+export interface ShelfOptions extends Omit<TranscoderOptions, "services" | "pipeline">, PipelineOptions {
   readonly implementation?: ShelfImpl;
   readonly dialect?: Dialect;
   /** Served beside the ShelfService. */
   readonly more?: readonly TranscodedService[];
   /** Runs before the transcoder, as a server around it would. */
-  readonly before?: (request: NodeRequest, response: NodeResponse) => void;
+  readonly before?: (request: HttpRequest, response: HttpResponse) => void;
 }
 
 export interface Answer {
@@ -71,8 +72,8 @@ export class ShelfServer implements AsyncDisposable {
   private constructor(options: ShelfOptions) {
     const { implementation = echo, dialect = terse, more = [], before, ...rest } = options;
     const services = [transcodedService(ShelfService, implementation, dialect), ...more];
-    const transcoder = createTranscoder({ ...rest, services });
-    const listener = (request: NodeRequest, response: NodeResponse): void => {
+    const transcoder = createTranscoder({ ...rest, pipeline: new Pipeline(rest), services });
+    const listener = (request: HttpRequest, response: HttpResponse): void => {
       before?.(request, response);
       void transcoder.handle(request, response);
     };

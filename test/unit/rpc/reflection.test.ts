@@ -1,12 +1,20 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type DescService, create, createFileRegistry, fromBinary, getOption } from "@bufbuild/protobuf";
+import {
+  type DescFile,
+  type DescService,
+  create,
+  createFileRegistry,
+  fromBinary,
+  getOption,
+} from "@bufbuild/protobuf";
 import {
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
+import type { ConnectRouter } from "@connectrpc/connect";
 import { credentials, status as grpcStatus } from "@grpc/grpc-js";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
@@ -19,14 +27,19 @@ import {
 import { ServerReflection as V1Alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { grpcClient } from "../../../src/client/grpc.ts";
-import { serveReflection } from "../../../src/rpc/grpc/reflection.ts";
+import { reflectionServices } from "../../../src/rpc/grpc/reflection.ts";
 import { serving } from "./serving.ts";
 
 const services: DescService[] = [SessionService, Health];
 const listed = [...services, V1, V1Alpha].map(({ typeName }) => typeName);
 
-const servingReflection = () =>
-  serving((router) => serveReflection(router, services, [file_google_rpc_error_details]));
+const servingReflection = () => serving((router) => addReflection(router, [file_google_rpc_error_details]));
+
+function addReflection(router: ConnectRouter, files: readonly DescFile[] = []): void {
+  for (const { methods } of reflectionServices(services, files)) {
+    for (const { method, impl } of Object.values(methods)) router.rpc(method, impl as never);
+  }
+}
 
 type Ask = Exclude<Parameters<ReturnType<typeof talk>["ask"]>[0], undefined>;
 
@@ -203,7 +216,7 @@ describe("buf curl", () => {
 
   test.each(["grpc-v1", "grpc-v1alpha"])("lists and calls through %s", async (protocol) => {
     const { url } = await serving((router) => {
-      serveReflection(router, services);
+      addReflection(router);
       router.service(Health, { check: () => ({ status: 1 }) });
     });
     const reflect = ["--http2-prior-knowledge", "--reflect-protocol", protocol];

@@ -1,6 +1,6 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { safeHost } from "../../../src/server/rpc/safe-host.ts";
+import { safeHost } from "../../../src/server/rpc/header-checks.ts";
 import { listening } from "../server/listener/listening.ts";
 
 /** Serves RPCs on a free port of the loopback until the test ends. */

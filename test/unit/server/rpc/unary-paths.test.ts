@@ -3,16 +3,17 @@ import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext, createServiceImplSpec } from "@connectrpc/connect";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BadRequestSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { SessiondError } from "../../../../src/domain/errors.ts";
 import { callRecordKey } from "../../../../src/rpc/call-record.ts";
-import { errorInterceptor, toConnectError } from "../../../../src/rpc/connect-errors.ts";
+import { callOutcomes } from "../../../../src/rpc/connect-errors.ts";
 import { CallLog } from "../../../../src/server/observability/call-log.ts";
 import { type Listener, createListener } from "../../../../src/server/listener/listener.ts";
 import { createRpc } from "../../../../src/server/rpc/rpc-handler.ts";
+import { Pipeline } from "../../../../src/transport/pipeline.ts";
 import { type Book, BookSchema, ShelfService } from "../../rest/gen/shelf/v1/shelf_pb.ts";
 
 /** A server that takes the short way where it can, and one that leaves everything to Connect's own handlers. */
@@ -31,28 +32,25 @@ const readMaxBytes = 10_000;
 async function serve(way: Way): Promise<Server> {
   const lines: string[] = [];
   const calls = new CallLog(pino({ base: null }, { write: (line) => lines.push(line) }));
-  const rpc = createRpc({
-    routes: (router) => router.service(ShelfService, { getBook: answer, listBooks: hidden }),
-    interceptors: [errorInterceptor],
-    requestGate: async (context) => {
-      context.values.get(callRecordKey).method = context.method.name;
-      context.values.get(callRecordKey).protocol = context.protocolName;
-      if (context.requestHeader.get("authorization") === "none") {
-        throw toConnectError(new SessiondError("CREDENTIAL_MISSING"), context.values.get(callRecordKey));
-      }
+  const pipeline = new Pipeline({
+    outcomes: callOutcomes,
+    requestGate: async (call) => {
+      call.values.get(callRecordKey).method = call.method.name;
+      call.values.get(callRecordKey).protocol = call.protocolName;
+      if (call.requestHeader.get("authorization") === "none") throw new SessiondError("CREDENTIAL_MISSING");
     },
-    calls,
     readMaxBytes,
-    maxTimeoutMs: 2 ** 31 - 1,
-    shutdownSignal: new AbortController().signal,
+  });
+  const rpc = createRpc({
+    services: [
+      createServiceImplSpec<typeof ShelfService>(ShelfService, { getBook: answer, listBooks: hidden }),
+    ],
+    pipeline,
+    calls,
     onError: (error) => lines.push(`trouble: ${String(error)}`),
   });
   const listener = createListener({
-    handler: calls.around((request, response) =>
-      way === "short"
-        ? (rpc.take(request, response) ?? rpc.handle(request, response))
-        : rpc.handle(request, response),
-    ),
+    handler: calls.around((request, response) => rpc.handle(request, response)),
     takeStream: way === "short" ? rpc.takeStream : undefined,
     onError: (error, place) => lines.push(`${place}: ${String(error)}`),
   });

@@ -5,7 +5,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../../../gen/grpc/health/v1/health_pb.ts";
-import { safeHost } from "../../../../src/server/rpc/safe-host.ts";
+import { safeHost } from "../../../../src/server/rpc/header-checks.ts";
 import { listening } from "../listener/listening.ts";
 import { frame, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
 import { openRaw } from "../listener/raw-connection.ts";

@@ -2,8 +2,8 @@ import type { OutgoingHttpHeaders } from "node:http";
 import type { HttpResponse } from "../../transport/http-message.ts";
 
 /**
- * Makes `grpc-message` trailers readable for every client. The gRPC protocol asks to escape `%` and what is not printable
- * ASCII; Connect escapes punctuation too, which `@grpc/grpc-js` does not undo, so that its users would read `id%3A must be`.
+ * Makes `grpc-message` trailers readable for every client. gRPC escapes `%` and everything but printable ASCII; Connect escapes
+ * punctuation too, which `@grpc/grpc-js` does not undo: its users would read `id%3A must be`.
  */
 export function withReadableGrpcMessage(response: HttpResponse): void {
   const addTrailers = response.addTrailers.bind(response);
@@ -12,7 +12,7 @@ export function withReadableGrpcMessage(response: HttpResponse): void {
   };
 }
 
-/** The trailers with a readable `grpc-message`, where there is one. */
+/** The trailers, with a readable `grpc-message` if they have one. */
 export function readableGrpcMessage(trailers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   const message = trailers["grpc-message"];
   return typeof message === "string"
@@ -24,4 +24,13 @@ function unescapePunctuation(message: string): string {
   return message.replace(/%(2[0-46-9A-F]|3[A-F]|40|5[B-E]|60|7[B-E])/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
+}
+
+/** Adds the headers of a `Headers`, if there is one, to headers for Node, each name behind `prefix`. */
+export function addHeaders(into: OutgoingHttpHeaders, headers: Headers | undefined, prefix = ""): void {
+  // Each cookie comes by itself, everything else joined.
+  headers?.forEach((value, name) => {
+    const earlier = into[prefix + name];
+    into[prefix + name] = earlier === undefined ? value : [String(earlier), value];
+  });
 }

@@ -1,0 +1,206 @@
+import type { OutgoingHttpHeaders } from "node:http";
+import type { Message } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  contentTypeUnaryRegExp,
+  codeToHttpStatus,
+  errorToJsonBytes,
+} from "@connectrpc/connect/protocol-connect";
+import { type Compression, mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
+import type { Call } from "../../transport/call.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  endResponse,
+  sendResponse,
+  splitTarget,
+} from "../../transport/http-message.ts";
+import type { UnaryExchange, UnaryHandler } from "../../transport/pipeline.ts";
+import { readBody } from "../../transport/read-body.ts";
+import { AcceptedCompression, acceptedEncodings, compressMinBytes, compressionNamed } from "./compression.ts";
+import { addHeaders } from "./headers.ts";
+import {
+  type RpcMethod,
+  type RpcServing,
+  malformedMessage,
+  messageTooLarge,
+  openCall,
+} from "./rpc-method.ts";
+
+type Format = "json" | "proto";
+
+/** The content types of nearly all requests; others are compared without regard to case. */
+const contentTypes: ReadonlyMap<string, Format> = new Map([
+  ["application/json", "json"],
+  ["application/proto", "proto"],
+]);
+
+/** Serves unary Connect calls: POST, and GET for methods without side effects. */
+export class ConnectUnary {
+  readonly #serving: RpcServing;
+  readonly #compression = new AcceptedCompression("accept-encoding");
+
+  constructor(serving: RpcServing) {
+    this.#serving = serving;
+  }
+
+  serve(
+    method: RpcMethod,
+    handle: UnaryHandler,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const query =
+      request.method === "POST" ? undefined : new URLSearchParams(splitTarget(request.url ?? "").query);
+    const format = query === undefined ? formatOf(request.headers["content-type"]) : formatIn(query);
+    if (format === undefined) return refuseContentType(request, response);
+    const call = openCall(this.#serving, method, "connect", request, response);
+    const compression = this.#compression.of(request.headers["accept-encoding"]);
+    const init = { request, response, query, method, handle, call, format, compression };
+    return this.#serving.pipeline.run(new ConnectExchange(this.#serving, init));
+  }
+}
+
+interface ConnectExchangeInit {
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  /** Of a GET or HEAD. */
+  readonly query: URLSearchParams | undefined;
+  readonly method: RpcMethod;
+  readonly handle: UnaryHandler;
+  readonly call: Call;
+  readonly format: Format;
+  readonly compression: Compression | null;
+}
+
+class ConnectExchange implements UnaryExchange<Uint8Array> {
+  readonly call: Call;
+  readonly handle: UnaryHandler;
+  readonly #serving: RpcServing;
+  readonly #init: ConnectExchangeInit;
+
+  constructor(serving: RpcServing, init: ConnectExchangeInit) {
+    this.call = init.call;
+    this.handle = init.handle;
+    this.#serving = serving;
+    this.#init = init;
+  }
+
+  async receive(): Promise<Message | undefined> {
+    const { format, method } = this.#init;
+    const bytes = await this.#receiveBytes();
+    if (bytes === undefined) return undefined;
+    return format === "json" ? method.codec.decodeJson(bytes) : method.codec.decodeBinary(bytes);
+  }
+
+  async #receiveBytes(): Promise<Uint8Array | undefined> {
+    const { request, query } = this.#init;
+    const { readMaxBytes } = this.#serving.pipeline;
+    const compression = this.#requestCompression(
+      query?.get("compression") ?? request.headers["content-encoding"],
+    );
+    const body = query === undefined ? await readBody(request, readMaxBytes) : messageIn(query);
+    if (body === "gone") return undefined;
+    if (body === "too large") throw messageTooLarge(readMaxBytes);
+    return compression === undefined ? body : decompress(compression, body, readMaxBytes);
+  }
+
+  #requestCompression(encoding: string | undefined): Compression | undefined {
+    try {
+      return compressionNamed(encoding);
+    } catch (error) {
+      this.call.responseHeader.set("accept-encoding", acceptedEncodings);
+      throw error;
+    }
+  }
+
+  encode(output: Message): Uint8Array {
+    const { method, format } = this.#init;
+    return format === "json" ? method.codec.encodeJson(output) : method.codec.encodeBinary(output);
+  }
+
+  succeed(message: Uint8Array): Promise<void> {
+    return this.#respond(200, `application/${this.#init.format}`, message);
+  }
+
+  fail(failure: unknown): Promise<void> {
+    const error = this.#serving.pipeline.outcomes.failed(failure, this.call.values);
+    mergeNonProtocolHeaders(this.call.responseHeader, error.metadata);
+    return this.#respond(
+      codeToHttpStatus(error.code),
+      "application/json",
+      errorToJsonBytes(error, undefined),
+    );
+  }
+
+  async #respond(status: number, contentType: string, message: Uint8Array): Promise<void> {
+    const { call } = this;
+    const { request, response, query, compression } = this.#init;
+    call.abort();
+    const headers: OutgoingHttpHeaders = {};
+    addHeaders(headers, call.setHeaders);
+    addHeaders(headers, call.setTrailers, "trailer-");
+    headers["content-type"] = contentType;
+    let body = message;
+    if (message.length >= compressMinBytes) {
+      // Only answers to GET are cached.
+      if (query !== undefined)
+        headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");
+      if (compression !== null) {
+        headers["content-encoding"] = compression.name;
+        body = await compression.compress(message);
+      }
+    }
+    headers["content-length"] = body.length;
+    if (response.destroyed) return;
+    sendResponse(response, status, headers, request.method === "HEAD" ? undefined : body);
+    // Discards the message of a call that was not admitted; unread, it would block its connection.
+    if (!request.readableEnded) request.resume();
+  }
+}
+
+function formatOf(contentType: string | undefined): Format | undefined {
+  if (contentType === undefined) return undefined;
+  const known = contentTypes.get(contentType);
+  if (known !== undefined || !contentTypeUnaryRegExp.test(contentType)) return known;
+  return /json/i.test(contentType) ? "json" : "proto";
+}
+
+function formatIn(query: URLSearchParams): Format | undefined {
+  const encoding = query.get("encoding");
+  return encoding === "json" || encoding === "proto" ? encoding : undefined;
+}
+
+async function refuseContentType(request: HttpRequest, response: HttpResponse): Promise<void> {
+  response.statusCode = 415;
+  endResponse(response);
+  request.resume();
+}
+
+function messageIn(query: URLSearchParams): Uint8Array {
+  const message = query.get("message") ?? "";
+  if (query.get("base64") !== "1") return Buffer.from(message);
+  try {
+    return base64Decode(message);
+  } catch {
+    throw malformedMessage();
+  }
+}
+
+async function decompress(
+  compression: Compression,
+  bytes: Uint8Array,
+  readMaxBytes: number,
+): Promise<Uint8Array> {
+  try {
+    return await compression.decompress(bytes, readMaxBytes);
+  } catch (error) {
+    const isTooLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+    throw isTooLarge ? messageTooLarge(readMaxBytes) : malformedMessage();
+  }
+}
+
+function joined(...values: (number | string | readonly string[] | undefined)[]): string {
+  return values.filter((value) => value !== undefined).join(", ");
+}
