@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pin } from "./pin.ts";
+import { endWithParent } from "../support/process/child.ts";
 
 /** A process of the bench. */
 export interface BenchProcess {
@@ -26,8 +27,6 @@ export interface ProcessOptions {
   /** A file of this folder that it loads first. */
   readonly preload?: string;
 }
-
-const endWithParent = new URL("../resilience/chaos/processes/end-with-parent.ts", import.meta.url).href;
 
 /** Starts processes whose standard error goes into files of one folder. */
 export class Processes {

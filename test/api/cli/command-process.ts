@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, onTestFinished } from "vitest";
 import { type Outcome, runCommand } from "../../support/process/command.ts";
-import { keepSaid } from "../../support/output/output.ts";
+import { recordOutput } from "../../support/output/output.ts";
 import type { RunningService } from "../../support/fixtures/running-service.ts";
 
 /** Where the command under test is. */
@@ -32,7 +32,7 @@ export function environmentOf(environment: Readonly<Record<string, string>> = {}
 export async function sessiond(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
   const environment = environmentOf(options.environment);
   const outcome = await runCommand(process.execPath, [commandFile, ...args], { ...options, environment });
-  keepSaid(`standard error of sessiond ${args[0] ?? ""}`, outcome.stderr);
+  recordOutput(`standard error of sessiond ${args[0] ?? ""}`, outcome.stderr);
   return outcome;
 }
 
@@ -56,7 +56,7 @@ export function startSessiond(args: readonly string[], options: CommandOptions =
   const text = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
-  void once(child, "close").then(() => keepSaid("standard error of sessiond", text.stderr));
+  void once(child, "close").then(() => recordOutput("standard error of sessiond", text.stderr));
   const ended = once(child, "close").then(
     ([status, signal]: (number | NodeJS.Signals | null)[]) => status ?? signal ?? 0,
   );

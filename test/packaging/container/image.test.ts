@@ -5,13 +5,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { authority } from "../../support/process/certificates.ts";
+import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { type Outcome, runCommand } from "../../support/process/command.ts";
 import { patience } from "../../support/patience.ts";
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
 import { type Stage, argumentsOf, execForm, readDockerfile } from "./dockerfile.ts";
 
 // There is no engine here: the commands of the Dockerfile are run in folders that hold what its stages would.

@@ -4,8 +4,9 @@ import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, onTestFinished } from "vitest";
-import { keepSaid } from "../output/output.ts";
+import { afterAll, onTestFinished, vi } from "vitest";
+import { recordOutput } from "../output/output.ts";
+import { patience } from "../patience.ts";
 
 /** `sessiond serve` in a process of its own. */
 export interface ServeProcess {
@@ -43,7 +44,7 @@ export function serveProcess(
   const text = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
-  void once(child, "close").then(() => keepSaid("standard error of serve", text.stderr));
+  void once(child, "close").then(() => recordOutput("standard error of serve", text.stderr));
   const ended = once(child, "close").then(
     ([status, signal]: (number | NodeJS.Signals | null)[]) => status ?? signal ?? 0,
   );
@@ -67,4 +68,37 @@ export function serveProcess(
     ended,
     signal: (signal) => void child.kill(signal),
   };
+}
+
+/** A line of the log of a service with workers. */
+export interface WorkerLine {
+  readonly pid: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** What such a service has logged so far: whole lines. */
+export function linesOf(service: ServeProcess): readonly WorkerLine[] {
+  const whole = service.stderr().split("\n").slice(0, -1);
+  return whole.filter((line) => line.startsWith("{")).map((line): WorkerLine => JSON.parse(line));
+}
+
+/** Waits until it has logged `count` lines with this message, by whichever process; returns those. */
+export async function logged(
+  service: ServeProcess,
+  msg: string,
+  count = 1,
+): Promise<readonly [WorkerLine, ...WorkerLine[]]> {
+  const found = () => linesOf(service).filter((line) => line.msg === msg);
+  await vi.waitUntil(() => found().length >= count, patience);
+  const [first, ...others] = found();
+  if (first === undefined) throw new Error(`nothing to wait for: ${count} lines`);
+  return [first, ...others];
+}
+
+/** Waits until the call of this request id was logged; returns the pid of the worker that answered it. */
+export async function answeredBy(service: ServeProcess, requestId: string): Promise<number> {
+  const found = () => linesOf(service).find((line) => line["request_id"] === requestId);
+  await vi.waitUntil(() => found() !== undefined, patience);
+  return found()?.pid ?? 0;
 }
