@@ -4,9 +4,9 @@ import { type Sessiond, connectSessiond } from "../../../src/client/client.ts";
 import { type Permission, permissions } from "../../../src/domain/project.ts";
 import { type Authority, type Certified, authority, tlsFolder } from "../../support/process/certificates.ts";
 import {
-  movableClock,
   type RunningService,
   basicAuthorization,
+  movableClock,
   runningService,
 } from "../../support/fixtures/running-service.ts";
 
