@@ -3,13 +3,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Client } from "pg";
 import { afterAll, expect, onTestFinished, test, vi } from "vitest";
-import { authority } from "../../support/process/certificates.ts";
+import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
 import { callerOf, emptyFolder, sessiond } from "./command-process.ts";
 
 const service = await runningService();

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { availableParallelism, cpus, release, type } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { startChild } from "../../resilience/chaos/processes/child.ts";
+import { startChild } from "../../support/process/child.ts";
 import { type Deployment, startDeployment } from "../../resilience/chaos/processes/deployment.ts";
 import { monotonic } from "../../resilience/chaos/monotonic.ts";
 import { type Quantiles, quantiles } from "../../resilience/chaos/checks/quantiles.ts";
@@ -77,7 +77,7 @@ async function startCrowd({ options, replicas }: Deployment, size: number) {
   );
   const message = async (): Promise<{ readonly at?: number }> => {
     const [first] = await Promise.race([once(child.process, "message"), child.ended.then(() => [])]);
-    if (first === undefined) throw new Error(`the watchers ended: ${child.complaints.join("\n")}`);
+    if (first === undefined) throw new Error(`the watchers ended: ${child.errorLines.join("\n")}`);
     return first;
   };
   await message();

@@ -12,7 +12,7 @@ import type { Session } from "../../../src/domain/sessions/session.ts";
 import type { Store } from "../../../src/domain/store.ts";
 import { hashSecret } from "../../../src/domain/sessions/token.ts";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
-import { migrateTemplate } from "../../support/postgres/migrate-template.ts";
+import { migrateTemplate } from "../../support/postgres/cluster.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import {

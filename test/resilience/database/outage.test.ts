@@ -9,7 +9,7 @@ import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { Store } from "../../../src/domain/store.ts";
 import { hashSecret, newProjectTag } from "../../../src/domain/sessions/token.ts";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
-import { migrateTemplate } from "../../support/postgres/migrate-template.ts";
+import { migrateTemplate } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";

@@ -16,7 +16,7 @@ import {
   newSessionToken,
   parseSessionToken,
 } from "../../../src/domain/sessions/token.ts";
-import { RevocationModel } from "../../support/fixtures/revocation-model.ts";
+import { RevocationModel } from "../../support/fixtures/in-memory.ts";
 import {
   at,
   memberId,

@@ -9,8 +9,8 @@ import { horizonOf } from "../../../src/storage/purge/horizon.ts";
 import { PurgeLease } from "../../../src/storage/purge/lease.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
-import { customPlan, genericPlan } from "../../support/postgres/query-plan.ts";
-import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
+import { customPlan, genericPlan } from "./query-plan.ts";
+import { type RecordingStore, recordingStore } from "../../support/postgres/open-store.ts";
 import {
   at,
   hour,

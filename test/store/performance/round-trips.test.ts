@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
-import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
+import { type RecordingStore, recordingStore } from "../../support/postgres/open-store.ts";
 import {
   at,
   memberId,

@@ -8,7 +8,7 @@ import { type Migrations, migrateToLatest, migrations } from "../../../src/stora
 import { makeServable } from "../../../src/storage/schema/servable-schema.ts";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
 import type { SchemaMigration } from "../../../src/storage/schema/schema-migration.ts";
-import { databaseUrl } from "../../support/postgres/database-url.ts";
+import { databaseUrl } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";

@@ -3,10 +3,9 @@ import { beforeEach, expect, test, vi } from "vitest";
 import type { ServiceCaller } from "../../../src/domain/caller.ts";
 import { newSessionToken } from "../../../src/domain/sessions/token.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, hour, orderOf, organizationId } from "../../support/fixtures/stored.ts";
 import { patience } from "../../support/patience.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 let service: ServiceCaller;

@@ -2,9 +2,8 @@ import { decodeJwt } from "jose";
 import { expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import { extendSession } from "../../../src/domain/use-cases/extend-session.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 

@@ -4,9 +4,8 @@ import type { ServiceCaller } from "../../../src/domain/caller.ts";
 import { defaultKeySchedule } from "../../../src/domain/keys/key-schedule.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, must, orderOf } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 let service: ServiceCaller;

@@ -15,7 +15,7 @@ import {
 } from "../../../src/domain/use-cases/projects.ts";
 import { getJwks } from "../../../src/domain/use-cases/signing-keys.ts";
 import { at, hour, must, newProject } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+import { useDeployment } from "../../support/fixtures/deployment.ts";
 
 const deployment = useDeployment();
 let project: Project;

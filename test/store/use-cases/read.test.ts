@@ -3,9 +3,8 @@ import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import { getSession } from "../../../src/domain/use-cases/get-session.ts";
 import { type ListSessions, listSessions } from "../../../src/domain/use-cases/list-sessions.ts";
-import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { login, newEndUser, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { memberId, orderOf, organizationId } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 const [bob, acme, evil] = [memberId("bob"), organizationId("acme"), organizationId("evil")];

@@ -3,9 +3,8 @@ import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
 import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
 import { type RevokeAll, type RevokeAllScope, revokeAll } from "../../../src/domain/use-cases/revoke-all.ts";
-import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { login, newEndUser, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, memberId, must, organizationId } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 const [ada, bob, acme] = [memberId("ada"), memberId("bob"), organizationId("acme")];

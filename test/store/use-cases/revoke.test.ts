@@ -4,9 +4,8 @@ import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
 import { newSessionToken } from "../../../src/domain/sessions/token.ts";
 import { type RevokeTarget, type Why, revoke } from "../../../src/domain/use-cases/revoke.ts";
-import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { login, newEndUser, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, hour, memberId, must, organizationId } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 const [ada, bob] = [memberId("ada"), memberId("bob")];

@@ -6,9 +6,8 @@ import { authenticate, findActiveSession } from "../../../src/domain/use-cases/a
 import { disableProject } from "../../../src/domain/use-cases/projects.ts";
 import { revoke } from "../../../src/domain/use-cases/revoke.ts";
 import { rotateToken } from "../../../src/domain/use-cases/rotate-token.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 const leeway = 10_000;

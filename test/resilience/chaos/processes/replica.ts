@@ -1,5 +1,5 @@
 import { type Sessiond, connectSessiond } from "../../../../src/client/client.ts";
-import { type Child, startChild } from "./child.ts";
+import { type Child, startChild } from "../../../support/process/child.ts";
 
 /** What replicas of one service have in common. */
 export interface ReplicaOptions {
@@ -33,8 +33,8 @@ export class Replica {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  get complaints(): readonly string[] {
-    return this.#child?.complaints ?? [];
+  get errorLines(): readonly string[] {
+    return this.#child?.errorLines ?? [];
   }
 
   /** Starts it, again at the port that it had. */
@@ -50,9 +50,9 @@ export class Replica {
     this.#child = child;
     this.#expectEnd = false;
     void child.ended.then(() => {
-      if (!this.#expectEnd) this.surprises.push(child.complaints.slice(-5).join("\n"));
+      if (!this.#expectEnd) this.surprises.push(child.errorLines.slice(-5).join("\n"));
     });
-    const [, port = ""] = await child.said(/listens on http:\/\/127\.0\.0\.1:(\d+)/);
+    const [, port = ""] = await child.printed(/listens on http:\/\/127\.0\.0\.1:(\d+)/);
     this.#port = port;
   }
 

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Child, startChild } from "./child.ts";
+import { type Child, startChild } from "../../../support/process/child.ts";
 import type { KnownSession } from "../population.ts";
 import type {
   VerifierAnswer,
@@ -35,7 +35,7 @@ export class VerifierProcess {
     this.#child = child;
     child.process.on("message", (answer: VerifierAnswer) => this.#take(answer));
     void child.ended.then(() => {
-      if (!this.#expectEnd) this.surprises.push(child.complaints.slice(-5).join("\n"));
+      if (!this.#expectEnd) this.surprises.push(child.errorLines.slice(-5).join("\n"));
     });
   }
 
@@ -49,7 +49,7 @@ export class VerifierProcess {
     const verifier = new VerifierProcess(child, options.maxStaleness);
     while (verifier.events.ready === undefined) {
       const over = await Promise.race([once(child.process, "message"), child.ended.then(() => undefined)]);
-      if (over === undefined) throw new Error(`a verifier ended: ${child.complaints.slice(-5).join("\n")}`);
+      if (over === undefined) throw new Error(`a verifier ended: ${child.errorLines.slice(-5).join("\n")}`);
     }
     return verifier;
   }

@@ -5,7 +5,7 @@ import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
 import { defaultPolicy } from "../../../../src/domain/policy.ts";
 import { resealSigningKeys } from "../../../../src/domain/keys/rewrap.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
-import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/memory-signing-keys.ts";
+import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/in-memory.ts";
 import { at, must, newProject, projectId } from "../../../support/fixtures/stored.ts";
 
 const bytes = randomBytes(32);

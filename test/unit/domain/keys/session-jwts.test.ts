@@ -14,7 +14,7 @@ import { SessionJwts, type VerifyOptions, maxJwtLength } from "../../../../src/d
 import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
 import type { Session } from "../../../../src/domain/sessions/session.ts";
-import { memorySigningKeys } from "../../../support/fixtures/memory-signing-keys.ts";
+import { memorySigningKeys } from "../../../support/fixtures/in-memory.ts";
 import {
   at,
   hour,

@@ -7,7 +7,7 @@ import type {
   RevocationOrder,
 } from "../../../../src/domain/revocations/revocation.ts";
 import type { Session } from "../../../../src/domain/sessions/session.ts";
-import { RevocationModel } from "../../../support/fixtures/revocation-model.ts";
+import { RevocationModel } from "../../../support/fixtures/in-memory.ts";
 import {
   at,
   hour,

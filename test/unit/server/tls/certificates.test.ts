@@ -4,13 +4,12 @@ import { pino } from "pino";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "../../../../src/server/tls/certificates.ts";
 import { warnOfExpiry, watchTlsFiles } from "../../../../src/server/tls/certificate-watch.ts";
-import { authority } from "../../../support/process/certificates.ts";
-import { keepSaid } from "../../../support/output/output.ts";
-import { type TlsFolder, tlsFolder } from "../../../support/process/tls-folder.ts";
+import { type TlsFolder, authority, tlsFolder } from "../../../support/process/certificates.ts";
+import { recordOutput } from "../../../support/output/output.ts";
 
 /** Reads lines of a log, which are kept with all others. */
 const noting = (lines: unknown[]) => (line: string) => {
-  keepSaid("log", line);
+  recordOutput("log", line);
   lines.push(JSON.parse(line));
 };
 

@@ -1,28 +1,34 @@
-import { subscribe } from "node:diagnostics_channel";
+import { hasSubscribers, subscribe } from "node:diagnostics_channel";
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
+import { relative } from "node:path";
 import { constants, gunzipSync } from "node:zlib";
-import { keepIssued, keepSaid } from "./output.ts";
-import { secretForms } from "./secret-forms.ts";
+import { afterAll, expect } from "vitest";
+import { beginFile, flush, recordOutput, recordSecret } from "./output.ts";
+import { secretForms } from "./secret-search.ts";
 
-// Looks over the shoulder of every HTTP server in this process, by the channels that Node has for that: what a client is told of a
-// failure is kept, and so are the secrets that a success hands out, whoever asked.
+// Vitest's `setupFiles`: runs in each test process, before the tests of each file. Records what HTTP servers of this process answer:
+// the text of errors, and the secrets in successful answers. Node publishes every request on diagnostics channels.
 
-/** Bytes of an answer that are looked at: more than any error and any secret has. */
+beginFile(relative(process.cwd(), expect.getState().testPath ?? ""));
+afterAll(flush);
+// Files of test/unit share a process.
+if (!hasSubscribers("http.server.request.start")) recordAnswers();
+
+/** Bytes of an answer that are searched. Errors and secrets are shorter. */
 const maxBytes = 262_144;
 
-/** What was written of an answer so far. */
+/** The part of an answer that was written so far. */
 interface Body {
   readonly chunks: Buffer[];
   bytes: number;
 }
 
-/** Starts to listen, for as long as the process lives. */
-export function keepAnswers(): void {
+function recordAnswers(): void {
   subscribe("http.server.request.start", (message) => {
     const { response } = message as { response: ServerResponse };
     const body = bodyOf(response);
-    response.once("close", () => keepAnswer(response.statusCode, response.getHeaders(), {}, body));
+    response.once("close", () => recordAnswer(response.statusCode, response.getHeaders(), {}, body));
   });
   const bodies = new WeakMap<ServerHttp2Stream, Body>();
   subscribe("http2.server.stream.start", (message) => {
@@ -33,11 +39,11 @@ export function keepAnswers(): void {
     const { stream } = message as { stream: ServerHttp2Stream };
     const headers = stream.sentHeaders ?? {};
     const body = bodies.get(stream) ?? { chunks: [], bytes: 0 };
-    keepAnswer(Number(headers[":status"]), headers, stream.sentTrailers ?? {}, body);
+    recordAnswer(Number(headers[":status"]), headers, stream.sentTrailers ?? {}, body);
   });
 }
 
-/** Collects what is written from now on. */
+/** Collects all further writes. */
 function bodyOf(writable: ServerResponse | ServerHttp2Stream): Body {
   const body: Body = { chunks: [], bytes: 0 };
   for (const name of ["write", "end"] as const) {
@@ -54,7 +60,7 @@ function bodyOf(writable: ServerResponse | ServerHttp2Stream): Body {
   return body;
 }
 
-/** As much as there is: an answer may have been cut off. */
+/** Decompresses as much as possible: an answer may be truncated. */
 function inflated(bytes: Buffer): Buffer {
   try {
     return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
@@ -65,7 +71,7 @@ function inflated(bytes: Buffer): Buffer {
 
 type Metadata = OutgoingHttpHeaders | IncomingHttpHeaders;
 
-function keepAnswer(status: number, headers: Metadata, trailers: Metadata, { chunks }: Body): void {
+function recordAnswer(status: number, headers: Metadata, trailers: Metadata, { chunks }: Body): void {
   const metadata = { ...headers, ...trailers };
   const { "grpc-status": grpcStatus = "0", "content-encoding": encoding } = metadata;
   const bytes = Buffer.concat(chunks);
@@ -73,14 +79,14 @@ function keepAnswer(status: number, headers: Metadata, trailers: Metadata, { chu
   const isError = status >= 400 || grpcStatus.toString() !== "0";
   if (isError) {
     const names = Object.entries(metadata).map(([name, value]) => `${name}: ${String(value)}`);
-    keepSaid("error answer", [...names, text].join("\n"));
+    recordOutput("error answer", [...names, text].join("\n"));
     return;
   }
   for (const chunk of chunks) {
-    // The end of a stream over gRPC-Web, or over Connect, which may tell an error.
-    if (chunk[0] === 0x80 || chunk[0] === 0x02) keepSaid("end of a stream", chunk.toString("latin1"));
+    // Trailers of gRPC-Web or end of a Connect stream: both may carry an error.
+    if (chunk[0] === 0x80 || chunk[0] === 0x02) recordOutput("end of a stream", chunk.toString("latin1"));
   }
   for (const { kind, form } of secretForms) {
-    for (const [secret] of text.matchAll(form)) keepIssued({ kind, text: secret });
+    for (const [secret] of text.matchAll(form)) recordSecret({ kind, text: secret });
   }
 }

@@ -7,13 +7,13 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
 import { afterAll, expect, onTestFinished, test, vi } from "vitest";
-import { connectSessiond } from "../../../../src/client/client.ts";
-import { Tracing } from "../../../../src/server/observability/tracing.ts";
-import { keepSaid } from "../../../support/output/output.ts";
-import { patience } from "../../../support/patience.ts";
-import { runningService, testMasterKey } from "../../../support/fixtures/running-service.ts";
-import { serveProcess } from "../../../support/process/serve-process.ts";
-import { createTestDatabase } from "../../../support/postgres/test-database.ts";
+import { connectSessiond } from "../../../src/client/client.ts";
+import { Tracing } from "../../../src/server/observability/tracing.ts";
+import { recordOutput } from "../../support/output/output.ts";
+import { patience } from "../../support/patience.ts";
+import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
+import { serveProcess } from "../../support/process/serve-process.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 const withoutSdk = Tracing.ofProcess();
 const exporter = new InMemorySpanExporter();
@@ -29,7 +29,7 @@ afterAll(() => {
   const shown = exporter.getFinishedSpans().map(({ name, attributes, status, events }) => {
     return { name, attributes, status, events };
   });
-  keepSaid("traces", JSON.stringify(shown));
+  recordOutput("traces", JSON.stringify(shown));
 });
 
 test("without an SDK nothing is traced", () => {
@@ -129,7 +129,7 @@ test("an operator loads an SDK with --import", async () => {
   const served = serveProcess({
     DATABASE_URL: database.url,
     SESSIOND_MASTER_KEY: testMasterKey,
-    NODE_OPTIONS: `--import ${new URL("../../../support/console-tracing.ts", import.meta.url).href}`,
+    NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
   });
   const baseUrl = `http://127.0.0.1:${await served.listening}`;
   await fetch(`${baseUrl}/session/v1/projects/none/jwks`, { headers: { traceparent: headers.traceparent } });

@@ -1,56 +1,59 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { keepSaid } from "../../../support/output/output.ts";
+import { recordOutput } from "../output/output.ts";
 
-/** A process of this test's own, that ends with it. */
+/** A child process that ends with its parent. */
 export interface Child {
   readonly process: ChildProcess;
   readonly pid: number;
-  /** Resolves when it is gone. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<unknown>;
-  /** What it wrote to standard error, its last lines. */
-  readonly complaints: readonly string[];
-  /** The first match of a line of standard output; rejects, with its complaints, when it ends before. */
-  said(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Ends it at once and for sure, even where it is stopped; resolves when it is gone. */
+  /** The last lines of standard error. */
+  readonly errorLines: readonly string[];
+  /** Resolves with the first match in a line of standard output. Rejects with the last errors if the process ends. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Sends SIGKILL, which also ends a stopped process; waits for the end. */
   kill(): Promise<void>;
 }
 
-const preload = new URL("end-with-parent.ts", import.meta.url).href;
+/** For Node's `--import`: ends a forked process when its parent is gone. */
+export const endWithParent = `data:text/javascript,${encodeURIComponent(
+  `process.on("disconnect", () => process.exit(1)); process.channel?.unref();`,
+)}`;
 
-/** Runs a TypeScript file, given from the root of the project, on this Node. */
+/** Runs a TypeScript file, named relative to the project's root, with this Node. */
 export function startChild(
   file: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Child {
   const child = fork(file, args, {
-    cwd: new URL("../../../..", import.meta.url),
-    execArgv: ["--import", preload],
+    cwd: new URL("../../..", import.meta.url),
+    execArgv: ["--import", endWithParent],
     env: { PATH: process.env["PATH"], ...environment },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "advanced",
   });
   const ended = new Promise((resolve) => child.once("close", resolve).once("error", resolve));
-  const complaints: string[] = [];
+  const errorLines: string[] = [];
   if (child.stdout === null || child.stderr === null) throw new Error("the child has no standard output");
   const output = createInterface({ input: child.stdout });
   createInterface({ input: child.stderr }).on("line", (line) => {
-    keepSaid(`standard error of ${file}`, line);
-    complaints.push(line);
-    if (complaints.length > 200) complaints.shift();
+    recordOutput(`standard error of ${file}`, line);
+    errorLines.push(line);
+    if (errorLines.length > 200) errorLines.shift();
   });
   return {
     process: child,
     pid: child.pid ?? 0,
     ended,
-    complaints,
-    async said(pattern) {
+    errorLines,
+    async printed(pattern) {
       const over = ended.then(() => undefined);
       for (;;) {
         const line = await Promise.race([once(output, "line"), over]);
-        if (line === undefined) throw new Error(`${file} ended: ${complaints.slice(-5).join("\n")}`);
+        if (line === undefined) throw new Error(`${file} ended: ${errorLines.slice(-5).join("\n")}`);
         const match = pattern.exec(String(line[0]));
         if (match !== null) return match;
       }

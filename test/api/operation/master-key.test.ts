@@ -1,11 +1,11 @@
 import { sql } from "kysely";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
-import { connectSessiond } from "../../../../src/client/client.ts";
-import { readConfig } from "../../../../src/server/config/config.ts";
-import { startService } from "../../../../src/server/service.ts";
-import { openStore } from "../../../support/postgres/open-store.ts";
-import { createTestDatabase } from "../../../support/postgres/test-database.ts";
+import { connectSessiond } from "../../../src/client/client.ts";
+import { readConfig } from "../../../src/server/config/config.ts";
+import { startService } from "../../../src/server/service.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 const keyOf = (letter: string) => Buffer.alloc(32, letter).toString("base64");
 const secret = "a-secret";
