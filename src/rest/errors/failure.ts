@@ -4,18 +4,18 @@ import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 /** The part of a request that could not be read. */
 export type Place = "path" | "query" | "body" | "header";
 
-/** What went wrong; closed, so that a dialect can switch over it. */
+/** The kinds of failures; a closed set, so that a dialect can switch over it. */
 export type FailureKind =
   | { readonly kind: "path_not_found" }
   | { readonly kind: "method_not_allowed"; readonly allow: readonly string[] }
   | { readonly kind: "unsupported_media_type" }
   | { readonly kind: "body_too_large"; readonly limitBytes: number }
-  /** `field` is the field path, query parameter or header at fault, where there is one. */
+  /** `field` is the field path, query parameter or header at fault, if there is one. */
   | { readonly kind: "bad_request"; readonly place: Place; readonly field: string | undefined }
   /** The request gate, an interceptor or the implementation threw, or the deadline passed. */
   | { readonly kind: "handler" };
 
-/** A request that ends in an error answer, in the words of RPC (`error`) and of HTTP (`status`, proposed). */
+/** A failed request: the RPC error and the HTTP status, which a dialect may replace. */
 export type Failure = FailureKind & { readonly status: number; readonly error: ConnectError };
 
 /** Thrown inside the transcoder to end a request with a failure of its own. */
