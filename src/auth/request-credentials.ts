@@ -1,8 +1,9 @@
 import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
+import { parseCompactJws } from "../domain/keys/compact-jws.ts";
 import { maxJwtLength } from "../domain/keys/session-jwts.ts";
-import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/sessions/token.ts";
+import { type SecretHash, hashSecret, looksLikeJwt, parseSessionToken } from "../domain/sessions/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";
 
@@ -44,9 +45,12 @@ export const serviceScheme: CredentialScheme = (header, peer) => basic(header) ?
 export function basic(header: Headers): PresentedCredential | undefined {
   const encoded = authorization(header, "basic");
   if (encoded === undefined) return undefined;
-  const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, "base64").toString()) ?? [];
+  const decoded = Buffer.from(encoded, "base64");
+  const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(decoded.toString()) ?? [];
   const projectId = parseProjectId(id);
-  if (projectId === undefined || secret === undefined || secret === "") {
+  // Buffer skips characters outside base64, which must be refused (RFC 4648, 3.3).
+  const isBase64 = decoded.toString("base64") === encoded;
+  if (!isBase64 || projectId === undefined || secret === undefined || secret === "") {
     throw new SessiondError("CREDENTIAL_INVALID");
   }
   return { service: { projectId, secretHash: hashSecret(secret) } };
@@ -73,15 +77,26 @@ export function sessionTokenHeader(header: Headers): PresentedCredential | undef
   return text === null || text === "" ? undefined : { member: sessionCredential(text) };
 }
 
-/** A cookie with a session token or session JWT (RFC 6265). The first of the name counts. */
+/**
+ * A cookie with a session token or session JWT (RFC 6265); the first one with the name. An empty or garbled one is no credential,
+ * so that it does not hide another credential.
+ */
 export function cookie(header: Headers, name: string): PresentedCredential | undefined {
   for (const pair of header.get("cookie")?.split(/; */) ?? []) {
     const separator = pair.indexOf("=");
     if (separator < 0 || pair.slice(0, separator).trim() !== name) continue;
-    const value = pair.slice(separator + 1).trim();
-    return { member: sessionCredential(value.replace(/^"(.*)"$/, "$1")) };
+    const value = pair
+      .slice(separator + 1)
+      .trim()
+      .replace(/^"(.*)"$/, "$1");
+    return isWellFormed(value) ? { member: sessionCredential(value) } : undefined;
   }
   return undefined;
+}
+
+function isWellFormed(text: string): boolean {
+  if (text.length > maxJwtLength) return false;
+  return (looksLikeJwt(text) ? parseCompactJws(text) : parseSessionToken(text)) !== undefined;
 }
 
 /** A session token or session JWT, told apart by their form. */
@@ -92,8 +107,8 @@ export function sessionCredential(text: string): SessionCredential {
 
 /** The credentials of an `authorization` header of this scheme. Another scheme, or one without credentials, is malformed. */
 function authorization(header: Headers, scheme: "basic" | "bearer"): string | undefined {
-  const value = header.get("authorization");
-  if (value === null) return undefined;
+  const value = header.get("authorization") ?? "";
+  if (value === "") return undefined;
   const [, name = "", credentials = ""] = /^(basic|bearer) +([^ ,]+) *$/i.exec(value) ?? [];
   if (name === "") throw new SessiondError("CREDENTIAL_INVALID");
   return name.toLowerCase() === scheme ? credentials : undefined;
