@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { Backoff } from "../transport/backoff.ts";
 import { findBinaries } from "./binaries.ts";
 import { openCluster, userName } from "./cluster.ts";
 import { giveTo, openPrivateDirectory } from "./directory.ts";
@@ -35,8 +36,8 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-/** Milliseconds before PostgreSQL is started again: doubled with each failure in a row, up to the last. */
-const restartDelay = { first: 50, last: 5_000 };
+/** Wait before PostgreSQL is started again. */
+const restartBackoff = { firstMs: 50, maxMs: 5_000 };
 
 /** How often the first start is tried again after a passing failure. */
 const attempts = 30;
@@ -133,9 +134,10 @@ function supervise(
 
 /** Tries for as long as it takes, as the service can do nothing without; undefined only when told to stop. */
 async function startAgain(settings: Settings, signal: AbortSignal): Promise<Postmaster | undefined> {
-  for (let wait = restartDelay.first; !signal.aborted; wait = Math.min(wait * 2, restartDelay.last)) {
+  const backoff = new Backoff(restartBackoff);
+  while (!signal.aborted) {
     try {
-      await delay(wait, undefined, { signal });
+      await delay(backoff.nextMs(), undefined, { signal });
       const started = await startOnce(settings, signal);
       settings.log("PostgreSQL is back");
       return started;

@@ -1,7 +1,7 @@
 import { Code, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Call } from "./call.ts";
 import { type Dialect, type FailedRequest, defaultDialect } from "./dialect.ts";
-import { type ErrorContext, sendFailure } from "./errors/error-answer.ts";
+import { type ErrorContext, sendFailure } from "./error-answer.ts";
 import {
   Client,
   type NodeRequest,
@@ -13,7 +13,7 @@ import {
 import { type Failure, Refusal, failureOf, methodNotAllowed, pathNotFound } from "./errors/failure.ts";
 import { requestHeaders } from "./http/headers.ts";
 import type { Match, RouteTable } from "./routes/route-table.ts";
-import type { ServedRoute } from "./routes/build-routes.ts";
+import type { ServedRoute } from "./build-routes.ts";
 import { type Failing, type LateError, type ServeOptions, serve } from "./serve.ts";
 
 /** What every attempt shares. */

@@ -9,7 +9,7 @@ import {
 import { defaultWrite, encodeAnswer } from "./answer.ts";
 import { bindRequest, readsHttpBody } from "./binding/bind.ts";
 import { Call, callStream, callUnary, passGate } from "./call.ts";
-import { type ErrorContext, lateErrorBody } from "./errors/error-answer.ts";
+import { type ErrorContext, lateErrorBody } from "./error-answer.ts";
 import {
   type Client,
   type NodeRequest,
@@ -22,7 +22,7 @@ import { type Failure, unsupportedMediaType } from "./errors/failure.ts";
 import { mergeAnswerHeaders } from "./http/headers.ts";
 import { chooseStreamFormat, isJsonContentType } from "./http/media-type.ts";
 import { readBody } from "./http/request-body.ts";
-import type { ServedRoute } from "./routes/build-routes.ts";
+import type { ServedRoute } from "./build-routes.ts";
 import { send } from "./http/send.ts";
 import { sendStream, streamWriter } from "./stream.ts";
 import { readTimeout } from "./http/timeout.ts";

@@ -11,7 +11,7 @@ import type { HttpRule } from "../../gen/google/api/http_pb.ts";
 import { Attempt, type Station } from "./attempt.ts";
 import { type Dialect, type FailedRequest, defaultDialect, dialectByPrefix } from "./dialect.ts";
 import { type NodeRequest, type NodeResponse, type Outgoing, cutOff } from "./http/exchange.ts";
-import { buildRoutes } from "./routes/build-routes.ts";
+import { buildRoutes } from "./build-routes.ts";
 import { fullName } from "./routes/http-rules.ts";
 import { maxTimerMs } from "./http/timeout.ts";
 

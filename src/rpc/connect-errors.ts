@@ -35,7 +35,8 @@ export function toConnectError(error: unknown, record: CallRecord): ConnectError
   record.code = Code[shown.code];
   if (failure instanceof SessiondError) {
     record.reason = failure.reason;
-    record.fault = failure.cause;
+    // A cause that is a refusal itself says what the caller must not learn: expected, and not a fault.
+    if (!(failure.cause instanceof SessiondError)) record.fault = failure.cause;
   }
   return shown;
 }
@@ -44,7 +45,8 @@ function internal(error: unknown): SessiondError {
   return new SessiondError("INTERNAL", { cause: error });
 }
 
-function fromSessiondError(error: SessiondError): ConnectError {
+/** The ConnectError that shows a failure to its caller, with google.rpc details. */
+export function fromSessiondError(error: SessiondError): ConnectError {
   // google.rpc.Code and Connect's Code have the same numbers.
   const shown = new ConnectError(error.message, error.code as Code, undefined, undefined, error);
   const info = { reason: error.reason, domain: errorDomain, metadata: error.metadata };

@@ -1,4 +1,4 @@
-import { type DescService, createRegistry } from "@bufbuild/protobuf";
+import { createRegistry } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
@@ -7,7 +7,7 @@ import { ServerReflection as ReflectionV1 } from "../../gen/grpc/reflection/v1/r
 import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
-import { AccessTable, type ServiceAccess } from "../auth/access.ts";
+import { AccessTable } from "../auth/access.ts";
 import { CallLimits } from "../auth/call-limits.ts";
 import type { CompatApi } from "../compat/api.ts";
 import { flashback } from "../compat/flashback/flashback.ts";
@@ -32,16 +32,10 @@ import type { Config } from "./config/config.ts";
 import type { FailureReporter } from "./listener/guard.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "../transport/http-message.ts";
 import type { StreamTaker } from "./listener/http2.ts";
+import type { PeerRegistry } from "./listener/peer.ts";
 import { createRpc } from "./rpc/rpc-handler.ts";
 import { safeHost } from "./rpc/safe-host.ts";
 import { singleAuthorization } from "./rpc/single-authorization.ts";
-
-/** A service served beside the deployment's own, through the same gate, interceptors and log. */
-export interface AdditionalService {
-  readonly service: DescService;
-  readonly routes: (router: ConnectRouter) => void;
-  readonly access: ServiceAccess<DescService>;
-}
 
 /** What the parts are put together from. */
 export interface AssemblyOptions {
@@ -51,9 +45,10 @@ export interface AssemblyOptions {
   readonly log: Logger;
   /** Where calls are told of besides the log. */
   readonly observers?: CallObservers;
+  /** Peers of the connections that requests come on. */
+  readonly peers?: PeerRegistry;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
-  readonly additional?: readonly AdditionalService[];
 }
 
 /** The service, ready to be listened for. */
@@ -80,7 +75,7 @@ const maxTimeoutMs = 2 ** 31 - 1;
  * without a permission entry.
  */
 export function assemble(options: AssemblyOptions): Assembly {
-  const { config, feeds, log, observers, shutdownSignal, additional = [] } = options;
+  const { config, feeds, log, observers, shutdownSignal } = options;
   const deps = { ...options.deps, jwksReaders: new WaitingRoom(Math.ceil(config.maxWaiting / 10)) };
   const apis: readonly CompatApi[] = [
     flashback(deps),
@@ -89,9 +84,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     kratos(deps, config.kratos),
   ];
   const access = accessTable(apis);
-  for (const { service, access: needed } of additional) access.add(service, needed);
   const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
-  const calls = new CallLog(log, observers);
+  const calls = new CallLog(log, observers, options.peers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const protocolOptions = {
     interceptors: [errorInterceptor, deadlineInterceptor],
@@ -113,7 +107,6 @@ export function assemble(options: AssemblyOptions): Assembly {
     router.service(SessionService, sessionService(deps, feeds));
     router.service(ProjectService, projectService(deps));
     router.service(HealthService, health.implementation);
-    for (const { routes } of additional) routes(router);
     serveReflection(router, [SessionService, ProjectService, HealthService], [file_google_rpc_error_details]);
   };
   const onError: FailureReporter = (error, place) =>

@@ -42,7 +42,7 @@ export async function layFoundation(
   const foundation = await findDatabase(config, log, running);
   const { databaseUrl, masterKey, development } = foundation;
   // However long a statement takes, and however long another replica is at it.
-  await withDatabase(databaseUrl, { ...config, statementTimeout: 0 }, log, async (db) => {
+  await withDatabase(databaseUrl, { ...config, statementTimeoutMs: 0 }, log, async (db) => {
     const { applied, newer } = await makeServable(db);
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
     if (newer !== undefined) {
@@ -78,7 +78,7 @@ async function findDatabase(config: Config, log: Logger, running: Running): Prom
 
 async function withDatabase(
   url: string,
-  { connectTimeout, statementTimeout }: Pick<Config, "connectTimeout" | "statementTimeout">,
+  { connectTimeoutMs, statementTimeoutMs }: Pick<Config, "connectTimeoutMs" | "statementTimeoutMs">,
   log: Logger,
   use: (db: Kysely<Tables>) => Promise<void>,
 ): Promise<void> {
@@ -87,8 +87,8 @@ async function withDatabase(
   const db = openDatabase({
     url,
     maxConnections: 2,
-    connectTimeout,
-    statementTimeout,
+    connectTimeoutMs,
+    statementTimeoutMs,
     preparedStatements: false,
     onConnectionError,
   });

@@ -8,12 +8,13 @@ import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
 import { openDatabase } from "../storage/connection/database.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
-import { type AdditionalService, assemble } from "./assemble.ts";
+import { assemble } from "./assemble.ts";
 import { describeFault } from "./observability/call-log.ts";
 import type { Config } from "./config/config.ts";
 import { connectionLog } from "./observability/connection-log.ts";
 import type { Foundation } from "./prepare-database.ts";
 import { createListener } from "./listener/listener.ts";
+import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
 import { masterKeysOf } from "./master-keys.ts";
 import { openStore } from "./open-store.ts";
@@ -29,8 +30,6 @@ export interface ReplicaOptions {
   readonly foundation: Pick<Foundation, "databaseUrl" | "masterKey">;
   readonly log: Logger;
   readonly now: () => Date;
-  /** Services beside its own. */
-  readonly additional: readonly AdditionalService[];
   /** Where it counts what it does; undefined where nobody asks. */
   readonly metrics: Metrics | undefined;
 }
@@ -40,15 +39,15 @@ export interface ReplicaOptions {
  * stop it is to drain it, within the configured grace. Rejects, in words.
  */
 export async function startReplica(
-  { config, foundation, log, now, additional, metrics }: ReplicaOptions,
+  { config, foundation, log, now, metrics }: ReplicaOptions,
   running: Running,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
   const { databaseUrl: url, masterKey } = foundation;
-  const { maxConnections, connectTimeout, statementTimeout, preparedStatements } = config;
+  const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = (error: Error) =>
     log.warn({ fault: describeFault(error) }, "database connection lost");
-  const connections = { url, connectTimeout, statementTimeout, preparedStatements, onConnectionError };
+  const connections = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
   const db = openDatabase({
     ...connections,
     maxConnections,
@@ -70,20 +69,22 @@ export async function startReplica(
         ),
     }),
   });
-  if (config.notify) listenForRevocations(url, connectTimeout, feeds, log, running);
+  if (config.notify) listenForRevocations(url, connectTimeoutMs, feeds, log, running);
   const shutdown = new AbortController();
+  const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
     config,
     deps: { store, jwts, keyRing, now },
     feeds,
     log,
     observers: { metrics, tracing: Tracing.ofProcess() },
+    peers,
     shutdownSignal: shutdown.signal,
-    additional,
   });
   const listener = createListener({
     handler,
     takeStream,
+    peers,
     tls: config.tls && material && { material, minVersion: config.tls.minVersion },
     onError: connectionLog(log),
   });
@@ -92,13 +93,13 @@ export async function startReplica(
     const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
     running.defer(async () => watch.stop());
   }
-  if (config.retention > 0) {
+  if (config.retentionMs > 0) {
     // On a connection of its own, for as long as it purges: no call waits for one of those that serve.
     const purgeDb = openDatabase({ ...connections, maxConnections: 1 });
     running.defer(() => purgeDb.destroy());
-    const { retention } = config;
+    const { retentionMs } = config;
     const onPurged = metrics?.batchPurged;
-    const options = { db: purgeDb, retention, now, clock: systemClock, log, onPurged };
+    const options = { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged };
     const purging = keepPurging(options, shutdown.signal);
     running.defer(() => purging); // which the drain, next, ends
   }
@@ -107,7 +108,7 @@ export async function startReplica(
     // One turn of the event loop, in which watchers of health are told so: then their streams end.
     await setImmediate();
     shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
-    await listener.drain(config.shutdownGrace);
+    await listener.drain(config.shutdownGraceMs);
   });
   const { address, port } = await listener.listen(config.listen);
   log.info({ address, port }, "listening");
@@ -117,14 +118,14 @@ export async function startReplica(
 /** Has the feeds read at once when a revocation is committed, on whatever replica. */
 function listenForRevocations(
   url: string,
-  connectTimeout: number,
+  connectTimeoutMs: number,
   feeds: RevocationFeeds,
   log: Logger,
   running: Running,
 ): void {
   const listener = new RevocationListener({
     url,
-    connectTimeout,
+    connectTimeoutMs,
     clock: systemClock,
     onChange: (projectId) => feeds.changed(projectId),
     onTrouble: (error) => log.warn({ fault: describeFault(error) }, "revocations are polled for"),

@@ -1,5 +1,4 @@
 import type { Logger } from "pino";
-import type { AdditionalService } from "./assemble.ts";
 import type { Config } from "./config/config.ts";
 import type { DevelopmentProject } from "./data-directory.ts";
 import { layFoundation } from "./prepare-database.ts";
@@ -19,20 +18,19 @@ export interface Service extends Stoppable {
 }
 
 /**
- * Starts everything in this process, in the order in which it depends on each other; with `additional` services beside its
- * own. Rejects, in words, and leaves nothing running.
+ * Starts everything in this process, in order of dependency. Rejects with a message for the operator, and leaves nothing
+ * running.
  */
 export function startService(
   config: Config,
   log: Logger,
   now: () => Date = () => new Date(),
-  additional: readonly AdditionalService[] = [],
 ): Promise<Service> {
   return startAll(async (running) => {
     const metrics = config.metricsListen && new Metrics();
     const shown = metrics && (await showMetrics(config, () => metrics.registry.metrics(), log, running));
     const foundation = await layFoundation(config, log, now, running);
-    const replica = { config, foundation, log, now, additional, metrics };
+    const replica = { config, foundation, log, now, metrics };
     const { address, port } = await startReplica(replica, running);
     return { address, port, metrics: shown, development: foundation.development };
   });

@@ -1,48 +1,72 @@
 import { Client } from "pg";
 import type { EmbeddedPostgres } from "../../src/embedded-postgres/supervisor.ts";
-import type { LoadProcess } from "./load-process.ts";
+import type { Load } from "./load/load.ts";
 import type { Processes } from "./processes.ts";
 
-/** How much of everything. */
+/** How much is measured. */
 export interface Extent {
   readonly name: "quick" | "normal" | "full";
   readonly rounds: number;
-  /** Seconds of one round of one subject, and before those that count. */
+  /** Seconds of load per subject and round. */
   readonly seconds: number;
-  readonly warmUpSeconds: number;
   /** Sessions in the large and in the huge database. */
   readonly large: number;
   readonly huge: number;
-  /** Calls after which memory is looked at for the last time. */
+  /** Calls of the memory scenario. */
   readonly memoryCalls: number;
-  /** What takes long is made smaller where the whole would take longer than this. */
+  /** Time limit. Long scenarios shrink to keep it. */
   readonly secondsInAll: number;
 }
 
-/** What all scenarios work with. */
+const normal: Extent = {
+  name: "normal",
+  rounds: 5,
+  seconds: 0.8,
+  large: 1_000_000,
+  huge: 10_000_000,
+  memoryCalls: 1_000_000,
+  secondsInAll: 575,
+};
+
+/** A minute to see that everything works; ten minutes; without a time limit. */
+export const extents: Readonly<Record<Extent["name"], Extent>> = {
+  quick: {
+    name: "quick",
+    rounds: 1,
+    seconds: 0.3,
+    large: 100_000,
+    huge: 100_000,
+    memoryCalls: 20_000,
+    secondsInAll: 60,
+  },
+  normal,
+  full: { ...normal, name: "full", rounds: 9, seconds: 2, secondsInAll: Infinity },
+};
+
+/** What every scenario works with. */
 export interface Bench {
   readonly extent: Extent;
   readonly processes: Processes;
-  readonly load: LoadProcess;
+  readonly load: Load;
   readonly postgres: EmbeddedPostgres;
-  /** For files that end with the bench. */
+  /** Temporary files. Removed at the end. */
   readonly directory: string;
-  /** Seconds since it began. */
+  /** Seconds since the start. */
   readonly elapsed: () => number;
-  /** Whether the scenario should have ended by now, for the whole to end in time. */
+  /** Whether the scenario has used up its share of the time limit. */
   readonly late: () => boolean;
-  /** Tells whoever waits what is going on. */
+  /** Reports progress on standard error. */
   readonly say: (line: string) => void;
 }
 
-/** The address of a database of the bench's cluster. */
+/** URL of a database of the bench's Postgres. */
 export function databaseUrl({ postgres }: Bench, database: string): string {
   const url = new URL(postgres.url);
   url.pathname = `/${database}`;
   return url.href;
 }
 
-/** Runs a statement, however long it takes. */
+/** Runs a statement on a connection of its own. */
 export async function execute<Row = unknown>(
   url: string,
   statement: string,

@@ -1,21 +1,20 @@
-import { median } from "./median.ts";
+import type { Busy } from "./machine.ts";
 
-/** What one subject did in one round. */
+/** One subject in one round. */
 export interface Sample {
   readonly value: number;
-  /** Milliseconds that a call took. */
+  /** In milliseconds. */
   readonly latency?: { readonly p50: number; readonly p99: number };
-  /** Microseconds of CPU that the subject's process spent on a call. */
+  /** CPU time of the subject's process per call, in microseconds. */
   readonly cpu?: number | undefined;
-  /** Share of a core that the generator of load was busy. */
-  readonly busy?: number;
+  readonly busy?: Busy | undefined;
 }
 
-/** All that was measured of one subject. */
+/** All samples of one subject. */
 export interface Figure {
   readonly name: string;
   readonly unit: "calls/s" | "ms" | "MB";
-  /** One for each round, in their order. */
+  /** One per round. */
   readonly samples: readonly Sample[];
 }
 
@@ -23,10 +22,12 @@ export interface Figure {
 export interface Subject {
   readonly name: string;
   readonly unit: Figure["unit"];
+  /** Why it cannot be measured here. */
+  readonly skipped?: string;
   run(): Promise<Sample>;
 }
 
-/** A figure beside its yardstick. */
+/** A figure and the one it is compared with. */
 export interface Comparison {
   readonly what: string;
   readonly figure: Figure;
@@ -34,10 +35,10 @@ export interface Comparison {
   readonly aim?: Aim | undefined;
 }
 
-/** What a ratio is to reach. */
+/** Goal of a ratio. */
 export type Aim = { readonly atLeast: number } | { readonly atMost: number };
 
-/** What came of a scenario. */
+/** Result of a scenario. */
 export interface Result {
   readonly title: string;
   readonly figures: readonly Figure[];
@@ -46,21 +47,28 @@ export interface Result {
   readonly notes: readonly string[];
 }
 
-/** How many rounds there are at least, where the bench is late. */
-const fewestRounds = 3;
+/** Least number of rounds, even if the bench is late. */
+const minRounds = 3;
 
 /**
- * Measures all subjects in every round, beginning with another one each time: what disturbs the machine disturbs all alike.
- * Where there are several, one
- * goes before, in which everything gets warm; it does not count. Where the bench is late there are fewer.
+ * Measures all subjects in every round, each round beginning with another subject, so that what disturbs the machine disturbs
+ * all alike. With several rounds, one more precedes them as a warm-up. A late bench makes fewer rounds. Skipped subjects have
+ * no figure.
  */
 export async function measure(
-  { extent, late }: { readonly extent: { readonly rounds: number }; readonly late: () => boolean },
-  subjects: readonly Subject[],
+  bench: {
+    readonly extent: { readonly rounds: number };
+    readonly late: () => boolean;
+    readonly say: (line: string) => void;
+  },
+  all: readonly Subject[],
 ): Promise<readonly Figure[]> {
+  const { extent, late, say } = bench;
+  for (const { name, skipped } of all) if (skipped !== undefined) say(`SKIPPED: ${name}: ${skipped}`);
+  const subjects = all.filter(({ skipped }) => skipped === undefined);
   const samples = new Map<Subject, Sample[]>(subjects.map((subject) => [subject, []]));
   if (extent.rounds > 1) for (const subject of subjects) await subject.run();
-  for (let round = 0; round < extent.rounds && !(round >= fewestRounds && late()); round++) {
+  for (let round = 0; round < extent.rounds && !(round >= minRounds && late()); round++) {
     const from = round % subjects.length;
     for (const subject of [...subjects.slice(from), ...subjects.slice(0, from)]) {
       samples.get(subject)?.push(await subject.run());
@@ -73,17 +81,17 @@ export async function measure(
   }));
 }
 
-/** The median over the rounds. */
+/** Median over the rounds. */
 export function valueOf({ samples }: Figure): number {
   return median(samples.map(({ value }) => value));
 }
 
-/** The median over the rounds of the ratio within each. */
+/** Median over the rounds of the ratio within each round. */
 export function ratioOf({ figure, yardstick }: Comparison): number {
   return median(figure.samples.map(({ value }, round) => value / (yardstick.samples[round]?.value ?? NaN)));
 }
 
-/** The same of the CPU time that a call took, in the two processes alone; undefined where it is not known. */
+/** Median ratio of CPU time per call: above 1, the figure takes less. Undefined if unknown. */
 export function cpuRatioOf({ figure, yardstick }: Comparison): number | undefined {
   const ratios = figure.samples.flatMap(({ cpu }, round) => {
     const other = yardstick.samples[round]?.cpu;
@@ -92,7 +100,7 @@ export function cpuRatioOf({ figure, yardstick }: Comparison): number | undefine
   return ratios.length === 0 ? undefined : median(ratios);
 }
 
-/** Whether the ratio is what it was to be. */
+/** Whether the ratio reaches its aim. */
 export function isReached(comparison: Comparison): boolean | undefined {
   const { aim } = comparison;
   if (aim === undefined) return undefined;
@@ -100,9 +108,26 @@ export function isReached(comparison: Comparison): boolean | undefined {
   return "atLeast" in aim ? ratio >= aim.atLeast : ratio <= aim.atMost;
 }
 
-/** The figure of that name; throws where there is none. */
-export function figureOf(figures: readonly Figure[], name: string): Figure {
-  const figure = figures.find((figure) => figure.name === name);
-  if (figure === undefined) throw new Error(`nothing was measured as "${name}"`);
-  return figure;
+/** Compares two figures by name. Returns nothing if one of them was skipped. */
+export function compare(
+  figures: readonly Figure[],
+  options: {
+    readonly what: string;
+    readonly figure: string;
+    readonly yardstick: string;
+    readonly aim?: Aim | undefined;
+  },
+): Comparison[] {
+  const find = (name: string) => figures.find((figure) => figure.name === name);
+  const { what, aim } = options;
+  const [figure, yardstick] = [find(options.figure), find(options.yardstick)];
+  return figure === undefined || yardstick === undefined ? [] : [{ what, figure, yardstick, aim }];
+}
+
+/** Middle value, or the mean of the two in the middle. NaN for an empty list. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const below = sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN;
+  const above = sorted[Math.floor(sorted.length / 2)] ?? NaN;
+  return (below + above) / 2;
 }

@@ -1,30 +1,62 @@
-// `npm run bench`: measures this service beside what others would use or build it on. Its options are below.
+// `npm run bench`: measures sessiond beside what others would use or build it on. See README.md.
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startEmbeddedPostgres } from "../../src/embedded-postgres/supervisor.ts";
-import type { Bench } from "./bench.ts";
-import { extents } from "./extents.ts";
+import { against } from "./against.ts";
+import { type Bench, extents } from "./bench.ts";
 import { type Result, isReached, ratioOf } from "./figures.ts";
-import { LoadProcess } from "./load-process.ts";
-import { machine, machineLoad } from "./machine.ts";
-import { cores, pin } from "./pin.ts";
+import { hasH2load } from "./load/h2load.ts";
+import { Load } from "./load/load.ts";
+import { cores, machine, machineLoad, pin } from "./machine.ts";
 import { Processes } from "./processes.ts";
-import { scenarios } from "./scenarios.ts";
+import { authenticate } from "./scenarios/authenticate.ts";
+import { list } from "./scenarios/list.ts";
+import { loneCaller } from "./scenarios/lone-caller.ts";
+import { memory } from "./scenarios/memory.ts";
+import { noOp } from "./scenarios/no-op.ts";
+import { revokeAll } from "./scenarios/revoke-all.ts";
+import { revoke } from "./scenarios/revoke.ts";
+import { sizes } from "./scenarios/sizes.ts";
+import { workers } from "./scenarios/workers.ts";
 import { Stage } from "./stage.ts";
 import { show } from "./table.ts";
 
+interface Scenario {
+  readonly run: (bench: Bench, stage: Stage) => Promise<Result>;
+  /** When it should end, as a share of the time limit. */
+  readonly until: number;
+}
+
+const all: Readonly<Record<string, Scenario>> = {
+  "no-op": { run: noOp, until: 0.13 },
+  revoke: { run: revoke, until: 0.34 },
+  authenticate: { run: authenticate, until: 0.46 },
+  "revoke-all": { run: revokeAll, until: 0.49 },
+  list: { run: list, until: 0.53 },
+  "lone-caller": { run: loneCaller, until: 0.58 },
+  workers: { run: workers, until: 0.61 },
+  memory: { run: memory, until: 0.72 },
+  sizes: { run: sizes, until: 1 },
+};
+
 const { values } = parseArgs({
   options: {
-    quick: { type: "boolean", default: false }, // in a minute, with too little of everything: whether it works
-    full: { type: "boolean", default: false }, // with ten million sessions, and longer than ten minutes
-    only: { type: "string" }, // names of scenarios, separated by commas
-    json: { type: "string" }, // where to write the figures; by default into the folder for temporary files
+    quick: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+    only: { type: "string" },
+    against: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "string" },
   },
 });
-const extent = values.quick ? extents.quick : values.full ? extents.full : extents.normal;
+const base = values.quick ? extents.quick : values.full ? extents.full : extents.normal;
+const extent = { ...base, ...(values.rounds !== undefined && { rounds: Number(values.rounds) }) };
+const other = values.against;
+const scenarios: typeof all =
+  other === undefined ? all : { against: { run: (bench) => against(bench, other), until: Infinity } };
 const names = values.only?.split(",") ?? Object.keys(scenarios);
 const unknown = names.filter((name) => !(name in scenarios));
 if (unknown.length > 0) {
@@ -35,25 +67,24 @@ const say = (line: string) => process.stderr.write(`${line}\n`);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 const begun = performance.now();
 const directory = await mkdtemp(join(tmpdir(), "sessiond-bench-"));
-// However it ends: there may be gigabytes in it.
+// It may contain gigabytes.
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 const processes = new Processes(directory);
 const postgres = await startEmbeddedPostgres({ directory: join(directory, "postgres"), maxConnections: 200 });
-const [postmaster] = (await readFile(join(directory, "postgres", "pgdata", "postmaster.pid"), "utf8")).split(
-  "\n",
-);
-// Away from the servers: left to itself it runs where they are, because they wake it, and is waited for in their place.
-pin(Number(postmaster), cores.load);
+const pidFile = await readFile(join(directory, "postgres", "pgdata", "postmaster.pid"), "utf8");
+// The kernel would run it where the servers are, because they wake it.
+pin(Number(pidFile.split("\n")[0]), cores.load);
 const results: Result[] = [];
 try {
-  if (extent.name === "quick") say("quick: too little of everything to judge by");
-  const load = await LoadProcess.start(processes);
+  if (!hasH2load) {
+    say("SKIPPED: all rows of equal calls: h2load (Debian package nghttp2-client) is not installed");
+  }
+  if (extent.name === "quick") say("quick: figures are too rough to judge by");
+  const load = await Load.start(processes, directory);
   const elapsed = () => (performance.now() - begun) / 1000;
   const bench: Bench = { extent, processes, load, postgres, directory, elapsed, late: () => false, say };
   const stage = new Stage(bench);
-  console.log(
-    `# Bench of sessiond, ${extent.name}\n\n${machine()}; sessiond in its default configuration, its log in a file`,
-  );
+  console.log(`# Bench of sessiond, ${extent.name}\n\n${machine()}; sessiond in its default configuration`);
   for (const name of names) {
     const start = performance.now();
     const scenario = scenarios[name];
@@ -63,7 +94,7 @@ try {
     results.push(result);
     console.log(show(result));
     say(
-      `${name}: ${((performance.now() - start) / 1000).toFixed(0)} s, load of the machine ${machineLoad().toFixed(1)}`,
+      `${name}: ${((performance.now() - start) / 1000).toFixed(0)} s, load average ${machineLoad().toFixed(1)}`,
     );
     processes.emptyLogs();
   }

@@ -3,32 +3,39 @@ import { closeSync, openSync, readFileSync, truncateSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { pin } from "./pin.ts";
 import { endWithParent } from "../support/process/child.ts";
+import { pin } from "./machine.ts";
 
-/** A process of the bench. */
+/** A child process. */
 export interface BenchProcess {
   readonly pid: number;
   readonly process: ChildProcess;
-  /** Resolves when it is gone. */
+  /** Resolves when it has ended. */
   readonly ended: Promise<unknown>;
-  /** The last that it wrote to standard error. */
-  complaint(): string;
-  /** Ends it as an operator would; resolves when it is gone. */
+  /** Last lines of its standard error. */
+  lastErrors(): string;
+  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>;
 }
 
-/** How to start a process. */
+/** A server process. */
+export interface BenchServer extends BenchProcess {
+  readonly url: string;
+  /** What it printed up to its address. */
+  readonly output: readonly string[];
+}
+
+/** Options of {@link Processes.start}. */
 export interface ProcessOptions {
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** The core that it is bound to; any where undefined. */
+  /** Core to bind it to. */
   readonly core?: number | undefined;
-  /** A file of this folder that it loads first. */
+  /** Module of this folder to load first. */
   readonly preload?: string;
 }
 
-/** Starts processes whose standard error goes into files of one folder. */
+/** Starts processes that log their standard error to files. */
 export class Processes {
   readonly #directory: string;
   readonly #running: BenchProcess[] = [];
@@ -38,14 +45,14 @@ export class Processes {
     this.#directory = directory;
   }
 
-  /** Runs a TypeScript file of this folder, or of the project when the path begins with "src/". */
-  start(file: string, { args = [], environment = {}, core, preload }: ProcessOptions): BenchProcess {
+  /** Runs a module, by default of this folder. */
+  start(file: string | URL, { args = [], environment = {}, core, preload }: ProcessOptions): BenchProcess {
     const log = join(this.#directory, `${this.#logs.length}.log`);
     this.#logs.push(log);
     const stderr = openSync(log, "a");
-    const root = new URL("../..", import.meta.url);
-    const child = fork(new URL(file.startsWith("src/") ? file : `test/bench/${file}`, root), args, {
-      cwd: root,
+    const child = fork(new URL(file, import.meta.url), args, {
+      cwd: new URL("../..", import.meta.url),
+      serialization: "advanced",
       execArgv: [
         endWithParent,
         ...(preload === undefined ? [] : [new URL(preload, import.meta.url).href]),
@@ -60,7 +67,7 @@ export class Processes {
       pid: child.pid ?? 0,
       process: child,
       ended,
-      complaint: () => readFileSync(log, "utf8").trim().split("\n").slice(-5).join("\n"),
+      lastErrors: () => readFileSync(log, "utf8").trim().split("\n").slice(-5).join("\n"),
       async stop() {
         child.kill("SIGTERM");
         await ended;
@@ -70,22 +77,24 @@ export class Processes {
     return running;
   }
 
-  /** Starts a server, and resolves with its address when it says that it listens. */
-  async startServer(file: string, options: ProcessOptions): Promise<BenchProcess & { readonly url: string }> {
+  /** Starts a server and waits until it prints its address. */
+  async startServer(file: string | URL, options: ProcessOptions): Promise<BenchServer> {
     const server = this.start(file, options);
     const { stdout } = server.process;
     if (stdout === null) throw new Error("the server has no standard output");
     const lines = createInterface({ input: stdout });
-    const over = server.ended.then(() => undefined);
+    const output: string[] = [];
+    const ended = server.ended.then(() => undefined);
     for (;;) {
-      const line = await Promise.race([once(lines, "line"), over]);
-      if (line === undefined) throw new Error(`${file} ended: ${server.complaint()}`);
-      const url = /listens on (http:\/\/\S+:\d+)/.exec(String(line[0]))?.[1];
-      if (url !== undefined) return { ...server, url };
+      const line = await Promise.race([once(lines, "line"), ended]);
+      if (line === undefined) throw new Error(`${String(file)} ended: ${server.lastErrors()}`);
+      output.push(String(line[0]));
+      const url = /(?:listens|listening) on (http:\/\/\S+:\d+)/.exec(String(line[0]))?.[1];
+      if (url !== undefined) return { ...server, url, output };
     }
   }
 
-  /** Throws away what has been logged: it may be much. */
+  /** Empties the log files: calls are logged. */
   emptyLogs(): void {
     for (const log of this.#logs) truncateSync(log);
   }

@@ -1,40 +1,33 @@
 import { type Bench, databaseUrl } from "./bench.ts";
-import { cores } from "./pin.ts";
-import type { BenchProcess } from "./processes.ts";
+import { cores } from "./machine.ts";
+import type { BenchServer } from "./processes.ts";
 
-/** The project whose sessions are called for, and how. */
+/** The bench's project and its credential. */
 export const project = { id: "bench", secret: "ssk_of-the-bench-and-of-nothing-else" } as const;
 
-/** The header by which the bench calls. */
+/** Authorization header of the bench's calls. */
 export const authorization = `Basic ${Buffer.from(`${project.id}:${project.secret}`).toString("base64")}`;
 
 const masterKey = Buffer.alloc(32, 7).toString("base64");
 
-/** A server under test, in its default configuration, its log in a file. */
-export type Sessiond = BenchProcess & { readonly url: string };
+/** Options of {@link startSessiond}. */
+export interface SessiondOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly core?: number | undefined;
+  /** Module of this folder to load first. */
+  readonly preload?: string;
+  /** Entry point; by default that of this checkout. */
+  readonly main?: URL;
+}
 
-/**
- * Starts the server as `npm start` does, on a database of the bench's cluster; with the no-op beside its own services where
- * that is asked for. Bound to the servers' core unless the caller says otherwise.
- */
-export function startSessiond(
+/** Starts a server in its default configuration, as `npm start` does. */
+export async function startSessiond(
   bench: Bench,
   database: string,
-  {
-    withNoOp = false,
-    environment = {},
-    core = cores.server,
-    preload,
-  }: {
-    readonly withNoOp?: boolean;
-    readonly environment?: Readonly<Record<string, string>>;
-    readonly core?: number | undefined;
-    /** A file of the bench that the server loads first. */
-    readonly preload?: string;
-  } = {},
-): Promise<Sessiond> {
-  return bench.processes.startServer(withNoOp ? "servers/sessiond.ts" : "src/cli/main.ts", {
-    ...(withNoOp ? {} : { args: ["serve"] }),
+  { environment, core = cores.server, preload, main = entryPoint }: SessiondOptions = {},
+): Promise<BenchServer> {
+  return bench.processes.startServer(main, {
+    args: ["serve"],
     core,
     ...(preload === undefined ? {} : { preload }),
     environment: {
@@ -46,3 +39,5 @@ export function startSessiond(
     },
   });
 }
+
+const entryPoint = new URL("../../src/cli/main.ts", import.meta.url);

@@ -1,17 +1,17 @@
 import type { Bench } from "./bench.ts";
-import { type Constants, startConstants } from "./constants.ts";
 import { type StoredBetterAuth, storeBetterAuth } from "./data/better-auth.ts";
-import { crowds } from "./data/crowds.ts";
-import { type StoredProject, storeProject } from "./data/stored-project.ts";
-import { type Sessiond, startSessiond } from "./sessiond.ts";
+import { type StoredProject, crowds, storeProject } from "./data/stored-project.ts";
+import type { BenchServer } from "./processes.ts";
+import { type Constants, startConstants } from "./servers/constants.ts";
+import { startSessiond } from "./sessiond.ts";
 
-/** A server, and what is stored in its database. */
+/** A server and what its database contains. */
 export interface Deployment {
-  readonly server: Sessiond;
+  readonly server: BenchServer;
   readonly stored: StoredProject;
 }
 
-/** What several scenarios play on, made when the first of them needs it. */
+/** What scenarios share. Each part starts when it is first needed. */
 export class Stage {
   readonly #bench: Bench;
   #constants: Promise<Constants> | undefined;
@@ -27,18 +27,18 @@ export class Stage {
     return (this.#constants ??= startConstants(this.#bench));
   }
 
-  /** A million sessions, and crowds besides; the no-op beside the server's own services. */
+  /** A million sessions, and those of {@link crowds}. */
   large(): Promise<Deployment> {
     return (this.#large ??= this.#deploy("large", this.#bench.extent.large));
   }
 
-  /** The peer, with as many. */
+  /** better-auth with as many sessions. */
   betterAuth(): Promise<StoredBetterAuth> {
     return (this.#betterAuth ??= storeBetterAuth(this.#bench, this.#bench.extent.large));
   }
 
   async #deploy(database: string, count: number): Promise<Deployment> {
     const stored = await storeProject(this.#bench, database, count, crowds(count));
-    return { stored, server: await startSessiond(this.#bench, database, { withNoOp: true }) };
+    return { stored, server: await startSessiond(this.#bench, database) };
   }
 }

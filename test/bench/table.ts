@@ -4,20 +4,19 @@ import {
   type Result,
   cpuRatioOf,
   isReached,
+  median,
   ratioOf,
   valueOf,
 } from "./figures.ts";
-import { bottleneck } from "./load/job.ts";
-import { median } from "./median.ts";
 
-/** A scenario as text: ratios first, then what they were made from. */
+/** Formats a result: ratios first, then their figures. */
 export function show({ title, figures, comparisons, notes }: Result): string {
   const lines = [
     `\n## ${title}\n`,
     table(["ratio", "", "aim", "", "by CPU of the servers"], comparisons.map(rowOfComparison)),
     "",
     table(
-      ["", "median", "rounds", "p50 ms", "p99 ms", "server CPU us/call", "generator busy"],
+      ["", "median", "rounds", "p50 ms", "p99 ms", "server CPU us/call", "server core, load core"],
       figures.map(rowOfFigure),
     ),
     ...notes.map((note) => `- ${note}`),
@@ -43,10 +42,11 @@ function rowOfFigure(figure: Figure): string[] {
     const known = values.filter((value) => value !== undefined);
     return known.length === 0 ? "" : median(known).toFixed(digits);
   };
-  const busy = middle(
-    samples.map((sample) => sample.busy),
-    2,
-  );
+  const busy = (core: "server" | "load") =>
+    middle(
+      samples.map((sample) => sample.busy?.[core]),
+      2,
+    );
   return [
     name,
     `${short(valueOf(figure))} ${unit}`,
@@ -63,11 +63,12 @@ function rowOfFigure(figure: Figure): string[] {
       samples.map(({ cpu }) => cpu),
       0,
     ),
-    Number(busy) >= bottleneck ? `${busy} (it was the bottleneck)` : busy,
+    // The load, or Postgres, limited the server if its core was full and the server's was not.
+    `${busy("server")} ${busy("load")}${Number(busy("load")) > Number(busy("server")) ? " (load core fuller)" : ""}`,
   ];
 }
 
-/** Three digits that matter, or all before the point. */
+/** Three significant digits, or all before the point. */
 function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 }

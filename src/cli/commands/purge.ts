@@ -21,12 +21,12 @@ const wordInterval = 2000;
 export async function purge({ options, environment, output }: Run<PurgeOptions>): Promise<void> {
   const dryRun = options.dryRun === true;
   const config = databaseConfigOf(environment);
-  const retention = retentionOf(options, config.retention);
+  const retentionMs = retentionOf(options, config.retentionMs);
   const verb = dryRun ? "would purge" : "purged";
   let saidAt = performance.now();
   const { outcome, total } = await reaching(() =>
     purgeConfigured(
-      { ...config, retention },
+      { ...config, retentionMs },
       {
         dryRun,
         signal: interruption(),

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import type { Logger } from "pino";
-import type { AdditionalService } from "../../server/assemble.ts";
 import { describeFault } from "../../server/observability/call-log.ts";
 import { readConfig } from "../../server/config/config.ts";
 import { type Service, startService } from "../../server/service.ts";
@@ -13,15 +12,11 @@ import { welcome } from "./welcome.ts";
 import { work } from "./work.ts";
 
 /**
- * Runs the service until SIGTERM or SIGINT, with `additional` services beside its own. Standard output is for people; the log
- * goes to standard error, as JSON.
+ * Runs the service until SIGTERM or SIGINT. Standard output is for people; the log goes to standard error, as JSON.
  */
-export async function serve(
-  environment: NodeJS.ProcessEnv,
-  additional: readonly AdditionalService[] = [],
-): Promise<void> {
+export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
   allocateYoung();
-  if (isWorker(environment)) return work(environment, additional);
+  if (isWorker(environment)) return work(environment);
   const read = readConfig(environment);
   if ("problems" in read) {
     process.stderr.write(
@@ -36,10 +31,7 @@ export async function serve(
   const stopRequested = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   let service: Service;
   try {
-    service =
-      config.workers === 1
-        ? await startService(config, log, undefined, additional)
-        : await startWorkers(config, log);
+    service = config.workers === 1 ? await startService(config, log) : await startWorkers(config, log);
   } catch (error) {
     process.stderr.write(`sessiond cannot start: ${inWords(error)}\n`);
     log.debug({ fault: describeFault(error) }, "start failed");

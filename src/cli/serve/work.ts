@@ -1,5 +1,4 @@
 import cluster from "node:cluster";
-import type { AdditionalService } from "../../server/assemble.ts";
 import { describeFault } from "../../server/observability/call-log.ts";
 import { readConfig } from "../../server/config/config.ts";
 import type { Stoppable } from "../../server/lifecycle.ts";
@@ -9,10 +8,7 @@ import { inWords } from "../output/in-words.ts";
 import { serviceLog } from "./service-log.ts";
 
 /** Serves as one of several processes, until the primary says stop or is gone. */
-export async function work(
-  environment: NodeJS.ProcessEnv,
-  additional: readonly AdditionalService[],
-): Promise<void> {
+export async function work(environment: NodeJS.ProcessEnv): Promise<void> {
   // A terminal's Ctrl-C reaches the whole group, and so does many a supervisor's SIGTERM: it is for the primary to act on.
   process.on("SIGTERM", ignore).on("SIGINT", ignore);
   const { worker } = cluster;
@@ -34,7 +30,7 @@ export async function work(
   });
   let service: Stoppable;
   try {
-    service = await startWorker(read.config, log, additional);
+    service = await startWorker(read.config, log);
   } catch (error) {
     log.debug({ fault: describeFault(error) }, "start failed");
     worker.send(refusalMessage(inWords(error)), () => process.exit(1));

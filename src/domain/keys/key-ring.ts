@@ -119,9 +119,9 @@ export class KeyRing {
     const line = await this.#lineOf(owner);
     const now = this.#now();
     const current = signingIn(line, now);
-    const { rotationPeriod } = this.schedule;
+    const { rotationPeriodMs } = this.schedule;
     const age = now.getTime() - current.activateTime.getTime();
-    if (rotationPeriod > 0 && age >= rotationPeriod && line.at(-1) === current) {
+    if (rotationPeriodMs > 0 && age >= rotationPeriodMs && line.at(-1) === current) {
       await this.#once(owner.id, () => this.#addNext(owner));
     }
     return current;
@@ -149,7 +149,7 @@ export class KeyRing {
   }
 
   async #addNext(owner: KeyOwner): Promise<void> {
-    await this.#store.addNextSigningKey(await this.#newKey(owner, this.schedule.publicationDelay));
+    await this.#store.addNextSigningKey(await this.#newKey(owner, this.schedule.publicationDelayMs));
   }
 
   async #newKey({ id, policy }: KeyOwner, delay: number) {

@@ -3,17 +3,17 @@ import { type ReflectMessage, isFieldError, reflect } from "@bufbuild/protobuf/r
 import { HttpBodySchema } from "../../../gen/google/api/httpbody_pb.ts";
 import type { Target } from "../http/exchange.ts";
 import { badRequest } from "../errors/failure.ts";
-import { assignText, reach } from "./field-path.ts";
+import { assignText } from "./text-value.ts";
 import { type JsonCheckOptions, checkField, checkMessage } from "./json-check.ts";
-import { parseJsonBody } from "./json-text.ts";
+import { parseJsonBody } from "./json-parse.ts";
 import { percentDecode } from "./percent.ts";
 import { bindQuery, parseQuery } from "./query.ts";
 import { type CompiledRoute, type PathBinding, httpBodyTypeName } from "../routes/route.ts";
 
-/** What a request says, in its three places. */
+/** The parts of a request that fill its message. */
 export interface RequestParts {
   readonly target: Target;
-  /** Raw segments of the path, without the verb. */
+  /** Segments of the path as sent, without the verb. */
   readonly segments: readonly string[];
   readonly body: Uint8Array;
   readonly contentType: string;
@@ -25,8 +25,8 @@ export interface BindOptions extends JsonCheckOptions {
 }
 
 /**
- * Builds the request message. The path wins over the body and the body over the query, field by field: for a call
- * that revokes what the path names, nothing in the body or query may name something else. Throws 400 refusals.
+ * Builds the request message. Field by field the path wins over the body and the body over the query: if the path names
+ * what to revoke, the body and the query cannot name something else. Throws 400 errors.
  */
 export function bindRequest(route: CompiledRoute, parts: RequestParts, options: BindOptions): Message {
   const message = bindBody(route, parts, options);
@@ -68,18 +68,18 @@ function bindBody(route: CompiledRoute, parts: RequestParts, options: BindOption
   }
   const json = parseJsonBody(body);
   if (route.body.kind === "message") {
-    const checked = checkMessage(input, json, "", options);
-    return reading(() => fromJson(input, checked, { registry: options.registry }));
+    const checked = checkMessage(input, json, options);
+    return read(() => fromJson(input, checked, { registry: options.registry }));
   }
   const field = route.body.field;
-  const checked = checkField(field, json, field.name, options);
-  return reading(() => fromJson(input, { [field.jsonName]: checked }, { registry: options.registry }));
+  const checked = checkField(field, json, options);
+  return read(() => fromJson(input, { [field.jsonName]: checked }, { registry: options.registry }));
 }
 
-/** What is left to protobuf-es to refuse is mostly ranges; its messages repeat values, so only the place is told. */
-function reading<T>(read: () => T): T {
+/** Runs protobuf-es on checked JSON. It still refuses values out of range; its error repeats the value, ours only the field. */
+function read(decode: () => Message): Message {
   try {
-    return read();
+    return decode();
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
     const place = isFieldError(cause) ? cause.field() : undefined;
@@ -97,27 +97,19 @@ function bindVariable(
   if (text === undefined) {
     throw badRequest("path", variable.fieldPath, "not percent-encoded UTF-8 without NUL");
   }
-  const reason = assignText(reach(root, path.parents), path, text);
-  if (reason !== undefined) throw badRequest("path", variable.fieldPath, reason);
+  assignText(root, path, text, { place: "path", name: variable.fieldPath });
 }
 
+/** Whether the path or the body sets this field. */
 function isClaimed(
   route: CompiledRoute,
   root: ReflectMessage,
   hasBody: boolean,
   fields: readonly DescField[],
 ): boolean {
-  const top = fields[0];
-  switch (route.body.kind) {
-    case "none":
-      break;
-    case "field":
-      if (hasBody && top === route.body.field) return true;
-      break;
-    case "message":
-      if (top !== undefined && root.isSet(top)) return true;
-      break;
-  }
+  const [top] = fields;
+  if (route.body.kind === "field" && hasBody && top === route.body.field) return true;
+  if (route.body.kind === "message" && top !== undefined && root.isSet(top)) return true;
   return route.pathBindings.some(
     ({ path }) =>
       path.fields.length === fields.length && path.fields.every((field, index) => field === fields[index]),

@@ -1,105 +1,203 @@
 import {
-  type DescEnum,
   type DescField,
   type DescMessage,
   type DescOneof,
-  type JsonObject,
   type JsonValue,
   type Registry,
   ScalarType,
 } from "@bufbuild/protobuf";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
-import { badRequest } from "../errors/failure.ts";
-import type { ExactJson } from "./json-text.ts";
-import { shownName } from "../errors/shown-name.ts";
-import { isBase64, isDuration, isFloat, isQuotedInteger, isTimestamp } from "./text-form.ts";
+import { badRequest, shownName } from "../errors/failure.ts";
+import {
+  type ExactJson,
+  ValueError,
+  checkDouble,
+  checkEnum,
+  checkScalar,
+  checkString,
+  checkText,
+  textForms,
+} from "./scalars.ts";
 
 /** How the JSON of a body is read. */
 export interface JsonCheckOptions {
   readonly unknownMembers: "refuse" | "ignore";
-  /** Types that may stand in a google.protobuf.Any. */
+  /** Types that a google.protobuf.Any may hold. */
   readonly registry: Registry | undefined;
 }
 
+type JsonObject = Record<string, ExactJson>;
+
 /**
- * Walks a JSON value along the message type it shall become, and gives the value protobuf-es may read: unknown members
- * removed (if the dialect ignores them), big integers exact. Throws a 400 refusal that names the place for what
- * protobuf-es would take silently: unknown enum names (it drops them when unknown fields are ignored), NUL in text,
- * hex integers, impossible dates; and for wrong types, where its own message would repeat the value.
+ * Checks JSON against a message type and gives the value that protobuf-es may read: the same objects, without unknown members
+ * if the dialect ignores them, and with exact integers. Throws a 400 error that names the place, for wrong types (the error of
+ * protobuf-es repeats the value) and for what protobuf-es accepts silently: unknown enum names if unknown members are
+ * ignored, NUL in text, hexadecimal integers, days that do not exist.
  */
-export function checkMessage(
-  message: DescMessage,
-  json: ExactJson,
-  at: string,
-  options: JsonCheckOptions,
-): JsonValue {
-  switch (message.typeName) {
-    case "google.protobuf.Timestamp":
-      return checkText(json, at, isTimestamp, "a time as RFC 3339 writes it");
-    case "google.protobuf.Duration":
-      return checkText(json, at, isDuration, `seconds with an "s", like "1.5s"`);
-    case "google.protobuf.FieldMask":
-      return checkText(
-        json,
-        at,
-        (text) => /^[A-Za-z0-9.,]*$/.test(text),
-        "comma-separated lowerCamelCase field paths",
-      );
-    case "google.protobuf.Any":
-      return checkAny(json, at, options);
-    case "google.protobuf.Struct":
-    case "google.protobuf.Value":
-    case "google.protobuf.ListValue":
-      return checkFree(json, at);
-  }
-  const value = message.fields[0];
-  if (isWrapperDesc(message) && value?.fieldKind === "scalar") {
-    return json === null ? null : checkScalar(value.scalar, json, at);
-  }
-  return checkMembers(message, asObject(json, at), at, options);
+export function checkMessage(message: DescMessage, json: ExactJson, options: JsonCheckOptions): JsonValue {
+  const checker = new JsonChecker(options);
+  return checker.run(() => checker.message(message, json));
 }
 
-function checkMembers(
-  message: DescMessage,
-  object: { readonly [key: string]: ExactJson },
-  at: string,
-  options: JsonCheckOptions,
-): JsonValue {
-  const fields = fieldsByName(message);
-  const checked: [key: string, value: JsonValue][] = [];
-  let isAsGiven = true;
-  const seen = new Set<DescField>();
-  const members = new Map<DescOneof, DescField>();
-  for (const [key, value] of Object.entries(object)) {
-    const field = fields.get(key);
-    const place = join(at, key);
-    if (field === undefined) {
-      if (options.unknownMembers === "refuse") throw badRequest("body", place, "unknown member");
-      isAsGiven = false;
-      continue;
-    }
-    if (seen.has(field)) {
-      throw badRequest("body", place, "given twice, under its proto name and its JSON name");
-    }
-    seen.add(field);
-    if (field.oneof !== undefined && (value !== null || takesNull(field))) {
-      const other = members.get(field.oneof);
-      if (other !== undefined) {
-        throw badRequest("body", place, `excludes "${other.name}", which is given too`);
-      }
-      members.set(field.oneof, field);
-    }
-    const read = checkField(field, value, place, options);
-    isAsGiven &&= read === value;
-    checked.push([key, read]);
+/** Checks JSON against the type of one field; places in errors begin with the name of the field. */
+export function checkField(field: DescField, json: ExactJson, options: JsonCheckOptions): JsonValue {
+  const checker = new JsonChecker(options);
+  const holder: JsonObject = { [field.name]: json };
+  return checker.run(() => checker.field(holder, field.name, field));
+}
+
+class JsonChecker {
+  readonly #options: JsonCheckOptions;
+  /** Names and indexes that lead to the value under check. */
+  readonly #path: (string | number)[] = [];
+
+  constructor(options: JsonCheckOptions) {
+    this.#options = options;
   }
-  // Most are, and need no copy.
-  return isAsGiven ? (object as JsonObject) : Object.fromEntries(checked);
+
+  /** Runs a check and adds the place to its error. */
+  run(check: () => JsonValue): JsonValue {
+    try {
+      return check();
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      const steps = this.#path.map((step) =>
+        typeof step === "number" ? `[${step}]` : `.${shownName(step)}`,
+      );
+      const place = steps.join("").replace(/^\./, "");
+      throw badRequest("body", place === "" ? undefined : place, error.message);
+    }
+  }
+
+  message(message: DescMessage, json: ExactJson): JsonValue {
+    const form = textForms.get(message.typeName);
+    if (form !== undefined) return checkText(json, form);
+    switch (message.typeName) {
+      case "google.protobuf.Any":
+        return this.#any(json);
+      case "google.protobuf.Struct":
+      case "google.protobuf.Value":
+      case "google.protobuf.ListValue":
+        return this.#anyJson(json);
+    }
+    const value = message.fields[0];
+    if (isWrapperDesc(message) && value?.fieldKind === "scalar") {
+      return json === null ? null : checkScalar(value.scalar, json);
+    }
+    return this.#members(message, asObject(json));
+  }
+
+  /** Checks the member `key` of an object. null stands for absence unless it is a value of the type. */
+  field(holder: JsonObject, key: string, field: DescField): JsonValue {
+    return this.#step(holder, key, (json) => {
+      if (json === null && !takesNull(field)) return null;
+      const single = (value: ExactJson): JsonValue => this.#single(field, value);
+      switch (field.fieldKind) {
+        case "scalar":
+        case "enum":
+        case "message":
+          return single(json);
+        case "list":
+          if (!Array.isArray(json)) throw new ValueError("expected an array");
+          return this.#items(json, single);
+        case "map":
+          return this.#entries(asObject(json), (entry) => checkMapKey(field, entry), single);
+      }
+    });
+  }
+
+  #single(field: DescField, json: ExactJson): JsonValue {
+    if (field.message !== undefined) return this.message(field.message, json);
+    return field.enum === undefined ? checkScalar(field.scalar, json) : checkEnum(field.enum, json);
+  }
+
+  #members(message: DescMessage, object: JsonObject): JsonValue {
+    const fields = fieldsByName(message);
+    const taken = new Map<DescField | DescOneof, DescField>();
+    for (const key of Object.keys(object)) {
+      const field = fields.get(key);
+      if (field === undefined && this.#options.unknownMembers === "ignore") {
+        delete object[key];
+        continue;
+      }
+      if (field === undefined) this.#fail(key, "unknown member");
+      if (taken.has(field)) this.#fail(key, "given twice, under its proto name and its JSON name");
+      taken.set(field, field);
+      if (field.oneof !== undefined && (object[key] !== null || takesNull(field))) {
+        const other = taken.get(field.oneof);
+        if (other !== undefined) this.#fail(key, `excludes "${other.name}", which is given too`);
+        taken.set(field.oneof, field);
+      }
+      this.field(object, key, field);
+    }
+    return object as JsonValue;
+  }
+
+  #any(json: ExactJson): JsonValue {
+    const { "@type": typeUrl, ...members }: JsonObject = asObject(json);
+    if (typeUrl === undefined && Object.keys(members).length === 0) return {};
+    if (typeof typeUrl !== "string") this.#fail("@type", "expected a type URL");
+    const message = this.#options.registry?.getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
+    if (message === undefined) this.#fail("@type", "an unknown type");
+    if (message.typeName.startsWith("google.protobuf.") && members["value"] !== undefined) {
+      return {
+        "@type": typeUrl,
+        value: this.#step<string>(members, "value", (value) => this.message(message, value)),
+      };
+    }
+    this.#members(message, members);
+    return { "@type": typeUrl, ...(members as Record<string, JsonValue>) };
+  }
+
+  /** Checks the content of a Struct, Value or ListValue, which hold any JSON. */
+  #anyJson(json: ExactJson): JsonValue {
+    if (typeof json === "string") return checkString(json);
+    if (typeof json === "number" || typeof json === "bigint") return checkDouble(json);
+    if (json === null || typeof json === "boolean") return json;
+    const check = (value: ExactJson): JsonValue => this.#anyJson(value);
+    return Array.isArray(json) ? this.#items(json, check) : this.#entries(asObject(json), checkString, check);
+  }
+
+  #items(items: ExactJson[], check: (value: ExactJson) => JsonValue): JsonValue {
+    for (let index = 0; index < items.length; index++) this.#step(items, index, check);
+    return items as JsonValue[];
+  }
+
+  #entries(
+    object: JsonObject,
+    checkKey: (key: string) => void,
+    check: (value: ExactJson) => JsonValue,
+  ): JsonValue {
+    for (const key of Object.keys(object)) {
+      checkKey(key);
+      this.#step(object, key, check);
+    }
+    return object as JsonValue;
+  }
+
+  /** Checks one value inside another and stores what protobuf-es shall read in its place. */
+  #step<K extends string | number>(
+    holder: Record<K, ExactJson>,
+    key: K,
+    check: (value: ExactJson) => JsonValue,
+  ): JsonValue {
+    this.#path.push(key);
+    const given = holder[key];
+    const checked = check(given);
+    if (checked !== given) holder[key] = checked;
+    this.#path.pop();
+    return checked;
+  }
+
+  #fail(key: string, reason: string): never {
+    this.#path.push(key);
+    throw new ValueError(reason);
+  }
 }
 
 const fieldsOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
 
-/** The fields of a message by proto name and by JSON name; where two claim one name, the first has it. */
+/** The fields of a message by proto name and by JSON name; if two claim one name, the first has it. */
 function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
   let fields = fieldsOf.get(message);
   if (fields === undefined) {
@@ -113,38 +211,6 @@ function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
   return fields;
 }
 
-/** Checks the JSON of one field; null stands for absence, except where null is a value. */
-export function checkField(
-  field: DescField,
-  json: ExactJson,
-  at: string,
-  options: JsonCheckOptions,
-): JsonValue {
-  if (json === null && !takesNull(field)) return null;
-  switch (field.fieldKind) {
-    case "scalar":
-    case "enum":
-    case "message":
-      return checkSingle(field, json, at, options);
-    case "list":
-      if (!Array.isArray(json)) throw badRequest("body", at, "expected an array");
-      return json.map((item: ExactJson, index) => checkSingle(field, item, `${at}[${index}]`, options));
-    case "map":
-      return Object.fromEntries(
-        Object.entries(asObject(json, at)).map(([key, value]) => [
-          checkString(key, at),
-          checkSingle(field, value, join(at, key), options),
-        ]),
-      );
-  }
-}
-
-function checkSingle(field: DescField, json: ExactJson, at: string, options: JsonCheckOptions): JsonValue {
-  if (field.message !== undefined) return checkMessage(field.message, json, at, options);
-  if (field.enum !== undefined) return checkEnum(field.enum, json, at);
-  return checkScalar(field.scalar, json, at);
-}
-
 function takesNull(field: DescField): boolean {
   return (
     field.message?.typeName === "google.protobuf.Value" ||
@@ -152,108 +218,16 @@ function takesNull(field: DescField): boolean {
   );
 }
 
-function checkEnum(type: DescEnum, json: ExactJson, at: string): JsonValue {
-  const isKnown =
-    typeof json === "string"
-      ? type.values.some((value) => value.name === json || value.jsonName === json)
-      : typeof json === "number"
-        ? Number.isInteger(json)
-        : json === null && type.typeName === "google.protobuf.NullValue";
-  if (!isKnown || typeof json === "bigint") {
-    throw badRequest("body", at, `expected a value of the enum ${type.name}`);
-  }
-  return json as JsonValue;
-}
-
-function checkScalar(scalar: ScalarType, json: ExactJson, at: string): JsonValue {
-  switch (scalar) {
-    case ScalarType.STRING:
-      return checkString(json, at);
-    case ScalarType.BOOL:
-      if (typeof json !== "boolean") throw badRequest("body", at, "expected true or false");
-      return json;
-    case ScalarType.BYTES:
-      return checkText(json, at, isBase64, "base64");
-    case ScalarType.FLOAT:
-    case ScalarType.DOUBLE:
-      if (typeof json === "bigint" || typeof json === "number") return Number(json);
-      return checkText(json, at, isFloat, "a number");
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return typeof json === "number" ? json : checkText(json, at, isQuotedInteger, "an integer");
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      if (typeof json === "bigint") return json.toString();
-      if (typeof json === "number" && !Number.isSafeInteger(json)) {
-        throw badRequest("body", at, "expected an integer; write a large one in quotes");
-      }
-      return typeof json === "number" ? json : checkText(json, at, isQuotedInteger, "an integer");
+function checkMapKey(field: DescField & { fieldKind: "map" }, key: string): void {
+  checkString(key);
+  if (field.mapKey !== ScalarType.STRING && !/^(?:-?\d{1,20}|true|false)$/.test(key)) {
+    throw new ValueError("expected a key of the map's type");
   }
 }
 
-function checkAny(json: ExactJson, at: string, options: JsonCheckOptions): JsonValue {
-  const { "@type": typeUrl, ...members } = asObject(json, at);
-  if (typeUrl === undefined && Object.keys(members).length === 0) {
-    return {};
-  }
-  const type = checkText(typeUrl ?? null, join(at, "@type"), () => true, "a type URL");
-  const message = options.registry?.getMessage(type.slice(type.lastIndexOf("/") + 1));
-  if (message === undefined) throw badRequest("body", join(at, "@type"), "a type that is not known here");
-  const isWellKnown = message.typeName.startsWith("google.protobuf.") && members["value"] !== undefined;
-  const checked = isWellKnown
-    ? { value: checkMessage(message, members["value"] ?? null, join(at, "value"), options) }
-    : checkMembers(message, members, at, options);
-  return { "@type": type, ...(checked as Record<string, JsonValue>) };
-}
-
-/** A Struct, Value or ListValue holds any JSON. */
-function checkFree(json: ExactJson, at: string): JsonValue {
-  if (typeof json === "string") return checkString(json, at);
-  if (typeof json === "bigint") return Number(json);
-  if (typeof json === "number" && !Number.isFinite(json)) {
-    throw badRequest("body", at, "a number too large for a double");
-  }
-  if (json === null || typeof json !== "object") return json;
-  if (Array.isArray(json)) {
-    return json.map((item: ExactJson, index) => checkFree(item, `${at}[${index}]`));
-  }
-  return Object.fromEntries(
-    Object.entries(json).map(([key, value]) => [checkString(key, at), checkFree(value, join(at, key))]),
-  );
-}
-
-function checkString(json: ExactJson, at: string): string {
-  const text = checkText(json, at, () => true, "a string");
-  if (text.includes("\0")) throw badRequest("body", at, "a NUL character cannot be stored");
-  if (!text.isWellFormed()) throw badRequest("body", at, "half a surrogate pair is no character");
-  return text;
-}
-
-function checkText(
-  json: ExactJson,
-  at: string,
-  isRight: (text: string) => boolean,
-  expected: string,
-): string {
-  if (typeof json !== "string" || !isRight(json)) {
-    throw badRequest("body", at, `expected ${expected}`);
-  }
-  return json;
-}
-
-function asObject(json: ExactJson, at: string): { readonly [key: string]: ExactJson } {
+function asObject(json: ExactJson): JsonObject {
   if (json === null || typeof json !== "object" || Array.isArray(json)) {
-    throw badRequest("body", at === "" ? undefined : at, "expected a JSON object");
+    throw new ValueError("expected a JSON object");
   }
-  return json as { readonly [key: string]: ExactJson };
-}
-
-function join(at: string, key: string): string {
-  return at === "" ? shownName(key) : `${at}.${shownName(key)}`;
+  return json as JsonObject;
 }

@@ -1,9 +1,9 @@
-import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
-import { badRequest } from "../errors/failure.ts";
-import { type FieldPath, assignText, reach, resolveFieldPath } from "./field-path.ts";
+import { badRequest, shownName } from "../errors/failure.ts";
+import { type FieldPath, resolveFieldPath } from "../routes/field-path.ts";
 import { percentDecode } from "./percent.ts";
-import { shownName } from "../errors/shown-name.ts";
+import { assignText } from "./text-value.ts";
 
 /** One decoded parameter of a query string. */
 export interface QueryParameter {
@@ -11,7 +11,7 @@ export interface QueryParameter {
   readonly value: string;
 }
 
-/** Splits a raw query string. `+` is a blank. Throws a 400 refusal for a malformed escape, invalid UTF-8 or NUL. */
+/** Splits a query string. `+` is a blank. Throws a 400 error for a malformed escape, invalid UTF-8 or NUL. */
 export function parseQuery(raw: string): QueryParameter[] {
   const parameters: QueryParameter[] = [];
   for (const piece of raw.split("&")) {
@@ -34,20 +34,19 @@ function decode(text: string): string | undefined {
   return percentDecode(text.replaceAll("+", " "));
 }
 
-/** How a query binds: what is not for it, and what becomes of names it does not know. */
+/** Which fields a query may set, and what happens to unknown names. */
 export interface QueryRules {
-  /** False where the body is the whole message: then no parameter binds. */
+  /** False if the body is the whole message: then no parameter binds. */
   readonly isOpen: boolean;
-  /** Whether the path or the body has already said what this field is; they win. */
+  /** Whether the path or the body sets this field; they win. */
   readonly isClaimed: (path: readonly DescField[]) => boolean;
   readonly unknown: "refuse" | "ignore";
 }
 
 /**
- * Binds query parameters to fields of `root`. Refused with 400: an unknown parameter (unless ignored), a field that
- * text cannot fill, a singular field twice under any spelling, and a second member of a oneof, wherever the first came
- * from: a parameter that silently had no effect could widen what a call does. Only what the path or the body says too
- * is passed over, for there the caller's word is not lost.
+ * Sets fields of `root` from query parameters. Throws a 400 error for an unknown parameter (unless ignored), a field without a
+ * form as text, a singular field twice under any spelling, and a second member of a oneof, also if the path or the body set
+ * the first: a parameter without effect could widen the call. Skips a field that the path or the body sets as well.
  */
 export function bindQuery(
   root: ReflectMessage,
@@ -64,12 +63,11 @@ export function bindQuery(
     }
     seen.add(key);
     refuseSecondMember(root, path, name);
-    const reason = assignText(reach(root, path.parents), path, value);
-    if (reason !== undefined) throw badRequest("query", name, reason);
+    assignText(root, path, value, { place: "query", name });
   }
 }
 
-/** The field a parameter shall fill; `undefined` for one to pass over. */
+/** Finds the field of a parameter; undefined if the parameter is to be skipped. */
 function resolve(message: DescMessage, name: string, rules: QueryRules): FieldPath | undefined {
   const path = resolveFieldPath(message, name, "proto_or_json");
   if ("kind" in path) {
@@ -86,20 +84,11 @@ function resolve(message: DescMessage, name: string, rules: QueryRules): FieldPa
 function refuseSecondMember(root: ReflectMessage, path: FieldPath, name: string): void {
   let message = root;
   for (const field of path.fields) {
-    const other = otherMember(message, field.oneof, field);
-    if (other !== undefined) {
-      throw badRequest("query", name, `excludes "${other.name}", which is given too`);
+    const member = field.oneof && message.oneofCase(field.oneof);
+    if (member !== undefined && member !== field) {
+      throw badRequest("query", name, `excludes "${member.name}", which is given too`);
     }
     if (field === path.field || field.fieldKind !== "message" || !message.isSet(field)) return;
     message = message.get(field);
   }
-}
-
-function otherMember(
-  message: ReflectMessage,
-  oneof: DescOneof | undefined,
-  field: DescField,
-): DescField | undefined {
-  const member = oneof === undefined ? undefined : message.oneofCase(oneof);
-  return member === field ? undefined : member;
 }

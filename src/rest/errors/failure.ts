@@ -85,3 +85,10 @@ function connectErrorOf(reason: unknown, signal: AbortSignal | undefined): Conne
   }
   return new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
 }
+
+/** A name from the request as an error may show it. A longer or unprintable one may be a token in the wrong place. */
+export function shownName(name: string): string {
+  return name.split(".").every((part) => /^[\x21-\x7e]{1,40}$/.test(part)) && name.length <= 128
+    ? name
+    : "(name not shown)";
+}

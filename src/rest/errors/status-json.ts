@@ -11,6 +11,7 @@ import {
 } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
 import type { ConnectError } from "@connectrpc/connect";
+import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 
 type Detail = ConnectError["details"][number];
 
@@ -73,4 +74,11 @@ function opaqueJson(typeName: string, bytes: Uint8Array): JsonObject {
 
 function typeUrl(typeName: string): string {
   return `type.googleapis.com/${typeName}`;
+}
+
+/** `Retry-After` of an error with google.rpc.RetryInfo, in whole seconds, rounded up. */
+export function retryAfterOf(error: ConnectError): string | undefined {
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  if (delay === undefined) return undefined;
+  return String(Math.max(0, Number(delay.seconds) + (delay.nanos > 0 ? 1 : 0)));
 }

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
 import { success_status } from "../../../gen/rest/v1/options_pb.ts";
-import { type FieldPath, resolveFieldPath } from "../binding/field-path.ts";
+import { type FieldPath, resolveFieldPath } from "./field-path.ts";
 import { type Binding, fullName } from "./http-rules.ts";
 import { type Template, type Variable, parseTemplate } from "./template.ts";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defaultKeySchedule, minPublicationDelay } from "../../domain/keys/key-schedule.ts";
+import { defaultKeySchedule, minPublicationDelayMs } from "../../domain/keys/key-schedule.ts";
 import { isLoopback } from "./loopback.ts";
 import {
   bootstrapProject,
@@ -38,8 +38,8 @@ const variables = z.object({
   SESSIOND_MASTER_KEY: masterKey.optional(),
   SESSIOND_MASTER_KEYS_ACCEPTED: masterKeys.optional(),
   SESSIOND_SIGNING_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(3650).default(90),
-  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelay, 86_400_000).default(
-    defaultKeySchedule.publicationDelay,
+  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelayMs, 86_400_000).default(
+    defaultKeySchedule.publicationDelayMs,
   ),
   SESSIOND_RETENTION_DAYS: retentionDays.default(90),
   SESSIOND_ISSUER: z.string().max(255).default("sessiond"),
@@ -112,7 +112,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 const known: ReadonlySet<string> = new Set([...variableNames, ...callerVariableNames]);
 
 /** The part of the configuration that says where the database is, and how long it keeps what has ended. */
-export type DatabaseConfig = Pick<Config, "databaseUrl" | "dataDirectory" | "connectTimeout" | "retention">;
+export type DatabaseConfig = Pick<
+  Config,
+  "databaseUrl" | "dataDirectory" | "connectTimeoutMs" | "retentionMs"
+>;
 
 /** Reads that part alone, for who works on the database and so needs no master key; or what is wrong with it. */
 export function readDatabaseConfig(
@@ -124,8 +127,8 @@ export function readDatabaseConfig(
     config: {
       databaseUrl: data.DATABASE_URL,
       dataDirectory: data.SESSIOND_DATA_DIR,
-      connectTimeout: data.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
-      retention: data.SESSIOND_RETENTION_DAYS * day,
+      connectTimeoutMs: data.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
+      retentionMs: data.SESSIOND_RETENTION_DAYS * day,
     },
   };
 }
@@ -197,17 +200,17 @@ function toConfig(read: z.output<typeof variables>) {
     /** They open what was sealed with them, and seal nothing. */
     acceptedMasterKeys: read.SESSIOND_MASTER_KEYS_ACCEPTED ?? [],
     keySchedule: {
-      rotationPeriod: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * day,
-      publicationDelay: read.SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS,
+      rotationPeriodMs: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * day,
+      publicationDelayMs: read.SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS,
     },
     /** How long what has ended is kept; 0: for ever. */
-    retention: read.SESSIOND_RETENTION_DAYS * day,
+    retentionMs: read.SESSIOND_RETENTION_DAYS * day,
     issuer: read.SESSIOND_ISSUER,
     logLevel: read.SESSIOND_LOG_LEVEL,
     /** Of all workers together. */
     maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,
-    connectTimeout: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
-    statementTimeout: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
+    connectTimeoutMs: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
+    statementTimeoutMs: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
     /** Whether the database can LISTEN and NOTIFY; without, watchers hear of revocations by polling. */
     notify: read.SESSIOND_DATABASE_NOTIFY === "on",
     /** Whether connections may keep prepared statements; not every pooler between lets them. */
@@ -224,7 +227,7 @@ function toConfig(read: z.output<typeof variables>) {
       ),
     },
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
-    shutdownGrace: read.SESSIOND_SHUTDOWN_GRACE_MS,
+    shutdownGraceMs: read.SESSIOND_SHUTDOWN_GRACE_MS,
     kratos: {
       prefix: read.SESSIOND_KRATOS_PREFIX,
       cookieName: read.SESSIOND_KRATOS_COOKIE,

@@ -1,11 +1,10 @@
-import { constants } from "node:http2";
+import { SessiondError } from "../../domain/errors.ts";
 import type { HttpResponse, RequestHandler } from "../../transport/http-message.ts";
-import { refuse } from "./early-errors.ts";
+import { sendEarlyError } from "./early-errors.ts";
 
 /**
- * Where a failure that no request reports went wrong: in the handler (it threw), in a response (written
- * after its end, say), in an HTTP/2 session or a TLS handshake (mostly the client's doing: log it, but alarm nobody), in
- * a client certificate, or in accepting connections.
+ * Where a failure happened that no answer reports. Failures of a `session` (HTTP/2) or a `handshake` (TLS) are mostly the
+ * client's doing: log them without an alarm.
  */
 export type FailurePlace =
   | "handler"
@@ -15,26 +14,23 @@ export type FailurePlace =
   | "client certificate"
   | "listener";
 
-/** Told about failures that have no other way out. Must not throw. */
+/** Receives failures that cannot be reported otherwise. Must not throw. */
 export type FailureReporter = (error: unknown, place: FailurePlace) => void;
 
 /**
- * Makes a handler unable to end the process: what it throws, at once or later, is reported, and the client
- * gets an "internal" error, or a cut connection if the answer had begun. Error events, which would be uncaught
- * exceptions, do not: those of a response are reported too; that of a request only says that its client is gone.
+ * Keeps a handler from ending the process. What it throws, synchronously or not, is reported; the client gets INTERNAL, or a
+ * cut connection if the answer had begun. Error events of the response are reported too, and those of the request are
+ * ignored, because they only say that the client is gone.
  */
 export function guardHandler(handler: RequestHandler, report: FailureReporter): RequestHandler {
   return (req, res) => {
     res.on("error", (error: unknown) => report(error, "response"));
-    // Node emits it where somebody listened when the connection closed, and Connect stops to listen in the tick between.
+    // Node emits it if a listener existed when the connection closed, and Connect removes its own in the tick between.
     req.on("error", () => {});
     const fail = (error: unknown) => {
       report(error, "handler");
-      if (!res.headersSent) {
-        refuse(req, res, { code: "internal", message: "the server failed on this request" });
-      } else if (!res.writableEnded) {
-        cutOff(res);
-      }
+      if (!res.headersSent) sendEarlyError(req, res, new SessiondError("INTERNAL"));
+      else if (!res.writableEnded) cutOff(res);
     };
     try {
       const running = handler(req, res);
@@ -45,8 +41,10 @@ export function guardHandler(handler: RequestHandler, report: FailureReporter): 
   };
 }
 
-/** Ends an answer so that its client can tell it is not whole: destroying an HTTP/2 stream would look like its end. */
+/** Ends an answer so that its client can tell that it is incomplete. */
 function cutOff(res: HttpResponse): void {
-  if ("stream" in res) res.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  // `stream.close(code)` after two quick writes was seen to spin in Node's native code; destroying without an error would
+  // look like the regular end.
+  if ("stream" in res) res.stream.destroy(new Error("the answer was cut off"));
   else res.destroy();
 }

@@ -1,20 +1,24 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import type { Socket } from "node:net";
+import { SessiondError } from "../../domain/errors.ts";
 import type { RequestHandler } from "../../transport/http-message.ts";
 import type { ListenerLimits } from "./limits.ts";
-import { hasExpired } from "./peer.ts";
-import type { ProtocolServer } from "./protocol-server.ts";
-import { refuse } from "./early-errors.ts";
-import { refuseUnparsed } from "./unparsed.ts";
-import { type Conversation, UnreadAnswers } from "./slow-readers.ts";
+import type { PeerRegistry } from "./peer.ts";
+import type { ProtocolServer } from "./protocol-sniffer.ts";
+import { refuseUnparsed, sendEarlyError } from "./early-errors.ts";
+import { type Conversation, UnreadAnswers, endStreamsOnHalfClose } from "./slow-readers.ts";
 
 /**
- * HTTP/1.x on connections accepted elsewhere. Malformed requests, and those whose length is ambiguous
- * (request smuggling), are answered 400 and never reach the handler.
+ * Serves HTTP/1.x on connections that the listener accepted. Malformed requests, and those whose length is ambiguous (request
+ * smuggling), are answered with 400 and never reach the handler.
  */
-export function createHttp1(limits: ListenerLimits, handler: RequestHandler): ProtocolServer {
+export function createHttp1(
+  limits: ListenerLimits,
+  handler: RequestHandler,
+  peers: PeerRegistry,
+): ProtocolServer {
   const running = new Map<Socket, Set<ServerResponse>>();
-  /** Connections that sent something that is no request; they close when what they asked before is answered. */
+  /** Connections that sent bytes that are not a request; they close when their earlier requests are answered. */
   const ending = new WeakSet<Socket>();
   let draining = false;
 
@@ -24,17 +28,19 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
       return;
     }
     track(req.socket, res);
-    // A certificate is checked in the handshake; who has a new one comes back with it.
-    if (draining || hasExpired(req.socket)) closeAfter(res);
-    if (isFramedOddly(req)) refuse(req, res, { code: "invalid_argument", message: framing });
+    // Certificates are checked in the handshake: a client with a new one has to connect again.
+    if (draining || peers.hasExpired(req.socket)) closeAfter(res);
+    if (hasUnknownCoding(req)) sendEarlyError(req, res, new SessiondError("FIELD_INVALID", unknownCoding));
     else void handler(req, res);
   };
   const server = createServer(serverOptions(limits), serve);
-  // An expectation that nobody knows is passed over; Node's own 417 has neither words nor a request id.
+  // A client may close its side of the connection after its request: its answer is still sent.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  // Unknown expectations are ignored; Node's own 417 has neither a text nor a request id.
   server.on("checkExpectation", serve);
   server.on("clientError", (error, socket: Socket) => {
     const responses = [...(running.get(socket) ?? [])];
-    // Requests that had arrived whole are answered first: a 400 in between would be taken for their answer.
+    // Complete requests are answered first: a 400 in between would be taken for their answer.
     if (responses.length > 0 && responses.every((res) => res.req.complete)) {
       ending.add(socket);
       for (const res of responses) closeAfter(res);
@@ -46,12 +52,12 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
       );
     }
   });
-  // A server that never listens itself does not start the timer behind its timeouts: only this event does.
+  // Starts the timer behind the server's timeouts, which otherwise only a server that listens itself does.
   server.emit("listening");
 
   const unread = new UnreadAnswers(limits, () => conversationsOf(running));
 
-  /** Node begins all requests that arrive together, whether the answers before are read or not. */
+  /** Node starts all requests that arrive together, even if their client reads no answer. */
   function hasTooMany(socket: Socket): boolean {
     return (running.get(socket)?.size ?? limits.maxPipelinedRequests) >= limits.maxPipelinedRequests;
   }
@@ -67,8 +73,10 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
 
   return {
     accept(socket) {
-      running.set(socket, new Set());
+      const answers = new Set<ServerResponse>();
+      running.set(socket, answers);
       socket.once("close", () => running.delete(socket));
+      endStreamsOnHalfClose(socket, conversationOf(socket, answers));
       server.emit("connection", socket);
     },
     drain() {
@@ -85,19 +93,23 @@ export function createHttp1(limits: ListenerLimits, handler: RequestHandler): Pr
   };
 }
 
-const framing = "the only transfer coding understood here is chunked";
+const unknownCoding = {
+  violations: [{ field: "transfer-encoding", description: "the only accepted transfer coding is chunked" }],
+};
+
+function conversationOf(socket: Socket, answers: Iterable<ServerResponse>): Conversation<ServerResponse> {
+  const cut = () => void socket.destroy();
+  return { answers, giveUp: cut, cut };
+}
 
 function* conversationsOf(
   running: ReadonlyMap<Socket, ReadonlySet<ServerResponse>>,
 ): Generator<Conversation<ServerResponse>> {
-  for (const [socket, answers] of running) {
-    const cut = () => void socket.destroy();
-    yield { answers, giveUp: cut, cut };
-  }
+  for (const [socket, answers] of running) yield conversationOf(socket, answers);
 }
 
-/** Node's parser refuses such a request after handing it over, when the handler may have answered already. */
-function isFramedOddly(req: IncomingMessage): boolean {
+/** Node's parser refuses such a request only after the handler was called, which may have answered already. */
+function hasUnknownCoding(req: IncomingMessage): boolean {
   const coding = req.headers["transfer-encoding"];
   return coding !== undefined && coding.toLowerCase() !== "chunked";
 }
@@ -111,17 +123,17 @@ function serverOptions(limits: ListenerLimits) {
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(5_000, Math.max(10, Math.floor(headersTimeoutMs / 4))),
     maxHeaderSize: limits.maxHeaderBytes,
-    // Left to safeHost, which says what is wrong; Node's own 400 is empty, and lets HTTP/1.0 pass anyway.
+    // The handler checks it: Node's own 400 is empty.
     requireHostHeader: false,
   };
 }
 
-/** Says that the connection ends with this response, as long as that can still be said. */
+/** Announces that the connection closes after this response, if its headers are not sent yet. */
 function closeAfter(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader("connection", "close");
 }
 
-/** Closing a server that never listened stops the timer behind its timeouts; its connections are gone by then. */
+/** Closing a server that never listened only stops the timer behind its timeouts. */
 function stopTimers(server: Server): void {
   server.close();
 }

@@ -1,21 +1,82 @@
-import { type ServerHttp2Stream, constants } from "node:http2";
+import { type ServerHttp2Session, type ServerHttp2Stream, constants } from "node:http2";
 import type { Socket } from "node:net";
+import { addAbortSignal } from "node:stream";
 import type { Conversation } from "./slow-readers.ts";
 
-/** The streams that an HTTP/2 connection has open. */
+/** The open streams of an HTTP/2 connection. */
 export class OpenStreams implements Conversation<ServerHttp2Stream> {
   readonly answers = new Set<ServerHttp2Stream>();
+  readonly #session: ServerHttp2Session;
   readonly #socket: Socket;
+  readonly #timeoutMs: number;
 
-  constructor(socket: Socket) {
+  /** A client that does not answer a PING within `timeoutMs` reads nothing at all. */
+  constructor(session: ServerHttp2Session, socket: Socket, timeoutMs: number) {
+    this.#session = session;
     this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** Resets the stream; the connection goes on, unless its client does not even take that. */
+  /** Resets the stream, and cuts the connection if its client does not read the reset either. */
   readonly giveUp = (stream: ServerHttp2Stream): void => {
-    if (stream.closed) this.cut();
-    else stream.close(constants.NGHTTP2_CANCEL);
+    reset(stream);
+    if (this.#session.destroyed) return;
+    const timer = setTimeout(this.cut, this.#timeoutMs).unref();
+    // False if too many earlier ones are unanswered, whose timers are running.
+    const isSent = this.#session.ping(() => clearTimeout(timer));
+    if (!isSent) clearTimeout(timer);
   };
 
   readonly cut = (): void => void this.#socket.destroy();
+}
+
+/**
+ * Resets HTTP/2 streams whose request is not complete in time. A stream whose answer is under way gets the same time again,
+ * because a client can keep its half open even after the answer. One timer serves all streams: nearly every stream ends long before.
+ */
+export class RequestTimeouts {
+  readonly #timeoutMs: number;
+  readonly #timer: NodeJS.Timeout;
+  /** Start of each stream's time, oldest first. */
+  readonly #since = new Map<ServerHttp2Stream, number>();
+
+  /** `timeoutMs` is kept to within a quarter. */
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#timer = setInterval(() => this.#sweep(), Math.max(1, timeoutMs / 4)).unref();
+  }
+
+  watch(stream: ServerHttp2Stream): void {
+    if (!stream.endAfterHeaders) this.#since.set(stream, performance.now());
+  }
+
+  forget(stream: ServerHttp2Stream): void {
+    this.#since.delete(stream);
+  }
+
+  dispose(): void {
+    clearInterval(this.#timer);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const [stream, since] of this.#since) {
+      if (now - since < this.#timeoutMs) return;
+      this.#since.delete(stream);
+      if (stream.state.remoteClose === 1) continue;
+      const isAnswering = stream.headersSent && !stream.writableEnded;
+      if (isAnswering) this.#since.set(stream, now);
+      else reset(stream);
+    }
+  }
+}
+
+/**
+ * Resets a stream with CANCEL. A stream that is being written is destroyed, because `stream.close(code)` after two quick writes
+ * was seen to spin in Node's native code; only an abort makes Node send CANCEL for it.
+ */
+function reset(stream: ServerHttp2Stream): void {
+  const isWriting = stream.headersSent && !stream.writableFinished;
+  if (isWriting) addAbortSignal(AbortSignal.abort(), stream);
+  else stream.close(constants.NGHTTP2_CANCEL);
 }

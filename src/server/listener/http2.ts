@@ -11,13 +11,12 @@ import type { Socket } from "node:net";
 import type { FailureReporter } from "./guard.ts";
 import type { RequestHandler } from "../../transport/http-message.ts";
 import type { ListenerLimits } from "./limits.ts";
-import { OpenStreams } from "./http2-streams.ts";
-import { passOn, whenExpired } from "./peer.ts";
-import type { ProtocolServer } from "./protocol-server.ts";
-import { RequestTimeouts } from "./request-timeouts.ts";
-import { UnreadAnswers } from "./slow-readers.ts";
+import { OpenStreams, RequestTimeouts } from "./http2-streams.ts";
+import type { PeerRegistry } from "./peer.ts";
+import type { ProtocolServer } from "./protocol-sniffer.ts";
+import { UnreadAnswers, endStreamsOnHalfClose } from "./slow-readers.ts";
 
-/** Serves a stream itself and returns true, or leaves it untouched. */
+/** Serves a stream itself and returns true, or leaves it untouched and returns false. */
 export type StreamTaker = (
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -25,14 +24,14 @@ export type StreamTaker = (
 ) => boolean;
 
 /**
- * HTTP/2 on connections accepted elsewhere. Floods of CONTINUATION, PING and SETTINGS frames and of streams
- * reset as soon as they are opened end the connection inside nghttp2 and Node; what those two leave open,
- * connections, requests and answers that never get on, ends here.
+ * Serves HTTP/2 on connections that the listener accepted. nghttp2 and Node end connections with floods of CONTINUATION, PING
+ * and SETTINGS frames and of streams that are reset at once. Connections, requests and answers that make no progress end here.
  */
 export function createHttp2(
   limits: ListenerLimits,
   handler: RequestHandler,
   report: FailureReporter,
+  peers: PeerRegistry,
   takeStream: StreamTaker = () => false,
 ): ProtocolServer {
   const sessions = new Map<ServerHttp2Session, OpenStreams>();
@@ -42,14 +41,14 @@ export function createHttp2(
   const unread = new UnreadAnswers(limits, () => sessions.values());
 
   const serve = (req: Http2ServerRequest, res: Http2ServerResponse) => void handler(req, res);
-  // Makes requests of streams, and has no connections of its own.
+  // Turns streams into requests; it has no connections of its own.
   const requests = createServer(serve);
-  // Node answers these two by itself, without words and without a request id.
+  // Node's own answers to these two have neither a text nor a request id.
   requests.on("checkExpectation", serve).on("connect", serve);
   const server = createServer(serverOptions(limits));
   server.on("stream", (stream, headers, flags, rawHeaders: string[]) => {
     if (open >= limits.maxStreams) {
-      // To Node a stream that is reset has failed, whoever did it.
+      // Node emits an error for every stream that is reset, by this process too.
       stream.on("error", () => {}).close(constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
@@ -60,19 +59,21 @@ export function createHttp2(
   server.on("sessionError", (error) => report(error, "session"));
 
   function supervise(session: ServerHttp2Session, socket: Socket): void {
-    const streams = new OpenStreams(socket);
+    const streams = new OpenStreams(session, socket, limits.unreadTimeoutMs);
     sessions.set(session, streams);
     socket.once("close", () => sessions.delete(session));
     const handshake = setTimeout(() => socket.destroy(), limits.prefaceTimeoutMs).unref();
-    // The client has acknowledged our SETTINGS: only now are the limits in them enforced (RFC 9113, 6.5.3).
+    // The limits in our SETTINGS hold only after the client has acknowledged them (RFC 9113, 6.5.3).
     session.once("localSettings", () => clearTimeout(handshake));
     socket.once("close", () => clearTimeout(handshake));
-    passOn(socket, session);
-    // A certificate is checked in the handshake; who has a new one comes back with it.
+    peers.copyPeer(socket, session);
+    // Certificates are checked in the handshake: a client with a new one has to connect again.
     socket.once(
       "close",
-      whenExpired(socket, () => session.close()),
+      peers.whenExpired(socket, () => session.close()),
     );
+    socket.once("end", () => session.close());
+    endStreamsOnHalfClose(socket, streams);
     closeWhenIdle(session, socket, streams, limits, timeouts);
   }
 
@@ -106,8 +107,8 @@ function serverOptions(limits: ListenerLimits) {
 }
 
 /**
- * Closes a session (GOAWAY first) that has had no stream for a while, and the connection of a closed session
- * whose peer does not close it. Headers that never become complete make no stream, so they end here too.
+ * Closes a session, GOAWAY first, that had no stream for `sessionIdleTimeoutMs`, and then the connection if the peer does not
+ * close it. This includes connections whose first headers never become complete, because they open no stream.
  */
 function closeWhenIdle(
   session: ServerHttp2Session,

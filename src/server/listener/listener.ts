@@ -1,27 +1,33 @@
 import { type AddressInfo, type Socket, createServer } from "node:net";
-import { countedAddress } from "./counted-address.ts";
 import { type FailureReporter, guardHandler } from "./guard.ts";
 import type { RequestHandler } from "../../transport/http-message.ts";
 import { createHttp1 } from "./http1.ts";
 import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { type ListenerLimits, defaultLimits } from "./limits.ts";
-import { introduce } from "./peer.ts";
-import { type Protocol, protocolOf, sniff, tlsOrProtocolOf } from "./protocol-sniffer.ts";
-import type { ProtocolServer } from "./protocol-server.ts";
+import { refusePlaintext } from "./early-errors.ts";
+import { PeerRegistry, countedAddress } from "./peer.ts";
+import {
+  type Protocol,
+  type ProtocolServer,
+  protocolOf,
+  sniff,
+  tlsOrProtocolOf,
+} from "./protocol-sniffer.ts";
 import type { TlsMaterial } from "../tls/certificates.ts";
 import { type TlsOptions, createTls } from "../tls/tls.ts";
-import { refusePlaintext } from "./unparsed.ts";
 
-/** What a listener needs; limits left out take their value from `defaultLimits`. */
 export interface ListenerOptions {
-  /** Serves every request of both protocols. Wrap the Connect adapter in `safeHost`. */
+  /** Serves every request of both protocols. */
   handler: RequestHandler;
-  /** Sees every HTTP/2 stream before `handler`. */
+  /** Is offered every HTTP/2 stream before `handler`. */
   takeStream?: StreamTaker | undefined;
-  /** With it nothing is spoken on the port but TLS. */
+  /** If set, unencrypted connections are refused. */
   tls?: TlsOptions | undefined;
+  /** Limits that differ from `defaultLimits`. */
   limits?: Partial<ListenerLimits>;
-  /** Told what went wrong outside of any answer; by default it goes to standard error. */
+  /** Receives the peer of each connection. */
+  peers?: PeerRegistry;
+  /** Receives failures that no answer reports; standard error by default. */
   onError?: FailureReporter;
 }
 
@@ -30,14 +36,14 @@ export interface Listener {
   /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
   listen(at: { host: string; port: number }): Promise<{ address: string; port: number }>;
   /**
-   * Stops accepting, tells clients to go elsewhere (GOAWAY, `Connection: close`), closes idle connections at
-   * once and the others when their requests have been answered; after `graceMs` it destroys what is left.
-   * Resolves when no connection remains. Further calls return the first one's promise.
+   * Stops accepting, tells clients to connect elsewhere (GOAWAY, `Connection: close`), closes idle connections at once and the
+   * others when their requests have been answered. Destroys the remaining ones after `graceMs`. Resolves when no connection
+   * is left. Later calls return the promise of the first.
    */
   drain(graceMs: number): Promise<void>;
-  /** How many connections are open. */
+  /** Number of open connections. */
   readonly connections: number;
-  /** Has new connections use other certificates; where there is TLS. */
+  /** Replaces the certificates for new connections; without effect if the listener has no TLS. */
   renewTls(material: TlsMaterial): void;
 }
 
@@ -45,22 +51,27 @@ export interface Listener {
 export function createListener(options: ListenerOptions): Listener {
   const limits = { ...defaultLimits, ...options.limits };
   const report = options.onError ?? reportToStderr;
+  const peers = options.peers ?? new PeerRegistry();
   const handler = guardHandler(options.handler, report);
   const protocols: Record<Protocol, ProtocolServer> = {
-    "http/1.1": createHttp1(limits, handler),
-    h2: createHttp2(limits, handler, report, options.takeStream),
+    "http/1.1": createHttp1(limits, handler, peers),
+    h2: createHttp2(limits, handler, report, peers, options.takeStream),
   };
-  const tls = options.tls && createTls(options.tls, limits, report, accept);
+  const tls = options.tls && createTls(options.tls, limits, report, peers, accept);
   const protocolIn = tls === undefined ? protocolOf : tlsOrProtocolOf;
   const undecided = new Set<Socket>();
   const sockets = new Set<Socket>();
   let drained: Promise<void> | undefined;
 
-  // A client that ends its side of a connection counts as gone, as in Node's own servers: endless answers to
-  // clients that were killed end by that. TCP keep-alive finds those that vanished without a word.
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+  // TCP keep-alive finds clients that vanished without closing the connection.
+  const server = createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+  });
   server.maxConnections = limits.maxConnections;
-  // A worker of node's cluster would hand what is too many to the next, and a full one that to the first, without end.
+  // Under node:cluster, full workers would otherwise pass an excess connection to each other forever.
   Object.assign(server, { dropMaxConnection: true });
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -68,7 +79,7 @@ export function createListener(options: ListenerOptions): Listener {
       sockets.delete(socket);
       undecided.delete(socket);
     });
-    // A peer that resets its connection is no failure of this process: the socket closes, that is all.
+    // A peer that resets its connection is not a failure of this process.
     socket.on("error", () => {});
     undecided.add(socket);
     sniff(socket, limits.prefaceTimeoutMs, protocolIn, (protocol) => {
@@ -81,12 +92,12 @@ export function createListener(options: ListenerOptions): Listener {
 
   function acceptPlain(socket: Socket, protocol: Protocol): void {
     const address = countedAddress(socket.remoteAddress);
-    introduce(socket, { secure: false, certificateNames: undefined, address, expireTime: undefined });
+    peers.setPeer(socket, { secure: false, certificateNames: undefined, address, expireTime: undefined });
     accept(socket, protocol);
   }
 
   function accept(socket: Socket, protocol: Protocol): void {
-    // A handshake may end after the drain began: nobody would close the connection then.
+    // A handshake may end after the drain began, which would not close this connection.
     if (drained === undefined) protocols[protocol].accept(socket);
     else socket.destroy();
   }
@@ -109,11 +120,11 @@ export function createListener(options: ListenerOptions): Listener {
     listen: ({ host, port }) =>
       new Promise((resolve, reject) => {
         server.once("error", reject);
-        // The longest backlog the system allows: a restart brings all clients back in the same second.
+        // As long as the system allows: after a restart all clients connect in the same second.
         server.listen({ host, port, backlog: 4096 }, () => {
           server.off("error", reject);
           server.on("error", (error) => report(error, "listener"));
-          // A TCP server that listens has an address with a port; only pipes have a string.
+          // Only the address of a pipe is a string.
           const { address, port } = server.address() as AddressInfo;
           resolve({ address, port });
         });

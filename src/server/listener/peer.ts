@@ -1,45 +1,60 @@
 import { type Peer, anybody } from "../../auth/peer.ts";
 
-/** A peer, as its connection is kept. */
+/** The peer of a connection. */
 export interface ConnectedPeer extends Peer {
   /** When its certificate expires, in milliseconds since 1970. */
   readonly expireTime: number | undefined;
 }
 
-/** By connection: a socket, or the HTTP/2 session on it, which shows its socket to nobody. */
-const peers = new WeakMap<object, ConnectedPeer>();
+/** Longest delay of Node's timers. */
+const longestTimeoutMs = 2 ** 31 - 1;
 
-/** Notes who is at the other end of a connection. */
-export function introduce(connection: object, peer: ConnectedPeer): void {
-  peers.set(connection, peer);
+/** Peers by connection: a socket, or the HTTP/2 session on it, which hides its socket. */
+export class PeerRegistry {
+  readonly #peers = new WeakMap<object, ConnectedPeer>();
+
+  setPeer(connection: object, peer: ConnectedPeer): void {
+    this.#peers.set(connection, peer);
+  }
+
+  /** Peer of a connection; anybody if the connection is unknown. */
+  peerOf(connection: object | undefined): Peer {
+    return (connection && this.#peers.get(connection)) ?? anybody;
+  }
+
+  /** Copies peer information from a socket to the HTTP/2 session created on it. */
+  copyPeer(from: object, to: object): void {
+    const peer = this.#peers.get(from);
+    if (peer !== undefined) this.#peers.set(to, peer);
+  }
+
+  /** Whether the peer's certificate has expired since the handshake. */
+  hasExpired(connection: object): boolean {
+    return (this.#peers.get(connection)?.expireTime ?? Infinity) <= Date.now();
+  }
+
+  /** Calls `expired` once when the peer's certificate expires, or after 24 days at the latest. Returns a function that cancels it. */
+  whenExpired(connection: object, expired: () => void): () => void {
+    const expireTime = this.#peers.get(connection)?.expireTime;
+    if (expireTime === undefined) return () => undefined;
+    const delayMs = Math.min(Math.max(0, expireTime - Date.now()), longestTimeoutMs);
+    const timer = setTimeout(expired, delayMs).unref();
+    return () => clearTimeout(timer);
+  }
 }
-
-/** Who is at the other end of a connection. */
-export function peerOf(connection: object | undefined): Peer {
-  return (connection && peers.get(connection)) ?? anybody;
-}
-
-/** Has what is known of a connection's peer be known of what is made of it. */
-export function passOn(from: object, to: object): void {
-  const peer = peers.get(from);
-  if (peer !== undefined) peers.set(to, peer);
-}
-
-/** Whether the peer's certificate was good in the handshake and is not any more. */
-export function hasExpired(connection: object): boolean {
-  return (peers.get(connection)?.expireTime ?? Infinity) <= Date.now();
-}
-
-/** Longest that Node's timers can wait. */
-const longestTimeout = 2 ** 31 - 1;
 
 /**
- * Calls `expired` once when the peer's certificate expires, or after 24 days where that is sooner; the returned function calls
- * it off.
+ * Address that limits count a connection by: an IPv4 address as it is, also in its IPv6 form (`::ffff:192.0.2.1`); the first
+ * 64 bits of an IPv6 address, because one client usually has all addresses that differ in the rest.
  */
-export function whenExpired(connection: object, expired: () => void): () => void {
-  const expireTime = peers.get(connection)?.expireTime;
-  if (expireTime === undefined) return () => undefined;
-  const timer = setTimeout(expired, Math.min(Math.max(0, expireTime - Date.now()), longestTimeout)).unref();
-  return () => clearTimeout(timer);
+export function countedAddress(address: string | undefined): string | undefined {
+  if (address === undefined || !address.includes(":")) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  const [text = ""] = address.split("%");
+  const [before = [], after = []] = text
+    .split("::")
+    .map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0");
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(":")}::/64`;
 }

@@ -1,29 +1,39 @@
 import type { Socket } from "node:net";
 
-/** What a connection speaks: decided by the preface here, by ALPN where there is TLS. */
+/** Protocol of a connection: decided by its first bytes here, by ALPN with TLS. */
 export type Protocol = "http/1.1" | "h2";
 
-/** RFC 9113, section 3.4: an HTTP/2 client sends this first, and no HTTP/1 request can start with it. */
+/** Serves one protocol on connections that the listener accepted, so that protocols can share a port. */
+export interface ProtocolServer {
+  /** Takes over a connection whose first bytes are unread. The caller keeps an error listener on it. */
+  accept(socket: Socket): void;
+  /** Closes idle connections now, and each other one when its requests have been answered. Accepts nothing afterwards. */
+  drain(): void;
+  /** Frees timers when all connections are closed. */
+  dispose(): void;
+}
+
+/** An HTTP/2 client sends this first (RFC 9113, 3.4), and no HTTP/1 request can start with it. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
-/** The protocol of a connection that began with these bytes, or "undecided" while they fit both. */
+/** Protocol of a connection that began with these bytes; "undecided" while they fit both. */
 export function protocolOf(head: Uint8Array): Protocol | "undecided" {
   const seen = Math.min(head.length, preface.length);
   if (preface.compare(head, 0, seen, 0, seen) !== 0) return "http/1.1";
   return seen === preface.length ? "h2" : "undecided";
 }
 
-/** The type of a TLS record that holds a handshake (RFC 8446, 5.1): every TLS connection begins with it, and no HTTP request can. */
+/** Type of the TLS record that holds a handshake (RFC 8446, 5.1): every TLS connection begins with it, and no HTTP request can. */
 const handshakeRecord = 22;
 
-/** The same for a port that speaks TLS, where what is not encrypted has come by mistake. */
+/** Like {@link protocolOf}, for a port that requires TLS: recognises unencrypted connections in order to refuse them. */
 export function tlsOrProtocolOf(head: Uint8Array): "tls" | Protocol | "undecided" {
   return head[0] === handshakeRecord ? "tls" : protocolOf(head);
 }
 
 /**
- * Waits for the first bytes of a connection and calls `decided` once with what `protocolIn` makes of them, all bytes still
- * readable from the socket. A connection that stays undecided for `timeoutMs`, or ends before, is destroyed without an answer.
+ * Waits for the first bytes of a connection and calls `decided` once with the result of `protocolIn`; all bytes are still
+ * readable from the socket. A connection that stays undecided for `timeoutMs`, or ends before, is destroyed.
  */
 export function sniff<T extends string>(
   socket: Socket,
@@ -40,7 +50,7 @@ export function sniff<T extends string>(
     const protocol = protocolIn(head);
     if (protocol === "undecided") return;
     stop();
-    // Only now: giving bytes back makes the socket readable again at once, and waiting on would spin.
+    // After `stop`: unshift makes the socket readable again at once, and the listener would spin.
     socket.unshift(head);
     decided(protocol);
   };

@@ -1,31 +1,40 @@
+import type { Socket } from "node:net";
 import type { ListenerLimits } from "./limits.ts";
 
-/** An answer that is being written: a response of HTTP/1, a stream of HTTP/2. */
+/** An answer that is not finished: a response of HTTP/1, a stream of HTTP/2. */
 export interface Answer {
+  readonly headersSent: boolean;
+  /** Whether the whole answer was handed to Node. */
+  readonly writableEnded: boolean;
   /** Bytes that wait for the client to take them. */
   readonly writableLength: number;
 }
 
-/** A connection with the answers on it that are not over. */
+/** A connection with its unfinished answers. */
 export interface Conversation<A extends Answer> {
   readonly answers: Iterable<A>;
-  /** Ends an answer that nobody takes; called again while it is still there. */
+  /** Ends one answer; called again while it is still there. */
   readonly giveUp: (answer: A) => void;
   /** Ends the connection at once. */
   readonly cut: () => void;
 }
 
+interface Waiting {
+  readonly length: number;
+  readonly since: number;
+}
+
 /**
- * Ends what clients ask for and do not read. An answer of which nothing was taken for a while is given up: with HTTP/2 a client
- * can have a stream wait for ever and its connection live. And where all that waits is too much, the connections for which most
- * of it waits are cut, whoever they are: the process is everybody's.
+ * Ends answers that clients request and do not read. An answer is given up when its client has taken nothing of it for
+ * `unreadTimeoutMs`; with HTTP/2 a client can otherwise keep a stream waiting and its connection alive for any time. If more
+ * than `maxUnreadBytes` wait in total, the connections with most unread bytes are cut.
  */
 export class UnreadAnswers<A extends Answer> {
   readonly #limits: Pick<ListenerLimits, "unreadTimeoutMs" | "maxUnreadBytes">;
   readonly #conversations: () => Iterable<Conversation<A>>;
   readonly #timer: NodeJS.Timeout;
-  /** What waited when last looked at, and since when none of it was taken. */
-  #waiting = new Map<A, { readonly length: number; readonly since: number }>();
+  /** Unread bytes at the last sweep, and since when none of them was taken. */
+  #waiting = new Map<A, Waiting>();
 
   constructor(
     limits: Pick<ListenerLimits, "unreadTimeoutMs" | "maxUnreadBytes">,
@@ -33,8 +42,8 @@ export class UnreadAnswers<A extends Answer> {
   ) {
     this.#limits = limits;
     this.#conversations = conversations;
-    const interval = Math.max(1, Math.min(500, limits.unreadTimeoutMs / 4));
-    this.#timer = setInterval(() => this.#sweep(), interval).unref();
+    const intervalMs = Math.max(1, Math.min(500, limits.unreadTimeoutMs / 4));
+    this.#timer = setInterval(() => this.#sweep(), intervalMs).unref();
   }
 
   dispose(): void {
@@ -43,7 +52,7 @@ export class UnreadAnswers<A extends Answer> {
 
   #sweep(): void {
     const now = performance.now();
-    const waiting = new Map<A, { readonly length: number; readonly since: number }>();
+    const waiting = new Map<A, Waiting>();
     const connections: { readonly bytes: number; readonly cut: () => void }[] = [];
     let total = 0;
     for (const { answers, giveUp, cut } of this.#conversations()) {
@@ -72,4 +81,26 @@ export class UnreadAnswers<A extends Answer> {
       left -= bytes;
     }
   }
+}
+
+/** How often the answers of a half-closed connection are looked at. */
+const halfClosedIntervalMs = 100;
+
+/**
+ * Ends streams whose client has closed its side of the connection, as a client that was killed does. Answers that end by
+ * themselves are still sent: a client may close its side after its request. A stream is recognised by an answer that has
+ * begun, is not over and has nothing to send, twice in a row.
+ */
+export function endStreamsOnHalfClose<A extends Answer>(socket: Socket, connection: Conversation<A>): void {
+  socket.once("end", () => {
+    let quiet = new Set<A>();
+    const timer = setInterval(() => {
+      const still = [...connection.answers].filter(
+        (answer) => answer.headersSent && !answer.writableEnded && answer.writableLength === 0,
+      );
+      for (const answer of still) if (quiet.has(answer)) connection.giveUp(answer);
+      quiet = new Set(still);
+    }, halfClosedIntervalMs).unref();
+    socket.once("close", () => clearInterval(timer));
+  });
 }

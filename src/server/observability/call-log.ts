@@ -6,7 +6,7 @@ import { actorOf } from "../../domain/caller.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";
-import { peerOf } from "../listener/peer.ts";
+import { PeerRegistry } from "../listener/peer.ts";
 import { withoutSecrets } from "./redact.ts";
 import type { EndedCall, Tracing } from "./tracing.ts";
 
@@ -21,19 +21,21 @@ export class CallLog {
   readonly #log: Logger;
   readonly #metrics: Metrics | undefined;
   readonly #tracing: Tracing | undefined;
+  readonly #peers: PeerRegistry;
   readonly #records = new WeakMap<HttpRequest, CallRecord>();
 
-  constructor(log: Logger, { metrics, tracing }: CallObservers = {}) {
+  constructor(log: Logger, { metrics, tracing }: CallObservers = {}, peers = new PeerRegistry()) {
     this.#log = log;
     this.#metrics = metrics;
     this.#tracing = tracing;
+    this.#peers = peers;
   }
 
   /** Starts the record of a request with these headers on this connection: a socket, or an HTTP/2 session. */
   begin(headers: IncomingHttpHeaders, connection: object | undefined): CallRecord {
     const uuid = randomUUID();
     const id = saneId(headers["x-request-id"]) ?? uuid;
-    const record = { id, uuid, start: performance.now(), peer: peerOf(connection) };
+    const record = { id, uuid, start: performance.now(), peer: this.#peers.peerOf(connection) };
     this.#metrics?.callBegan();
     this.#tracing?.begin(record, headers);
     return record;

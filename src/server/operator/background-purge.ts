@@ -10,7 +10,7 @@ export interface PurgingOptions {
   /** Connections that serve no calls. */
   readonly db: Kysely<Tables>;
   /** How long ago what is purged ended, in milliseconds. */
-  readonly retention: number;
+  readonly retentionMs: number;
   readonly now: () => Date;
   readonly clock: Clock;
   readonly log: Logger;
@@ -19,10 +19,10 @@ export interface PurgingOptions {
 }
 
 /** Milliseconds from the end of one purge of the deployment to the start of the next. */
-const interval = 3_600_000;
+const intervalMs = 3_600_000;
 
 /** Milliseconds after which a replica looks whether it is time, and nobody else is at it. */
-const lookInterval = 600_000;
+const lookIntervalMs = 600_000;
 
 /** A purge rests so many times as long as its batch took: it has a sixth of one connection's time. */
 const restShare = 5;
@@ -33,7 +33,7 @@ const restShare = 5;
  */
 export async function keepPurging(options: PurgingOptions, signal: AbortSignal): Promise<void> {
   // Replicas that were started together need not look together.
-  for (let wait = Math.random() * lookInterval; ; wait = lookInterval) {
+  for (let wait = Math.random() * lookIntervalMs; ; wait = lookIntervalMs) {
     await pause(options.clock, wait, signal);
     if (signal.aborted) return;
     await purgeOnce(options, signal);
@@ -41,13 +41,13 @@ export async function keepPurging(options: PurgingOptions, signal: AbortSignal):
 }
 
 async function purgeOnce(options: PurgingOptions, signal: AbortSignal): Promise<void> {
-  const { db, retention, now, clock, log, onPurged } = options;
+  const { db, retentionMs, now, clock, log, onPurged } = options;
   let total = nothingPurged;
   try {
     const outcome = await purge(db, {
-      retention,
+      retentionMs,
       now,
-      interval,
+      intervalMs,
       dryRun: false,
       signal,
       rest: (took) => pause(clock, restShare * took, signal),

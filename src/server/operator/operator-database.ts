@@ -54,12 +54,12 @@ async function answers(url: string, config: DatabaseConfig): Promise<boolean> {
 
 async function connected<T>(
   url: string,
-  { connectTimeout }: DatabaseConfig,
+  { connectTimeoutMs }: DatabaseConfig,
   use: (db: Kysely<Tables>) => Promise<T>,
 ): Promise<T> {
   // A connection that breaks fails the statement that runs on it.
   const onConnectionError = () => undefined;
-  const limits = { maxConnections: 1, connectTimeout, statementTimeout: 0 };
+  const limits = { maxConnections: 1, connectTimeoutMs, statementTimeoutMs: 0 };
   // Whatever pooler there is between.
   const db = openDatabase({ ...limits, url, preparedStatements: false, onConnectionError });
   try {

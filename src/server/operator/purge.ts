@@ -33,9 +33,9 @@ export async function purgeConfigured(
     const pending = pendingOf(schemaOf(await migrationStates(db)));
     if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
     return purge(db, {
-      retention: config.retention,
+      retentionMs: config.retentionMs,
       now: () => new Date(),
-      interval: 0,
+      intervalMs: 0,
       dryRun,
       signal,
       rest: (took) => delay(took, undefined, { signal }).catch(() => undefined),

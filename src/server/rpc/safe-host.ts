@@ -1,5 +1,6 @@
 import type { HttpRequest, RequestHandler } from "../../transport/http-message.ts";
-import { refuse } from "../listener/early-errors.ts";
+import { SessiondError } from "../../domain/errors.ts";
+import { sendEarlyError } from "../listener/early-errors.ts";
 
 /** RFC 3986 `host [":" port]`: a bracketed IP literal, or a name or IPv4 address of unreserved, escaped and sub-delim characters. */
 const hostAndPort = /^(\[[0-9a-f:.]+\]|[\w\-.~%!$&'()*+,;=]+)(:\d*)?$/i;
@@ -15,7 +16,8 @@ export function safeHost(handler: RequestHandler): RequestHandler {
   return (req, res) => {
     const complaint = hostComplaint(req);
     if (complaint === undefined) return handler(req, res);
-    refuse(req, res, { code: "invalid_argument", message: complaint });
+    const violations = [{ field: "host", description: complaint }];
+    sendEarlyError(req, res, new SessiondError("FIELD_INVALID", { violations }));
   };
 }
 

@@ -2,7 +2,7 @@ import { type DescMessage, type JsonValue, type Message, fromJson } from "@bufbu
 import type { UniversalHandlerOptions } from "@connectrpc/connect/protocol";
 import { Refusal } from "../../rest/errors/failure.ts";
 import { checkMessage } from "../../rest/binding/json-check.ts";
-import { parseJsonBody } from "../../rest/binding/json-text.ts";
+import { parseJsonBody } from "../../rest/binding/json-parse.ts";
 
 /** How Connect reads JSON, with the decoder of its text, which its serialization takes though the router's types omit it. */
 export type JsonOptions = NonNullable<UniversalHandlerOptions["jsonOptions"]> & {
@@ -36,5 +36,5 @@ function decode(message: DescMessage, bytes: Uint8Array): string {
 }
 
 function checked(message: DescMessage, bytes: Uint8Array): JsonValue {
-  return checkMessage(message, parseJsonBody(bytes), "", { unknownMembers: "refuse", registry: undefined });
+  return checkMessage(message, parseJsonBody(bytes), { unknownMembers: "refuse", registry: undefined });
 }

@@ -4,8 +4,7 @@ import { type SecureVersion, type TLSSocket, createServer } from "node:tls";
 import { namesOf } from "./certificate-names.ts";
 import type { FailureReporter } from "../listener/guard.ts";
 import type { ListenerLimits } from "../listener/limits.ts";
-import { countedAddress } from "../listener/counted-address.ts";
-import { introduce } from "../listener/peer.ts";
+import { type PeerRegistry, countedAddress } from "../listener/peer.ts";
 import type { Protocol } from "../listener/protocol-sniffer.ts";
 import type { TlsMaterial } from "./certificates.ts";
 
@@ -46,6 +45,7 @@ export function createTls(
   { material, minVersion }: TlsOptions,
   limits: ListenerLimits,
   report: FailureReporter,
+  peers: PeerRegistry,
   decided: (socket: TLSSocket, protocol: Protocol) => void,
 ): Tls {
   const server = createServer({
@@ -66,7 +66,7 @@ export function createTls(
       socket.destroy();
       return;
     }
-    introduce(socket, {
+    peers.setPeer(socket, {
       secure: true,
       certificateNames: certificate && namesOf(certificate),
       address: countedAddress(socket.remoteAddress),

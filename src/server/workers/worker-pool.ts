@@ -1,6 +1,7 @@
 import type { Address } from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { Backoff } from "../../transport/backoff.ts";
 import { type WorkerProcess, forkWorker } from "./worker-process.ts";
 
 /** How a crew works. */
@@ -16,8 +17,8 @@ export interface CrewOptions {
   readonly log: Logger;
 }
 
-/** Milliseconds before a worker that ended is replaced: doubled with each failure in a row, up to the last. */
-const restartDelay = { first: 100, last: 10_000 };
+/** Wait before a worker that ended is replaced. */
+const restartBackoff = { firstMs: 100, maxMs: 10_000 };
 
 /** After so many milliseconds of service, a worker's end is no failure in a row with those before. */
 const steady = 60_000;
@@ -95,17 +96,17 @@ export class Crew {
   /** Replaces a worker, and its replacements, until the crew is stopped. */
   async #keep(worker: WorkerProcess): Promise<void> {
     const { signal } = this.#stopping;
-    let wait = restartDelay.first;
+    const backoff = new Backoff(restartBackoff);
     for (let current = worker; ; current = this.#fork()) {
       const start = performance.now();
       const cause = await current.ended;
       if (signal.aborted) return;
-      if (performance.now() - start >= steady) wait = restartDelay.first;
-      const fields = { worker: current.pid, cause, wait_ms: wait };
+      if (performance.now() - start >= steady) backoff.reset();
+      const wait = backoff.nextMs();
+      const fields = { worker: current.pid, cause, wait_ms: Math.round(wait) };
       this.#options.log.error(fields, "a worker ended; another takes its place");
       await delay(wait, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
-      wait = Math.min(wait * 2, restartDelay.last);
     }
   }
 }

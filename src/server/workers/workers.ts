@@ -1,6 +1,5 @@
 import cluster from "node:cluster";
 import type { Logger } from "pino";
-import type { AdditionalService } from "../assemble.ts";
 import type { Config } from "../config/config.ts";
 import { Crew } from "./worker-pool.ts";
 import { layFoundation } from "../prepare-database.ts";
@@ -31,7 +30,7 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
       listen: config.listen,
       environment: workerEnvironment(config, foundation),
       // What a worker may properly take: calls for the grace, then statements that nobody waits for any more.
-      patience: config.shutdownGrace + config.connectTimeout + config.statementTimeout,
+      patience: config.shutdownGraceMs + config.connectTimeoutMs + config.statementTimeoutMs,
       log,
     });
     running.defer(() => crew.stop());
@@ -41,15 +40,11 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
 }
 
 /** Starts what a worker of `startWorkers` serves; to stop it is to drain it. Rejects, in words, and leaves nothing running. */
-export function startWorker(
-  config: Config,
-  log: Logger,
-  additional: readonly AdditionalService[],
-): Promise<Stoppable> {
+export function startWorker(config: Config, log: Logger): Promise<Stoppable> {
   const foundation = foundationOfWorker(config);
   const metrics = config.metricsListen && new Metrics();
   if (metrics !== undefined) shareMetrics(metrics.registry);
   return startAll((running) =>
-    startReplica({ config, foundation, log, now: () => new Date(), additional, metrics }, running),
+    startReplica({ config, foundation, log, now: () => new Date(), metrics }, running),
   );
 }

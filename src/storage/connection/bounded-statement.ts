@@ -13,7 +13,7 @@ export interface BoundedStatement {
   /** Whether a transaction is open. */
   readonly inTransaction: boolean;
   /** How long any statement may run, in milliseconds; 0 for as long as it takes. */
-  readonly statementTimeout: number;
+  readonly statementTimeoutMs: number;
 }
 
 /**
@@ -21,11 +21,11 @@ export interface BoundedStatement {
  * nothing; what the signal has as its reason where that ended it.
  */
 export async function runBounded(init: BoundedStatement): Promise<QueryResult> {
-  const { client, statement, bounds, statementTimeout } = init;
+  const { client, statement, bounds, statementTimeoutMs } = init;
   const left = bounds.deadline - performance.now();
   if (left <= 0) throw outOfTime();
   bounds.signal?.throwIfAborted();
-  const isTighter = left < (statementTimeout || Infinity);
+  const isTighter = left < (statementTimeoutMs || Infinity);
   if (bounds.canCancel) return runCancellably(init, isTighter ? left : undefined);
   if (!isTighter) return client.query(statement);
   try {

@@ -13,9 +13,9 @@ export interface DatabaseOptions {
   /** Most connections at once. */
   readonly maxConnections: number;
   /** How long to wait for a connection, in milliseconds. */
-  readonly connectTimeout: number;
+  readonly connectTimeoutMs: number;
   /** How long a statement may run, in milliseconds; 0 for as long as it takes, as migrations need. */
-  readonly statementTimeout: number;
+  readonly statementTimeoutMs: number;
   /** Told of each connection that broke, idle or in use; the pool makes new ones by itself. */
   readonly onConnectionError: (error: Error) => void;
   /** Whether connections keep prepared statements, as they do by default; some poolers between cannot. */
@@ -45,8 +45,8 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
   const hosts = new Hosts(options.url);
   const pool = new Pool({
     max: options.maxConnections,
-    connectionTimeoutMillis: options.connectTimeout,
-    statement_timeout: options.statementTimeout,
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    statement_timeout: options.statementTimeoutMs,
     application_name: "sessiond",
     keepAlive: true,
     types: { getTypeParser },
@@ -60,8 +60,8 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
   Object.defineProperty(pool.options, "connectionString", { get: () => hosts.current, enumerable: true });
   watchConnections(pool, options);
   options.onPool?.(() => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
-  const { preparedStatements: prepare = true, statementTimeout, onConnectionError } = options;
-  const connections = pooledConnections(pool, { hosts, prepare, statementTimeout, onConnectionError });
+  const { preparedStatements: prepare = true, statementTimeoutMs, onConnectionError } = options;
+  const connections = pooledConnections(pool, { hosts, prepare, statementTimeoutMs, onConnectionError });
   return new PostgresDialect({ pool: connections });
 }
 
@@ -89,8 +89,8 @@ function watchConnections(pool: Pool, options: DatabaseOptions): void {
 export const silent = "the database was silent for longer than a statement may run";
 
 /** How long who is still there may be silent while a connection is in use, in milliseconds; 0 for as long as it takes. */
-function longestSilence({ statementTimeout, connectTimeout }: DatabaseOptions): number {
-  return statementTimeout && statementTimeout + connectTimeout;
+function longestSilence({ statementTimeoutMs, connectTimeoutMs }: DatabaseOptions): number {
+  return statementTimeoutMs && statementTimeoutMs + connectTimeoutMs;
 }
 
 /**

@@ -13,7 +13,7 @@ export interface PooledConnectionsOptions {
   /** Whether they keep prepared statements. */
   readonly prepare: boolean;
   /** How long a statement may run, in milliseconds; 0 for as long as it takes. */
-  readonly statementTimeout: number;
+  readonly statementTimeoutMs: number;
   /** Told when the database ended one with its answer to a statement. */
   readonly onConnectionError: (error: Error) => void;
 }
@@ -58,7 +58,7 @@ async function connectTo(pool: Pool, hosts: Hosts): Promise<PoolClient> {
 
 function connectionOf(
   client: PoolClient,
-  { prepare, statementTimeout, onConnectionError }: PooledConnectionsOptions,
+  { prepare, statementTimeoutMs, onConnectionError }: PooledConnectionsOptions,
 ): PostgresPoolClient {
   let ending = false;
   let inTransaction = false;
@@ -87,7 +87,10 @@ function connectionOf(
     if (values.length === 0) inTransaction = isOpenAfter(text, inTransaction);
     return bounds === undefined
       ? client.query(statement).then(confirmed, onFailure)
-      : runBounded({ client, statement, bounds, inTransaction, statementTimeout }).then(confirmed, onFailure);
+      : runBounded({ client, statement, bounds, inTransaction, statementTimeoutMs }).then(
+          confirmed,
+          onFailure,
+        );
   }
   return {
     // Kysely's type has an overload for cursors, and results that only the caller can know.

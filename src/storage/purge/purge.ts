@@ -32,10 +32,10 @@ export function sumOf(a: Purged, b: Purged): Purged {
 /** How to purge; times in milliseconds. */
 export interface PurgeOptions {
   /** How long ago what is purged ended. */
-  readonly retention: number;
+  readonly retentionMs: number;
   readonly now: () => Date;
   /** Nothing is done where a purge has finished less than this ago. */
-  readonly interval: number;
+  readonly intervalMs: number;
   /** Only count. */
   readonly dryRun: boolean;
   /** Called after each batch with how long it took; the next one waits for it. Ends early where the signal is given. */
@@ -61,7 +61,7 @@ const defaultBatchSize = 500;
 const maxClockAhead = 60_000;
 
 /**
- * Deletes, of all projects, sessions that ended longer than `retention` ago, with their tokens, and then what the log and the
+ * Deletes, of all projects, sessions that ended longer than `retentionMs` ago, with their tokens, and then what the log and the
  * cutoffs say of such sessions alone. In small batches, each a statement that commits by itself, with a rest after each; by one
  * process of the deployment at a time. What a purge that was ended early has left, the next one finds. Fails with
  * DATABASE_UNAVAILABLE, and where this machine's clock is ahead of the database's: it would delete what is to be kept.
@@ -70,7 +70,7 @@ export async function purge(db: Kysely<Tables>, options: PurgeOptions): Promise<
   return translatingFailures(async () => {
     await requireClock(db);
     if (options.dryRun) return purgeProjects(db, async () => true, options);
-    const lease = await PurgeLease.take(db, options.interval);
+    const lease = await PurgeLease.take(db, options.intervalMs);
     if (lease === undefined) return "not now";
     let outcome: PurgeOutcome = "interrupted";
     try {
@@ -136,9 +136,9 @@ async function purgeProject(
   db: Kysely<Tables>,
   projectId: ProjectId,
   run: RunBatch,
-  { now, retention, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
+  { now, retentionMs, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
 ): Promise<void> {
-  const horizon = await horizonOf(db, projectId, new Date(now().getTime() - retention));
+  const horizon = await horizonOf(db, projectId, new Date(now().getTime() - retentionMs));
   let passedOver = 0;
   await walk(firstSession, async (after) => {
     const batch = await run(

@@ -1,6 +1,7 @@
 import { Client } from "pg";
 import type { Clock } from "../../domain/clock.ts";
 import { type ProjectId, parseProjectId } from "../../domain/ids.ts";
+import { Backoff } from "../../transport/backoff.ts";
 import { Hosts } from "../connection/hosts.ts";
 
 /** The channel on which one notification per committed batch names the project. */
@@ -10,7 +11,7 @@ export const revocationChannel = "sessiond_revocations";
 export interface RevocationListenerOptions {
   readonly url: string;
   /** How long to wait for a connection, in milliseconds: a host that is silent would hold up the next attempt for ever. */
-  readonly connectTimeout: number;
+  readonly connectTimeoutMs: number;
   readonly clock: Clock;
   /** Told that something was committed: to this project, or, after notifications may have been missed, to any. */
   readonly onChange: (projectId: ProjectId | undefined) => void;
@@ -18,8 +19,8 @@ export interface RevocationListenerOptions {
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** Milliseconds before listening is tried again: doubled with each failure in a row. */
-const retryDelay = { first: 100, last: 10_000 };
+/** Wait before listening is tried again. */
+const retryBackoff = { firstMs: 100, maxMs: 10_000 };
 
 /** Listens for committed revocations on a connection of its own, and again whenever that is lost. */
 export class RevocationListener {
@@ -27,7 +28,7 @@ export class RevocationListener {
   readonly #hosts: Hosts;
   #client: Client | undefined;
   #cancelRetry: (() => void) | undefined;
-  #delay = retryDelay.first;
+  readonly #backoff = new Backoff(retryBackoff);
   #closed = false;
 
   constructor(options: RevocationListenerOptions) {
@@ -48,7 +49,7 @@ export class RevocationListener {
     const client = new Client({
       connectionString: url,
       application_name: "sessiond listener",
-      connectionTimeoutMillis: this.#options.connectTimeout,
+      connectionTimeoutMillis: this.#options.connectTimeoutMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
     });
@@ -61,15 +62,14 @@ export class RevocationListener {
       this.#hosts.leave(url);
       this.#options.onTrouble(error ?? new Error("the connection that listens for revocations was closed"));
       client.end().catch(() => undefined);
-      this.#cancelRetry = this.#options.clock.after(this.#delay, () => void this.#listen());
-      this.#delay = Math.min(this.#delay * 2, retryDelay.last);
+      this.#cancelRetry = this.#options.clock.after(this.#backoff.nextMs(), () => void this.#listen());
     };
     client.on("error", onLost).on("end", () => onLost());
     client.on("notification", ({ payload = "" }) => this.#options.onChange(parseProjectId(payload)));
     try {
       await client.connect();
       await client.query(`listen ${revocationChannel}`);
-      this.#delay = retryDelay.first;
+      this.#backoff.reset();
       // Whatever was committed while nobody listened.
       this.#options.onChange(undefined);
     } catch (error) {

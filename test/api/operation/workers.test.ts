@@ -248,7 +248,11 @@ describe("a worker that ends", () => {
     }
     const ends = await logged(service, "a worker ended; another takes its place", 3);
     expect(ends[0]).toMatchObject({ pid: service.pid, worker: one.worker, cause: "it ended with SIGKILL" });
-    expect(ends.map((line) => line["wait_ms"])).toEqual([100, 200, 400]);
+    for (const [i, boundMs] of [100, 200, 400].entries()) {
+      expect(ends[i]?.["wait_ms"]).toBeLessThanOrEqual(boundMs);
+      expect(ends[i]?.["wait_ms"]).toBeGreaterThanOrEqual(boundMs / 2);
+    }
+    expect(ends).toHaveLength(3);
     const again = await seats(service);
     expect(new Set(again.map(({ worker }) => worker))).toEqual(new Set([victim, other.worker]));
     service.signal("SIGTERM");

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 
@@ -18,14 +18,16 @@ const folder = await mkdtemp(join(tmpdir(), "sessiond-verifier-"));
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The README's examples are one program; what they leave to their reader is put around them. */
-function programOf(readme: string): string {
-  const section = readme.slice(readme.indexOf("## Verify locally"), readme.indexOf("## Callers"));
-  const blocks = Array.from(section.matchAll(/^```ts\n(.*?)^```/gms), ([, block = ""]) => block);
-  expect(blocks).toHaveLength(5);
-  const example = blocks
+/** The TypeScript examples of a page. */
+function examplesOf(page: string): readonly string[] {
+  const text = readFileSync(page, "utf8").replace('"http://127.0.0.1:8080"', JSON.stringify(service.url));
+  return Array.from(text.matchAll(/^```ts\n(.*?)^```/gms), ([, block = ""]) => block);
+}
+
+/** Makes one program of the verifier's examples, with the parts around them that the page leaves out. */
+function verifierProgram(): string {
+  const example = examplesOf("src/client/verifier/README.md")
     .join("\n")
-    .replace('"http://127.0.0.1:8080"', JSON.stringify(service.url))
     .replace('.listen(8081, "127.0.0.1")', '.listen(0, "127.0.0.1", answer)');
   return `
 import { once } from "node:events";
@@ -73,37 +75,23 @@ async function answer(this: { address(): unknown; close(): void }) {
 }
 
 // Compiling the package and the examples takes its time on a busy machine.
+const patience = 120_000;
+
+beforeAll(async () => {
+  const installed = join(folder, "node_modules", "sessiond");
+  mkdirSync(installed, { recursive: true });
+  await run(tsc, ["-p", ".", "--outDir", join(installed, "dist")]);
+  cpSync("package.json", join(installed, "package.json"));
+  for (const name of ["@grpc", "@bufbuild", "@connectrpc", "@types", "undici-types"]) {
+    symlinkSync(resolve("node_modules", name), join(folder, "node_modules", name));
+  }
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+}, patience);
+
 test(
-  "the README's examples compile, let members in and others not, and leave nothing running",
-  { timeout: 120_000 },
+  "the verifier's examples compile, accept members, refuse others, and leave nothing running",
   async () => {
-    const installed = join(folder, "node_modules", "sessiond");
-    mkdirSync(installed, { recursive: true });
-    await run(tsc, ["-p", ".", "--outDir", join(installed, "dist")]);
-    cpSync("package.json", join(installed, "package.json"));
-    for (const name of ["@grpc", "@bufbuild", "@connectrpc", "@types", "undici-types"]) {
-      symlinkSync(resolve("node_modules", name), join(folder, "node_modules", name));
-    }
-    writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-    writeFileSync(join(folder, "user.ts"), programOf(readFileSync("README.md", "utf8")));
-    const strict = [
-      "--strict",
-      "--module",
-      "nodenext",
-      "--target",
-      "es2024",
-      "--types",
-      "node",
-      "--skipLibCheck",
-    ];
-    await run(tsc, [...strict, "user.ts"], { cwd: folder }).catch((error: { stdout: string }) => {
-      throw new Error(error.stdout);
-    });
-    const { jwt } = await newLogin(service, { memberId: "alice" });
-    const child = spawn(process.execPath, ["user.js", projectId, secret, jwt], { cwd: folder });
-    const [output, errors, code] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
-    expect({ errors, code }).toEqual({ errors: "", code: 0 });
-    expect(output.trimEnd().split("\n")).toEqual([
+    expect(await outputOf("verifier", verifierProgram())).toEqual([
       "hello alice",
       "node 200 hello alice 401 Bearer",
       "fetch hello alice",
@@ -114,9 +102,35 @@ test(
       "grpc 16",
     ]);
   },
+  patience,
 );
 
-async function exitOf(child: ChildProcess): Promise<unknown> {
-  const [code] = await once(child, "exit");
-  return code;
+test(
+  "the examples of README.md compile and run",
+  async () => {
+    const program = `
+const [projectId = "", secret = "", jwt = ""] = process.argv.slice(2);
+${examplesOf("README.md").join("\n")}
+console.log(session?.memberId);
+process.exit();
+`;
+    expect(await outputOf("readme", program)).toEqual(["hello alice", "alice"]);
+  },
+  patience,
+);
+
+/** Compiles and runs a program that gets the project, its secret and a session JWT; returns its lines of output. */
+async function outputOf(name: string, program: string): Promise<readonly string[]> {
+  writeFileSync(join(folder, `${name}.ts`), program);
+  const strict = "--strict --module nodenext --target es2024 --types node --skipLibCheck".split(" ");
+  await run(tsc, [...strict, `${name}.ts`], { cwd: folder }).catch((error: { stdout: string }) => {
+    throw new Error(error.stdout);
+  });
+  const { jwt } = await newLogin(service, { memberId: "alice" });
+  const child = spawn(process.execPath, [`${name}.js`, projectId, secret, jwt], { cwd: folder });
+  const exited = once(child, "exit");
+  const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = await exited;
+  expect({ errors, code }).toEqual({ errors: "", code: 0 });
+  return output.trimEnd().split("\n");
 }

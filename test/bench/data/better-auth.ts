@@ -2,28 +2,31 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
 import { type Bench, databaseUrl, execute } from "../bench.ts";
-import { cores } from "../pin.ts";
-import type { BenchProcess } from "../processes.ts";
+import type { Subject } from "../figures.ts";
+import type { Job, Line } from "../load/job.ts";
+import { loadSubject } from "../load/load.ts";
+import { cores } from "../machine.ts";
+import type { BenchServer } from "../processes.ts";
 import { betterAuthCookie, betterAuthOrigin } from "../servers/better-auth-cookie.ts";
 import { digitsInSql, digitsOf } from "./numbers.ts";
 
-/** better-auth with as many sessions as the other side, likewise three a user, and files of calls to make. */
+/** better-auth with three sessions per user, and files of calls. */
 export interface StoredBetterAuth {
-  readonly server: BenchProcess & { readonly url: string };
+  readonly server: BenchServer;
   readonly database: string;
-  /** Each authenticates by another session. */
+  /** Each call authenticates by another session. */
   readonly getSession: string;
-  /** Each ends a session that no other ends, authenticated by another session of its user. */
+  /** Each call revokes another session, authenticated by a second session of the same user. */
   readonly revokeSession: string;
 }
 
-/** The token of a session: 32 characters, as better-auth's own have. */
+/** Tokens of 32 characters, as long as better-auth's own. */
 const tokenPadding = "A".repeat(20);
 const token = (number: number) => tokenPadding + digitsOf(number);
-/** Calls of each kind that are prepared; they last longer than the bench. */
+/** Prepared calls of each kind: more than the bench makes. */
 const prepared = 80_000;
 
-/** Starts it on a database of its own. */
+/** Starts better-auth on a database of its own and stores sessions. */
 export async function storeBetterAuth(bench: Bench, count: number): Promise<StoredBetterAuth> {
   const start = performance.now();
   const database = "better_auth";
@@ -40,7 +43,7 @@ export async function storeBetterAuth(bench: Bench, count: number): Promise<Stor
       insert into "user" (id, name, email, "emailVerified", "createdAt", "updatedAt")
       select 'user-' || i, 'User ' || i, 'user-' || i || '@example.com', true, now(), now()
       from generate_series(0, ${Math.ceil(count / 3)}) i`);
-    // Twice a session of seven days has been used for less than a day: it needs no refresh.
+    // Younger than a day: better-auth does not refresh them.
     await client.query(`
       insert into session (id, "expiresAt", token, "createdAt", "updatedAt", "ipAddress", "userAgent", "userId")
       select 'session-' || i, now() + interval '7 days', '${tokenPadding}' || ${digitsInSql}, now(), now(), '192.0.2.1',
@@ -54,7 +57,7 @@ export async function storeBetterAuth(bench: Bench, count: number): Promise<Stor
   bench.say(
     `${count} sessions stored for better-auth in ${((performance.now() - start) / 1000).toFixed(0)} s`,
   );
-  // The first session of a user authenticates; the second is what is ended, so that get-session always finds its own.
+  // The first session of a user authenticates and the second is revoked, so that get-session always finds its own.
   const users = Math.floor(count / 3);
   const scattered = (call: number) => Math.floor((call * 0.618_033_988_7 * users) % users);
   return {
@@ -66,16 +69,65 @@ export async function storeBetterAuth(bench: Bench, count: number): Promise<Stor
     })),
     revokeSession: await writeCalls(bench, "revoke-session", (call) => ({
       headers: { cookie: betterAuthCookie(token(3 * (call % users))), origin: betterAuthOrigin },
-      body: JSON.stringify({ token: token(3 * (call % users) + 1) }),
+      body: Buffer.from(JSON.stringify({ token: token(3 * (call % users) + 1) })).toString("base64"),
     })),
   };
 }
 
-async function writeCalls(bench: Bench, name: string, callOf: (call: number) => object): Promise<string> {
+async function writeCalls(bench: Bench, name: string, callOf: (call: number) => Line): Promise<string> {
   const path = join(bench.directory, `${name}.jsonl`);
   const file = await open(path, "w");
   const lines = Array.from({ length: prepared }, (_, call) => JSON.stringify(callOf(call)));
   await file.writeFile(lines.join("\n"));
   await file.close();
   return path;
+}
+
+/** Path of a call. */
+export type BetterAuthCall = "get-session" | "revoke-session";
+
+/** better-auth under load on 128 connections. Rejects if its calls do not do what they should. */
+export async function betterAuthSubject(
+  bench: Bench,
+  peer: StoredBetterAuth,
+  call: BetterAuthCall,
+): Promise<Subject> {
+  const { extent, load } = bench;
+  let used = 0;
+  const job = (): Job => ({
+    url: peer.server.url,
+    protocol: "http1",
+    connections: 128,
+    streams: 1,
+    path: `/api/auth/${call}`,
+    method: call === "get-session" ? "GET" : "POST",
+    headers: { "content-type": "application/json" },
+    body: Buffer.alloc(0),
+    vary: {
+      kind: "lines",
+      file: call === "get-session" ? peer.getSession : peer.revokeSession,
+      skip: used,
+      again: call === "get-session",
+    },
+    expect: call === "get-session" ? '"session":{' : '{"status":true}',
+    until: { seconds: extent.seconds },
+  });
+  const made = (calls: number) => {
+    used += calls;
+  };
+  const before = await countSessions(bench, peer);
+  const { made: first } = await load.run({ ...job(), until: { calls: 10 } });
+  made(first);
+  const deleted = before - (await countSessions(bench, peer));
+  const expected = call === "get-session" ? 0 : first;
+  if (deleted !== expected) throw new Error(`${first} calls of ${call} deleted ${deleted} sessions`);
+  return loadSubject(load, { name: `better-auth ${call}`, pid: peer.server.pid, job, made });
+}
+
+async function countSessions(bench: Bench, { database }: StoredBetterAuth): Promise<number> {
+  const [row] = await execute<{ count: string }>(
+    databaseUrl(bench, database),
+    "select count(*) from session",
+  );
+  return Number(row?.count);
 }

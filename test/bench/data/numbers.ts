@@ -1,11 +1,11 @@
 import type { Numbers } from "../load/job.ts";
 
-/** The twelve hexadecimal digits in which the name of a session differs from that of another. */
+/** The twelve hexadecimal digits by which ids and tokens of sessions differ. */
 export function digitsOf(number: number): string {
   return number.toString(16).padStart(12, "0");
 }
 
-/** The same in SQL, of the expression `i`. */
+/** The same in SQL, for the expression `i`. */
 export const digitsInSql = "lpad(to_hex(i), 12, '0')";
 
 const idPrefix = "0199a000-0000-7000-8000-";
@@ -16,16 +16,16 @@ export function sessionId(number: number): string {
   return idPrefix + digitsOf(number);
 }
 
-/** Its token, in a project with this tag. */
+/** Its token in a project with this tag. */
 export function sessionToken(tag: string, number: number): string {
   return `sst_${tag}${tokenPadding}${digitsOf(number)}`;
 }
 
-/** Both in SQL, of the expression `i`. */
+/** Both in SQL, for the expression `i`. */
 export const sessionIdInSql = `('${idPrefix}' || ${digitsInSql})::uuid`;
 export const sessionTokenInSql = (tag: string): string => `'sst_${tag}${tokenPadding}' || ${digitsInSql}`;
 
-/** Sessions whose numbers follow each other. */
+/** Sessions with consecutive numbers. */
 export class NumberRange {
   readonly first: number;
   readonly count: number;
@@ -36,17 +36,17 @@ export class NumberRange {
     this.count = count;
   }
 
-  /** Each call names a session that no call named before; the last digits of the body are those of its number. */
+  /** Each call names a session that no earlier call named, by the last digits in the body. */
   once(body: Buffer): Numbers {
     return { ...this.#numbers(body), skip: this.#used, again: false };
   }
 
-  /** Each call names another session, until all have been named. */
+  /** Each call names another session until all have been named, then repeats. */
   again(body: Buffer): Numbers {
     return { ...this.#numbers(body), skip: this.#used, again: true };
   }
 
-  /** So many calls have been made. */
+  /** Records that calls were made. */
   use(calls: number): void {
     this.#used += calls;
   }
@@ -55,7 +55,7 @@ export class NumberRange {
     return this.#used;
   }
 
-  /** From the beginning, as all that was done to the sessions has been undone. */
+  /** Starts again after the sessions were restored. */
   reset(): void {
     this.#used = 0;
   }

@@ -7,18 +7,18 @@ export interface StoredSessions {
   readonly projectId: string;
   readonly first: number;
   readonly count: number;
-  /** SQL of the session's number `i`. */
+  /** SQL expressions of the session's number `i`. */
   readonly member: string;
   readonly organization: string;
   readonly lastAccess: string;
 }
 
 /**
- * Stores sessions with their tokens, many at once: without indexes, which are made again afterwards as they were; then as old
- * as tables in use are, with statistics, nothing left to be written back, and as much of them at hand as there is room for.
+ * Stores sessions with their tokens. Drops indexes meanwhile and creates them again. Afterwards the tables are like those in
+ * use: with statistics, written back, and cached as far as they fit.
  */
 export async function storeSessions(url: string, all: readonly StoredSessions[]): Promise<void> {
-  // Otherwise it would stop for a checkpoint with every gigabyte.
+  // Otherwise every gigabyte would cause a checkpoint.
   await execute(url, "alter system set max_wal_size = '16GB'");
   await execute(url, "select pg_reload_conf()");
   await Promise.all(tables.map((table) => fill(url, table, all)));
@@ -43,9 +43,9 @@ async function fill(url: string, table: Table, all: readonly StoredSessions[]): 
   try {
     await client.query("set maintenance_work_mem = '512MB'; set synchronous_commit = off");
     const many = all.reduce((sum, { count }) => sum + count, 0) > 50_000;
-    const remake = many ? await dropIndexes(client, table) : [];
+    const createIndexes = many ? await dropIndexes(client, table) : [];
     for (const sessions of all) await insert(client, table, sessions);
-    for (const statement of remake) await client.query(statement);
+    for (const statement of createIndexes) await client.query(statement);
     await client.query(`vacuum analyze ${table}`);
   } finally {
     await client.end();
@@ -53,19 +53,19 @@ async function fill(url: string, table: Table, all: readonly StoredSessions[]): 
 }
 
 async function dropIndexes(client: Client, table: Table): Promise<readonly string[]> {
-  const { rows } = await client.query<{ drop: string; remake: string }>(
+  const { rows } = await client.query<{ drop: string; create: string }>(
     `
     select case when c.oid is null then format('drop index %s', i.indexrelid::regclass)
              else format('alter table %s drop constraint %I', i.indrelid::regclass, c.conname) end as drop,
            case when c.oid is null then pg_get_indexdef(i.indexrelid)
              else format('alter table %s add constraint %I %s', i.indrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
-           end as remake
+           end as create
     from pg_index i left join pg_constraint c on c.conindid = i.indexrelid
     where i.indrelid = $1::regclass`,
     [table],
   );
   for (const { drop } of rows) await client.query(drop);
-  return rows.map(({ remake }) => remake);
+  return rows.map(({ create }) => create);
 }
 
 async function insert(client: Client, table: Table, sessions: StoredSessions): Promise<void> {

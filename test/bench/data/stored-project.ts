@@ -4,28 +4,28 @@ import { project, startSessiond } from "../sessiond.ts";
 import { NumberRange } from "./numbers.ts";
 import { type StoredSessions, storeSessions } from "./sessions.ts";
 
-/** A database with sessions of the bench's project. */
+/** A database with sessions of the bench's project, by number. */
 export interface StoredProject {
   readonly database: string;
   readonly tag: string;
-  /** How many sessions there are, beside a few. */
+  /** Sessions of the project, without crowds. */
   readonly count: number;
-  /** To authenticate: accessed within the last minute, so that an access is only read. */
+  /** To authenticate: accessed recently, so that a call only reads. */
   readonly recent: NumberRange;
-  /** To authenticate: not accessed for an hour, so that the first access is also written down. */
+  /** To authenticate: accessed an hour ago, so that the first call records its access. */
   readonly idle: NumberRange;
   /** To revoke, each once. */
   readonly mortal: NumberRange;
-  /** How long it took to store a session, in seconds. */
+  /** Time that storing a session took. */
   readonly secondsForEach: number;
 }
 
-/** Where sessions of single members are, beyond all others. */
-export const beyond = 2 ** 40;
+/** Numbers of the sessions of crowds begin here, above all others. */
+const beyond = 2 ** 40;
 
 /**
- * Creates a database with so many sessions in the bench's project, three a member and 3,000 an organization; and with those
- * sessions besides.
+ * Creates a database with `count` sessions in the bench's project, three per member and 3,000 per organization, and with the
+ * sessions `besides`.
  */
 export async function storeProject(
   bench: Bench,
@@ -36,7 +36,7 @@ export async function storeProject(
   const start = performance.now();
   await execute(bench.postgres.url, `create database ${database}`);
   const url = databaseUrl(bench, database);
-  // The server itself makes the schema and the project.
+  // The server creates the schema and the project.
   const server = await startSessiond(bench, database);
   await server.stop();
   const client = new Client({ connectionString: url });
@@ -56,7 +56,7 @@ export async function storeProject(
   }
 }
 
-/** Puts the sessions of a small project back as they were. */
+/** Restores the sessions of a small project. */
 export async function restoreProject(bench: Bench, stored: StoredProject): Promise<void> {
   const url = databaseUrl(bench, stored.database);
   await execute(url, "truncate sessions, session_tokens, revocations, cutoffs");
@@ -72,7 +72,7 @@ function evenly(count: number): StoredSessions {
     count,
     member: "'member-' || i / 3",
     organization: "'organization-' || i / 3000",
-    // In the future, so that it is recent for as long as the bench runs.
+    // In the future, so that it stays recent while the bench runs.
     lastAccess: `now() + case when i < ${recent.count} then interval '1 hour' else interval '-1 hour' end`,
   };
 }
@@ -86,7 +86,7 @@ function ranges(count: number) {
   };
 }
 
-/** Another project with the same credential. */
+/** Copies the bench's project, including its credential. */
 async function copyProject(client: Client, id: string): Promise<void> {
   if (id === project.id) return;
   const copy = (table: string, changes: object) =>
@@ -98,4 +98,55 @@ async function copyProject(client: Client, id: string): Promise<void> {
   await copy("projects", { id, tag: id.padEnd(8, "x").slice(0, 8) });
   await copy("project_revisions", { project_id: id });
   await copy("service_credentials", { project_id: id });
+}
+
+/** Members whose sessions are listed: number of their sessions. */
+export const listed = { few: 30, many: 30_000 } as const;
+
+/** Projects for RevokeAll: one with many sessions of one member and organization, one with a single session. */
+export const ended = { many: "crowd", one: "lonely" } as const;
+
+/** Sessions for List and RevokeAll. */
+export function crowds(count: number): readonly StoredSessions[] {
+  const common = { organization: "'crowd'", lastAccess: "now()" };
+  const listedSessions = Object.values(listed).map((count, i) => ({
+    ...common,
+    projectId: project.id,
+    first: beyond + i * listed.many,
+    count,
+    member: `'listed-${count}'`,
+  }));
+  const endedSessions = [
+    { ...common, projectId: ended.many, first: 2 * beyond, count, member: "'crowd'" },
+    { ...common, projectId: ended.one, first: 3 * beyond, count: 1, member: "'crowd'" },
+  ];
+  return [...listedSessions, ...endedSessions];
+}
+
+/** Upper bound of calls per second of any server here. */
+const maxPerSecond = 50_000;
+
+/** Ensures that enough sessions are left to revoke for a number of calls or a round. If not, makes all active again. */
+export async function keepMortal(bench: Bench, stored: StoredProject, calls?: number): Promise<void> {
+  const { mortal, database } = stored;
+  const needed = calls ?? Math.ceil(bench.extent.seconds * maxPerSecond);
+  if (mortal.count - mortal.used >= needed) return;
+  await checkRevoked(bench, stored);
+  const url = databaseUrl(bench, database);
+  await execute(url, "update sessions set revoked_revision = null where revoked_revision is not null");
+  await execute(url, "vacuum analyze sessions");
+  await execute(url, "checkpoint");
+  mortal.reset();
+  bench.say("made revoked sessions active again");
+}
+
+/** Rejects unless the database has a revoked session for each call that revoked one. Returns their number. */
+export async function checkRevoked(bench: Bench, { database, mortal }: StoredProject): Promise<number> {
+  const [row] = await execute<{ count: string }>(
+    databaseUrl(bench, database),
+    "select count(*) from sessions where revoked_revision is not null",
+  );
+  const revoked = Number(row?.count);
+  if (revoked !== mortal.used) throw new Error(`${mortal.used} calls revoked ${revoked} sessions`);
+  return revoked;
 }

@@ -1,68 +1,60 @@
-/** What a generator of load does: one kind of call, as often as it can or so many times. */
+/** One kind of call, made as often as possible or a fixed number of times. */
 export interface Job {
   /** `http://host:port`. */
   readonly url: string;
-  /** gRPC over HTTP/2 without TLS, or JSON over HTTP/1.1 on connections that are kept. */
-  readonly protocol: "grpc" | "http1";
-  /** Connections, and calls that are in flight on each; HTTP/1.1 has one. */
+  /** gRPC or plain requests over HTTP/2 without TLS, or HTTP/1.1 with keep-alive. */
+  readonly protocol: "grpc" | "http2" | "http1";
   readonly connections: number;
+  /** Concurrent calls on each connection. Must be 1 for HTTP/1.1. */
   readonly streams: number;
   readonly path: string;
-  /** POST by default; gRPC knows nothing else. */
-  readonly method?: "GET" | "POST";
-  /** Beside those that the protocol asks for. */
+  readonly method: "GET" | "POST";
   readonly headers: Readonly<Record<string, string>>;
-  /** Base64: for gRPC the message in its frame. */
-  readonly body: string;
-  /** What differs from call to call; nothing where undefined. */
-  readonly vary?: Numbers | RequestFile;
-  /** Latin-1 text that a good answer contains, beside its status. */
-  readonly expect?: string;
-  /** When it ends: after so many seconds that count, or when so many calls that count have been answered. */
+  /** For gRPC the message with its five-byte prefix. */
+  readonly body: Buffer;
+  /** What differs between calls. Without it all calls are equal, and h2load makes them. */
+  readonly vary?: Numbers | Lines;
+  /** Latin-1 text that a correct answer contains. */
+  readonly expect: string;
   readonly until: { readonly seconds: number } | { readonly calls: number };
-  /** Seconds before those that count; with a number of calls, none. */
-  readonly warmUpSeconds: number;
 }
 
-/** Each call carries a number: twelve hexadecimal digits somewhere in the body. */
+/** Puts another number into each body, as twelve hexadecimal digits. */
 export interface Numbers {
   readonly kind: "numbers";
   /** Offset in the body, in bytes. */
   readonly at: number;
-  /** The smallest number, and how many there are. */
   readonly first: number;
   readonly count: number;
-  /** Calls before this one that have taken their numbers. A run goes on where the last one stopped. */
+  /** Numbers that earlier calls have used. */
   readonly skip: number;
-  /** Whether a number may come again when all have been used; without, the run fails by then. */
+  /** Whether numbers may repeat after all have been used. If not, the job fails then. */
   readonly again: boolean;
 }
 
-/** Each call is a line of a file, as JSON: its headers, and its body as text. HTTP/1.1 only. */
-export interface RequestFile {
-  readonly kind: "file";
+/** Takes each call from a line of a file: {@link Line} as JSON. */
+export interface Lines {
+  readonly kind: "lines";
   readonly file: string;
-  /** As for {@link Numbers}. */
   readonly skip: number;
   readonly again: boolean;
 }
 
-/** How it went. */
+/** A call in a file of calls. */
+export interface Line {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Base64. */
+  readonly body: string;
+}
+
+/** Result of a job. */
 export interface Report {
-  /** Calls that count, whatever their outcome, and in how many seconds they were answered. */
-  readonly calls: number;
-  readonly seconds: number;
-  /** Successful calls a second. */
+  /** Successful calls per second. */
   readonly perSecond: number;
-  /** How often each outcome was seen: "ok", "grpc 5", "http 500", "unexpected answer", "reset 8", "connection lost". */
+  /** Number of calls by outcome: "ok", "http 500", "grpc error", "unexpected answer", "connection lost". */
   readonly outcomes: Readonly<Record<string, number>>;
-  /** Milliseconds. */
-  readonly latency: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** Share of a core that the generator was busy. Near 1 it was the bottleneck itself. */
-  readonly busy: number;
-  /** All calls that were made, those of the warm-up too. */
+  /** In milliseconds. */
+  readonly latency: { readonly p50: number; readonly p99: number };
+  /** All calls, including those that were in flight when the time was over. */
   readonly made: number;
 }
-
-/** Beyond this share of a core a generator says less about the server than about itself. */
-export const bottleneck = 0.9;

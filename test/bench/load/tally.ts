@@ -1,62 +1,43 @@
 import type { Report } from "./job.ts";
 
-/** Counts outcomes and times of the calls that count: those answered between `begin` and `end`. */
+/** Counts outcomes and latencies of calls. */
 export class Tally {
   readonly #outcomes = new Map<string, number>();
   readonly #latencies: number[] = [];
+  readonly #begun = performance.now();
+  #seconds: number | undefined;
   #made = 0;
-  #counting = false;
-  #begun = 0;
-  #seconds = 0;
-  #cpu: NodeJS.CpuUsage | undefined;
-  #busy = 0;
 
-  /** Calls that count so far. */
-  get counted(): number {
-    return this.#latencies.length;
-  }
-
-  /** Calls that have ended, those that do not count too. */
   get made(): number {
     return this.#made;
   }
 
-  /** From now on calls count. */
-  begin(): void {
-    this.#counting = true;
-    this.#begun = performance.now();
-    this.#cpu = process.cpuUsage();
-  }
-
-  /** From now on they count no more. */
+  /** Ends the time that counts. Later calls count only if they fail. */
   end(): void {
-    if (!this.#counting) return;
-    this.#counting = false;
-    this.#seconds = (performance.now() - this.#begun) / 1000;
-    const { user, system } = process.cpuUsage(this.#cpu);
-    this.#busy = (user + system) / 1e6 / this.#seconds;
+    this.#seconds ??= (performance.now() - this.#begun) / 1000;
   }
 
-  /** A call that was begun at `start` (of `performance.now()`) has ended so. What fails counts even after the end. */
-  ended(outcome: string, start: number): void {
+  /** Adds a call that started at `start`, a value of `performance.now()`. */
+  add(outcome: string, start: number): void {
     this.#made++;
-    if (!this.#counting && outcome === "ok") return;
+    if (this.#seconds !== undefined && outcome === "ok") return;
     this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
-    if (this.#counting) this.#latencies.push(performance.now() - start);
+    this.#latencies.push(performance.now() - start);
   }
 
-  /** What was counted. */
   report(): Report {
-    const sorted = Float64Array.from(this.#latencies).sort();
-    const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
     return {
-      calls: sorted.length,
-      seconds: this.#seconds,
-      perSecond: (this.#outcomes.get("ok") ?? 0) / this.#seconds,
+      perSecond: (this.#outcomes.get("ok") ?? 0) / (this.#seconds ?? NaN),
       outcomes: Object.fromEntries(this.#outcomes),
-      latency: { p50: at(0.5), p99: at(0.99), max: at(1) },
-      busy: this.#busy,
+      latency: percentiles(this.#latencies),
       made: this.#made,
     };
   }
+}
+
+/** Median and 99th percentile. */
+export function percentiles(values: readonly number[]): Report["latency"] {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+  return { p50: at(0.5), p99: at(0.99) };
 }

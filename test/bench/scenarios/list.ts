@@ -1,26 +1,24 @@
 import { connectSessiond } from "../../../src/client/client.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Bench } from "../bench.ts";
-import { listed } from "../data/crowds.ts";
-import { type Result, figureOf, measure } from "../figures.ts";
-import { Jobs } from "../jobs.ts";
-import { loadSubject } from "../load-subject.ts";
-import { selfCheck } from "../self-check.ts";
+import { listed } from "../data/stored-project.ts";
+import { type Result, compare, measure } from "../figures.ts";
+import { Jobs } from "../load/jobs.ts";
+import { loadSubject } from "../load/load.ts";
 import { project } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
 
-/** Sessions on a page: all that the member with few has, so that every answer is of one size. */
+/** All sessions of the member with few, so that every answer has the same size. */
 const pageSize = listed.few;
 
-/** Pages of a member's sessions, whatever their number. */
+/** Pages of the sessions of members with few and many. */
 export async function list(bench: Bench, stage: Stage): Promise<Result> {
   const { load, extent } = bench;
   const { server } = await stage.large();
   const jobs = new Jobs(server.url, extent);
-  const listing = async (name: string, count: number, pageToken: string) => {
+  const listing = (name: string, count: number, pageToken: string) => {
     const request = { memberId: `listed-${count}`, pageSize, pageToken };
-    const job = () => jobs.grpc(SessionService.method.list, request, { expect: `listed-${count}` });
-    await selfCheck(job());
+    const job = jobs.grpc(SessionService.method.list, request, `listed-${count}`);
     return loadSubject(load, { name, pid: server.pid, job });
   };
   const names = {
@@ -29,20 +27,21 @@ export async function list(bench: Bench, stage: Stage): Promise<Result> {
     hundredth: `hundredth page of ${listed.many}`,
   };
   const figures = await measure(bench, [
-    await listing(names.few, listed.few, ""),
-    await listing(names.first, listed.many, ""),
-    await listing(names.hundredth, listed.many, await tokenOfPage(server.url, 100)),
+    listing(names.few, listed.few, ""),
+    listing(names.first, listed.many, ""),
+    listing(names.hundredth, listed.many, await tokenOfPage(server.url, 100)),
   ]);
-  const yardstick = figureOf(figures, names.few);
   return {
     title: `List, pages of ${pageSize} sessions, 128 in flight`,
     figures,
-    comparisons: [names.first, names.hundredth].map((name) => ({
-      what: `List: ${name} / ${names.few}`,
-      figure: figureOf(figures, name),
-      yardstick,
-      aim: { atLeast: 0.5 },
-    })),
+    comparisons: [names.first, names.hundredth].flatMap((name) =>
+      compare(figures, {
+        what: `List: ${name} / ${names.few}`,
+        figure: name,
+        yardstick: names.few,
+        aim: { atLeast: 0.5 },
+      }),
+    ),
     notes: [],
   };
 }

@@ -1,34 +1,37 @@
 import type { Bench } from "../bench.ts";
-import type { Deployment, Stage } from "../stage.ts";
-import { keepMortal } from "../data/mortal.ts";
-import { type Result, type Subject, figureOf, measure } from "../figures.ts";
-import { Jobs } from "../jobs.ts";
-import type { Job } from "../load/job.ts";
+import { keepMortal } from "../data/stored-project.ts";
+import { type Result, type Subject, compare, measure } from "../figures.ts";
+import { Jobs } from "../load/jobs.ts";
+import { loadSubject } from "../load/load.ts";
+import type { BenchServer } from "../processes.ts";
 import { startSessiond } from "../sessiond.ts";
+import type { Stage } from "../stage.ts";
 
-/** What batching costs somebody who calls alone: nobody is to wait for company. */
+/** Latency of a lone caller, who must not wait for others to fill a batch. */
 export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
+  const { load } = bench;
   const { stored } = await stage.large();
   const batched = await startSessiond(bench, stored.database);
   const unbatched = await startSessiond(bench, stored.database, { preload: "servers/unbatched.ts" });
-  const subjectsOf = (name: string, server: Deployment["server"]): Subject[] => {
-    const jobs = new Jobs(server.url, bench.extent, "1");
+  if (!unbatched.output.includes("replaced /batcher.ts")) throw new Error("src has no batcher.ts to replace");
+  const subjectsOf = (name: string, { url }: BenchServer): Subject[] => {
+    const jobs = new Jobs(url, bench.extent, 1);
     return [
-      latencySubject(
-        bench,
-        `Authenticate, ${name}`,
-        () => jobs.authenticate(stored.recent, stored.tag),
-        (calls) => stored.recent.use(calls),
-      ),
-      latencySubject(
-        bench,
-        `Revoke, ${name}`,
-        async () => {
+      loadSubject(load, {
+        name: `Authenticate, ${name}`,
+        unit: "ms",
+        job: () => jobs.authenticate(stored.recent, stored.tag),
+        made: (calls) => stored.recent.use(calls),
+      }),
+      loadSubject(load, {
+        name: `Revoke, ${name}`,
+        unit: "ms",
+        async job() {
           await keepMortal(bench, stored);
           return jobs.revoke(stored.mortal);
         },
-        (calls) => stored.mortal.use(calls),
-      ),
+        made: (calls) => stored.mortal.use(calls),
+      }),
     ];
   };
   const figures = await measure(bench, [
@@ -38,31 +41,18 @@ export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
   await batched.stop();
   await unbatched.stop();
   return {
-    title: "One lone caller, one call in flight",
+    title: "Lone caller, one call in flight",
     figures,
-    comparisons: ["Authenticate", "Revoke"].map((method) => ({
-      what: `time of ${method}: with the batcher / the same statements without it`,
-      figure: figureOf(figures, `${method}, batched`),
-      yardstick: figureOf(figures, `${method}, unbatched`),
-      aim: { atMost: 1.15 },
-    })),
-    notes: ["the median of the calls of a round; without: the same server, its batcher replaced by none"],
-  };
-}
-
-function latencySubject(
-  { load }: Bench,
-  name: string,
-  job: () => Job | Promise<Job>,
-  made: (calls: number) => void,
-): Subject {
-  return {
-    name,
-    unit: "ms",
-    async run() {
-      const { latency, made: calls } = await load.run(await job());
-      made(calls);
-      return { value: latency.p50, latency };
-    },
+    comparisons: ["Authenticate", "Revoke"].flatMap((method) =>
+      compare(figures, {
+        what: `time of ${method}: with the batcher / the same statements without it`,
+        figure: `${method}, batched`,
+        yardstick: `${method}, unbatched`,
+        aim: { atMost: 1.15 },
+      }),
+    ),
+    notes: [
+      "median of the calls of a round; unbatched: the same server with a batcher that runs every item alone",
+    ],
   };
 }

@@ -1,9 +1,8 @@
 import { Client } from "pg";
 import { connectSessiond } from "../../../src/client/client.ts";
 import { type Bench, databaseUrl } from "../bench.ts";
-import { ended } from "../data/crowds.ts";
-import { type Result, type Subject, figureOf, measure } from "../figures.ts";
-import { median } from "../median.ts";
+import { ended } from "../data/stored-project.ts";
+import { type Result, type Subject, compare, measure, median } from "../figures.ts";
 import { project } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
 
@@ -13,10 +12,10 @@ const scopes = {
   project: { case: "project", value: true },
 } as const;
 
-/** Calls of one round of one subject. */
+/** Calls per round. */
 const calls = 25;
 
-/** What it takes to end all sessions of somebody, for very many and for one. */
+/** Time of RevokeAll for a million sessions and for one. */
 export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
   const { server, stored } = await stage.large();
   const database = new Client({ connectionString: databaseUrl(bench, stored.database) });
@@ -32,7 +31,7 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
       async run() {
         const times: number[] = [];
         for (let call = 0; call < calls; call++) {
-          // Alive again: what ended them is forgotten.
+          // Makes all sessions active again.
           await database.query("delete from cutoffs where project_id = $1", [projectId]);
           const start = performance.now();
           const { revision } = await sessions.revokeAll({ scope: scopes[scope] });
@@ -43,31 +42,33 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
       },
     };
   };
-  const live = await countLive(server.url);
+  const active = await countActive(server.url);
   const names = Object.keys(scopes) as (keyof typeof scopes)[];
   const nameOf = (scope: string, count: number) => `RevokeAll, ${scope} with ${count}`;
   const subjects = names.flatMap((scope) => [
-    subjectOf(scope, ended.many, nameOf(scope, live)),
+    subjectOf(scope, ended.many, nameOf(scope, active)),
     subjectOf(scope, ended.one, nameOf(scope, 1)),
   ]);
   const figures = await measure(bench, subjects);
-  const left = await countLive(server.url);
+  const left = await countActive(server.url);
   await database.end();
-  if (left !== 0) throw new Error(`${left} sessions are alive after all were ended`);
+  if (left !== 0) throw new Error(`${left} sessions are active after all were revoked`);
   return {
     title: "RevokeAll, one lone caller",
     figures,
-    comparisons: names.map((scope) => ({
-      what: `time of RevokeAll of a ${scope}: ${live} live sessions / 1`,
-      figure: figureOf(figures, nameOf(scope, live)),
-      yardstick: figureOf(figures, nameOf(scope, 1)),
-      aim: { atMost: 1.2 },
-    })),
-    notes: [`each round is the median of ${calls} calls; all sessions are alive before each call`],
+    comparisons: names.flatMap((scope) =>
+      compare(figures, {
+        what: `time of RevokeAll of a ${scope}: ${active} active sessions / 1`,
+        figure: nameOf(scope, active),
+        yardstick: nameOf(scope, 1),
+        aim: { atMost: 1.2 },
+      }),
+    ),
+    notes: [`each round is the median of ${calls} calls; all sessions are active before each call`],
   };
 }
 
-async function countLive(baseUrl: string): Promise<number> {
+async function countActive(baseUrl: string): Promise<number> {
   const { sessions } = connectSessiond({
     baseUrl,
     credential: { projectId: ended.many, secret: project.secret },

@@ -1,15 +1,15 @@
 import type { Bench } from "../bench.ts";
 import { restoreProject, storeProject } from "../data/stored-project.ts";
-import { type Result, type Subject, figureOf, measure } from "../figures.ts";
-import { Jobs } from "../jobs.ts";
-import { loadSubject } from "../load-subject.ts";
+import { type Result, type Subject, compare, measure } from "../figures.ts";
+import { Jobs } from "../load/jobs.ts";
+import { loadSubject } from "../load/load.ts";
 import type { Stage } from "../stage.ts";
 import { startSessiond } from "../sessiond.ts";
 
-/** How many sessions the small database has; half of them are to be revoked. */
+/** Sessions in the small database. Half of them are to be revoked. */
 const small = 10_000;
 
-/** The same calls with few and with very many sessions stored. */
+/** The same calls with few and with very many stored sessions. */
 export async function sizes(bench: Bench, stage: Stage): Promise<Result> {
   const { extent, load } = bench;
   const revocations = extent.name === "quick" ? 1000 : 4500;
@@ -43,29 +43,29 @@ export async function sizes(bench: Bench, stage: Stage): Promise<Result> {
   return {
     title: `${many} sessions stored, and ${few}; 128 in flight`,
     figures,
-    comparisons: ["Authenticate", "Revoke"].map((method) => ({
-      what: `${method}: ${many} sessions stored / ${few}`,
-      figure: figureOf(figures, `${method}, ${many} stored`),
-      yardstick: figureOf(figures, `${method}, ${few} stored`),
-      // With fewer it would say less than was aimed at.
-      aim: many < extent.huge ? undefined : { atLeast: 0.8 },
-    })),
+    comparisons: ["Authenticate", "Revoke"].flatMap((method) =>
+      compare(figures, {
+        what: `${method}: ${many} sessions stored / ${few}`,
+        figure: `${method}, ${many} stored`,
+        yardstick: `${method}, ${few} stored`,
+        // The aim is about the huge number.
+        aim: many < extent.huge ? undefined : { atLeast: 0.8 },
+      }),
+    ),
     notes: [
-      ...(many < extent.huge
-        ? [`${extent.huge} sessions did not fit into the time; --full stores them all`]
-        : []),
-      `${revocations} revocations a round; those of the small database are undone before the next`,
+      ...(many < extent.huge ? [`${extent.huge} sessions exceed the time limit; use --full`] : []),
+      `${revocations} revocations per round; those of the small database are undone before the next`,
     ],
   };
 }
 
-/** The huge number, or what there is time to store of it, as long as it took to store a large one. */
+/** The huge number, or as many as fit into the time limit by the time that storing the large number took. */
 async function howMany({ extent, elapsed }: Bench, stage: Stage): Promise<number> {
-  const { huge, large, rounds, seconds, warmUpSeconds, secondsInAll } = extent;
+  const { huge, large, rounds, seconds, secondsInAll } = extent;
   if (secondsInAll === Infinity) return huge;
   const { stored } = await stage.large();
   // Twice the time of the calls themselves: the small database is restored before each round.
-  const calls = 2 * 4 * (rounds + 1) * (seconds + warmUpSeconds);
+  const calls = 2 * 4 * (rounds + 1) * seconds;
   const left = secondsInAll - elapsed() - calls;
   const fitting = left / stored.secondsForEach;
   return Math.max(large, Math.min(huge, Math.floor(fitting / large) * large));

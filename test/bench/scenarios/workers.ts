@@ -1,12 +1,12 @@
 import { availableParallelism } from "node:os";
 import type { Bench } from "../bench.ts";
-import { type Result, figureOf, measure } from "../figures.ts";
-import { Jobs } from "../jobs.ts";
-import { loadSubject } from "../load-subject.ts";
+import { type Result, compare, measure } from "../figures.ts";
+import { Jobs } from "../load/jobs.ts";
+import { loadSubject } from "../load/load.ts";
 import { startSessiond } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
 
-/** One process and two. The load stays on its core; the server has all of them. */
+/** One process and two, not bound to a core. */
 export async function workers(bench: Bench, stage: Stage): Promise<Result> {
   const { stored } = await stage.large();
   const nameOf = (count: number) => `Authenticate, SESSIOND_WORKERS=${count}`;
@@ -30,13 +30,11 @@ export async function workers(bench: Bench, stage: Stage): Promise<Result> {
   return {
     title: "Workers, 128 in flight",
     figures,
-    comparisons: [
-      {
-        what: "Authenticate: two workers / one",
-        figure: figureOf(figures, nameOf(2)),
-        yardstick: figureOf(figures, nameOf(1)),
-      },
-    ],
-    notes: [`${availableParallelism()} cores, which Postgres and the generator of load share with them`],
+    comparisons: compare(figures, {
+      what: "Authenticate: two workers / one",
+      figure: nameOf(2),
+      yardstick: nameOf(1),
+    }),
+    notes: [`${availableParallelism()} cores, shared with Postgres and the load`],
   };
 }

@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 
-/** Tells whoever started this process where it listens, on standard output, as sessiond does. */
+/** Prints the address of a server in the form that sessiond prints it. */
 export function announce(address: AddressInfo | string | null): void {
   if (address === null || typeof address === "string") {
     throw new Error("the server does not listen on a port");

@@ -1,5 +1,5 @@
-// Run as a process of its own: `node:http2` and nothing else, answering the no-op's bytes. Its argument says through which of
-// Node's two APIs: "stream", the lower one, or "compat", which looks like node:http and on which libraries are built.
+// A server on `node:http2` alone that answers the bytes of the no-op. The argument selects one of Node's two APIs: "stream", or
+// "compat", which resembles node:http and on which libraries are built.
 import { createServer } from "node:http2";
 import { announce } from "./announce.ts";
 import { noOpAnswerFrame } from "./no-op.ts";

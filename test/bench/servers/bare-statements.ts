@@ -1,24 +1,23 @@
-// Run as a process of its own, over IPC: what a straightforward implementation would ask the database, without a server around
-// it: one named statement a call, 128 at a time on 10 connections.
+// Runs the statements of a straightforward implementation without a server: one prepared statement per call, 128 concurrent
+// calls on 10 connections. Receives jobs over IPC.
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "pg";
-import { scattered } from "../load/call-source.ts";
+import { scattered } from "../load/calls.ts";
 import { Tally } from "../load/tally.ts";
 import { sessionId, sessionToken } from "../data/numbers.ts";
 import { project } from "../sessiond.ts";
 
-/** What to ask: a session by its token; to mark a session; to revoke one as sessiond records it, counter and log included. */
+/** Find a session by token; mark it as revoked; revoke it as sessiond does, with revision and log. */
 export type BareKind = "authenticate" | "update" | "revoke";
 
-/** How often to ask, and for which sessions. */
+/** Statement, sessions and duration. */
 export interface BareJob {
   readonly kind: BareKind;
   readonly first: number;
   readonly count: number;
   readonly skip: number;
   readonly seconds: number;
-  readonly warmUpSeconds: number;
 }
 
 const cutoff = (scope: string, target: string) =>
@@ -46,7 +45,7 @@ const statements: Readonly<Record<BareKind, string>> = {
 const pool = new Pool({ connectionString: process.env["DATABASE_URL"], max: 10 });
 const tag = process.env["PROJECT_TAG"] ?? "";
 
-async function run({ kind, first, count, skip, seconds, warmUpSeconds }: BareJob): Promise<void> {
+async function run({ kind, first, count, skip, seconds }: BareJob): Promise<void> {
   const tally = new Tally();
   const numberOf = scattered(count);
   let made = skip;
@@ -61,14 +60,12 @@ async function run({ kind, first, count, skip, seconds, warmUpSeconds }: BareJob
         : sessionId(number);
     const { rowCount } = await pool.query({ name: kind, text: statements[kind], values: [project.id, key] });
     if (rowCount !== 1) throw new Error(`${kind} of session ${number} hit ${rowCount} rows`);
-    tally.ended("ok", start);
+    tally.add("ok", start);
   };
   const caller = async () => {
     while (!stop.signal.aborted) await call();
   };
   const callers = Array.from({ length: 128 }, caller);
-  await delay(warmUpSeconds * 1000);
-  tally.begin();
   await delay(seconds * 1000);
   tally.end();
   stop.abort();

@@ -1,12 +1,12 @@
 import { createHmac } from "node:crypto";
 
-/** With what better-auth signs its cookies here. */
+/** Key with which better-auth signs cookies. */
 export const betterAuthSecret = "the-secret-of-the-bench-and-of-nothing-else";
 
-/** As whom it answers: a request with a cookie must come from there. */
+/** Origin that requests with a cookie must have. */
 export const betterAuthOrigin = "http://127.0.0.1";
 
-/** The cookie by which an end user with this session token calls better-auth. */
+/** Cookie of an end user with this session token. */
 export function betterAuthCookie(token: string): string {
   const signature = createHmac("sha256", betterAuthSecret).update(token).digest("base64");
   return `better-auth.session_token=${encodeURIComponent(`${token}.${signature}`)}`;

@@ -1,5 +1,5 @@
-// Run as a process of its own: better-auth with its default storage in Postgres, behind node:http. Nothing is kept in cookies,
-// nothing limits rates, nothing is logged or reported, as nothing else here does. Creates its tables first.
+// better-auth with its default storage in Postgres, behind node:http. Without cookie cache, rate limits, log and telemetry.
+// Creates its tables first.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";

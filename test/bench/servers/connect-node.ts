@@ -1,11 +1,11 @@
-// Run as a process of its own: the no-op as `@connectrpc/connect-node` answers it, with nothing added.
+// A server on `@connectrpc/connect-node` that answers the no-op.
 import { createServer } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { announce } from "./announce.ts";
 import { NoOpService, noOpAnswer } from "./no-op.ts";
 
 const handler = connectNodeAdapter({
-  routes: (router) => router.service(NoOpService, { getBook: () => noOpAnswer }),
+  routes: (router) => router.service(NoOpService, { check: () => noOpAnswer }),
 });
 const server = createServer(handler);
 server.listen(0, "127.0.0.1", () => announce(server.address()));

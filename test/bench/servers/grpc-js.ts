@@ -1,13 +1,13 @@
-// Run as a process of its own: the no-op as a `@grpc/grpc-js` server answers it.
+// A server on `@grpc/grpc-js` that answers the no-op.
 import * as grpc from "@grpc/grpc-js";
 import { grpcServiceDefinition } from "../../../src/client/grpc.ts";
 import { announce } from "./announce.ts";
 import { NoOpService, noOpAnswer } from "./no-op.ts";
 
 const server = new grpc.Server();
-const { getBook } = grpcServiceDefinition(NoOpService);
+const { check } = grpcServiceDefinition(NoOpService);
 const answer: grpc.handleUnaryCall<unknown, typeof noOpAnswer> = (_, callback) => callback(null, noOpAnswer);
-server.addService({ getBook }, { getBook: answer });
+server.addService({ check }, { check: answer });
 server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
   announce({ address: "127.0.0.1", family: "IPv4", port });

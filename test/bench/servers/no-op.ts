@@ -1,17 +1,24 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BookSchema, ShelfService } from "../../unit/rest/gen/shelf/v1/shelf_pb.ts";
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponseSchema,
+  HealthCheckResponse_ServingStatus,
+  Health as NoOpService,
+} from "../../../gen/grpc/health/v1/health_pb.ts";
 
-/** The service whose one method every server of the bench answers with a constant. */
-export { ShelfService as NoOpService };
+/** Its method Check is the no-op: sessiond answers it from memory, behind the same gate, interceptors and log as any other call. */
+export { NoOpService };
 
-/** Where the no-op is called. */
-export const noOpPath = "/shelf.v1.ShelfService/GetBook";
+/** The path of the no-op over gRPC and Connect. */
+export const noOpPath = "/grpc.health.v1.Health/Check";
 
-/** What is asked, about as long as a request to revoke a session by id, and what is answered. */
-export const noOpRequest = create(BookSchema, { name: "r".repeat(36) });
-export const noOpAnswer = create(BookSchema, { name: "a".repeat(36) });
+/** The question, and the constant that every server of the bench answers. */
+export const noOpRequest = create(HealthCheckRequestSchema, { service: "session.v1.SessionService" });
+export const noOpAnswer = create(HealthCheckResponseSchema, {
+  status: HealthCheckResponse_ServingStatus.SERVING,
+});
 
-/** A message as gRPC sends it: not compressed, its length, itself. */
+/** Encodes a message as gRPC sends it: a byte that says it is not compressed, its length, the message. */
 export function grpcFrame(message: Uint8Array): Buffer {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);
@@ -20,5 +27,5 @@ export function grpcFrame(message: Uint8Array): Buffer {
 }
 
 /** The bytes of both on the wire. */
-export const noOpRequestFrame = grpcFrame(toBinary(BookSchema, noOpRequest));
-export const noOpAnswerFrame = grpcFrame(toBinary(BookSchema, noOpAnswer));
+export const noOpRequestFrame = grpcFrame(toBinary(HealthCheckRequestSchema, noOpRequest));
+export const noOpAnswerFrame = grpcFrame(toBinary(HealthCheckResponseSchema, noOpAnswer));

@@ -1,11 +1,17 @@
-// Preloaded into a server: every statement is made for one call alone, at once. All else, statements included, stays as it is.
-import { registerHooks } from "node:module";
+// Preloaded into a server: every statement runs at once for one call alone. Everything else, statements included, is unchanged.
+import { replaceExport } from "./replace-export.ts";
 
-const passThrough = new URL("pass-through.ts", import.meta.url).href;
-
-registerHooks({
-  resolve: (specifier, context, next) =>
-    /\/storage\/[^/]+$/.test(context.parentURL ?? "") && specifier.endsWith("/batcher.ts")
-      ? { url: passThrough, shortCircuit: true }
-      : next(specifier, context),
-});
+replaceExport(
+  "/batcher.ts",
+  `export class Batcher {
+    #run;
+    idle = true;
+    constructor(run) {
+      this.#run = run;
+    }
+    async submit(item) {
+      const [result] = await this.#run([item]);
+      return result;
+    }
+  }`,
+);

@@ -105,10 +105,10 @@ test.each(container.env)(
 test("the termination grace period covers a shutdown of the service", () => {
   const read = readConfig(environment);
   if ("problems" in read) throw new Error(read.problems.join("\n"));
-  const { shutdownGrace, connectTimeout, statementTimeout } = read.config;
+  const { shutdownGraceMs, connectTimeoutMs, statementTimeoutMs } = read.config;
   const [sleep, seconds] = container.lifecycle.preStop.exec.command;
   expect(sleep).toBe("sleep");
-  const longest = Number(seconds) * 1000 + shutdownGrace + connectTimeout + statementTimeout;
+  const longest = Number(seconds) * 1000 + shutdownGraceMs + connectTimeoutMs + statementTimeoutMs;
   expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(longest);
 });
 

@@ -108,7 +108,7 @@ test("a revocation whose connection breaks within its transaction records nothin
 });
 
 test("a statement that takes too long is told as unavailable", async () => {
-  const { store } = open({ statementTimeout: 1000 });
+  const { store } = open({ statementTimeoutMs: 1000 });
   const project = await storedProject(store);
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
@@ -119,7 +119,7 @@ test("a statement that takes too long is told as unavailable", async () => {
 });
 
 test("where statements may take as long as they need, so may they be silent", async () => {
-  const { db } = open({ statementTimeout: 0, connectTimeout: 1000 });
+  const { db } = open({ statementTimeoutMs: 0, connectTimeoutMs: 1000 });
   await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
 });
 
@@ -192,7 +192,7 @@ test("a database that falls silent is told as unavailable, and the store works w
   const relay = await startRelay(database.url);
   onTestFinished(() => relay.close());
   // Long enough for a busy machine to connect and answer in.
-  const { store } = open({ maxConnections: 2, connectTimeout: 2000, statementTimeout: 1000 }, relay.url);
+  const { store } = open({ maxConnections: 2, connectTimeoutMs: 2000, statementTimeoutMs: 1000 }, relay.url);
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
   relay.fallSilent();

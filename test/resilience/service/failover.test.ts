@@ -110,8 +110,8 @@ test("a standby is not read from: it may not have heard of a revocation yet", as
     const db = openDatabase({
       url,
       maxConnections: 2,
-      connectTimeout: 5000,
-      statementTimeout: 5000,
+      connectTimeoutMs: 5000,
+      statementTimeoutMs: 5000,
       onConnectionError: () => undefined,
     });
     onTestFinished(() => db.destroy());

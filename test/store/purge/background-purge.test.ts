@@ -50,7 +50,7 @@ function purging(url = database.url) {
   const stopped = keepPurging(
     {
       db: own.db,
-      retention,
+      retentionMs: retention,
       now: () => at(hour + retention),
       clock,
       log,

@@ -92,7 +92,7 @@ test("of many at once one purges; the others are told so, and leave everything t
   );
   first.goOn();
   expect(await first.done).toMatchObject({ outcome: "finished", sessions: 12, tokens: 12 });
-  expect(await purgeAt(other.db, due, { interval: hour })).toMatchObject({ outcome: "not now" });
+  expect(await purgeAt(other.db, due, { intervalMs: hour })).toMatchObject({ outcome: "not now" });
   expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished" });
 });
 
@@ -104,7 +104,7 @@ test("a purge that is told to end does so after its batch, and the next one goes
   ending.abort();
   first.goOn();
   expect(await first.done).toMatchObject({ outcome: "interrupted", sessions: 5 });
-  expect(await purgeAt(other.db, due, { interval: hour })).toMatchObject({
+  expect(await purgeAt(other.db, due, { intervalMs: hour })).toMatchObject({
     outcome: "finished",
     sessions: 7,
   });

@@ -21,7 +21,7 @@ function listening(url: string) {
   const troubles: unknown[] = [];
   const listener = new RevocationListener({
     url,
-    connectTimeout: 200,
+    connectTimeoutMs: 200,
     clock: systemClock,
     onChange: (projectId) => changes.push(projectId),
     onTrouble: (error) => troubles.push(error),

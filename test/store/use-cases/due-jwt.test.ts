@@ -73,7 +73,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
 
 test("one of a key that signs no more is replaced, though it is good; not while the key still signs", async () => {
   const { keyRing } = deployment();
-  const delay = defaultKeySchedule.publicationDelay;
+  const delay = defaultKeySchedule.publicationDelayMs;
   const { project } = service;
   const first = await login(deployment(), service);
   const next = await keyRing.rotate(project);

@@ -44,8 +44,8 @@ export async function migrateTemplate(url: string): Promise<void> {
   const db = openDatabase({
     url,
     maxConnections: 1,
-    connectTimeout: 5_000,
-    statementTimeout: 30_000,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 30_000,
     onConnectionError: (error) => {
       throw error;
     },

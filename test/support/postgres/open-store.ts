@@ -20,8 +20,8 @@ export function openStore(
   url: string,
   limits: {
     maxConnections?: number;
-    connectTimeout?: number;
-    statementTimeout?: number;
+    connectTimeoutMs?: number;
+    statementTimeoutMs?: number;
     preparedStatements?: boolean;
     maxWaiting?: number;
   } = {},
@@ -31,8 +31,8 @@ export function openStore(
   const db = openDatabase({
     url,
     maxConnections: 5,
-    connectTimeout: 20_000,
-    statementTimeout: 20_000,
+    connectTimeoutMs: 20_000,
+    statementTimeoutMs: 20_000,
     ...limits,
     onConnectionError: (error) => connectionErrors.push(error),
   });
@@ -56,8 +56,8 @@ export function recordingStore(url: string): RecordingStore {
   const dialect = databaseDialect({
     url,
     maxConnections: 4,
-    connectTimeout: 5_000,
-    statementTimeout: 20_000,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 20_000,
     onConnectionError: () => undefined,
   });
   const db = new Kysely<Tables>({ dialect, log: ({ query }) => void statements.push(query) });

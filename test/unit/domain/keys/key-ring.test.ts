@@ -12,7 +12,7 @@ const bytes = randomBytes(32);
 const masterKey = masterKeyOf(bytes);
 const project = newProject({ id: projectId("one") });
 const other = newProject({ id: projectId("two") });
-const schedule = { rotationPeriod: 1000, publicationDelay: 100 };
+const schedule = { rotationPeriodMs: 1000, publicationDelayMs: 100 };
 let keys: MemorySigningKeys;
 let time: Date;
 
@@ -116,7 +116,7 @@ test("a rotation that is asked for again, here or elsewhere, is the same one", a
 });
 
 test("which key signs is known without asking for as long as a JWKS may be cached; no rotation is missed", async () => {
-  const timetable = { rotationPeriod: 0, publicationDelay: 600_000 };
+  const timetable = { rotationPeriodMs: 0, publicationDelayMs: 600_000 };
   const [one, two] = [newRing(masterKey, [], timetable), newRing(masterKey, [], timetable)];
   const asked = vi.spyOn(keys, "signingLine");
   const { kid: first } = await two.signingKey(project);
@@ -172,7 +172,7 @@ test("who fetches the keys finds a rotation due as well", async () => {
 test("without a period no key is followed by itself", async () => {
   const ring = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time, {
     ...schedule,
-    rotationPeriod: 0,
+    rotationPeriodMs: 0,
   });
   const first = await kidAt(0, ring);
   expect(await kidAt(1e12, ring)).toBe(first);

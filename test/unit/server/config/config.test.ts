@@ -154,7 +154,7 @@ test("with DATABASE_URL the master key is required", () => {
 
 test("keys are rotated every 90 days, published for 10 minutes before, by master keys of any number", () => {
   const { config } = configOf({ SESSIOND_MASTER_KEYS_ACCEPTED: `${key}, ${key}` });
-  expect(config.keySchedule).toEqual({ rotationPeriod: 90 * 86_400_000, publicationDelay: 600_000 });
+  expect(config.keySchedule).toEqual({ rotationPeriodMs: 90 * 86_400_000, publicationDelayMs: 600_000 });
   expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
 });
 
@@ -189,7 +189,12 @@ test("a variable that tells commands whom to call is no mistake", () => {
 test("who works on the database alone needs no master key", () => {
   const databaseUrl = "postgres://user@host/database";
   expect(readDatabaseConfig({ DATABASE_URL: databaseUrl, SESSIOND_DATA_DIR: "" })).toEqual({
-    config: { databaseUrl, dataDirectory: ".sessiond", connectTimeout: 5_000, retention: 90 * 86_400_000 },
+    config: {
+      databaseUrl,
+      dataDirectory: ".sessiond",
+      connectTimeoutMs: 5_000,
+      retentionMs: 90 * 86_400_000,
+    },
   });
   expect(readDatabaseConfig({ DATABASE_URL: "x", SESSIOND_LISTEN: "wrong too" })).toEqual({
     problems: ["DATABASE_URL: must be postgres://user:password@host:port/database"],

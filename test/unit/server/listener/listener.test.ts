@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { createListener } from "../../../../src/server/listener/listener.ts";
 import type { RequestHandler } from "../../../../src/transport/http-message.ts";
 import { listening } from "./listening.ts";
@@ -136,4 +136,42 @@ test("closes connections beyond the limit and serves the others", async () => {
   kept[0]?.write("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
   expect(await kept[0]?.closed).toContain("GET /a");
   expect(await (await fetch(url)).text()).toBe("1.1 GET / ");
+});
+
+describe("a client that closes its side of the connection after its request", () => {
+  const get = headerBlock({ ":method": "GET", ":path": "/x", ":scheme": "http", ":authority": "h" });
+  const requests: Record<string, string | Buffer> = {
+    "HTTP/1.1": "GET /x HTTP/1.1\r\nHost: h\r\n\r\n",
+    "HTTP/1.0": "GET /x HTTP/1.0\r\n\r\n",
+    "HTTP/2": Buffer.concat([Buffer.from(preface), settings, frame(1, 5, 1, get)]),
+  };
+
+  test.each(Object.entries(requests))("is answered over %s", async (_, bytes) => {
+    const { port } = await listening({
+      async handler(req, res) {
+        // Longer than it takes to recognise a stream.
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        await echo(req, res);
+      },
+    });
+    const raw = await openRaw(port, true);
+    raw.socket.end(bytes);
+    expect(await raw.closed).toMatch(/GET \/x/);
+  });
+
+  test.each(Object.entries(requests))("ends its stream over %s", async (_, bytes) => {
+    const gone = Promise.withResolvers<void>();
+    const { port } = await listening({
+      handler(_req, res) {
+        res.once("close", () => gone.resolve());
+        if ("stream" in res) res.write("endless");
+        else res.write("endless");
+      },
+      onError: () => {},
+    });
+    const raw = await openRaw(port, true);
+    raw.socket.end(bytes);
+    await gone.promise;
+    expect(await raw.closed).toMatch(/endless/);
+  });
 });

@@ -69,9 +69,9 @@ describe("HTTP/1", () => {
     const { port } = await servingHealth();
     const answer = await http1(port, head);
     expect(answer).toMatch(
-      /^HTTP\/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application\/json\r\n/,
+      /^HTTP\/1.1 400 Bad Request\r\nx-request-id: [^\r]*\r\nconnection: close\r\ncontent-type: application\/json\r\n/,
     );
-    expect(answer).toContain(`{"code":"invalid_argument","message":"${message}`);
+    expect(answer).toContain(`{"code":"invalid_argument","message":"host: ${message}`);
   });
 
   test.each([
@@ -91,13 +91,13 @@ describe("HTTP/1", () => {
 });
 
 describe("HTTP/2", () => {
-  const message = /^the :authority or Host header is not a host name/;
+  const message = /^host: the :authority or Host header is not a host name/;
 
   test.each(["[", "a:b:c", "h:99999"])("refuses :authority %s", async (authority) => {
     const { url } = await servingHealth();
     const json = await http2(url, { ":authority": authority, "content-type": "application/json" });
     expect(json.answer).toMatchObject({ ":status": 400, "content-type": "application/json" });
-    expect(JSON.parse(json.body)).toEqual({
+    expect(JSON.parse(json.body)).toMatchObject({
       code: "invalid_argument",
       message: expect.stringMatching(message),
     });

@@ -10,11 +10,11 @@ import { type ConnectionOptions, type TLSSocket, connect as connectTls } from "n
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { HttpRequest, HttpResponse, RequestHandler } from "../../../../src/transport/http-message.ts";
 import type { ListenerOptions } from "../../../../src/server/listener/listener.ts";
-import { peerOf } from "../../../../src/server/listener/peer.ts";
+import { PeerRegistry } from "../../../../src/server/listener/peer.ts";
 import type { TlsMaterial } from "../../../../src/server/tls/certificates.ts";
 import type { TlsOptions } from "../../../../src/server/tls/tls.ts";
 import { type Certified, authority } from "../../../support/process/certificates.ts";
-import { listening } from "../listener/listening.ts";
+import { listening as listeningWith } from "../listener/listening.ts";
 import { preface } from "../../../support/fixtures/http2-bytes.ts";
 import { openRaw } from "../listener/raw-connection.ts";
 
@@ -38,9 +38,12 @@ function say(res: HttpResponse, body: string): void {
   else res.end(body);
 }
 
+const peers = new PeerRegistry();
+const listening: typeof listeningWith = (options) => listeningWith({ peers, ...options });
+
 /** The names of the client, as the server sees them. */
 function namesIn(req: HttpRequest): readonly string[] | undefined {
-  return peerOf("stream" in req ? req.stream.session : req.socket).certificateNames;
+  return peers.peerOf("stream" in req ? req.stream.session : req.socket).certificateNames;
 }
 
 /** Answers with the protocol, the body, and who the client is. */

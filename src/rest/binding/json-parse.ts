@@ -1,0 +1,87 @@
+import { badRequest, shownName } from "../errors/failure.ts";
+import { type ExactJson, exactInteger } from "./scalars.ts";
+
+/** The depth to which protobuf-es reads messages. */
+const maxDepth = 100;
+
+/** Finds numbers that may be integers beyond 2^53: 16 digits, or an exponent. Finds some text too, which only costs time. */
+const mayBeInexact = /\d{16}|[\s:,[]-?\d[\d.]*[eE]/;
+
+/**
+ * Parses the bytes of a body. Throws a 400 error for invalid UTF-8, malformed JSON, duplicate keys and deep nesting. The
+ * error does not quote the text as the one of `JSON.parse` does, because the text may contain a token.
+ */
+export function parseJsonBody(bytes: Uint8Array): ExactJson {
+  const text = decodeUtf8(bytes);
+  const json = parse(text);
+  checkStructure(text);
+  // A reviver is slow, and recursive: it runs only if needed and after the depth is known.
+  return mayBeInexact.test(text) ? JSON.parse(text, reviveExactInteger) : json;
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw badRequest("body", undefined, "not valid UTF-8");
+  }
+}
+
+function parse(text: string): ExactJson {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const position = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
+    const where = position === undefined ? "" : ` from character ${position} on`;
+    throw badRequest("body", undefined, `not JSON${where}`);
+  }
+}
+
+function reviveExactInteger(_key: string, value: ExactJson, context?: { source?: string }): ExactJson {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+  return exactInteger(context?.source ?? "") ?? value;
+}
+
+/**
+ * Refuses what `JSON.parse` hides in well-formed text: a key twice in one object, of which it keeps the last, and nesting
+ * that would exhaust the stack of recursive readers.
+ */
+function checkStructure(text: string): void {
+  // The keys of each open object; undefined for an open array.
+  const open: (Set<string> | undefined)[] = [];
+  let atKey = false;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charAt(i)) {
+      case "{":
+      case "[":
+        atKey = text[i] === "{";
+        if (open.push(atKey ? new Set() : undefined) > maxDepth) {
+          throw badRequest("body", undefined, `JSON nested more than ${maxDepth} levels deep`);
+        }
+        break;
+      case "}":
+      case "]":
+        open.pop();
+        break;
+      case ",":
+        atKey = open.at(-1) !== undefined;
+        break;
+      case '"': {
+        const start = i;
+        for (i++; text[i] !== '"'; i++) if (text[i] === "\\") i++;
+        if (atKey) addKey(open.at(-1), text.slice(start, i + 1));
+        atKey = false;
+        break;
+      }
+    }
+  }
+}
+
+function addKey(keys: Set<string> | undefined, literal: string): void {
+  // A key with `\u` escapes equals the same key in plain characters.
+  const key = literal.includes("\\") ? String(JSON.parse(literal)) : literal.slice(1, -1);
+  if (keys?.has(key) === true) {
+    throw badRequest("body", shownName(key), "the key is given twice in one object");
+  }
+  keys?.add(key);
+}

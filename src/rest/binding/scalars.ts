@@ -1,0 +1,145 @@
+import { type DescEnum, type JsonValue, ScalarType } from "@bufbuild/protobuf";
+
+/** JSON in which an integer that a double cannot hold exactly is a bigint, so that a 64-bit field does not lose digits. */
+export type ExactJson =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly ExactJson[]
+  | { readonly [key: string]: ExactJson };
+
+/** A value that does not fit its field. The message never repeats the value, which may be a secret. */
+export class ValueError extends Error {
+  override readonly name = "ValueError";
+}
+
+/** How a type is written as text. protobuf-es is more lenient: it reads "1sfoo" as a Duration and skips blanks in base64. */
+export interface TextForm {
+  readonly expected: string;
+  readonly matches: (text: string) => boolean;
+}
+
+export const base64: TextForm = {
+  expected: "base64",
+  // The standard or the URL alphabet; padding is optional but must be correct.
+  matches: (text) =>
+    /^[A-Za-z0-9+/_-]*={0,2}$/.test(text) &&
+    (text.endsWith("=") ? text.length % 4 === 0 : text.length % 4 !== 1),
+};
+export const float: TextForm = {
+  expected: "a number",
+  matches: (text) =>
+    /^(?:NaN|-?Infinity)$/.test(text) ||
+    (/^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(text) && Number.isFinite(Number(text))),
+};
+const anyText: TextForm = { expected: "a string", matches: () => true };
+
+/** The text forms of well-known types, by type name. */
+export const textForms: ReadonlyMap<string, TextForm> = new Map([
+  ["google.protobuf.Timestamp", { expected: "a time as RFC 3339 writes it", matches: isTimestamp }],
+  [
+    "google.protobuf.Duration",
+    {
+      expected: `seconds with an "s", like 1.5s`,
+      matches: (text) => /^-?\d{1,12}(?:\.\d{1,9})?s$/.test(text),
+    },
+  ],
+  [
+    "google.protobuf.FieldMask",
+    {
+      expected: "comma-separated lowerCamelCase field paths",
+      matches: (text) => /^[A-Za-z0-9.,]*$/.test(text),
+    },
+  ],
+]);
+
+const timestampPattern =
+  /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+
+/** Checks the form and that the day exists; `Date` turns 30 February into 1 March. */
+function isTimestamp(text: string): boolean {
+  const day = timestampPattern.exec(text)?.[1] ?? "";
+  const time = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day);
+}
+
+/**
+ * Reads an integer in any spelling of ProtoJSON: digits, a fraction of zeros, an exponent. Returns undefined for other text,
+ * for a fraction, and beyond 40 digits, which no integer type has.
+ */
+export function exactInteger(text: string): bigint | undefined {
+  const [, sign = "", whole, fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  const digits = whole + fraction;
+  const point = Math.max(0, whole.length + Number(exponent));
+  if (/[^0]/.test(digits.slice(point))) return undefined;
+  const significant = digits.slice(0, point).replace(/^0+/, "");
+  if (significant === "") return 0n;
+  const zeros = Math.max(0, point - digits.length);
+  return significant.length + zeros > 40 ? undefined : BigInt(`${sign}${significant}${"0".repeat(zeros)}`);
+}
+
+/** Checks a scalar and gives the JSON that protobuf-es may read. Ranges of numbers are left to protobuf-es. */
+export function checkScalar(scalar: ScalarType, json: ExactJson): JsonValue {
+  switch (scalar) {
+    case ScalarType.STRING:
+      return checkString(json);
+    case ScalarType.BOOL:
+      if (typeof json !== "boolean") throw new ValueError("expected true or false");
+      return json;
+    case ScalarType.BYTES:
+      return checkText(json, base64);
+    case ScalarType.FLOAT:
+    case ScalarType.DOUBLE:
+      return typeof json === "number" || typeof json === "bigint"
+        ? checkDouble(json)
+        : checkText(json, float);
+    default:
+      return checkInteger(json);
+  }
+}
+
+/** Gives an integer of 32 or 64 bits as a number or as digits. */
+function checkInteger(json: ExactJson): number | string {
+  if (Number.isSafeInteger(json)) return Number(json);
+  const integer = typeof json === "string" ? exactInteger(json) : json;
+  if (typeof integer !== "bigint") throw new ValueError("expected an integer");
+  return String(integer);
+}
+
+/** A number such as 1e999 is refused: it becomes Infinity, which JSON cannot say. */
+export function checkDouble(json: number | bigint): number {
+  const number = Number(json);
+  if (!Number.isFinite(number)) throw new ValueError("a number too large for a double");
+  return number;
+}
+
+/** Checks a value of an enum: a known name, or any integer. */
+export function checkEnum(type: DescEnum, json: ExactJson): JsonValue {
+  const isNull = json === null && type.typeName === "google.protobuf.NullValue";
+  if (isNull || (typeof json === "number" && Number.isInteger(json))) return json;
+  if (typeof json === "string" && enumNumber(type, json) !== undefined) return json;
+  throw new ValueError(`expected a value of the enum ${type.name}`);
+}
+
+/** The number of an enum value by its proto or JSON name. */
+export function enumNumber(type: DescEnum, name: string): number | undefined {
+  return type.values.find((value) => value.name === name || value.jsonName === name)?.number;
+}
+
+/** Checks a string of a message: Postgres text holds neither NUL nor unpaired surrogates. */
+export function checkString(json: ExactJson): string {
+  const text = checkText(json, anyText);
+  if (text.includes("\0")) throw new ValueError("a NUL character cannot be stored");
+  if (!text.isWellFormed()) throw new ValueError("an unpaired surrogate is not a character");
+  return text;
+}
+
+/** Checks a JSON string against a text form. */
+export function checkText(json: ExactJson | undefined, { expected, matches }: TextForm): string {
+  if (typeof json !== "string" || !matches(json)) throw new ValueError(`expected ${expected}`);
+  return json;
+}

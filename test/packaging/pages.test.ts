@@ -1,0 +1,111 @@
+import { spawn } from "node:child_process";
+import { existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readConfig } from "../../src/server/config/config.ts";
+import { type Service, startService } from "../../src/server/service.ts";
+import { type TestDatabase, createTestDatabase } from "../support/postgres/test-database.ts";
+
+const pages = globSync("{README.md,{proto,src,test}/**/README.md}").filter(
+  (page) => !page.includes("third_party"),
+);
+const secret = "a secret of the pages' examples";
+
+let database: TestDatabase;
+let service: Service;
+let folder: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const read = readConfig({
+    DATABASE_URL: database.url,
+    SESSIOND_MASTER_KEY: Buffer.alloc(32, 7).toString("base64"),
+    SESSIOND_LISTEN: "127.0.0.1:0",
+    SESSIOND_BOOTSTRAP_PROJECT: `development:${secret}`,
+  });
+  if ("problems" in read) throw new Error(read.problems.join("; "));
+  service = await startService(read.config, pino({ level: "silent" }));
+  folder = await mkdtemp(join(tmpdir(), "sessiond-pages-"));
+  symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
+  const command = `#!/bin/sh\nexec "${process.execPath}" "${resolve("src/cli/main.ts")}" "$@"\n`;
+  writeFileSync(join(folder, "sessiond"), command, { mode: 0o755 });
+  mkdirSync(join(folder, ".sessiond"));
+  writeFileSync(join(folder, ".sessiond", "development-secret"), `${secret}\n`);
+});
+
+afterAll(async () => {
+  await service.stop();
+  await database.drop();
+  await rm(folder, { recursive: true });
+});
+
+/** The examples of a page are one script for one shell: later ones use the variables of earlier ones. */
+test.each([
+  "README.md",
+  "proto/README.md",
+  "src/rest/README.md",
+  "src/compat/README.md",
+  "src/cli/README.md",
+])("the examples of %s print what the page says", async (page) => {
+  const script = scriptOf(readFileSync(page, "utf8"));
+  const expected = Array.from(script.matchAll(/^#> (.*)$/gm), ([, fragment = ""]) => fragment);
+  expect(expected).not.toEqual([]);
+  // Each expectation becomes a mark in the output, after the output of the command before it.
+  const marked = script
+    .replaceAll("127.0.0.1:8080", `127.0.0.1:${service.port}`)
+    .replace(/^#> .*$/gm, "echo; echo '#mark'");
+  const printed = (await bash(marked)).split("#mark\n");
+  expect(printed).toHaveLength(expected.length + 1);
+  for (const [i, fragment] of expected.entries()) {
+    expect(withoutBlanks(printed[i] ?? "")).toContain(withoutBlanks(fragment));
+  }
+});
+
+test("README.md stays short: at most 200 lines of at most 120 characters", () => {
+  const lines = readFileSync("README.md", "utf8").trimEnd().split("\n");
+  expect(lines.length).toBeLessThanOrEqual(200);
+  expect(lines.filter((line) => line.length > 120)).toEqual([]);
+});
+
+test("every relative link of a page leads to a file", () => {
+  const links = pages.flatMap((page) =>
+    Array.from(readFileSync(page, "utf8").matchAll(/\]\((?!https?:)([^)#]+)/g), ([, target = ""]) => ({
+      page,
+      target,
+    })),
+  );
+  expect(links).not.toEqual([]);
+  expect(links.filter(({ page, target }) => !existsSync(join(dirname(page), target)))).toEqual([]);
+});
+
+/** The shell blocks of a page, without those that start or test the service itself. */
+function scriptOf(page: string): string {
+  return Array.from(page.matchAll(/^```sh\n(.*?)^```/gms), ([, block = ""]) => block)
+    .filter((block) => !block.startsWith("npm "))
+    .join("");
+}
+
+/** Proto JSON may put a blank after a colon. */
+function withoutBlanks(text: string): string {
+  return text.replaceAll(/("[^"]+":) (?=")/g, "$1");
+}
+
+async function bash(script: string): Promise<string> {
+  const path = [folder, resolve("node_modules/.bin"), process.env["PATH"]].join(delimiter);
+  const SESSIOND_SERVER = `http://127.0.0.1:${service.port}`;
+  const child = spawn("bash", ["-e", "-o", "pipefail", "-c", script], {
+    cwd: folder,
+    env: { ...process.env, PATH: path, SESSIOND_SERVER },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = new Promise<number | null>((done) => {
+    child.once("exit", done);
+  });
+  const [output, errors, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
+  expect({ code, errors: code === 0 ? "" : errors }).toEqual({ code: 0, errors: "" });
+  return output;
+}
