@@ -3,7 +3,7 @@
 import { type ClientHttp2Stream, connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WatchRevocationsRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
-import { monotonic } from "../../resilience/chaos/monotonic.ts";
+import { monotonic } from "../../resilience/chaos/history.ts";
 
 const [url = "", authorization = "", size = "0"] = process.argv.slice(2);
 const crowd = Number(size);

@@ -5,7 +5,7 @@ import { availableParallelism, cpus, release, type } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "../../support/process/child.ts";
 import { type Deployment, startDeployment } from "../../resilience/chaos/processes/deployment.ts";
-import { monotonic } from "../../resilience/chaos/monotonic.ts";
+import { monotonic } from "../../resilience/chaos/history.ts";
 import { type Quantiles, quantiles } from "../../resilience/chaos/checks/quantiles.ts";
 import type { VerifierProcess } from "../../resilience/chaos/processes/verifier.ts";
 
@@ -35,7 +35,7 @@ async function measure(deployment: Deployment, watchers: number, revocations: nu
       verifier.expect({ id, jwt });
       // Verified once, as a session in use would have been; answered after what was said before.
       verifier.ask({ id, jwt });
-      await verifier.settled(5000);
+      await verifier.answered(5000);
       const all = crowd?.next();
       const { revision } = await sessions.revoke({ target: { case: "id", value: id } });
       const returned = monotonic();
@@ -60,7 +60,7 @@ async function measure(deployment: Deployment, watchers: number, revocations: nu
 
 async function heardAt(verifier: VerifierProcess, revision: number): Promise<number> {
   for (let waited = 0; waited < 10_000; waited++) {
-    const at = verifier.heard.get(revision);
+    const at = verifier.received.get(revision);
     if (at !== undefined && verifier.refused.has(revision)) return at;
     await delay(1);
   }
