@@ -48,6 +48,7 @@ const layers: Readonly<Record<string, Layer>> = {
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
       /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
+    folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers"],
   },
   client: {
     layers: ["transport"],

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { readConfig, variableNames } from "../../../src/server/config/config.ts";
+import { readConfig } from "../../../src/server/config/config.ts";
+import { variableNames } from "../../../src/server/config/variables.ts";
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
 import { readYaml } from "./yaml.ts";
 

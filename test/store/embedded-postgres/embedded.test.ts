@@ -220,11 +220,11 @@ test("starts again, at the same address, when PostgreSQL is killed", async () =>
 
 test("stops while it is starting again", async () => {
   const events = new EventEmitter();
-  const log = (line: string) => void events.emit(line.replace(/.*(starting it again)/, "$1"));
+  const log = (line: string) => void events.emit(line.replace(/.*(restarting it)/, "$1"));
   const postgres = await start({ durable: false, log });
-  const startingAgain = once(events, "starting it again");
+  const restarting = once(events, "restarting it");
   process.kill(postgres.pid() ?? 0, "SIGKILL");
-  await startingAgain;
+  await restarting;
   await postgres.stop();
   expect(postgres.pid()).toBeUndefined();
 
