@@ -56,7 +56,7 @@ const layers: Readonly<Record<string, Layer>> = {
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|node:.*)$/,
   },
   cli: {
-    layers: ["server", "client"],
+    layers: ["transport", "server", "client"],
     gen: /^session\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|commander|pino|node:.*)$/,
   },
