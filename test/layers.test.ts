@@ -48,6 +48,7 @@ const layers: Readonly<Record<string, Layer>> = {
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
       /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
+    folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers"],
   },
   client: {
     layers: ["transport"],
@@ -55,7 +56,7 @@ const layers: Readonly<Record<string, Layer>> = {
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|node:.*)$/,
   },
   cli: {
-    layers: ["server", "client"],
+    layers: ["transport", "server", "client"],
     gen: /^session\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|commander|pino|node:.*)$/,
   },

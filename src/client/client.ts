@@ -2,7 +2,10 @@ import { type Client, type Interceptor, createClient } from "@connectrpc/connect
 import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import { requireNode } from "../transport/node-version.ts";
 import type { TlsClientOptions } from "./tls.ts";
+
+requireNode();
 
 export type { TlsClientOptions } from "./tls.ts";
 

@@ -12,6 +12,9 @@ import { StalenessAlarm } from "./stream/staleness-alarm.ts";
 import { type Statement, timeliness } from "./jwt/statement.ts";
 import { type Refusal, type Verdict, invalid } from "./verdict.ts";
 import { Watch, type WatchListener, codeOf } from "./stream/watch.ts";
+import { requireNode } from "../../transport/node-version.ts";
+
+requireNode();
 
 export type { SessionClaims } from "./jwt/claims.ts";
 export type { VerifierClock } from "./stream/clock.ts";

@@ -7,7 +7,7 @@ import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";
 import { PeerRegistry } from "../listener/peer.ts";
-import { withoutSecrets } from "./redact.ts";
+import { describeFault, withoutSecrets } from "./redact.ts";
 import type { EndedCall, Tracing } from "./tracing.ts";
 
 /** Where calls are told of besides the log. */
@@ -129,11 +129,4 @@ function lineOf(request: RequestLine, { record, code, httpStatus, endedAt, trace
 function pathOf(request: RequestLine): string {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
   return path.replace(/[^/]{41,}/g, "...").slice(0, 200);
-}
-
-/** What went wrong inside, with the chain of causes, for the operator. */
-export function describeFault(fault: unknown): string {
-  if (!(fault instanceof Error)) return withoutSecrets(String(fault));
-  const cause = fault.cause === undefined ? "" : `\ncaused by: ${describeFault(fault.cause)}`;
-  return withoutSecrets(fault.stack ?? fault.message) + cause;
 }

@@ -2,19 +2,19 @@ import type { Kysely } from "kysely";
 import { loadPrivateKey } from "../../domain/keys/key-material.ts";
 import { signingKeyStore } from "../../storage/keys/signing-keys.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
-import { masterKeysOf } from "../master-keys.ts";
+import { masterKeysOf } from "../config/config.ts";
 
-/** What there is of keys that sign or are to. */
+/** Which signing keys the configured master keys decrypt. */
 export interface KeyCheck {
   readonly openable: number;
-  /** Why others cannot be opened, in words; without a secret. */
+  /** Why the others cannot be decrypted; contains no secret. */
   readonly problems: readonly string[];
 }
 
-/** More are not looked at. */
+/** Most keys that are checked. */
 const maxKeys = 10_000;
 
-/** Tries every signing key that signs now or will with the configured master keys. */
+/** Decrypts every signing key that signs now or will sign. */
 export async function checkSigningKeys(
   db: Kysely<Tables>,
   current: Buffer,
@@ -22,7 +22,7 @@ export async function checkSigningKeys(
   now: Date,
 ): Promise<KeyCheck> {
   const masterKeys = masterKeysOf(current, accepted);
-  // No master key has an empty id: these are all that may sign.
+  // No master key has an empty id, so this returns every key.
   const keys = await signingKeyStore(db).keysSealedOtherwise("", now, maxKeys);
   const problems = keys.flatMap((key) => {
     try {

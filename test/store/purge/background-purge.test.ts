@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import { keepPurging } from "../../../src/server/operator/background-purge.ts";
+import { purgeInBackground } from "../../../src/server/background-purge.ts";
 import type { Purged } from "../../../src/storage/purge/purge.ts";
 import { type ManualClock, manualClock } from "../../unit/rpc/manual-clock.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
@@ -47,7 +47,7 @@ function purging(url = database.url) {
   const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
   const batches: Purged[] = [];
   const stopping = new AbortController();
-  const stopped = keepPurging(
+  const stopped = purgeInBackground(
     {
       db: own.db,
       retentionMs: retention,
@@ -123,7 +123,7 @@ test("one that waits stops at once", async () => {
 test("a database that does not answer is told of, and asked again later", async () => {
   const replica = purging("postgres://nobody@127.0.0.1:1/none");
   await moveUntil(() => replica.lines.length > 1, replica.clock);
-  expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it is tried again"));
+  expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it will be tried again"));
 });
 
 test("nothing is purged by a machine whose clock is ahead of the database's", async () => {
@@ -134,7 +134,7 @@ test("nothing is purged by a machine whose clock is ahead of the database's", as
   const replica = purging();
   await moveUntil(() => replica.lines.length > 0, replica.clock);
   Date.now = now;
-  expect(replica.lines).toMatchObject([{ msg: "purge failed; it is tried again" }]);
+  expect(replica.lines).toMatchObject([{ msg: "purge failed; it will be tried again" }]);
   expect(JSON.stringify(replica.lines)).toMatch(/clock is 86\d{3} seconds ahead/);
   const { rows } = await sql`select from sessions`.execute(opened.db);
   expect(rows).toHaveLength(1);

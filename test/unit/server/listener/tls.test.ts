@@ -12,11 +12,11 @@ import type { HttpRequest, HttpResponse, RequestHandler } from "../../../../src/
 import type { ListenerOptions } from "../../../../src/server/listener/listener.ts";
 import { PeerRegistry } from "../../../../src/server/listener/peer.ts";
 import type { TlsMaterial } from "../../../../src/server/tls/certificates.ts";
-import type { TlsOptions } from "../../../../src/server/tls/tls.ts";
+import type { TlsOptions } from "../../../../src/server/listener/tls.ts";
 import { type Certified, authority } from "../../../support/process/certificates.ts";
-import { listening as listeningWith } from "../listener/listening.ts";
+import { listening as listeningWith } from "./listening.ts";
 import { preface } from "../../../support/fixtures/http2-bytes.ts";
-import { openRaw } from "../listener/raw-connection.ts";
+import { openRaw } from "./raw-connection.ts";
 
 const ca = authority();
 const clients = authority();

@@ -6,14 +6,14 @@ import {
   parseSpiffeId,
 } from "../../domain/certificate-name.ts";
 
-/** `TYPE:value`, where Node writes a value that could be taken for more than one as a JSON string. */
+/** `TYPE:value`. Node writes a value that contains separators as a JSON string. */
 const entry = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y;
 
 /**
- * The subject alternative names of a certificate that can be a service's: SPIFFE IDs and DNS names. The subject's common name
- * is none (RFC 9525). None at all where one cannot be read, and where there are too many to look up.
+ * The subject alternative names of a certificate that can identify a service: SPIFFE IDs and DNS names. The common name does
+ * not count (RFC 9525). Empty if any name cannot be parsed, or if there are too many to look up.
  */
-export function namesOf({
+export function subjectNames({
   subjectAltName = "",
 }: Pick<X509Certificate, "subjectAltName">): readonly CertificateName[] {
   const names = new Set<CertificateName>();
@@ -27,7 +27,7 @@ export function namesOf({
   return [...names];
 }
 
-/** A value in quotes has characters that no name here has. */
+/** A quoted value is never valid: it contains characters that these names do not allow. */
 function nameOf(type: string, value: string): CertificateName | undefined {
   switch (type) {
     case "URI":

@@ -1,29 +1,28 @@
 import { constants } from "node:crypto";
 import type { Socket } from "node:net";
 import { type SecureVersion, type TLSSocket, createServer } from "node:tls";
-import { namesOf } from "./certificate-names.ts";
-import type { FailureReporter } from "../listener/guard.ts";
-import type { ListenerLimits } from "../listener/limits.ts";
-import { type PeerRegistry, countedAddress } from "../listener/peer.ts";
-import type { Protocol } from "../listener/protocol-sniffer.ts";
-import type { TlsMaterial } from "./certificates.ts";
+import type { FailureReporter } from "./guard.ts";
+import type { ListenerLimits } from "./limits.ts";
+import { type PeerRegistry, countedAddress } from "./peer.ts";
+import type { Protocol } from "./protocol-sniffer.ts";
+import type { TlsMaterial } from "../tls/certificates.ts";
+import { subjectNames } from "../tls/subject-names.ts";
 
-/** How connections are encrypted. */
 export interface TlsOptions {
   readonly material: TlsMaterial;
-  /** The oldest version that is spoken. */
+  /** Oldest version accepted. */
   readonly minVersion: SecureVersion;
 }
 
-/** TLS on connections accepted elsewhere. */
+/** Does TLS handshakes on accepted connections. */
 export interface Tls {
-  /** Takes a connection over, with its first bytes unread; hands it on, decrypted, when the handshake is done. */
+  /** Takes over a connection whose first bytes are unread. */
   accept(socket: Socket): void;
-  /** Has later handshakes use other certificates. Those before are none the wiser. */
+  /** Replaces the certificates for new handshakes. Existing connections are unaffected. */
   renew(material: TlsMaterial): void;
 }
 
-/** With forward secrecy and authenticated encryption only: what HTTP/2 (RFC 9113, 9.2.2) leaves of TLS 1.2, and TLS 1.3. */
+/** Forward secrecy and authenticated encryption only: TLS 1.3, and the TLS 1.2 suites that HTTP/2 permits (RFC 9113, 9.2.2). */
 const ciphers = [
   "TLS_AES_128_GCM_SHA256",
   "TLS_AES_256_GCM_SHA384",
@@ -37,9 +36,9 @@ const ciphers = [
 ].join(":");
 
 /**
- * Does the handshakes: ALPN says which protocol follows, and HTTP/1.1 does where a client does not know ALPN. Client
- * certificates are asked for where there is a CA for them. A client without one is let in, to show another credential; one
- * whose certificate does not verify is not: that is a fault which its owner should learn of, and never a name.
+ * Passes each connection to `decided` after its handshake. ALPN selects the protocol; a client without ALPN speaks HTTP/1.1.
+ * Client certificates are requested if there is a CA for them. A client without one may use another credential, but one whose
+ * certificate does not verify is cut off, so that its owner notices.
  */
 export function createTls(
   { material, minVersion }: TlsOptions,
@@ -53,11 +52,11 @@ export function createTls(
     ALPNProtocols: ["h2", "http/1.1"] satisfies Protocol[],
     handshakeTimeout: limits.prefaceTimeoutMs,
     requestCert: material.clientCa !== undefined,
-    // Node would refuse those without a certificate too.
+    // `true` would also refuse clients without a certificate.
     rejectUnauthorized: false,
   });
   server.on("secureConnection", (socket) => {
-    // A peer that resets its connection is no failure of this process.
+    // Connection resets are not failures of this process.
     socket.on("error", () => {});
     const certificate = socket.getPeerX509Certificate();
     if (certificate !== undefined && !socket.authorized) {
@@ -68,7 +67,7 @@ export function createTls(
     }
     peers.setPeer(socket, {
       secure: true,
-      certificateNames: certificate && namesOf(certificate),
+      certificateNames: certificate && subjectNames(certificate),
       address: countedAddress(socket.remoteAddress),
       expireTime: certificate?.validToDate.getTime(),
     });
@@ -92,7 +91,7 @@ function contextOptions({ cert, key, clientCa }: TlsMaterial, minVersion: Secure
     ca: clientCa,
     ciphers,
     minVersion,
-    // Without tickets nothing of an earlier handshake is resumed: each is by the certificates and the CA of now.
+    // Without tickets no session is resumed, so that every handshake uses the current certificates and CA.
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   };
 }
