@@ -4,7 +4,7 @@ import { type Reason, SessiondError } from "../domain/errors.ts";
 import { FailureLimit } from "./failure-limit.ts";
 import type { Identity } from "./identify.ts";
 import type { Peer } from "./peer.ts";
-import type { PresentedCredential } from "./request-credentials.ts";
+import type { RequestCredentials } from "./request-credentials.ts";
 import { type Rate, RateLimit } from "./rate-limit.ts";
 
 /** How often calls may be made; without limit where undefined. */
@@ -56,7 +56,7 @@ export class CallLimits {
    */
   async authenticate(
     { address }: Peer,
-    presented: PresentedCredential,
+    presented: RequestCredentials,
     identify: () => Promise<Identity>,
   ): Promise<Identity> {
     const failures = this.#failures;
@@ -81,11 +81,11 @@ function refuseFor(wait: number, limit: string): void {
 const guesses: ReadonlySet<Reason> = new Set(["CREDENTIAL_INVALID", "SESSION_UNKNOWN"]);
 
 function isGuess(error: unknown): boolean {
-  return error instanceof SessiondError && guesses.has(error.reason) && !error.isGenuine;
+  return error instanceof SessiondError && guesses.has(error.reason) && error.isGuess;
 }
 
 /** Stands for everything that was presented, and holds no secret. */
-function fingerprintOf({ service, member }: PresentedCredential): string {
+function fingerprintOf({ service, member }: RequestCredentials): string {
   const ofService =
     service &&
     ("secretHash" in service

@@ -2,12 +2,12 @@ import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
 import { maxJwtLength } from "../domain/keys/session-jwts.ts";
-import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/sessions/token.ts";
+import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";
 
 /** What a request carries to say who calls; nothing of it is checked yet. */
-export interface PresentedCredential {
+export interface RequestCredentials {
   readonly service?: ServiceSecret | ServiceCertificate | undefined;
   /** An end user's; beside a service's, the member with whose permissions the service calls. */
   readonly member?: SessionCredential | undefined;
@@ -28,7 +28,7 @@ export interface ServiceCertificate {
  * Finds the credential of a call of one API in its headers and its connection; undefined where there is none. Throws
  * CREDENTIAL_INVALID for a malformed one.
  */
-export type CredentialScheme = (header: Headers, peer: Peer) => PresentedCredential | undefined;
+export type CredentialScheme = (header: Headers, peer: Peer) => RequestCredentials | undefined;
 
 /**
  * The service's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end users, and
@@ -41,7 +41,7 @@ export const standardScheme: CredentialScheme = (header, peer) =>
 export const serviceScheme: CredentialScheme = (header, peer) => basic(header) ?? certificate(header, peer);
 
 /** HTTP Basic with `project_id:secret` (RFC 7617). */
-export function basic(header: Headers): PresentedCredential | undefined {
+export function basic(header: Headers): RequestCredentials | undefined {
   const encoded = authorization(header, "basic");
   if (encoded === undefined) return undefined;
   const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, "base64").toString()) ?? [];
@@ -56,25 +56,25 @@ export function basic(header: Headers): PresentedCredential | undefined {
  * The client certificate of the connection. Only for a call with no `authorization`: a header is meant for this one call, while
  * the certificate is that of all calls on the connection, of end users too where a gateway made it.
  */
-function certificate(header: Headers, { certificateNames = [] }: Peer): PresentedCredential | undefined {
+function certificate(header: Headers, { certificateNames = [] }: Peer): RequestCredentials | undefined {
   if (certificateNames.length === 0 || header.has("authorization")) return undefined;
   return { service: { names: certificateNames } };
 }
 
 /** `authorization: Bearer` with a session token or session JWT (RFC 6750). */
-export function bearer(header: Headers): PresentedCredential | undefined {
+export function bearer(header: Headers): RequestCredentials | undefined {
   const text = authorization(header, "bearer");
   return text === undefined ? undefined : { member: sessionCredential(text) };
 }
 
 /** `x-session-token` with a session token or session JWT. */
-export function sessionTokenHeader(header: Headers): PresentedCredential | undefined {
+export function sessionTokenHeader(header: Headers): RequestCredentials | undefined {
   const text = header.get("x-session-token");
   return text === null || text === "" ? undefined : { member: sessionCredential(text) };
 }
 
 /** A cookie with a session token or session JWT (RFC 6265). The first of the name counts. */
-export function cookie(header: Headers, name: string): PresentedCredential | undefined {
+export function cookie(header: Headers, name: string): RequestCredentials | undefined {
   for (const pair of header.get("cookie")?.split(/; */) ?? []) {
     const separator = pair.indexOf("=");
     if (separator < 0 || pair.slice(0, separator).trim() !== name) continue;

@@ -3,8 +3,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
 import type { CredentialScheme } from "../auth/request-credentials.ts";
-import type { Cause } from "../domain/revocations/revocation.ts";
-import type { Why } from "../domain/use-cases/revoke.ts";
+import type { Cause } from "../domain/revocation.ts";
+import type { RevocationDetails } from "../domain/use-cases/revoke.ts";
 import type { Dialect } from "../rest/dialect.ts";
 
 /** One documented REST API: its service, served on the use cases, and how it speaks. It is served over REST alone. */
@@ -19,7 +19,7 @@ export interface CompatApi<S extends DescService = DescService> {
   readonly rules?: readonly HttpRule[];
 }
 
-/** Why a session ends through a documented API, which has no words for it. */
-export function because(cause: Cause): Why {
+/** RevocationDetails a session ends through a documented API, which has no words for it. */
+export function detailsFor(cause: Cause): RevocationDetails {
   return { cause, reason: "", count: false };
 }

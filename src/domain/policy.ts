@@ -1,4 +1,4 @@
-import type { SignatureAlgorithm } from "./keys/signature-algorithm.ts";
+import type { SignatureAlgorithm } from "./signature-algorithm.ts";
 
 const second = 1000;
 const hour = 3600 * second;

@@ -1,7 +1,7 @@
 import type { CertificateName } from "./certificate-name.ts";
 import type { CredentialId, ProjectId } from "./ids.ts";
 import type { Policy } from "./policy.ts";
-import type { ProjectTag, SecretHash } from "./sessions/token.ts";
+import type { ProjectTag, SecretHash } from "./token.ts";
 
 /** What a project is for. */
 export type Environment = "test" | "live";

@@ -1,13 +1,12 @@
-import type { Kysely } from "kysely";
 import type { Logger } from "pino";
 import { SessiondError } from "../domain/errors.ts";
-import type { Store } from "../domain/store.ts";
+import type { Store } from "../domain/store/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
-import { openDatabase } from "../storage/connection/database.ts";
+import { type Database, openDatabase } from "../storage/connection/database.ts";
 import { startEmbeddedPostgres } from "../embedded-postgres/supervisor.ts";
-import { makeServable } from "../storage/schema/servable-schema.ts";
-import { translatingFailures } from "../storage/connection/database-errors.ts";
-import type { Tables } from "../storage/schema/tables.ts";
+import { makeServable } from "../storage/schema/migrate.ts";
+import { withDatabaseErrors } from "../storage/connection/database-errors.ts";
+import { unlimited } from "../transport/call-context.ts";
 import { describeFault } from "./observability/call-log.ts";
 import type { Config } from "./config/config.ts";
 import { connectionsOfAll } from "./workers/connection-share.ts";
@@ -53,7 +52,7 @@ export async function layFoundation(
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;
     if (project !== undefined) await bootstrap(store, now, project, log);
-    await adoptMasterKey(store, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
+    await adoptMasterKey(store.signingKeys, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
   });
   return foundation;
 }
@@ -80,7 +79,7 @@ async function withDatabase(
   url: string,
   { connectTimeoutMs, statementTimeoutMs }: Pick<Config, "connectTimeoutMs" | "statementTimeoutMs">,
   log: Logger,
-  use: (db: Kysely<Tables>) => Promise<void>,
+  use: (db: Database) => Promise<void>,
 ): Promise<void> {
   const onConnectionError = (error: Error) =>
     log.warn({ fault: describeFault(error) }, "database connection lost");
@@ -93,7 +92,7 @@ async function withDatabase(
     onConnectionError,
   });
   try {
-    await translatingFailures(() => use(db));
+    await withDatabaseErrors(() => use(db));
   } catch (error) {
     if (error instanceof SessiondError && error.reason === "DATABASE_UNAVAILABLE") {
       throw new DatabaseUnreachable("the database does not answer", { cause: error.cause });
@@ -110,7 +109,7 @@ async function bootstrap(
   project: BootstrapProject,
   log: Logger,
 ): Promise<void> {
-  const outcome = await bootstrapProject({ store, now }, project);
+  const outcome = await bootstrapProject({ store, now }, project, unlimited);
   const fields = { project: project.projectId };
   if (outcome === "foreign") {
     log.warn(fields, "the bootstrap secret is no credential of this project; nothing was changed");

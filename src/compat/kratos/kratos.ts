@@ -5,14 +5,14 @@ import { SessionService } from "../../../gen/compat/kratos/v1/session_service_pb
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import { type CredentialScheme, bearer, cookie, sessionTokenHeader } from "../../auth/request-credentials.ts";
 import { SessiondError } from "../../domain/errors.ts";
-import type { Deps } from "../../domain/use-cases/deps.ts";
+import type { Dependencies } from "../../domain/use-cases/dependencies.ts";
 import { revokeOwn } from "../../domain/use-cases/revoke.ts";
 import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
 import type { Failure } from "../../rest/errors/failure.ts";
-import { callRecordKey } from "../../rpc/call-record.ts";
+import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
 import { readFields } from "../../rpc/messages/fields.ts";
 import { memberCallerOf } from "../../rpc/gate.ts";
-import { type CompatApi, because } from "../api.ts";
+import { type CompatApi, detailsFor } from "../api.ts";
 
 /** How an installation differs from the documented one. */
 export interface KratosOptions {
@@ -25,7 +25,7 @@ export interface KratosOptions {
 }
 
 /** The session API of Ory Kratos. */
-export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof SessionService> {
+export function kratos(deps: Dependencies, options: KratosOptions): CompatApi<typeof SessionService> {
   const { prefix } = options;
   return {
     service: SessionService,
@@ -44,7 +44,7 @@ export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof Ses
         const id = readFields((fields) => fields.sessionId("id", request.id));
         if (id === caller.session.id) throw new SessiondError("SESSION_IS_CURRENT");
         try {
-          await revokeOwn(deps, caller, id, because("logout"));
+          await revokeOwn(deps, caller, id, detailsFor("logout"), callContextOf(context));
         } catch (error) {
           // Nothing is learned from the answer: it is the same for a session that is not there, and nothing was revoked.
           if (!(error instanceof SessiondError && error.reason === "SESSION_NOT_FOUND")) throw error;

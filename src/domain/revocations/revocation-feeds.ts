@@ -93,7 +93,7 @@ export class RevocationFeeds {
 
   async #startOf({ projectId, start }: Watch, head: number): Promise<number> {
     if (start === "now") return head;
-    if (start === "snapshot") return this.#log.firstThatMatters(projectId, this.#now());
+    if (start === "snapshot") return this.#log.oldestRelevantRevision(projectId, this.#now());
     if (start === "oldest") return this.#log.oldestResumable(projectId);
     // Whether the log still reaches back so far shows when it is read.
     if (start.after <= head) return start.after;

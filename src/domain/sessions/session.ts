@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../ids.ts";
-import type { Revocation } from "../revocations/revocation.ts";
+import type { Revocation } from "../revocation.ts";
 
 /** Where a login came from; empty strings where unknown. */
 export interface Device {

@@ -1,5 +1,5 @@
 import { SessiondError } from "../errors.ts";
-import type { Revocation } from "../revocations/revocation.ts";
+import type { Revocation } from "../revocation.ts";
 import { type Session, idleExpireTimeOf, stateOf } from "../sessions/session.ts";
 
 /** Fails with the UNAUTHENTICATED reason that tells why `session` is not active at `now`. */

@@ -5,7 +5,7 @@ import { openDatabase } from "../../storage/connection/database.ts";
 import { holdsCluster, runningUrl } from "../../embedded-postgres/running.ts";
 import { startEmbeddedPostgres } from "../../embedded-postgres/supervisor.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
-import { translatingFailures } from "../../storage/connection/database-errors.ts";
+import { withDatabaseErrors } from "../../storage/connection/database-errors.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 
 /** The database does not answer; the cause says why. */
@@ -63,7 +63,7 @@ async function connected<T>(
   // Whatever pooler there is between.
   const db = openDatabase({ ...limits, url, preparedStatements: false, onConnectionError });
   try {
-    await translatingFailures(() => sql`select 1`.execute(db));
+    await withDatabaseErrors(() => sql`select 1`.execute(db));
     return await use(db);
   } catch (error) {
     if (error instanceof SessiondError && error.reason === "DATABASE_UNAVAILABLE") {

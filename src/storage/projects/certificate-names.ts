@@ -2,8 +2,8 @@ import { type Kysely, sql } from "kysely";
 import type { CertificateName } from "../../domain/certificate-name.ts";
 import { SessiondError } from "../../domain/errors.ts";
 import type { NewServiceCredential } from "../../domain/project.ts";
-import type { CertifiedService } from "../../domain/store.ts";
-import { columnsOf, projectColumns } from "../sessions/columns.ts";
+import type { CertifiedService } from "../../domain/store/project-store.ts";
+import { columnsOf, projectColumns } from "../schema/columns.ts";
 import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./project-rows.ts";
 import type { Tables } from "../schema/tables.ts";
 

@@ -2,8 +2,8 @@ import type { Selectable } from "kysely";
 import type { CredentialId, ProjectId } from "../../domain/ids.ts";
 import { defaultPolicy } from "../../domain/policy.ts";
 import type { Project, ServiceCredential, ShownCredential } from "../../domain/project.ts";
-import type { ProjectTag } from "../../domain/sessions/token.ts";
-import type { credentialColumns, projectColumns } from "../sessions/columns.ts";
+import type { ProjectTag } from "../../domain/token.ts";
+import type { credentialColumns, projectColumns } from "../schema/columns.ts";
 import type { ProjectsTable, ServiceCredentialsTable } from "../schema/tables.ts";
 
 /** A project as it is read. */

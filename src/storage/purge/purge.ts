@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
 import { readClockOffset } from "../connection/database-facts.ts";
 import type { Tables } from "../schema/tables.ts";
-import { translatingFailures } from "../connection/database-errors.ts";
+import { withDatabaseErrors } from "../connection/database-errors.ts";
 import { horizonOf } from "./horizon.ts";
 import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
@@ -67,7 +67,7 @@ const maxClockAhead = 60_000;
  * DATABASE_UNAVAILABLE, and where this machine's clock is ahead of the database's: it would delete what is to be kept.
  */
 export async function purge(db: Kysely<Tables>, options: PurgeOptions): Promise<PurgeOutcome> {
-  return translatingFailures(async () => {
+  return withDatabaseErrors(async () => {
     await requireClock(db);
     if (options.dryRun) return purgeProjects(db, async () => true, options);
     const lease = await PurgeLease.take(db, options.intervalMs);

@@ -1,7 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { SessionId } from "../../domain/ids.ts";
-import { columnsOf, identityColumns, livenessColumns } from "../sessions/columns.ts";
-import { newestCutoff, stateIs } from "../sessions/reads.ts";
+import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
+import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
 import type { Tables } from "../schema/tables.ts";
 import type { Horizon } from "./horizon.ts";
 

@@ -1,7 +1,7 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
 import type { RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
-import type { RevocationPage, RevocationQuery } from "../../domain/store.ts";
-import { columnsOf, recordedColumns } from "../sessions/columns.ts";
+import type { RevocationPage, RevocationQuery } from "../../domain/store/revocation-store.ts";
+import { columnsOf, recordedColumns } from "../schema/columns.ts";
 import { toLogged } from "./log-reads.ts";
 import type { RevocationsTable, Tables } from "../schema/tables.ts";
 

@@ -4,8 +4,8 @@ import type { ColumnType, Generated, JSONColumnType } from "kysely";
 import type { CertificateName } from "../../domain/certificate-name.ts";
 import type { Policy } from "../../domain/policy.ts";
 import type { Environment, Permission } from "../../domain/project.ts";
-import type { Cause, CutoffTarget, Scope } from "../../domain/revocations/revocation.ts";
-import type { SignatureAlgorithm } from "../../domain/keys/signature-algorithm.ts";
+import type { Cause, CutoffTarget, Scope } from "../../domain/revocation.ts";
+import type { SignatureAlgorithm } from "../../domain/signature-algorithm.ts";
 
 /** The tables as the newest migration leaves them. What each is for stands in the migrations. */
 export interface Tables {

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { AuthenticationFactor, Session } from "../../domain/sessions/session.ts";
-import type { NewSession } from "../../domain/store.ts";
-import type { SecretHash } from "../../domain/sessions/token.ts";
+import type { NewSession } from "../../domain/store/session-store.ts";
+import type { SecretHash } from "../../domain/token.ts";
 import type { FactorJson, Tables } from "../schema/tables.ts";
 
 /** A session to store, with its one token. */

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import type { TokenReplacement } from "../../domain/store.ts";
+import type { TokenReplacement } from "../../domain/store/session-store.ts";
 import type { Tables } from "../schema/tables.ts";
 
 /** How many replaced tokens of a session are remembered, and recognised when they are presented. */

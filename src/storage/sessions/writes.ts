@@ -1,12 +1,13 @@
 import { type Kysely, sql } from "kysely";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
-import type { CutoffTarget } from "../../domain/revocations/revocation.ts";
+import type { CutoffTarget } from "../../domain/revocation.ts";
 import type { Session } from "../../domain/sessions/session.ts";
-import { type SessionRow, newestCutoff, stateIs, toSession } from "./reads.ts";
-import { columnsOf, livenessColumns, sessionColumns } from "./columns.ts";
+import { newestCutoff, stateIs } from "./liveness-sql.ts";
+import { type SessionRow, toSession } from "./rows.ts";
+import { columnsOf, livenessColumns, sessionColumns } from "../schema/columns.ts";
 import type { Tables } from "../schema/tables.ts";
 
-/** Moves the end of a session that is active at `now`. By sessions' primary key. */
+/** Changes the expiry of a session that is active at `now`. By sessions' primary key. */
 export async function extendSession(
   db: Kysely<Tables>,
   projectId: ProjectId,
@@ -28,7 +29,7 @@ export async function extendSession(
   return row && toSession(row, undefined);
 }
 
-/** An access to write down. */
+/** An access to record. */
 export interface Access {
   readonly projectId: ProjectId;
   readonly id: SessionId;
@@ -36,10 +37,13 @@ export interface Access {
 }
 
 /**
- * Writes accesses down. A row that somebody else has locked is passed over: the access will be noted the next time, and
- * nothing waits for it, so no deadlock with a revocation is possible.
+ * Records accesses. Skips rows that are locked: the next access is recorded instead, and no deadlock with a revocation is
+ * possible.
  */
-export async function recordAccesses(db: Kysely<Tables>, accesses: readonly Access[]): Promise<void> {
+export async function recordAccesses(
+  db: Kysely<Tables>,
+  accesses: readonly Access[],
+): Promise<readonly undefined[]> {
   await sql`
     with access as (
       select project_id, id, max(time) as time
@@ -57,14 +61,20 @@ export async function recordAccesses(db: Kysely<Tables>, accesses: readonly Acce
     )
     update sessions s set last_access_time = free.time from free
     where s.project_id = free.project_id and s.id = free.id`.execute(db);
+  return accesses.map(() => undefined);
 }
 
-/** How many sessions within `target` are active at `now`. Grows with their number. */
+/** The sessions to count. */
+export interface CountQuery {
+  readonly projectId: ProjectId;
+  readonly target: CutoffTarget;
+  readonly now: Date;
+}
+
+/** Counts the sessions within `target` that are active at `now`. Its cost grows with their number. */
 export async function countActive(
   db: Kysely<Tables>,
-  projectId: ProjectId,
-  target: CutoffTarget,
-  now: Date,
+  { projectId, target, now }: CountQuery,
 ): Promise<number> {
   const memberId = target.scope === "member" ? target.id : undefined;
   const organizationId = target.scope === "organization" ? target.id : undefined;

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import { translatingFailures } from "../../../src/storage/connection/database-errors.ts";
+import { withDatabaseErrors } from "../../../src/storage/connection/database-errors.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
@@ -86,7 +86,7 @@ test("a connection that breaks in use fails its caller alone, and the next one w
   }, patience);
   expect(await sleeping).toBeInstanceOf(Error);
   await vi.waitUntil(() => connectionErrors.length === 1, patience);
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
   expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
 
@@ -96,13 +96,15 @@ test("a revocation whose connection breaks within its transaction records nothin
   const { session } = await storedSession(store, project);
   await admin.query("begin");
   await admin.query("select from sessions where id = $1 for update", [session.id]);
-  const revoking = store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  const revoking = store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
   revoking.catch(() => undefined);
   await terminateWaiting();
   await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   await admin.query("rollback");
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
-  expect(await store.revoke(orderOf(project, { scope: "session", id: session.id }))).toMatchObject({
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+  expect(
+    await store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
+  ).toMatchObject({
     revision: 1,
   });
 });
@@ -112,10 +114,12 @@ test("a statement that takes too long is told as unavailable", async () => {
   const project = await storedProject(store);
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
-  const revoking = store.revoke(orderOf(project, { scope: "project" }));
+  const revoking = store.revocations.revoke(orderOf(project, { scope: "project" }));
   await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   await admin.query("rollback");
-  expect(await store.revoke(orderOf(project, { scope: "project" }))).toMatchObject({ revision: 1 });
+  expect(await store.revocations.revoke(orderOf(project, { scope: "project" }))).toMatchObject({
+    revision: 1,
+  });
 });
 
 test("where statements may take as long as they need, so may they be silent", async () => {
@@ -131,7 +135,7 @@ test("a process that stood still within a transaction is told that the database 
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
     await sql`select 1`.execute(transaction);
   });
-  await expect(translatingFailures(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  await expect(withDatabaseErrors(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   expect(connectionErrors).not.toEqual([]);
   expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
@@ -143,15 +147,15 @@ test("counted revocations that wait for their project leave connections to other
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
   const order = orderOf(project, { scope: "project" }, { count: true });
-  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
   await admin.query("rollback");
   const receipts = await waiting;
   expect(new Set(receipts.map((receipt) => receipt?.revision))).toEqual(
     new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
   );
   expect(receipts.find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
-  expect(await store.revoke(order)).toMatchObject({ revokedCount: 0 });
+  expect(await store.revocations.revoke(order)).toMatchObject({ revokedCount: 0 });
 });
 
 test("counting leaves connections to others, however many count and however long it takes", async () => {
@@ -162,8 +166,8 @@ test("counting leaves connections to others, however many count and however long
   await admin.query("begin");
   await admin.query("lock table session_tokens, cutoffs in access exclusive mode");
   const order = orderOf(project, { scope: "member", id: session.memberId }, { count: true });
-  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
-  expect(await store.findProject(project.id)).toEqual(project);
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
+  expect(await store.projects.findProject(project.id)).toEqual(project);
   await admin.query("rollback");
   // Whoever is first had nothing before it to make its count less.
   expect((await waiting).find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
@@ -176,10 +180,12 @@ test("connections that break before they are ready cost no place in the pool", a
   const project = await storedProject(store);
   relay.breakWhenReady();
   for (let i = 0; i < 6; i++) {
-    await expect(store.findProject(project.id)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+    await expect(store.projects.findProject(project.id)).rejects.toMatchObject({
+      reason: "DATABASE_UNAVAILABLE",
+    });
   }
   relay.mend();
-  expect(await store.findProject(project.id)).toEqual(project);
+  expect(await store.projects.findProject(project.id)).toEqual(project);
 });
 
 test("a port where nobody listens is told as unavailable", async () => {
@@ -197,16 +203,16 @@ test("a database that falls silent is told as unavailable, and the store works w
   const { session } = await storedSession(store, project);
   relay.fallSilent();
   const calls = [
-    store.findSession(project.id, session.id),
-    store.revoke(orderOf(project, { scope: "member", id: memberId("ada") })),
-    store.findProject(project.id),
+    store.sessions.findSession(project.id, session.id),
+    store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("ada") })),
+    store.projects.findProject(project.id),
     store.ping(),
   ];
   for (const outcome of await Promise.allSettled(calls)) {
     expect(outcome).toMatchObject({ status: "rejected", reason: { reason: "DATABASE_UNAVAILABLE" } });
   }
   relay.mend();
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
 });
 
 test("a ping does not wait in line: that somebody is answered tells as much", async () => {
@@ -214,7 +220,7 @@ test("a ping does not wait in line: that somebody is answered tells as much", as
   const project = await storedProject(store);
   const order: string[] = [];
   const line = Array.from({ length: 50 }, () =>
-    store.findProject(project.id).then(() => void order.push("found")),
+    store.projects.findProject(project.id).then(() => void order.push("found")),
   );
   const ping = store.ping().then(() => void order.push("pinged"));
   await Promise.all([ping, ...line]);

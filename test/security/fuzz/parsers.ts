@@ -7,7 +7,7 @@ import { SessiondError } from "../../../src/domain/errors.ts";
 import { parseSessionId } from "../../../src/domain/ids.ts";
 import { readStatement } from "../../../src/domain/keys/jwt-statement.ts";
 import { parsePage } from "../../../src/domain/page.ts";
-import { parseSessionToken } from "../../../src/domain/sessions/token.ts";
+import { parseSessionToken } from "../../../src/domain/token.ts";
 import { bindRequest } from "../../../src/rest/binding/bind.ts";
 import { defaultDialect } from "../../../src/rest/dialect.ts";
 import { splitTarget } from "../../../src/rest/http/exchange.ts";

@@ -140,8 +140,8 @@ describe("failed authentications", () => {
     ["or was idle for too long", unknown("SESSION_IDLE_EXPIRED")],
     ["a JWT that has expired", unknown("JWT_EXPIRED")],
     ["a database that does not answer", unknown("DATABASE_UNAVAILABLE")],
-    ["a project that was disabled", new SessiondError("CREDENTIAL_INVALID", { isGenuine: true })],
-    ["a JWT of a key that was revoked", new SessiondError("SESSION_UNKNOWN", { isGenuine: true })],
+    ["a project that was disabled", new SessiondError("CREDENTIAL_INVALID", { isGuess: false })],
+    ["a JWT of a key that was revoked", new SessiondError("SESSION_UNKNOWN", { isGuess: false })],
   ])("%s is no guess", async (_what, error) => {
     const { attempt } = attempts();
     for (let i = 0; i < 300; i++) expect(await attempt(`token ${i}`, error)).toBe(error.reason);

@@ -1,9 +1,9 @@
 import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { CutoffTarget } from "../../../src/domain/revocations/revocation.ts";
+import type { CutoffTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import type { Store } from "../../../src/domain/store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
   memberId,
@@ -20,7 +20,7 @@ export function cutoffContract(replicas: Replicas): void {
   const ada = memberId("ada");
   const bob = memberId("bob");
   const acme = organizationId("acme");
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -28,9 +28,10 @@ export function cutoffContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const revoke = (target: CutoffTarget, time = at(0)) => store.revoke(orderOf(project, target, { time }));
+  const revoke = (target: CutoffTarget, time = at(0)) =>
+    store.revocations.revoke(orderOf(project, target, { time }));
   const endOf = async (session: Session) =>
-    must(await replicas.other().findSession(session.projectId, session.id)).revocation?.revision;
+    must(await replicas.other().sessions.findSession(session.projectId, session.id)).revocation?.revision;
   const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
     (await storedSession(store, project, overrides)).session;
 
@@ -76,7 +77,7 @@ export function cutoffContract(replicas: Replicas): void {
     await revoke({ scope: "organization", id: acme }, at(2));
     await revoke({ scope: "member", id: ada }, at(3));
     await revoke({ scope: "project" }, at(4));
-    expect((await store.findSession(project.id, session.id))?.revocation).toMatchObject({
+    expect((await store.sessions.findSession(project.id, session.id))?.revocation).toMatchObject({
       revision: 2,
       scope: "organization",
       time: at(2),
@@ -87,7 +88,10 @@ export function cutoffContract(replicas: Replicas): void {
     const spared = await create();
     const dead = await create();
     await revoke({ scope: "member", id: ada, except: spared.id });
-    expect(await store.findSession(project.id, spared.id)).toEqual({ ...spared, createdRevision: 1 });
+    expect(await store.sessions.findSession(project.id, spared.id)).toEqual({
+      ...spared,
+      createdRevision: 1,
+    });
     expect(await endOf(dead)).toBe(1);
     await revoke({ scope: "project" });
     expect(await endOf(spared)).toBe(2);
@@ -96,7 +100,7 @@ export function cutoffContract(replicas: Replicas): void {
 
   test("only a live session within the scope is spared", async () => {
     const [named, cut, bobs] = [await create(), await create(), await create({ memberId: bob })];
-    await store.revoke(orderOf(project, { scope: "session", id: named.id }));
+    await store.revocations.revoke(orderOf(project, { scope: "session", id: named.id }));
     await revoke({ scope: "member", id: ada, except: named.id });
     expect([await endOf(named), await endOf(cut)]).toEqual([1, 2]);
     await revoke({ scope: "project", except: cut.id });
@@ -104,7 +108,7 @@ export function cutoffContract(replicas: Replicas): void {
 
     const bobs2 = await create({ memberId: bob });
     await revoke({ scope: "member", id: ada, except: bobs2.id });
-    expect((await store.findSession(project.id, bobs2.id))?.createdRevision).toBe(3);
+    expect((await store.sessions.findSession(project.id, bobs2.id))?.createdRevision).toBe(3);
     expect(await endOf(bobs)).toBe(3);
     await revoke({ scope: "member", id: bob, except: newSessionId() });
     expect(await endOf(bobs2)).toBe(5);
@@ -113,7 +117,7 @@ export function cutoffContract(replicas: Replicas): void {
   test("a session of another project is not spared", async () => {
     const { session } = await storedSession(store, await storedProject(store));
     await revoke({ scope: "project", except: session.id });
-    expect(await store.findSession(session.projectId, session.id)).toEqual(session);
+    expect(await store.sessions.findSession(session.projectId, session.id)).toEqual(session);
   });
 
   test("counts what it ends, where asked", async () => {
@@ -121,7 +125,7 @@ export function cutoffContract(replicas: Replicas): void {
     await create();
     await create({ expireTime: at(0) });
     const target = { scope: "member", id: ada, except: spared.id } as const;
-    const count = () => store.revoke(orderOf(project, target, { count: true }));
+    const count = () => store.revocations.revoke(orderOf(project, target, { count: true }));
     expect(await count()).toMatchObject({ revision: 1, revokedCount: 1 });
     expect(await count()).toMatchObject({ revision: 2, revokedCount: 0 });
     await create();

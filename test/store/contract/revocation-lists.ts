@@ -3,8 +3,9 @@ import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { RecordedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
-import type { RevocationOrder } from "../../../src/domain/revocations/revocation.ts";
-import type { RevocationQuery, Store } from "../../../src/domain/store.ts";
+import type { RevocationCommand } from "../../../src/domain/revocation.ts";
+import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
   hour,
@@ -18,7 +19,7 @@ import type { Replicas } from "./replicas.ts";
 
 /** What the log tells auditors. */
 export function revocationListContract(replicas: Replicas): void {
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -26,8 +27,8 @@ export function revocationListContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const revoke = (target: RevocationOrder["target"], overrides: Partial<RevocationOrder> = {}) =>
-    store.revoke(orderOf(project, target, overrides));
+  const revoke = (target: RevocationCommand["target"], overrides: Partial<RevocationCommand> = {}) =>
+    store.revocations.revoke(orderOf(project, target, overrides));
   const query = (overrides: Partial<RevocationQuery>): RevocationQuery => ({
     projectId: project.id,
     startTime: undefined,
@@ -39,7 +40,7 @@ export function revocationListContract(replicas: Replicas): void {
     ...overrides,
   });
   const list = async (overrides: Partial<RevocationQuery> = {}) =>
-    (await store.listRevocations(query(overrides))).revocations;
+    (await store.revocations.listRevocations(query(overrides))).revocations;
   const revisions = async (overrides: Partial<RevocationQuery> = {}) =>
     (await list(overrides)).map(({ revision }) => revision);
 
@@ -55,29 +56,29 @@ export function revocationListContract(replicas: Replicas): void {
       { cause: "compromise", time: at(2) },
     );
     const foreign = await storedProject(store);
-    await store.revoke(orderOf(foreign, { scope: "project" }));
+    await store.revocations.revoke(orderOf(foreign, { scope: "project" }));
     expect(await list()).toEqual([
       {
         revision: 2,
         scope: "member",
         targetId: "ada",
-        spared: spared.id,
+        exceptSessionId: spared.id,
         time: at(2),
         cause: "compromise",
         reason: "",
         actor: "service/test",
-        matterUntil: at(360_002),
+        relevantUntil: at(360_002),
       },
       {
         revision: 1,
         scope: "session",
         targetId: session.id,
-        spared: undefined,
+        exceptSessionId: undefined,
         time: at(1),
         cause: "logout",
         reason: "lost phone",
         actor: "member/ada",
-        matterUntil: at(360_001),
+        relevantUntil: at(360_001),
       },
     ] satisfies RecordedRevocation[]);
   });
@@ -160,7 +161,7 @@ export function revocationListContract(replicas: Replicas): void {
       for (const one of filters) {
         const paged: RecordedRevocation[] = [];
         for (let after: string | undefined, i = 0; i === 0 || after !== undefined; i++) {
-          const page = await store.listRevocations(query({ ...one, page: { size, after } }));
+          const page = await store.revocations.listRevocations(query({ ...one, page: { size, after } }));
           expect(page.revocations.length).toBeLessThanOrEqual(size);
           paged.push(...page.revocations);
           after = page.next === undefined ? undefined : String(page.next);

@@ -16,11 +16,11 @@ test("accesses, extensions and revocations write to no index of the sessions the
   const some = sessions.filter((_, i) => i % 10 === 0).map(({ session }) => session);
   // One after the other: what a transaction that still runs might see takes up room, and how much depends on the machine.
   for (let round = 1; round <= 4; round++) {
-    for (const { id } of some) await store.extendSession(project.id, id, at(round), at(0));
+    for (const { id } of some) await store.sessions.extendSession(project.id, id, at(round), at(0));
   }
-  for (const { id } of some) await store.revoke(orderOf(project, { scope: "session", id }));
+  for (const { id } of some) await store.revocations.revoke(orderOf(project, { scope: "session", id }));
   for (let i = 0; i < 50; i++) {
-    await store.revoke(orderOf(project, { scope: "member", id: memberId("a member") }));
+    await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("a member") }));
   }
   await opened.close();
 

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parseCertificateName } from "../../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { Store } from "../../../src/domain/store.ts";
-import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import {
   at,
@@ -46,54 +46,63 @@ async function preparedIn({ db }: OpenStore): Promise<readonly string[]> {
 }
 
 /** Asks the store everything that a connection is asked, `size` at once where that can be. */
-async function useAll(store: Store, project: Project, size: number): Promise<void> {
+async function useAll(store: PostgresStore, project: Project, size: number): Promise<void> {
   const times = <T>(run: (i: number) => Promise<T>) =>
     Promise.all(Array.from({ length: size }, (_, i) => run(i)));
   const sessions = await times((i) =>
     storedSession(store, project, { memberId: memberId(`m${i}`), organizationId: organizationId("acme") }),
   );
-  for (const { session } of sessions) store.recordAccess(session, at(1));
+  for (const { session } of sessions) store.sessions.recordAccess(session, at(1));
   const page = { size: 10, after: undefined };
   const none = { memberId: undefined, organizationId: undefined, state: undefined };
   const list = { projectId: project.id, now: at(0), page, ...none };
   const ask = async () => {
-    await times((i) => store.findSession(project.id, sessions[i]?.session.id ?? newSessionId()));
-    await times((i) => store.findSessionByToken(sessions[i]?.token ?? { tag: project.tag, hash }));
+    await times((i) => store.sessions.findSession(project.id, sessions[i]?.session.id ?? newSessionId()));
+    await times((i) => store.sessions.findSessionByToken(sessions[i]?.token ?? { tag: project.tag, hash }));
     for (const state of [undefined, "active", "expired", "idle_expired", "revoked"] as const) {
-      await store.listSessions({ ...list, memberId: memberId("m0"), state });
-      await store.listSessions({ ...list, organizationId: organizationId("acme"), state });
+      await store.sessions.listSessions({ ...list, memberId: memberId("m0"), state });
+      await store.sessions.listSessions({ ...list, organizationId: organizationId("acme"), state });
     }
-    await store.listSessions({ ...list, memberId: memberId("m0"), page: { size: 5, after: newSessionId() } });
+    await store.sessions.listSessions({
+      ...list,
+      memberId: memberId("m0"),
+      page: { size: 5, after: newSessionId() },
+    });
     for (const target of [
       { scope: "project" },
       { scope: "member", id: memberId("m0") },
       { scope: "organization", id: organizationId("acme") },
       { scope: "organization", id: organizationId("acme"), except: newSessionId() },
     ] as const) {
-      await store.countActive(project.id, target, at(0));
+      await store.revocations.countActive(project.id, target, at(0));
     }
-    await store.isMemberOf(project.id, memberId("m0"), organizationId("acme"));
-    await store.extendSession(project.id, sessions[0]?.session.id ?? newSessionId(), at(hour), at(1));
-    await times(() => store.findOwner(project.id, { scope: "session", id: newSessionId() }));
-    await times(() => store.findCredentials(project.id));
-    await times(() => store.findCertified([must(parseCertificateName("a.example"))]));
-    await times(() => store.signingLine(project.id, at(0)));
-    await times(() => store.isSigningKeyGood(project.id, "a key"));
-    await store.findProject(project.id);
-    await store.listProjects({ size: 10, after: undefined });
-    await store.listProjects({ size: 10, after: project.id });
-    await store.listCredentials(project.id, { size: 10, after: undefined });
-    await store.listCredentials(project.id, { size: 10, after: newCredentialId() });
-    await store.listSigningKeys(project.id);
-    await store.findSigningKey(project.id, "a key");
-    await store.keysSealedOtherwise("a master key", at(0), 10);
-    await store.readRevocations(project.id, 0, 10);
+    await store.sessions.isMemberOf(project.id, memberId("m0"), organizationId("acme"));
+    await store.sessions.extendSession(
+      project.id,
+      sessions[0]?.session.id ?? newSessionId(),
+      at(hour),
+      at(1),
+    );
+    await times(() => store.sessions.findOwner(project.id, { scope: "session", id: newSessionId() }));
+    await times(() => store.projects.findCredentials(project.id));
+    await times(() => store.projects.findCertified([must(parseCertificateName("a.example"))]));
+    await times(() => store.signingKeys.signingLine(project.id, at(0)));
+    await times(() => store.signingKeys.isSigningKeyGood(project.id, "a key"));
+    await store.projects.findProject(project.id);
+    await store.projects.listProjects({ size: 10, after: undefined });
+    await store.projects.listProjects({ size: 10, after: project.id });
+    await store.projects.listCredentials(project.id, { size: 10, after: undefined });
+    await store.projects.listCredentials(project.id, { size: 10, after: newCredentialId() });
+    await store.signingKeys.listSigningKeys(project.id);
+    await store.signingKeys.findSigningKey(project.id, "a key");
+    await store.signingKeys.keysSealedOtherwise("a master key", at(0), 10);
+    await store.revocations.readRevocations(project.id, 0, 10);
     for (const scope of [undefined, "session", "member"] as const) {
       const targetId = scope && newSessionId();
       const none = { startTime: undefined, endTime: undefined, actor: undefined };
       const page = { size: 10, after: undefined };
-      await store.listRevocations({ projectId: project.id, ...none, scope, targetId, page });
-      await store.listRevocations({
+      await store.revocations.listRevocations({ projectId: project.id, ...none, scope, targetId, page });
+      await store.revocations.listRevocations({
         projectId: project.id,
         ...none,
         scope,
@@ -101,7 +110,7 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
         page,
         startTime: at(0),
       });
-      await store.listRevocations({
+      await store.revocations.listRevocations({
         projectId: project.id,
         ...none,
         scope,
@@ -110,20 +119,20 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
         actor: "member/a",
       });
     }
-    await store.oldestResumable(project.id);
-    await store.firstThatMatters(project.id, at(0));
+    await store.revocations.oldestResumable(project.id);
+    await store.revocations.oldestRelevantRevision(project.id, at(0));
   };
   await ask();
-  await store.updatePolicy(project.id, project.policy);
+  await store.projects.updatePolicy(project.id, project.policy);
   await times((i) =>
-    store.createSessionWithin(
+    store.sessions.createSessionWithin(
       newSession(project, { memberId: memberId(`m${i}`) }),
       randomBytes(32) as SecretHash,
       { max: 1, action: "end_oldest", actor: "" },
     ),
   );
   await times((i) =>
-    store.replaceToken({
+    store.sessions.replaceToken({
       projectId: project.id,
       hash: sessions[i]?.token.hash ?? hash,
       salt: newTokenSalt(),
@@ -131,20 +140,22 @@ async function useAll(store: Store, project: Project, size: number): Promise<voi
       time: at(0),
     }),
   );
-  await store.revoke(orderOf(project, { scope: "signing_key", id: "a key" }));
+  await store.revocations.revoke(orderOf(project, { scope: "signing_key", id: "a key" }));
   await times((i) =>
-    store.revoke(orderOf(project, { scope: "session", id: sessions[i]?.session.id ?? newSessionId() })),
+    store.revocations.revoke(
+      orderOf(project, { scope: "session", id: sessions[i]?.session.id ?? newSessionId() }),
+    ),
   );
-  await times(() => store.revoke(orderOf(project, { scope: "project" })));
+  await times(() => store.revocations.revoke(orderOf(project, { scope: "project" })));
   // Of dead sessions too.
   await ask();
 }
 
 const hash = randomBytes(32) as SecretHash;
 
-async function credentialed(store: Store): Promise<Project> {
+async function credentialed(store: PostgresStore): Promise<Project> {
   const project = newProject();
-  await store.createProject(project, {
+  await store.projects.createProject(project, {
     projectId: project.id,
     id: newCredentialId(),
     displayName: "",
@@ -153,7 +164,7 @@ async function credentialed(store: Store): Promise<Project> {
     secretHash: hash,
     createTime: at(0),
   });
-  await store.addFirstSigningKey({
+  await store.signingKeys.addFirstSigningKey({
     projectId: project.id,
     kid: "a key",
     algorithm: "ES256",
@@ -182,7 +193,9 @@ test("nothing is prepared where a pooler cannot carry it", async () => {
   const opened = open(false);
   const project = await storedProject(opened.store);
   const { session } = await storedSession(opened.store, project);
-  for (let i = 0; i < 3; i++) expect(await opened.store.findSession(project.id, session.id)).toEqual(session);
+  for (let i = 0; i < 3; i++) {
+    expect(await opened.store.sessions.findSession(project.id, session.id)).toEqual(session);
+  }
   expect(await preparedIn(opened)).toEqual([]);
 });
 

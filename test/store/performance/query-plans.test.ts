@@ -3,8 +3,10 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { RevocationQuery, SessionQuery, Store } from "../../../src/domain/store.ts";
-import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
+import type { SessionQuery } from "../../../src/domain/store/session-store.ts";
+import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
 import { horizonOf } from "../../../src/storage/purge/horizon.ts";
 import { PurgeLease } from "../../../src/storage/purge/lease.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
@@ -27,7 +29,7 @@ const databases: TestDatabase[] = [];
 let recording: RecordingStore;
 let empty: RecordingStore;
 let small: RecordingStore;
-let store: Store;
+let store: PostgresStore;
 let project: Project;
 
 beforeAll(async () => {
@@ -109,7 +111,7 @@ function audit(overrides: Partial<RevocationQuery>) {
     targetId: undefined,
     page: { size: 50, after: undefined },
   };
-  return store.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
+  return store.revocations.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
 }
 
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
@@ -135,29 +137,37 @@ const revision = "project_revisions_pkey(project_id)";
 const token = "session_tokens_pkey(project_id, hash)";
 const owner = [session, token];
 const jwtLifetime = "projects_pkey(id)";
-const matterUntil = "revocations_by_matter_until(project_id, matter_until_time)";
+const relevantUntil = "revocations_by_matter_until(project_id, matter_until_time)";
 
 const forgotten = "session_tokens_replaced(project_id, session_id, replace_time)";
 
 /** Calls, and every way in which their statements come to rows. */
 const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
-  ["a look-up by id", () => store.findSession(project.id, idOf(20)), [session, cutoffs, ...revocation]],
+  [
+    "a look-up by id",
+    () => store.sessions.findSession(project.id, idOf(20)),
+    [session, cutoffs, ...revocation],
+  ],
   [
     "a hundred look-ups by id",
-    () => each((i) => store.findSession(project.id, idOf(i))),
+    () => each((i) => store.sessions.findSession(project.id, idOf(i))),
     [session, cutoffs, ...revocation],
   ],
   [
     "a hundred look-ups by token",
-    () => each((i) => store.findSessionByToken(tokenOf(i))),
+    () => each((i) => store.sessions.findSessionByToken(tokenOf(i))),
     ["projects_tag_key(tag)", token, session, cutoffs, ...revocation],
   ],
-  ["whose a session is, by id", () => store.findOwner(project.id, { scope: "session", id: idOf(20) }), owner],
+  [
+    "whose a session is, by id",
+    () => store.sessions.findOwner(project.id, { scope: "session", id: idOf(20) }),
+    owner,
+  ],
   [
     "whose a hundred sessions are, by id and by token",
     () =>
       each((i) =>
-        store.findOwner(project.id, {
+        store.sessions.findOwner(project.id, {
           scope: "session",
           ...(i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) }),
         }),
@@ -166,24 +176,28 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "the credentials of a service",
-    () => store.findCredentials(project.id),
+    () => store.projects.findCredentials(project.id),
     [jwtLifetime, "service_credentials_pkey(project_id)"],
   ],
-  ["signing lines", () => store.signingLine(project.id, at(0)), ["signing_keys_pkey(project_id)"]],
+  [
+    "signing lines",
+    () => store.signingKeys.signingLine(project.id, at(0)),
+    ["signing_keys_pkey(project_id)"],
+  ],
   [
     "whether a signing key is good",
-    () => store.isSigningKeyGood(project.id, "k1"),
+    () => store.signingKeys.isSigningKeyGood(project.id, "k1"),
     ["signing_keys_pkey(project_id, kid)"],
   ],
   [
     "a login",
-    () => store.createSession(newSession(project), hashOf(100_000 + fresh())),
+    () => store.sessions.createSession(newSession(project), hashOf(100_000 + fresh())),
     [revision, jwtLifetime],
   ],
   [
     "a login within a limit, which ends the oldest",
     () =>
-      store.createSessionWithin(
+      store.sessions.createSessionWithin(
         newSession(project, { memberId: memberId("m22") }),
         hashOf(200_000 + fresh()),
         {
@@ -197,7 +211,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   [
     "the replacement of a token",
     () =>
-      store.replaceToken({
+      store.sessions.replaceToken({
         projectId: project.id,
         hash: hashOf(fresh()),
         salt: newTokenSalt(),
@@ -208,84 +222,100 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "a list by member",
-    () => store.listSessions(query({ memberId: member })),
+    () => store.sessions.listSessions(query({ memberId: member })),
     [byMember, cutoffs, ...revocation],
   ],
   [
     "a later page of a list by member",
-    () => store.listSessions(query({ memberId: member, page: later })),
+    () => store.sessions.listSessions(query({ memberId: member, page: later })),
     ["sessions_by_member(project_id, member_id, id)", cutoffs, ...revocation],
   ],
   [
     "a list of active sessions by member",
-    () => store.listSessions(query({ memberId: member, state: "active" })),
+    () => store.sessions.listSessions(query({ memberId: member, state: "active" })),
     [byMember, cutoffs],
   ],
   [
     "a list by organization",
-    () => store.listSessions(query({ organizationId: organization })),
+    () => store.sessions.listSessions(query({ organizationId: organization })),
     [byOrganization, cutoffs, ...revocation],
   ],
   [
     "a later page of a list by organization",
-    () => store.listSessions(query({ organizationId: organization, page: later })),
+    () => store.sessions.listSessions(query({ organizationId: organization, page: later })),
     ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
   ],
   [
     "a later page of a list of revoked sessions by organization",
-    () => store.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
+    () => store.sessions.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
     ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
   ],
-  ["an extension", () => store.extendSession(project.id, idOf(3), at(2 * hour), at(0)), [session, cutoffs]],
+  [
+    "an extension",
+    () => store.sessions.extendSession(project.id, idOf(3), at(2 * hour), at(0)),
+    [session, cutoffs],
+  ],
   [
     "whether a member belongs to an organization",
-    () => store.isMemberOf(project.id, member, organization),
+    () => store.sessions.isMemberOf(project.id, member, organization),
     [byMember],
   ],
   [
     "how many sessions of a member are active",
-    () => store.countActive(project.id, { scope: "member", id: member }, at(0)),
+    () => store.revocations.countActive(project.id, { scope: "member", id: member }, at(0)),
     [byMember, cutoffs],
   ],
   [
     "a hundred revocations by id",
-    () => each(() => store.revoke(orderOf(project, { scope: "session", id: idOf(fresh()) }))),
+    () => each(() => store.revocations.revoke(orderOf(project, { scope: "session", id: idOf(fresh()) }))),
     [revision, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a hundred revocations by token",
-    () => each(() => store.revoke(orderOf(project, { scope: "session", token: tokenOf(fresh()) }))),
+    () =>
+      each(() => store.revocations.revoke(orderOf(project, { scope: "session", token: tokenOf(fresh()) }))),
     [revision, token, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a cutoff that spares a session",
-    () => store.revoke(orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(16_021) })),
+    () =>
+      store.revocations.revoke(
+        orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(16_021) }),
+      ),
     [revision, session, cutoffs, jwtLifetime],
   ],
-  ["what a watcher reads", () => store.readRevocations(project.id, 99_000, 100), [revision, logged]],
+  [
+    "what a watcher reads",
+    () => store.revocations.readRevocations(project.id, 99_000, 100),
+    [revision, logged],
+  ],
   [
     "where a watcher can resume",
-    () => store.oldestResumable(project.id),
+    () => store.revocations.oldestResumable(project.id),
     [revision, "revocations_pkey(project_id)"],
   ],
-  ["where a snapshot starts", () => store.firstThatMatters(project.id, at(0)), [revision, matterUntil]],
-  ["a list of revocations", () => audit({}), [logged, matterUntil]],
+  [
+    "where a snapshot starts",
+    () => store.revocations.oldestRelevantRevision(project.id, at(0)),
+    [revision, relevantUntil],
+  ],
+  ["a list of revocations", () => audit({}), [logged, relevantUntil]],
   [
     "a later page of a list of revocations of a scope by an actor",
     () => audit({ scope: "session", actor: "member/a", page: { size: 9, after: "9000" } }),
-    [logged, matterUntil],
+    [logged, relevantUntil],
   ],
   [
     "a list of revocations of a member",
     () => audit({ scope: "member", targetId: "m20" }),
-    [cutoffLogged, matterUntil],
+    [cutoffLogged, relevantUntil],
   ],
   [
     "a list of revocations of a session",
     () => audit({ scope: "session", targetId: idOf(20) }),
-    [logged, matterUntil, session],
+    [logged, relevantUntil, session],
   ],
-  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [matterUntil]],
+  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [relevantUntil]],
   [
     "a batch of sessions to purge",
     () => purgeSessions(recording.db, horizon(), firstSession, 500, false),
@@ -331,7 +361,7 @@ describe.for([
 });
 
 test("the sessions that the plans are made for are there, alive and dead", async () => {
-  const found = await Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i))));
+  const found = await Promise.all(many.map((i) => store.sessions.findSessionByToken(tokenOf(i))));
   expect(found.map((one) => one?.session.id)).toEqual(many.map(idOf));
   const scopes = new Set(found.map((one) => one?.session.revocation?.scope));
   expect(scopes).toEqual(new Set([undefined, "session", "member"]));

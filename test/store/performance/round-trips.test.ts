@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
 import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
 import {
   at,
@@ -36,13 +36,13 @@ async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]>
 
 const revoke = async () => {
   const { session } = await storedSession(recording.store, project);
-  return () => recording.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  return () => recording.store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
 };
 
 test("a revocation asks twice: it takes no lock before it reads", async () => {
   expect(await askedBy(await revoke())).toEqual(["select", "with"]);
   const cutoff = orderOf(project, { scope: "member", id: memberId("ada") });
-  expect(await askedBy(() => recording.store.revoke(cutoff))).toEqual(["select", "with"]);
+  expect(await askedBy(() => recording.store.revocations.revoke(cutoff))).toEqual(["select", "with"]);
 });
 
 test("a login asks once, and a hundred at once hardly more", async () => {
@@ -55,7 +55,7 @@ test("a login asks once, and a hundred at once hardly more", async () => {
 test("a login within a limit asks for its lock, what is there, and what it writes; a hundred at once share that", async () => {
   const member = memberId("limited");
   const login = (max: number) => () =>
-    recording.store.createSessionWithin(
+    recording.store.sessions.createSessionWithin(
       newSession(project, { memberId: member }),
       randomBytes(32) as SecretHash,
       {
@@ -72,7 +72,7 @@ test("a login within a limit asks for its lock, what is there, and what it write
 
 test("a token is looked up, and replaced, with one statement each", async () => {
   const { token } = await storedSession(recording.store, project);
-  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+  expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
   const successor = randomBytes(32) as SecretHash;
   const replacement = {
     projectId: project.id,
@@ -81,8 +81,8 @@ test("a token is looked up, and replaced, with one statement each", async () => 
     successor,
     time: at(0),
   };
-  expect(await askedBy(() => recording.store.replaceToken(replacement))).toEqual(["with"]);
-  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+  expect(await askedBy(() => recording.store.sessions.replaceToken(replacement))).toEqual(["with"]);
+  expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
 });
 
 test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {

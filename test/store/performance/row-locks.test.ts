@@ -48,14 +48,18 @@ test("a revocation that waits while a session is accessed ends it all the same, 
   await holder.query("begin");
   await holder.query("update sessions set last_access_time = $2 where id = $1", [accessed, at(1)]);
   const revoking = Promise.all(
-    sessions.map(({ session }) => store.revoke(orderOf(project, { scope: "session", id: session.id }))),
+    sessions.map(({ session }) =>
+      store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
+    ),
   );
-  const sparing = store.revoke(orderOf(project, { scope: "project", except: accessed }));
+  const sparing = store.revocations.revoke(orderOf(project, { scope: "project", except: accessed }));
   await waiters(1);
   await holder.query("commit");
   expect(await revoking).toMatchObject([1, 2, 3].map((revision) => ({ revision, revokedCount: 1 })));
   expect(await sparing).toMatchObject({ revision: 4 });
-  const found = await Promise.all(sessions.map(({ session }) => store.findSession(project.id, session.id)));
+  const found = await Promise.all(
+    sessions.map(({ session }) => store.sessions.findSession(project.id, session.id)),
+  );
   expect(found.map((session) => session?.revocation?.revision)).toEqual([1, 2, 3]);
   expect(found.map((session) => session?.lastAccessTime)).toEqual([at(1), at(0), at(0)]);
 });
@@ -72,7 +76,9 @@ test("a revocation that another replica overtook is planned on what that one lef
     [project.id, session.id, at(1)],
   );
   const revoking = Promise.all(
-    [session, other.session].map(({ id }) => store.revoke(orderOf(project, { scope: "session", id }))),
+    [session, other.session].map(({ id }) =>
+      store.revocations.revoke(orderOf(project, { scope: "session", id })),
+    ),
   );
   await waiters(1);
   await holder.query("commit");
@@ -80,7 +86,7 @@ test("a revocation that another replica overtook is planned on what that one lef
     { revision: 1, time: at(1), revokedCount: 0 },
     { revision: 2, time: at(0), revokedCount: 1 },
   ]);
-  const { revocations } = await store.readRevocations(project.id, 0, 10);
+  const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
   expect(revocations.map(({ targetId }) => targetId)).toEqual([session.id, other.session.id]);
 });
 
@@ -88,22 +94,22 @@ test("a revocation that waits while a policy makes JWTs longer matters until the
   const { store } = opened;
   await holder.query("begin");
   await holder.query("select from projects where id = $1 for update", [project.id]);
-  const updating = store.updatePolicy(project.id, { ...project.policy, jwtLifetime: hour });
+  const updating = store.projects.updatePolicy(project.id, { ...project.policy, jwtLifetime: hour });
   await waiters(1);
-  const revoking = store.revoke(orderOf(project, { scope: "project" }));
+  const revoking = store.revocations.revoke(orderOf(project, { scope: "project" }));
   await waiters(2);
   await holder.query("rollback");
   await Promise.all([updating, revoking]);
-  const { revocations } = await store.readRevocations(project.id, 0, 10);
-  expect(revocations).toMatchObject([{ matterUntil: at(hour + 60_000) }]);
+  const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
+  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
 });
 
 test("a policy that the version before made longer counts", async () => {
   const { store } = opened;
   await holder.query("update projects set longest_jwt_lifetime_ms = $2 where id = $1", [project.id, hour]);
-  await store.revoke(orderOf(project, { scope: "project" }));
-  const { revocations } = await store.readRevocations(project.id, 0, 10);
-  expect(revocations).toMatchObject([{ matterUntil: at(hour + 60_000) }]);
+  await store.revocations.revoke(orderOf(project, { scope: "project" }));
+  const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
+  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
 });
 
 test("an extension that began before a revocation ended does not answer with a live session", async () => {
@@ -111,14 +117,14 @@ test("an extension that began before a revocation ended does not answer with a l
   const { session } = await storedSession(store, project);
   await holder.query("begin");
   await holder.query("select from sessions where id = $1 for update", [session.id]);
-  const revoking = store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  const revoking = store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
   await waiters(1);
-  const extending = store.extendSession(project.id, session.id, at(2 * hour), at(1));
+  const extending = store.sessions.extendSession(project.id, session.id, at(2 * hour), at(1));
   await waiters(2);
   await holder.query("rollback");
   expect(await revoking).toMatchObject({ revision: 1 });
   expect(await extending).toBeUndefined();
-  expect((await store.findSession(project.id, session.id))?.expireTime).toEqual(session.expireTime);
+  expect((await store.sessions.findSession(project.id, session.id))?.expireTime).toEqual(session.expireTime);
 });
 
 test("an access waits for no lock: others are noted, and neither look-up nor cutoff is held up", async () => {
@@ -126,15 +132,18 @@ test("an access waits for no lock: others are noted, and neither look-up nor cut
   const [locked, free] = [await storedSession(store, project), await storedSession(store, project)];
   await holder.query("begin");
   await holder.query("select from sessions where id = $1 for update", [locked.session.id]);
-  store.recordAccess(locked.session, at(5));
-  store.recordAccess(free.session, at(5));
+  store.sessions.recordAccess(locked.session, at(5));
+  store.sessions.recordAccess(free.session, at(5));
   await vi.waitUntil(
     async () =>
-      (await store.findSession(project.id, free.session.id))?.lastAccessTime.getTime() === at(5).getTime(),
+      (await store.sessions.findSession(project.id, free.session.id))?.lastAccessTime.getTime() ===
+      at(5).getTime(),
     patience,
   );
-  expect(await store.findSession(project.id, locked.session.id)).toEqual(locked.session);
-  expect(await store.revoke(orderOf(project, { scope: "project" }))).toMatchObject({ revision: 1 });
+  expect(await store.sessions.findSession(project.id, locked.session.id)).toEqual(locked.session);
+  expect(await store.revocations.revoke(orderOf(project, { scope: "project" }))).toMatchObject({
+    revision: 1,
+  });
   await holder.query("rollback");
   expect(lostAccesses).toEqual([]);
 });

@@ -130,13 +130,13 @@ test("the purge of a process that died is taken over once its lease has run out,
 
 test("a session that is locked is passed over, and what the log says of any is kept until it is gone", async () => {
   const [locked] = await some(3, () => create({ expireTime: at(forever) }));
-  await opened.store.revoke(orderOf(project, { scope: "project" }));
+  await opened.store.revocations.revoke(orderOf(project, { scope: "project" }));
   const { id } = must(locked).session;
   await holder.query("begin");
   await holder.query("select from sessions where id = $1 for update", [id]);
   expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 2, revocations: 0, cutoffs: 0 });
   await holder.query("rollback");
-  expect((await opened.store.findSession(project.id, id))?.revocation?.revision).toBe(1);
+  expect((await opened.store.sessions.findSession(project.id, id))?.revocation?.revision).toBe(1);
   expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 1, revocations: 1 });
 });
 
@@ -185,7 +185,7 @@ test.for([
   }
   const left = await opened.db.selectFrom("sessions").select("id").execute();
   expect(left).toEqual([{ id: session.id }]);
-  expect(await opened.store.findSessionByToken(due.token)).toBeUndefined();
+  expect(await opened.store.sessions.findSessionByToken(due.token)).toBeUndefined();
 });
 
 test("while a batch is held open, nothing that serves calls waits", async () => {
@@ -193,7 +193,7 @@ test("while a batch is held open, nothing that serves calls waits", async () => 
   const dead = await create();
   const alive = await create({ expireTime: at(forever), idleTimeout: forever });
   const victim = await create({ expireTime: at(forever), memberId: memberId("bob") });
-  await store.revoke(orderOf(project, { scope: "member", id: memberId("gone") }));
+  await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("gone") }));
   const opening = Promise.withResolvers<void>();
   const open = Promise.withResolvers<void>();
   const held = opened.db.transaction().execute(async (transaction) => {
@@ -226,29 +226,31 @@ test("while a batch is held open, nothing that serves calls waits", async () => 
       await setImmediate();
     }
   })();
-  await store.findSessionByToken(dead.token);
-  await store.findSessionByToken(alive.token);
+  await store.sessions.findSessionByToken(dead.token);
+  await store.sessions.findSessionByToken(alive.token);
   await storedSession(store, project);
-  await store.extendSession(project.id, alive.session.id, at(forever + 1), at(1));
-  store.recordAccess(alive.session, at(day));
-  store.recordAccess(dead.session, at(day));
-  await store.revoke(orderOf(project, { scope: "session", id: victim.session.id }));
-  await store.revoke(orderOf(project, { scope: "member", id: memberId("ada"), except: alive.session.id }));
-  await store.revoke(orderOf(project, { scope: "project" }));
-  await store.readRevocations(project.id, 0, 10);
+  await store.sessions.extendSession(project.id, alive.session.id, at(forever + 1), at(1));
+  store.sessions.recordAccess(alive.session, at(day));
+  store.sessions.recordAccess(dead.session, at(day));
+  await store.revocations.revoke(orderOf(project, { scope: "session", id: victim.session.id }));
+  await store.revocations.revoke(
+    orderOf(project, { scope: "member", id: memberId("ada"), except: alive.session.id }),
+  );
+  await store.revocations.revoke(orderOf(project, { scope: "project" }));
+  await store.revocations.readRevocations(project.id, 0, 10);
   watching.done = true;
   await watcher;
   expect(blocked).toEqual([]);
   open.resolve();
   expect(await held).toMatchObject({ sessions: { sessions: 1 }, log: { revocations: 1, cutoffs: 1 } });
-  expect((await store.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
+  expect((await store.sessions.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
 });
 
 test("a session that is purged between the two statements that read it is as good as unknown", async () => {
   const { store } = other;
   const { session, token } = await create({ expireTime: at(forever) });
   const { session: sibling } = await create({ expireTime: at(forever) });
-  await store.revoke(orderOf(project, { scope: "member", id: session.memberId }));
+  await store.revocations.revoke(orderOf(project, { scope: "member", id: session.memberId }));
   const list = {
     projectId: project.id,
     memberId: session.memberId,
@@ -258,10 +260,10 @@ test("a session that is purged between the two statements that read it is as goo
   await holder.query("begin");
   await holder.query("lock table revocations in access exclusive mode");
   const reading = Promise.all([
-    store.findSession(project.id, session.id),
-    store.findSessionByToken(token),
-    store.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
-    store.revoke(orderOf(project, { scope: "session", id: session.id })),
+    store.sessions.findSession(project.id, session.id),
+    store.sessions.findSessionByToken(token),
+    store.sessions.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
+    store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
   ]);
   await waiters(4);
   await holder.query("delete from sessions where id = any($1)", [[session.id, sibling.id]]);
@@ -272,17 +274,19 @@ test("a session that is purged between the two statements that read it is as goo
 
 test("a session that is there and dead, and of which the log says nothing, is a fault", async () => {
   const { session } = await create({ expireTime: at(forever) });
-  await opened.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  await opened.store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
   await sql`delete from revocations`.execute(opened.db);
-  await expect(opened.store.findSession(project.id, session.id)).rejects.toThrow(/no revocation in the log/);
+  await expect(opened.store.sessions.findSession(project.id, session.id)).rejects.toThrow(
+    /no revocation in the log/,
+  );
 });
 
 test("a watcher that reads while its log is purged gets every revocation, or is told that it cannot", async () => {
   const { store } = opened;
   for (let i = 0; i < 40; i++) {
-    await store.revoke(orderOf(project, { scope: "member", id: memberId(`m${i}`) }));
+    await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId(`m${i}`) }));
   }
-  const feeds = new RevocationFeeds(store, systemClock, () => due);
+  const feeds = new RevocationFeeds(store.revocations, systemClock, () => due);
   const readFrom = async (after: number): Promise<string> => {
     const end = new AbortController();
     const stream = feeds.watch({
@@ -329,7 +333,7 @@ test("purging while replicas create, extend, access and revoke loses nothing tha
   const lives = await some(20, () => create({ expireTime: at(2 * forever), idleTimeout: 2 * forever }));
   const dying = await some(20, () => create({ expireTime: at(2 * forever), memberId: memberId("bob") }));
   await some(60, () => create({ memberId: memberId("dead") }));
-  await opened.store.revoke(orderOf(project, { scope: "member", id: memberId("dead") }));
+  await opened.store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("dead") }));
   const progress = { done: false };
   const purging = (async () => {
     const total = { sessions: 0 };
@@ -338,22 +342,28 @@ test("purging while replicas create, extend, access and revoke loses nothing tha
   })();
   await some(20, async (i) => {
     const [live, dead] = [must(lives[i]).session, must(dying[i]).session];
-    await storeOf(i).extendSession(project.id, live.id, at(3 * forever), due);
-    storeOf(i).recordAccess(live, due);
-    await storeOf(i).revoke(orderOf(project, { scope: "session", id: dead.id }, { time: due }));
+    await storeOf(i).sessions.extendSession(project.id, live.id, at(3 * forever), due);
+    storeOf(i).sessions.recordAccess(live, due);
+    await storeOf(i).revocations.revoke(orderOf(project, { scope: "session", id: dead.id }, { time: due }));
     await storedSession(storeOf(i), project, { createTime: due, expireTime: at(forever) });
     if (i % 5 === 0) {
-      await storeOf(i).revoke(orderOf(project, { scope: "member", id: memberId("dead") }, { time: due }));
+      await storeOf(i).revocations.revoke(
+        orderOf(project, { scope: "member", id: memberId("dead") }, { time: due }),
+      );
     }
   });
   progress.done = true;
   expect(await purging).toBe(60);
   for (const { session } of lives) {
-    expect(await opened.store.findSession(project.id, session.id)).toMatchObject({ revocation: undefined });
+    expect(await opened.store.sessions.findSession(project.id, session.id)).toMatchObject({
+      revocation: undefined,
+    });
   }
   for (const { session } of dying) {
-    const found = await opened.store.findSession(project.id, session.id);
+    const found = await opened.store.sessions.findSession(project.id, session.id);
     expect(found?.revocation).toMatchObject({ scope: "session", time: due });
-    expect(await opened.store.extendSession(project.id, session.id, at(3 * forever), due)).toBeUndefined();
+    expect(
+      await opened.store.sessions.extendSession(project.id, session.id, at(3 * forever), due),
+    ).toBeUndefined();
   }
 });

@@ -5,7 +5,7 @@ import { systemClock } from "../../../src/domain/clock.ts";
 import type { ProjectId } from "../../../src/domain/ids.ts";
 import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
 import { RevocationFeeds, type WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
-import type { RevocationOrder } from "../../../src/domain/revocations/revocation.ts";
+import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import { type Session, idleExpireTimeOf } from "../../../src/domain/sessions/session.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
@@ -88,7 +88,7 @@ class History {
         await this.#revoke(this.#cutoff(step));
         break;
       case "extend":
-        await store.extendSession(
+        await store.sessions.extendSession(
           this.#project.id,
           this.#nth(step.nth),
           at(this.#time + (step.days + 1) * day),
@@ -125,7 +125,7 @@ class History {
     return session;
   }
 
-  #cutoff({ scope, who, spare }: Extract<Step, { do: "cut" }>): RevocationOrder["target"] {
+  #cutoff({ scope, who, spare }: Extract<Step, { do: "cut" }>): RevocationCommand["target"] {
     const except = spare === undefined ? {} : { except: this.#nth(spare) };
     if (scope === "project") return { scope, ...except };
     return scope === "member"
@@ -133,9 +133,13 @@ class History {
       : { scope: "organization", id: organizationId("acme"), ...except };
   }
 
-  async #revoke(target: RevocationOrder["target"]): Promise<void> {
-    await opened.store.revoke(orderOf(this.#project, target, { time: at(this.#time) }));
-    const { revocations } = await opened.store.readRevocations(this.#id, this.#log.at(-1)?.revision ?? 0, 10);
+  async #revoke(target: RevocationCommand["target"]): Promise<void> {
+    await opened.store.revocations.revoke(orderOf(this.#project, target, { time: at(this.#time) }));
+    const { revocations } = await opened.store.revocations.readRevocations(
+      this.#id,
+      this.#log.at(-1)?.revision ?? 0,
+      10,
+    );
     this.#log.push(...revocations);
   }
 
@@ -169,13 +173,13 @@ class History {
   }
 
   #all(): Promise<readonly (Session | undefined)[]> {
-    return Promise.all(this.#sessions.map(({ id }) => opened.store.findSession(this.#id, id)));
+    return Promise.all(this.#sessions.map(({ id }) => opened.store.sessions.findSession(this.#id, id)));
   }
 
   /** From wherever a watcher resumes it gets exactly what came after, or is told that it cannot. */
   async #checkLog(): Promise<void> {
     const head = this.#log.length;
-    const oldest = await opened.store.oldestResumable(this.#id);
+    const oldest = await opened.store.revocations.oldestResumable(this.#id);
     for (let after = 0; after <= head; after++) {
       this.#see(
         await this.#watch({ after }),
@@ -184,7 +188,7 @@ class History {
     }
     this.#see(await this.#watch("oldest"), this.#log.slice(oldest));
     const now = at(this.#time);
-    const mattering = this.#log.findIndex(({ matterUntil }) => matterUntil > now);
+    const mattering = this.#log.findIndex(({ relevantUntil }) => relevantUntil > now);
     this.#see(await this.#watch("snapshot"), mattering < 0 ? [] : this.#log.slice(mattering));
     this.#see(
       this.#log.slice(0, oldest).filter(({ time }) => this.#isDue(time) === "no"),
@@ -197,7 +201,7 @@ class History {
   }
 
   async #watch(start: WatchStart): Promise<readonly LoggedRevocation[] | string> {
-    const feeds = new RevocationFeeds(opened.store, systemClock, () => at(this.#time));
+    const feeds = new RevocationFeeds(opened.store.revocations, systemClock, () => at(this.#time));
     const end = new AbortController();
     const stream = feeds.watch({ projectId: this.#id, start, heartbeat: 60_000, signal: end.signal });
     try {

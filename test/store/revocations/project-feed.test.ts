@@ -38,10 +38,11 @@ class ObservedLog implements RevocationLog {
   async readRevocations(...args: Parameters<RevocationLog["readRevocations"]>) {
     this.readings++;
     await this.before();
-    return opened.store.readRevocations(...args);
+    return opened.store.revocations.readRevocations(...args);
   }
-  oldestResumable: RevocationLog["oldestResumable"] = (id) => opened.store.oldestResumable(id);
-  firstThatMatters: RevocationLog["firstThatMatters"] = (id, now) => opened.store.firstThatMatters(id, now);
+  oldestResumable: RevocationLog["oldestResumable"] = (id) => opened.store.revocations.oldestResumable(id);
+  oldestRelevantRevision: RevocationLog["oldestRelevantRevision"] = (id, now) =>
+    opened.store.revocations.oldestRelevantRevision(id, now);
 }
 
 interface Setup {
@@ -56,7 +57,7 @@ async function setUp({ clock = systemClock, options = {} }: Setup = {}) {
   const feeds = new RevocationFeeds(log, clock, () => at(0), { ...defaultFeedOptions, ...options });
   const revoke = async (count = 1) => {
     for (let i = 0; i < count; i++) {
-      await opened.store.revoke(orderOf(project, { scope: "member", id: memberId("ada") }));
+      await opened.store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("ada") }));
     }
   };
   return { project, log, feeds, revoke, watch: watcherOf(feeds, project) };

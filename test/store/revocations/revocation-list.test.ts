@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import type { RevocationPage, RevocationQuery } from "../../../src/domain/store.ts";
+import type { RevocationPage, RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { at, hour, storedProject } from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -46,7 +46,7 @@ async function pagesOf(filter: Partial<RevocationQuery>, size = 50): Promise<num
   do {
     const after = next === undefined ? undefined : String(next);
     const query = { projectId: project.id, ...none, ...filter, page: { size, after } };
-    const page = await opened.store.listRevocations(query);
+    const page = await opened.store.revocations.listRevocations(query);
     pages.push(page.revocations.map(({ revision }) => revision));
     ({ next } = page);
   } while (next !== undefined);

@@ -50,7 +50,8 @@ test("a committed revocation names its project; after a cut connection anything 
   onTestFinished(() => opened.close());
   const project = await storedProject(opened.store);
   const { changes, troubles } = listening(relay.url);
-  const revoke = () => opened.store.revoke(orderOf(project, { scope: "member", id: memberId("ada") }));
+  const revoke = () =>
+    opened.store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("ada") }));
   await vi.waitUntil(() => changes.length === 1, patience);
   await revoke();
   await vi.waitUntil(() => changes.length === 2, patience);

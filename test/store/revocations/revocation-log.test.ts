@@ -40,7 +40,7 @@ test("whoever polls the log while replicas write never finds a revision below on
     const { store } = replicas[i % 2 === 0 ? 0 : 1];
     for (let n = 0; n < 10; n++) {
       const target = { scope: "member", id: memberId(`m${i}`) } as const;
-      await store.revoke(orderOf(project, target, { count: (i + n) % 4 === 0 }));
+      await store.revocations.revoke(orderOf(project, target, { count: (i + n) % 4 === 0 }));
     }
   });
   const progress = { done: false };
@@ -58,7 +58,9 @@ test("a session revoked a hundred times at once leaves one row in the log", asyn
   const project = await storedProject(replicas[0].store);
   const { session } = await storedSession(replicas[0].store, project);
   const order = orderOf(project, { scope: "session", id: session.id }, { reason: "lost phone" });
-  await Promise.all(Array.from({ length: 100 }, (_, i) => replicas[i % 2 === 0 ? 0 : 1].store.revoke(order)));
+  await Promise.all(
+    Array.from({ length: 100 }, (_, i) => replicas[i % 2 === 0 ? 0 : 1].store.revocations.revoke(order)),
+  );
   const rows = await replicas[0].db
     .selectFrom("revocations")
     .selectAll()
@@ -86,13 +88,15 @@ test("a cutoff writes to no session, and to the spared one alone where it spares
   const project = await storedProject(store);
   const sessions = await Promise.all(Array.from({ length: 30 }, () => storedSession(store, project)));
   const before = await versionsOf(project);
-  await store.revoke(orderOf(project, { scope: "member", id: memberId("ada"), except: newSessionId() }));
+  await store.revocations.revoke(
+    orderOf(project, { scope: "member", id: memberId("ada"), except: newSessionId() }),
+  );
   expect(await versionsOf(project)).toEqual(before);
-  expect(await store.countActive(project.id, { scope: "project" }, at(0))).toBe(0);
+  expect(await store.revocations.countActive(project.id, { scope: "project" }, at(0))).toBe(0);
 
   const spared = await storedSession(store, project);
   const beforeSparing = (await versionsOf(project)) as { id: string }[];
-  await store.revoke(orderOf(project, { scope: "project", except: spared.session.id }));
+  await store.revocations.revoke(orderOf(project, { scope: "project", except: spared.session.id }));
   const changed = ((await versionsOf(project)) as { id: string }[]).filter(
     (row, i) => JSON.stringify(row) !== JSON.stringify(beforeSparing[i]),
   );

@@ -1,7 +1,8 @@
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
-import type { ServiceCaller } from "../../../src/domain/caller.ts";
-import { newSessionToken } from "../../../src/domain/sessions/token.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
+import { newSessionToken } from "../../../src/domain/token.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
 import { login, newService } from "../../support/fixtures/deployment.ts";
 import { at, hour, orderOf, organizationId } from "../../support/fixtures/stored.ts";
@@ -15,10 +16,10 @@ beforeEach(async () => {
   service = await newService(deployment());
 });
 
-const byToken = (token: string, issueJwt?: boolean) =>
-  authenticate(deployment(), service.project, { token }, issueJwt);
-const byJwt = (jwt: string, issueJwt?: boolean) =>
-  authenticate(deployment(), service.project, { jwt }, issueJwt);
+const byToken = (token: string, issueJwt = false) =>
+  authenticate(deployment(), service.project, { token }, issueJwt, unlimited);
+const byJwt = (jwt: string, issueJwt = false) =>
+  authenticate(deployment(), service.project, { jwt }, issueJwt, unlimited);
 
 test("token and JWT authenticate their session, with a fresh JWT where it is asked for", async () => {
   const { session, token, jwt } = await login(deployment(), service, { customClaims: { plan: "gold" } });
@@ -37,7 +38,7 @@ test("token and JWT authenticate their session, with a fresh JWT where it is ask
 
 test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
   const { session, token } = await login(deployment(), service);
-  const asked = vi.spyOn(deployment().store, "signingLine");
+  const asked = vi.spyOn(deployment().store.signingKeys, "signingLine");
   try {
     expect(await byToken(token)).toEqual({ session, jwt: "" });
     expect(asked).not.toHaveBeenCalled();
@@ -49,7 +50,7 @@ test("unasked, a token gets no JWT, and nobody looks for the key that would sign
 test("an end user's bare credential says itself to which project it belongs", async () => {
   const { session, token, jwt } = await login(deployment(), service);
   for (const credential of [{ token }, { jwt }]) {
-    expect(await findActiveSession(deployment(), credential, undefined)).toEqual(session);
+    expect(await findActiveSession(deployment(), credential, undefined, unlimited)).toEqual(session);
   }
 });
 
@@ -100,7 +101,7 @@ test("a token that was replaced authenticates no longer", async () => {
 
 test("a session that was revoked by name is told with revision and time, by token and JWT", async () => {
   const { session, token, jwt } = await login(deployment(), service);
-  await deployment().store.revoke(
+  await deployment().store.revocations.revoke(
     orderOf(service.project, { scope: "session", id: session.id }, { time: at(5) }),
   );
   const metadata = { scope: "session", revision: "1", revoke_time: at(5).toISOString() };
@@ -112,15 +113,19 @@ test("a JWT that was accepted again and again is refused as soon as its session 
   const one = await login(deployment(), service);
   const other = await login(deployment(), service);
   for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
-  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: one.session.id }));
+  await deployment().store.revocations.revoke(
+    orderOf(service.project, { scope: "session", id: one.session.id }),
+  );
   await expect(byJwt(one.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   await expect(byJwt(other.jwt)).resolves.toBeDefined();
   const { kid = "" } = decodeProtectedHeader(other.jwt);
-  await deployment().store.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
+  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
   const problem = { reason: "SESSION_UNKNOWN", metadata: { problem: "key" } };
   for (const { jwt } of [one, other]) await expect(byJwt(jwt)).rejects.toMatchObject(problem);
   for (const { jwt } of [one, other]) {
-    await expect(findActiveSession(deployment(), { jwt }, undefined)).rejects.toMatchObject(problem);
+    await expect(findActiveSession(deployment(), { jwt }, undefined, unlimited)).rejects.toMatchObject(
+      problem,
+    );
   }
 });
 
@@ -134,7 +139,9 @@ test.for(["member", "organization", "project"] as const)(
       organization: { scope: "organization", id: acme },
       project: { scope: "project" },
     } as const;
-    await deployment().store.revoke(orderOf(service.project, targets[scope], { reason: "private words" }));
+    await deployment().store.revocations.revoke(
+      orderOf(service.project, targets[scope], { reason: "private words" }),
+    );
     const failure: unknown = await byToken(token).catch((error: unknown) => error);
     expect(failure).toMatchObject({
       reason: "SESSION_REVOKED_BY_CUTOFF",
@@ -158,7 +165,7 @@ test("a session expires at its end, and no sooner", async () => {
 test("a session in steady use outlives its idle timeout, one that is not ends with it", async () => {
   const { session, token } = await login(deployment(), service, { idleTimeout: 10_000 });
   const isNoted = async (now: number) => {
-    const found = await deployment().store.findSession(service.project.id, session.id);
+    const found = await deployment().store.sessions.findSession(service.project.id, session.id);
     return found?.lastAccessTime.getTime() === at(now).getTime();
   };
   for (const now of [4000, 8000, 12_000, 21_999]) {
@@ -175,7 +182,7 @@ test("a session in steady use outlives its idle timeout, one that is not ends wi
 
 test("an access is written down once a minute", async () => {
   const { session, token } = await login(deployment(), service);
-  const recorded = vi.spyOn(deployment().store, "recordAccess");
+  const recorded = vi.spyOn(deployment().store.sessions, "recordAccess");
   try {
     for (const now of [1, 30_000, 59_999]) {
       deployment().setClock(now);
@@ -192,11 +199,13 @@ test("an access is written down once a minute", async () => {
 
 test("a refused session is no access", async () => {
   const { session, token } = await login(deployment(), service, { idleTimeout: 1000 });
-  const recorded = vi.spyOn(deployment().store, "recordAccess");
+  const recorded = vi.spyOn(deployment().store.sessions, "recordAccess");
   try {
     deployment().setClock(1000);
     await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_IDLE_EXPIRED" });
-    await deployment().store.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+    await deployment().store.revocations.revoke(
+      orderOf(service.project, { scope: "session", id: session.id }),
+    );
     await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
     expect(recorded).not.toHaveBeenCalled();
   } finally {

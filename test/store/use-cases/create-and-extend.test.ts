@@ -1,7 +1,8 @@
 import { decodeJwt } from "jose";
 import { expect, test } from "vitest";
+import { unlimited } from "../../../src/transport/call-context.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
-import { extendSession } from "../../../src/domain/use-cases/extend-session.ts";
+import { extendSession } from "../../../src/domain/use-cases/create-session.ts";
 import { login, newService } from "../../support/fixtures/deployment.ts";
 import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
@@ -24,7 +25,7 @@ test("the policy gives what the login does not say", async () => {
     idleTimeout: hour,
     authenticationFactors: [{ authenticateTime: at(0) }, { authenticateTime: at(-7) }],
   });
-  expect(await deployment().store.findSession(service.project.id, session.id)).toEqual(session);
+  expect(await deployment().store.sessions.findSession(service.project.id, session.id)).toEqual(session);
 });
 
 test("the login may say otherwise, up to the policy's bound", async () => {
@@ -45,7 +46,7 @@ test("a default lifetime beyond the bound is cut to it", async () => {
 
 test("no login in a disabled project, though its caller was let in before", async () => {
   const service = await newService(deployment());
-  await deployment().store.disableProject(service.project.id, at(0));
+  await deployment().store.projects.disableProject(service.project.id, at(0));
   await expect(login(deployment(), service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
@@ -53,7 +54,7 @@ test("extending moves the end to a lifetime from now", async () => {
   const service = await newService(deployment(), { defaultLifetime: 3 * hour, maxLifetime: 4 * hour });
   const { session } = await login(deployment(), service, { lifetime: hour });
   deployment().setClock(1000);
-  const extend = (lifetime?: number) => extendSession(deployment(), service, session.id, lifetime);
+  const extend = (lifetime?: number) => extendSession(deployment(), service, session.id, lifetime, unlimited);
   expect(await extend()).toEqual({ ...session, expireTime: at(1000 + 3 * hour), lastAccessTime: at(1000) });
   expect((await extend(4 * hour)).expireTime).toEqual(at(1000 + 4 * hour));
   expect((await extend(1000)).expireTime).toEqual(at(2000));
@@ -66,7 +67,7 @@ test("extending moves the end to a lifetime from now", async () => {
 test("a session that is not active is told with its state, an unknown and a foreign one alike", async () => {
   const service = await newService(deployment());
   const { session } = await login(deployment(), service, { lifetime: hour, idleTimeout: 1000 });
-  const extend = (id = session.id) => extendSession(deployment(), service, id, hour);
+  const extend = (id = session.id) => extendSession(deployment(), service, id, hour, unlimited);
   for (const [now, state] of [
     [1000, "idle_expired"],
     [hour, "expired"],
@@ -74,7 +75,7 @@ test("a session that is not active is told with its state, an unknown and a fore
     deployment().setClock(now);
     await expect(extend()).rejects.toMatchObject({ reason: "SESSION_NOT_ACTIVE", metadata: { state } });
   }
-  await deployment().store.revoke(orderOf(service.project, { scope: "project" }));
+  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "project" }));
   await expect(extend()).rejects.toMatchObject({
     reason: "SESSION_NOT_ACTIVE",
     metadata: { state: "revoked" },

@@ -1,6 +1,7 @@
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { defaultKeySchedule } from "../../../src/domain/keys/key-schedule.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
@@ -19,7 +20,7 @@ beforeEach(async () => {
 async function answeredTo(jwt: string, policy: Partial<Policy> = {}): Promise<string> {
   const { project } = service;
   const changed = { ...project, policy: { ...project.policy, ...policy } };
-  return (await authenticate(deployment(), changed, { jwt })).jwt;
+  return (await authenticate(deployment(), changed, { jwt }, false, unlimited)).jwt;
 }
 
 const kidOf = (jwt: string) => decodeProtectedHeader(jwt).kid;
@@ -56,7 +57,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     const others = await login(deployment(), service, { memberId: session.memberId });
     expect(await answeredTo(jwt)).toBe(jwt);
     const target = { scope: "member", id: session.memberId, except: session.id } as const;
-    await deployment().store.revoke(orderOf(service.project, target));
+    await deployment().store.revocations.revoke(orderOf(service.project, target));
     const fresh = await answeredTo(jwt);
     expect(fresh).not.toBe(jwt);
     expect(await answeredTo(fresh)).toBe(fresh);
@@ -77,7 +78,7 @@ test("one of a key that signs no more is replaced, though it is good; not while 
   const delay = defaultKeySchedule.publicationDelayMs;
   const { project } = service;
   const first = await login(deployment(), service);
-  const next = await keyRing.rotate(project);
+  const next = await keyRing.rotate(project, unlimited);
   deployment().setClock(delay - 1000);
   const second = await login(deployment(), service);
   expect(kidOf(second.jwt)).toBe(kidOf(first.jwt));

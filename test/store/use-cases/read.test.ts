@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from "vitest";
-import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { Caller, ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
-import { getSession } from "../../../src/domain/use-cases/get-session.ts";
-import { type ListSessions, listSessions } from "../../../src/domain/use-cases/list-sessions.ts";
+import { type ListSessions, getSession, listSessions } from "../../../src/domain/use-cases/read-sessions.ts";
 import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
 import { memberId, orderOf, organizationId } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
@@ -20,10 +20,15 @@ beforeEach(async () => {
   });
 });
 
-const get = (caller: Caller, id = newSessionId()) => getSession(deployment(), caller, id);
+const get = (caller: Caller, id = newSessionId()) => getSession(deployment(), caller, id, unlimited);
 const list = async (caller: Caller, command: Partial<ListSessions> = {}) => {
   const none = { memberId: undefined, organizationId: undefined, state: undefined };
-  const page = await listSessions(deployment(), caller, { ...none, pageSize: 0, pageToken: "", ...command });
+  const page = await listSessions(
+    deployment(),
+    caller,
+    { ...none, pageSize: 0, pageToken: "", ...command },
+    unlimited,
+  );
   return { ids: page.sessions.map(({ id }) => id), token: page.nextPageToken };
 };
 const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
@@ -32,7 +37,7 @@ const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
 test("a service gets every session of its project, dead or alive, and no other", async () => {
   const session = await sessionOf();
   expect(await get(service, session.id)).toEqual(session);
-  await deployment().store.revoke(orderOf(service.project, { scope: "project" }));
+  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "project" }));
   expect((await get(service, session.id)).revocation?.scope).toBe("project");
   const foreign = await login(deployment(), await newService(deployment()));
   for (const id of [foreign.session.id, newSessionId()]) {

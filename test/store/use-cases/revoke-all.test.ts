@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
-import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { Caller, ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
 import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
 import { type RevokeAll, type RevokeAllScope, revokeAll } from "../../../src/domain/use-cases/revoke-all.ts";
@@ -18,17 +19,22 @@ beforeEach(async () => {
 });
 
 const revokeAllAs = (caller: Caller, scope: RevokeAllScope, how: Partial<RevokeAll> = {}) =>
-  revokeAll(deployment(), caller, {
-    scope,
-    except: undefined,
-    validateOnly: false,
-    cause: "unspecified",
-    reason: "",
-    count: true,
-    ...how,
-  });
+  revokeAll(
+    deployment(),
+    caller,
+    {
+      scope,
+      except: undefined,
+      validateOnly: false,
+      cause: "unspecified",
+      reason: "",
+      count: true,
+      ...how,
+    },
+    unlimited,
+  );
 const revocationOf = async ({ projectId, id }: Session) =>
-  must(await deployment().store.findSession(projectId, id)).revocation;
+  must(await deployment().store.sessions.findSession(projectId, id)).revocation;
 
 test.for<[scope: RevokeAllScope, count: number]>([
   [{ scope: "member", id: ada }, 2],
@@ -51,7 +57,9 @@ test.for<[scope: RevokeAllScope, count: number]>([
 test("only validating ends nothing", async () => {
   const { token } = await login(deployment(), service);
   await revokeAllAs(service, { scope: "project" }, { validateOnly: true });
-  await expect(authenticate(deployment(), service.project, { token })).resolves.toBeDefined();
+  await expect(
+    authenticate(deployment(), service.project, { token }, false, unlimited),
+  ).resolves.toBeDefined();
 });
 
 test("nothing is counted where that is not asked for", async () => {
@@ -69,7 +77,9 @@ test("an end user ends all of their own but the one they use, and stays logged i
     revokedCount: 1,
   });
   expect(await revokeAllAs(user, { scope: "self" }, how)).toMatchObject({ revokedCount: 1 });
-  await expect(authenticate(deployment(), service.project, { token })).rejects.toMatchObject({
+  await expect(
+    authenticate(deployment(), service.project, { token }, false, unlimited),
+  ).rejects.toMatchObject({
     reason: "SESSION_REVOKED_BY_CUTOFF",
   });
   expect(await revocationOf(session)).toMatchObject({
@@ -98,7 +108,9 @@ test("an end user names nobody else, whatever their role", async () => {
       });
     }
   }
-  expect(await deployment().store.countActive(service.project.id, { scope: "project" }, at(0))).toBe(2);
+  expect(
+    await deployment().store.revocations.countActive(service.project.id, { scope: "project" }, at(0)),
+  ).toBe(2);
 });
 
 test("a session of somebody else is not spared by naming it", async () => {

@@ -1,9 +1,10 @@
 import { beforeEach, expect, test } from "vitest";
-import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { Caller, ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import { newSessionToken } from "../../../src/domain/sessions/token.ts";
-import { type RevokeTarget, type Why, revoke } from "../../../src/domain/use-cases/revoke.ts";
+import { newSessionToken } from "../../../src/domain/token.ts";
+import { type RevocationDetails, type RevokeTarget, revoke } from "../../../src/domain/use-cases/revoke.ts";
 import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
 import { at, hour, memberId, must, organizationId } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
@@ -22,10 +23,10 @@ beforeEach(async () => {
   });
 });
 
-const revokeAs = (caller: Caller, target: RevokeTarget, why: Partial<Why> = {}) =>
-  revoke(deployment(), caller, target, { cause: "unspecified", reason: "", count: false, ...why });
+const revokeAs = (caller: Caller, target: RevokeTarget, why: Partial<RevocationDetails> = {}) =>
+  revoke(deployment(), caller, target, { cause: "unspecified", reason: "", count: false, ...why }, unlimited);
 const revocationOf = async ({ projectId, id }: Session) =>
-  must(await deployment().store.findSession(projectId, id)).revocation;
+  must(await deployment().store.sessions.findSession(projectId, id)).revocation;
 
 test("a service ends a session by id, token or JWT, and the log knows who, when and why", async () => {
   for (const by of ["id", "token", "jwt"] as const) {

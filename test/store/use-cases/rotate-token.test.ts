@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import type { SessionId } from "../../../src/domain/ids.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
@@ -15,11 +16,11 @@ const leeway = 10_000;
 const revoking = { tokenReuseAction: "revoke" } as const;
 
 const rotate = (service: ServiceCaller, token: string, issueJwt = false) =>
-  rotateToken(deployment(), service, token, issueJwt);
+  rotateToken(deployment(), service, token, issueJwt, unlimited);
 const byToken = (service: ServiceCaller, token: string) =>
-  authenticate(deployment(), service.project, { token });
+  authenticate(deployment(), service.project, { token }, false, unlimited);
 const revocationOf = async ({ project }: ServiceCaller, id: SessionId) =>
-  (await deployment().store.findSession(project.id, id))?.revocation;
+  (await deployment().store.sessions.findSession(project.id, id))?.revocation;
 
 /** A session whose token was replaced at `replacedAt`. */
 async function rotated(policy: Partial<Policy>, replacedAt = 0) {
@@ -39,7 +40,9 @@ test("the new token is the same session's, and has a JWT where one is asked for"
   expect(answer.token).toMatch(/^sst_[\w-]{51}$/);
   expect(answer.token).not.toBe(token);
   const { jwt } = answer;
-  expect((await authenticate(deployment(), service.project, { jwt })).session.id).toBe(session.id);
+  expect((await authenticate(deployment(), service.project, { jwt }, false, unlimited)).session.id).toBe(
+    session.id,
+  );
   expect((await byToken(service, answer.token)).session.id).toBe(session.id);
   expect((await rotate(service, answer.token)).jwt).toBe("");
 });
@@ -56,7 +59,7 @@ test("within the leeway the old token is as good as its successor, whatever the 
     const { service, session, old, token } = await rotated(policy);
     deployment().setClock(leeway - 1);
     expect((await byToken(service, old)).session.id).toBe(session.id);
-    expect((await findActiveSession(deployment(), { token: old }, undefined)).id).toBe(session.id);
+    expect((await findActiveSession(deployment(), { token: old }, undefined, unlimited)).id).toBe(session.id);
     expect((await rotate(service, old)).token).toBe(token);
     deployment().setClock(0);
   }
@@ -76,7 +79,10 @@ describe("where the policy says so, presenting an old token ends the session bef
   const presenting: [string, (service: ServiceCaller, old: string) => Promise<unknown>][] = [
     ["to Authenticate", byToken],
     ["to RotateToken", (service, old) => rotate(service, old)],
-    ["as an end user's credential", (_, token) => findActiveSession(deployment(), { token }, undefined)],
+    [
+      "as an end user's credential",
+      (_, token) => findActiveSession(deployment(), { token }, undefined, unlimited),
+    ],
   ];
   test.each(presenting)("%s", async (_, present) => {
     const { service, session, old, token, jwt } = await rotated(revoking, 3);
@@ -90,9 +96,9 @@ describe("where the policy says so, presenting an old token ends the session bef
     for (const again of [old, token]) {
       await expect(present(service, again)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
     }
-    const byJwt = authenticate(deployment(), service.project, { jwt });
+    const byJwt = authenticate(deployment(), service.project, { jwt }, false, unlimited);
     await expect(byJwt).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
-    const { head } = await deployment().store.readRevocations(service.project.id, 0, 10);
+    const { head } = await deployment().store.revocations.readRevocations(service.project.id, 0, 10);
     expect(head).toBe(1);
   });
 });
@@ -124,7 +130,7 @@ test("a session that has ended otherwise is told as what it is, and not ended ag
   expect(await revocationOf(expired.service, expired.session.id)).toBeUndefined();
   deployment().setClock(0);
   const loggedOut = await rotated(revoking);
-  await deployment().store.revoke(
+  await deployment().store.revocations.revoke(
     orderOf(loggedOut.service.project, { scope: "session", id: loggedOut.session.id }),
   );
   deployment().setClock(leeway);
@@ -141,8 +147,8 @@ test("nobody of another project, or of a disabled one, ends a session by an old 
   for (const call of [byToken, rotate]) {
     await expect(call(stranger, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   }
-  await disableProject(deployment(), service.project.id);
-  await expect(findActiveSession(deployment(), { token: old }, undefined)).rejects.toMatchObject({
+  await disableProject(deployment(), service.project.id, unlimited);
+  await expect(findActiveSession(deployment(), { token: old }, undefined, unlimited)).rejects.toMatchObject({
     reason: "SESSION_UNKNOWN",
   });
   expect(await revocationOf(service, session.id)).toBeUndefined();
@@ -151,14 +157,20 @@ test("nobody of another project, or of a disabled one, ends a session by an old 
 test("ending a session by an old token is what was asked for, not a reuse", async () => {
   const { service, session, old } = await rotated(revoking);
   deployment().setClock(leeway);
-  await revoke(deployment(), service, { token: old }, { cause: "logout", reason: "", count: false });
+  await revoke(
+    deployment(),
+    service,
+    { token: old },
+    { cause: "logout", reason: "", count: false },
+    unlimited,
+  );
   expect(await revocationOf(service, session.id)).toMatchObject({ cause: "logout" });
 });
 
 test("no token of a session that is not active is replaced", async () => {
   const service = await newService(deployment());
   const { session, token } = await login(deployment(), service);
-  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "session", id: session.id }));
   await expect(rotate(service, token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   for (const text of ["", "nonsense", "a.b.c"]) {
     await expect(rotate(service, text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });

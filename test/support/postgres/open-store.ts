@@ -1,12 +1,11 @@
 import type { Kysely } from "kysely";
-import type { Store } from "../../../src/domain/store.ts";
+import { type PostgresStore, postgresStore } from "../../../src/storage/postgres-store.ts";
 import { openDatabase } from "../../../src/storage/connection/database.ts";
-import { postgresStore } from "../../../src/storage/postgres-store.ts";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
 
 /** A store with a pool of its own, as each replica has one. */
 export interface OpenStore {
-  readonly store: Store;
+  readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
   /** What `onConnectionError` was told. */
   readonly connectionErrors: readonly Error[];

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import type { SchemaMigration } from "../schema-migration.ts";
+import type { SchemaMigration } from "./schema-migration.ts";
 
 /** What the purge after retention needs. */
 export const purge: SchemaMigration = {

@@ -1,6 +1,7 @@
-import { CompiledQuery, Kysely } from "kysely";
-import { databaseDialect } from "../../../../src/storage/connection/database.ts";
-import type { SchemaMigration } from "../../../../src/storage/schema/schema-migration.ts";
+import { CompiledQuery, type Kysely } from "kysely";
+import { openDatabase } from "../../../../src/storage/connection/database.ts";
+import type { Tables } from "../../../../src/storage/schema/tables.ts";
+import type { SchemaMigration } from "../../../../src/storage/schema/migrations/schema-migration.ts";
 
 /**
  * What a migration does that it may not while the release before serves, on a database as that left it; then undone. By the words
@@ -9,15 +10,15 @@ import type { SchemaMigration } from "../../../../src/storage/schema/schema-migr
  */
 export async function faultsOf(url: string, migration: SchemaMigration): Promise<readonly string[]> {
   const statements: string[] = [];
-  const dialect = databaseDialect({
+  const options = {
     url,
     maxConnections: 1,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 20_000,
     preparedStatements: false,
     onConnectionError: () => undefined,
-  });
-  const db = new Kysely<unknown>({ dialect, log: ({ query }) => void statements.push(query.sql) });
+  };
+  const db = openDatabase(options, ({ query }) => void statements.push(query.sql));
   try {
     const transaction = await db.startTransaction().execute();
     const before = await tablesIn(transaction);
@@ -57,7 +58,7 @@ interface TableFacts {
   readonly rows: string;
 }
 
-async function tablesIn(db: Kysely<unknown>): Promise<readonly TableFacts[]> {
+async function tablesIn(db: Kysely<Tables>): Promise<readonly TableFacts[]> {
   const query = CompiledQuery.raw(`
     select c.relname as name, pg_relation_filenode(c.oid)::text as file,
       (s.seq_scan + s.seq_tup_read + coalesce(s.idx_scan, 0) + s.n_tup_ins + s.n_tup_upd + s.n_tup_del)::text as rows

@@ -12,7 +12,7 @@ import {
   newTokenSalt,
   parseSessionToken,
   successorOf,
-} from "../../../../src/domain/sessions/token.ts";
+} from "../../../src/domain/token.ts";
 
 test("a token parses to its project's tag and its own SHA-256", () => {
   for (let i = 0; i < 200; i++) {

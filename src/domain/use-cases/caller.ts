@@ -1,6 +1,6 @@
-import type { MemberPermission } from "./policy.ts";
-import type { Project, ServiceCredential } from "./project.ts";
-import type { Session } from "./sessions/session.ts";
+import type { MemberPermission } from "../policy.ts";
+import type { Project, ServiceCredential } from "../project.ts";
+import type { Session } from "../sessions/session.ts";
 
 /** A service that called with its project's credential. */
 export interface ServiceCaller {

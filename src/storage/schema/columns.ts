@@ -5,7 +5,7 @@ import type {
   ServiceCredentialsTable,
   SessionsTable,
   SigningKeysTable,
-} from "../schema/tables.ts";
+} from "./tables.ts";
 
 // Statements name what they read, and never say `*`: a prepared statement fails once its result has other columns than it had,
 // and a newer release may add some to a table while this one still runs.
