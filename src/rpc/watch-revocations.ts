@@ -7,7 +7,7 @@ import type {
 import { requireStillEnabled } from "../auth/identify.ts";
 import type { ServiceCaller } from "../domain/use-cases/caller.ts";
 import type { FeedMessage } from "../domain/revocations/project-feed.ts";
-import type { RevocationFeeds, Watch, WatchStart } from "../domain/revocations/revocation-feeds.ts";
+import type { RevocationFeeds, WatchOptions, WatchStart } from "../domain/revocations/revocation-feeds.ts";
 import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import { unlimited } from "../transport/call-context.ts";
 import { readFields } from "./messages/fields.ts";
@@ -17,7 +17,7 @@ import { toLoggedMessage } from "./messages/revocation-messages.ts";
 const heartbeats = { min: 100, max: 60_000, default: 1000 };
 
 /** Reads WatchRevocationsRequest. */
-export function readWatch(request: WatchRevocationsRequest): Pick<Watch, "start" | "heartbeat"> {
+export function readWatch(request: WatchRevocationsRequest): Pick<WatchOptions, "start" | "heartbeat"> {
   return readFields((fields) => ({
     start: readStart(request.start, (field, description) => fields.violation(field, description)),
     heartbeat: fields.duration("heartbeat", request.heartbeat, heartbeats) ?? heartbeats.default,
@@ -49,7 +49,7 @@ export async function* watchRevocations(
   deps: Dependencies,
   feeds: RevocationFeeds,
   caller: ServiceCaller,
-  watch: Omit<Watch, "projectId">,
+  watch: Omit<WatchOptions, "projectId">,
 ): AsyncGenerator<MessageInitShape<typeof WatchRevocationsResponseSchema>> {
   let checkedAt = deps.now().getTime();
   for await (const message of feeds.watch({ ...watch, projectId: caller.project.id })) {
