@@ -37,7 +37,11 @@ const layers: Readonly<Record<string, Layer>> = {
     ],
   },
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
-  auth: { layers: ["transport", "domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/, folders: ["."] },
+  auth: {
+    layers: ["transport", "domain"],
+    packages: /^(@bufbuild\/protobuf|lru-cache|node:crypto)$/,
+    folders: ["."],
+  },
   rpc: {
     layers: ["transport", "domain", "auth"],
     gen: /^(google\/rpc|session|grpc)\//,

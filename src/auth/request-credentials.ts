@@ -6,38 +6,35 @@ import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";
 
-/** What a request carries to say who calls; nothing of it is checked yet. */
+/** The credentials of a request, not checked yet. */
 export interface RequestCredentials {
   readonly service?: ServiceSecret | ServiceCertificate | undefined;
-  /** An end user's; beside a service's, the member with whose permissions the service calls. */
+  /** An end user's session; with a service's credential, the member whose permissions apply. */
   readonly member?: SessionCredential | undefined;
 }
 
-/** The secret of a service, which says its project. It goes no further than here. */
+/** The secret of a service, hashed as soon as it is read. */
 export interface ServiceSecret {
   readonly projectId: ProjectId;
   readonly secretHash: SecretHash;
 }
 
-/** The names in a client certificate, which was verified; whose they are is not known yet. */
+/** The names in a verified client certificate. */
 export interface ServiceCertificate {
   readonly names: readonly CertificateName[];
 }
 
-/**
- * Finds the credential of a call of one API in its headers and its connection; undefined where there is none. Throws
- * CREDENTIAL_INVALID for a malformed one.
- */
+/** Reads the credentials of a request from its headers and connection; undefined without any. CREDENTIAL_INVALID if malformed. */
 export type CredentialScheme = (header: Headers, peer: Peer) => RequestCredentials | undefined;
 
 /**
- * The service's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end users, and
- * for services whose call has none of these, the client certificate.
+ * The scheme of sessiond's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end
+ * users, and otherwise the client certificate.
  */
 export const standardScheme: CredentialScheme = (header, peer) =>
   basic(header) ?? bearer(header) ?? sessionTokenHeader(header) ?? certificate(header, peer);
 
-/** APIs for services alone: HTTP Basic, or the client certificate. */
+/** The scheme of APIs for services only: HTTP Basic, or the client certificate. */
 export const serviceScheme: CredentialScheme = (header, peer) => basic(header) ?? certificate(header, peer);
 
 /** HTTP Basic with `project_id:secret` (RFC 7617). */
@@ -53,8 +50,8 @@ export function basic(header: Headers): RequestCredentials | undefined {
 }
 
 /**
- * The client certificate of the connection. Only for a call with no `authorization`: a header is meant for this one call, while
- * the certificate is that of all calls on the connection, of end users too where a gateway made it.
+ * The client certificate, for a request without `authorization`. A header is specific to the request, while a gateway's
+ * certificate applies to the requests of all its end users.
  */
 function certificate(header: Headers, { certificateNames = [] }: Peer): RequestCredentials | undefined {
   if (certificateNames.length === 0 || header.has("authorization")) return undefined;
@@ -73,7 +70,7 @@ export function sessionTokenHeader(header: Headers): RequestCredentials | undefi
   return text === null || text === "" ? undefined : { member: sessionCredential(text) };
 }
 
-/** A cookie with a session token or session JWT (RFC 6265). The first of the name counts. */
+/** A cookie with a session token or session JWT (RFC 6265); the first one with the name. */
 export function cookie(header: Headers, name: string): RequestCredentials | undefined {
   for (const pair of header.get("cookie")?.split(/; */) ?? []) {
     const separator = pair.indexOf("=");
@@ -84,13 +81,13 @@ export function cookie(header: Headers, name: string): RequestCredentials | unde
   return undefined;
 }
 
-/** A session token or session JWT, told apart by their form. */
+/** A session token or session JWT, distinguished by its form. */
 export function sessionCredential(text: string): SessionCredential {
   if (text.length > maxJwtLength) throw new SessiondError("CREDENTIAL_INVALID");
   return looksLikeJwt(text) ? { jwt: text } : { token: text };
 }
 
-/** The credentials of an `authorization` header of this scheme. Another scheme, or one without credentials, is malformed. */
+/** The credentials of an `authorization` header with this scheme. Other schemes are malformed, except basic and bearer. */
 function authorization(header: Headers, scheme: "basic" | "bearer"): string | undefined {
   const value = header.get("authorization");
   if (value === null) return undefined;

@@ -1,6 +1,6 @@
 import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import type { Identity } from "../auth/identify.ts";
-import { type Peer, anybody } from "../auth/peer.ts";
+import { type Peer, unknownPeer } from "../auth/peer.ts";
 import type { CallContext } from "../transport/call-context.ts";
 
 /** What is known of one request while it runs; the log line is written from it. */
@@ -30,7 +30,7 @@ export interface CallRecord {
 }
 
 /** A record of a request that nobody logs. */
-const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: anybody };
+const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: unknownPeer };
 
 /** The context key of the request's record. */
 export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });

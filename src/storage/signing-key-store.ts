@@ -1,4 +1,4 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { ProjectId } from "../domain/ids.ts";
 import {
   type KeyInLine,
@@ -8,9 +8,9 @@ import {
 } from "../domain/keys/signing-key.ts";
 import { type CallContext, unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
-import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
+import type { BatchQuery, Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { columnsOf, signingKeyColumns } from "./schema/columns.ts";
-import type { SigningKeysTable, Tables } from "./schema/tables.ts";
+import type { Db, SigningKeysTable } from "./schema/tables.ts";
 
 /** Signing keys in Postgres. Methods without a call do work that several calls share. */
 export class PostgresSigningKeyStore implements SigningKeyStore {
@@ -85,7 +85,7 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
 
 /** Finds keys that sign at `now` or later and were not sealed with this master key. */
 export async function keysSealedOtherwise(
-  db: Kysely<Tables>,
+  db: Db,
   masterKeyId: string,
   now: Date,
   limit: number,
@@ -105,7 +105,7 @@ export async function keysSealedOtherwise(
  * Sets the retire time of the key that signs and adds its successor, in one statement: concurrent rotations wait for that row
  * and then find it retired.
  */
-async function addNextSigningKey(db: Kysely<Tables>, next: StoredSigningKey): Promise<void> {
+async function addNextSigningKey(db: Db, next: StoredSigningKey): Promise<void> {
   const row = toRow(next);
   await sql`
     with closed as (
@@ -121,10 +121,10 @@ async function addNextSigningKey(db: Kysely<Tables>, next: StoredSigningKey): Pr
 }
 
 /** Finds each project's keys that sign at `now` or later. By signing_keys' primary key, a few rows per project. */
-async function findSigningLines(
-  db: Kysely<Tables>,
-  asked: readonly { readonly projectId: ProjectId; readonly now: Date }[],
-): Promise<readonly (readonly KeyInLine[])[]> {
+const findSigningLines: BatchQuery<
+  { readonly projectId: ProjectId; readonly now: Date },
+  readonly KeyInLine[]
+> = async (db, asked) => {
   const { rows } = await sql<
     Pick<Selectable<SigningKeysTable>, "kid" | "activate_time" | "retire_time"> & { place: number }
   >`
@@ -141,13 +141,10 @@ async function findSigningLines(
     lines[place - 1]?.push({ kid, activateTime, retireTime: retire_time ?? undefined });
   }
   return lines;
-}
+};
 
 /** Lists each project's keys, newest first. Calls for the same project share the array. */
-async function listAllSigningKeys(
-  db: Kysely<Tables>,
-  projectIds: readonly ProjectId[],
-): Promise<readonly (readonly StoredSigningKey[])[]> {
+const listAllSigningKeys: BatchQuery<ProjectId, readonly StoredSigningKey[]> = async (db, projectIds) => {
   const byProject = new Map<ProjectId, StoredSigningKey[]>(projectIds.map((id) => [id, []]));
   const { rows } = await sql<Selectable<SigningKeysTable>>`
     select ${columnsOf("k", signingKeyColumns)}
@@ -159,13 +156,13 @@ async function listAllSigningKeys(
     order by k.create_time desc, k.kid`.execute(db);
   for (const row of rows) byProject.get(row.project_id as ProjectId)?.push(toSigningKey(row));
   return projectIds.map((id) => byProject.get(id) ?? []);
-}
+};
 
 /** Whether each key exists and is not revoked. By signing_keys' primary key. */
-async function findGoodSigningKeys(
-  db: Kysely<Tables>,
-  asked: readonly { readonly projectId: ProjectId; readonly kid: string }[],
-): Promise<readonly boolean[]> {
+const findGoodSigningKeys: BatchQuery<
+  { readonly projectId: ProjectId; readonly kid: string },
+  boolean
+> = async (db, asked) => {
   const { rows } = await sql<{ place: number }>`
     select q.place
     from unnest(
@@ -176,7 +173,7 @@ async function findGoodSigningKeys(
   );
   const good = new Set(rows.map(({ place }) => place - 1));
   return asked.map((_, i) => good.has(i));
-}
+};
 
 function toRow(key: StoredSigningKey) {
   return {

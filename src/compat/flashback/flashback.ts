@@ -40,7 +40,7 @@ export function flashback(deps: Dependencies): CompatApi<typeof SessionService> 
   };
 }
 
-/** `{"success":false,"error":…}`. Whatever fails inside is the documented 500. */
+/** `{"success":false,"error":…}`; every internal failure is the documented 500. */
 function writeError(failure: Failure, { method }: FailedRequest): ErrorAnswer {
   const isInternal = failure.status >= 500;
   const error = isInternal ? faultOf(method?.localName) : messageOf(failure);

@@ -36,10 +36,10 @@ export function stytchB2b(
   };
 }
 
-/** The service's credential, and beside it the member session with whose permissions the call runs. */
+/** The service's credential, and the member session whose permissions apply. */
 const scheme: CredentialScheme = (header, peer) => {
-  const presented = serviceScheme(header, peer);
-  return presented && { ...presented, member: memberSession(header) };
+  const credentials = serviceScheme(header, peer);
+  return credentials && { ...credentials, member: memberSession(header) };
 };
 
 function memberSession(header: Headers): SessionCredential | undefined {

@@ -10,7 +10,7 @@ import { getJwks } from "../../domain/use-cases/signing-keys.ts";
 import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
 import { stytchRequestId } from "./errors.ts";
 
-/** A project's JWKS as both of Stytch's APIs answer it; public, and cacheable as long as the service's own. */
+/** A project's JWKS in the form of both Stytch APIs; public, and cacheable as long as the service's own. */
 export async function stytchJwks(deps: SigningKeyDependencies, id: string, context: HandlerContext) {
   const projectId = parseProjectId(id);
   if (projectId === undefined) throw new SessiondError("PROJECT_NOT_FOUND");

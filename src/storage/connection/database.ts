@@ -44,7 +44,10 @@ export function openDatabase(options: DatabaseOptions, log: LogConfig = []): Dat
   const hosts = new Hosts(options.url);
   const { preparedStatements: prepare = true, statementTimeoutMs, onConnectionError } = options;
   const pool = openPool(options, hosts);
-  return new Database(new PostgresDriver(pool, { hosts, prepare, statementTimeoutMs, onConnectionError }), log);
+  return new Database(
+    new PostgresDriver(pool, { hosts, prepare, statementTimeoutMs, onConnectionError }),
+    log,
+  );
 }
 
 /** A Kysely whose statements can be kept within bounds. */

@@ -1,11 +1,10 @@
-import type { Kysely } from "kysely";
 import type { ConcurrencyLimit } from "../../domain/concurrency-limit.ts";
 import { type CallContext, unlimited } from "../../transport/call-context.ts";
 import { type BatchLimits, Batcher } from "./batcher.ts";
 import type { Database } from "./database.ts";
 import { translated } from "./database-errors.ts";
 import type { DatabaseLiveness } from "./liveness.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 /** Options of {@link StatementRunner}. */
 export interface StatementRunnerOptions {
@@ -20,10 +19,7 @@ export interface StatementRunnerOptions {
 }
 
 /** Answers each item at its place. */
-export type BatchQuery<Item, Result> = (
-  db: Kysely<Tables>,
-  items: readonly Item[],
-) => Promise<readonly Result[]>;
+export type BatchQuery<Item, Result> = (db: Db, items: readonly Item[]) => Promise<readonly Result[]>;
 
 /**
  * Runs the statements of calls and batches until their deadlines. The one place where database errors become
@@ -37,7 +33,7 @@ export class StatementRunner {
   }
 
   /** Runs the statements of one call; OVERLOADED beyond the limit. */
-  run<T>(call: CallContext, query: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+  run<T>(call: CallContext, query: (db: Db) => Promise<T>): Promise<T> {
     return this.#options.limit.run(async () => {
       if (call.aborted) throw call.signal.reason;
       return this.#execute(call.deadline, this.#options.readsOnly ? call.signal : undefined, query);
@@ -60,7 +56,7 @@ export class StatementRunner {
   async #execute<T>(
     deadline: number,
     signal: AbortSignal | undefined,
-    query: (db: Kysely<Tables>) => Promise<T>,
+    query: (db: Db) => Promise<T>,
   ): Promise<T> {
     const { db, liveness, readsOnly: canCancel } = this.#options;
     const isUnbounded = deadline === Infinity && (signal === undefined || signal === unlimited.signal);

@@ -1,4 +1,5 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { ProjectId } from "../../domain/ids.ts";
 import type { Policy } from "../../domain/policy.ts";
 import type { NewServiceCredential, Project } from "../../domain/project.ts";
@@ -7,11 +8,11 @@ import type { SecretHash } from "../../domain/token.ts";
 import { claimNames } from "./certificate-names.ts";
 import { columnsOf, projectColumns } from "../schema/columns.ts";
 import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./project-rows.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 /** Stores a project with its first credential, in one transaction. */
 export function createProject(
-  db: Kysely<Tables>,
+  db: Db,
   project: Project,
   credential: NewServiceCredential | undefined,
 ): Promise<boolean> {
@@ -46,11 +47,7 @@ export function createProject(
  * Replaces the policy under the lock of the project's revocations, so that each revocation knows the longest lifetime of the
  * JWTs signed before it. The lifetime is stored twice, because the version before reads it from `projects`.
  */
-export function updatePolicy(
-  db: Kysely<Tables>,
-  id: ProjectId,
-  policy: Policy,
-): Promise<Project | undefined> {
+export function updatePolicy(db: Db, id: ProjectId, policy: Policy): Promise<Project | undefined> {
   return db.transaction().execute(async (transaction) => {
     const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
     await transaction
@@ -69,10 +66,7 @@ export function updatePolicy(
 }
 
 /** Stores a credential with its certificate names. */
-export async function createCredential(
-  db: Kysely<Tables>,
-  credential: NewServiceCredential,
-): Promise<boolean> {
+export async function createCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   if (credential.certificateNames.length === 0) return insertCredential(db, credential);
   return db.transaction().execute(async (transaction) => {
     if (!(await insertCredential(transaction, credential))) return false;
@@ -81,7 +75,7 @@ export async function createCredential(
   });
 }
 
-async function insertCredential(db: Kysely<Tables>, credential: NewServiceCredential): Promise<boolean> {
+async function insertCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   const { rows } = await sql`
     insert into service_credentials
       (project_id, id, display_name, secret_hash, permissions, certificate_names, create_time)
@@ -94,21 +88,18 @@ async function insertCredential(db: Kysely<Tables>, credential: NewServiceCreden
 }
 
 /** Finds each project. By its primary key. */
-export async function findProjects(
-  db: Kysely<Tables>,
-  ids: readonly ProjectId[],
-): Promise<readonly (Project | undefined)[]> {
+export const findProjects: BatchQuery<ProjectId, Project | undefined> = async (db, ids) => {
   const { rows } = await sql<ProjectRow>`
     select ${columnsOf("p", projectColumns)} from projects p where p.id = any(${ids}::text[])`.execute(db);
   const byId = new Map(rows.map((row) => [row.id as ProjectId, toProject(row)]));
   return ids.map((id) => byId.get(id));
-}
+};
 
 /** Finds each project with its enabled credentials. */
-export async function findCredentials(
-  db: Kysely<Tables>,
-  projectIds: readonly ProjectId[],
-): Promise<readonly (ProjectCredentials | undefined)[]> {
+export const findCredentials: BatchQuery<ProjectId, ProjectCredentials | undefined> = async (
+  db,
+  projectIds,
+) => {
   const projects = await sql<ProjectRow & { credentials: readonly SecretJson[] }>`
     select ${columnsOf("p", projectColumns)}, coalesce((
       select jsonb_agg(jsonb_build_object('id', c.id, 'display_name', c.display_name, 'permissions', c.permissions,
@@ -117,7 +108,7 @@ export async function findCredentials(
     from projects p where p.id = any(${projectIds}::text[])`.execute(db);
   const byId = new Map(projects.rows.map((row) => [row.id as ProjectId, toProjectCredentials(row)]));
   return projectIds.map((id) => byId.get(id));
-}
+};
 
 interface SecretJson extends CredentialJson {
   readonly secret_hash: string;

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
 import type { MemberId, ProjectId, SessionId } from "../../domain/ids.ts";
 import type { RevocationCommand } from "../../domain/revocation.ts";
 import { type SessionLimit, planLogins } from "../../domain/sessions/session-limit.ts";
@@ -7,7 +7,7 @@ import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.t
 import { recordWithin } from "./writes.ts";
 import { type Creation, createSessions } from "../sessions/creation.ts";
 import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 /** A session to store if its member's limit allows it. */
 export interface LimitedCreation extends Creation {
@@ -21,7 +21,7 @@ export interface LimitedCreation extends Creation {
  * member's lock while it holds the project's.
  */
 export async function createWithinLimits(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   creations: readonly LimitedCreation[],
   notify: boolean,
@@ -52,7 +52,7 @@ export async function createWithinLimits(
 
 /** Locks members until the transaction ends; always in the same order, so that two transactions cannot deadlock. */
 async function lockMembers(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
   memberIds: readonly MemberId[],
 ): Promise<void> {
@@ -68,7 +68,7 @@ async function lockMembers(
  * their sessions, revoked ones included.
  */
 async function activeSessions(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
   memberIds: readonly MemberId[],
   now: Date,

@@ -1,8 +1,8 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import type { LogPage, LoggedRevocation } from "../../domain/revocations/revocation-log.ts";
 import { columnsOf, watchedColumns } from "../schema/columns.ts";
-import type { RevocationsTable, Tables } from "../schema/tables.ts";
+import type { Db, RevocationsTable } from "../schema/tables.ts";
 
 type WatchedRow = Pick<Selectable<RevocationsTable>, (typeof watchedColumns)[number]>;
 type Row = { [Column in keyof WatchedRow]: WatchedRow[Column] | null };
@@ -12,7 +12,7 @@ type Row = { [Column in keyof WatchedRow]: WatchedRow[Column] | null };
  * project_revisions and revocations.
  */
 export async function readRevocations(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   after: number,
   limit: number,
@@ -31,7 +31,7 @@ export async function readRevocations(
 }
 
 /** The first revision after which the log is complete. */
-export async function oldestResumable(db: Kysely<Tables>, projectId: ProjectId): Promise<number> {
+export async function oldestResumable(db: Db, projectId: ProjectId): Promise<number> {
   const { rows } = await sql<{ revision: number }>`
     select coalesce(
       (select revision - 1 from revocations where project_id = p.project_id order by revision limit 1),
@@ -44,11 +44,7 @@ export async function oldestResumable(db: Kysely<Tables>, projectId: ProjectId):
  * The revision after which all revocations lie that are still relevant at `now`. By revocations_by_matter_until: `offset 0`
  * keeps the planner from scanning the log from its start.
  */
-export async function oldestRelevantRevision(
-  db: Kysely<Tables>,
-  projectId: ProjectId,
-  now: Date,
-): Promise<number> {
+export async function oldestRelevantRevision(db: Db, projectId: ProjectId, now: Date): Promise<number> {
   const { rows } = await sql<{ revision: number }>`
     select coalesce(
       (select min(relevant.revision) - 1 from (

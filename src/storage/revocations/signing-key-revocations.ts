@@ -1,12 +1,12 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
 import type { PlannedRevocation } from "../../domain/revocations/revocation-plan.ts";
 import type { RevocationCommand } from "../../domain/revocation.ts";
 import type { SigningKeyRevocation } from "../../domain/keys/signing-key.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 /** Finds the state of the signing key that each command names; undefined if it names none, or none that exists. */
 export async function findRevocationsOfKeys(
-  db: Kysely<Tables>,
+  db: Db,
   commands: readonly RevocationCommand[],
 ): Promise<readonly ({ readonly revocation: SigningKeyRevocation | undefined } | undefined)[]> {
   const named = commands.map(({ projectId, target }) =>
@@ -33,7 +33,7 @@ export async function findRevocationsOfKeys(
  * stays. Runs under the lock on the project's revision, as every revocation.
  */
 export async function refuseSigningKey(
-  db: Kysely<Tables>,
+  db: Db,
   { revision, command, targetId: kid }: PlannedRevocation,
 ): Promise<void> {
   const { projectId, time } = command;

@@ -1,9 +1,9 @@
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import type { PlannedInput, SessionSnapshot } from "../../domain/revocations/revocation-plan.ts";
 import { type Revocation, type RevocationCommand, isCutoff } from "../../domain/revocation.ts";
 import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 import { firstRevocations } from "../sessions/first-revocation.ts";
 import { newestCutoff, sessionOf } from "../sessions/liveness-sql.ts";
 import { type LivenessRow, isRevoked, toOwner } from "../sessions/rows.ts";
@@ -20,7 +20,7 @@ export interface RevocationSnapshot {
 
 /** Reads the targets of the commands, in one snapshot with the project's revision or after it. */
 export async function readSnapshot(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
 ): Promise<RevocationSnapshot> {
@@ -48,7 +48,7 @@ type NamedRow = { readonly revision: number; readonly has_standby: boolean } & (
  * session_tokens, sessions and cutoffs.
  */
 async function readSessions(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
 ): Promise<{ revision: number; hasStandby: boolean; sessions: readonly (SessionSnapshot | undefined)[] }> {

@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import {
   type PlannedRevocation,
@@ -9,7 +9,7 @@ import { type RevocationCommand, type RevocationReceipt, isCutoff } from "../../
 import { revocationChannel } from "./listener.ts";
 import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 type Receipts = readonly (RevocationReceipt | undefined)[];
 
@@ -22,7 +22,7 @@ type Receipts = readonly (RevocationReceipt | undefined)[];
  * statements.
  */
 export async function recordRevocations(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
   notify: boolean,
@@ -35,7 +35,7 @@ export async function recordRevocations(
 
 /** Records revocations of sessions in a larger transaction, which holds the project's lock from here to its end. */
 export async function recordWithin(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
   notify: boolean,
@@ -45,7 +45,7 @@ export async function recordWithin(
 }
 
 async function recordLocked(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
   notify: boolean,
@@ -57,7 +57,7 @@ async function recordLocked(
 }
 
 /** Blocks the project's revocations until the transaction ends. */
-export async function lockRevision(transaction: Kysely<Tables>, projectId: ProjectId): Promise<void> {
+export async function lockRevision(transaction: Db, projectId: ProjectId): Promise<void> {
   await transaction
     .selectFrom("project_revisions")
     .select("revision")
@@ -68,7 +68,7 @@ export async function lockRevision(transaction: Kysely<Tables>, projectId: Proje
 
 /** Undefined, and nothing written, if another revocation was recorded since the snapshot. */
 async function tryToRecord(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
   notify: boolean,
@@ -90,7 +90,7 @@ async function tryToRecord(
  * acknowledge a commit whose own wait for the standby was interrupted. A no-op write is enough: its commit waits for
  * everything before it.
  */
-async function confirmEarlier(db: Kysely<Tables>, projectId: ProjectId): Promise<void> {
+async function confirmEarlier(db: Db, projectId: ProjectId): Promise<void> {
   await sql`update project_revisions set revision = revision where project_id = ${projectId}`.execute(db);
 }
 
@@ -105,7 +105,7 @@ const leakedKeyRelevance = "1 day";
  * more. All parts read from the updated counter row. Sends at most one notification, because each locks the database.
  */
 async function write(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   planned: number,
   plan: RevocationPlan,

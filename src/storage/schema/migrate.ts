@@ -4,7 +4,7 @@ import { type Migration, Migrator } from "kysely/migration";
 import { DatabaseError } from "pg";
 import { buildIndexes } from "./online-indexes.ts";
 import type { SchemaMigration } from "./migrations/schema-migration.ts";
-import type { Tables } from "./tables.ts";
+import type { Db } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
 import { watchRevocations } from "./migrations/0002-watch-revocations.ts";
 import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts";
@@ -45,7 +45,7 @@ const lockWait = { each: 200, pause: 100, attempts: 100 };
  * are built afterwards. Returns the names of the applied migrations. Throws if the schema is newer than this code.
  */
 export async function migrateToLatest(
-  db: Kysely<Tables>,
+  db: Db,
   onStart: (name: string) => void = () => undefined,
   all: Migrations = migrations,
 ): Promise<readonly string[]> {
@@ -56,7 +56,7 @@ export async function migrateToLatest(
 }
 
 async function migratePatiently(
-  db: Kysely<Tables>,
+  db: Db,
   onStart: (name: string) => void,
   all: Migrations,
 ): Promise<readonly string[]> {
@@ -68,7 +68,7 @@ async function migratePatiently(
   }
 }
 
-function migrateOnce(db: Kysely<Tables>, onStart: (name: string) => void, all: Migrations) {
+function migrateOnce(db: Db, onStart: (name: string) => void, all: Migrations) {
   let needs = firstNeeds;
   const steps = Object.entries(all).map(([name, migration]): [string, Migration] => {
     needs = migration.needs ?? needs;
@@ -104,7 +104,7 @@ export interface MigrationState {
 
 /** Lists the migrations of the database and of this code, in order. Changes nothing, even if there is no schema yet. */
 export async function migrationStates(
-  db: Kysely<Tables>,
+  db: Db,
   all: Migrations = migrations,
 ): Promise<readonly MigrationState[]> {
   const { rows } = (await exists(db, migrationTable))
@@ -150,7 +150,7 @@ function explained(error: unknown): Error {
  * unknown migration. Otherwise throws.
  */
 export async function makeServable(
-  db: Kysely<Tables>,
+  db: Db,
   all: Migrations = migrations,
 ): Promise<{ readonly applied: readonly string[]; readonly newer: string | undefined }> {
   const newer = await servedThoughNewer(db, all);
@@ -159,10 +159,7 @@ export async function makeServable(
 }
 
 /** The first unknown migration of a newer schema on which this code may serve. */
-export async function servedThoughNewer(
-  db: Kysely<Tables>,
-  all: Migrations = migrations,
-): Promise<string | undefined> {
+export async function servedThoughNewer(db: Db, all: Migrations = migrations): Promise<string | undefined> {
   const states = await migrationStates(db, all);
   if (states.some(({ state }) => state === "pending")) return undefined;
   const newer = states.filter(({ state }) => state === "unknown").map(({ name }) => name);
@@ -185,14 +182,14 @@ async function recordNeeds(db: Kysely<unknown>, migration: string, needs: string
   await sql`insert into ${needsTable} (migration, needs) values (${migration}, ${needs})`.execute(db);
 }
 
-async function readNeeds(db: Kysely<Tables>): Promise<ReadonlyMap<string, string>> {
+async function readNeeds(db: Db): Promise<ReadonlyMap<string, string>> {
   if (!(await exists(db, "schema_migrations_needs"))) return new Map();
   const { rows } = await sql<{ migration: string; needs: string }>`
     select migration, needs from ${needsTable}`.execute(db);
   return new Map(rows.map(({ migration, needs }) => [migration, needs]));
 }
 
-async function exists(db: Kysely<Tables>, table: string): Promise<boolean> {
+async function exists(db: Db, table: string): Promise<boolean> {
   const { rows } = await sql<{ present: boolean }>`
     select to_regclass(${table}) is not null as present`.execute(db);
   return rows[0]?.present === true;

@@ -1,7 +1,7 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { Revocation } from "../../domain/revocation.ts";
 import { columnsOf, revocationColumns } from "../schema/columns.ts";
-import type { RevocationsTable, Tables } from "../schema/tables.ts";
+import type { Db, RevocationsTable } from "../schema/tables.ts";
 import { sessionOf } from "./liveness-sql.ts";
 import { type LivenessRow, atPlaces } from "./rows.ts";
 
@@ -13,7 +13,7 @@ type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumn
  * enough; undefined if both have been purged since the row was read.
  */
 export async function firstRevocations(
-  db: Kysely<Tables>,
+  db: Db,
   revoked: readonly LivenessRow[],
 ): Promise<readonly (Revocation | undefined)[]> {
   if (revoked.length === 0) return [];
@@ -53,7 +53,7 @@ export async function firstRevocations(
 }
 
 /** Fails if one of these sessions still exists: a session is purged before the revocation that ended it. */
-async function requirePurged(db: Kysely<Tables>, sessions: readonly LivenessRow[]): Promise<void> {
+async function requirePurged(db: Db, sessions: readonly LivenessRow[]): Promise<void> {
   const { rows } = await sql<{ id: string }>`
     select s.id
     from unnest(${sessions.map((row) => row.project_id)}::text[], ${sessions.map((row) => row.id)}::uuid[])

@@ -1,11 +1,12 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import type { SessionTarget } from "../../domain/revocation.ts";
 import type { Session } from "../../domain/sessions/session.ts";
 import type { FoundByToken, SessionOwner, SessionQuery } from "../../domain/store/session-store.ts";
 import type { TokenRef } from "../../domain/token.ts";
 import { columnsOf, identityColumns, sessionColumns } from "../schema/columns.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 import { firstRevocations } from "./first-revocation.ts";
 import { newestCutoff, sessionOf, stateIs } from "./liveness-sql.ts";
 import { type SessionRow, atPlaces, isRevoked, toOwner, toSession } from "./rows.ts";
@@ -17,10 +18,7 @@ export interface SessionKey {
 }
 
 /** Finds the session of each key. By sessions' primary key. */
-export async function findByIds(
-  db: Kysely<Tables>,
-  keys: readonly SessionKey[],
-): Promise<readonly (Session | undefined)[]> {
+export const findByIds: BatchQuery<SessionKey, Session | undefined> = async (db, keys) => {
   const projectIds = keys.map((key) => key.projectId);
   const ids = keys.map((key) => key.id);
   const { rows } = await sql<SessionRow & { place: number }>`
@@ -29,13 +27,10 @@ export async function findByIds(
     cross join lateral ${sessionOf(sql`k.project_id`, sql`k.id`, sessionColumns)} s`.execute(db);
   const sessions = await toSessions(db, rows);
   return atPlaces(keys.length, rows, (_, i) => sessions[i]);
-}
+};
 
 /** Finds the session of each token, and whether a newer token replaced it. By tokens' primary key. */
-export async function findByTokens(
-  db: Kysely<Tables>,
-  tokens: readonly TokenRef[],
-): Promise<readonly (FoundByToken | undefined)[]> {
+export const findByTokens: BatchQuery<TokenRef, FoundByToken | undefined> = async (db, tokens) => {
   const tags = tokens.map((token) => token.tag);
   const hashes = tokens.map((token) => token.hash);
   const { rows } = await sql<
@@ -55,7 +50,7 @@ export async function findByTokens(
     const { replace_time: time, successor_salt: salt } = row;
     return session && { session, replaced: time === null ? undefined : { time, salt: salt ?? undefined } };
   });
-}
+};
 
 /** Names a session by its id or a token of it. */
 export interface OwnedSession {
@@ -67,10 +62,7 @@ export interface OwnedSession {
  * Finds the member of each session, revoked or not. One statement that reads the same for both, so that its duration does not
  * reveal a session's state. By the primary keys of sessions and tokens.
  */
-export async function findOwners(
-  db: Kysely<Tables>,
-  named: readonly OwnedSession[],
-): Promise<readonly (SessionOwner | undefined)[]> {
+export const findOwners: BatchQuery<OwnedSession, SessionOwner | undefined> = async (db, named) => {
   const projectIds = named.map(({ projectId }) => projectId);
   const ids = named.map(({ target }) => ("id" in target ? target.id : null));
   const hashes = named.map(({ target }) => ("token" in target ? target.token.hash : null));
@@ -84,10 +76,10 @@ export async function findOwners(
     db,
   );
   return atPlaces(named.length, rows, toOwner);
-}
+};
 
 /** Lists sessions, newest first. By sessions_by_member or sessions_by_organization. */
-export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Promise<readonly Session[]> {
+export async function listSessions(db: Db, query: SessionQuery): Promise<readonly Session[]> {
   const { memberId, organizationId, state, page } = query;
   const { rows } = await sql<SessionRow>`
     select ${columnsOf("s", sessionColumns)}, s.cutoff from (
@@ -108,10 +100,7 @@ export async function listSessions(db: Kysely<Tables>, query: SessionQuery): Pro
  * Makes sessions of rows, each revoked one with its first revocation; undefined if that was purged meanwhile. Only revoked
  * sessions cost a second query.
  */
-async function toSessions(
-  db: Kysely<Tables>,
-  rows: readonly SessionRow[],
-): Promise<readonly (Session | undefined)[]> {
+async function toSessions(db: Db, rows: readonly SessionRow[]): Promise<readonly (Session | undefined)[]> {
   const revoked = rows.filter(isRevoked);
   const revocations = await firstRevocations(db, revoked);
   const byRow = new Map(revoked.map((row, i) => [row, revocations[i]]));

@@ -1,15 +1,16 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
 import type { CutoffTarget } from "../../domain/revocation.ts";
 import type { Session } from "../../domain/sessions/session.ts";
 import { newestCutoff, stateIs } from "./liveness-sql.ts";
 import { type SessionRow, toSession } from "./rows.ts";
 import { columnsOf, livenessColumns, sessionColumns } from "../schema/columns.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 /** Changes the expiry of a session that is active at `now`. By sessions' primary key. */
 export async function extendSession(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   id: SessionId,
   expireTime: Date,
@@ -40,10 +41,7 @@ export interface Access {
  * Records accesses. Skips rows that are locked: the next access is recorded instead, and no deadlock with a revocation is
  * possible.
  */
-export async function recordAccesses(
-  db: Kysely<Tables>,
-  accesses: readonly Access[],
-): Promise<readonly undefined[]> {
+export const recordAccesses: BatchQuery<Access, undefined> = async (db, accesses) => {
   await sql`
     with access as (
       select project_id, id, max(time) as time
@@ -62,7 +60,7 @@ export async function recordAccesses(
     update sessions s set last_access_time = free.time from free
     where s.project_id = free.project_id and s.id = free.id`.execute(db);
   return accesses.map(() => undefined);
-}
+};
 
 /** The sessions to count. */
 export interface CountQuery {
@@ -72,10 +70,7 @@ export interface CountQuery {
 }
 
 /** Counts the sessions within `target` that are active at `now`. Its cost grows with their number. */
-export async function countActive(
-  db: Kysely<Tables>,
-  { projectId, target, now }: CountQuery,
-): Promise<number> {
+export async function countActive(db: Db, { projectId, target, now }: CountQuery): Promise<number> {
   const memberId = target.scope === "member" ? target.id : undefined;
   const organizationId = target.scope === "organization" ? target.id : undefined;
   const common = { projectId, memberId, organizationId };
@@ -92,7 +87,7 @@ export async function countActive(
 
 /** Whether the member has sessions, and all of them in this organization. By sessions_by_member. */
 export async function isMemberOf(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   memberId: MemberId,
   organizationId: OrganizationId,

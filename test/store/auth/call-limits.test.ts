@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { CallLimits, type CallRates } from "../../../src/auth/call-limits.ts";
 import type { Identity } from "../../../src/auth/identify.ts";
-import { type Peer, anybody } from "../../../src/auth/peer.ts";
+import { type Peer, unknownPeer } from "../../../src/auth/peer.ts";
 import { type Reason, SessiondError } from "../../../src/domain/errors.ts";
 import { manualClock } from "../../unit/rpc/manual-clock.ts";
 import { serviceOf } from "../../support/fixtures/deployment.ts";
 import { memberId, newProject, newSession } from "../../support/fixtures/stored.ts";
 
 const none: CallRates = { service: undefined, member: undefined, address: undefined, failures: undefined };
-const gateway: Peer = { ...anybody, address: "192.0.2.1" };
+const gateway: Peer = { ...unknownPeer, address: "192.0.2.1" };
 const project = newProject();
 const service = serviceOf(project);
 const asService: Identity = { service, caller: service };
@@ -48,7 +48,7 @@ describe("callers", () => {
       "address",
       "",
     ]);
-    expect([anybody, anybody].map(address), "an address that is not known").toEqual(["", ""]);
+    expect([unknownPeer, unknownPeer].map(address), "an address that is not known").toEqual(["", ""]);
   });
 
   test("a service that calls with a member session is counted as both", () => {

@@ -1,24 +1,31 @@
+import { sql } from "kysely";
 import type { Migration } from "kysely/migration";
 
 /**
- * A step of the schema. While it is made, and for a while after, the release before goes on serving: replicas are replaced one by
- * one, one of the old may start again, and all of them where a release is rolled back. So a schema first expands, and contracts
- * a release later:
+ * A step of the schema. While it runs, and for a while after, the release before keeps serving: replicas are replaced one by
+ * one, and a rollback restarts the old release. So a schema first expands, and contracts one release later:
  *
- * - Expanding, `up` makes new tables, adds columns that may be null or have a constant default, and widens checks. It drops,
- *   renames and retypes nothing, and demands nothing that the release before does not write.
- * - Contracting, `up` takes away what the release before no longer uses either. Such a migration says in `needs` which migration
- *   code must know to serve on the schema from then on; older code refuses to start.
- * - A table that is there already is locked for no longer than its description takes to change: `up` fills no column of it and
- *   builds no index on it. Indexes go into `indexes`, which are built beside whoever writes; rows are filled in by the code.
+ * - Expanding: `up` creates tables, adds columns that are nullable or have a constant default, and widens checks. It drops,
+ *   renames and retypes nothing, and requires nothing that the release before does not write.
+ * - Contracting: `up` removes what the release before does not use either. `needs` names the migration that code must know to
+ *   serve afterwards; older code refuses to start.
+ * - An existing table is locked only while its description changes: `up` fills no column of it and builds no index on it.
+ *   Indexes go into `indexes`, which are built concurrently with writes; code fills in rows.
  * - A released migration is never edited.
  *
- * `test/store/schema/upgrade.test.ts` has the statements of the release before run while each migration is made and after it, and looks
- * for what is forbidden.
+ * `test/store/schema/upgrade.test.ts` runs the statements of the release before during and after each migration, and rejects
+ * forbidden statements.
  */
 export interface SchemaMigration extends Migration {
-  /** Indexes on tables that are there already, by name: what follows `create index <name> on`, such as `sessions (project_id)`. */
+  /** Indexes on existing tables: the part after `create index <name> on`, by name; for example `sessions (project_id)`. */
   readonly indexes?: Readonly<Record<string, string>>;
-  /** The migration that code must know to serve on the schema, where that is not the same as before. */
+  /** The migration that code must know to serve on the schema, if it changes. */
   readonly needs?: string;
+}
+
+/** Runs the statements of a migration in order. */
+export function inOrder(statements: readonly string[]): Migration["up"] {
+  return async (db) => {
+    for (const statement of statements) await sql.raw(statement).execute(db);
+  };
 }
