@@ -36,7 +36,7 @@ async function settingsOf({ db }: OpenStore): Promise<unknown> {
   return rows[0];
 }
 
-/** Ends the connection that waits for a lock, once there is one. */
+/** Terminates the connection that waits for a lock. */
 async function terminateWaiting(): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await admin.query(
@@ -90,7 +90,7 @@ test("a connection that breaks in use fails its caller alone, and the next one w
   expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
 
-test("a revocation whose connection breaks within its transaction records nothing and is told as unavailable", async () => {
+test("a revocation whose connection breaks in its transaction records nothing and fails with DATABASE_UNAVAILABLE", async () => {
   const { store } = open();
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
@@ -109,7 +109,7 @@ test("a revocation whose connection breaks within its transaction records nothin
   });
 });
 
-test("a statement that takes too long is told as unavailable", async () => {
+test("a statement that takes too long fails with DATABASE_UNAVAILABLE", async () => {
   const { store } = open({ statementTimeoutMs: 1000 });
   const project = await storedProject(store);
   await admin.query("begin");
@@ -127,7 +127,7 @@ test("where statements may take as long as they need, so may they be silent", as
   await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
 });
 
-test("a process that stood still within a transaction is told that the database gave it up, and goes on", async () => {
+test("a process that stalls in a transaction fails with DATABASE_UNAVAILABLE, and then continues", async () => {
   const opened = open({ maxConnections: 1 });
   const { db, connectionErrors } = opened;
   const late = db.transaction().execute(async (transaction) => {
@@ -162,14 +162,14 @@ test("counting leaves connections to others, however many count and however long
   const { store } = open({ maxConnections: 4 });
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
-  // Who counts reads the sessions, and so waits for whoever has the table to itself.
+  // A count reads the sessions, so it waits for the table lock.
   await admin.query("begin");
   await admin.query("lock table session_tokens, cutoffs in access exclusive mode");
   const order = orderOf(project, { scope: "member", id: session.memberId }, { count: true });
   const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
   expect(await store.projects.findProject(project.id)).toEqual(project);
   await admin.query("rollback");
-  // Whoever is first had nothing before it to make its count less.
+  // The first count is not smaller than the others.
   expect((await waiting).find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
 });
 
@@ -188,16 +188,16 @@ test("connections that break before they are ready cost no place in the pool", a
   expect(await store.projects.findProject(project.id)).toEqual(project);
 });
 
-test("a port where nobody listens is told as unavailable", async () => {
+test("a closed port fails with DATABASE_UNAVAILABLE", async () => {
   const relay = await startRelay(database.url);
   await relay.close();
   await expect(open({}, relay.url).store.ping()).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
 });
 
-test("a database that falls silent is told as unavailable, and the store works when it is back", async () => {
+test("a silent database fails with DATABASE_UNAVAILABLE, and the store works when it is back", async () => {
   const relay = await startRelay(database.url);
   onTestFinished(() => relay.close());
-  // Long enough for a busy machine to connect and answer in.
+  // Long enough for a busy machine to connect and answer.
   const { store } = open({ maxConnections: 2, connectTimeoutMs: 2000, statementTimeoutMs: 1000 }, relay.url);
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
@@ -215,7 +215,7 @@ test("a database that falls silent is told as unavailable, and the store works w
   expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
 });
 
-test("a ping does not wait in line: that somebody is answered tells as much", async () => {
+test("a ping does not wait for a connection if another query succeeds", async () => {
   const { store } = open({ maxConnections: 1 });
   const project = await storedProject(store);
   const order: string[] = [];

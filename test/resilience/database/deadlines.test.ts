@@ -14,7 +14,7 @@ import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { hashSecret } from "../../../src/domain/token.ts";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 import { migrateTemplate } from "../../support/postgres/migrate-template.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import {
   at,
@@ -27,34 +27,29 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
+const opened = useStore({ maxConnections: 4 });
 let admin: Client;
-/** Outside of the admin's transactions: within one, what runs is looked up only once. */
+/** Not in the admin's transactions, in which pg_stat_activity does not change. */
 let observer: Client;
-let opened: OpenStore;
 let store: PostgresStore;
 let project: Project;
 let session: Session;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  admin = new Client({ connectionString: database.url });
+  admin = new Client({ connectionString: opened.url });
   await admin.connect();
-  observer = new Client({ connectionString: database.url });
+  observer = new Client({ connectionString: opened.url });
   await observer.connect();
-  opened = openStore(database.url, { maxConnections: 4 });
   store = opened.store;
   project = await storedProject(store);
   ({ session } = await storedSession(store, project));
 });
 
 afterAll(async () => {
-  await opened.close();
   await admin.end();
   await observer.end();
-  await database.drop();
 });
 
 /** A call whose deadline is in `ms` milliseconds. */
@@ -62,7 +57,7 @@ function within(ms: number): CallContext {
   return { ...unlimited, deadline: performance.now() + ms };
 }
 
-/** The store's statements that run now. */
+/** The running statements of the store. */
 async function running(client: Client = observer): Promise<readonly { query: string; waits: string }[]> {
   const { rows } = await client.query<{ query: string; waits: string }>(
     `select query, wait_event as waits from pg_stat_activity
@@ -71,7 +66,7 @@ async function running(client: Client = observer): Promise<readonly { query: str
   return rows;
 }
 
-/** Has every statement that needs more than to begin wait, until the test is over. */
+/** Blocks all statements until the end of the test. */
 async function lockAll(): Promise<void> {
   await admin.query("begin");
   await admin.query(
@@ -128,7 +123,7 @@ describe.each(Object.entries({ ...reads, ...writes }))("%s", (_name, call) => {
     const outcome = call(within(300)).catch((error: unknown) => error);
     await vi.waitUntil(async () => (await running()).length === 1, patience);
     expect(await outcome).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
-    // The database says that it has ended it a little before it has.
+    // The database reports the cancellation slightly before the statement ends.
     await expect.poll(() => running(), patience).toEqual([]);
     await admin.query("rollback");
     expect(await call(within(5_000))).toBeDefined();
@@ -154,7 +149,7 @@ test("a write that its deadline ended has no effect", async () => {
 });
 
 test("the timeout of one statement does not apply to the next on its connection", async () => {
-  const narrow = openStore(database.url, { maxConnections: 1 });
+  const narrow = openStore(opened.url, { maxConnections: 1 });
   onTestFinished(() => narrow.close());
   const order = orderOf(project, { scope: "member", id: memberId("nobody") });
   const timeout = async () => (await sql`show statement_timeout`.execute(narrow.db)).rows;
@@ -207,7 +202,7 @@ test("a commit that waits for a standby is not cancelled, because it would look 
   const receipt = own.store.revocations.revoke(order, within(300));
   const isCommitting = async () => (await running(operator)).some(({ waits }) => waits === "SyncRep");
   await vi.waitUntil(isCommitting, patience);
-  // A statement that has as long, and began later, is at its end.
+  // A later statement with the same time has reached its deadline.
   await operator.query("begin");
   await operator.query("lock table sessions in access exclusive mode");
   const extension = own.store.sessions.extendSession(theirs.id, session.id, at(hour), at(0), within(300));

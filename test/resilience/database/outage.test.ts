@@ -144,7 +144,7 @@ test("every method fails with DATABASE_UNAVAILABLE during an outage, and works a
     orderOf(project, { scope: "session", id: doomed.session.id }),
   );
 
-  // Its supervisor starts it again at once; the relay keeps it out of reach until every method was called.
+  // The supervisor restarts it at once; the relay blocks it until every method was called.
   relay.cut();
   process.kill(must(postgres.pid()), "SIGKILL");
   store.sessions.recordAccess(session, at(1));

@@ -28,7 +28,7 @@ import type { Replicas } from "./replicas.ts";
 
 interface Draft {
   readonly kind: "id" | "token" | "member" | "organization" | "project";
-  /** Which session, which member or organization; beyond the last: unknown. */
+  /** Index of a session, member or organization; unknown beyond the last. */
   readonly which: number;
   readonly except: number | undefined;
   readonly count: boolean;
@@ -44,9 +44,9 @@ const drafts = fc.array(
   { minLength: 1, maxLength: 12 },
 );
 
-/** Revocations, and logins, that share a statement. */
+/** Revocations and logins that share a statement. */
 export function batchContract(replicas: Replicas): void {
-  test("batches of mixed revocations answer each as if they came one by one", async () => {
+  test("batches of mixed revocations have the results of single ones", async () => {
     const store = replicas.one();
     const property = fc.asyncProperty(fc.array(drafts, { minLength: 1, maxLength: 3 }), async (batches) => {
       const project = await storedProject(store);
@@ -57,7 +57,7 @@ export function batchContract(replicas: Replicas): void {
           ...toOrder(project, population, draft),
           time: at(100 * i + j),
         }));
-        // Those that count have transactions of their own, so here they come one after the other.
+        // Counting revocations have transactions of their own, so they run one after the other here.
         const together = orders.filter((order) => !counts(order));
         const receipts = await Promise.all(together.map((order) => store.revocations.revoke(order)));
         for (const order of orders.filter(counts)) receipts.push(await store.revocations.revoke(order));
@@ -74,7 +74,7 @@ export function batchContract(replicas: Replicas): void {
     await fc.assert(property, { numRuns: 40 });
   });
 
-  test("a session spared and then ended in one batch shows what ended it", async () => {
+  test("a session exempted and then ended in one batch has the right revocation", async () => {
     const store = replicas.one();
     const project = await storedProject(store);
     const { session } = await storedSession(store, project);
@@ -93,7 +93,7 @@ export function batchContract(replicas: Replicas): void {
     expect(again).toEqual({ ...ended, revokedCount: 0 });
   });
 
-  test("logins that share a statement are each stored in their own project, or not, as if they came one by one", async () => {
+  test("logins that share a statement have the results of single ones", async () => {
     const store = replicas.one();
     const [one, two, disabled] = [
       await storedProject(store),
@@ -140,7 +140,7 @@ export function batchContract(replicas: Replicas): void {
     expect(await store.sessions.findSession(one.id, unstorable.id)).toBeUndefined();
   });
 
-  test("one order that cannot be stored fails alone", async () => {
+  test("one command that cannot be stored fails alone", async () => {
     const store = replicas.one();
     const project = await storedProject(store);
     const { session } = await storedSession(store, project);

@@ -13,7 +13,7 @@ import {
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Two replicas at once. */
+/** Concurrency of two replicas. */
 export function concurrencyContract(replicas: Replicas): void {
   let stores: readonly [PostgresStore, PostgresStore];
   let project: Project;
@@ -27,7 +27,7 @@ export function concurrencyContract(replicas: Replicas): void {
   const times = <T>(count: number, run: (i: number) => Promise<T>): Promise<T[]> =>
     Promise.all(Array.from({ length: count }, (_, i) => run(i)));
 
-  test("a session revoked a hundred times at once is revoked once, and all are told the same", async () => {
+  test("a hundred concurrent revocations of a session record one, and return the same receipt", async () => {
     const { session, token } = await storedSession(stores[0], project);
     const receipts = await times(100, (i) =>
       storeOf(i).revocations.revoke(
@@ -43,7 +43,7 @@ export function concurrencyContract(replicas: Replicas): void {
     expect((await stores[0].revocations.revoke(orderOf(project, { scope: "project" })))?.revision).toBe(2);
   });
 
-  test("revisions of a project have no gap and no repetition", async () => {
+  test("revisions of a project have no gaps and no repetition", async () => {
     const receipts = await times(60, (i) =>
       storeOf(i).revocations.revoke(
         orderOf(project, { scope: "member", id: memberId(`m${i % 7}`) }, { count: i % 5 === 0 }),
@@ -53,7 +53,7 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(revisions).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
   });
 
-  test("a cutoff ends every session created before it was ordered, and none created after its receipt", async () => {
+  test("a cutoff ends every session created before its command, and none created after its receipt", async () => {
     const before: Session[] = [];
     const after: Session[] = [];
     let ordered = false;
@@ -80,7 +80,7 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(await Promise.all(after.map(isDead))).toEqual(after.map(() => false));
   });
 
-  test("whoever was told of a revocation finds the session revoked, on either replica, while others look it up", async () => {
+  test("after its receipt a session is revoked on both replicas, during concurrent look-ups", async () => {
     const { session, token } = await storedSession(stores[0], project);
     let revoked = false;
     const afterwards: (number | undefined)[] = [];
@@ -106,7 +106,7 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(new Set(afterwards)).toEqual(new Set([1]));
   });
 
-  test("extending and accessing sessions while they are revoked brings none back", async () => {
+  test("extending and accessing sessions during their revocation restores none", async () => {
     const created = await times(20, (i) =>
       storedSession(storeOf(i), project, { memberId: memberId(`m${i % 4}`), idleTimeout: hour }),
     );

@@ -15,7 +15,7 @@ import {
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Ending all sessions of a member, an organization or a project. */
+/** Cutoffs of a member, an organization or a project. */
 export function cutoffContract(replicas: Replicas): void {
   const ada = memberId("ada");
   const bob = memberId("bob");
@@ -35,7 +35,7 @@ export function cutoffContract(replicas: Replicas): void {
   const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
     (await storedSession(store, project, overrides)).session;
 
-  test("each scope ends what is in it, and nothing else", async () => {
+  test("each scope ends exactly its sessions", async () => {
     const adas = await create();
     const acmes = await create({ memberId: bob, organizationId: acme });
     const bobs = await create({ memberId: bob });
@@ -55,7 +55,7 @@ export function cutoffContract(replicas: Replicas): void {
     expect(await ends()).toEqual([2, 1, 3, undefined]);
   });
 
-  test("ids of one scope say nothing in another", async () => {
+  test("an id of one scope has no meaning in another", async () => {
     const same = organizationId(project.id);
     const session = await create({ memberId: memberId("acme"), organizationId: organizationId("ada") });
     await revoke({ scope: "member", id: ada });
@@ -64,14 +64,14 @@ export function cutoffContract(replicas: Replicas): void {
     expect(await endOf(session)).toBeUndefined();
   });
 
-  test("a cutoff without sessions takes a revision; a session created after it lives", async () => {
+  test("a cutoff without sessions takes a revision; a session created after it is active", async () => {
     expect(await revoke({ scope: "member", id: ada })).toMatchObject({ revision: 1 });
     const session = await create();
     expect(session.createdRevision).toBe(1);
     expect(await endOf(session)).toBeUndefined();
   });
 
-  test("the first revocation explains a dead session, whatever came later", async () => {
+  test("a revoked session keeps its first revocation", async () => {
     const session = await create({ organizationId: acme });
     await revoke({ scope: "member", id: bob }, at(1));
     await revoke({ scope: "organization", id: acme }, at(2));
@@ -84,7 +84,7 @@ export function cutoffContract(replicas: Replicas): void {
     });
   });
 
-  test("a spared session lives, and a later cutoff ends it", async () => {
+  test("an exempted session stays active, and a later cutoff ends it", async () => {
     const spared = await create();
     const dead = await create();
     await revoke({ scope: "member", id: ada, except: spared.id });
@@ -98,7 +98,7 @@ export function cutoffContract(replicas: Replicas): void {
     expect(await endOf(dead)).toBe(1);
   });
 
-  test("only a live session within the scope is spared", async () => {
+  test("only an active session within the scope is exempted", async () => {
     const [named, cut, bobs] = [await create(), await create(), await create({ memberId: bob })];
     await store.revocations.revoke(orderOf(project, { scope: "session", id: named.id }));
     await revoke({ scope: "member", id: ada, except: named.id });
@@ -114,13 +114,13 @@ export function cutoffContract(replicas: Replicas): void {
     expect(await endOf(bobs2)).toBe(5);
   });
 
-  test("a session of another project is not spared", async () => {
+  test("a session of another project is not exempted", async () => {
     const { session } = await storedSession(store, await storedProject(store));
     await revoke({ scope: "project", except: session.id });
     expect(await store.sessions.findSession(session.projectId, session.id)).toEqual(session);
   });
 
-  test("counts what it ends, where asked", async () => {
+  test("counts the sessions that it ends, if requested", async () => {
     const spared = await create();
     await create();
     await create({ expireTime: at(0) });

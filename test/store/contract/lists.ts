@@ -53,7 +53,7 @@ export function listContract(replicas: Replicas): void {
     expect(await list({ memberId: memberId("nobody") })).toEqual([]);
   });
 
-  test("pages through without gap or repetition, one more than a page where there is one", async () => {
+  test("pages through without gaps or repetition, with one row more than a page", async () => {
     const ids: SessionId[] = [];
     for (let i = 0; i < 5; i++) ids.unshift((await storedSession(store, project)).session.id);
     const page = async (size: number, after: SessionId | undefined) =>
@@ -65,7 +65,7 @@ export function listContract(replicas: Replicas): void {
     expect(await page(2, ids[4])).toEqual([]);
   });
 
-  test("the states of a list and its count are those of the domain, revoked sessions with what ended them", async () => {
+  test("lists and counts use the domain's states, and revoked sessions have their revocations", async () => {
     const endings = { expireTime: at(1000), organizationId: acme };
     await storedSession(store, project, endings);
     await storedSession(store, project, { organizationId: acme, idleTimeout: 500 });

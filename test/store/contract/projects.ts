@@ -30,7 +30,7 @@ export function projectContract(replicas: Replicas): void {
     ...overrides,
   });
 
-  /** A credential as it is found where somebody calls with it. */
+  /** A credential as look-ups return it. */
   const calling = ({ projectId, id, displayName, permissions, createTime }: NewServiceCredential) => ({
     projectId,
     id,
@@ -40,12 +40,12 @@ export function projectContract(replicas: Replicas): void {
     disableTime: undefined,
   });
 
-  test("a project is found as it was created", async () => {
+  test("finds a project as it was created", async () => {
     expect(await replicas.other().projects.findProject(project.id)).toEqual(project);
     expect(await store.projects.findProject(newProject().id)).toBeUndefined();
   });
 
-  test("an id is taken once, however many race for it", async () => {
+  test("concurrent creations of one project id succeed once", async () => {
     const rivals = Array.from({ length: 6 }, () => newProject({ id: newProject().id }));
     const [{ id }] = rivals as [Project];
     const created = await Promise.all(
@@ -57,7 +57,7 @@ export function projectContract(replicas: Replicas): void {
     expect(await store.projects.findProject(project.id)).toEqual(project);
   });
 
-  test("lists projects by id, one more than a page where there is one", async () => {
+  test("lists projects by id, with one row more than a page", async () => {
     const prefix = `list-${project.id.slice(-8)}`;
     const ids = ["a", "b", "c"].map((end) => parseProjectId(`${prefix}-${end}`) as ProjectId);
     for (const id of ids.toReversed()) await storedProject(store, { id });
@@ -72,7 +72,7 @@ export function projectContract(replicas: Replicas): void {
     expect(new Set(seen).size).toBe(seen.length);
   });
 
-  test("replaces a policy as a whole", async () => {
+  test("replaces the whole policy", async () => {
     const policy: Policy = {
       defaultLifetime: hour,
       maxLifetime: 2 * hour,
@@ -119,11 +119,11 @@ export function projectContract(replicas: Replicas): void {
     expect(await store.projects.findCredentials(newProject().id)).toBeUndefined();
   });
 
-  test("no credential without a project", async () => {
+  test("creates no credential without a project", async () => {
     expect(await store.projects.createCredential(newCredential({ projectId: newProject().id }))).toBe(false);
   });
 
-  test("a disabled credential is no longer found but listed, with the first time", async () => {
+  test("a disabled credential is not found but listed, with the first time", async () => {
     const credential = newCredential();
     const { secretHash: _, ...shown } = credential;
     await store.projects.createCredential(credential);
@@ -139,7 +139,7 @@ export function projectContract(replicas: Replicas): void {
     ]);
   });
 
-  test("lists credentials newest first, one more than a page where there is one", async () => {
+  test("lists credentials newest first, with one row more than a page", async () => {
     const ids = [];
     for (let i = 0; i < 3; i++) {
       const credential = newCredential();
@@ -156,7 +156,7 @@ export function projectContract(replicas: Replicas): void {
   });
 
   describe("a certificate name", () => {
-    /** Names that no other test has. */
+    /** Names that no other test uses. */
     const newNames = (): [CertificateName, CertificateName] => [
       must(parseCertificateName(`spiffe://a.example/${newCredentialId()}`)),
       must(parseCertificateName(`n${newCredentialId()}.example`)),
@@ -167,7 +167,7 @@ export function projectContract(replicas: Replicas): void {
         (error: unknown) => error instanceof SessiondError && [error.reason, error.metadata],
       );
 
-    test("finds the credential that has it, and its project", async () => {
+    test("finds the credential and its project", async () => {
       const [name, other] = newNames();
       const credential = newCredential({ certificateNames: [name, other] });
       const found = { project, credential: calling(credential) };
@@ -186,7 +186,7 @@ export function projectContract(replicas: Replicas): void {
       });
     });
 
-    test("is found among the names of others who ask at the same time", async () => {
+    test("is found among the names of concurrent look-ups", async () => {
       const owners = Array.from({ length: 20 }, () => newCredential({ certificateNames: newNames() }));
       for (const owner of owners) await store.projects.createCredential(owner);
       const asked = [...owners.map(({ certificateNames }) => certificateNames), newNames()];
@@ -194,7 +194,7 @@ export function projectContract(replicas: Replicas): void {
       expect(found.map((one) => one?.credential.id)).toEqual([...owners.map(({ id }) => id), undefined]);
     });
 
-    test("of several credentials together is nobody's", async () => {
+    test("finds nothing for names of several credentials", async () => {
       const [[one], [other]] = [newNames(), newNames()];
       await store.projects.createCredential(newCredential({ certificateNames: [one] }));
       const elsewhere = await storedProject(store);
@@ -206,7 +206,7 @@ export function projectContract(replicas: Replicas): void {
       expect(await store.projects.findCertified([one, other])).toBeUndefined();
     });
 
-    test("is one credential's, of all projects, and whoever wants it too is not stored", async () => {
+    test("belongs to one credential across all projects, and a second credential with it is not stored", async () => {
       const [name, free] = newNames();
       const owner = newCredential({ certificateNames: [name] });
       await store.projects.createCredential(owner);
@@ -224,7 +224,7 @@ export function projectContract(replicas: Replicas): void {
       expect((await store.projects.findCredentials(elsewhere.id))?.credentials).toEqual([]);
     });
 
-    test("is one's alone, however many race for it, in whatever order they name it", async () => {
+    test("belongs to one of several concurrent credentials, in any order of their names", async () => {
       const names = newNames();
       const rivals = Array.from({ length: 8 }, (_, i) =>
         newCredential({ certificateNames: i % 2 === 0 ? names : names.toReversed() }),
@@ -239,7 +239,7 @@ export function projectContract(replicas: Replicas): void {
       expect(await store.projects.findCertified(names)).toMatchObject({ credential: { id: winner?.id } });
     });
 
-    test("names nobody once its credential is disabled, and is free for another", async () => {
+    test("finds nothing after its credential is disabled, and may be assigned again", async () => {
       const names = newNames();
       const first = newCredential({ certificateNames: names });
       await store.projects.createCredential(first);
@@ -251,7 +251,7 @@ export function projectContract(replicas: Replicas): void {
     });
   });
 
-  test("answers while the database does", async () => {
+  test("ping resolves while the database answers", async () => {
     await expect(store.ping()).resolves.toBeUndefined();
   });
 }

@@ -1,6 +1,6 @@
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 
-/** Two stores over the same data, as two replicas have them. */
+/** Two stores on the same data, like two replicas. */
 export interface Replicas {
   readonly one: () => PostgresStore;
   readonly other: () => PostgresStore;

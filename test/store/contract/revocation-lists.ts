@@ -17,7 +17,7 @@ import {
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** What the log tells auditors. */
+/** Lists of revocations for auditors. */
 export function revocationListContract(replicas: Replicas): void {
   let store: PostgresStore;
   let project: Project;
@@ -44,7 +44,7 @@ export function revocationListContract(replicas: Replicas): void {
   const revisions = async (overrides: Partial<RevocationQuery> = {}) =>
     (await list(overrides)).map(({ revision }) => revision);
 
-  test("who ended what, when and why, newest first, of this project alone", async () => {
+  test("lists the revocations of this project, newest first", async () => {
     const { session } = await storedSession(store, project);
     const spared = (await storedSession(store, project)).session;
     await revoke(
@@ -83,7 +83,7 @@ export function revocationListContract(replicas: Replicas): void {
     ] satisfies RecordedRevocation[]);
   });
 
-  test("a time range has its start and not its end, however far the ends of time are", async () => {
+  test("a time range includes its start and excludes its end", async () => {
     for (let i = 0; i < 5; i++) await revoke({ scope: "project" }, { time: at(i * hour) });
     expect(await revisions({ startTime: at(hour), endTime: at(3 * hour) })).toEqual([3, 2]);
     expect(await revisions({ startTime: at(hour + 1) })).toEqual([5, 4, 3]);
@@ -95,13 +95,13 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await revisions({ endTime: first })).toEqual([]);
   });
 
-  test("what clocks that differ have dated is found by its date", async () => {
+  test("finds revocations by their date although clocks differed", async () => {
     const minutes = [0, 20, 10, 45, 15, 70, 30, 90];
     for (const minute of minutes) await revoke({ scope: "project" }, { time: at(minute * 60_000) });
     expect(await revisions({ startTime: at(15 * 60_000), endTime: at(45 * 60_000) })).toEqual([7, 5, 2]);
   });
 
-  test("by target: a session, a member, an organization, the project; ids of one scope say nothing in another", async () => {
+  test("lists by target: a session, a member, an organization, the project", async () => {
     const acme = organizationId("acme");
     const member = { memberId: memberId("acme"), organizationId: acme };
     const { session } = await storedSession(store, project, member);
@@ -120,7 +120,7 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await revisions({ scope: "session" })).toEqual([2, 1]);
   });
 
-  test("pages hold what is there, each once, whatever the filters", async () => {
+  test("pages hold each matching revocation once, for any filters", async () => {
     const draft = fc.record({
       kind: fc.constantFrom("member", "organization", "project"),
       who: fc.nat(2),

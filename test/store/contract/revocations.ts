@@ -6,7 +6,7 @@ import { newSessionToken, parseSessionToken } from "../../../src/domain/token.ts
 import { at, hour, must, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Ending one session. */
+/** Revocations of one session. */
 export function revocationContract(replicas: Replicas): void {
   let store: PostgresStore;
   let project: Project;
@@ -16,7 +16,7 @@ export function revocationContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  test("a session that was ended by id is revoked on every replica, and shows who, when and why", async () => {
+  test("a session ended by id is revoked on every replica, with actor, time, cause and reason", async () => {
     const { session, token } = await storedSession(store, project);
     const order = orderOf(
       project,
@@ -43,7 +43,7 @@ export function revocationContract(replicas: Replicas): void {
     expect((await store.sessions.findSession(project.id, other.session.id))?.revocation).toBeUndefined();
   });
 
-  test("a second revocation answers with the first, counts nothing and takes no revision", async () => {
+  test("a second revocation returns the first receipt, counts nothing and takes no revision", async () => {
     const { session, token } = await storedSession(store, project);
     const first = await store.revocations.revoke(
       orderOf(project, { scope: "session", id: session.id }, { time: at(1) }),
@@ -65,7 +65,7 @@ export function revocationContract(replicas: Replicas): void {
     });
   });
 
-  test("ending a session that a cutoff has ended answers with the cutoff", async () => {
+  test("ending a session that a cutoff has ended returns the cutoff's receipt", async () => {
     const { session } = await storedSession(store, project);
     await store.revocations.revoke(
       orderOf(project, { scope: "member", id: session.memberId }, { time: at(1) }),
@@ -78,7 +78,7 @@ export function revocationContract(replicas: Replicas): void {
     expect((await store.sessions.findSession(project.id, session.id))?.revocation?.scope).toBe("member");
   });
 
-  test("an expired session is revoked all the same, and not counted", async () => {
+  test("an expired session is revoked, and not counted", async () => {
     const { session } = await storedSession(store, project);
     const receipt = await store.revocations.revoke(
       orderOf(project, { scope: "session", id: session.id }, { time: at(hour) }),
@@ -86,7 +86,7 @@ export function revocationContract(replicas: Replicas): void {
     expect(receipt).toEqual({ revision: 1, time: at(hour), revokedCount: 0 });
   });
 
-  test("what is not there cannot be ended and takes no revision", async () => {
+  test("an unknown session cannot be ended and takes no revision", async () => {
     const unknown = must(parseSessionToken(newSessionToken(project.tag)));
     expect(
       await store.revocations.revoke(orderOf(project, { scope: "session", id: newSessionId() })),

@@ -19,7 +19,7 @@ import {
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Members who may have so many active sessions. */
+/** Limits of active sessions per member. */
 export function sessionLimitContract(replicas: Replicas): void {
   let stores: readonly [PostgresStore, PostgresStore];
   let project: Project;
@@ -48,7 +48,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     stores[1].revocations.countActive(project.id, { scope: "member", id }, now);
   const ada = memberId("ada");
 
-  test("logins at once over two replicas are refused beyond the limit, exactly", async () => {
+  test("concurrent logins on two replicas are refused exactly beyond the limit", async () => {
     for (let round = 0; round < 20; round++) {
       const id = round === 0 ? ada : memberId(`m${round}`);
       const outcomes = await times(20, (i) => logIn(i, 3, "refuse", { memberId: id }));
@@ -59,7 +59,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(await logIn(1, 4, "refuse")).toBe("limit_reached");
   });
 
-  test("logins at once over two replicas end as many as they begin, while others revoke", async () => {
+  test("concurrent logins on two replicas end as many sessions as they create, while others revoke", async () => {
     const members = [ada, memberId("bob"), memberId("cleo")];
     const outcomes = await Promise.all([
       times(90, (i) => logIn(i, 2, "end_oldest", { memberId: must(members[i % 3]) })),
@@ -76,7 +76,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(head).toBe(90 - 6 + 20);
   });
 
-  test("the oldest is ended by a revocation like any other, as many as are too many", async () => {
+  test("ends the oldest sessions beyond the limit with normal revocations", async () => {
     const sessions = [];
     for (let i = 0; i < 4; i++) sessions.push((await storedSession(storeOf(i), project)).session);
     const last = await logIn(0, 2, "end_oldest", { createTime: at(5) });
@@ -87,7 +87,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(await active(ada)).toBe(2);
   });
 
-  test("the dead and the expired do not count, and neither do others' sessions", async () => {
+  test("revoked, expired and other members' sessions do not count", async () => {
     const cutOff = await storedSession(stores[0], project);
     await stores[0].revocations.revoke(orderOf(project, { scope: "member", id: ada }));
     const named = await storedSession(stores[0], project);
@@ -103,7 +103,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(cutOff.session.memberId).toBe(ada);
   });
 
-  test("one that cannot be stored ends nothing and fails no other", async () => {
+  test("a login that cannot be stored ends nothing and fails no other", async () => {
     const { session } = await storedSession(stores[0], project);
     const [unstorable, other] = await Promise.allSettled([
       logIn(0, 1, "end_oldest", { device: { userAgent: "\0", ipAddress: "" } }),
@@ -114,7 +114,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect((await stores[1].sessions.findSession(project.id, session.id))?.revocation).toBeUndefined();
   });
 
-  test("in no project, or one that is disabled, nothing is stored and nothing ended", async () => {
+  test("in a missing or disabled project nothing is stored and nothing is ended", async () => {
     expect(await logIn(0, 1, "end_oldest", {}, newProject())).toBeUndefined();
     const { session } = await storedSession(stores[0], project);
     await stores[0].projects.disableProject(project.id, at(0));

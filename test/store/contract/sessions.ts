@@ -29,7 +29,7 @@ export function sessionContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  test("a session is found by id and by token as it was created", async () => {
+  test("finds a session by id and token as it was created", async () => {
     const { session, token } = await storedSession(store, project, {
       organizationId: organizationId('Ångström, "O\'Hara" {NULL}\\'),
       idleTimeout: 1234,
@@ -47,7 +47,7 @@ export function sessionContract(replicas: Replicas): void {
     expect(await replicas.other().sessions.findSession(project.id, session.id)).toEqual(session);
   });
 
-  test("what is not there is not found", async () => {
+  test("finds nothing for unknown ids and tokens", async () => {
     expect(await store.sessions.findSession(project.id, newSessionId())).toBeUndefined();
     for (const tag of [project.tag, newProjectTag()]) {
       const unknown = must(parseSessionToken(newSessionToken(tag)));
@@ -55,7 +55,7 @@ export function sessionContract(replicas: Replicas): void {
     }
   });
 
-  test("whose a session is, is told by id and by token of its project alone, dead or alive", async () => {
+  test("finds a session's owner by id and token of its project only, active or not", async () => {
     const acme = organizationId("acme");
     const drafts = [{ memberId: memberId("ada"), organizationId: acme }, { memberId: memberId("bob") }];
     const stored = await Promise.all(drafts.map((draft) => storedSession(store, project, draft)));
@@ -78,7 +78,7 @@ export function sessionContract(replicas: Replicas): void {
     expect(await ownersIn(project)).toEqual(owners);
   });
 
-  test("no session without a project that is enabled", async () => {
+  test("creates no session in a missing or disabled project", async () => {
     const hash = hashSecret("a secret");
     expect(await store.sessions.createSession(newSession(newProject()), hash)).toBeUndefined();
     await store.projects.disableProject(project.id, at(0));
@@ -87,7 +87,7 @@ export function sessionContract(replicas: Replicas): void {
     expect(await store.sessions.findSession(project.id, session.id)).toBeUndefined();
   });
 
-  test("nothing crosses a project, though ids are the same", async () => {
+  test("projects with equal ids are separate", async () => {
     const foreign = await storedProject(store);
     const { session, token } = await storedSession(store, project);
     const twin = await storedSession(store, foreign, { id: session.id, expireTime: at(2 * hour) });
@@ -108,14 +108,14 @@ export function sessionContract(replicas: Replicas): void {
     expect(await store.sessions.findSessionByToken(token)).toEqual({ session, replaced: undefined });
   });
 
-  test("extending moves the end and counts as an access", async () => {
+  test("extending changes the end and counts as an access", async () => {
     const { session } = await storedSession(store, project, { idleTimeout: hour });
     const extended = await store.sessions.extendSession(project.id, session.id, at(9 * hour), at(1000));
     expect(extended).toEqual({ ...session, expireTime: at(9 * hour), lastAccessTime: at(1000) });
     expect(await store.sessions.findSession(project.id, session.id)).toEqual(extended);
   });
 
-  test("extending never moves the last access back", async () => {
+  test("extending never decreases the last access time", async () => {
     const { session } = await storedSession(store, project, { lastAccessTime: at(5000) });
     const extended = await store.sessions.extendSession(project.id, session.id, at(2 * hour), at(1000));
     expect(extended?.lastAccessTime).toEqual(at(5000));
@@ -146,7 +146,7 @@ export function sessionContract(replicas: Replicas): void {
     },
   );
 
-  test("an access is noted some time soon, and never moves back", async () => {
+  test("records an access soon, and never decreases its time", async () => {
     const { session } = await storedSession(store, project, { idleTimeout: 2000 });
     store.sessions.recordAccess(session, at(1500));
     store.sessions.recordAccess(session, at(700));

@@ -37,7 +37,7 @@ export function signingKeyContract(replicas: Replicas): void {
   const refuse = (kid: string, ms: number) =>
     store.revocations.revoke(orderOf(project, { scope: "signing_key", id: kid }, { time: at(ms) }));
 
-  test("a project has no key until its first", async () => {
+  test("a new project has no key", async () => {
     expect(await line(0)).toEqual([]);
     expect(await store.signingKeys.listSigningKeys(project.id)).toEqual([]);
     const key = newKey("first");
@@ -50,7 +50,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await store.signingKeys.isSigningKeyGood(project.id, "second")).toBe(false);
   });
 
-  test("one of all who race for the first key makes it", async () => {
+  test("concurrent first keys result in one", async () => {
     const keys = Array.from({ length: 10 }, (_, i) => newKey(`key-${i}`));
     await Promise.all(
       keys.map((key, i) => (i % 2 ? store : replicas.other()).signingKeys.addFirstSigningKey(key)),
@@ -60,7 +60,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(keys).toContainEqual(stored);
   });
 
-  test("a key of another project is not found", async () => {
+  test("does not find a key of another project", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("mine"));
     const foreign = await storedProject(store);
     expect(await store.signingKeys.findSigningKey(foreign.id, "mine")).toBeUndefined();
@@ -69,7 +69,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await store.signingKeys.listSigningKeys(foreign.id)).toEqual([]);
   });
 
-  test("look-ups that run together are each answered for their own project and time", async () => {
+  test("concurrent look-ups get the keys of their own project and time", async () => {
     const other = await storedProject(store);
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
@@ -97,7 +97,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(good).toEqual([true, true, false, false]);
   });
 
-  test("the next key takes over where the one before ends", async () => {
+  test("the next key signs from the end of the one before", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
     expect(await timesOf("a")).toEqual([at(0), at(20)]);
@@ -112,7 +112,7 @@ export function signingKeyContract(replicas: Replicas): void {
     ]);
   });
 
-  test("one of all who race for the next key makes it", async () => {
+  test("concurrent next keys result in one", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     const keys = Array.from({ length: 10 }, (_, i) => newKey(`key-${i}`, 5, 10 + i));
     await Promise.all(
@@ -123,12 +123,12 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(a?.retireTime).toEqual(next?.activateTime);
   });
 
-  test("no next key without a first", async () => {
+  test("adds no next key without a first", async () => {
     await store.signingKeys.addNextSigningKey(newKey("a"));
     expect(await store.signingKeys.listSigningKeys(project.id)).toEqual([]);
   });
 
-  test("a revoked key is not good on any replica, and takes one revision", async () => {
+  test("a revoked key is refused on every replica, and takes one revision", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.revocations.revoke(orderOf(project, { scope: "project" }));
     const receipt = await refuse("a", 5);
@@ -142,7 +142,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(revocations).toMatchObject([{ revision: 2, scope: "signing_key", targetId: "a", time: at(5) }]);
   });
 
-  test("many who revoke a key at once get the same answer", async () => {
+  test("concurrent revocations of a key return the same receipt", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     const target = { scope: "signing_key", id: "a" } as const;
     const receipts = await Promise.all(
@@ -154,7 +154,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(receipts[0]?.revision).toBe(1);
   });
 
-  test("a key that is not there, or another project's, cannot be revoked", async () => {
+  test("an unknown key, or one of another project, cannot be revoked", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     const foreign = await storedProject(store);
     expect(await refuse("b", 0)).toBeUndefined();
@@ -164,7 +164,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await store.signingKeys.isSigningKeyGood(project.id, "a")).toBe(true);
   });
 
-  test("where the key that signs is revoked, the next one takes over at once", async () => {
+  test("if the signing key is revoked, the next one signs at once", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
     await refuse("a", 12);
@@ -174,7 +174,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await line(13)).toEqual(["b", "c"]);
   });
 
-  test("where the next key is revoked, the one that signs goes on", async () => {
+  test("if the next key is revoked, the signing key stays", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
     await refuse("b", 12);
@@ -184,7 +184,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await line(30)).toEqual(["a", "c"]);
   });
 
-  test("where a retired key is revoked, the others stay as they are", async () => {
+  test("if a retired key is revoked, the others do not change", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
     await refuse("a", 30);
@@ -192,7 +192,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await timesOf("b")).toEqual([at(20), undefined]);
   });
 
-  test("where all that sign are revoked at once, another first key can be made", async () => {
+  test("if all keys are revoked, another first key can be added", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
     await Promise.all([refuse("a", 12), refuse("b", 12)]);
@@ -201,7 +201,7 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await line(12)).toEqual(["c"]);
   });
 
-  test("a rotation and a revocation at once leave no time without a key", async () => {
+  test("a concurrent rotation and revocation leave no time without a key", async () => {
     const race = async (round: number) => {
       const racing = await storedProject(store);
       const { id } = racing;
@@ -220,7 +220,7 @@ export function signingKeyContract(replicas: Replicas): void {
     await Promise.all(Array.from({ length: 20 }, (_, round) => race(round)));
   });
 
-  test("what is sealed with another master key is found while it may sign, and resealed once", async () => {
+  test("finds keys sealed with another master key while they may sign, and reseals each once", async () => {
     const masterKeyId = `master-${project.id}`;
     await store.signingKeys.addFirstSigningKey({ ...newKey("retired"), masterKeyId });
     await store.signingKeys.addNextSigningKey({ ...newKey("a", 1, 2), masterKeyId });

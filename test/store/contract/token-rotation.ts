@@ -10,7 +10,7 @@ import {
 import { at, must, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Tokens that replace each other. */
+/** Token rotation. */
 export function tokenRotationContract(replicas: Replicas): void {
   let stores: readonly [PostgresStore, PostgresStore];
   let project: Project;
@@ -28,7 +28,7 @@ export function tokenRotationContract(replicas: Replicas): void {
       .then((replaced) => (replaced ? salt : undefined));
   };
 
-  test("both tokens name the session, the old one with when and how it was replaced", async () => {
+  test("both tokens find the session, the old one with its replacement", async () => {
     const { session, token } = await storedSession(stores[0], project);
     const successor = newToken();
     const salt = await replace(stores[0], token, successor);
@@ -40,7 +40,7 @@ export function tokenRotationContract(replicas: Replicas): void {
     expect(await stores[1].sessions.findSessionByToken(successor)).toEqual({ session, replaced: undefined });
   });
 
-  test("of many that replace a token at once over two replicas one does, and no other leaves a token", async () => {
+  test("one of many concurrent replacements on two replicas succeeds, and the others store no token", async () => {
     const { token } = await storedSession(stores[0], project);
     const successors = Array.from({ length: 40 }, newToken);
     const salts = await Promise.all(
@@ -56,7 +56,7 @@ export function tokenRotationContract(replicas: Replicas): void {
     expect(found.filter((one) => one !== undefined)).toHaveLength(1);
   });
 
-  test("a token that is not there, or of another project, is not replaced", async () => {
+  test("an unknown token, or one of another project, is not replaced", async () => {
     const { token } = await storedSession(stores[0], await storedProject(stores[0]));
     for (const unknown of [newToken(), token]) {
       expect(await replace(stores[0], unknown, newToken())).toBeUndefined();
@@ -64,7 +64,7 @@ export function tokenRotationContract(replicas: Replicas): void {
     expect((await stores[0].sessions.findSessionByToken(token))?.replaced).toBeUndefined();
   });
 
-  test("the thousand replaced last are remembered, and those of other sessions", async () => {
+  test("keeps the last thousand replaced tokens of a session, and those of other sessions", async () => {
     const other = await storedSession(stores[0], project);
     await replace(stores[0], other.token, newToken(), at(0));
     const { token } = await storedSession(stores[0], project);

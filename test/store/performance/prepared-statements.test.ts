@@ -1,3 +1,4 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -29,7 +30,7 @@ beforeAll(async () => {
 
 afterAll(() => database.drop());
 
-/** A store with one connection, so that all it prepares is found there. */
+/** A store with one connection, which holds all its prepared statements. */
 function open(preparedStatements?: boolean): OpenStore {
   const opened = openStore(database.url, {
     maxConnections: 1,
@@ -45,7 +46,7 @@ async function preparedIn({ db }: OpenStore): Promise<readonly string[]> {
   return rows.map(({ statement }) => statement);
 }
 
-/** Asks the store everything that a connection is asked, `size` at once where that can be. */
+/** Calls every method of the store, with batches of `size`. */
 async function useAll(store: PostgresStore, project: Project, size: number): Promise<void> {
   const times = <T>(run: (i: number) => Promise<T>) =>
     Promise.all(Array.from({ length: size }, (_, i) => run(i)));
@@ -147,7 +148,7 @@ async function useAll(store: PostgresStore, project: Project, size: number): Pro
     ),
   );
   await times(() => store.revocations.revoke(orderOf(project, { scope: "project" })));
-  // Of dead sessions too.
+  // Of revoked sessions too.
   await ask();
 }
 
@@ -179,7 +180,7 @@ async function credentialed(store: PostgresStore): Promise<Project> {
   return project;
 }
 
-test("what a connection prepares does not grow with the number of calls, nor with how many share a statement", async () => {
+test("the number of prepared statements does not grow with the number of calls or the size of batches", async () => {
   const opened = open();
   await useAll(opened.store, await credentialed(opened.store), 2);
   const prepared = await preparedIn(opened);
@@ -189,7 +190,7 @@ test("what a connection prepares does not grow with the number of calls, nor wit
   expect(await preparedIn(opened)).toEqual(prepared);
 });
 
-test("nothing is prepared where a pooler cannot carry it", async () => {
+test("prepares nothing if prepared statements are disabled", async () => {
   const opened = open(false);
   const project = await storedProject(opened.store);
   const { session } = await storedSession(opened.store, project);
@@ -199,7 +200,7 @@ test("nothing is prepared where a pooler cannot carry it", async () => {
   expect(await preparedIn(opened)).toEqual([]);
 });
 
-test("columns that a newer release adds fail no statement that is prepared already", async () => {
+test("a prepared statement survives columns that a newer release adds", async () => {
   const own = await createTestDatabase();
   onTestFinished(() => own.drop());
   const opened = openStore(own.url, { maxConnections: 1 });
@@ -219,7 +220,7 @@ test("columns that a newer release adds fail no statement that is prepared alrea
   expect(opened.lostAccesses).toEqual([]);
 });
 
-test("a statement that failed to prepare, or to run, can be asked again", async () => {
+test("a statement that failed to prepare or run can run again", async () => {
   const { db } = open();
   const ask = (text: string) => sql<{ n: number }>`select ${text}::int as n`.execute(db);
   await expect(ask("one")).rejects.toThrow("invalid input syntax");

@@ -1,3 +1,4 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -25,7 +26,7 @@ import {
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 const databases: TestDatabase[] = [];
-/** On a database with sessions enough. */
+/** On a database with many sessions. */
 let recording: RecordingStore;
 let empty: RecordingStore;
 let small: RecordingStore;
@@ -49,7 +50,7 @@ afterAll(async () => {
   await Promise.all(databases.map((database) => database.drop()));
 });
 
-/** Some sessions are dead by a cutoff of their member, every tenth by name. */
+/** Some sessions are revoked by a cutoff of their member, every tenth by name. */
 async function load({ db, store }: RecordingStore, sessionCount: number): Promise<void> {
   for (let i = 0; i < 20; i++) project = await storedProject(store);
   const { id } = project;
@@ -102,7 +103,7 @@ function query(overrides: Partial<SessionQuery>): SessionQuery {
   return { projectId: project.id, ...none, now: at(0), page, ...overrides };
 }
 
-/** A list of revocations of an hour. */
+/** Lists the revocations of an hour. */
 function audit(overrides: Partial<RevocationQuery>) {
   const times = { startTime: at(0), endTime: at(hour) };
   const none = {
@@ -117,15 +118,15 @@ function audit(overrides: Partial<RevocationQuery>) {
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
 const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
 const member = memberId("m20");
-/** A session that no test has named. */
+/** A session that no other test uses. */
 let last = 2001;
 const fresh = () => (last += 3);
 const organization = organizationId("o20");
 const later = { size: 20, after: idOf(9000) };
-/** Before anything ended: what is planned is not what is there. */
+/** Plans that were made before any session was revoked. */
 const horizon = () => ({ projectId: project.id, time: at(-1), revision: 1 });
 
-/** What a session, its cutoffs and, where it is dead, its revocation are found by. */
+/** The indexes that find a session, its cutoffs and its revocation. */
 const session = "sessions_pkey(project_id, id)";
 const cutoffs = "cutoffs_pkey(project_id, scope, target_id)";
 const logged = "revocations_pkey(project_id, revision)";
@@ -141,7 +142,7 @@ const relevantUntil = "revocations_by_matter_until(project_id, matter_until_time
 
 const forgotten = "session_tokens_replaced(project_id, session_id, replace_time)";
 
-/** Calls, and every way in which their statements come to rows. */
+/** Calls, and the indexes that their statements use. */
 const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
   [
     "a look-up by id",
@@ -344,7 +345,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
 ];
 
 describe.for([
-  ["whatever its parameters", () => recording.db, genericPlan],
+  ["for any parameters", () => recording.db, genericPlan],
   ["for its parameters", () => recording.db, customPlan],
   // A prepared statement keeps its plan for a while after the tables have grown.
   ["while the tables are empty", () => empty.db, genericPlan],

@@ -1,3 +1,4 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
@@ -28,7 +29,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The first words of what `call` asks of the database. */
+/** The first word of each statement of `call`. */
 async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]> {
   const statements = await recording.statementsOf(call);
   return statements.map(({ sql }) => /\w+/.exec(sql)?.[0] ?? "");
@@ -39,20 +40,20 @@ const revoke = async () => {
   return () => recording.store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
 };
 
-test("a revocation asks twice: it takes no lock before it reads", async () => {
+test("a revocation runs two statements: it reads before it locks", async () => {
   expect(await askedBy(await revoke())).toEqual(["select", "with"]);
   const cutoff = orderOf(project, { scope: "member", id: memberId("ada") });
   expect(await askedBy(() => recording.store.revocations.revoke(cutoff))).toEqual(["select", "with"]);
 });
 
-test("a login asks once, and a hundred at once hardly more", async () => {
+test("a login runs one statement, and a hundred concurrent logins few", async () => {
   const login = () => storedSession(recording.store, project);
   expect(await askedBy(login)).toEqual(["with"]);
   const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login)));
   expect(asked.length).toBeLessThanOrEqual(4);
 });
 
-test("a login within a limit asks for its lock, what is there, and what it writes; a hundred at once share that", async () => {
+test("a login with a limit runs three statements, which a hundred concurrent ones share", async () => {
   const member = memberId("limited");
   const login = (max: number) => () =>
     recording.store.sessions.createSessionWithin(
@@ -70,7 +71,7 @@ test("a login within a limit asks for its lock, what is there, and what it write
   expect(asked.length).toBeLessThanOrEqual(3 * 7);
 });
 
-test("a token is looked up, and replaced, with one statement each", async () => {
+test("a token look-up and a replacement run one statement each", async () => {
   const { token } = await storedSession(recording.store, project);
   expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
   const successor = randomBytes(32) as SecretHash;
@@ -85,7 +86,7 @@ test("a token is looked up, and replaced, with one statement each", async () => 
   expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
 });
 
-test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {
+test("a hundred concurrent revocations run as two batches", async () => {
   const calls = await Promise.all(Array.from({ length: 100 }, revoke));
   const [first, ...others] = calls;
   const asked = await askedBy(async () => {

@@ -1,23 +1,21 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { at, hour, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
-/** Holds the lock on a row for as long as a test wants. */
+const opened = useStore();
+
+/** Holds a row lock for a test. */
 let holder: Client;
 let observer: Client;
 let project: Project;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-  holder = new Client({ connectionString: database.url });
-  observer = new Client({ connectionString: database.url });
+  holder = new Client({ connectionString: opened.url });
+  observer = new Client({ connectionString: opened.url });
   await Promise.all([holder.connect(), observer.connect()]);
 });
 
@@ -26,11 +24,10 @@ beforeEach(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([holder.end(), observer.end(), opened.close()]);
-  await database.drop();
+  await Promise.all([holder.end(), observer.end()]);
 });
 
-/** Resolves when so many of the store's statements wait for a lock. */
+/** Resolves when `count` statements of the store wait for a lock. */
 async function waiters(count: number): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await observer.query(

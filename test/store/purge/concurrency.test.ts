@@ -19,22 +19,19 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 let other: OpenStore;
-/** Holds locks for as long as a test wants. */
+/** Holds locks for a test. */
 let holder: Client;
 let observer: Client;
 let project: Project;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-  other = openStore(database.url);
-  holder = new Client({ connectionString: database.url });
-  observer = new Client({ connectionString: database.url });
+  other = openStore(opened.url);
+  holder = new Client({ connectionString: opened.url });
+  observer = new Client({ connectionString: opened.url });
   await Promise.all([holder.connect(), observer.connect()]);
 });
 
@@ -47,19 +44,18 @@ beforeEach(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([holder.end(), observer.end(), opened.close(), other.close()]);
-  await database.drop();
+  await Promise.all([holder.end(), observer.end(), other.close()]);
 });
 
 const forever = 400 * day;
-/** When everything of `at(0)` that has ended is due. */
+/** When sessions that ended by `at(0)` are due. */
 const due = at(hour + retention + 2 * hour);
 const some = <T>(count: number, run: (i: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, i) => run(i)));
 const create = (overrides: Parameters<typeof storedSession>[2] = {}) =>
   storedSession(opened.store, project, overrides);
 
-/** Resolves when so many of the stores' statements wait for a lock. */
+/** Resolves when `count` statements of the stores wait for a lock. */
 async function waiters(count: number): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await observer.query(
@@ -70,7 +66,7 @@ async function waiters(count: number): Promise<void> {
   }, patience);
 }
 
-/** A purge that stands still after its first batch until it is told to go on. */
+/** A purge that pauses after its first batch until the test continues it. */
 function pausedPurge(overrides: Parameters<typeof purgeAt>[2] = {}) {
   const paused = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
@@ -82,7 +78,7 @@ function pausedPurge(overrides: Parameters<typeof purgeAt>[2] = {}) {
   return { paused: paused.promise, goOn: () => goOn.resolve(), done };
 }
 
-test("of many at once one purges; the others are told so, and leave everything to it", async () => {
+test("only one of many concurrent purges runs", async () => {
   await some(12, () => create());
   const first = pausedPurge();
   await first.paused;
@@ -96,7 +92,7 @@ test("of many at once one purges; the others are told so, and leave everything t
   expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished" });
 });
 
-test("a purge that is told to end does so after its batch, and the next one goes on at once", async () => {
+test("an aborted purge ends after its batch, and the next one continues at once", async () => {
   await some(12, () => create());
   const ending = new AbortController();
   const first = pausedPurge({ signal: ending.signal });
@@ -110,7 +106,7 @@ test("a purge that is told to end does so after its batch, and the next one goes
   });
 });
 
-test("the purge of a process that died is taken over once its lease has run out, and it purges no more", async () => {
+test("another process takes over an expired lease, and the first one stops purging", async () => {
   await some(12, () => create());
   vi.useFakeTimers({ toFake: ["performance"] });
   try {
@@ -128,7 +124,7 @@ test("the purge of a process that died is taken over once its lease has run out,
   expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished", sessions: 3 });
 });
 
-test("a session that is locked is passed over, and what the log says of any is kept until it is gone", async () => {
+test("skips a locked session, and keeps the log until it is purged", async () => {
   const [locked] = await some(3, () => create({ expireTime: at(forever) }));
   await opened.store.revocations.revoke(orderOf(project, { scope: "project" }));
   const { id } = must(locked).session;
@@ -141,8 +137,7 @@ test("a session that is locked is passed over, and what the log says of any is k
 });
 
 /**
- * Has statements stand still where they read cutoffs, after they have begun, for as long as `holder` has an advisory lock; until
- * the returned function is called.
+ * Blocks started statements when they read cutoffs, by an advisory lock of `holder`, until the returned function is called.
  */
 async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
   await holder.query(`
@@ -165,7 +160,7 @@ async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
   };
 }
 
-/** Of a session that is due, what somebody commits while a purge looks at it. */
+/** Commits to a due session while a purge reads it. */
 test.for([
   ["extended", { expireTime: at(1) }, "expire_time = '2030-01-01'"],
   ["accessed", { expireTime: at(forever), idleTimeout: 1 }, "last_access_time = '2030-01-01'"],
@@ -188,7 +183,7 @@ test.for([
   expect(await opened.store.sessions.findSessionByToken(due.token)).toBeUndefined();
 });
 
-test("while a batch is held open, nothing that serves calls waits", async () => {
+test("calls do not wait for an open batch", async () => {
   const { store } = other;
   const dead = await create();
   const alive = await create({ expireTime: at(forever), idleTimeout: forever });
@@ -211,7 +206,7 @@ test("while a batch is held open, nothing that serves calls waits", async () => 
        and database = (select oid from pg_database where datname = current_database())
        and pid <> pg_backend_pid() order by 1, 2`,
   );
-  // RowShareLock is that of rows that are locked, RowExclusiveLock of such that are deleted; of other tables nothing is locked.
+  // RowShareLock is for locked rows, RowExclusiveLock for deleted ones; other tables have no locks.
   expect(rows).toEqual(
     ["AccessShareLock", "RowExclusiveLock", "RowShareLock"].map((mode) => ({ relation: "sessions", mode })),
   );
@@ -246,7 +241,7 @@ test("while a batch is held open, nothing that serves calls waits", async () => 
   expect((await store.sessions.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
 });
 
-test("a session that is purged between the two statements that read it is as good as unknown", async () => {
+test("a session that is purged between the two statements that read it is unknown", async () => {
   const { store } = other;
   const { session, token } = await create({ expireTime: at(forever) });
   const { session: sibling } = await create({ expireTime: at(forever) });
@@ -272,7 +267,7 @@ test("a session that is purged between the two statements that read it is as goo
   expect(await reading).toEqual([undefined, undefined, [], undefined]);
 });
 
-test("a session that is there and dead, and of which the log says nothing, is a fault", async () => {
+test("fails for a revoked session without a revocation in the log", async () => {
   const { session } = await create({ expireTime: at(forever) });
   await opened.store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
   await sql`delete from revocations`.execute(opened.db);
@@ -281,7 +276,7 @@ test("a session that is there and dead, and of which the log says nothing, is a 
   );
 });
 
-test("a watcher that reads while its log is purged gets every revocation, or is told that it cannot", async () => {
+test("a watcher that reads while its log is purged gets every revocation, or REVISION_OUT_OF_RANGE", async () => {
   const { store } = opened;
   for (let i = 0; i < 40; i++) {
     await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId(`m${i}`) }));
@@ -327,7 +322,7 @@ test("a watcher that reads while its log is purged gets every revocation, or is 
   });
 });
 
-test("purging while replicas create, extend, access and revoke loses nothing that lives and brings nothing back", async () => {
+test("purging while replicas create, extend, access and revoke loses no active session and restores none", async () => {
   const replicas = [opened.store, other.store];
   const storeOf = (i: number) => must(replicas[i % 2]);
   const lives = await some(20, () => create({ expireTime: at(2 * forever), idleTimeout: 2 * forever }));

@@ -1,13 +1,12 @@
 import fc from "fast-check";
 import { sql } from "kysely";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { systemClock } from "../../../src/domain/clock.ts";
 import type { ProjectId } from "../../../src/domain/ids.ts";
 import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
 import { RevocationFeeds, type WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
 import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import { type Session, idleExpireTimeOf } from "../../../src/domain/sessions/session.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
   at,
@@ -18,22 +17,11 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-});
-
-afterAll(async () => {
-  await opened.close();
-  await database.drop();
-});
-
-/** A revocation is kept for this much longer than retention, at most: until no JWT can matter, and for clocks. */
+/** Longest time that a revocation is kept beyond the retention, for JWTs and clock skew. */
 const slack = 3 * hour;
 
 const which = fc.nat(3);
@@ -61,9 +49,9 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** A project that is used, purged, and looked at before and after. */
+/** A project that is used, purged, and compared with its state before. */
 class History {
-  /** What was seen, and at the same place what is right. */
+  /** Observations, each with its expected value at the same place. */
   readonly seen: unknown[] = [];
   readonly right: unknown[] = [];
   readonly #project;
@@ -148,7 +136,7 @@ class History {
     this.right.push(right);
   }
 
-  /** What is retained is as it was; what is gone had ended for long enough, and what had for longer is gone. */
+  /** Retained rows are unchanged, and exactly the due rows are purged. */
   async #purge(batchSize: number): Promise<void> {
     const before = await this.#all();
     const { outcome } = await purgeAt(opened.db, at(this.#time), { batchSize });
@@ -165,7 +153,7 @@ class History {
     await this.#checkLog();
   }
 
-  /** Whether what ended then is to be gone by now. */
+  /** Whether rows that ended at a time must be purged by now. */
   #isDue(end: Date): "no" | "perhaps" | "certainly" {
     const since = at(this.#time).getTime() - end.getTime();
     if (since < retention) return "no";
@@ -176,7 +164,7 @@ class History {
     return Promise.all(this.#sessions.map(({ id }) => opened.store.sessions.findSession(this.#id, id)));
   }
 
-  /** From wherever a watcher resumes it gets exactly what came after, or is told that it cannot. */
+  /** From any revision a watcher gets exactly the later revocations, or REVISION_OUT_OF_RANGE. */
   async #checkLog(): Promise<void> {
     const head = this.#log.length;
     const oldest = await opened.store.revocations.oldestResumable(this.#id);
@@ -215,14 +203,14 @@ class History {
   }
 }
 
-/** When a session ended, by what it says of itself. */
+/** When a session ended, by its own fields. */
 function endOf(session: Session): Date {
   if (session.revocation !== undefined) return session.revocation.time;
   const idle = idleExpireTimeOf(session);
   return idle !== undefined && idle < session.expireTime ? idle : session.expireTime;
 }
 
-test("whenever it is purged, what is retained reads as before, and watchers resume exactly or are told that they cannot", async () => {
+test("after a purge at any time, retained rows read as before, and watchers resume exactly or get REVISION_OUT_OF_RANGE", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 80, size: "max" }), async (steps) => {
       await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);

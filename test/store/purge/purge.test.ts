@@ -1,9 +1,8 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { CutoffTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
   at,
@@ -15,25 +14,14 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 let project: Project;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-});
 
 beforeEach(async () => {
   await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
   project = await storedProject(opened.store);
-});
-
-afterAll(async () => {
-  await opened.close();
-  await database.drop();
 });
 
 const forever = 400 * day;
@@ -54,7 +42,7 @@ const logged = async () =>
     ({ revision }) => revision,
   );
 
-test("sessions go when they ended longer ago than retention, with their tokens, and no others", async () => {
+test("purges only sessions that ended before the retention, with their tokens", async () => {
   const ends = { expireTime: at(forever) };
   const expired = await storedSession(opened.store, project, { expireTime: at(1000) });
   const expiring = await create({ expireTime: at(1001) });
@@ -82,7 +70,7 @@ test("sessions go when they ended longer ago than retention, with their tokens, 
   expect(rows).toHaveLength(4);
 });
 
-test("revoked sessions stay for retention, whatever scope ended them, and go before what the log says of them", async () => {
+test("keeps revoked sessions of every scope for the retention, and purges them before their revocations", async () => {
   const ends = { expireTime: at(forever) };
   const acme = organizationId("acme");
   const byName = await create({ ...ends, memberId: memberId("bob") });
@@ -109,11 +97,11 @@ test("revoked sessions stay for retention, whatever scope ended them, and go bef
     createdRevision: 4,
     revocation: undefined,
   });
-  // Those of organizations and projects stay, and end nothing that is there.
+  // Cutoffs of organizations and projects stay, and end no existing session.
   expect(await cutoffsLeft()).toEqual(["organization acme", `project ${project.id}`]);
 });
 
-test("a session that was revoked after its expiry is kept as long as others that were revoked then", async () => {
+test("a session that was revoked after its expiry is kept from its revocation on", async () => {
   const session = await create();
   await revoke(session, at(5 * day));
   await purgeAt(opened.db, at(retention + 2 * hour));
@@ -126,7 +114,7 @@ test("a session that was revoked after its expiry is kept as long as others that
   });
 });
 
-test("the log loses its beginning and nothing else, and says so to who resumes", async () => {
+test("the log loses only its beginning, and watchers that resume before it get REVISION_OUT_OF_RANGE", async () => {
   for (let i = 0; i < 10; i++) await revoke({ scope: "member", id: memberId(`m${i}`) }, at(i * day));
   expect(await purgeAt(opened.db, at(4 * day + retention + 2 * hour), { batchSize: 2 })).toMatchObject({
     revocations: 5,
@@ -140,7 +128,7 @@ test("the log loses its beginning and nothing else, and says so to who resumes",
   expect(await logged()).toEqual([11]);
 });
 
-test("a revocation dated by a clock that was ahead stays while it matters to JWTs, and all after it", async () => {
+test("a revocation dated by a clock that was ahead is kept while it is relevant to JWTs, as are later ones", async () => {
   await revoke({ scope: "member", id: memberId("before") }, at(0));
   await revoke({ scope: "member", id: memberId("ahead") }, at(3 * retention));
   await revoke({ scope: "member", id: memberId("after") }, at(0));
@@ -151,11 +139,11 @@ test("a revocation dated by a clock that was ahead stays while it matters to JWT
   expect(await logged()).toEqual([]);
 });
 
-test("a member's cutoff goes with its revocation, but not while a session from before is there, nor before a newer one", async () => {
+test("a member's cutoff is purged with its revocation, unless an older session exists or the cutoff is newer", async () => {
   const target = (id: string) => ({ scope: "member", id: memberId(id) }) as const;
   await revoke(target("gone"));
   await revoke(target("renewed"));
-  // As a purge leaves one only where it was dated by a clock far ahead: it looks no further than the first of these.
+  // A purge stops at the first revocation that is still relevant, even one dated by a clock far ahead.
   await create({ memberId: memberId("other"), createTime: at(forever), expireTime: at(2 * forever) });
   await create({ memberId: memberId("left"), createTime: at(forever), expireTime: at(2 * forever) });
   await revoke(target("left"));
@@ -166,7 +154,7 @@ test("a member's cutoff goes with its revocation, but not while a session from b
   expect(await opened.store.revocations.countActive(project.id, target("left"), at(retention))).toBe(0);
 });
 
-test("a login after the purge lives, and a cutoff after it ends the login", async () => {
+test("a login after the purge is active, and a later cutoff ends it", async () => {
   await create();
   await revoke({ scope: "member", id: memberId("ada") });
   await purgeAt(opened.db, at(forever));
@@ -178,7 +166,7 @@ test("a login after the purge lives, and a cutoff after it ends the login", asyn
   expect(await revisionOf()).toBe(2);
 });
 
-test("a dry run says what a purge would do, and does nothing", async () => {
+test("a dry run counts what a purge would delete, and deletes nothing", async () => {
   for (let i = 0; i < 7; i++) await create({ memberId: memberId(`m${i}`) });
   await revoke({ scope: "member", id: memberId("m3") });
   await create({ expireTime: at(forever) });
@@ -189,7 +177,7 @@ test("a dry run says what a purge would do, and does nothing", async () => {
   expect(await purgeAt(opened.db, time)).toMatchObject({ sessions: 0, revocations: 0 });
 });
 
-test("every project is purged, disabled or not, and none by another's log", async () => {
+test("purges every project, disabled or not, each by its own log", async () => {
   const ends = { expireTime: at(forever) };
   const other = await storedProject(opened.store);
   await opened.store.projects.disableProject(other.id, at(0));

@@ -39,7 +39,7 @@ test("a host that takes connections and is silent is given up, and listening beg
   expect(changes).toEqual([]);
   relay.mend();
   await vi.waitUntil(() => changes.length > 0, patience);
-  // Told first that anything may have happened meanwhile.
+  // First reports that any project may have changed.
   expect(changes).toEqual([undefined]);
 });
 

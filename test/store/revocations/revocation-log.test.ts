@@ -26,7 +26,7 @@ async function revisionsAfter(project: Project, revision: number): Promise<numbe
   return rows.map((row) => row.revision);
 }
 
-/** What tells, without a clock, whether any row of the project's sessions was written. */
+/** Row versions of the project's sessions, which change with each write. */
 async function versionsOf(project: Project): Promise<unknown> {
   const { rows } = await sql`
     select id, ctid::text, xmin::text, xmax::text from sessions where project_id = ${project.id}
@@ -34,7 +34,7 @@ async function versionsOf(project: Project): Promise<unknown> {
   return rows;
 }
 
-test("whoever polls the log while replicas write never finds a revision below one already seen", async () => {
+test("polling the log while replicas write never finds a revision below one already seen", async () => {
   const project = await storedProject(replicas[0].store);
   const writers = Array.from({ length: 12 }, async (_, i) => {
     const { store } = replicas[i % 2 === 0 ? 0 : 1];
@@ -50,7 +50,7 @@ test("whoever polls the log while replicas write never finds a revision below on
   while (!progress.done);
   await written;
   seen.push(...(await revisionsAfter(project, seen.at(-1) ?? 0)));
-  // Had one appeared below the greatest, it would be missing here.
+  // A revision that appeared below the greatest one would be missing here.
   expect(seen).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
 });
 
@@ -77,13 +77,13 @@ test("a session revoked a hundred times at once leaves one row in the log", asyn
       cause: order.cause,
       reason: "lost phone",
       actor: order.actor,
-      // A JWT that was signed just before lives for five minutes; a minute is for clocks and calls in flight.
+      // A JWT that was signed just before lives for five minutes; one minute is for clock skew and calls in flight.
       matter_until_time: at(360_000),
     },
   ]);
 });
 
-test("a cutoff writes to no session, and to the spared one alone where it spares one", async () => {
+test("a cutoff writes no session except an exempted one", async () => {
   const { store } = replicas[0];
   const project = await storedProject(store);
   const sessions = await Promise.all(Array.from({ length: 30 }, () => storedSession(store, project)));

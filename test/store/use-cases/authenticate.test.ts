@@ -21,7 +21,7 @@ const byToken = (token: string, issueJwt = false) =>
 const byJwt = (jwt: string, issueJwt = false) =>
   authenticate(deployment(), service.project, { jwt }, issueJwt, unlimited);
 
-test("token and JWT authenticate their session, with a fresh JWT where it is asked for", async () => {
+test("token and JWT authenticate their session, with a new JWT if requested", async () => {
   const { session, token, jwt } = await login(deployment(), service, { customClaims: { plan: "gold" } });
   deployment().setClock(1000);
   const byBoth = [await byToken(token, true), await byJwt(jwt, true)];
@@ -36,7 +36,7 @@ test("token and JWT authenticate their session, with a fresh JWT where it is ask
   }
 });
 
-test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
+test("without a request for a JWT, a token gets none, and no signing key is read", async () => {
   const { session, token } = await login(deployment(), service);
   const asked = vi.spyOn(deployment().store.signingKeys, "signingLine");
   try {
@@ -47,7 +47,7 @@ test("unasked, a token gets no JWT, and nobody looks for the key that would sign
   }
 });
 
-test("an end user's bare credential says itself to which project it belongs", async () => {
+test("an end user's credential names its own project", async () => {
   const { session, token, jwt } = await login(deployment(), service);
   for (const credential of [{ token }, { jwt }]) {
     expect(await findActiveSession(deployment(), credential, undefined, unlimited)).toEqual(session);
@@ -55,13 +55,13 @@ test("an end user's bare credential says itself to which project it belongs", as
 });
 
 test.for(["", "nonsense", "a.b.c", "x".repeat(10_000)])(
-  "what is no token names no session (%#)",
+  "rejects text that is not a token (%#)",
   async (text) => {
     await expect(byToken(text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   },
 );
 
-test("an unknown token and a foreign one are told alike", async () => {
+test("an unknown token and one of another project fail alike", async () => {
   const foreign = await login(deployment(), await newService(deployment()));
   for (const token of [newSessionToken(service.project.tag), foreign.token]) {
     const failure = await byToken(token).catch((error: unknown) => error);
@@ -69,7 +69,7 @@ test("an unknown token and a foreign one are told alike", async () => {
   }
 });
 
-test("a JWT that is not the project's is refused, with what is wrong", async () => {
+test("rejects a JWT of another project, with its problem", async () => {
   const foreign = await login(deployment(), await newService(deployment()));
   await expect(byJwt(foreign.jwt)).rejects.toMatchObject({
     reason: "SESSION_UNKNOWN",
@@ -81,14 +81,14 @@ test("a JWT that is not the project's is refused, with what is wrong", async () 
   });
 });
 
-test("an expired JWT is told as such while its session lives on", async () => {
+test("an expired JWT fails with JWT_EXPIRED while its session is active", async () => {
   const { token, jwt } = await login(deployment(), service);
   deployment().setClock(service.project.policy.jwtLifetime);
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "JWT_EXPIRED" });
   await expect(byToken(token)).resolves.toBeDefined();
 });
 
-test("a token that was replaced authenticates no longer", async () => {
+test("a replaced token does not authenticate", async () => {
   const { session, token } = await login(deployment(), service);
   const { db } = deployment().opened;
   await db
@@ -99,7 +99,7 @@ test("a token that was replaced authenticates no longer", async () => {
   await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
 });
 
-test("a session that was revoked by name is told with revision and time, by token and JWT", async () => {
+test("a session that was revoked by name fails with revision and time, by token and JWT", async () => {
   const { session, token, jwt } = await login(deployment(), service);
   await deployment().store.revocations.revoke(
     orderOf(service.project, { scope: "session", id: session.id }, { time: at(5) }),
@@ -109,7 +109,7 @@ test("a session that was revoked by name is told with revision and time, by toke
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
 });
 
-test("a JWT that was accepted again and again is refused as soon as its session or key is revoked", async () => {
+test("a JWT that was accepted before is rejected as soon as its session or key is revoked", async () => {
   const one = await login(deployment(), service);
   const other = await login(deployment(), service);
   for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
@@ -130,7 +130,7 @@ test("a JWT that was accepted again and again is refused as soon as its session 
 });
 
 test.for(["member", "organization", "project"] as const)(
-  "one that a cutoff of its %s ended is told so",
+  "a session that a cutoff of its %s ended fails with SESSION_REVOKED_BY_CUTOFF",
   async (scope) => {
     const acme = organizationId("acme");
     const { session, token } = await login(deployment(), service, { organizationId: acme });
@@ -151,7 +151,7 @@ test.for(["member", "organization", "project"] as const)(
   },
 );
 
-test("a session expires at its end, and no sooner", async () => {
+test("a session expires exactly at its end", async () => {
   const { token } = await login(deployment(), service, { lifetime: hour });
   deployment().setClock(hour - 1);
   await expect(byToken(token)).resolves.toBeDefined();
@@ -162,7 +162,7 @@ test("a session expires at its end, and no sooner", async () => {
   });
 });
 
-test("a session in steady use outlives its idle timeout, one that is not ends with it", async () => {
+test("a session in steady use outlives its idle timeout, an unused one does not", async () => {
   const { session, token } = await login(deployment(), service, { idleTimeout: 10_000 });
   const isNoted = async (now: number) => {
     const found = await deployment().store.sessions.findSession(service.project.id, session.id);
@@ -180,7 +180,7 @@ test("a session in steady use outlives its idle timeout, one that is not ends wi
   });
 });
 
-test("an access is written down once a minute", async () => {
+test("an access is recorded once a minute", async () => {
   const { session, token } = await login(deployment(), service);
   const recorded = vi.spyOn(deployment().store.sessions, "recordAccess");
   try {
@@ -197,7 +197,7 @@ test("an access is written down once a minute", async () => {
   }
 });
 
-test("a refused session is no access", async () => {
+test("a refused session records no access", async () => {
   const { session, token } = await login(deployment(), service, { idleTimeout: 1000 });
   const recorded = vi.spyOn(deployment().store.sessions, "recordAccess");
   try {

@@ -9,7 +9,7 @@ import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 
-test("the policy gives what the login does not say", async () => {
+test("the policy supplies defaults of the login", async () => {
   const service = await newService(deployment(), { defaultLifetime: 2 * hour, defaultIdleTimeout: hour });
   const factor = { method: "password", deliveryMethod: "knowledge", assuranceLevel: "aal1" };
   const { session } = await login(deployment(), service, {
@@ -28,7 +28,7 @@ test("the policy gives what the login does not say", async () => {
   expect(await deployment().store.sessions.findSession(service.project.id, session.id)).toEqual(session);
 });
 
-test("the login may say otherwise, up to the policy's bound", async () => {
+test("the login may override defaults up to the policy's bound", async () => {
   const service = await newService(deployment(), { maxLifetime: hour, defaultIdleTimeout: hour });
   const { session, jwt } = await login(deployment(), service, { lifetime: hour, idleTimeout: 20_000 });
   expect(session).toMatchObject({ expireTime: at(hour), idleTimeout: 20_000 });
@@ -39,18 +39,18 @@ test("the login may say otherwise, up to the policy's bound", async () => {
   });
 });
 
-test("a default lifetime beyond the bound is cut to it", async () => {
+test("a default lifetime beyond the bound is shortened to it", async () => {
   const service = await newService(deployment(), { defaultLifetime: 5 * hour, maxLifetime: hour });
   expect((await login(deployment(), service)).session.expireTime).toEqual(at(hour));
 });
 
-test("no login in a disabled project, though its caller was let in before", async () => {
+test("rejects a login in a project that was disabled after its caller was authenticated", async () => {
   const service = await newService(deployment());
   await deployment().store.projects.disableProject(service.project.id, at(0));
   await expect(login(deployment(), service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
-test("extending moves the end to a lifetime from now", async () => {
+test("extending sets the end to a lifetime from now", async () => {
   const service = await newService(deployment(), { defaultLifetime: 3 * hour, maxLifetime: 4 * hour });
   const { session } = await login(deployment(), service, { lifetime: hour });
   deployment().setClock(1000);
@@ -64,7 +64,7 @@ test("extending moves the end to a lifetime from now", async () => {
   });
 });
 
-test("a session that is not active is told with its state, an unknown and a foreign one alike", async () => {
+test("extending a session that is not active fails with its state; unknown and foreign ones fail alike", async () => {
   const service = await newService(deployment());
   const { session } = await login(deployment(), service, { lifetime: hour, idleTimeout: 1000 });
   const extend = (id = session.id) => extendSession(deployment(), service, id, hour, unlimited);

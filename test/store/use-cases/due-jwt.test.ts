@@ -16,7 +16,7 @@ beforeEach(async () => {
   service = await newService(deployment());
 });
 
-/** The JWT that Authenticate answers with, where `jwt` is presented to a project of this policy. */
+/** The JWT that Authenticate returns for `jwt` under this policy. */
 async function answeredTo(jwt: string, policy: Partial<Policy> = {}): Promise<string> {
   const { project } = service;
   const changed = { ...project, policy: { ...project.policy, ...policy } };
@@ -30,7 +30,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     service = await newService(deployment(), { jwtProfile, signatureAlgorithm: "ES256" });
   });
 
-  test("a JWT comes back as it is up to half of its lifetime, then a fresh one does", async () => {
+  test("returns the given JWT during the first half of its lifetime, then a new one", async () => {
     const { session, jwt } = await login(deployment(), service);
     for (const now of [0, 1000, 150_000]) {
       deployment().setClock(now);
@@ -42,7 +42,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     expect(await answeredTo(fresh)).toBe(fresh);
   });
 
-  test("the session's end shortens the lifetime that counts", async () => {
+  test("the session's end shortens the JWT's lifetime", async () => {
     const { jwt } = await login(deployment(), service, { lifetime: 100_000 });
     deployment().setClock(50_000);
     expect(await answeredTo(jwt)).toBe(jwt);
@@ -52,7 +52,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     expect(await answeredTo(fresh)).toBe(fresh);
   });
 
-  test("one of a session that a revoke-all spared is replaced", async () => {
+  test("replaces the JWT of a session that was exempted from a revoke-all", async () => {
     const { session, jwt } = await login(deployment(), service);
     const others = await login(deployment(), service, { memberId: session.memberId });
     expect(await answeredTo(jwt)).toBe(jwt);
@@ -64,7 +64,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     await expect(answeredTo(others.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED_BY_CUTOFF" });
   });
 
-  test("one in another profile than the policy's is replaced", async () => {
+  test("replaces a JWT with another profile than the policy's", async () => {
     const { jwt } = await login(deployment(), service);
     const other = { jwtProfile: jwtProfile === "default" ? "stytch" : "default" } as const;
     const fresh = await answeredTo(jwt, other);
@@ -73,7 +73,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
   });
 });
 
-test("one of a key that signs no more is replaced, though it is good; not while the key still signs", async () => {
+test("replaces a valid JWT of a key that does not sign any more, and no other", async () => {
   const { keyRing } = deployment();
   const delay = defaultKeySchedule.publicationDelayMs;
   const { project } = service;

@@ -33,7 +33,7 @@ function create(id = newProject().id): Promise<Project> {
   );
 }
 
-test("a project is created once, with a tag of its own", async () => {
+test("a project is created once, with a unique tag", async () => {
   expect(project).toMatchObject({
     displayName: "Shop",
     environment: "live",
@@ -45,7 +45,7 @@ test("a project is created once, with a tag of its own", async () => {
   expect((await create()).tag).not.toBe(project.tag);
 });
 
-test("what is not there is told as such by every use case", async () => {
+test("every use case reports a missing project or credential", async () => {
   const { id } = newProject();
   const calls = [
     () => getProject(deployment(), id, unlimited),
@@ -73,7 +73,7 @@ test("what is not there is told as such by every use case", async () => {
   });
 });
 
-test("pages through the projects without gap or repetition", async () => {
+test("pages through the projects without gaps or repetition", async () => {
   for (let i = 0; i < 4; i++) await create();
   const seen: string[] = [];
   let token = "";
@@ -89,7 +89,7 @@ test("pages through the projects without gap or repetition", async () => {
   });
 });
 
-test("a policy is replaced, a project disabled", async () => {
+test("replaces a policy, and disables a project", async () => {
   const policy = { ...defaultPolicy, maxLifetime: hour };
   expect(await updatePolicy(deployment(), project.id, policy, unlimited)).toEqual({ ...project, policy });
   deployment().setClock(5);
@@ -100,7 +100,7 @@ test("a policy is replaced, a project disabled", async () => {
   });
 });
 
-test("a secret is told once and stored as its hash alone", async () => {
+test("a secret is returned once, and only its hash is stored", async () => {
   const command = {
     projectId: project.id,
     displayName: "Login",
@@ -118,7 +118,7 @@ test("a secret is told once and stored as its hash alone", async () => {
   expect(credentials).toEqual([given.credential, credential]);
 });
 
-test("a disabled credential is listed as such; a page token is for its own project", async () => {
+test("lists a disabled credential; a page token is valid only for its project", async () => {
   const command = { projectId: project.id, displayName: "", permissions: [], certificateNames: [] };
   const { credential } = await createCredential(deployment(), command, unlimited);
   await createCredential(deployment(), command, unlimited);
@@ -139,7 +139,7 @@ test("a disabled credential is listed as such; a page token is for its own proje
   });
 });
 
-test("public keys are published before the first JWT, and no longer once the project is disabled", async () => {
+test("publishes keys before the first JWT, and not after the project is disabled", async () => {
   const { keys } = await getJwks(deployment(), project.id, unlimited);
   const { kid } = await deployment().keyRing.signingKey(project, unlimited);
   expect(keys.map((key) => key.kid)).toEqual([kid]);

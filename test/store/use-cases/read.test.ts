@@ -34,7 +34,7 @@ const list = async (caller: Caller, command: Partial<ListSessions> = {}) => {
 const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
   (await login(deployment(), service, overrides)).session;
 
-test("a service gets every session of its project, dead or alive, and no other", async () => {
+test("a service gets every session of its project, active or not, and no others", async () => {
   const session = await sessionOf();
   expect(await get(service, session.id)).toEqual(session);
   await deployment().store.revocations.revoke(orderOf(service.project, { scope: "project" }));
@@ -45,7 +45,7 @@ test("a service gets every session of its project, dead or alive, and no other",
   }
 });
 
-test("an end user gets their own sessions, and others only by a grant within their organization", async () => {
+test("an end user gets their own sessions, and others only with a grant within their organization", async () => {
   const ada = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
   const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
   const own = await sessionOf({ organizationId: evil });
@@ -65,7 +65,7 @@ test("an end user gets their own sessions, and others only by a grant within the
   }
 });
 
-test("a service must say whose sessions it lists", async () => {
+test("a service must name a member or an organization to list sessions", async () => {
   await expect(list(service)).rejects.toMatchObject({
     reason: "FIELD_INVALID",
     violations: [{ field: "member_id" }],
@@ -77,7 +77,7 @@ test("a service must say whose sessions it lists", async () => {
   expect((await list(service, { memberId: bob, state: "revoked" })).ids).toEqual([]);
 });
 
-test("pages through, and a page token is for its own list alone", async () => {
+test("pages through a list, and a page token is valid only for its list", async () => {
   const ids = [await sessionOf(), await sessionOf(), await sessionOf()].map(({ id }) => id).toReversed();
   const ada = { memberId: memberId("ada"), pageSize: 2 };
   const first = await list(service, ada);
@@ -111,7 +111,7 @@ test("an end user lists their own sessions, named or not", async () => {
   ]);
 });
 
-test("others' sessions are listed by a grant, within the organization alone", async () => {
+test("lists other members' sessions only with a grant, within the organization", async () => {
   const plain = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
   const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
   const loner = await newEndUser(deployment(), service, { roles: ["auditor"] });

@@ -31,7 +31,7 @@ async function rotated(policy: Partial<Policy>, replacedAt = 0) {
   return { service, session, old, token, jwt };
 }
 
-test("the new token is the same session's, and has a JWT where one is asked for", async () => {
+test("the new token has the same session, and a JWT if requested", async () => {
   const service = await newService(deployment());
   const { session, token } = await login(deployment(), service);
   deployment().setClock(5);
@@ -47,25 +47,22 @@ test("the new token is the same session's, and has a JWT where one is asked for"
   expect((await rotate(service, answer.token)).jwt).toBe("");
 });
 
-test("many that rotate a token at once are told one new token", async () => {
+test("concurrent rotations of a token return the same new token", async () => {
   const service = await newService(deployment(), revoking);
   const { token } = await login(deployment(), service);
   const answers = await Promise.all(Array.from({ length: 30 }, () => rotate(service, token)));
   expect(new Set(answers.map((answer) => answer.token)).size).toBe(1);
 });
 
-test("within the leeway the old token is as good as its successor, whatever the policy does after it", async () => {
-  for (const policy of [{}, revoking]) {
-    const { service, session, old, token } = await rotated(policy);
-    deployment().setClock(leeway - 1);
-    expect((await byToken(service, old)).session.id).toBe(session.id);
-    expect((await findActiveSession(deployment(), { token: old }, undefined, unlimited)).id).toBe(session.id);
-    expect((await rotate(service, old)).token).toBe(token);
-    deployment().setClock(0);
-  }
+test.each([{}, revoking])("within the leeway the old token authenticates under policy %j", async (policy) => {
+  const { service, session, old, token } = await rotated(policy);
+  deployment().setClock(leeway - 1);
+  expect((await byToken(service, old)).session.id).toBe(session.id);
+  expect((await findActiveSession(deployment(), { token: old }, undefined, unlimited)).id).toBe(session.id);
+  expect((await rotate(service, old)).token).toBe(token);
 });
 
-test("after the leeway, and before any option, the old token is refused and the session lives on", async () => {
+test("after the leeway the old token is refused by default, and the session stays active", async () => {
   const { service, session, old, token } = await rotated({});
   deployment().setClock(leeway);
   for (const call of [byToken, rotate]) {
@@ -75,7 +72,7 @@ test("after the leeway, and before any option, the old token is refused and the 
   expect((await byToken(service, token)).session.id).toBe(session.id);
 });
 
-describe("where the policy says so, presenting an old token ends the session before it is refused", () => {
+describe("with the reuse policy, presenting an old token revokes the session", () => {
   const presenting: [string, (service: ServiceCaller, old: string) => Promise<unknown>][] = [
     ["to Authenticate", byToken],
     ["to RotateToken", (service, old) => rotate(service, old)],
@@ -103,7 +100,7 @@ describe("where the policy says so, presenting an old token ends the session bef
   });
 });
 
-test("many that present an old token at once end the session once", async () => {
+test("concurrent uses of an old token revoke the session once", async () => {
   const { service, old } = await rotated(revoking);
   deployment().setClock(leeway);
   const refused = await Promise.all(
@@ -115,7 +112,7 @@ test("many that present an old token at once end the session once", async () => 
   expect(refused[0]).toMatchObject({ revision: "1" });
 });
 
-test("the leeway is for the token replaced last alone, and none where it is 0", async () => {
+test("the leeway applies only to the most recently replaced token, and not at all if it is 0", async () => {
   const twice = await rotated(revoking);
   await rotate(twice.service, twice.token);
   await expect(byToken(twice.service, twice.old)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
@@ -123,7 +120,7 @@ test("the leeway is for the token replaced last alone, and none where it is 0", 
   await expect(byToken(strict.service, strict.old)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
 });
 
-test("a session that has ended otherwise is told as what it is, and not ended again", async () => {
+test("a session that has ended otherwise fails with its own reason, and is not revoked again", async () => {
   const expired = await rotated(revoking);
   deployment().setClock(100 * hour);
   await expect(byToken(expired.service, expired.old)).rejects.toMatchObject({ reason: "SESSION_EXPIRED" });
@@ -140,7 +137,7 @@ test("a session that has ended otherwise is told as what it is, and not ended ag
   });
 });
 
-test("nobody of another project, or of a disabled one, ends a session by an old token", async () => {
+test("a service of another or a disabled project cannot revoke a session with an old token", async () => {
   const { service, session, old } = await rotated(revoking);
   deployment().setClock(leeway);
   const stranger = await newService(deployment(), revoking);
@@ -154,7 +151,7 @@ test("nobody of another project, or of a disabled one, ends a session by an old 
   expect(await revocationOf(service, session.id)).toBeUndefined();
 });
 
-test("ending a session by an old token is what was asked for, not a reuse", async () => {
+test("revoking a session by an old token does not count as reuse", async () => {
   const { service, session, old } = await rotated(revoking);
   deployment().setClock(leeway);
   await revoke(
@@ -167,7 +164,7 @@ test("ending a session by an old token is what was asked for, not a reuse", asyn
   expect(await revocationOf(service, session.id)).toMatchObject({ cause: "logout" });
 });
 
-test("no token of a session that is not active is replaced", async () => {
+test("does not rotate the token of a session that is not active", async () => {
   const service = await newService(deployment());
   const { session, token } = await login(deployment(), service);
   await deployment().store.revocations.revoke(orderOf(service.project, { scope: "session", id: session.id }));

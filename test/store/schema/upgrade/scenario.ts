@@ -17,7 +17,7 @@ import {
   storedSession,
 } from "../../../support/fixtures/stored.ts";
 
-/** Asks of the database all that a service asks, in every form: twice, with live sessions and with dead ones. */
+/** Runs every statement of a service: twice, with active and with revoked sessions. */
 export async function useEverything(store: PostgresStore): Promise<void> {
   await store.ping();
   const project = await createProjects(store);
@@ -158,7 +158,7 @@ async function useSessions(store: PostgresStore, project: Project): Promise<void
   await revoke({ scope: "member", id: ada, except: one.session.id });
   await revoke({ scope: "organization", id: acme });
   await revoke({ scope: "project" });
-  // Of several things at once: one statement that writes all of it.
+  // Several commands in one batch, which one statement writes.
   await Promise.all([
     revoke({ scope: "session", token: two.token }),
     revoke({ scope: "project", except: (await storedSession(store, project)).session.id }),
