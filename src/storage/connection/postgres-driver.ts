@@ -49,16 +49,25 @@ export class PostgresDriver implements Driver {
     return connection;
   }
 
-  beginTransaction(connection: PostgresConnection): Promise<void> {
-    return connection.begin();
+  async beginTransaction(connection: PostgresConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw("begin"));
+    connection.inTransaction = true;
   }
 
-  commitTransaction(connection: PostgresConnection): Promise<void> {
-    return connection.commit();
+  async commitTransaction(connection: PostgresConnection): Promise<void> {
+    connection.inTransaction = false;
+    await connection.executeQuery(CompiledQuery.raw("commit"));
+    if (connection.lastCommand === "ROLLBACK") throw new Error("the database rolled the transaction back");
   }
 
-  rollbackTransaction(connection: PostgresConnection): Promise<void> {
-    return connection.rollback();
+  async rollbackTransaction(connection: PostgresConnection): Promise<void> {
+    connection.inTransaction = false;
+    try {
+      await connection.executeQuery(CompiledQuery.raw("rollback"));
+    } catch (error) {
+      connection.isBroken = true;
+      throw error;
+    }
   }
 
   async releaseConnection(connection: PostgresConnection): Promise<void> {
@@ -97,13 +106,15 @@ export class PostgresDriver implements Driver {
 export class PostgresConnection implements DatabaseConnection {
   /** Bounds of its statements, set for as long as a call or batch uses the connection. */
   bounds: StatementBounds | undefined;
+  inTransaction = false;
+  /** Whether to destroy the connection on release. The pool would notice its end later. */
+  isBroken = false;
+  /** Command tag of the last statement. */
+  lastCommand = "";
   readonly #client: PoolClient;
   readonly #nameOf: ((text: string) => string) | undefined;
   readonly #options: PostgresDriverOptions;
-  #inTransaction = false;
-  #isBroken = false;
   #isUnconfirmed = false;
-  #lastCommand = "";
 
   constructor(
     client: PoolClient,
@@ -124,13 +135,13 @@ export class PostgresConnection implements DatabaseConnection {
     // Begin, commit and rollback have no parameters. They must not be refused after a deadline.
     const bounds = parameters.length === 0 ? undefined : this.bounds;
     const { statementTimeoutMs } = this.#options;
-    const inTransaction = this.#inTransaction;
+    const { inTransaction } = this;
     const { command, rowCount, rows } = await this.#check<Row>(
       bounds === undefined
         ? this.#client.query(statement)
         : runBounded({ client: this.#client, statement, bounds, inTransaction, statementTimeoutMs }),
     );
-    this.#lastCommand = command;
+    this.lastCommand = command;
     return command === "SELECT" ? { rows } : { rows, numAffectedRows: BigInt(rowCount ?? 0) };
   }
 
@@ -139,30 +150,8 @@ export class PostgresConnection implements DatabaseConnection {
     throw new Error("results are not streamed: no cursor is configured");
   }
 
-  async begin(): Promise<void> {
-    await this.executeQuery(CompiledQuery.raw("begin"));
-    this.#inTransaction = true;
-  }
-
-  async commit(): Promise<void> {
-    this.#inTransaction = false;
-    await this.executeQuery(CompiledQuery.raw("commit"));
-    if (this.#lastCommand === "ROLLBACK") throw new Error("the database rolled the transaction back");
-  }
-
-  async rollback(): Promise<void> {
-    this.#inTransaction = false;
-    try {
-      await this.executeQuery(CompiledQuery.raw("rollback"));
-    } catch (error) {
-      this.#isBroken = true;
-      throw error;
-    }
-  }
-
-  /** Returns the connection to the pool. A broken one is destroyed at once: the pool notices its end later. */
   release(): void {
-    this.#client.release(this.#isBroken);
+    this.#client.release(this.isBroken);
   }
 
   async #check<Row>(running: Promise<PgResult>): Promise<PgResult & { rows: Row[] }> {
@@ -171,7 +160,7 @@ export class PostgresConnection implements DatabaseConnection {
       if (!this.#isUnconfirmed) return result;
     } catch (error) {
       if (endsConnection(error)) {
-        this.#isBroken = true;
+        this.isBroken = true;
         this.#options.onConnectionError(error);
       }
       throw error;

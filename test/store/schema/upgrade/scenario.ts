@@ -31,13 +31,16 @@ const hash = () => randomBytes(32) as SecretHash;
 const page = { size: 2, after: undefined };
 const acme = organizationId("acme");
 
+/** A certificate name of this project only. */
+const nameOf = ({ id }: Project, name: string) => must(parseCertificateName(`${name}.${id}.example`));
+
 function credentialOf(project: Project, name: string) {
   return {
     projectId: project.id,
     id: newCredentialId(),
     displayName: "A service",
     permissions: ["sessions.read"] as const,
-    certificateNames: [must(parseCertificateName(name))],
+    certificateNames: [nameOf(project, name)],
     secretHash: hash(),
     createTime: at(0),
   };
@@ -45,16 +48,16 @@ function credentialOf(project: Project, name: string) {
 
 async function createProjects(store: PostgresStore): Promise<Project> {
   const project = newProject();
-  const credential = credentialOf(project, "first.example");
+  const credential = credentialOf(project, "first");
   await store.projects.createProject(project, credential);
   await store.projects.createProject(project); // which is there
   await store.projects.createProject(newProject());
-  const second = credentialOf(project, "second.example");
+  const second = credentialOf(project, "second");
   await store.projects.createCredential(second);
-  await store.projects.createCredential({ ...credentialOf(project, "x.example"), certificateNames: [] });
-  await store.projects.createCredential(credentialOf(project, "second.example")).catch(() => undefined); // its name is taken
+  await store.projects.createCredential({ ...credentialOf(project, "x"), certificateNames: [] });
+  await store.projects.createCredential(credentialOf(project, "second")).catch(() => undefined); // its name is taken
   await store.projects.disableCredential(project.id, second.id, at(1));
-  await store.projects.createCredential(credentialOf(project, "second.example"));
+  await store.projects.createCredential(credentialOf(project, "second"));
   await store.projects.disableCredential(project.id, newCredentialId(), at(1));
   return project;
 }
@@ -62,7 +65,7 @@ async function createProjects(store: PostgresStore): Promise<Project> {
 async function useProjects(store: PostgresStore, project: Project): Promise<void> {
   await store.projects.findProject(project.id);
   await store.projects.findCredentials(project.id);
-  await store.projects.findCertified([must(parseCertificateName("second.example"))]);
+  await store.projects.findCertified([nameOf(project, "second")]);
   await store.projects.listProjects(page);
   await store.projects.listProjects({ size: 2, after: project.id });
   await store.projects.listCredentials(project.id, page);
