@@ -5,7 +5,13 @@ import { withDatabaseErrors } from "../../../src/storage/connection/database-err
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
-import { memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import {
+  memberId,
+  orderOf,
+  revokeTarget,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 let database: TestDatabase;
@@ -96,15 +102,13 @@ test("a revocation whose connection breaks in its transaction records nothing an
   const { session } = await storedSession(store, project);
   await admin.query("begin");
   await admin.query("select from sessions where id = $1 for update", [session.id]);
-  const revoking = store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
+  const revoking = revokeTarget(store, project, { scope: "session", id: session.id });
   revoking.catch(() => undefined);
   await terminateWaiting();
   await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   await admin.query("rollback");
   expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
-  expect(
-    await store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
-  ).toMatchObject({
+  expect(await revokeTarget(store, project, { scope: "session", id: session.id })).toMatchObject({
     revision: 1,
   });
 });
@@ -114,10 +118,10 @@ test("a statement that takes too long fails with DATABASE_UNAVAILABLE", async ()
   const project = await storedProject(store);
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
-  const revoking = store.revocations.revoke(orderOf(project, { scope: "project" }));
+  const revoking = revokeTarget(store, project, { scope: "project" });
   await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   await admin.query("rollback");
-  expect(await store.revocations.revoke(orderOf(project, { scope: "project" }))).toMatchObject({
+  expect(await revokeTarget(store, project, { scope: "project" })).toMatchObject({
     revision: 1,
   });
 });
@@ -204,7 +208,7 @@ test("a silent database fails with DATABASE_UNAVAILABLE, and the store works whe
   relay.fallSilent();
   const calls = [
     store.sessions.findSession(project.id, session.id),
-    store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("ada") })),
+    revokeTarget(store, project, { scope: "member", id: memberId("ada") }),
     store.projects.findProject(project.id),
     store.ping(),
   ];

@@ -4,11 +4,9 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { newCredentialId } from "../../../src/domain/ids.ts";
 import { defaultPolicy } from "../../../src/domain/policy.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import type { SessionQuery } from "../../../src/domain/store/session-store.ts";
 import { type CallContext, unlimited } from "../../../src/transport/call-context.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { hashSecret } from "../../../src/domain/token.ts";
@@ -20,10 +18,12 @@ import {
   at,
   hour,
   memberId,
+  newCredential,
   newProject,
   newSession,
   orderOf,
   organizationId,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -78,28 +78,10 @@ async function lockAll(): Promise<void> {
   });
 }
 
-const list = (): SessionQuery => ({
-  projectId: project.id,
-  memberId: memberId("ada"),
-  organizationId: undefined,
-  state: undefined,
-  now: at(0),
-  page: { size: 1, after: undefined },
-});
-
-const newCredential = () => ({
-  projectId: project.id,
-  id: newCredentialId(),
-  displayName: "",
-  permissions: [],
-  certificateNames: [],
-  createTime: at(0),
-  secretHash: hashSecret("a secret"),
-});
-
 const reads: Record<string, (call: CallContext) => Promise<unknown>> = {
   findSession: (call) => store.sessions.findSession(project.id, session.id, call),
-  listSessions: (call) => store.sessions.listSessions(list(), call),
+  listSessions: (call) =>
+    store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada") }), call),
   countActive: (call) => store.revocations.countActive(project.id, { scope: "project" }, at(0), call),
   isMemberOf: (call) => store.sessions.isMemberOf(project.id, memberId("ada"), organizationId("acme"), call),
   findProject: (call) => store.projects.findProject(project.id, call),
@@ -114,7 +96,7 @@ const writes: Record<string, (call: CallContext) => Promise<unknown>> = {
     store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("nobody") }), call),
   updatePolicy: (call) => store.projects.updatePolicy(project.id, defaultPolicy, call),
   createProject: (call) => store.projects.createProject(newProject(), undefined, call),
-  createCredential: (call) => store.projects.createCredential(newCredential(), call),
+  createCredential: (call) => store.projects.createCredential(newCredential(project), call),
 };
 
 describe.each(Object.entries({ ...reads, ...writes }))("%s", (_name, call) => {
@@ -164,7 +146,7 @@ test("a list or count whose client disconnects is cancelled in the database", as
   await lockAll();
   const caller = new AbortController();
   const call = { ...unlimited, signal: caller.signal };
-  const listing = store.sessions.listSessions(list(), call);
+  const listing = store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada") }), call);
   const counting = store.revocations.countActive(project.id, { scope: "project" }, at(0), call);
   const outcomes = Promise.allSettled([listing, counting]);
   await vi.waitUntil(async () => (await running()).length === 2, patience);

@@ -18,10 +18,13 @@ import {
   at,
   memberId,
   must,
+  newCredential,
   newProject,
   newSession,
-  orderOf,
   organizationId,
+  revocationQuery,
+  revokeTarget,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -68,29 +71,12 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
   "sessions.findOwner": (store) => store.sessions.findOwner(id, { scope: "session", id: newSessionId() }),
   "sessions.findSessionByToken": (store) => store.sessions.findSessionByToken({ tag: newProjectTag(), hash }),
   "sessions.listSessions": (store) =>
-    store.sessions.listSessions({
-      projectId: id,
-      memberId: memberId("ada"),
-      organizationId: undefined,
-      state: "active",
-      now: at(0),
-      page: { size: 1, after: undefined },
-    }),
+    store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada"), state: "active" })),
   "sessions.extendSession": (store) => store.sessions.extendSession(id, newSessionId(), at(1), at(0)),
-  "revocations.revoke": (store) =>
-    store.revocations.revoke(orderOf(project, { scope: "session", id: newSessionId() })),
+  "revocations.revoke": (store) => revokeTarget(store, project, { scope: "session", id: newSessionId() }),
   "revocations.readRevocations": (store) => store.revocations.readRevocations(id, 0, 1),
   "revocations.oldestResumable": (store) => store.revocations.oldestResumable(id),
-  "revocations.listRevocations": (store) =>
-    store.revocations.listRevocations({
-      projectId: id,
-      startTime: undefined,
-      endTime: undefined,
-      actor: undefined,
-      scope: undefined,
-      targetId: undefined,
-      page: { size: 1, after: undefined },
-    }),
+  "revocations.listRevocations": (store) => store.revocations.listRevocations(revocationQuery(project)),
   "revocations.oldestRelevantRevision": (store) => store.revocations.oldestRelevantRevision(id, at(0)),
   "revocations.countActive": (store) => store.revocations.countActive(id, { scope: "project" }, at(0)),
   "sessions.isMemberOf": (store) => store.sessions.isMemberOf(id, memberId("ada"), organizationId("acme")),
@@ -99,16 +85,7 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
   "projects.listProjects": (store) => store.projects.listProjects({ size: 1, after: undefined }),
   "projects.updatePolicy": (store) => store.projects.updatePolicy(id, defaultPolicy),
   "projects.disableProject": (store) => store.projects.disableProject(newProject().id, at(0)),
-  "projects.createCredential": (store) =>
-    store.projects.createCredential({
-      projectId: id,
-      id: newCredentialId(),
-      displayName: "",
-      permissions: [],
-      certificateNames: [],
-      createTime: at(0),
-      secretHash: hash,
-    }),
+  "projects.createCredential": (store) => store.projects.createCredential(newCredential(project)),
   "projects.listCredentials": (store) => store.projects.listCredentials(id, { size: 1, after: undefined }),
   "projects.disableCredential": (store) => store.projects.disableCredential(id, newCredentialId(), at(0)),
   "projects.findCredentials": (store) => store.projects.findCredentials(id),
@@ -140,9 +117,7 @@ test("every method fails with DATABASE_UNAVAILABLE during an outage, and works a
   await storedProject(store, project);
   const { session } = await storedSession(store, project);
   const doomed = await storedSession(store, project);
-  const receipt = await store.revocations.revoke(
-    orderOf(project, { scope: "session", id: doomed.session.id }),
-  );
+  const receipt = await revokeTarget(store, project, { scope: "session", id: doomed.session.id });
 
   // The supervisor restarts it at once; the relay blocks it until every method was called.
   relay.cut();

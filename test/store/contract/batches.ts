@@ -21,6 +21,7 @@ import {
   newSession,
   orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -78,18 +79,16 @@ export function batchContract(replicas: Replicas): void {
     const store = replicas.one();
     const project = await storedProject(store);
     const { session } = await storedSession(store, project);
-    const held = store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("nobody") }));
+    const held = revokeTarget(store, project, { scope: "member", id: memberId("nobody") });
     const [, cut, ended] = await Promise.all([
       held,
-      store.revocations.revoke(
-        orderOf(project, { scope: "member", id: session.memberId, except: session.id }),
-      ),
-      store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }, { time: at(9) })),
+      revokeTarget(store, project, { scope: "member", id: session.memberId, except: session.id }),
+      revokeTarget(store, project, { scope: "session", id: session.id }, { time: at(9) }),
     ]);
     expect([cut?.revision, ended?.revision]).toEqual([2, 3]);
     const { revocation } = must(await store.sessions.findSession(project.id, session.id));
     expect(revocation).toMatchObject({ revision: 3, scope: "session", time: at(9) });
-    const again = await store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
+    const again = await revokeTarget(store, project, { scope: "session", id: session.id });
     expect(again).toEqual({ ...ended, revokedCount: 0 });
   });
 
@@ -101,7 +100,7 @@ export function batchContract(replicas: Replicas): void {
       await storedProject(store),
     ];
     await store.projects.disableProject(disabled.id, at(0));
-    await store.revocations.revoke(orderOf(two, { scope: "project" }));
+    await revokeTarget(store, two, { scope: "project" });
     const full: Partial<NewSession> = {
       memberId: memberId('o\'neill "{1,2}" \\ é'),
       organizationId: organizationId("acme, inc."),
@@ -146,10 +145,10 @@ export function batchContract(replicas: Replicas): void {
     const { session } = await storedSession(store, project);
     const unstorable = orderOf(project, { scope: "project" }, { reason: "\0" });
     const outcomes = await Promise.allSettled([
-      store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("bob") })),
+      revokeTarget(store, project, { scope: "member", id: memberId("bob") }),
       store.revocations.revoke(unstorable),
-      store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
-      store.revocations.revoke(orderOf(project, { scope: "session", id: newSessionId() })),
+      revokeTarget(store, project, { scope: "session", id: session.id }),
+      revokeTarget(store, project, { scope: "session", id: newSessionId() }),
     ]);
     expect(outcomes).toMatchObject([
       { status: "fulfilled", value: { revision: 1 } },

@@ -8,8 +8,8 @@ import {
   at,
   memberId,
   must,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -28,8 +28,7 @@ export function cutoffContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const revoke = (target: CutoffTarget, time = at(0)) =>
-    store.revocations.revoke(orderOf(project, target, { time }));
+  const revoke = (target: CutoffTarget, time = at(0)) => revokeTarget(store, project, target, { time });
   const endOf = async (session: Session) =>
     must(await replicas.other().sessions.findSession(session.projectId, session.id)).revocation?.revision;
   const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
@@ -100,7 +99,7 @@ export function cutoffContract(replicas: Replicas): void {
 
   test("only an active session within the scope is exempted", async () => {
     const [named, cut, bobs] = [await create(), await create(), await create({ memberId: bob })];
-    await store.revocations.revoke(orderOf(project, { scope: "session", id: named.id }));
+    await revokeTarget(store, project, { scope: "session", id: named.id });
     await revoke({ scope: "member", id: ada, except: named.id });
     expect([await endOf(named), await endOf(cut)]).toEqual([1, 2]);
     await revoke({ scope: "project", except: cut.id });
@@ -125,7 +124,7 @@ export function cutoffContract(replicas: Replicas): void {
     await create();
     await create({ expireTime: at(0) });
     const target = { scope: "member", id: ada, except: spared.id } as const;
-    const count = () => store.revocations.revoke(orderOf(project, target, { count: true }));
+    const count = () => revokeTarget(store, project, target, { count: true });
     expect(await count()).toMatchObject({ revision: 1, revokedCount: 1 });
     expect(await count()).toMatchObject({ revision: 2, revokedCount: 0 });
     await create();

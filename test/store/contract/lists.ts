@@ -9,8 +9,9 @@ import {
   at,
   hour,
   memberId,
-  orderOf,
   organizationId,
+  revokeTarget,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -29,16 +30,7 @@ export function listContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const list = (query: Partial<SessionQuery>) =>
-    store.sessions.listSessions({
-      projectId: project.id,
-      memberId: undefined,
-      organizationId: undefined,
-      state: undefined,
-      now: at(0),
-      page: { size: 100, after: undefined },
-      ...query,
-    });
+  const list = (query: Partial<SessionQuery>) => store.sessions.listSessions(sessionQuery(project, query));
 
   test("lists by member, by organization and by both, newest first", async () => {
     const first = (await storedSession(store, project, { memberId: ada })).session;
@@ -72,8 +64,8 @@ export function listContract(replicas: Replicas): void {
     await storedSession(store, project, { organizationId: acme });
     const named = await storedSession(store, project, endings);
     await storedSession(store, project, { ...endings, memberId: bob });
-    await store.revocations.revoke(orderOf(project, { scope: "session", id: named.session.id }));
-    await store.revocations.revoke(orderOf(project, { scope: "member", id: bob }));
+    await revokeTarget(store, project, { scope: "session", id: named.session.id });
+    await revokeTarget(store, project, { scope: "member", id: bob });
 
     const all = await list({ organizationId: acme });
     expect(all).toHaveLength(5);
@@ -107,7 +99,7 @@ export function listContract(replicas: Replicas): void {
     expect(await count({ scope: "member", id: ada })).toBe(2);
     expect(await count({ scope: "organization", id: acme })).toBe(2);
     expect(await count({ scope: "organization", id: acme, except: own.id })).toBe(1);
-    await store.revocations.revoke(orderOf(project, { scope: "member", id: ada }));
+    await revokeTarget(store, project, { scope: "member", id: ada });
     expect(await count({ scope: "project" })).toBe(1);
   });
 

@@ -10,8 +10,9 @@ import {
   at,
   hour,
   memberId,
-  orderOf,
   organizationId,
+  revocationQuery,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -28,17 +29,8 @@ export function revocationListContract(replicas: Replicas): void {
   });
 
   const revoke = (target: RevocationCommand["target"], overrides: Partial<RevocationCommand> = {}) =>
-    store.revocations.revoke(orderOf(project, target, overrides));
-  const query = (overrides: Partial<RevocationQuery>): RevocationQuery => ({
-    projectId: project.id,
-    startTime: undefined,
-    endTime: undefined,
-    actor: undefined,
-    scope: undefined,
-    targetId: undefined,
-    page: { size: 100, after: undefined },
-    ...overrides,
-  });
+    revokeTarget(store, project, target, overrides);
+  const query = (overrides: Partial<RevocationQuery>) => revocationQuery(project, overrides);
   const list = async (overrides: Partial<RevocationQuery> = {}) =>
     (await store.revocations.listRevocations(query(overrides))).revocations;
   const revisions = async (overrides: Partial<RevocationQuery> = {}) =>
@@ -56,7 +48,7 @@ export function revocationListContract(replicas: Replicas): void {
       { cause: "compromise", time: at(2) },
     );
     const foreign = await storedProject(store);
-    await store.revocations.revoke(orderOf(foreign, { scope: "project" }));
+    await revokeTarget(store, foreign, { scope: "project" });
     expect(await list()).toEqual([
       {
         revision: 2,

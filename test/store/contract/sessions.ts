@@ -12,8 +12,8 @@ import {
   must,
   newProject,
   newSession,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -73,8 +73,8 @@ export function sessionContract(replicas: Replicas): void {
     });
     expect(await ownersIn(project)).toEqual(owners);
     expect(await ownersIn(other)).toEqual([undefined, undefined, undefined, undefined]);
-    await store.revocations.revoke(orderOf(project, { scope: "session", id: must(stored[0]).session.id }));
-    await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("bob") }));
+    await revokeTarget(store, project, { scope: "session", id: must(stored[0]).session.id });
+    await revokeTarget(store, project, { scope: "member", id: memberId("bob") });
     expect(await ownersIn(project)).toEqual(owners);
   });
 
@@ -96,15 +96,13 @@ export function sessionContract(replicas: Replicas): void {
     expect(await store.sessions.findSession(foreign.id, session.id)).toEqual(twin.session);
     expect(await store.sessions.findSessionByToken({ tag: foreign.tag, hash: token.hash })).toBeUndefined();
 
-    await store.revocations.revoke(orderOf(foreign, { scope: "session", id: session.id }));
-    await store.revocations.revoke(orderOf(foreign, { scope: "member", id: session.memberId }));
-    await store.revocations.revoke(orderOf(foreign, { scope: "project" }));
+    await revokeTarget(store, foreign, { scope: "session", id: session.id });
+    await revokeTarget(store, foreign, { scope: "member", id: session.memberId });
+    await revokeTarget(store, foreign, { scope: "project" });
     store.sessions.recordAccess(twin.session, at(5000));
     await store.sessions.extendSession(foreign.id, session.id, at(3 * hour), at(0));
     expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
-    expect(
-      await store.revocations.revoke(orderOf(foreign, { scope: "session", token }, { time: at(1) })),
-    ).toBeUndefined();
+    expect(await revokeTarget(store, foreign, { scope: "session", token }, { time: at(1) })).toBeUndefined();
     expect(await store.sessions.findSessionByToken(token)).toEqual({ session, replaced: undefined });
   });
 
@@ -138,7 +136,7 @@ export function sessionContract(replicas: Replicas): void {
       const organization = organizationId("acme");
       const { session } = await storedSession(store, project, { organizationId: organization });
       const ids = { session: session.id, member: session.memberId, organization, project: undefined };
-      await store.revocations.revoke(orderOf(project, { scope, id: ids[scope] } as never));
+      await revokeTarget(store, project, { scope, id: ids[scope] } as never);
       const { revocation } = must(await store.sessions.findSession(project.id, session.id));
       expect(revocation?.scope).toBe(scope);
       expect(await store.sessions.extendSession(project.id, session.id, at(9 * hour), at(1))).toBeUndefined();

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
-import { at, must, orderOf, storedProject } from "../../support/fixtures/stored.ts";
+import { at, must, orderOf, revokeTarget, storedProject } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Signing keys. */
@@ -35,7 +35,7 @@ export function signingKeyContract(replicas: Replicas): void {
     return [key.activateTime, key.retireTime];
   };
   const refuse = (kid: string, ms: number) =>
-    store.revocations.revoke(orderOf(project, { scope: "signing_key", id: kid }, { time: at(ms) }));
+    revokeTarget(store, project, { scope: "signing_key", id: kid }, { time: at(ms) });
 
   test("a new project has no key", async () => {
     expect(await line(0)).toEqual([]);
@@ -74,7 +74,7 @@ export function signingKeyContract(replicas: Replicas): void {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     await store.signingKeys.addNextSigningKey(newKey("b", 10, 20));
     await store.signingKeys.addFirstSigningKey({ ...newKey("a"), projectId: other.id });
-    await store.revocations.revoke(orderOf(other, { scope: "signing_key", id: "a" }, { time: at(1) }));
+    await revokeTarget(store, other, { scope: "signing_key", id: "a" }, { time: at(1) });
     const lines = await Promise.all(
       [at(0), at(19), at(20)].flatMap((now) => [
         store.signingKeys.signingLine(project.id, now),
@@ -130,7 +130,7 @@ export function signingKeyContract(replicas: Replicas): void {
 
   test("a revoked key is refused on every replica, and takes one revision", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
-    await store.revocations.revoke(orderOf(project, { scope: "project" }));
+    await revokeTarget(store, project, { scope: "project" });
     const receipt = await refuse("a", 5);
     expect(receipt).toEqual({ revision: 2, time: at(5), revokedCount: undefined });
     expect(await replicas.other().signingKeys.isSigningKeyGood(project.id, "a")).toBe(false);
@@ -158,9 +158,7 @@ export function signingKeyContract(replicas: Replicas): void {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     const foreign = await storedProject(store);
     expect(await refuse("b", 0)).toBeUndefined();
-    expect(
-      await store.revocations.revoke(orderOf(foreign, { scope: "signing_key", id: "a" })),
-    ).toBeUndefined();
+    expect(await revokeTarget(store, foreign, { scope: "signing_key", id: "a" })).toBeUndefined();
     expect(await store.signingKeys.isSigningKeyGood(project.id, "a")).toBe(true);
   });
 

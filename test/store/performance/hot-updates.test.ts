@@ -3,7 +3,7 @@ import { Client } from "pg";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
-import { at, memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { at, memberId, revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 test("accesses, extensions and revocations write to no index of the sessions they change", async () => {
@@ -19,9 +19,9 @@ test("accesses, extensions and revocations write to no index of the sessions the
   for (let round = 1; round <= 4; round++) {
     for (const { id } of some) await store.sessions.extendSession(project.id, id, at(round), at(0));
   }
-  for (const { id } of some) await store.revocations.revoke(orderOf(project, { scope: "session", id }));
+  for (const { id } of some) await revokeTarget(store, project, { scope: "session", id });
   for (let i = 0; i < 50; i++) {
-    await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("a member") }));
+    await revokeTarget(store, project, { scope: "member", id: memberId("a member") });
   }
   await opened.close();
 

@@ -11,7 +11,7 @@ import {
   at,
   must,
   newSession,
-  orderOf,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -59,8 +59,8 @@ async function useAll(store: PostgresStore, size: number): Promise<void> {
   const limit = { max: 1, action: "end_oldest", actor: "" } as const;
   await times(() => store.sessions.createSessionWithin(newSession(project), hashSecret(randomUUID()), limit));
   const targets = sessions.map(({ session: { id } }) => ({ scope: "session", id }) as const);
-  await Promise.all(targets.map((target) => store.revocations.revoke(orderOf(project, target))));
-  await times(() => store.revocations.revoke(orderOf(project, { scope: "project" })));
+  await Promise.all(targets.map((target) => revokeTarget(store, project, target)));
+  await times(() => revokeTarget(store, project, { scope: "project" }));
 }
 
 test("the number of prepared statements does not grow with the number of calls or the size of batches", async () => {

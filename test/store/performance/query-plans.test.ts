@@ -19,8 +19,10 @@ import {
   hour,
   memberId,
   newSession,
-  orderOf,
   organizationId,
+  revocationQuery,
+  revokeTarget,
+  sessionQuery,
   storedProject,
 } from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -97,23 +99,13 @@ function tokenOf(i: number) {
   return { tag: project.tag, hash: hashOf(i) };
 }
 
-function query(overrides: Partial<SessionQuery>): SessionQuery {
-  const page = { size: 50, after: undefined };
-  const none = { memberId: undefined, organizationId: undefined, state: undefined };
-  return { projectId: project.id, ...none, now: at(0), page, ...overrides };
-}
+const query = (overrides: Partial<SessionQuery>) => sessionQuery(project, overrides);
 
 /** Lists the revocations of an hour. */
-function audit(overrides: Partial<RevocationQuery>) {
-  const times = { startTime: at(0), endTime: at(hour) };
-  const none = {
-    actor: undefined,
-    scope: undefined,
-    targetId: undefined,
-    page: { size: 50, after: undefined },
-  };
-  return store.revocations.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
-}
+const audit = (overrides: Partial<RevocationQuery>) =>
+  store.revocations.listRevocations(
+    revocationQuery(project, { startTime: at(0), endTime: at(hour), ...overrides }),
+  );
 
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
 const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
@@ -268,21 +260,17 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "a hundred revocations by id",
-    () => each(() => store.revocations.revoke(orderOf(project, { scope: "session", id: idOf(fresh()) }))),
+    () => each(() => revokeTarget(store, project, { scope: "session", id: idOf(fresh()) })),
     [revision, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a hundred revocations by token",
-    () =>
-      each(() => store.revocations.revoke(orderOf(project, { scope: "session", token: tokenOf(fresh()) }))),
+    () => each(() => revokeTarget(store, project, { scope: "session", token: tokenOf(fresh()) })),
     [revision, token, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a cutoff that spares a session",
-    () =>
-      store.revocations.revoke(
-        orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(16_021) }),
-      ),
+    () => revokeTarget(store, project, { scope: "member", id: memberId("m21"), except: idOf(16_021) }),
     [revision, session, cutoffs, jwtLifetime],
   ],
   [

@@ -9,6 +9,7 @@ import {
   memberId,
   newSession,
   orderOf,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -37,7 +38,7 @@ async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]>
 
 const revoke = async () => {
   const { session } = await storedSession(recording.store, project);
-  return () => recording.store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
+  return () => revokeTarget(recording.store, project, { scope: "session", id: session.id });
 };
 
 test("a revocation runs two statements: it reads before it locks", async () => {

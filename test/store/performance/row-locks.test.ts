@@ -3,7 +3,7 @@ import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import { patience } from "../../support/patience.ts";
-import { at, hour, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { at, hour, revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 
 const opened = useStore();
@@ -45,11 +45,9 @@ test("a revocation that waits while a session is accessed ends it all the same, 
   await holder.query("begin");
   await holder.query("update sessions set last_access_time = $2 where id = $1", [accessed, at(1)]);
   const revoking = Promise.all(
-    sessions.map(({ session }) =>
-      store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
-    ),
+    sessions.map(({ session }) => revokeTarget(store, project, { scope: "session", id: session.id })),
   );
-  const sparing = store.revocations.revoke(orderOf(project, { scope: "project", except: accessed }));
+  const sparing = revokeTarget(store, project, { scope: "project", except: accessed });
   await waiters(1);
   await holder.query("commit");
   expect(await revoking).toMatchObject([1, 2, 3].map((revision) => ({ revision, revokedCount: 1 })));
@@ -73,9 +71,7 @@ test("a revocation that another replica overtook is planned on what that one lef
     [project.id, session.id, at(1)],
   );
   const revoking = Promise.all(
-    [session, other.session].map(({ id }) =>
-      store.revocations.revoke(orderOf(project, { scope: "session", id })),
-    ),
+    [session, other.session].map(({ id }) => revokeTarget(store, project, { scope: "session", id })),
   );
   await waiters(1);
   await holder.query("commit");
@@ -93,7 +89,7 @@ test("a revocation that waits while a policy makes JWTs longer matters until the
   await holder.query("select from projects where id = $1 for update", [project.id]);
   const updating = store.projects.updatePolicy(project.id, { ...project.policy, jwtLifetime: hour });
   await waiters(1);
-  const revoking = store.revocations.revoke(orderOf(project, { scope: "project" }));
+  const revoking = revokeTarget(store, project, { scope: "project" });
   await waiters(2);
   await holder.query("rollback");
   await Promise.all([updating, revoking]);
@@ -104,7 +100,7 @@ test("a revocation that waits while a policy makes JWTs longer matters until the
 test("a policy that the version before made longer counts", async () => {
   const { store } = opened;
   await holder.query("update projects set longest_jwt_lifetime_ms = $2 where id = $1", [project.id, hour]);
-  await store.revocations.revoke(orderOf(project, { scope: "project" }));
+  await revokeTarget(store, project, { scope: "project" });
   const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
   expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
 });
@@ -114,7 +110,7 @@ test("an extension that began before a revocation ended does not answer with a l
   const { session } = await storedSession(store, project);
   await holder.query("begin");
   await holder.query("select from sessions where id = $1 for update", [session.id]);
-  const revoking = store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
+  const revoking = revokeTarget(store, project, { scope: "session", id: session.id });
   await waiters(1);
   const extending = store.sessions.extendSession(project.id, session.id, at(2 * hour), at(1));
   await waiters(2);
@@ -138,7 +134,7 @@ test("an access waits for no lock: others are noted, and neither look-up nor cut
     patience,
   );
   expect(await store.sessions.findSession(project.id, locked.session.id)).toEqual(locked.session);
-  expect(await store.revocations.revoke(orderOf(project, { scope: "project" }))).toMatchObject({
+  expect(await revokeTarget(store, project, { scope: "project" })).toMatchObject({
     revision: 1,
   });
   await holder.query("rollback");

@@ -16,6 +16,7 @@ import {
   memberId,
   must,
   orderOf,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -126,7 +127,7 @@ test("another process takes over an expired lease, and the first one stops purgi
 
 test("skips a locked session, and keeps the log until it is purged", async () => {
   const [locked] = await some(3, () => create({ expireTime: at(forever) }));
-  await opened.store.revocations.revoke(orderOf(project, { scope: "project" }));
+  await revokeTarget(opened.store, project, { scope: "project" });
   const { id } = must(locked).session;
   await holder.query("begin");
   await holder.query("select from sessions where id = $1 for update", [id]);
@@ -188,7 +189,7 @@ test("calls do not wait for an open batch", async () => {
   const dead = await create();
   const alive = await create({ expireTime: at(forever), idleTimeout: forever });
   const victim = await create({ expireTime: at(forever), memberId: memberId("bob") });
-  await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("gone") }));
+  await revokeTarget(store, project, { scope: "member", id: memberId("gone") });
   const opening = Promise.withResolvers<void>();
   const open = Promise.withResolvers<void>();
   const held = opened.db.transaction().execute(async (transaction) => {
@@ -227,11 +228,9 @@ test("calls do not wait for an open batch", async () => {
   await store.sessions.extendSession(project.id, alive.session.id, at(forever + 1), at(1));
   store.sessions.recordAccess(alive.session, at(day));
   store.sessions.recordAccess(dead.session, at(day));
-  await store.revocations.revoke(orderOf(project, { scope: "session", id: victim.session.id }));
-  await store.revocations.revoke(
-    orderOf(project, { scope: "member", id: memberId("ada"), except: alive.session.id }),
-  );
-  await store.revocations.revoke(orderOf(project, { scope: "project" }));
+  await revokeTarget(store, project, { scope: "session", id: victim.session.id });
+  await revokeTarget(store, project, { scope: "member", id: memberId("ada"), except: alive.session.id });
+  await revokeTarget(store, project, { scope: "project" });
   await store.revocations.readRevocations(project.id, 0, 10);
   watching.done = true;
   await watcher;
@@ -245,7 +244,7 @@ test("a session that is purged between the two statements that read it is unknow
   const { store } = other;
   const { session, token } = await create({ expireTime: at(forever) });
   const { session: sibling } = await create({ expireTime: at(forever) });
-  await store.revocations.revoke(orderOf(project, { scope: "member", id: session.memberId }));
+  await revokeTarget(store, project, { scope: "member", id: session.memberId });
   const list = {
     projectId: project.id,
     memberId: session.memberId,
@@ -258,7 +257,7 @@ test("a session that is purged between the two statements that read it is unknow
     store.sessions.findSession(project.id, session.id),
     store.sessions.findSessionByToken(token),
     store.sessions.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
-    store.revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
+    revokeTarget(store, project, { scope: "session", id: session.id }),
   ]);
   await waiters(4);
   await holder.query("delete from sessions where id = any($1)", [[session.id, sibling.id]]);
@@ -269,7 +268,7 @@ test("a session that is purged between the two statements that read it is unknow
 
 test("fails for a revoked session without a revocation in the log", async () => {
   const { session } = await create({ expireTime: at(forever) });
-  await opened.store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
+  await revokeTarget(opened.store, project, { scope: "session", id: session.id });
   await sql`delete from revocations`.execute(opened.db);
   await expect(opened.store.sessions.findSession(project.id, session.id)).rejects.toThrow(
     /no revocation in the log/,
@@ -279,7 +278,7 @@ test("fails for a revoked session without a revocation in the log", async () => 
 test("a watcher that reads while its log is purged gets every revocation, or REVISION_OUT_OF_RANGE", async () => {
   const { store } = opened;
   for (let i = 0; i < 40; i++) {
-    await store.revocations.revoke(orderOf(project, { scope: "member", id: memberId(`m${i}`) }));
+    await revokeTarget(store, project, { scope: "member", id: memberId(`m${i}`) });
   }
   const feeds = new RevocationFeeds(store.revocations, systemClock, () => due);
   const readFrom = async (after: number): Promise<string> => {
@@ -328,7 +327,7 @@ test("purging while replicas create, extend, access and revoke loses no active s
   const lives = await some(20, () => create({ expireTime: at(2 * forever), idleTimeout: 2 * forever }));
   const dying = await some(20, () => create({ expireTime: at(2 * forever), memberId: memberId("bob") }));
   await some(60, () => create({ memberId: memberId("dead") }));
-  await opened.store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("dead") }));
+  await revokeTarget(opened.store, project, { scope: "member", id: memberId("dead") });
   const progress = { done: false };
   const purging = (async () => {
     const total = { sessions: 0 };

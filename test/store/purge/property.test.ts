@@ -12,8 +12,8 @@ import {
   at,
   hour,
   memberId,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -122,7 +122,7 @@ class History {
   }
 
   async #revoke(target: RevocationCommand["target"]): Promise<void> {
-    await opened.store.revocations.revoke(orderOf(this.#project, target, { time: at(this.#time) }));
+    await revokeTarget(opened.store, this.#project, target, { time: at(this.#time) });
     const { revocations } = await opened.store.revocations.readRevocations(
       this.#id,
       this.#log.at(-1)?.revision ?? 0,

@@ -9,8 +9,8 @@ import {
   hour,
   memberId,
   must,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -28,9 +28,9 @@ const forever = 400 * day;
 const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
   (await storedSession(opened.store, project, overrides)).session;
 const revoke = (target: Session | CutoffTarget, time = at(0)) =>
-  opened.store.revocations.revoke(
-    orderOf(project, "memberId" in target ? { scope: "session", id: target.id } : target, { time }),
-  );
+  revokeTarget(opened.store, project, "memberId" in target ? { scope: "session", id: target.id } : target, {
+    time,
+  });
 const isThere = async ({ projectId, id }: Session) =>
   (await opened.store.sessions.findSession(projectId, id)) !== undefined;
 const cutoffsLeft = async () =>

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { RevocationPage, RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
-import { at, hour, storedProject } from "../../support/fixtures/stored.ts";
+import { at, hour, revocationQuery, storedProject } from "../../support/fixtures/stored.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 
 const opened = useStore();
@@ -25,18 +25,11 @@ beforeAll(async () => {
 
 /** The revisions of every page of a list. */
 async function pagesOf(filter: Partial<RevocationQuery>, size = 50): Promise<number[][]> {
-  const none = {
-    startTime: undefined,
-    endTime: undefined,
-    actor: undefined,
-    scope: undefined,
-    targetId: undefined,
-  };
   const pages: number[][] = [];
   let next: RevocationPage["next"];
   do {
     const after = next === undefined ? undefined : String(next);
-    const query = { projectId: project.id, ...none, ...filter, page: { size, after } };
+    const query = revocationQuery(project, { ...filter, page: { size, after } });
     const page = await opened.store.revocations.listRevocations(query);
     pages.push(page.revocations.map(({ revision }) => revision));
     ({ next } = page);

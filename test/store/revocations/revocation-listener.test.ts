@@ -5,7 +5,7 @@ import { RevocationListener } from "../../../src/storage/revocations/listener.ts
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
-import { memberId, orderOf, storedProject } from "../../support/fixtures/stored.ts";
+import { memberId, revokeTarget, storedProject } from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 let database: TestDatabase;
@@ -50,8 +50,7 @@ test("a committed revocation names its project; after a cut connection anything 
   onTestFinished(() => opened.close());
   const project = await storedProject(opened.store);
   const { changes, troubles } = listening(relay.url);
-  const revoke = () =>
-    opened.store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("ada") }));
+  const revoke = () => revokeTarget(opened.store, project, { scope: "member", id: memberId("ada") });
   await vi.waitUntil(() => changes.length === 1, patience);
   await revoke();
   await vi.waitUntil(() => changes.length === 2, patience);

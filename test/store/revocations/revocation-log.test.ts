@@ -3,7 +3,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
-import { at, memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import {
+  at,
+  memberId,
+  orderOf,
+  revokeTarget,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 let database: TestDatabase;
@@ -40,7 +47,7 @@ test("polling the log while replicas write never finds a revision below one alre
     const { store } = replicas[i % 2 === 0 ? 0 : 1];
     for (let n = 0; n < 10; n++) {
       const target = { scope: "member", id: memberId(`m${i}`) } as const;
-      await store.revocations.revoke(orderOf(project, target, { count: (i + n) % 4 === 0 }));
+      await revokeTarget(store, project, target, { count: (i + n) % 4 === 0 });
     }
   });
   const progress = { done: false };
@@ -88,15 +95,13 @@ test("a cutoff writes no session except an exempted one", async () => {
   const project = await storedProject(store);
   const sessions = await Promise.all(Array.from({ length: 30 }, () => storedSession(store, project)));
   const before = await versionsOf(project);
-  await store.revocations.revoke(
-    orderOf(project, { scope: "member", id: memberId("ada"), except: newSessionId() }),
-  );
+  await revokeTarget(store, project, { scope: "member", id: memberId("ada"), except: newSessionId() });
   expect(await versionsOf(project)).toEqual(before);
   expect(await store.revocations.countActive(project.id, { scope: "project" }, at(0))).toBe(0);
 
   const spared = await storedSession(store, project);
   const beforeSparing = (await versionsOf(project)) as { id: string }[];
-  await store.revocations.revoke(orderOf(project, { scope: "project", except: spared.session.id }));
+  await revokeTarget(store, project, { scope: "project", except: spared.session.id });
   const changed = ((await versionsOf(project)) as { id: string }[]).filter(
     (row, i) => JSON.stringify(row) !== JSON.stringify(beforeSparing[i]),
   );

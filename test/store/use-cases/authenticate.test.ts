@@ -5,7 +5,7 @@ import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { newSessionToken } from "../../../src/domain/token.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
 import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, hour, orderOf, organizationId } from "../../support/fixtures/stored.ts";
+import { at, hour, organizationId, revokeTarget } from "../../support/fixtures/stored.ts";
 import { patience } from "../../support/patience.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
@@ -101,8 +101,11 @@ test("a replaced token does not authenticate", async () => {
 
 test("a session that was revoked by name fails with revision and time, by token and JWT", async () => {
   const { session, token, jwt } = await login(deployment(), service);
-  await deployment().store.revocations.revoke(
-    orderOf(service.project, { scope: "session", id: session.id }, { time: at(5) }),
+  await revokeTarget(
+    deployment().store,
+    service.project,
+    { scope: "session", id: session.id },
+    { time: at(5) },
   );
   const metadata = { scope: "session", revision: "1", revoke_time: at(5).toISOString() };
   await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
@@ -113,13 +116,11 @@ test("a JWT that was accepted before is rejected as soon as its session or key i
   const one = await login(deployment(), service);
   const other = await login(deployment(), service);
   for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
-  await deployment().store.revocations.revoke(
-    orderOf(service.project, { scope: "session", id: one.session.id }),
-  );
+  await revokeTarget(deployment().store, service.project, { scope: "session", id: one.session.id });
   await expect(byJwt(one.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   await expect(byJwt(other.jwt)).resolves.toBeDefined();
   const { kid = "" } = decodeProtectedHeader(other.jwt);
-  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
+  await revokeTarget(deployment().store, service.project, { scope: "signing_key", id: kid });
   const problem = { reason: "SESSION_UNKNOWN", metadata: { problem: "key" } };
   for (const { jwt } of [one, other]) await expect(byJwt(jwt)).rejects.toMatchObject(problem);
   for (const { jwt } of [one, other]) {
@@ -139,9 +140,7 @@ test.for(["member", "organization", "project"] as const)(
       organization: { scope: "organization", id: acme },
       project: { scope: "project" },
     } as const;
-    await deployment().store.revocations.revoke(
-      orderOf(service.project, targets[scope], { reason: "private words" }),
-    );
+    await revokeTarget(deployment().store, service.project, targets[scope], { reason: "private words" });
     const failure: unknown = await byToken(token).catch((error: unknown) => error);
     expect(failure).toMatchObject({
       reason: "SESSION_REVOKED_BY_CUTOFF",
@@ -203,9 +202,7 @@ test("a refused session records no access", async () => {
   try {
     deployment().setClock(1000);
     await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_IDLE_EXPIRED" });
-    await deployment().store.revocations.revoke(
-      orderOf(service.project, { scope: "session", id: session.id }),
-    );
+    await revokeTarget(deployment().store, service.project, { scope: "session", id: session.id });
     await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
     expect(recorded).not.toHaveBeenCalled();
   } finally {

@@ -4,7 +4,7 @@ import { unlimited } from "../../../src/transport/call-context.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import { extendSession } from "../../../src/domain/use-cases/create-session.ts";
 import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
+import { at, hour, revokeTarget } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
@@ -75,7 +75,7 @@ test("extending a session that is not active fails with its state; unknown and f
     deployment().setClock(now);
     await expect(extend()).rejects.toMatchObject({ reason: "SESSION_NOT_ACTIVE", metadata: { state } });
   }
-  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "project" }));
+  await revokeTarget(deployment().store, service.project, { scope: "project" });
   await expect(extend()).rejects.toMatchObject({
     reason: "SESSION_NOT_ACTIVE",
     metadata: { state: "revoked" },

@@ -6,7 +6,7 @@ import { defaultKeySchedule } from "../../../src/domain/keys/key-schedule.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
 import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, must, orderOf } from "../../support/fixtures/stored.ts";
+import { at, must, revokeTarget } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
@@ -57,7 +57,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     const others = await login(deployment(), service, { memberId: session.memberId });
     expect(await answeredTo(jwt)).toBe(jwt);
     const target = { scope: "member", id: session.memberId, except: session.id } as const;
-    await deployment().store.revocations.revoke(orderOf(service.project, target));
+    await revokeTarget(deployment().store, service.project, target);
     const fresh = await answeredTo(jwt);
     expect(fresh).not.toBe(jwt);
     expect(await answeredTo(fresh)).toBe(fresh);

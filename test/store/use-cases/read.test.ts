@@ -4,7 +4,7 @@ import type { Caller, ServiceCaller } from "../../../src/domain/use-cases/caller
 import { newSessionId } from "../../../src/domain/ids.ts";
 import { type ListSessions, getSession, listSessions } from "../../../src/domain/use-cases/read-sessions.ts";
 import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
-import { memberId, orderOf, organizationId } from "../../support/fixtures/stored.ts";
+import { memberId, organizationId, revokeTarget } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
@@ -37,7 +37,7 @@ const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
 test("a service gets every session of its project, active or not, and no others", async () => {
   const session = await sessionOf();
   expect(await get(service, session.id)).toEqual(session);
-  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "project" }));
+  await revokeTarget(deployment().store, service.project, { scope: "project" });
   expect((await get(service, session.id)).revocation?.scope).toBe("project");
   const foreign = await login(deployment(), await newService(deployment()));
   for (const id of [foreign.session.id, newSessionId()]) {

@@ -8,7 +8,7 @@ import { disableProject } from "../../../src/domain/use-cases/projects.ts";
 import { revoke } from "../../../src/domain/use-cases/revoke.ts";
 import { rotateToken } from "../../../src/domain/use-cases/rotate-token.ts";
 import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
+import { at, hour, revokeTarget } from "../../support/fixtures/stored.ts";
 import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
@@ -127,9 +127,10 @@ test("a session that has ended otherwise fails with its own reason, and is not r
   expect(await revocationOf(expired.service, expired.session.id)).toBeUndefined();
   deployment().setClock(0);
   const loggedOut = await rotated(revoking);
-  await deployment().store.revocations.revoke(
-    orderOf(loggedOut.service.project, { scope: "session", id: loggedOut.session.id }),
-  );
+  await revokeTarget(deployment().store, loggedOut.service.project, {
+    scope: "session",
+    id: loggedOut.session.id,
+  });
   deployment().setClock(leeway);
   await expect(byToken(loggedOut.service, loggedOut.old)).rejects.toMatchObject({
     reason: "SESSION_REVOKED",
@@ -167,7 +168,7 @@ test("revoking a session by an old token does not count as reuse", async () => {
 test("does not rotate the token of a session that is not active", async () => {
   const service = await newService(deployment());
   const { session, token } = await login(deployment(), service);
-  await deployment().store.revocations.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+  await revokeTarget(deployment().store, service.project, { scope: "session", id: session.id });
   await expect(rotate(service, token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   for (const text of ["", "nonsense", "a.b.c"]) {
     await expect(rotate(service, text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });

@@ -14,6 +14,7 @@ import {
   newSession,
   orderOf,
   organizationId,
+  revokeTarget,
   storedSession,
 } from "../../../support/fixtures/stored.ts";
 
@@ -96,7 +97,7 @@ async function useKeys(store: PostgresStore, project: Project): Promise<void> {
   await store.signingKeys.keysSealedOtherwise("two", at(0), 10);
   await store.signingKeys.resealSigningKey({ ...key("first", 0), masterKeyId: "two" }, "one");
   for (const kid of ["third", "second", "first", "first"]) {
-    await store.revocations.revoke(orderOf(project, { scope: "signing_key", id: kid }));
+    await revokeTarget(store, project, { scope: "signing_key", id: kid });
   }
   await store.signingKeys.listSigningKeys(project.id);
 }
@@ -154,7 +155,7 @@ async function useSessions(store: PostgresStore, project: Project): Promise<void
   };
   await read();
   const revoke = (target: Parameters<typeof orderOf>[1]) =>
-    store.revocations.revoke(orderOf(project, target, { count: true }));
+    revokeTarget(store, project, target, { count: true });
   await revoke({ scope: "session", id: three.session.id });
   await revoke({ scope: "session", token: three.token });
   await revoke({ scope: "session", id: newSessionId() });
