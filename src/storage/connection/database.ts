@@ -110,7 +110,7 @@ function openPool(options: DatabaseOptions, hosts: Hosts): Pool {
 }
 
 /** Error text if no host of the database accepts writes. */
-export const readOnly = "the database accepts no writes: it is a standby";
+export const readOnly = "the database takes no writes: it is a standby";
 
 /**
  * Applies {@link sessionSettings} to a new connection. Rejects a standby even for reads, because it may not have received
