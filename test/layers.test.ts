@@ -15,19 +15,35 @@ interface Layer {
 
 /** The layers of src. Imports, those of types included, point up this list only. */
 const layers: Readonly<Record<string, Layer>> = {
-  transport: { packages: /^node:.*$/ },
+  transport: { packages: /^node:.*$/, folders: ["."] },
   domain: {
+    layers: ["transport"],
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
-    packages: /^(@bufbuild\/protobuf|jose|uuid|node:(crypto|async_hooks))$/,
+    packages: /^(@bufbuild\/protobuf|jose|uuid|node:crypto)$/,
+    folders: [".", "sessions", "keys", "revocations", "store", "use-cases"],
   },
   storage: {
     layers: ["transport", "domain"],
     packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/,
+    folders: [
+      "schema/migrations",
+      "schema",
+      "connection",
+      "sessions",
+      "revocations",
+      "projects",
+      "purge",
+      ".",
+    ],
   },
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
-  auth: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/, folders: ["."] },
+  auth: {
+    layers: ["transport", "domain"],
+    packages: /^(@bufbuild\/protobuf|lru-cache|node:crypto)$/,
+    folders: ["."],
+  },
   rpc: {
-    layers: ["domain", "auth"],
+    layers: ["transport", "domain", "auth"],
     gen: /^(google\/rpc|session|grpc)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|jose|node:net)$/,
     folders: ["messages", "grpc", "."],

@@ -1,6 +1,7 @@
-import { createContextKey } from "@connectrpc/connect";
+import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import type { Identity } from "../auth/identify.ts";
-import { type Peer, anybody } from "../auth/peer.ts";
+import { type Peer, unknownPeer } from "../auth/peer.ts";
+import type { CallContext } from "../transport/call-context.ts";
 
 /** What is known of one request while it runs; the log line is written from it. */
 export interface CallRecord {
@@ -29,7 +30,35 @@ export interface CallRecord {
 }
 
 /** A record of a request that nobody logs. */
-const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: anybody };
+const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: unknownPeer };
 
 /** The context key of the request's record. */
 export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });
+
+/** The deadline and cancellation of a handler's call. */
+export function callContextOf(context: HandlerContext): CallContext {
+  return isCallContext(context) ? context : new HandlerCall(context);
+}
+
+function isCallContext(context: HandlerContext): context is HandlerContext & CallContext {
+  return "deadline" in context && "aborted" in context;
+}
+
+/** Does not read the signal of the context before it is needed, because some contexts create it on first use. */
+class HandlerCall implements CallContext {
+  readonly deadline: number;
+  readonly #context: HandlerContext & { readonly aborted?: boolean };
+
+  constructor(context: HandlerContext) {
+    this.deadline = context.values.get(callRecordKey).deadline ?? Infinity;
+    this.#context = context;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+
+  get aborted(): boolean {
+    return this.#context.aborted ?? this.#context.signal.aborted;
+  }
+}

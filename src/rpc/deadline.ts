@@ -1,5 +1,4 @@
 import type { HandlerContext, Interceptor } from "@connectrpc/connect";
-import { workUntil } from "../domain/deadline.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
 
@@ -30,6 +29,6 @@ export function byDeadline<T>({ deadline }: CallRecord, work: () => Promise<T>):
         settled(outcome);
       };
     };
-    workUntil(deadline, work).then(settle(resolve), settle(reject));
+    work().then(settle(resolve), settle(reject));
   });
 }

@@ -4,10 +4,10 @@ import { type AccessTable, type MethodAccess, requireAccess } from "../auth/acce
 import type { CallLimits } from "../auth/call-limits.ts";
 import { identify } from "../auth/identify.ts";
 import { type CredentialScheme, standardScheme } from "../auth/request-credentials.ts";
-import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
+import type { Caller, MemberCaller, ServiceCaller } from "../domain/use-cases/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
-import { type CallRecord, callRecordKey } from "./call-record.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
+import { type CallRecord, callContextOf, callRecordKey } from "./call-record.ts";
 import { toConnectError } from "./connect-errors.ts";
 import { byDeadline, noteDeadline } from "./deadline.ts";
 
@@ -15,7 +15,7 @@ const callerKey = createContextKey<Caller | undefined>(undefined, { description:
 
 /** What lets requests in. */
 export interface GateOptions {
-  readonly deps: Deps;
+  readonly deps: Dependencies;
   readonly access: AccessTable;
   /** How the services of documented APIs find a credential; {@link standardScheme} for all others. */
   readonly schemes: ReadonlyMap<DescService, CredentialScheme>;
@@ -37,7 +37,7 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Req
       if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
       // A failure counts even if the caller did not wait for it.
       const identity = await byDeadline(record, () =>
-        limits.authenticate(record.peer, presented, () => identify(deps, presented)),
+        limits.authenticate(record.peer, presented, () => identify(deps, presented, callContextOf(context))),
       );
       record.identity = identity;
       limits.countCaller(identity);

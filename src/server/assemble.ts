@@ -17,8 +17,8 @@ import { stytch } from "../compat/stytch/consumer.ts";
 import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/keys/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
-import { WaitingRoom } from "../domain/concurrency-limit.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
+import { ConcurrencyLimit } from "../domain/concurrency-limit.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { errorInterceptor } from "../rpc/connect-errors.ts";
 import { deadlineInterceptor } from "../rpc/deadline.ts";
@@ -41,7 +41,7 @@ import { singleAuthorization } from "./rpc/single-authorization.ts";
 /** What the parts are put together from. */
 export interface AssemblyOptions {
   readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "maxWaiting" | "kratos" | "stytch">;
-  readonly deps: Deps & { readonly keyRing: KeyRing };
+  readonly deps: Dependencies & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
   /** Where calls are told of besides the log. */
@@ -77,7 +77,7 @@ const maxTimeoutMs = 2 ** 31 - 1;
  */
 export function assemble(options: AssemblyOptions): Assembly {
   const { config, feeds, log, observers, shutdownSignal } = options;
-  const deps = { ...options.deps, jwksReaders: new WaitingRoom(Math.ceil(config.maxWaiting / 10)) };
+  const deps = { ...options.deps, jwksReaders: new ConcurrencyLimit(Math.ceil(config.maxWaiting / 10)) };
   const apis: readonly CompatApi[] = [
     flashback(deps),
     stytch(deps, config.stytch),

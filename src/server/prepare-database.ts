@@ -1,15 +1,15 @@
-import type { Kysely } from "kysely";
 import type { Logger } from "pino";
 import { resealSigningKeys } from "../domain/keys/rewrap.ts";
 import type { MasterKeys } from "../domain/keys/sealing.ts";
 import type { SigningKeyStore } from "../domain/keys/signing-key.ts";
-import type { Store } from "../domain/store.ts";
+import type { Store } from "../domain/store/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { startEmbeddedPostgres } from "../embedded-postgres/supervisor.ts";
-import { translatingFailures } from "../storage/connection/database-errors.ts";
+import type { Database } from "../storage/connection/database.ts";
+import { withDatabaseErrors } from "../storage/connection/database-errors.ts";
 import { type PostgresStoreOptions, postgresStore } from "../storage/postgres-store.ts";
-import { makeServable } from "../storage/schema/servable-schema.ts";
-import type { Tables } from "../storage/schema/tables.ts";
+import { makeServable } from "../storage/schema/migrate.ts";
+import { unlimited } from "../transport/call-context.ts";
 import { type Config, connectionsPerReplica, masterKeysOf } from "./config/config.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./config/data-directory.ts";
 import type { Cleanup } from "./lifecycle.ts";
@@ -41,7 +41,7 @@ export async function prepareDatabase(
   const prepared = await resolveDatabase(config, log, cleanup);
   const { databaseUrl, masterKey, development } = prepared;
   const { connectTimeoutMs } = config;
-  const use = (statementTimeoutMs: number, work: (db: Kysely<Tables>) => Promise<void>) =>
+  const use = (statementTimeoutMs: number, work: (db: Database) => Promise<void>) =>
     useDatabase(
       {
         url: databaseUrl,
@@ -50,7 +50,7 @@ export async function prepareDatabase(
         statementTimeoutMs,
         onConnectionError: logConnectionError(log),
       },
-      (db) => translatingFailures(() => work(db)),
+      (db) => withDatabaseErrors(() => work(db)),
     );
   // Without a timeout: statements may be slow, and another replica may be migrating.
   await use(0, async (db) => {
@@ -64,7 +64,12 @@ export async function prepareDatabase(
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;
     if (project !== undefined) await bootstrap(store, now, project, log);
-    await rewrapSigningKeys(store, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
+    await rewrapSigningKeys(
+      store.signingKeys,
+      masterKeysOf(masterKey, config.acceptedMasterKeys),
+      now(),
+      log,
+    );
   });
   return prepared;
 }
@@ -93,7 +98,7 @@ async function bootstrap(
   project: BootstrapProject,
   log: Logger,
 ): Promise<void> {
-  const outcome = await bootstrapProject({ store, now }, project);
+  const outcome = await bootstrapProject({ store, now }, project, unlimited);
   const fields = { project: project.projectId };
   if (outcome === "foreign") {
     log.warn(fields, "the bootstrap secret is no credential of this project; nothing was changed");
@@ -117,7 +122,7 @@ async function rewrapSigningKeys(
 
 /** Opens the store on a database. */
 export function openStore(
-  db: Kysely<Tables>,
+  db: Database,
   { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
   log: Logger,
   onBatch?: PostgresStoreOptions["onBatch"],

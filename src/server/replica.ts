@@ -49,9 +49,9 @@ export async function startReplica(
 
   const store = openStore(db, config, log, metrics?.batchStarted);
   const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
-  const keyRing = new KeyRing(store, masterKeys, now, config.keySchedule);
+  const keyRing = new KeyRing(store.signingKeys, masterKeys, now, config.keySchedule);
   const jwts = new SessionJwts(keyRing, config.issuer);
-  const feeds = new RevocationFeeds(store, systemClock, now, {
+  const feeds = new RevocationFeeds(store.revocations, systemClock, now, {
     ...defaultFeedOptions,
     ...(metrics && {
       onRead: (read) =>

@@ -1,5 +1,5 @@
 import { type KeyObject, sign, verify } from "node:crypto";
-import type { SignatureAlgorithm } from "./signature-algorithm.ts";
+import type { SignatureAlgorithm } from "../signature-algorithm.ts";
 
 /** A key, private to sign or public to verify, and the one algorithm it is for. */
 export interface SignatureKey {

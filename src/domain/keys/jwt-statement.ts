@@ -2,7 +2,7 @@ import type { CompactJws } from "./compact-jws.ts";
 import { type ProjectId, isStorable, parseProjectId } from "../ids.ts";
 import { type JwtSession, readClaims } from "./jwt-claims.ts";
 import type { JwtProfile } from "../policy.ts";
-import { type SignatureAlgorithm, signatureAlgorithms } from "./signature-algorithm.ts";
+import { type SignatureAlgorithm, signatureAlgorithms } from "../signature-algorithm.ts";
 
 /** What a JWT says, as far as it is heeded: nothing of it is checked, and all of it is small. */
 export interface JwtStatement {

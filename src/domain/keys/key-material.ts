@@ -3,7 +3,7 @@ import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 
 import type { ProjectId } from "../ids.ts";
 import { type MasterKey, open, seal } from "./sealing.ts";
 import type { SignatureKey } from "./jws-signature.ts";
-import type { SignatureAlgorithm } from "./signature-algorithm.ts";
+import type { SignatureAlgorithm } from "../signature-algorithm.ts";
 import type { StoredSigningKey } from "./signing-key.ts";
 
 /** A key ready to sign or verify with. */

@@ -1,4 +1,5 @@
 import type { JWK } from "jose";
+import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
 import {
   type LoadedKey,
@@ -57,16 +58,18 @@ export class KeyRing {
   }
 
   /** The key that signs for the project, made now if it has none. Throws where it was sealed with an unknown master key. */
-  async signingKey(owner: KeyOwner): Promise<LoadedPrivateKey> {
-    const { kid } = await this.#current(owner);
+  async signingKey(owner: KeyOwner, call: CallContext): Promise<LoadedPrivateKey> {
+    const { kid } = await this.#current(owner, call);
     return this.#load(owner.id, kid);
   }
 
   /** The key of this id that verifies for the project; undefined where it has none, or has revoked it. */
-  async verifyingKey(projectId: ProjectId, kid: string): Promise<LoadedKey | undefined> {
+  async verifyingKey(projectId: ProjectId, kid: string, call: CallContext): Promise<LoadedKey | undefined> {
     const cacheKey = `${projectId}/${kid}`;
     const known = this.#verifying.get(cacheKey);
-    if (known !== undefined) return (await this.#store.isSigningKeyGood(projectId, kid)) ? known : undefined;
+    if (known !== undefined) {
+      return (await this.#store.isSigningKeyGood(projectId, kid, call)) ? known : undefined;
+    }
     const stored = await this.#store.findSigningKey(projectId, kid);
     if (stored === undefined) return undefined;
     const loaded = loadPublicKey(stored);
@@ -83,40 +86,40 @@ export class KeyRing {
    * Whether this is the key that signs for the project, by what was read no longer ago than a JWKS may be cached: a rotation
    * that began since then is not over yet. A revocation is, so this is no answer to whether a key is good.
    */
-  async isSigningWith(owner: KeyOwner, kid: string): Promise<boolean> {
+  async isSigningWith(owner: KeyOwner, kid: string, call: CallContext): Promise<boolean> {
     const now = this.#now();
     const known = this.#lines.get(owner.id);
     const age = known === undefined ? Infinity : now.getTime() - known.time.getTime();
     const isYoung = age >= 0 && age < jwksMaxAge(this.schedule) * 1000;
-    const line = known !== undefined && isYoung ? known.line : await this.#lineOf(owner);
+    const line = known !== undefined && isYoung ? known.line : await this.#lineOf(owner, call);
     return signingIn(line, now).kid === kid;
   }
 
   /** The project's public keys, for its JWKS; makes the first key if there is none, so that it is published before use. */
-  async publicJwks(owner: KeyOwner): Promise<readonly JWK[]> {
-    await this.#current(owner);
-    const keys = await this.#store.listSigningKeys(owner.id);
+  async publicJwks(owner: KeyOwner, call: CallContext): Promise<readonly JWK[]> {
+    await this.#current(owner, call);
+    const keys = await this.#store.listSigningKeys(owner.id, call);
     return publishedKeys(keys, this.#now()).map((key) => key.publicJwk);
   }
 
   /** Sees to it that some key signs, and that another is to take over where that is due. */
-  async maintain(owner: KeyOwner): Promise<void> {
-    await this.#current(owner);
+  async maintain(owner: KeyOwner, call: CallContext): Promise<void> {
+    await this.#current(owner, call);
   }
 
   /**
    * Starts a rotation: a next key is published now and signs after the publication delay; where one waits already, that
    * one will. Returns the id of the last key in line.
    */
-  async rotate(owner: KeyOwner): Promise<string> {
-    const [, next] = await this.#lineOf(owner);
+  async rotate(owner: KeyOwner, call: CallContext): Promise<string> {
+    const [, next] = await this.#lineOf(owner, call);
     if (next === undefined) await this.#once(owner.id, () => this.#addNext(owner));
-    const line = await this.#lineOf(owner);
+    const line = await this.#lineOf(owner, call);
     return (line.at(-1) ?? line[0]).kid;
   }
 
-  async #current(owner: KeyOwner): Promise<KeyInLine> {
-    const line = await this.#lineOf(owner);
+  async #current(owner: KeyOwner, call: CallContext): Promise<KeyInLine> {
+    const line = await this.#lineOf(owner, call);
     const now = this.#now();
     const current = signingIn(line, now);
     const { rotationPeriodMs } = this.schedule;
@@ -127,18 +130,18 @@ export class KeyRing {
     return current;
   }
 
-  async #lineOf(owner: KeyOwner): Promise<KeyLine> {
-    const line = await this.#readLine(owner.id);
+  async #lineOf(owner: KeyOwner, call: CallContext): Promise<KeyLine> {
+    const line = await this.#readLine(owner.id, call);
     if (line !== undefined) return line;
     await this.#once(owner.id, () => this.#addFirst(owner));
-    const started = await this.#readLine(owner.id);
+    const started = await this.#readLine(owner.id, call);
     if (started !== undefined) return started;
     throw new Error(`project ${owner.id} has no signing key just after getting one`);
   }
 
-  async #readLine(projectId: ProjectId): Promise<KeyLine | undefined> {
+  async #readLine(projectId: ProjectId, call: CallContext): Promise<KeyLine | undefined> {
     const time = this.#now();
-    const line = await this.#store.signingLine(projectId, time);
+    const line = await this.#store.signingLine(projectId, time, call);
     if (!isFilled(line)) return undefined;
     remember(this.#lines, projectId, { line, time });
     return line;

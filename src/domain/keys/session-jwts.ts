@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { CallContext } from "../../transport/call-context.ts";
 import { parseCompactJws } from "./compact-jws.ts";
 import type { ProjectId } from "../ids.ts";
 import { isSignedBy, signatureOf } from "./jws-signature.ts";
@@ -68,14 +69,17 @@ export class SessionJwts {
   }
 
   /** A JWT about `session`, good for the policy's jwtLifetime but never beyond the session's own end. */
-  async sign(session: Session, project: Project, now: Date): Promise<string> {
-    const sign = await this.signer(project);
+  async sign(session: Session, project: Project, now: Date, call: CallContext): Promise<string> {
+    const sign = await this.signer(project, call);
     return sign(session, now);
   }
 
   /** What {@link sign} does, its question to the database asked beforehand: while the session is looked for. */
-  async signer(project: Project): Promise<(session: Session, now: Date) => Promise<string>> {
-    const key = await this.#keyRing.signingKey(project);
+  async signer(
+    project: Project,
+    call: CallContext,
+  ): Promise<(session: Session, now: Date) => Promise<string>> {
+    const key = await this.#keyRing.signingKey(project, call);
     const { jwtLifetime, jwtProfile } = project.policy;
     const issuer = issuerOf(jwtProfile, this.#issuer, project.id);
     return async (session, now) => {
@@ -106,7 +110,7 @@ export class SessionJwts {
    * signature, type, issuer, audience, claims and times; not whether the session is good. Only the form and the signature of a
    * JWT that was seen before are not checked again: they cannot change.
    */
-  async verify(jwt: string, options: VerifyOptions): Promise<JwtVerdict> {
+  async verify(jwt: string, options: VerifyOptions, call: CallContext): Promise<JwtVerdict> {
     if (jwt.length > maxJwtLength) return foreign("form");
     const cacheKey = VerifiedJwts.keyOf(jwt);
     const known = this.#verified.get(cacheKey);
@@ -117,7 +121,7 @@ export class SessionJwts {
     const { algorithm, kid } = statement;
     if (algorithm === undefined) return foreign("algorithm");
     if (kid === undefined) return foreign("key");
-    const key = await this.#keyRing.verifyingKey(projectId, kid);
+    const key = await this.#keyRing.verifyingKey(projectId, kid, call);
     if (key === undefined) return { problem: "key", isGenuine: this.#keyRing.hasSeen(projectId, kid) };
     if (key.algorithm !== algorithm) return foreign("algorithm");
     if (known?.key !== key) {
@@ -132,11 +136,17 @@ export class SessionJwts {
    * what is not so any more: it has another revision than the session, is in another profile than the policy's, or another
    * key signs now.
    */
-  async isDue(jwt: VerifiedJwt, session: Session, project: Project, now: Date): Promise<boolean> {
+  async isDue(
+    jwt: VerifiedJwt,
+    session: Session,
+    project: Project,
+    now: Date,
+    call: CallContext,
+  ): Promise<boolean> {
     const { issuedAt, expiresAt } = jwt;
     if (2 * (expiresAt * 1000 - now.getTime()) < (expiresAt - issuedAt) * 1000) return true;
     if (jwt.revision !== session.createdRevision || jwt.profile !== project.policy.jwtProfile) return true;
-    return !(await this.#keyRing.isSigningWith(project, jwt.kid));
+    return !(await this.#keyRing.isSigningWith(project, jwt.kid, call));
   }
 
   #verdictOn(

@@ -1,7 +1,8 @@
 import type { JWK } from "jose";
+import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
 import { type Policy, jwtLifetimeBounds } from "../policy.ts";
-import type { SignatureAlgorithm } from "./signature-algorithm.ts";
+import type { SignatureAlgorithm } from "../signature-algorithm.ts";
 
 /** A project's signing key as it is stored. */
 export interface StoredSigningKey {
@@ -78,13 +79,13 @@ export type KeyInLine = Pick<StoredSigningKey, "kid" | "activateTime" | "retireT
 /** Where signing keys are kept. The times of a project's unrevoked keys follow each other without overlap. */
 export interface SigningKeyStore {
   /** The keys that sign at `now` or later, by activateTime; asked of the database with every call. */
-  signingLine(projectId: ProjectId, now: Date): Promise<readonly KeyInLine[]>;
+  signingLine(projectId: ProjectId, now: Date, call: CallContext): Promise<readonly KeyInLine[]>;
   /** Whether the project has such a key and has not revoked it; asked of the database with every call. */
-  isSigningKeyGood(projectId: ProjectId, kid: string): Promise<boolean>;
+  isSigningKeyGood(projectId: ProjectId, kid: string, call: CallContext): Promise<boolean>;
   /** One key, revoked or not. */
   findSigningKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined>;
   /** The newest {@link maxListedKeys} keys, revoked ones too, newest first. */
-  listSigningKeys(projectId: ProjectId): Promise<readonly StoredSigningKey[]>;
+  listSigningKeys(projectId: ProjectId, call: CallContext): Promise<readonly StoredSigningKey[]>;
   /** Stores `key` unless a key of the project signs without a known end. */
   addFirstSigningKey(key: StoredSigningKey): Promise<void>;
   /**

@@ -31,7 +31,7 @@ import {
   tokenReuseLeewayBounds,
 } from "../../domain/policy.ts";
 import { type Environment, permissions } from "../../domain/project.ts";
-import { signatureAlgorithms } from "../../domain/keys/signature-algorithm.ts";
+import { signatureAlgorithms } from "../../domain/signature-algorithm.ts";
 import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
 import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
 import { type FieldChecker, readFields } from "./fields.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProjectId } from "../../domain/ids.ts";
-import { newServiceSecret } from "../../domain/sessions/token.ts";
+import { newServiceSecret } from "../../domain/token.ts";
 import type { BootstrapProject } from "../../domain/use-cases/projects.ts";
 
 /** The project that the embedded default creates for development. */

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { actorOf } from "../../domain/caller.ts";
+import { actorOf } from "../../domain/use-cases/caller.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import type { HttpRequest, HttpResponse, RequestHandler } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";

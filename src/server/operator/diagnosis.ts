@@ -5,8 +5,7 @@ import {
   readClockOffset,
   readDatabaseFacts,
 } from "../../storage/connection/database-facts.ts";
-import { migrationStates } from "../../storage/schema/migrate.ts";
-import { servedThoughNewer } from "../../storage/schema/servable-schema.ts";
+import { migrationStates, servedThoughNewer } from "../../storage/schema/migrate.ts";
 import type { Config, DatabaseConfig } from "../config/config.ts";
 import { existingMasterKey } from "../config/data-directory.ts";
 import { type KeyCheck, checkSigningKeys } from "./key-check.ts";

@@ -3,8 +3,8 @@ import { type Kysely, sql } from "kysely";
 import { SessiondError } from "../../domain/errors.ts";
 import { embeddedPostgresUrl, hasCluster } from "../../embedded-postgres/cluster.ts";
 import { startEmbeddedPostgres } from "../../embedded-postgres/supervisor.ts";
-import { type DatabaseOptions, openDatabase } from "../../storage/connection/database.ts";
-import { translatingFailures } from "../../storage/connection/database-errors.ts";
+import { type Database, type DatabaseOptions, openDatabase } from "../../storage/connection/database.ts";
+import { withDatabaseErrors } from "../../storage/connection/database-errors.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 
@@ -19,7 +19,7 @@ export class DatabaseUnreachable extends Error {
  */
 export async function useDatabase<T>(
   options: Omit<DatabaseOptions, "preparedStatements">,
-  use: (db: Kysely<Tables>) => Promise<T>,
+  use: (db: Database) => Promise<T>,
 ): Promise<T> {
   const db = openDatabase({ ...options, preparedStatements: false });
   try {
@@ -82,7 +82,7 @@ function connect<T>(
   const onConnectionError = () => undefined;
   const options = { url, maxConnections: 1, connectTimeoutMs, statementTimeoutMs: 0, onConnectionError };
   return useDatabase(options, async (db) => {
-    await translatingFailures(() => sql`select 1`.execute(db));
+    await withDatabaseErrors(() => sql`select 1`.execute(db));
     return use(db);
   });
 }

@@ -95,6 +95,11 @@ export class UnaryCall implements HandlerContext, UnaryRequest {
     return this.#controller.signal;
   }
 
+  /** Whether the signal has aborted, or would have if it had been asked for. */
+  get aborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
   timeoutMs(): number | undefined {
     return this.#deadline === undefined ? undefined : this.#deadline - Date.now();
   }

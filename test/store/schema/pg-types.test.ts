@@ -7,7 +7,7 @@ import { type TestDatabase, createTestDatabase } from "../../support/postgres/te
 
 let database: TestDatabase;
 let opened: OpenStore;
-/** Reads as pg does by itself. */
+/** Parses as pg does by default. */
 let plain: Client;
 
 beforeAll(async () => {
@@ -22,7 +22,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** What the store's connections make of a parameter and of a result. */
+/** Converts parameters and results as the store's connections do. */
 async function through(type: string, value: unknown): Promise<unknown> {
   const { rows } = await sql<{ value: unknown }>`select ${value}::${sql.raw(type)} as value`.execute(
     opened.db,
@@ -30,7 +30,7 @@ async function through(type: string, value: unknown): Promise<unknown> {
   return rows[0]?.value;
 }
 
-test("times are read to the millisecond, whatever their year and fraction", async () => {
+test("times are read to the millisecond, for any year and fraction", async () => {
   const times = await sql<{ ms: number; time: Date }>`
     select floor(extract(epoch from time) * 1000)::bigint as ms, time from (
       -- From the year 1 to 12000, each with another fraction of up to six digits, and all fractions of a second in milliseconds.
@@ -60,7 +60,7 @@ test("times of forms that hardly occur are read as pg reads them", async () => {
     const { rows } = await plain.query("select $1::timestamptz as value", [form]);
     expect(await through("timestamptz", form), form).toEqual(rows[0].value);
   }
-  // Wherever somebody has set another zone or style on the connection.
+  // If the connection has another zone or style.
   await opened.db.connection().execute(async (connection) => {
     for (const zone of ["Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "+00", "-00:30"]) {
       await sql`set time zone ${sql.lit(zone)}`.execute(connection);
@@ -72,7 +72,7 @@ test("times of forms that hardly occur are read as pg reads them", async () => {
   });
 });
 
-test("connections read times in UTC and ISO style, whatever the database's defaults", async () => {
+test("connections read times in UTC and ISO style, regardless of the database's defaults", async () => {
   const own = await createTestDatabase();
   const name = new URL(own.url).pathname.slice(1);
   await plain.query(`alter database ${name} set timezone = 'Asia/Kathmandu'`);
@@ -95,14 +95,14 @@ const awkward = fc.oneof(
   fc.constantFrom("", "NULL", "null", "{}", "{a}", '"', "\\", "[1:2]={a,b}"),
 );
 
-test("lists of texts come back as they were sent", async () => {
+test("lists of texts are read as they were written", async () => {
   const property = fc.asyncProperty(fc.array(fc.option(awkward)), async (list) => {
     expect(await through("text[]", list)).toEqual(list);
   });
   await fc.assert(property, { numRuns: 300 });
 });
 
-test("lists of bytes, numbers and times come back as they were sent", async () => {
+test("lists of bytes, numbers and times are read as they were written", async () => {
   const time = fc.date({
     min: new Date("-000044-01-01"),
     max: new Date("+012000-01-01"),

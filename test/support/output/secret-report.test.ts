@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../src/domain/sessions/token.ts";
+import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../src/domain/token.ts";
 import type { Output, Secret } from "./output.ts";
 import { findLeaks } from "./secret-report.ts";
 import { SecretSearch } from "./secret-search.ts";

@@ -1,12 +1,11 @@
-import { type CompiledQuery, Kysely } from "kysely";
-import type { Store } from "../../../src/domain/store.ts";
-import { databaseDialect, openDatabase } from "../../../src/storage/connection/database.ts";
-import { postgresStore } from "../../../src/storage/postgres-store.ts";
+import type { CompiledQuery, Kysely } from "kysely";
+import { openDatabase } from "../../../src/storage/connection/database.ts";
+import { type PostgresStore, postgresStore } from "../../../src/storage/postgres-store.ts";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
 
 /** A store with its own connection pool, like a replica. */
 export interface OpenStore {
-  readonly store: Store;
+  readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
   /** Errors passed to `onConnectionError`. */
   readonly connectionErrors: readonly Error[];
@@ -43,7 +42,7 @@ export function openStore(
 
 /** A store that records its statements. */
 export interface RecordingStore {
-  readonly store: Store;
+  readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
   /** Runs `call` and returns its statements, in the order in which they ended. */
   statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
@@ -53,14 +52,14 @@ export interface RecordingStore {
 /** Opens a recording store on a migrated database. */
 export function recordingStore(url: string): RecordingStore {
   let statements: CompiledQuery[] = [];
-  const dialect = databaseDialect({
+  const options = {
     url,
     maxConnections: 4,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 20_000,
     onConnectionError: () => undefined,
-  });
-  const db = new Kysely<Tables>({ dialect, log: ({ query }) => void statements.push(query) });
+  };
+  const db = openDatabase(options, ({ query }) => void statements.push(query));
   return {
     db,
     store: postgresStore(db, { onLostAccess: () => undefined, notify: true }),

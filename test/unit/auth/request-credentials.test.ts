@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { basic, cookie, sessionTokenHeader, standardScheme } from "../../../src/auth/request-credentials.ts";
-import { hashSecret } from "../../../src/domain/sessions/token.ts";
+import { hashSecret } from "../../../src/domain/token.ts";
 
 const headers = (init: Record<string, string>): Headers => new Headers(init);
 const encode = (text: string): string => Buffer.from(text).toString("base64");

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { anybody } from "../../../src/auth/peer.ts";
+import { unknownPeer } from "../../../src/auth/peer.ts";
 import { byDeadline } from "../../../src/rpc/deadline.ts";
 
 test("a deadline that passed before the work began ends it, and the process warns of nothing", async () => {
@@ -8,7 +8,7 @@ test("a deadline that passed before the work began ends it, and the process warn
   process.on("warning", note);
   onTestFinished(() => void process.off("warning", note));
   const start = performance.now();
-  const record = { id: "", uuid: "", start, peer: anybody, deadline: start - 5 };
+  const record = { id: "", uuid: "", start, peer: unknownPeer, deadline: start - 5 };
   await expect(byDeadline(record, () => new Promise(() => undefined))).rejects.toThrow("the deadline passed");
   // Warnings are told in the next turn of the event loop.
   await new Promise(setImmediate);

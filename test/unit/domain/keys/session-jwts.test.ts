@@ -10,6 +10,7 @@ import {
   generateKeyPair,
 } from "jose";
 import { beforeAll, expect, test } from "vitest";
+import { unlimited } from "../../../../src/transport/call-context.ts";
 import { SessionJwts, type VerifyOptions, maxJwtLength } from "../../../../src/domain/keys/session-jwts.ts";
 import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
@@ -39,8 +40,8 @@ let key: KeyObject;
 let jwt: string;
 
 beforeAll(async () => {
-  ({ kid, key } = await keyRing.signingKey(project));
-  jwt = await jwts.sign(session, project, start);
+  ({ kid, key } = await keyRing.signingKey(project, unlimited));
+  jwt = await jwts.sign(session, project, start, unlimited);
 });
 
 function sessionWith(overrides: Partial<Session>): Session {
@@ -48,7 +49,7 @@ function sessionWith(overrides: Partial<Session>): Session {
 }
 
 function verify(text: string, options: Partial<VerifyOptions> = {}) {
-  return jwts.verify(text, { projectId: project.id, now: start, allowExpired: false, ...options });
+  return jwts.verify(text, { projectId: project.id, now: start, allowExpired: false, ...options }, unlimited);
 }
 
 /** A JWT with the project's own signature and claims that are right but for `claims`. */
@@ -90,7 +91,7 @@ test("the claims tell of the session; those of the service cannot be replaced by
   );
   const customClaims = { plan: "gold", nested: { list: [1] }, ...posing };
   const rich = sessionWith({ organizationId: organizationId("acme"), roles: ["admin"], customClaims });
-  const claims = decodeJwt(await jwts.sign(rich, project, at(1999)));
+  const claims = decodeJwt(await jwts.sign(rich, project, at(1999), unlimited));
   const now = start.getTime() / 1000 + 1;
   expect(claims).toEqual({
     iss: `${issuer}/${project.id}`,
@@ -107,7 +108,7 @@ test("the claims tell of the session; those of the service cannot be replaced by
     exp: now + 300,
     jti: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown,
   });
-  const without = decodeJwt(await jwts.sign(sessionWith({ customClaims }), project, start));
+  const without = decodeJwt(await jwts.sign(sessionWith({ customClaims }), project, start, unlimited));
   expect(without).not.toHaveProperty("organization_id");
 });
 
@@ -117,7 +118,7 @@ test.for([
   ["the session's idle end", { idleTimeout: 30_500, lastAccessTime: at(-9000) }, 0, 30_000],
   ["the session's end, at whatever fraction of a second", { expireTime: at(100_300) }, 700, 100_000],
 ] as const)("ends no later than %s", async ([, overrides, now, end]) => {
-  const claims = decodeJwt(await jwts.sign(sessionWith(overrides), project, at(now)));
+  const claims = decodeJwt(await jwts.sign(sessionWith(overrides), project, at(now), unlimited));
   expect(claims.exp).toBe(at(end).getTime() / 1000);
 });
 
@@ -183,10 +184,10 @@ test("whatever is wrong beside the expiry outweighs it", async () => {
 });
 
 test("a JWT of another project is not this one's, though its key is known", async () => {
-  const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start);
+  const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start, unlimited);
   expect(await verify(theirs)).toMatchObject({ problem: "key" });
   expect(await verify(theirs, { projectId: undefined })).toMatchObject({ projectId: foreign.id });
-  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign);
+  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign, unlimited);
   expect(await verify(await signed({}, { kid: theirKid }, theirKey))).toMatchObject({ problem: "key" });
   expect(await verify(await signed({}, {}, theirKey), { projectId: undefined })).toMatchObject({
     problem: "signature",
@@ -288,29 +289,33 @@ test("one that was good is refused once its key is revoked, at every replica tha
     new KeyRing(keys, { current: masterKeyOf(randomBytes(32)), accepted: [] }, () => start),
     issuer,
   );
-  const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start);
+  const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start, unlimited);
   const options = { projectId: owner.id, now: start, allowExpired: true };
   for (const replica of [jwts, other, jwts, other]) {
-    expect(await replica.verify(theirs, options)).toMatchObject({ projectId: owner.id });
+    expect(await replica.verify(theirs, options, unlimited)).toMatchObject({ projectId: owner.id });
   }
   keys.change(must(decodeProtectedHeader(theirs).kid), { revocation: { revision: 1, time: start } });
   for (const replica of [jwts, other, jwts, other]) {
-    expect(await replica.verify(theirs, options)).toMatchObject({ problem: "key" });
+    expect(await replica.verify(theirs, options, unlimited)).toMatchObject({ problem: "key" });
   }
 });
 
 test("a signature that held with one key is none of another one of that id", async () => {
   const { publicKey } = await generateKeyPair("ES256");
   const [one, two] = [newProject(), newProject()];
-  const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start);
+  const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start, unlimited);
   const stored = must(keys.stored.find(({ projectId }) => projectId === one.id));
   const options = { now: start, allowExpired: false };
   keys.stored.push({ ...stored, projectId: two.id, publicJwk: await exportJWK(publicKey) });
-  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
-  expect(await jwts.verify(theirs, { ...options, projectId: two.id })).toMatchObject({
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id }, unlimited)).toMatchObject({
+    projectId: one.id,
+  });
+  expect(await jwts.verify(theirs, { ...options, projectId: two.id }, unlimited)).toMatchObject({
     problem: "signature",
   });
-  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id }, unlimited)).toMatchObject({
+    projectId: one.id,
+  });
 });
 
 test("what comes after a refused one of the same key is judged by itself", async () => {

@@ -1,7 +1,7 @@
-import type { MemberId, OrganizationId, ProjectId, SessionId } from "../ids.ts";
-import type { TokenRef } from "../sessions/token.ts";
+import type { MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
+import type { TokenRef } from "./token.ts";
 
-/** Why a revocation was made; the meaning of each stands in `session.v1.RevocationCause`. */
+/** Cause of a revocation; `session.v1.RevocationCause` documents each. */
 export type Cause =
   | "unspecified"
   | "logout"
@@ -13,22 +13,22 @@ export type Cause =
   | "session_limit"
   | "token_reuse";
 
-/** What a revocation ended. */
+/** Scope of a revocation. */
 export type Scope = "session" | "member" | "organization" | "project" | "signing_key";
 
-/** A revocation as the log keeps it. */
+/** A revocation in the log. */
 export interface Revocation {
   readonly revision: number;
   readonly scope: Scope;
   readonly time: Date;
   readonly cause: Cause;
-  /** Why, in the caller's words; empty when none were given. */
+  /** Free text of the caller; empty if none was given. */
   readonly reason: string;
-  /** Who: `service/<credential id>`, `member/<member id>`, or {@link policyActor}. */
+  /** `service/<credential id>`, `member/<member id>`, or {@link policyActor}. */
   readonly actor: string;
 }
 
-/** How the log names the project's policy, where nobody asked for what it did. */
+/** Actor of revocations that follow from the project's policy, without a request for them. */
 export const policyActor = "policy";
 
 /** A session to end. */
@@ -36,44 +36,44 @@ export type SessionTarget =
   | { readonly scope: "session"; readonly id: SessionId }
   | { readonly scope: "session"; readonly token: TokenRef };
 
-/** A cutoff to make: everything of it that was created before dies. */
+/** A cutoff: ends all sessions within the scope that were created before it. */
 export type CutoffTarget = (
   | { readonly scope: "member"; readonly id: MemberId }
   | { readonly scope: "organization"; readonly id: OrganizationId }
   | { readonly scope: "project" }
 ) & {
-  /** A session within the scope that stays alive. */
+  /** A session within the scope that stays active. */
   readonly except?: SessionId | undefined;
 };
 
-/** A signing key to refuse; the sessions live on. */
+/** A signing key to refuse. Sessions stay active. */
 export interface SigningKeyTarget {
   readonly scope: "signing_key";
   /** Its `kid`. */
   readonly id: string;
 }
 
-/** Whether what is ended is everything of somebody that was created before. */
-export function isCutoff(target: RevocationOrder["target"]): target is CutoffTarget {
+/** Whether the target is a cutoff. */
+export function isCutoff(target: RevocationCommand["target"]): target is CutoffTarget {
   return target.scope !== "session" && target.scope !== "signing_key";
 }
 
 /** A revocation to record. */
-export interface RevocationOrder {
+export interface RevocationCommand {
   readonly projectId: ProjectId;
   readonly target: SessionTarget | CutoffTarget | SigningKeyTarget;
   readonly time: Date;
   readonly cause: Cause;
   readonly reason: string;
   readonly actor: string;
-  /** Whether to count what was alive. One session is always counted. */
+  /** Whether to count the sessions that a cutoff ends. One session is always counted. */
   readonly count: boolean;
 }
 
-/** What was recorded: now, or, for a session or key that had ended already, by the revocation that ended it. */
+/** The revocation that was recorded, or the earlier one that had already ended the session or key. */
 export interface RevocationReceipt {
   readonly revision: number;
   readonly time: Date;
-  /** How many sessions were alive until then; undefined when not counted. */
+  /** How many active sessions it ended; undefined if not counted. */
   readonly revokedCount: number | undefined;
 }

@@ -5,12 +5,11 @@ import type {
   ServiceCredentialsTable,
   SessionsTable,
   SigningKeysTable,
-} from "../schema/tables.ts";
+} from "./tables.ts";
 
-// Statements name what they read, and never say `*`: a prepared statement fails once its result has other columns than it had,
-// and a newer release may add some to a table while this one still runs.
+// Statements name their columns and never use `*`: a prepared statement fails if its result gets other columns, and a newer
+// release may add columns while this one runs.
 
-/** What a project is made of. */
 export const projectColumns = [
   "id",
   "tag",
@@ -21,7 +20,7 @@ export const projectColumns = [
   "disable_time",
 ] as const satisfies readonly (keyof ProjectsTable)[];
 
-/** What a service credential is made of, but for the hash of its secret. */
+/** Without the hash of the secret. */
 export const credentialColumns = [
   "project_id",
   "id",
@@ -32,7 +31,6 @@ export const credentialColumns = [
   "disable_time",
 ] as const satisfies readonly (keyof ServiceCredentialsTable)[];
 
-/** What a signing key is made of. */
 export const signingKeyColumns = [
   "project_id",
   "kid",
@@ -47,7 +45,7 @@ export const signingKeyColumns = [
   "revoke_revision",
 ] as const satisfies readonly (keyof SigningKeysTable)[];
 
-/** What tells whether a session is dead, expired or idle. */
+/** Columns that determine the state of a session. */
 export const livenessColumns = [
   "created_revision",
   "revoked_revision",
@@ -56,7 +54,7 @@ export const livenessColumns = [
   "idle_timeout_ms",
 ] as const satisfies readonly (keyof SessionsTable)[];
 
-/** Which session it is, and whose: all that cutoffs go by. */
+/** Columns that cutoffs refer to. */
 export const identityColumns = [
   "project_id",
   "id",
@@ -64,7 +62,6 @@ export const identityColumns = [
   "organization_id",
 ] as const satisfies readonly (keyof SessionsTable)[];
 
-/** What a session is made of. */
 export const sessionColumns = [
   ...identityColumns,
   ...livenessColumns,
@@ -76,7 +73,7 @@ export const sessionColumns = [
   "custom_claims",
 ] as const satisfies readonly (keyof SessionsTable)[];
 
-/** What a revocation tells of itself to whoever asks why a session is dead. */
+/** Columns that explain why a session is revoked. */
 export const revocationColumns = [
   "revision",
   "scope",
@@ -86,7 +83,7 @@ export const revocationColumns = [
   "actor",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
-/** What watchers are told of a revocation. */
+/** Columns for watchers. */
 export const watchedColumns = [
   "revision",
   "scope",
@@ -97,14 +94,14 @@ export const watchedColumns = [
   "matter_until_time",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
-/** All that the log knows of a revocation. */
+/** Columns for auditors. */
 export const recordedColumns = [
   ...watchedColumns,
   "actor",
   "reason",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
-/** The columns of the table or query that a statement calls `name`, for its list of results. */
+/** The columns, qualified with the alias `name`, for the select list of a statement. */
 export function columnsOf(name: string, columns: readonly string[]): RawBuilder<unknown> {
   return sql.raw(columns.map((column) => `${name}.${column}`).join(", "));
 }

@@ -1,32 +1,31 @@
-import type { MemberPermission } from "./policy.ts";
-import type { Project, ServiceCredential } from "./project.ts";
-import type { Session } from "./sessions/session.ts";
+import type { MemberPermission } from "../policy.ts";
+import type { Project, ServiceCredential } from "../project.ts";
+import type { Session } from "../sessions/session.ts";
 
-/** A service that called with its project's credential. */
+/** A service, authenticated by a credential of its project. */
 export interface ServiceCaller {
   readonly kind: "service";
   readonly project: Project;
   readonly credential: ServiceCredential;
 }
 
-/** An end user that called with an active session, or a service that called with a member session's permissions. */
+/** An end user with an active session, or a service that uses a member session's permissions. */
 export interface MemberCaller {
   readonly kind: "member";
   readonly project: Project;
   readonly session: Session;
 }
 
-/** Who makes a call. */
 export type Caller = ServiceCaller | MemberCaller;
 
-/** How the log of revocations names the caller. */
+/** Names the caller in the log of revocations. */
 export function actorOf(caller: Caller): string {
   return caller.kind === "service" ? `service/${caller.credential.id}` : `member/${caller.session.memberId}`;
 }
 
 /**
- * Whether the caller may reach a session or member: a service reaches all of its project; a member what is theirs, and
- * within their organization what the project's policy grants one of their roles.
+ * Whether the caller may access a session or member. A service may access its whole project; a member their own sessions and,
+ * within their organization, what the project's policy grants one of their roles.
  */
 export function mayReach(
   caller: Caller,

@@ -1,27 +1,27 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
 import type { MemberId, ProjectId, SessionId } from "../../domain/ids.ts";
-import type { RevocationOrder } from "../../domain/revocations/revocation.ts";
+import type { RevocationCommand } from "../../domain/revocation.ts";
 import { type SessionLimit, planLogins } from "../../domain/sessions/session-limit.ts";
-import type { CreationWithinLimit } from "../../domain/store.ts";
-import { columnsOf, identityColumns, livenessColumns } from "./columns.ts";
-import { recordWithin } from "../revocations/writes.ts";
-import { type Creation, createSessions } from "./creation.ts";
-import { newestCutoff, stateIs } from "./reads.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { CreationWithinLimit } from "../../domain/store/session-store.ts";
+import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
+import { recordWithin } from "./writes.ts";
+import { type Creation, createSessions } from "../sessions/creation.ts";
+import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
+import type { Db } from "../schema/tables.ts";
 
-/** A session to store if the member may have one more. */
+/** A session to store if its member's limit allows it. */
 export interface LimitedCreation extends Creation {
   readonly limit: SessionLimit;
 }
 
 /**
- * Stores sessions of one project within limits, and ends those that make room, in one transaction; each answered at its place.
- * The lock on each member lets one such transaction after the other count what the one before has committed, on whatever
- * replicas. Sessions are stored before others end, so that the project's lock, which comes last and which no revocation holds
- * while it waits for a member's, is held for one statement and the commit.
+ * Stores sessions of one project within limits, and revokes those that must make room, in one transaction. A lock on each
+ * member orders these transactions across replicas, so that each counts what the one before committed. Sessions are stored
+ * first: the project's lock comes last, so that it is held for one statement and the commit only. No revocation waits for a
+ * member's lock while it holds the project's.
  */
 export async function createWithinLimits(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   creations: readonly LimitedCreation[],
   notify: boolean,
@@ -38,21 +38,21 @@ export async function createWithinLimits(
     const admitted = creations.filter((_, i) => plans[i]?.admitted);
     const stored = admitted.length === 0 ? [] : await createSessions(transaction, admitted);
     const sessions = new Map(admitted.map((creation, i) => [creation, stored[i]]));
-    const orders = creations.flatMap((creation, i) =>
+    const commands = creations.flatMap((creation, i) =>
       sessions.get(creation) === undefined
         ? []
-        : (plans[i]?.ends ?? []).map((id) => orderToEnd(projectId, id, creation)),
+        : (plans[i]?.ends ?? []).map((id) => endCommand(projectId, id, creation)),
     );
-    if (orders.length > 0) await recordWithin(transaction, projectId, orders, notify);
+    if (commands.length > 0) await recordWithin(transaction, projectId, commands, notify);
     return creations.map((creation, i) =>
       plans[i]?.admitted === true ? sessions.get(creation) : "limit_reached",
     );
   });
 }
 
-/** Until the transaction ends, and in the order of the locks, so that two transactions never wait for each other. */
+/** Locks members until the transaction ends; always in the same order, so that two transactions cannot deadlock. */
 async function lockMembers(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
   memberIds: readonly MemberId[],
 ): Promise<void> {
@@ -64,11 +64,11 @@ async function lockMembers(
 }
 
 /**
- * The ids of the members' active sessions, the oldest first. By sessions_by_member; grows with the number of their sessions,
- * dead ones too.
+ * Finds the ids of the members' active sessions, oldest first. By sessions_by_member; its cost grows with the number of all
+ * their sessions, revoked ones included.
  */
 async function activeSessions(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
   memberIds: readonly MemberId[],
   now: Date,
@@ -86,11 +86,11 @@ async function activeSessions(
   return new Map([...ids].map(([memberId, found]) => [memberId, found.map(({ id }) => id)]));
 }
 
-function orderToEnd(
+function endCommand(
   projectId: ProjectId,
   id: SessionId,
   { session, limit }: LimitedCreation,
-): RevocationOrder {
+): RevocationCommand {
   return {
     projectId,
     target: { scope: "session", id },

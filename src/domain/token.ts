@@ -1,19 +1,19 @@
 import { createHmac, hash, randomBytes } from "node:crypto";
 
 declare const brand: unique symbol;
-/** SHA-256 of a secret: all that is ever stored of it. */
+/** SHA-256 of a secret. The secret itself is never stored. */
 export type SecretHash = Buffer & { readonly [brand]: "SecretHash" };
 
-/** What a token's successor is derived with, beside the token itself: 256 random bits, stored. */
+/** Derives a token's successor from the token: 256 random bits, stored. */
 export type TokenSalt = Buffer;
 
 /**
- * Says in eight characters to which project a session token belongs, so that an end user's bare token is looked up in one
- * project's rows like everything else. Random, unique and no secret.
+ * Names the project inside a session token in eight characters, so that an end user's token is looked up in one project's rows.
+ * Random, unique and not a secret.
  */
 export type ProjectTag = string & { readonly [brand]: "ProjectTag" };
 
-/** A session token as presented: where to look and what for. */
+/** A parsed session token. */
 export interface TokenRef {
   readonly tag: ProjectTag;
   readonly hash: SecretHash;
@@ -21,10 +21,9 @@ export interface TokenRef {
 
 const tokenPattern = /^sst_([A-Za-z0-9_-]{8})[A-Za-z0-9_-]{43}$/;
 
-/** Longest text that is looked at as a session token, in characters; the tokens made here have 55. */
+/** Longest text that is parsed as a session token, in characters; ours have 55. */
 export const maxTokenLength = 512;
 
-/** A new tag for a new project. */
 export function newProjectTag(): ProjectTag {
   return randomBytes(6).toString("base64url") as ProjectTag;
 }
@@ -34,14 +33,13 @@ export function newSessionToken(tag: ProjectTag): string {
   return `sst_${tag}${randomBytes(32).toString("base64url")}`;
 }
 
-/** A new salt for {@link successorOf}. */
 export function newTokenSalt(): TokenSalt {
   return randomBytes(32);
 }
 
 /**
- * The session token that replaces `token`. Whoever presents the old one in time gets the same new one, though neither is stored:
- * it takes the token, which only its holder knows, and the salt, which only the database does.
+ * Derives the session token that replaces `token`. Repeated rotations return the same one although neither is stored: it takes
+ * the token, which only its holder knows, and the salt, which only the database knows.
  */
 export function successorOf(token: string, salt: TokenSalt): string {
   const tag = tokenPattern.exec(token)?.[1] ?? "";
@@ -54,8 +52,8 @@ export function newServiceSecret(): string {
 }
 
 /**
- * Where to look for a session token. Undefined when `text` has not the form of one and so names no session; and where only those of
- * one project count, when it is another's: that is told by its form, and nothing of that project is looked at.
+ * Parses a session token. Undefined if `text` does not have the form of one, or if it has the tag of another project than
+ * `within`; then nothing of that project is read.
  */
 export function parseSessionToken(text: string, within?: ProjectTag): TokenRef | undefined {
   const tag = tokenPattern.exec(text)?.[1];
@@ -68,8 +66,8 @@ export function looksLikeJwt(text: string): boolean {
   return text.includes(".");
 }
 
-/** SHA-256 of a secret. The secrets made here have 256 random bits, so no salt and no stretching is needed. */
+/** Hashes a secret. Our secrets have 256 random bits, so they need neither salt nor stretching. */
 export function hashSecret(secret: string): SecretHash {
-  // By way of hex, as node:crypto takes a microsecond to make a Buffer, and a quarter of one to make a string.
+  // Through hex: node:crypto takes 1 µs to return a Buffer, and 0.25 µs to return a string.
   return Buffer.from(hash("sha256", secret, "hex"), "hex") as SecretHash;
 }

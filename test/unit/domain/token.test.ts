@@ -12,7 +12,7 @@ import {
   newTokenSalt,
   parseSessionToken,
   successorOf,
-} from "../../../../src/domain/sessions/token.ts";
+} from "../../../src/domain/token.ts";
 
 test("a token parses to its project's tag and its own SHA-256", () => {
   for (let i = 0; i < 200; i++) {
@@ -54,7 +54,7 @@ test("a secret is stored as its SHA-256, as FIPS 180 has it, of its UTF-8", () =
   fc.assert(property);
 });
 
-test("whatever is changed in a token, it is none or another one", () => {
+test("a changed token is invalid or another token", () => {
   const token = newSessionToken("AAAA-_zz" as ProjectTag);
   const edits = fc.record({
     place: fc.nat(token.length),
@@ -82,7 +82,7 @@ test.for([
   "sst_".padEnd(maxTokenLength, "a"),
   "s".repeat(10_000),
   "sst_".padEnd(10_000, "a"),
-])("what has not the form of a token is none (%#)", (text) => {
+])("rejects text without the form of a token (%#)", (text) => {
   expect(parseSessionToken(text)).toBeUndefined();
 });
 

@@ -1,20 +1,47 @@
-import { type Kysely, type Selectable, sql } from "kysely";
-import type { ProjectId } from "../../domain/ids.ts";
+import { type Selectable, sql } from "kysely";
+import type { ProjectId } from "../domain/ids.ts";
 import {
   type KeyInLine,
   type SigningKeyStore,
   type StoredSigningKey,
   maxListedKeys,
-} from "../../domain/keys/signing-key.ts";
-import { columnsOf, signingKeyColumns } from "../sessions/columns.ts";
-import type { SigningKeysTable, Tables } from "../schema/tables.ts";
+} from "../domain/keys/signing-key.ts";
+import { type CallContext, unlimited } from "../transport/call-context.ts";
+import { type Batcher, lookups } from "./connection/batcher.ts";
+import type { BatchQuery, Runners, StatementRunner } from "./connection/statement-runner.ts";
+import { columnsOf, signingKeyColumns } from "./schema/columns.ts";
+import type { Db, SigningKeysTable } from "./schema/tables.ts";
 
-/** The part of the store that keeps signing keys, but for the batched look-ups. */
-export function signingKeyStore(
-  db: Kysely<Tables>,
-): Omit<SigningKeyStore, "signingLine" | "isSigningKeyGood" | "listSigningKeys"> {
-  return {
-    findSigningKey: async (projectId, kid) => {
+/** Signing keys in Postgres. Methods without a call do work that several calls share. */
+export class PostgresSigningKeyStore implements SigningKeyStore {
+  readonly #reads: StatementRunner;
+  readonly #writes: StatementRunner;
+  readonly #lines: Batcher<{ readonly projectId: ProjectId; readonly now: Date }, readonly KeyInLine[]>;
+  readonly #lists: Batcher<ProjectId, readonly StoredSigningKey[]>;
+  readonly #good: Batcher<{ readonly projectId: ProjectId; readonly kid: string }, boolean>;
+
+  constructor({ reads, writes }: Runners) {
+    this.#reads = reads;
+    this.#writes = writes;
+    this.#lines = reads.batcher("signing keys", lookups, findSigningLines);
+    this.#lists = reads.batcher("all signing keys", lookups, listAllSigningKeys);
+    this.#good = reads.batcher("good signing keys", lookups, findGoodSigningKeys);
+  }
+
+  signingLine(projectId: ProjectId, now: Date, call: CallContext = unlimited): Promise<readonly KeyInLine[]> {
+    return this.#lines.submit({ projectId, now }, call);
+  }
+
+  isSigningKeyGood(projectId: ProjectId, kid: string, call: CallContext = unlimited): Promise<boolean> {
+    return this.#good.submit({ projectId, kid }, call);
+  }
+
+  listSigningKeys(projectId: ProjectId, call: CallContext = unlimited): Promise<readonly StoredSigningKey[]> {
+    return this.#lists.submit(projectId, call);
+  }
+
+  findSigningKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined> {
+    return this.#reads.run(unlimited, async (db) => {
       const row = await db
         .selectFrom("signing_keys")
         .select(signingKeyColumns)
@@ -22,27 +49,29 @@ export function signingKeyStore(
         .where("kid", "=", kid)
         .executeTakeFirst();
       return row && toSigningKey(row);
-    },
-    addFirstSigningKey: async (key) => {
+    });
+  }
+
+  addFirstSigningKey(key: StoredSigningKey): Promise<void> {
+    return this.#writes.run(unlimited, async (db) => {
       await db
         .insertInto("signing_keys")
         .values(toRow(key))
         .onConflict((conflict) => conflict.doNothing())
         .execute();
-    },
-    addNextSigningKey: (next) => addNextSigningKey(db, next),
-    keysSealedOtherwise: async (masterKeyId, now, limit) => {
-      const rows = await db
-        .selectFrom("signing_keys")
-        .select(signingKeyColumns)
-        .where("master_key_id", "<>", masterKeyId)
-        .where("revoke_time", "is", null)
-        .where((where) => where.or([where("retire_time", "is", null), where("retire_time", ">", now)]))
-        .limit(limit)
-        .execute();
-      return rows.map(toSigningKey);
-    },
-    resealSigningKey: async (key, masterKeyId) => {
+    });
+  }
+
+  addNextSigningKey(next: StoredSigningKey): Promise<void> {
+    return this.#writes.run(unlimited, (db) => addNextSigningKey(db, next));
+  }
+
+  keysSealedOtherwise(masterKeyId: string, now: Date, limit: number): Promise<readonly StoredSigningKey[]> {
+    return this.#reads.run(unlimited, (db) => keysSealedOtherwise(db, masterKeyId, now, limit));
+  }
+
+  resealSigningKey(key: StoredSigningKey, masterKeyId: string): Promise<void> {
+    return this.#writes.run(unlimited, async (db) => {
       await db
         .updateTable("signing_keys")
         .set({ sealed_private_key: key.sealedPrivateKey, master_key_id: key.masterKeyId })
@@ -50,15 +79,33 @@ export function signingKeyStore(
         .where("kid", "=", key.kid)
         .where("master_key_id", "=", masterKeyId)
         .execute();
-    },
-  };
+    });
+  }
+}
+
+/** Finds keys that sign at `now` or later and were not sealed with this master key. */
+export async function keysSealedOtherwise(
+  db: Db,
+  masterKeyId: string,
+  now: Date,
+  limit: number,
+): Promise<readonly StoredSigningKey[]> {
+  const rows = await db
+    .selectFrom("signing_keys")
+    .select(signingKeyColumns)
+    .where("master_key_id", "<>", masterKeyId)
+    .where("revoke_time", "is", null)
+    .where((where) => where.or([where("retire_time", "is", null), where("retire_time", ">", now)]))
+    .limit(limit)
+    .execute();
+  return rows.map(toSigningKey);
 }
 
 /**
- * Whoever closes the time of the key that signs puts the next one after it, with one statement: others that try at the same
- * time wait for that row and find it closed.
+ * Sets the retire time of the key that signs and adds its successor, in one statement: concurrent rotations wait for that row
+ * and then find it retired.
  */
-async function addNextSigningKey(db: Kysely<Tables>, next: StoredSigningKey): Promise<void> {
+async function addNextSigningKey(db: Db, next: StoredSigningKey): Promise<void> {
   const row = toRow(next);
   await sql`
     with closed as (
@@ -73,11 +120,11 @@ async function addNextSigningKey(db: Kysely<Tables>, next: StoredSigningKey): Pr
     from closed`.execute(db);
 }
 
-/** Each project's keys that sign at `now` or later, at its place. By signing_keys' primary key, a few rows a project. */
-export async function findSigningLines(
-  db: Kysely<Tables>,
-  asked: readonly { readonly projectId: ProjectId; readonly now: Date }[],
-): Promise<readonly (readonly KeyInLine[])[]> {
+/** Finds each project's keys that sign at `now` or later. By signing_keys' primary key, a few rows per project. */
+const findSigningLines: BatchQuery<
+  { readonly projectId: ProjectId; readonly now: Date },
+  readonly KeyInLine[]
+> = async (db, asked) => {
   const { rows } = await sql<
     Pick<Selectable<SigningKeysTable>, "kid" | "activate_time" | "retire_time"> & { place: number }
   >`
@@ -94,13 +141,10 @@ export async function findSigningLines(
     lines[place - 1]?.push({ kid, activateTime, retireTime: retire_time ?? undefined });
   }
   return lines;
-}
+};
 
-/** Each project's keys, newest first, at its place. Who asks for the same project shares the array. */
-export async function listAllSigningKeys(
-  db: Kysely<Tables>,
-  projectIds: readonly ProjectId[],
-): Promise<readonly (readonly StoredSigningKey[])[]> {
+/** Lists each project's keys, newest first. Calls for the same project share the array. */
+const listAllSigningKeys: BatchQuery<ProjectId, readonly StoredSigningKey[]> = async (db, projectIds) => {
   const byProject = new Map<ProjectId, StoredSigningKey[]>(projectIds.map((id) => [id, []]));
   const { rows } = await sql<Selectable<SigningKeysTable>>`
     select ${columnsOf("k", signingKeyColumns)}
@@ -112,13 +156,13 @@ export async function listAllSigningKeys(
     order by k.create_time desc, k.kid`.execute(db);
   for (const row of rows) byProject.get(row.project_id as ProjectId)?.push(toSigningKey(row));
   return projectIds.map((id) => byProject.get(id) ?? []);
-}
+};
 
-/** Whether each key is there and not revoked, at its place. By signing_keys' primary key. */
-export async function findGoodSigningKeys(
-  db: Kysely<Tables>,
-  asked: readonly { readonly projectId: ProjectId; readonly kid: string }[],
-): Promise<readonly boolean[]> {
+/** Whether each key exists and is not revoked. By signing_keys' primary key. */
+const findGoodSigningKeys: BatchQuery<
+  { readonly projectId: ProjectId; readonly kid: string },
+  boolean
+> = async (db, asked) => {
   const { rows } = await sql<{ place: number }>`
     select q.place
     from unnest(
@@ -129,7 +173,7 @@ export async function findGoodSigningKeys(
   );
   const good = new Set(rows.map(({ place }) => place - 1));
   return asked.map((_, i) => good.has(i));
-}
+};
 
 function toRow(key: StoredSigningKey) {
   return {

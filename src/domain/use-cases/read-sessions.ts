@@ -1,11 +1,34 @@
-import { type Caller, type MemberCaller, hasGrant } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import { type MemberId, type OrganizationId, type SessionId, parseSessionId } from "../ids.ts";
 import { cutPage, parsePage } from "../page.ts";
 import type { Session, SessionState } from "../sessions/session.ts";
-import type { Deps } from "./deps.ts";
+import { type Caller, type MemberCaller, hasGrant, mayReach } from "./caller.ts";
+import type { Dependencies } from "./dependencies.ts";
 
-/** Which sessions to list; every given filter must hold. */
+/**
+ * Reads a session of the caller's project, active or not. SESSION_NOT_FOUND both if it does not exist and if the caller may not
+ * see it.
+ */
+export async function getSession(
+  { store: { sessions } }: Dependencies,
+  caller: Caller,
+  id: SessionId,
+  call: CallContext,
+): Promise<Session> {
+  const projectId = caller.project.id;
+  if (caller.kind === "member") {
+    const owner = await sessions.findOwner(projectId, { scope: "session", id }, call);
+    if (owner === undefined || !mayReach(caller, owner, "sessions.read")) {
+      throw new SessiondError("SESSION_NOT_FOUND");
+    }
+  }
+  const session = await sessions.findSession(projectId, id, call);
+  if (session === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+  return session;
+}
+
+/** Which sessions to list; every given filter must match. */
 export interface ListSessions {
   readonly memberId: MemberId | undefined;
   readonly organizationId: OrganizationId | undefined;
@@ -14,43 +37,36 @@ export interface ListSessions {
   readonly pageToken: string;
 }
 
-/** A page of sessions, newest first; looked for until `signal` aborts. */
+/** Lists a page of sessions, newest first. */
 export async function listSessions(
-  deps: Deps,
+  deps: Dependencies,
   caller: Caller,
   command: ListSessions,
-  signal?: AbortSignal,
+  call: CallContext,
 ): Promise<{ sessions: readonly Session[]; nextPageToken: string }> {
   const { memberId, organizationId } = caller.kind === "member" ? reachOf(caller, command) : command;
   if (memberId === undefined && organizationId === undefined) {
     const description = "give member_id, organization_id or both";
     throw new SessiondError("FIELD_INVALID", { violations: [{ field: "member_id", description }] });
   }
-  const projectId = caller.project.id;
-  const filters = ["sessions", projectId, memberId ?? "", organizationId ?? "", command.state ?? ""];
-  const page = parsePage(command.pageSize, command.pageToken, filters, parseSessionId);
   const { state } = command;
-  const rows = await deps.store.listSessions({
-    projectId,
-    memberId,
-    organizationId,
-    state,
-    now: deps.now(),
-    page,
-    signal,
-  });
+  const projectId = caller.project.id;
+  const filters = ["sessions", projectId, memberId ?? "", organizationId ?? "", state ?? ""];
+  const page = parsePage(command.pageSize, command.pageToken, filters, parseSessionId);
+  const query = { projectId, memberId, organizationId, state, now: deps.now(), page };
+  const rows = await deps.store.sessions.listSessions(query, call);
   const cut = cutPage(rows, page, filters, (session): SessionId => session.id);
   return { sessions: cut.rows, nextPageToken: cut.nextPageToken };
 }
 
-/** An end user sees their own sessions; with the grant, their organization's. */
+/** The filters that an end user may use: their own sessions and, with the grant, their organization's. */
 function reachOf(
   caller: MemberCaller,
   { memberId, organizationId }: ListSessions,
 ): Pick<ListSessions, "memberId" | "organizationId"> {
   const own = caller.session;
-  const ofMyself = memberId === own.memberId || (memberId === undefined && organizationId === undefined);
-  if (ofMyself) return { memberId: own.memberId, organizationId };
+  const isOwn = memberId === own.memberId || (memberId === undefined && organizationId === undefined);
+  if (isOwn) return { memberId: own.memberId, organizationId };
   if (own.organizationId === undefined || !hasGrant(caller, "sessions.read")) {
     throw new SessiondError("CALLER_NOT_ALLOWED");
   }

@@ -5,10 +5,10 @@ import {
   actorOf,
   hasGrant,
   mayReach,
-} from "../../../src/domain/caller.ts";
-import { newCredentialId } from "../../../src/domain/ids.ts";
-import { defaultPolicy } from "../../../src/domain/policy.ts";
-import { memberId, newProject, newSession, organizationId, start } from "../../support/fixtures/stored.ts";
+} from "../../../../src/domain/use-cases/caller.ts";
+import { newCredentialId } from "../../../../src/domain/ids.ts";
+import { defaultPolicy } from "../../../../src/domain/policy.ts";
+import { memberId, newProject, newSession, organizationId, start } from "../../../support/fixtures/stored.ts";
 
 const policy = {
   ...defaultPolicy,
