@@ -1,7 +1,7 @@
 import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
-import { maxJwtLength } from "../domain/keys/session-jwts.ts";
+import { maxJwtLength } from "../jwt/compact-jws.ts";
 import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/token.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { resealSigningKeys } from "../domain/keys/rewrap.ts";
+import { rewrapSigningKeys } from "../domain/keys/key-material.ts";
 import { type MasterKeys, masterKeyOf } from "../domain/keys/sealing.ts";
 import type { SigningKeyStore } from "../domain/keys/signing-key.ts";
 
@@ -15,7 +15,7 @@ export async function adoptMasterKey(
   now: Date,
   log: Logger,
 ): Promise<void> {
-  const keys = await resealSigningKeys(store, masterKeys, now);
+  const keys = await rewrapSigningKeys(store, masterKeys, now);
   if (keys > 0) {
     log.info({ keys, masterKey: masterKeys.current.id }, "signing keys sealed with the current master key");
   }

@@ -86,7 +86,7 @@ async function useAll(store: PostgresStore, project: Project, size: number): Pro
     await times(() => store.sessions.findOwner(project.id, { scope: "session", id: newSessionId() }));
     await times(() => store.projects.findCredentials(project.id));
     await times(() => store.projects.findCertified([must(parseCertificateName("a.example"))]));
-    await times(() => store.signingKeys.signingLine(project.id, at(0)));
+    await times(() => store.signingKeys.signingSchedule(project.id, at(0)));
     await times(() => store.signingKeys.isSigningKeyGood(project.id, "a key"));
     await store.projects.findProject(project.id);
     await store.projects.listProjects({ size: 10, after: undefined });
@@ -95,7 +95,7 @@ async function useAll(store: PostgresStore, project: Project, size: number): Pro
     await store.projects.listCredentials(project.id, { size: 10, after: newCredentialId() });
     await store.signingKeys.listSigningKeys(project.id);
     await store.signingKeys.findSigningKey(project.id, "a key");
-    await store.signingKeys.keysSealedOtherwise("a master key", at(0), 10);
+    await store.signingKeys.keysNotWrappedWith("a master key", at(0), 10);
     await store.revocations.readRevocations(project.id, 0, 10);
     for (const scope of [undefined, "session", "member"] as const) {
       const targetId = scope && newSessionId();

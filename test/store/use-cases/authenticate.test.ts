@@ -38,7 +38,7 @@ test("token and JWT authenticate their session, with a fresh JWT where it is ask
 
 test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
   const { session, token } = await login(deployment(), service);
-  const asked = vi.spyOn(deployment().store.signingKeys, "signingLine");
+  const asked = vi.spyOn(deployment().store.signingKeys, "signingSchedule");
   try {
     expect(await byToken(token)).toEqual({ session, jwt: "" });
     expect(asked).not.toHaveBeenCalled();
