@@ -15,15 +15,16 @@ interface Layer {
 
 /** The layers of src. Imports, those of types included, point up this list only. */
 const layers: Readonly<Record<string, Layer>> = {
+  jwt: { packages: /^(uuid|node:crypto)$/, folders: ["."] },
   transport: { packages: /^node:.*$/, folders: ["."] },
   domain: {
-    layers: ["transport"],
+    layers: ["jwt", "transport"],
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
-    packages: /^(@bufbuild\/protobuf|jose|uuid|node:crypto)$/,
+    packages: /^(@bufbuild\/protobuf|jose|lru-cache|uuid|node:crypto)$/,
     folders: [".", "sessions", "keys", "revocations", "store", "use-cases"],
   },
   storage: {
-    layers: ["transport", "domain"],
+    layers: ["jwt", "transport", "domain"],
     packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/,
     folders: [
       "schema/migrations",
@@ -38,12 +39,12 @@ const layers: Readonly<Record<string, Layer>> = {
   },
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
   auth: {
-    layers: ["transport", "domain"],
+    layers: ["jwt", "transport", "domain"],
     packages: /^(@bufbuild\/protobuf|lru-cache|node:crypto)$/,
     folders: ["."],
   },
   rpc: {
-    layers: ["transport", "domain", "auth"],
+    layers: ["jwt", "transport", "domain", "auth"],
     gen: /^(google\/rpc|session|grpc)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|jose|node:net)$/,
     folders: ["messages", "grpc", "."],
@@ -67,9 +68,10 @@ const layers: Readonly<Record<string, Layer>> = {
     folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers"],
   },
   client: {
-    layers: ["transport"],
+    layers: ["jwt", "transport"],
     gen: /^(session|google\/rpc)\//,
-    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|node:.*)$/,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|lru-cache|node:.*)$/,
+    folders: [".", "verifier/jwt", "verifier/revocations", "verifier", "verifier/middleware"],
   },
   cli: {
     layers: ["transport", "server", "client"],

@@ -1,9 +1,8 @@
 import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
-import { parseCompactJws } from "../domain/keys/compact-jws.ts";
-import { maxJwtLength } from "../domain/keys/session-jwts.ts";
 import { type SecretHash, hashSecret, looksLikeJwt, parseSessionToken } from "../domain/token.ts";
+import { maxJwtLength, parseCompactJws } from "../jwt/compact-jws.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";
 

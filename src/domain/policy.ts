@@ -1,4 +1,5 @@
-import type { SignatureAlgorithm } from "./signature-algorithm.ts";
+import type { JwtProfile } from "../jwt/claims.ts";
+import type { SignatureAlgorithm } from "../jwt/signature.ts";
 
 const second = 1000;
 const hour = 3600 * second;
@@ -14,11 +15,6 @@ export const jwtLifetimeBounds = { min: 10 * second, max: hour } as const;
 export const memberPermissions = ["sessions.read", "sessions.revoke"] as const;
 /** One of {@link memberPermissions}. */
 export type MemberPermission = (typeof memberPermissions)[number];
-
-/** Profiles of the claims in session JWTs. */
-export const jwtProfiles = ["default", "stytch"] as const;
-/** One of {@link jwtProfiles}. */
-export type JwtProfile = (typeof jwtProfiles)[number];
 
 /** Bounds of the number of active sessions that a policy may allow a member. */
 export const maxSessionsBounds = { min: 1, max: 1000 } as const;

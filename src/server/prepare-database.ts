@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { resealSigningKeys } from "../domain/keys/rewrap.ts";
+import { rewrapSigningKeys } from "../domain/keys/key-material.ts";
 import type { MasterKeys } from "../domain/keys/sealing.ts";
 import type { SigningKeyStore } from "../domain/keys/signing-key.ts";
 import type { Store } from "../domain/store/store.ts";
@@ -108,13 +108,13 @@ async function bootstrap(
 }
 
 /** Rewraps signing keys that are wrapped with another master key. Throws if none of the configured ones opens a key. */
-async function rewrapSigningKeys(
+async function adoptMasterKey(
   store: SigningKeyStore,
   masterKeys: MasterKeys,
   now: Date,
   log: Logger,
 ): Promise<void> {
-  const keys = await resealSigningKeys(store, masterKeys, now);
+  const keys = await rewrapSigningKeys(store, masterKeys, now);
   if (keys > 0) {
     log.info({ keys, masterKey: masterKeys.current.id }, "signing keys wrapped with the current master key");
   }

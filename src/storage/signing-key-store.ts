@@ -1,7 +1,7 @@
 import { type Selectable, sql } from "kysely";
 import type { ProjectId } from "../domain/ids.ts";
 import {
-  type KeyInLine,
+  type ScheduledKey,
   type SigningKeyStore,
   type StoredSigningKey,
   maxListedKeys,
@@ -16,19 +16,23 @@ import type { Db, SigningKeysTable } from "./schema/tables.ts";
 export class PostgresSigningKeyStore implements SigningKeyStore {
   readonly #reads: StatementRunner;
   readonly #writes: StatementRunner;
-  readonly #lines: Batcher<{ readonly projectId: ProjectId; readonly now: Date }, readonly KeyInLine[]>;
+  readonly #lines: Batcher<{ readonly projectId: ProjectId; readonly now: Date }, readonly ScheduledKey[]>;
   readonly #lists: Batcher<ProjectId, readonly StoredSigningKey[]>;
   readonly #good: Batcher<{ readonly projectId: ProjectId; readonly kid: string }, boolean>;
 
   constructor({ reads, writes }: Runners) {
     this.#reads = reads;
     this.#writes = writes;
-    this.#lines = reads.batcher("signing keys", lookups, findSigningLines);
+    this.#lines = reads.batcher("signing keys", lookups, findSigningSchedules);
     this.#lists = reads.batcher("all signing keys", lookups, listAllSigningKeys);
     this.#good = reads.batcher("good signing keys", lookups, findGoodSigningKeys);
   }
 
-  signingLine(projectId: ProjectId, now: Date, call: CallContext = unlimited): Promise<readonly KeyInLine[]> {
+  signingSchedule(
+    projectId: ProjectId,
+    now: Date,
+    call: CallContext = unlimited,
+  ): Promise<readonly ScheduledKey[]> {
     return this.#lines.submit({ projectId, now }, call);
   }
 
@@ -66,11 +70,11 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
     return this.#writes.run(unlimited, (db) => addNextSigningKey(db, next));
   }
 
-  keysSealedOtherwise(masterKeyId: string, now: Date, limit: number): Promise<readonly StoredSigningKey[]> {
-    return this.#reads.run(unlimited, (db) => keysSealedOtherwise(db, masterKeyId, now, limit));
+  keysNotWrappedWith(masterKeyId: string, now: Date, limit: number): Promise<readonly StoredSigningKey[]> {
+    return this.#reads.run(unlimited, (db) => keysNotWrappedWith(db, masterKeyId, now, limit));
   }
 
-  resealSigningKey(key: StoredSigningKey, masterKeyId: string): Promise<void> {
+  rewrapSigningKey(key: StoredSigningKey, masterKeyId: string): Promise<void> {
     return this.#writes.run(unlimited, async (db) => {
       await db
         .updateTable("signing_keys")
@@ -84,7 +88,7 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
 }
 
 /** Finds keys that sign at `now` or later and were not sealed with this master key. */
-export async function keysSealedOtherwise(
+export async function keysNotWrappedWith(
   db: Db,
   masterKeyId: string,
   now: Date,
@@ -121,9 +125,9 @@ async function addNextSigningKey(db: Db, next: StoredSigningKey): Promise<void> 
 }
 
 /** Finds each project's keys that sign at `now` or later. By signing_keys' primary key, a few rows per project. */
-const findSigningLines: BatchQuery<
+const findSigningSchedules: BatchQuery<
   { readonly projectId: ProjectId; readonly now: Date },
-  readonly KeyInLine[]
+  readonly ScheduledKey[]
 > = async (db, asked) => {
   const { rows } = await sql<
     Pick<Selectable<SigningKeysTable>, "kid" | "activate_time" | "retire_time"> & { place: number }
@@ -136,7 +140,7 @@ const findSigningLines: BatchQuery<
     join signing_keys k on k.project_id = q.project_id
       and k.revoke_time is null and (k.retire_time is null or k.retire_time > q.now)
     order by k.activate_time`.execute(db);
-  const lines = asked.map((): KeyInLine[] => []);
+  const lines = asked.map((): ScheduledKey[] => []);
   for (const { place, kid, activate_time: activateTime, retire_time } of rows) {
     lines[place - 1]?.push({ kid, activateTime, retireTime: retire_time ?? undefined });
   }

@@ -7,8 +7,8 @@ import type {
   RevokeAllRequest,
   RevokeRequest,
 } from "../../../gen/session/v1/session_service_pb.ts";
-import { reservedClaims } from "../../domain/keys/jwt-claims.ts";
-import { maxJwtLength } from "../../domain/keys/session-jwts.ts";
+import { reservedClaims } from "../../jwt/claims.ts";
+import { maxJwtLength } from "../../jwt/compact-jws.ts";
 import { durationBounds } from "../../domain/policy.ts";
 import { maxTokenLength } from "../../domain/token.ts";
 import type { SessionCredential } from "../../domain/use-cases/authenticate.ts";

@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 import { loadPrivateKey } from "../../domain/keys/key-material.ts";
-import { keysSealedOtherwise } from "../../storage/signing-key-store.ts";
+import { keysNotWrappedWith } from "../../storage/signing-key-store.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
 import { masterKeysOf } from "../config/config.ts";
 
@@ -23,7 +23,7 @@ export async function checkSigningKeys(
 ): Promise<KeyCheck> {
   const masterKeys = masterKeysOf(current, accepted);
   // No master key has an empty id, so this returns every key.
-  const keys = await keysSealedOtherwise(db, "", now, maxKeys);
+  const keys = await keysNotWrappedWith(db, "", now, maxKeys);
   const problems = keys.flatMap((key) => {
     try {
       loadPrivateKey(key, [masterKeys.current, ...masterKeys.accepted]);

@@ -5,7 +5,7 @@ import type { CertificateName } from "../../domain/certificate-name.ts";
 import type { Policy } from "../../domain/policy.ts";
 import type { Environment, Permission } from "../../domain/project.ts";
 import type { Cause, CutoffTarget, Scope } from "../../domain/revocation.ts";
-import type { SignatureAlgorithm } from "../../domain/signature-algorithm.ts";
+import type { SignatureAlgorithm } from "../../jwt/signature.ts";
 
 /** The database, or a transaction in it. */
 export type Db = Kysely<Tables>;

@@ -91,15 +91,15 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
   "projects.findCredentials": (store) => store.projects.findCredentials(id),
   "projects.findCertified": (store) =>
     store.projects.findCertified([must(parseCertificateName("a.example"))]),
-  "signingKeys.signingLine": (store) => store.signingKeys.signingLine(id, at(0)),
+  "signingKeys.signingSchedule": (store) => store.signingKeys.signingSchedule(id, at(0)),
   "signingKeys.isSigningKeyGood": (store) => store.signingKeys.isSigningKeyGood(id, "kid"),
   "signingKeys.findSigningKey": (store) => store.signingKeys.findSigningKey(id, "kid"),
   "signingKeys.listSigningKeys": (store) => store.signingKeys.listSigningKeys(id),
   "signingKeys.addFirstSigningKey": (store) => store.signingKeys.addFirstSigningKey(signingKey),
   "signingKeys.addNextSigningKey": (store) =>
     store.signingKeys.addNextSigningKey({ ...signingKey, kid: "next" }),
-  "signingKeys.keysSealedOtherwise": (store) => store.signingKeys.keysSealedOtherwise("id", at(0), 1),
-  "signingKeys.resealSigningKey": (store) => store.signingKeys.resealSigningKey(signingKey, "id"),
+  "signingKeys.keysNotWrappedWith": (store) => store.signingKeys.keysNotWrappedWith("id", at(0), 1),
+  "signingKeys.rewrapSigningKey": (store) => store.signingKeys.rewrapSigningKey(signingKey, "id"),
   ping: (store) => store.ping(),
 };
 

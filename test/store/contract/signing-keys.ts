@@ -29,7 +29,7 @@ export function signingKeyContract(replicas: Replicas): void {
     revocation: undefined,
   });
   const line = async (ms: number) =>
-    (await replicas.other().signingKeys.signingLine(project.id, at(ms))).map(({ kid }) => kid);
+    (await replicas.other().signingKeys.signingSchedule(project.id, at(ms))).map(({ kid }) => kid);
   const timesOf = async (kid: string) => {
     const key = must(await store.signingKeys.findSigningKey(project.id, kid));
     return [key.activateTime, key.retireTime];
@@ -65,7 +65,7 @@ export function signingKeyContract(replicas: Replicas): void {
     const foreign = await storedProject(store);
     expect(await store.signingKeys.findSigningKey(foreign.id, "mine")).toBeUndefined();
     expect(await store.signingKeys.isSigningKeyGood(foreign.id, "mine")).toBe(false);
-    expect(await store.signingKeys.signingLine(foreign.id, at(0))).toEqual([]);
+    expect(await store.signingKeys.signingSchedule(foreign.id, at(0))).toEqual([]);
     expect(await store.signingKeys.listSigningKeys(foreign.id)).toEqual([]);
   });
 
@@ -77,8 +77,8 @@ export function signingKeyContract(replicas: Replicas): void {
     await revokeTarget(store, other, { scope: "signing_key", id: "a" }, { time: at(1) });
     const lines = await Promise.all(
       [at(0), at(19), at(20)].flatMap((now) => [
-        store.signingKeys.signingLine(project.id, now),
-        store.signingKeys.signingLine(other.id, now),
+        store.signingKeys.signingSchedule(project.id, now),
+        store.signingKeys.signingSchedule(other.id, now),
       ]),
     );
     expect(lines.map((keys) => keys.map(({ kid }) => kid))).toEqual([
@@ -119,7 +119,7 @@ export function signingKeyContract(replicas: Replicas): void {
       keys.map((key, i) => (i % 2 ? store : replicas.other()).signingKeys.addNextSigningKey(key)),
     );
     expect(await store.signingKeys.listSigningKeys(project.id)).toHaveLength(2);
-    const [a, next] = await store.signingKeys.signingLine(project.id, at(0));
+    const [a, next] = await store.signingKeys.signingSchedule(project.id, at(0));
     expect(a?.retireTime).toEqual(next?.activateTime);
   });
 
@@ -212,7 +212,7 @@ export function signingKeyContract(replicas: Replicas): void {
       ];
       await Promise.all((round % 2 ? calls : calls.toReversed()).map((call) => call()));
       // Either the next key came first and signs now, or it did not come and the line is free for a first one.
-      const left = await store.signingKeys.signingLine(id, at(12));
+      const left = await store.signingKeys.signingSchedule(id, at(12));
       expect([[], [{ kid: "b", activateTime: at(12), retireTime: undefined }]]).toContainEqual(left);
     };
     await Promise.all(Array.from({ length: 20 }, (_, round) => race(round)));
@@ -224,14 +224,14 @@ export function signingKeyContract(replicas: Replicas): void {
     await store.signingKeys.addNextSigningKey({ ...newKey("a", 1, 2), masterKeyId });
     await store.signingKeys.addNextSigningKey({ ...newKey("b", 10, 20), masterKeyId: "new" });
     const mine = async () => {
-      const keys = await store.signingKeys.keysSealedOtherwise("new", at(10), 1000);
+      const keys = await store.signingKeys.keysNotWrappedWith("new", at(10), 1000);
       return keys.filter(({ projectId }) => projectId === project.id);
     };
     expect((await mine()).map(({ kid }) => kid)).toEqual(["a"]);
     const key = must((await mine())[0]);
     const resealed = { ...key, masterKeyId: "new", sealedPrivateKey: Buffer.from("resealed") };
-    await store.signingKeys.resealSigningKey(resealed, masterKeyId);
-    await store.signingKeys.resealSigningKey(
+    await store.signingKeys.rewrapSigningKey(resealed, masterKeyId);
+    await store.signingKeys.rewrapSigningKey(
       { ...resealed, sealedPrivateKey: Buffer.from("late") },
       masterKeyId,
     );

@@ -54,7 +54,7 @@ async function useAll(store: PostgresStore, size: number): Promise<void> {
   await times(() => store.projects.findProject(project.id));
   await times(() => store.projects.findCredentials(project.id));
   await times(() => store.projects.findCertified([must(parseCertificateName("a.example"))]));
-  await times(() => store.signingKeys.signingLine(project.id, at(0)));
+  await times(() => store.signingKeys.signingSchedule(project.id, at(0)));
   await times(() => store.signingKeys.isSigningKeyGood(project.id, "a key"));
   const limit = { max: 1, action: "end_oldest", actor: "" } as const;
   await times(() => store.sessions.createSessionWithin(newSession(project), hashSecret(randomUUID()), limit));

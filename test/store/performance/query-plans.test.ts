@@ -174,7 +174,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "signing lines",
-    () => store.signingKeys.signingLine(project.id, at(0)),
+    () => store.signingKeys.signingSchedule(project.id, at(0)),
     ["signing_keys_pkey(project_id)"],
   ],
   [

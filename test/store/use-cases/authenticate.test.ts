@@ -37,7 +37,7 @@ test("token and JWT authenticate their session, with a new JWT if requested", as
 
 test("without a request for a JWT, a token gets none, and no signing key is read", async () => {
   const { session, token } = await login(deployment(), service);
-  const asked = vi.spyOn(deployment().store.signingKeys, "signingLine");
+  const asked = vi.spyOn(deployment().store.signingKeys, "signingSchedule");
   try {
     expect(await byToken(token)).toEqual({ session, jwt: "" });
     expect(asked).not.toHaveBeenCalled();

@@ -91,11 +91,11 @@ async function useKeys(store: PostgresStore, project: Project): Promise<void> {
   await store.signingKeys.addFirstSigningKey(key("first", 0));
   await store.signingKeys.addNextSigningKey(key("second", 1));
   await store.signingKeys.addNextSigningKey(key("third", 2));
-  await store.signingKeys.signingLine(project.id, at(0));
+  await store.signingKeys.signingSchedule(project.id, at(0));
   await store.signingKeys.isSigningKeyGood(project.id, "first");
   await store.signingKeys.findSigningKey(project.id, "first");
-  await store.signingKeys.keysSealedOtherwise("two", at(0), 10);
-  await store.signingKeys.resealSigningKey({ ...key("first", 0), masterKeyId: "two" }, "one");
+  await store.signingKeys.keysNotWrappedWith("two", at(0), 10);
+  await store.signingKeys.rewrapSigningKey({ ...key("first", 0), masterKeyId: "two" }, "one");
   for (const kid of ["third", "second", "first", "first"]) {
     await revokeTarget(store, project, { scope: "signing_key", id: kid });
   }

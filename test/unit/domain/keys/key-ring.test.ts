@@ -4,7 +4,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { unlimited } from "../../../../src/transport/call-context.ts";
 import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
 import { defaultPolicy } from "../../../../src/domain/policy.ts";
-import { resealSigningKeys } from "../../../../src/domain/keys/rewrap.ts";
+import { rewrapSigningKeys } from "../../../../src/domain/keys/key-material.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
 import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/in-memory.ts";
 import { at, must, newProject, projectId } from "../../../support/fixtures/stored.ts";
@@ -29,7 +29,7 @@ const kidAt = async (ms: number, ring = newRing()) => {
   return (await ring.signingKey(project, unlimited)).kid;
 };
 
-test("the first use makes a key, however many use it at once, on however many replicas", async () => {
+test("concurrent first uses on several replicas create one key", async () => {
   const rings = [newRing(), newRing(), newRing()];
   const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project, unlimited)));
   expect(new Set(used.map(({ kid }) => kid))).toEqual(new Set([must(keys.stored[0]).kid]));
@@ -37,7 +37,7 @@ test("the first use makes a key, however many use it at once, on however many re
 });
 
 test.each(["ES256", "EdDSA", "RS256"] as const)(
-  "what one replica signs with %s, another verifies",
+  "one replica verifies what another signs with %s",
   async (signatureAlgorithm) => {
     const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
     const signing = await newRing().signingKey(owner, unlimited);
@@ -50,7 +50,7 @@ test.each(["ES256", "EdDSA", "RS256"] as const)(
   },
 );
 
-test("each project has its own key, which verifies for no other", async () => {
+test("each project has its own key", async () => {
   const ring = newRing();
   const { kid } = await ring.signingKey(project, unlimited);
   expect((await ring.signingKey(other, unlimited)).kid).not.toBe(kid);
@@ -58,7 +58,7 @@ test("each project has its own key, which verifies for no other", async () => {
   expect(await ring.verifyingKey(other.id, kid, unlimited)).toBeUndefined();
 });
 
-test("the material of a key is read once; whether it is good is asked every time", async () => {
+test("reads key material once, and the state of a key every time", async () => {
   const ring = newRing();
   const { kid } = await ring.signingKey(project, unlimited);
   const before = keys.asked();
@@ -72,7 +72,7 @@ test("the material of a key is read once; whether it is good is asked every time
   expect(await newRing().verifyingKey(project.id, kid, unlimited)).toBeUndefined();
 });
 
-test("publishes public keys only, the first before it is used", async () => {
+test("publishes public keys only, and the first before its use", async () => {
   const [jwk, ...others] = await newRing().publicJwks(project, unlimited);
   expect(others).toEqual([]);
   const { kid } = must(keys.stored[0]);
@@ -88,7 +88,7 @@ test("publishes public keys only, the first before it is used", async () => {
   });
 });
 
-test("a rotation publishes the next key, which takes over after the publication delay on every replica", async () => {
+test("a rotation publishes the next key, which signs after the publication delay on every replica", async () => {
   const [one, two] = [newRing(), newRing()];
   const first = await kidAt(0, one);
   expect(await kidAt(10, two)).toBe(first);
@@ -104,7 +104,7 @@ test("a rotation publishes the next key, which takes over after the publication 
   }
 });
 
-test("a rotation that is asked for again, here or elsewhere, is the same one", async () => {
+test("concurrent and repeated rotations create one key", async () => {
   await kidAt(0);
   const ring = newRing();
   const asked = await Promise.all(
@@ -118,10 +118,10 @@ test("a rotation that is asked for again, here or elsewhere, is the same one", a
   expect(keys.stored).toHaveLength(3);
 });
 
-test("which key signs is known without asking for as long as a JWKS may be cached; no rotation is missed", async () => {
+test("isSigningWith uses a cached schedule for the lifetime of a JWKS and misses no rotation", async () => {
   const timetable = { rotationPeriodMs: 0, publicationDelayMs: 600_000 };
   const [one, two] = [newRing(masterKey, [], timetable), newRing(masterKey, [], timetable)];
-  const asked = vi.spyOn(keys, "signingLine");
+  const asked = vi.spyOn(keys, "signingSchedule");
   const { kid: first } = await two.signingKey(project, unlimited);
   const next = await one.rotate(project, unlimited);
   asked.mockClear();
@@ -149,7 +149,7 @@ test("the first rotation of a project without a key gives it two", async () => {
   expect(await kidAt(100)).toBe(next);
 });
 
-test("a key is followed by another when its time is over, once, whoever finds it due", async () => {
+test("a key is followed by one other key after the rotation period", async () => {
   const first = await kidAt(0);
   expect(await kidAt(999)).toBe(first);
   expect(keys.stored).toHaveLength(1);
@@ -166,13 +166,13 @@ test("a key is followed by another when its time is over, once, whoever finds it
   expect(keys.stored).toHaveLength(3);
 });
 
-test("who fetches the keys finds a rotation due as well", async () => {
+test("publicJwks starts a rotation that is due", async () => {
   await kidAt(0);
   time = at(1000);
   expect(await newRing().publicJwks(project, unlimited)).toHaveLength(2);
 });
 
-test("without a period no key is followed by itself", async () => {
+test("without a rotation period only rotate() creates the next key", async () => {
   const ring = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time, {
     ...schedule,
     rotationPeriodMs: 0,
@@ -182,7 +182,7 @@ test("without a period no key is followed by itself", async () => {
   expect(keys.stored).toHaveLength(1);
 });
 
-test("a retired key is published until the last JWT it signed has expired, and verifies after that too", async () => {
+test("a retired key is published until its last JWT has expired, and verifies afterwards", async () => {
   const ring = newRing();
   const first = await kidAt(0, ring);
   const next = await ring.rotate(project, unlimited);
@@ -197,7 +197,7 @@ test("a retired key is published until the last JWT it signed has expired, and v
   expect(await ring.verifyingKey(project.id, first, unlimited)).toBeDefined();
 });
 
-test("a revoked key is neither published nor followed by nothing", async () => {
+test("a revoked key is not published and has a successor", async () => {
   const ring = newRing();
   const first = await kidAt(0, ring);
   keys.change(first, { revocation: { revision: 1, time: at(5) }, retireTime: at(5) });
@@ -217,7 +217,7 @@ test("a change of algorithm takes effect with the next rotation", async () => {
   expect((await ring.publicJwks(changed, unlimited)).map(({ alg }) => alg)).toEqual(["RS256", "ES256"]);
 });
 
-test("a clock that lags behind the one that activated the only key signs with it all the same", async () => {
+test("a replica with a slow clock signs with a key that is not active yet", async () => {
   const first = await kidAt(1000);
   expect(await kidAt(500)).toBe(first);
 });
@@ -229,13 +229,13 @@ test("the private key is stored sealed", async () => {
   expect(masterKeyId).toBe(masterKey.id);
 });
 
-test("a master key that is not configured is asked for in words that tell which, and no secret", async () => {
+test("an error about a missing master key names the key and no secret", async () => {
   await newRing().signingKey(project, unlimited);
   const wrong = masterKeyOf(randomBytes(32));
   const words = (promise: Promise<unknown>) => promise.catch((error: unknown) => String(error));
   const failures = [
     await words(newRing(wrong, []).signingKey(project, unlimited)),
-    await words(resealSigningKeys(keys, { current: wrong, accepted: [] }, time)),
+    await words(rewrapSigningKeys(keys, { current: wrong, accepted: [] }, time)),
   ];
   for (const failure of failures) {
     expect(failure).toContain(masterKey.id);
@@ -248,36 +248,36 @@ test("a master key that is not configured is asked for in words that tell which,
   }
 });
 
-test("an accepted master key opens; after resealing nobody needs it", async () => {
+test("an accepted master key opens keys, and is not needed after rewrapping", async () => {
   const kid = await kidAt(0);
   await newRing().signingKey(other, unlimited);
   const current = masterKeyOf(randomBytes(32));
   expect(await kidAt(1, newRing(current))).toBe(kid);
-  expect(await resealSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(2);
+  expect(await rewrapSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(2);
   expect(await kidAt(2, newRing(current, []))).toBe(kid);
-  expect(await resealSigningKeys(keys, { current, accepted: [] }, time)).toBe(0);
+  expect(await rewrapSigningKeys(keys, { current, accepted: [] }, time)).toBe(0);
   await expect(newRing().signingKey(project, unlimited)).rejects.toThrow(current.id);
 });
 
-test("resealing does any number of keys, and leaves alone those that sign no more", async () => {
+test("rewraps any number of keys, except retired ones", async () => {
   const ring = newRing();
   const owners = Array.from({ length: 130 }, (_, i) => newProject({ id: projectId(`p${i}`) }));
   for (const owner of owners) await ring.signingKey(owner, unlimited);
   const { kid } = must(keys.stored[0]);
   keys.change(kid, { retireTime: time });
   const current = masterKeyOf(randomBytes(32));
-  expect(await resealSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(129);
+  expect(await rewrapSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(129);
   const unsealed = keys.stored.filter(({ masterKeyId }) => masterKeyId !== current.id);
   expect(unsealed.map((key) => key.kid)).toEqual([kid]);
 });
 
-test("a sealed key that was moved to another project does not open there", async () => {
+test("a sealed key does not open for another project", async () => {
   await newRing().signingKey(project, unlimited);
   keys.stored.push({ ...must(keys.stored[0]), projectId: other.id });
   await expect(newRing().signingKey(other, unlimited)).rejects.toThrow("unable to authenticate");
 });
 
-test("a failure to load is not remembered", async () => {
+test("does not cache a failure to load a key", async () => {
   const ring = newRing();
   const failing = vi.spyOn(keys, "findSigningKey").mockRejectedValueOnce(new Error("database away"));
   await expect(ring.signingKey(project, unlimited)).rejects.toThrow("database away");
