@@ -64,12 +64,7 @@ export async function prepareDatabase(
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;
     if (project !== undefined) await bootstrap(store, now, project, log);
-    await rewrapSigningKeys(
-      store.signingKeys,
-      masterKeysOf(masterKey, config.acceptedMasterKeys),
-      now(),
-      log,
-    );
+    await adoptMasterKey(store.signingKeys, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
   });
   return prepared;
 }
