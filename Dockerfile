@@ -12,7 +12,7 @@ COPY gen ./gen
 COPY src ./src
 RUN ["npm", "run", "build"]
 
-# No development dependencies, and none of the optional ones, which are the embedded PostgreSQL: DATABASE_URL is required.
+# No development dependencies, one of which is the embedded PostgreSQL: DATABASE_URL is required.
 FROM ${NODE} AS dependencies
 WORKDIR /build
 COPY package.json package-lock.json ./

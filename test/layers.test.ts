@@ -15,19 +15,36 @@ interface Layer {
 
 /** The layers of src. Imports, those of types included, point up this list only. */
 const layers: Readonly<Record<string, Layer>> = {
-  transport: { packages: /^node:.*$/ },
+  jwt: { packages: /^(uuid|node:crypto)$/, folders: ["."] },
+  transport: { packages: /^node:.*$/, folders: ["."] },
   domain: {
+    layers: ["jwt", "transport"],
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
-    packages: /^(@bufbuild\/protobuf|jose|uuid|node:(crypto|async_hooks))$/,
+    packages: /^(@bufbuild\/protobuf|jose|lru-cache|uuid|node:crypto)$/,
+    folders: [".", "sessions", "keys", "revocations", "store", "use-cases"],
   },
   storage: {
-    layers: ["transport", "domain"],
+    layers: ["jwt", "transport", "domain"],
     packages: /^(@bufbuild\/protobuf|jose|kysely(\/.*)?|pg|node:.*)$/,
+    folders: [
+      "schema/migrations",
+      "schema",
+      "connection",
+      "sessions",
+      "revocations",
+      "projects",
+      "purge",
+      ".",
+    ],
   },
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
-  auth: { layers: ["domain"], packages: /^(@bufbuild\/protobuf|node:crypto)$/, folders: ["."] },
+  auth: {
+    layers: ["jwt", "transport", "domain"],
+    packages: /^(@bufbuild\/protobuf|lru-cache|node:crypto)$/,
+    folders: ["."],
+  },
   rpc: {
-    layers: ["domain", "auth"],
+    layers: ["jwt", "transport", "domain", "auth"],
     gen: /^(google\/rpc|session|grpc)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|jose|node:net)$/,
     folders: ["messages", "grpc", "."],
@@ -48,14 +65,16 @@ const layers: Readonly<Record<string, Layer>> = {
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
       /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
+    folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers"],
   },
   client: {
-    layers: ["transport"],
+    layers: ["jwt", "transport"],
     gen: /^(session|google\/rpc)\//,
-    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|node:.*)$/,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|lru-cache|node:.*)$/,
+    folders: [".", "verifier/jwt", "verifier/revocations", "verifier", "verifier/middleware"],
   },
   cli: {
-    layers: ["server", "client"],
+    layers: ["transport", "server", "client"],
     gen: /^session\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|commander|pino|node:.*)$/,
   },

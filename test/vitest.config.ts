@@ -5,18 +5,39 @@ import { SecretReport } from "./support/output/secret-report.ts";
 
 const secrets = new SecretReport();
 
+const shared = {
+  root: new URL("..", import.meta.url).pathname,
+  setupFiles: ["test/support/output/record-output.ts"],
+  env: secrets.environment,
+  pool: "forks" as const,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+
 export default defineConfig({
   test: {
-    root: new URL("..", import.meta.url).pathname,
-    include: ["test/**/*.test.ts"],
-    globalSetup: ["test/support/postgres/postgres-setup.ts"],
-    setupFiles: ["test/support/output/keep-output.ts"],
-    env: secrets.environment,
+    root: shared.root,
     reporters: ["default", new ClosingLine(secrets)],
-    pool: "forks",
-    // Most files wait for the database: on two cores vitest would run one at a time.
+    // Most files wait for processes and the database: with two cores vitest would run one file at a time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    projects: [
+      // No database; the files of a worker share one process.
+      {
+        test: {
+          ...shared,
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/layers.test.ts"],
+          isolate: false,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: "system",
+          include: ["test/{api,bench,packaging,resilience,security,store,support}/**/*.test.ts"],
+          globalSetup: ["test/support/postgres/cluster.ts"],
+        },
+      },
+    ],
   },
 });

@@ -3,17 +3,17 @@ import { SessiondError } from "../domain/errors.ts";
 import type { Permission } from "../domain/project.ts";
 import type { Identity } from "./identify.ts";
 
-/** Who may call a method: anybody; services with a permission; end users, for what the use case lets them reach. */
+/** Who may call a method: everyone; services with a permission; end users, within the bounds of the use case. */
 export type MethodAccess = "public" | { readonly service?: Permission; readonly member?: true };
 
-/** The access of every method of a service; TypeScript does not let one be forgotten. */
+/** The access of every method of a service. */
 export type ServiceAccess<S extends DescService> = { readonly [Name in keyof S["method"]]: MethodAccess };
 
-/** Looks up who may call a method. Methods are known by descriptor, never by path; one without an entry is denied. */
+/** The access of all methods, by descriptor and not by path. A method without an entry is denied. */
 export class AccessTable {
   readonly #entries = new Map<DescMethod, MethodAccess>();
 
-  /** States the access of all methods of a service. */
+  /** Adds the methods of a service. */
   add<S extends DescService>(service: S, access: ServiceAccess<S>): this {
     for (const method of service.methods) {
       const entry = (access as Readonly<Record<string, MethodAccess | undefined>>)[method.localName];
@@ -23,7 +23,7 @@ export class AccessTable {
     return this;
   }
 
-  /** Fails, at start-up, for services that have a method without an entry. */
+  /** Fails at start-up if a method of these services has no entry. */
   requireEntries(services: Iterable<DescService>): void {
     const missing = [...services]
       .flatMap((service) => service.methods)
@@ -32,12 +32,11 @@ export class AccessTable {
     if (missing.length > 0) throw new Error(`no permission entry for ${missing.join(", ")}`);
   }
 
-  /** All methods and who may call them, in the order in which they were stated. */
   entries(): IterableIterator<[DescMethod, MethodAccess]> {
     return this.#entries.entries();
   }
 
-  /** Who may call the method; CALLER_NOT_ALLOWED where nobody said. */
+  /** The access of a method; CALLER_NOT_ALLOWED without an entry. */
   of(method: DescMethod): MethodAccess {
     const access = this.#entries.get(method);
     if (access === undefined) throw new SessiondError("CALLER_NOT_ALLOWED");
@@ -46,8 +45,8 @@ export class AccessTable {
 }
 
 /**
- * Fails unless the identity may call: a service needs the permission (PERMISSION_MISSING), with a member session beside it
- * too; an end user must be among those the method is for (CALLER_NOT_ALLOWED).
+ * Fails unless the caller may call the method. A service needs its permission, also with a member session
+ * (PERMISSION_MISSING). The method must accept end users (CALLER_NOT_ALLOWED).
  */
 export function requireAccess(access: Exclude<MethodAccess, "public">, { service, caller }: Identity): void {
   if (caller.kind === "member" && access.member !== true) throw new SessiondError("CALLER_NOT_ALLOWED");

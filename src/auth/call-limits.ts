@@ -4,22 +4,22 @@ import { type Reason, SessiondError } from "../domain/errors.ts";
 import { FailureLimit } from "./failure-limit.ts";
 import type { Identity } from "./identify.ts";
 import type { Peer } from "./peer.ts";
-import type { PresentedCredential } from "./request-credentials.ts";
+import type { RequestCredentials } from "./request-credentials.ts";
 import { type Rate, RateLimit } from "./rate-limit.ts";
 
-/** How often calls may be made; without limit where undefined. */
+/** Rates of calls; undefined for no limit. */
 export interface CallRates {
-  /** By each service credential. */
+  /** Per service credential. */
   readonly service: Rate | undefined;
-  /** By each member as an end user, over all their sessions. */
+  /** Per member as an end user, over all sessions. */
   readonly member: Rate | undefined;
-  /** From each client address. */
+  /** Per client address. */
   readonly address: Rate | undefined;
-  /** How often the authentication of a caller may fail, from each client address. */
+  /** Failed authentications per client address. */
   readonly failures: Rate | undefined;
 }
 
-/** What refuses calls that come too often, with RATE_LIMITED. Each process counts for itself. */
+/** Refuses calls beyond their rates with RATE_LIMITED. Each process counts separately. */
 export class CallLimits {
   readonly #service: RateLimit | undefined;
   readonly #member: RateLimit | undefined;
@@ -33,14 +33,14 @@ export class CallLimits {
     this.#failures = failures && new FailureLimit(failures, clock);
   }
 
-  /** Counts a call of whatever method, before anything else is known of it. */
+  /** Counts a call of any method, before its credentials are read. */
   countAddress({ address }: Peer): void {
     if (this.#address !== undefined && address !== undefined) {
       refuseFor(this.#address.take(address), "address");
     }
   }
 
-  /** Counts a call of a known caller. With a member session beside it, a service's call is both theirs. */
+  /** Counts a call of an authenticated caller. A service's call with a member session counts for both. */
   countCaller({ service, caller }: Identity): void {
     if (this.#service !== undefined && service !== undefined) {
       refuseFor(this.#service.take(service.credential.id), "service");
@@ -51,17 +51,17 @@ export class CallLimits {
   }
 
   /**
-   * Finds out who calls with `identify`, unless too many have failed at that. What counts as failure is a credential that is
-   * nobody's, or names nobody any more in a way that cannot be told from that; not a session that has ended, as all do.
+   * Authenticates a caller with `identify`, unless too many authentications have failed. Unknown credentials count as failures,
+   * and ended ones that cannot be distinguished from them; a session that has ended does not.
    */
   async authenticate(
     { address }: Peer,
-    presented: PresentedCredential,
+    credentials: RequestCredentials,
     identify: () => Promise<Identity>,
   ): Promise<Identity> {
     const failures = this.#failures;
     if (failures === undefined || address === undefined) return identify();
-    const fingerprint = fingerprintOf(presented);
+    const fingerprint = fingerprintOf(credentials);
     refuseFor(failures.wait(address, fingerprint), "authentication");
     try {
       const identity = await identify();
@@ -81,11 +81,11 @@ function refuseFor(wait: number, limit: string): void {
 const guesses: ReadonlySet<Reason> = new Set(["CREDENTIAL_INVALID", "SESSION_UNKNOWN"]);
 
 function isGuess(error: unknown): boolean {
-  return error instanceof SessiondError && guesses.has(error.reason) && !error.isGenuine;
+  return error instanceof SessiondError && guesses.has(error.reason) && error.isGuess;
 }
 
-/** Stands for everything that was presented, and holds no secret. */
-function fingerprintOf({ service, member }: PresentedCredential): string {
+/** Identifies the credentials without containing a secret. */
+function fingerprintOf({ service, member }: RequestCredentials): string {
   const ofService =
     service &&
     ("secretHash" in service

@@ -1,48 +1,42 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../domain/clock.ts";
 import { type Rate, RateLimit } from "./rate-limit.ts";
 
-/** Most credentials that are remembered as good: about 1 MB. */
-const maxGood = 10_000;
+/** Most credentials that are remembered as valid: about 1 MB. */
+const maxValid = 10_000;
 
 /**
- * Limits how often authentication may fail for each client address, as many clients may share one: that of a gateway.
- * Who guesses is stopped; who is known to be good is not, whatever others do at the same address; and a client that goes on
- * with one bad credential is stopped alone, before it has used up what all have.
+ * Limits failed authentications per client address. Recently valid credentials are exempt, so that failures of other clients
+ * behind a shared gateway do not lock them out; they are still checked against the database. One bad credential is limited
+ * separately and earlier, so that it does not use up the limit of its address.
  *
- * Credentials go by a hash, `fingerprint`. One that was good is remembered to get past this limit, and for nothing else: it
- * is still asked of the database each time. A failure counts when it is known, so calls under way together may all fail; the
- * address owes them.
+ * Credentials are identified by a hash, the fingerprint. A failure counts when it is known: concurrent calls may all fail, and
+ * the address owes them.
  */
 export class FailureLimit {
   readonly #byAddress: RateLimit;
   readonly #byCredential: RateLimit;
-  readonly #good = new Set<string>();
+  readonly #valid = new LRUCache<string, true>({ max: maxValid });
 
-  /** `rate` is that of an address; of its failures one credential may have half at once, and a twentieth from then on. */
+  /** `rate` applies to an address. One credential may use half of its burst, and a twentieth of its rate. */
   constructor(rate: Rate, clock: Pick<Clock, "now">) {
     const { perSecond, burst } = rate;
     this.#byAddress = new RateLimit(rate, clock);
     this.#byCredential = new RateLimit({ perSecond: perSecond / 20, burst: Math.ceil(burst / 2) }, clock);
   }
 
-  /** How long the credential has to wait before it is looked at, in milliseconds; 0 where it need not. */
+  /** How long to wait before the credential is checked, in milliseconds. */
   wait(address: string, fingerprint: string): number {
-    if (this.#good.has(fingerprint)) return 0;
+    if (this.#valid.has(fingerprint)) return 0;
     return this.#byCredential.wait(fingerprint) || this.#byAddress.wait(address);
   }
 
-  /** The credential was good. The least recently used is forgotten for it. */
   succeeded(fingerprint: string): void {
-    if (!this.#good.delete(fingerprint) && this.#good.size >= maxGood) {
-      const [oldest] = this.#good;
-      if (oldest !== undefined) this.#good.delete(oldest);
-    }
-    this.#good.add(fingerprint);
+    this.#valid.set(fingerprint, true);
   }
 
-  /** The credential is nobody's. */
   failed(address: string, fingerprint: string): void {
-    this.#good.delete(fingerprint);
+    this.#valid.delete(fingerprint);
     this.#byCredential.charge(fingerprint);
     this.#byAddress.charge(address);
   }

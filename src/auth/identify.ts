@@ -1,75 +1,88 @@
 import { timingSafeEqual } from "node:crypto";
-import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
 import { type SessionCredential, findActiveSession } from "../domain/use-cases/authenticate.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
-import type { PresentedCredential, ServiceCertificate, ServiceSecret } from "./request-credentials.ts";
+import type { Caller, MemberCaller, ServiceCaller } from "../domain/use-cases/caller.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
+import type { CallContext } from "../transport/call-context.ts";
+import type { RequestCredentials, ServiceCertificate, ServiceSecret } from "./request-credentials.ts";
 
-/** A checked credential. */
+/** The caller of a request whose credentials are valid. */
 export interface Identity {
-  /** The service that called, with a member session of its own project or without. */
+  /** The service that called, with or without a member session of its own project. */
   readonly service: ServiceCaller | undefined;
-  /** With whose permissions the call runs. */
+  /** The caller whose permissions apply. */
   readonly caller: Caller;
 }
 
 /**
- * Checks what was presented, asking the database. CREDENTIAL_INVALID for a service that is unknown or disabled; for an end
- * user the reason that tells what is wrong with the session.
+ * Checks credentials against the database. CREDENTIAL_INVALID for a service that is unknown or disabled; for an end user the
+ * reason that says what is wrong with the session.
  */
-export async function identify(deps: Deps, presented: PresentedCredential): Promise<Identity> {
-  const service = presented.service && (await identifyService(deps, presented.service));
-  const member = presented.member && (await identifyMember(deps, presented.member, service?.project));
+export async function identify(
+  deps: Dependencies,
+  credentials: RequestCredentials,
+  call: CallContext,
+): Promise<Identity> {
+  const service = credentials.service && (await identifyService(deps, credentials.service, call));
+  const member =
+    credentials.member && (await identifyMember(deps, credentials.member, service?.project, call));
   const caller = member ?? service;
   if (caller === undefined) throw new SessiondError("CREDENTIAL_MISSING");
   return { service, caller };
 }
 
-/** Fails with CREDENTIAL_INVALID once the credential of a service, or its project, was disabled: for calls that last. */
-export async function requireStillEnabled(deps: Pick<Deps, "store">, caller: ServiceCaller): Promise<void> {
-  const found = await deps.store.findCredentials(caller.project.id);
-  const isEnabled = found?.credentials.some(({ id }) => id === caller.credential.id) ?? false;
+/** Fails with CREDENTIAL_INVALID once a service's credential or project is disabled. For long-running calls. */
+export async function requireStillEnabled(
+  { store: { projects } }: Pick<Dependencies, "store">,
+  { project, credential }: ServiceCaller,
+  call: CallContext,
+): Promise<void> {
+  const found = await projects.findCredentials(project.id, call);
+  const isEnabled = found?.credentials.some(({ id }) => id === credential.id) ?? false;
   if (!isEnabled || found?.project.disableTime !== undefined) throw new SessiondError("CREDENTIAL_INVALID");
 }
 
 async function identifyService(
-  deps: Deps,
-  presented: ServiceSecret | ServiceCertificate,
+  deps: Dependencies,
+  credential: ServiceSecret | ServiceCertificate,
+  call: CallContext,
 ): Promise<ServiceCaller> {
   const found =
-    "secretHash" in presented
-      ? await findBySecret(deps, presented)
-      : await deps.store.findCertified(presented.names);
+    "secretHash" in credential
+      ? await findBySecret(deps, credential, call)
+      : await deps.store.projects.findCertified(credential.names, call);
   if (found === undefined) throw new SessiondError("CREDENTIAL_INVALID");
   if (found.project.disableTime !== undefined) {
-    throw new SessiondError("CREDENTIAL_INVALID", { isGenuine: true });
+    throw new SessiondError("CREDENTIAL_INVALID", { isGuess: false });
   }
   return { kind: "service", project: found.project, credential: found.credential };
 }
 
 async function findBySecret(
-  deps: Deps,
+  deps: Dependencies,
   { projectId, secretHash }: ServiceSecret,
+  call: CallContext,
 ): Promise<Pick<ServiceCaller, "project" | "credential"> | undefined> {
-  const found = await deps.store.findCredentials(projectId);
-  // Every credential is compared, in constant time, whichever fits.
-  const fitting = found?.credentials.filter((credential) =>
+  const found = await deps.store.projects.findCredentials(projectId, call);
+  // Compares all credentials, each in constant time, so that the duration does not depend on which one matches.
+  const matching = found?.credentials.filter((credential) =>
     timingSafeEqual(credential.secretHash, secretHash),
   );
-  const [credential] = fitting ?? [];
+  const [credential] = matching ?? [];
   return found && credential && { project: found.project, credential };
 }
 
 async function identifyMember(
-  deps: Deps,
+  deps: Dependencies,
   credential: SessionCredential,
   within: Project | undefined,
+  call: CallContext,
 ): Promise<MemberCaller> {
-  const session = await findActiveSession(deps, credential, within);
-  const project = within ?? (await deps.store.findProject(session.projectId));
+  const session = await findActiveSession(deps, credential, within, call);
+  const project = within ?? (await deps.store.projects.findProject(session.projectId, call));
   if (project === undefined || project.disableTime !== undefined) {
-    throw new SessiondError("SESSION_UNKNOWN", { isGenuine: true });
+    throw new SessiondError("SESSION_UNKNOWN", { isGuess: false });
   }
   return { kind: "member", project, session };
 }

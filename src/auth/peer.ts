@@ -1,17 +1,14 @@
 import type { CertificateName } from "../domain/certificate-name.ts";
 
-/** What a connection tells of who is at its other end, before any request. */
+/** The other end of a connection. */
 export interface Peer {
-  /** Whether TLS ends in this process: nobody between can have read or changed anything, and its own origin is https. */
+  /** Whether TLS ends in this process. Then no proxy has read the request, and its own origin is https. */
   readonly secure: boolean;
-  /** The names in the client certificate that was verified in the handshake; undefined where there is none. */
+  /** Names in the verified client certificate; undefined without one. */
   readonly certificateNames: readonly CertificateName[] | undefined;
-  /**
-   * The address of the connection, as limits count: of IPv6 the first half, as each host has the other for itself. A proxy's,
-   * where there is one; undefined where it is not known.
-   */
+  /** Address for rate limits: a proxy's if there is one; of IPv6 the first half, because a host owns the rest. */
   readonly address: string | undefined;
 }
 
-/** A peer that nothing is known of. */
-export const anybody: Peer = { secure: false, certificateNames: undefined, address: undefined };
+/** A peer about which nothing is known. */
+export const unknownPeer: Peer = { secure: false, certificateNames: undefined, address: undefined };

@@ -1,25 +1,24 @@
 import type { Clock } from "../domain/clock.ts";
 
-/** How often something may be done: so many times at once, and then so many a second. */
+/** A rate limit: `burst` at once, then `perSecond`. */
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** Most keys whose buckets are kept: about 2 MB. */
+/** Most buckets that are kept: about 2 MB. */
 const maxKeys = 10_000;
 
 /**
- * A token bucket for each key. Of a bucket only the moment is kept at which it will be full again, which says all; those that
- * are full are not kept, nor are the least recently used beyond `capacity`, who begin anew.
+ * A token bucket per key (GCRA). Stores only when a bucket will be full again. Full buckets are dropped, and beyond `capacity`
+ * the least recently used ones; lru-cache would keep full ones until then.
  *
- * Not rate-limiter-flexible: it counts in fixed windows, so that twice the limit passes where two meet, and its
- * BurstyRateLimiter is two of those. In memory it keeps a timer for each key and any number of keys, goes by Date.now(), and
- * answers by promises, rejected ones where it refuses.
+ * Not rate-limiter-flexible: it counts in fixed windows, so that twice the limit passes at their border. It also keeps a timer
+ * per key, does not limit the number of keys, uses Date.now(), and answers by promises.
  */
 export class RateLimit {
   readonly #clock: Pick<Clock, "now">;
-  /** How long a token takes to come, in milliseconds; and how long a whole bucket. */
+  /** Milliseconds until a token is added, and until an empty bucket is full. */
   readonly #interval: number;
   readonly #depth: number;
   readonly #capacity: number;
@@ -32,12 +31,11 @@ export class RateLimit {
     this.#capacity = capacity;
   }
 
-  /** How many buckets are kept. */
   get size(): number {
     return this.#fullAt.size;
   }
 
-  /** Takes a token and returns 0; where there is none, takes none and returns how long until there is, in milliseconds. */
+  /** Takes a token and returns 0, or returns the milliseconds until there is one. */
   take(key: string): number {
     const now = this.#clock.now();
     const fullAt = this.#fullAtOf(key, now) + this.#interval;
@@ -47,14 +45,14 @@ export class RateLimit {
     return 0;
   }
 
-  /** How long until there is a token, in milliseconds; 0 where there is. Takes none. */
+  /** The milliseconds until there is a token; takes none. */
   wait(key: string): number {
     const now = this.#clock.now();
     const wait = this.#fullAtOf(key, now) + this.#interval - now - this.#depth;
     return wait > tolerance ? wait : 0;
   }
 
-  /** Takes a token whether there is one or not, but owes no more than a whole bucket. */
+  /** Takes a token even if there is none. The debt is limited to one bucket. */
   charge(key: string): void {
     const now = this.#clock.now();
     this.#keep(key, Math.min(this.#fullAtOf(key, now) + this.#interval, now + 2 * this.#depth), now);
@@ -70,7 +68,7 @@ export class RateLimit {
     if (!isKnown) this.#forget(now);
   }
 
-  /** Each that comes takes away two at most that need not be kept: in the end all, at no cost to speak of for any. */
+  /** Amortized eviction: every insert drops up to two entries that are full or over capacity. */
   #forget(now: number): void {
     let looked = 0;
     for (const [key, fullAt] of this.#fullAt) {
@@ -80,5 +78,5 @@ export class RateLimit {
   }
 }
 
-/** Milliseconds that sums of fractions may be off by. */
+/** Rounding error of sums of fractions, in milliseconds. */
 const tolerance = 1e-6;

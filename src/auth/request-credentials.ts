@@ -1,99 +1,110 @@
 import type { CertificateName } from "../domain/certificate-name.ts";
 import { SessiondError } from "../domain/errors.ts";
 import { type ProjectId, parseProjectId } from "../domain/ids.ts";
-import { maxJwtLength } from "../domain/keys/session-jwts.ts";
-import { type SecretHash, hashSecret, looksLikeJwt } from "../domain/sessions/token.ts";
+import { type SecretHash, hashSecret, looksLikeJwt, parseSessionToken } from "../domain/token.ts";
+import { maxJwtLength, parseCompactJws } from "../jwt/compact-jws.ts";
 import type { SessionCredential } from "../domain/use-cases/authenticate.ts";
 import type { Peer } from "./peer.ts";
 
-/** What a request carries to say who calls; nothing of it is checked yet. */
-export interface PresentedCredential {
+/** The credentials of a request, not checked yet. */
+export interface RequestCredentials {
   readonly service?: ServiceSecret | ServiceCertificate | undefined;
-  /** An end user's; beside a service's, the member with whose permissions the service calls. */
+  /** An end user's session; with a service's credential, the member whose permissions apply. */
   readonly member?: SessionCredential | undefined;
 }
 
-/** The secret of a service, which says its project. It goes no further than here. */
+/** The secret of a service, hashed as soon as it is read. */
 export interface ServiceSecret {
   readonly projectId: ProjectId;
   readonly secretHash: SecretHash;
 }
 
-/** The names in a client certificate, which was verified; whose they are is not known yet. */
+/** The names in a verified client certificate. */
 export interface ServiceCertificate {
   readonly names: readonly CertificateName[];
 }
 
-/**
- * Finds the credential of a call of one API in its headers and its connection; undefined where there is none. Throws
- * CREDENTIAL_INVALID for a malformed one.
- */
-export type CredentialScheme = (header: Headers, peer: Peer) => PresentedCredential | undefined;
+/** Reads the credentials of a request from its headers and connection; undefined without any. CREDENTIAL_INVALID if malformed. */
+export type CredentialScheme = (header: Headers, peer: Peer) => RequestCredentials | undefined;
 
 /**
- * The service's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end users, and
- * for services whose call has none of these, the client certificate.
+ * The scheme of sessiond's own API: `authorization: Basic` for services, `authorization: Bearer` or `x-session-token` for end
+ * users, and otherwise the client certificate.
  */
 export const standardScheme: CredentialScheme = (header, peer) =>
   basic(header) ?? bearer(header) ?? sessionTokenHeader(header) ?? certificate(header, peer);
 
-/** APIs for services alone: HTTP Basic, or the client certificate. */
+/** The scheme of APIs for services only: HTTP Basic, or the client certificate. */
 export const serviceScheme: CredentialScheme = (header, peer) => basic(header) ?? certificate(header, peer);
 
 /** HTTP Basic with `project_id:secret` (RFC 7617). */
-export function basic(header: Headers): PresentedCredential | undefined {
+export function basic(header: Headers): RequestCredentials | undefined {
   const encoded = authorization(header, "basic");
   if (encoded === undefined) return undefined;
-  const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, "base64").toString()) ?? [];
+  const decoded = Buffer.from(encoded, "base64");
+  const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(decoded.toString()) ?? [];
   const projectId = parseProjectId(id);
-  if (projectId === undefined || secret === undefined || secret === "") {
+  // Buffer skips characters outside base64, which must be refused (RFC 4648, 3.3).
+  const isBase64 = decoded.toString("base64") === encoded;
+  if (!isBase64 || projectId === undefined || secret === undefined || secret === "") {
     throw new SessiondError("CREDENTIAL_INVALID");
   }
   return { service: { projectId, secretHash: hashSecret(secret) } };
 }
 
 /**
- * The client certificate of the connection. Only for a call with no `authorization`: a header is meant for this one call, while
- * the certificate is that of all calls on the connection, of end users too where a gateway made it.
+ * The client certificate, for a request without `authorization`. A header is specific to the request, while a gateway's
+ * certificate applies to the requests of all its end users.
  */
-function certificate(header: Headers, { certificateNames = [] }: Peer): PresentedCredential | undefined {
+function certificate(header: Headers, { certificateNames = [] }: Peer): RequestCredentials | undefined {
   if (certificateNames.length === 0 || header.has("authorization")) return undefined;
   return { service: { names: certificateNames } };
 }
 
 /** `authorization: Bearer` with a session token or session JWT (RFC 6750). */
-export function bearer(header: Headers): PresentedCredential | undefined {
+export function bearer(header: Headers): RequestCredentials | undefined {
   const text = authorization(header, "bearer");
   return text === undefined ? undefined : { member: sessionCredential(text) };
 }
 
 /** `x-session-token` with a session token or session JWT. */
-export function sessionTokenHeader(header: Headers): PresentedCredential | undefined {
+export function sessionTokenHeader(header: Headers): RequestCredentials | undefined {
   const text = header.get("x-session-token");
   return text === null || text === "" ? undefined : { member: sessionCredential(text) };
 }
 
-/** A cookie with a session token or session JWT (RFC 6265). The first of the name counts. */
-export function cookie(header: Headers, name: string): PresentedCredential | undefined {
+/**
+ * A cookie with a session token or session JWT (RFC 6265); the first one with the name. An empty or garbled one is no credential,
+ * so that it does not hide another credential.
+ */
+export function cookie(header: Headers, name: string): RequestCredentials | undefined {
   for (const pair of header.get("cookie")?.split(/; */) ?? []) {
     const separator = pair.indexOf("=");
     if (separator < 0 || pair.slice(0, separator).trim() !== name) continue;
-    const value = pair.slice(separator + 1).trim();
-    return { member: sessionCredential(value.replace(/^"(.*)"$/, "$1")) };
+    const value = pair
+      .slice(separator + 1)
+      .trim()
+      .replace(/^"(.*)"$/, "$1");
+    return isWellFormed(value) ? { member: sessionCredential(value) } : undefined;
   }
   return undefined;
 }
 
-/** A session token or session JWT, told apart by their form. */
+function isWellFormed(text: string): boolean {
+  if (text.length > maxJwtLength) return false;
+  return (looksLikeJwt(text) ? parseCompactJws(text) : parseSessionToken(text)) !== undefined;
+}
+
+/** A session token or session JWT, distinguished by its form. */
 export function sessionCredential(text: string): SessionCredential {
   if (text.length > maxJwtLength) throw new SessiondError("CREDENTIAL_INVALID");
   return looksLikeJwt(text) ? { jwt: text } : { token: text };
 }
 
-/** The credentials of an `authorization` header of this scheme. Another scheme, or one without credentials, is malformed. */
+/** The credentials of an `authorization` header with this scheme. Other schemes are malformed, except basic and bearer. */
 function authorization(header: Headers, scheme: "basic" | "bearer"): string | undefined {
-  const value = header.get("authorization");
-  if (value === null) return undefined;
+  const value = header.get("authorization") ?? "";
+  if (value === "") return undefined;
   const [, name = "", credentials = ""] = /^(basic|bearer) +([^ ,]+) *$/i.exec(value) ?? [];
   if (name === "") throw new SessiondError("CREDENTIAL_INVALID");
   return name.toLowerCase() === scheme ? credentials : undefined;

@@ -9,7 +9,7 @@ import { addSessionsCommands } from "./commands/sessions.ts";
 import { type ConnectionOptions, withConnection } from "./connection.ts";
 import { exitCodes } from "./failure.ts";
 import { runs } from "./run.ts";
-import { version } from "../server/version.ts";
+import { version } from "../server/config/config.ts";
 
 const epilogue = `
 Commands that call the service find it and their credential so:

@@ -1,23 +1,50 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { ConnectError } from "@connectrpc/connect";
-import { Metadata } from "@grpc/grpc-js";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { type ErrorInfo, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 
 /**
- * The google.rpc.ErrorInfo of a failed call, from a ConnectError or a ServiceError of `@grpc/grpc-js`: `reason` is the name of
- * a `session.v1.ErrorReason` without its prefix, and `metadata` holds what its comment lists. Undefined for errors that did
- * not come from this service, such as a lost connection.
+ * Returns the google.rpc.ErrorInfo of a failed call, from a ConnectError or a ServiceError of `@grpc/grpc-js`. `reason` is the
+ * name of a `session.v1.ErrorReason` without its prefix; `metadata` holds what the comment of that reason lists. Returns undefined
+ * for errors that this service did not send, such as a lost connection. Checks the form of the error and not its class, because
+ * an application may hold several copies of these packages.
  */
 export function errorInfoOf(error: unknown): ErrorInfo | undefined {
-  if (error instanceof ConnectError) return error.findDetails(ErrorInfoSchema)[0];
-  const metadata = error instanceof Error && "metadata" in error ? error.metadata : undefined;
-  const [status] = metadata instanceof Metadata ? metadata.get("grpc-status-details-bin") : [];
-  if (!(status instanceof Uint8Array)) return undefined;
-  for (const detail of fromBinary(StatusSchema, status).details) {
-    const info = anyUnpack(detail, ErrorInfoSchema);
-    if (info !== undefined) return info;
+  if (!isObject(error)) return undefined;
+  const { details, metadata } = error;
+  try {
+    if (Array.isArray(details)) return details.map(infoIn).find((info) => info !== undefined);
+    const [status] = isGrpcMetadata(metadata) ? metadata.get("grpc-status-details-bin") : [];
+    if (!(status instanceof Uint8Array)) return undefined;
+    const any = fromBinary(StatusSchema, status).details.find(({ typeUrl }) =>
+      typeUrl.endsWith(`/${ErrorInfoSchema.typeName}`),
+    );
+    return any && fromBinary(ErrorInfoSchema, any.value);
+  } catch {
+    // The bytes are not those of the message.
+    return undefined;
   }
-  return undefined;
+}
+
+/** Reads a detail of a ConnectError: `{ type, value }` if it was received, `{ desc, value }` if it was made in this process. */
+function infoIn(detail: unknown): ErrorInfo | undefined {
+  if (!isObject(detail)) return undefined;
+  const { type, desc, value } = detail;
+  if (type === ErrorInfoSchema.typeName && value instanceof Uint8Array) {
+    return fromBinary(ErrorInfoSchema, value);
+  }
+  const isOutgoing = isObject(desc) && desc["typeName"] === ErrorInfoSchema.typeName && isObject(value);
+  return isOutgoing ? create(ErrorInfoSchema, value) : undefined;
+}
+
+/** Returns the numeric code of a failed call, which gRPC and Connect share. */
+export function codeOf(error: unknown): number | undefined {
+  return isObject(error) && typeof error["code"] === "number" ? error["code"] : undefined;
+}
+
+function isGrpcMetadata(value: unknown): value is { get(name: string): readonly unknown[] } {
+  return isObject(value) && typeof value["get"] === "function" && typeof value["getMap"] === "function";
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }

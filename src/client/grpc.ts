@@ -13,6 +13,9 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import { requireNode } from "../transport/node-version.ts";
+
+requireNode();
 
 /**
  * The definition of a service in the form of `@grpc/grpc-js`, one entry per RPC under its name in camel case.

@@ -1,12 +1,11 @@
-/** Time, so that tests need not wait for it. Timers must not keep the process alive. */
+/** Monotonic time, replaceable in tests. Timers do not keep the process alive. */
 export interface Clock {
-  /** Milliseconds from any fixed point; must never go back. */
+  /** Milliseconds since an arbitrary moment. */
   now(): number;
-  /** Calls once, after `ms`; the result cancels. */
+  /** Calls once after `ms`; the result cancels. */
   after(ms: number, call: () => void): () => void;
 }
 
-/** The machine's monotonic clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, call) {

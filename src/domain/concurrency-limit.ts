@@ -1,37 +1,35 @@
 import { SessiondError } from "./errors.ts";
 
 /**
- * Where calls wait for the database: a bounded number of them. Beyond it a call is better told at once to come again than left
- * to wait for longer and longer, until nobody wants its answer any more. Whoever is in is answered.
+ * Limits how many calls wait for the database. Beyond the limit calls fail at once with OVERLOADED, instead of waiting until
+ * their callers have given up.
  */
-export class WaitingRoom {
-  readonly #places: number;
+export class ConcurrencyLimit {
+  readonly #max: number;
   #taken = 0;
 
-  /** `places`: most calls that wait at once. */
-  constructor(places: number) {
-    this.#places = places;
+  constructor(max: number) {
+    this.#max = max;
   }
 
-  /** Takes a place; false where there is none. */
-  enter(): boolean {
-    if (this.#taken >= this.#places) return false;
+  /** Takes a place; false if none is free. */
+  tryAcquire(): boolean {
+    if (this.#taken >= this.#max) return false;
     this.#taken++;
     return true;
   }
 
-  /** Gives places back. */
-  leave(places: number): void {
+  release(places = 1): void {
     this.#taken -= places;
   }
 
-  /** Takes a place for as long as `operation` runs; OVERLOADED where there is none. */
-  async during<T>(operation: () => Promise<T>): Promise<T> {
-    if (!this.enter()) throw new SessiondError("OVERLOADED");
+  /** Holds a place while `operation` runs; OVERLOADED if none is free. */
+  async run<T>(operation: () => Promise<T>): Promise<T> {
+    if (!this.tryAcquire()) throw new SessiondError("OVERLOADED");
     try {
       return await operation();
     } finally {
-      this.leave(1);
+      this.release();
     }
   }
 }

@@ -1,20 +1,20 @@
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import type { ErrorReason } from "../../gen/session/v1/error_reason_pb.ts";
 
-/** Names of the reasons that are sent: those of the proto enum, without UNSPECIFIED. */
+/** Names of the proto enum's reasons, without UNSPECIFIED. */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
-/** One field that is out of its bounds, as google.rpc.BadRequest tells it. */
+/** A field that is out of its bounds, for google.rpc.BadRequest. */
 export interface FieldViolation {
   /** Path of the field in proto names, such as `device.ip_address` or `roles[3]`. */
   readonly field: string;
-  /** What would be right, without repeating the value. */
+  /** What is accepted, without repeating the value. */
   readonly description: string;
 }
 
 /**
- * The catalogue: the gRPC code of each reason and the text that callers see. Nobody else writes an error text; what varies
- * goes into the metadata or the violations. What each reason means stands in `session/v1/error_reason.proto`.
+ * The gRPC code and error text of each reason. All error texts for callers are here; variable parts go into the metadata or the
+ * violations. `session/v1/error_reason.proto` documents each reason.
  */
 const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   FIELD_INVALID: [Code.INVALID_ARGUMENT, "a field is missing or out of its bounds"],
@@ -56,23 +56,23 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   DEADLINE_EXCEEDED: [Code.DEADLINE_EXCEEDED, "the deadline passed"],
 };
 
-/** When to try again where the failure does not know better, in milliseconds. */
+/** Default retry delays, in milliseconds. */
 const retryDelays: Partial<Record<Reason, number>> = { DATABASE_UNAVAILABLE: 1000, OVERLOADED: 1000 };
 
-/** A failure that a caller may see. `cause` is for the log alone. */
+/** A failure that callers see. `cause` is only logged. */
 export class SessiondError extends Error {
   override readonly name = "SessiondError";
   readonly reason: Reason;
   /** The gRPC code. */
   readonly code: Code;
-  /** What varies, with the keys that the reason's comment in the proto lists. */
+  /** Variable parts, with the keys that the reason's comment in the proto lists. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** For FIELD_INVALID: every field that is wrong, not only the first. */
+  /** For FIELD_INVALID: all fields that are wrong. */
   readonly violations: readonly FieldViolation[];
-  /** When to try again, in milliseconds; undefined where that would not help. */
+  /** When to retry, in milliseconds; undefined if that would not help. */
   readonly retryDelay: number | undefined;
-  /** Of a refused credential: whether it was a good one once, or is one still under other circumstances, and so is no guess. */
-  readonly isGenuine: boolean;
+  /** False for a refused credential that was valid once, or is valid elsewhere: it does not count as guessing. */
+  readonly isGuess: boolean;
 
   constructor(
     reason: Reason,
@@ -80,7 +80,7 @@ export class SessiondError extends Error {
       metadata?: Readonly<Record<string, string>>;
       violations?: readonly FieldViolation[];
       retryDelay?: number;
-      isGenuine?: boolean;
+      isGuess?: boolean;
       cause?: unknown;
     } = {},
   ) {
@@ -93,6 +93,6 @@ export class SessiondError extends Error {
     this.metadata = detail.metadata ?? {};
     this.violations = violations;
     this.retryDelay = detail.retryDelay ?? retryDelays[reason];
-    this.isGenuine = detail.isGenuine ?? false;
+    this.isGuess = detail.isGuess ?? true;
   }
 }

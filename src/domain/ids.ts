@@ -7,40 +7,39 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type ProjectId = Branded<"ProjectId">;
 /** Id of a session: a UUID in lower case. */
 export type SessionId = Branded<"SessionId">;
-/** Opaque id of a member, given by the login code. */
+/** Opaque id of a member, chosen by the login code. */
 export type MemberId = Branded<"MemberId">;
-/** Opaque id of an organization, given by the login code. */
+/** Opaque id of an organization, chosen by the login code. */
 export type OrganizationId = Branded<"OrganizationId">;
 /** Id of a service credential: a UUID in lower case. */
 export type CredentialId = Branded<"CredentialId">;
 
-/** Nothing with the form of a token or secret: an id is shown everywhere. */
+/** Excludes the form of tokens and secrets, because ids appear in logs and URLs. */
 const projectIdPattern = /^(?!ss[tk]_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** The project id in `text`, or undefined when it has not the form of one. */
+/** Undefined if `text` does not have the form of a project id. */
 export function parseProjectId(text: string): ProjectId | undefined {
   return projectIdPattern.test(text) ? (text as ProjectId) : undefined;
 }
 
-/** The session id in `text`, in lower case, or undefined when it is no UUID. */
+/** Undefined if `text` is not a UUID. */
 export function parseSessionId(text: string): SessionId | undefined {
   return validate(text) ? (text.toLowerCase() as SessionId) : undefined;
 }
 
-/** The credential id in `text`, in lower case, or undefined when it is no UUID. */
 export function parseCredentialId(text: string): CredentialId | undefined {
   return validate(text) ? (text.toLowerCase() as CredentialId) : undefined;
 }
 
-/** Longest member or organization id, in characters. */
+/** Longest member or organization id, in Unicode code points. */
 export const maxOpaqueIdLength = 255;
 
-/** The member id in `text`, or undefined when it is empty, longer than 255 characters or holds what Postgres cannot. */
+/** Undefined if `text` is empty, too long or not {@link isStorable}. */
 export function parseMemberId(text: string): MemberId | undefined {
   return isOpaqueId(text) ? (text as MemberId) : undefined;
 }
 
-/** The organization id in `text`, or undefined as for {@link parseMemberId}. */
+/** Undefined as for {@link parseMemberId}. */
 export function parseOrganizationId(text: string): OrganizationId | undefined {
   return isOpaqueId(text) ? (text as OrganizationId) : undefined;
 }
@@ -49,7 +48,7 @@ function isOpaqueId(text: string): boolean {
   return text !== "" && isStorable(text) && characters(text) <= maxOpaqueIdLength;
 }
 
-/** Whether Postgres can keep `text`: no NUL, no half of a surrogate pair. */
+/** Whether Postgres can store `text`: no NUL and no lone surrogate. */
 export function isStorable(text: string): boolean {
   return !text.includes("\0") && text.isWellFormed();
 }
@@ -61,12 +60,11 @@ export function characters(text: string): number {
   return count;
 }
 
-/** A new session id: UUIDv7, so that ids sort by the time of creation. */
+/** A UUIDv7, so that ids sort by the time of creation. */
 export function newSessionId(): SessionId {
   return v7() as SessionId;
 }
 
-/** A new credential id. */
 export function newCredentialId(): CredentialId {
   return v7() as CredentialId;
 }

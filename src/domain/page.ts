@@ -1,18 +1,18 @@
 import { createHash } from "node:crypto";
 import { SessiondError } from "./errors.ts";
 
-/** Page size when the caller names none, and the largest that is served (AIP-158). */
+/** Default and largest page size (AIP-158). */
 export const pageSizes = { default: 50, max: 1000 } as const;
 
-/** Which page of a list: rows after the row whose key is `after`. */
+/** A page of a list: the rows after the row with key `after`. */
 export interface PageRequest<Key extends string> {
   readonly size: number;
   readonly after: Key | undefined;
 }
 
 /**
- * The page that `pageSize` and `pageToken` ask for. `filters` are the list's other arguments: a token is only good with
- * those it was made for. Fails with FIELD_INVALID.
+ * Parses `page_size` and `page_token`. `filters` are the list's other arguments, to which a token is bound. Fails with
+ * FIELD_INVALID.
  */
 export function parsePage<Key extends string>(
   pageSize: number,
@@ -26,18 +26,15 @@ export function parsePage<Key extends string>(
   const bytes = Buffer.from(pageToken, "base64url");
   const check = bytes.subarray(0, checkLength);
   const rest = bytes.subarray(checkLength);
-  const genuine = bytes.toString("base64url") === pageToken && check.equals(checkOf(filters, rest));
-  const after = genuine ? parseKey(rest.toString()) : undefined;
+  const isValid = bytes.toString("base64url") === pageToken && check.equals(checkOf(filters, rest));
+  const after = isValid ? parseKey(rest.toString()) : undefined;
   if (after === undefined) {
     throw invalid("page_token", "must be a next_page_token of the same list with the same filters");
   }
   return { size, after };
 }
 
-/**
- * Cuts `rows`, fetched one more than the page holds, to the page, and makes the token of the next one: empty when there is
- * none.
- */
+/** Cuts `rows`, which hold up to one more than the page, to the page. The token of the next page is empty on the last one. */
 export function cutPage<Row, Key extends string>(
   rows: readonly Row[],
   page: PageRequest<Key>,
@@ -50,7 +47,6 @@ export function cutPage<Row, Key extends string>(
   return { rows: cut, nextPageToken: pageTokenAfter(keyOf(last), filters) };
 }
 
-/** The token of the page after this key. */
 export function pageTokenAfter(key: string, filters: readonly string[]): string {
   const after = Buffer.from(key);
   return Buffer.concat([checkOf(filters, after), after]).toString("base64url");
@@ -58,7 +54,7 @@ export function pageTokenAfter(key: string, filters: readonly string[]): string 
 
 const checkLength = 12;
 
-/** Binds a token to its list. A check against mistakes and no secret: whoever forges one still sees only their own rows. */
+/** Binds a token to its list. Detects mistakes and is not a secret: a forged token shows only the caller's own rows. */
 function checkOf(filters: readonly string[], after: Buffer): Buffer {
   return createHash("sha256").update(JSON.stringify(filters)).update(after).digest().subarray(0, checkLength);
 }

@@ -1,4 +1,5 @@
-import type { SignatureAlgorithm } from "./keys/signature-algorithm.ts";
+import type { JwtProfile } from "../jwt/claims.ts";
+import type { SignatureAlgorithm } from "../jwt/signature.ts";
 
 const second = 1000;
 const hour = 3600 * second;
@@ -15,24 +16,19 @@ export const memberPermissions = ["sessions.read", "sessions.revoke"] as const;
 /** One of {@link memberPermissions}. */
 export type MemberPermission = (typeof memberPermissions)[number];
 
-/** What session JWTs say, and how they name it. */
-export const jwtProfiles = ["default", "stytch"] as const;
-/** One of {@link jwtProfiles}. */
-export type JwtProfile = (typeof jwtProfiles)[number];
-
 /** Bounds of the number of active sessions that a policy may allow a member. */
 export const maxSessionsBounds = { min: 1, max: 1000 } as const;
 
 /** Bounds of the leeway for a replaced token, in milliseconds: 0 to 60 seconds. */
 export const tokenReuseLeewayBounds = { min: 0, max: 60 * second } as const;
 
-/** What a login does for a member who has as many active sessions as the policy allows. */
+/** What happens to a login beyond the limit of active sessions. */
 export type SessionLimitAction = "refuse" | "end_oldest";
 
-/** What is done when a session token is presented that was replaced. */
+/** What happens when a replaced session token is presented. */
 export type TokenReuseAction = "refuse" | "revoke";
 
-/** Rules for the sessions of a project. Durations in milliseconds. */
+/** Rules for the sessions of a project. Durations are in milliseconds. */
 export interface Policy {
   readonly defaultLifetime: number;
   readonly maxLifetime: number;
@@ -40,23 +36,23 @@ export interface Policy {
   readonly jwtLifetime: number;
   readonly roleGrants: readonly RoleGrant[];
   readonly jwtProfile: JwtProfile;
-  /** What the project's next signing key is made for; the profile's default where undefined. */
+  /** Algorithm of the project's next signing key; undefined for the profile's default. */
   readonly signatureAlgorithm: SignatureAlgorithm | undefined;
-  /** How many active sessions a member may have; any number where undefined. */
+  /** Most active sessions of a member; undefined for any number. */
   readonly maxSessionsPerMember: number | undefined;
   readonly sessionLimitAction: SessionLimitAction;
   readonly tokenReuseAction: TokenReuseAction;
-  /** How long the token that was replaced last is as good as its successor. */
+  /** How long the most recently replaced token stays valid. */
   readonly tokenReuseLeeway: number;
 }
 
-/** What members with a role may do to other members' sessions within their organization. */
+/** Permissions of members with a role over other members of their organization. */
 export interface RoleGrant {
   readonly role: string;
   readonly permissions: readonly MemberPermission[];
 }
 
-/** The policy of a project that states none. */
+/** The policy of a new project. */
 export const defaultPolicy: Policy = {
   defaultLifetime: day,
   maxLifetime: durationBounds.max,

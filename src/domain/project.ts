@@ -1,9 +1,8 @@
 import type { CertificateName } from "./certificate-name.ts";
 import type { CredentialId, ProjectId } from "./ids.ts";
 import type { Policy } from "./policy.ts";
-import type { ProjectTag, SecretHash } from "./sessions/token.ts";
+import type { ProjectTag, SecretHash } from "./token.ts";
 
-/** What a project is for. */
 export type Environment = "test" | "live";
 
 /** A tenant. */
@@ -14,14 +13,11 @@ export interface Project {
   readonly environment: Environment;
   readonly policy: Policy;
   readonly createTime: Date;
-  /** Since when its credentials, tokens and JWTs are refused. */
+  /** Its credentials, tokens and JWTs are refused since then. */
   readonly disableTime: Date | undefined;
 }
 
-/**
- * What a service credential may do. The first five reach its own project; `projects.admin` is the operator's and reaches
- * every project of the deployment.
- */
+/** Permissions of service credentials. `projects.admin` covers all projects, the others only the credential's own. */
 export const permissions = [
   "sessions.create",
   "sessions.read",
@@ -45,7 +41,7 @@ export interface ServiceCredential {
 
 /** A service credential as operators see it. */
 export interface ShownCredential extends ServiceCredential {
-  /** Names in client certificates that are as good as its secret. */
+  /** Names in client certificates that authenticate like the secret. */
   readonly certificateNames: readonly CertificateName[];
 }
 

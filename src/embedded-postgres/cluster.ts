@@ -1,53 +1,52 @@
 import { randomBytes } from "node:crypto";
-import { access, readFile, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Binaries } from "./binaries.ts";
-import { giveTo, names, pathsBeginning, renameDurably, writePrivateFile } from "./directory.ts";
-import { type RunAs, command } from "./run-as.ts";
-import { run } from "./run.ts";
+import { giveTo, names, pathsWithPrefix, renameDurably, writePrivateFile } from "./directory.ts";
+import { type RunAs, command, run } from "./run-as.ts";
 
-/** PostgreSQL's only user, made with the cluster. */
+/** The only user of the database. */
 export const userName = "sessiond";
 
-/** A set of databases on disk, and the password of its user. */
+/** PostgreSQL's files, and the password of its user. */
 export interface Cluster {
   readonly dataDirectory: string;
   readonly password: string;
 }
 
-/** Where a cluster is made, by whom and how. */
 export interface ClusterSettings {
-  /** Private to sessiond, and locked. */
+  /** Private to sessiond, and locked by the caller. */
   readonly directory: string;
   readonly binaries: Binaries;
   readonly runAs: RunAs;
-  /** False spares fsync; for tests only. */
+  /** False omits fsync; for tests only. */
   readonly durable: boolean;
 }
 
 /**
- * Opens the cluster in a directory, creating it on first use. It is made under another name and renamed when
- * complete, so that a crash meanwhile leaves nothing but rubbish, which the next call removes.
+ * Opens the cluster in a directory; creates it on first use. It is created under a temporary name and then renamed, so that a
+ * crash leaves only temporary files, which the next call removes.
  */
 export async function openCluster(settings: ClusterSettings): Promise<Cluster> {
   const dataDirectory = join(settings.directory, names.data);
   const passwordFile = join(settings.directory, names.password);
   const unfinished = `${names.data}.new-`;
   await discard(settings.directory, unfinished);
-  if (await exists(join(dataDirectory, "PG_VERSION"))) {
+  if (existsSync(join(dataDirectory, "PG_VERSION"))) {
     return { dataDirectory, password: await readPassword(passwordFile) };
   }
-  if (!(await exists(passwordFile))) {
+  if (!existsSync(passwordFile)) {
     await writePrivateFile(passwordFile, randomBytes(32).toString("base64url"));
   }
   const password = await readPassword(passwordFile);
-  // A new name each time: an initdb that a killed server left behind may still be writing to the old one.
-  const made = await initialise(
+  // A new name each time, because an initdb of a killed server may still be writing to the old one.
+  const created = await initialise(
     join(settings.directory, unfinished + randomBytes(6).toString("hex")),
     password,
     settings,
   );
-  await renameDurably(made, dataDirectory);
+  await renameDurably(created, dataDirectory);
   return { dataDirectory, password };
 }
 
@@ -70,9 +69,9 @@ async function initialise(target: string, password: string, settings: ClusterSet
   return target;
 }
 
-/** Leftovers do no harm, so that one that cannot be removed yet is left for the next start. */
+/** Ignores files that cannot be removed: they do no harm, and the next start tries again. */
 async function discard(directory: string, prefix: string): Promise<void> {
-  for (const path of await pathsBeginning(directory, prefix)) {
+  for (const path of await pathsWithPrefix(directory, prefix)) {
     await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
   }
 }
@@ -86,9 +85,21 @@ async function readPassword(file: string): Promise<string> {
   });
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+/** Whether a directory holds an embedded PostgreSQL, running or not. */
+export function hasCluster(directory: string): boolean {
+  return existsSync(join(directory, names.data));
+}
+
+/**
+ * URL of the PostgreSQL that another process runs in a directory, from the files there. Undefined if they describe none that is
+ * ready. They may be left over from a killed server, so only a connection shows that it runs.
+ */
+export async function embeddedPostgresUrl(directory: string): Promise<string | undefined> {
+  const read = (...path: string[]) => readFile(join(directory, ...path), "utf8").catch(() => "");
+  // Lines: pid, data directory, start time, port, socket directory, address, shared memory, status.
+  const lines = (await read(names.data, "postmaster.pid")).split("\n");
+  const [port, status] = [lines[3] ?? "", lines[7] ?? ""];
+  const password = await read(names.password);
+  if (!/^\d+$/.test(port) || status.trim() !== "ready" || password === "") return undefined;
+  return `postgres://${userName}:${password}@127.0.0.1:${port}/postgres`;
 }

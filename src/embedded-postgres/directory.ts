@@ -2,12 +2,12 @@ import { chmod, chown, mkdir, open, readdir, realpath, rename, rm, stat } from "
 import { dirname, join, resolve } from "node:path";
 import type { RunAs } from "./run-as.ts";
 
-/** What lies in the directory; any one of these tells that it is sessiond's. */
+/** Names in the directory. Any one of them identifies it as sessiond's. */
 export const names = { lock: "lock", data: "pgdata", password: "postgres.password" } as const;
 
 /**
- * Creates a directory that only its owner may enter, or takes an earlier one into use again, and returns its
- * real path. Throws rather than take over a directory that holds anything else.
+ * Creates a directory that only its owner may enter, or reuses an existing one, and returns its real path. Throws if the
+ * directory holds other files.
  */
 export async function openPrivateDirectory(path: string): Promise<string> {
   const directory = await makeDirectory(path);
@@ -16,7 +16,7 @@ export async function openPrivateDirectory(path: string): Promise<string> {
   if (user !== 0 && user !== uid) {
     throw new Error(
       `The directory ${directory} belongs to another user (${uid}). ` +
-        "Start sessiond as the user who started it there before, or choose another directory.",
+        "Start sessiond as that user, or choose another directory.",
     );
   }
   const entries = await readdir(directory);
@@ -34,18 +34,21 @@ async function makeDirectory(path: string): Promise<string> {
     await mkdir(path, { recursive: true, mode: 0o700 });
     return await realpath(path);
   } catch (cause) {
-    throw new Error(`The directory ${resolve(path)} for the embedded PostgreSQL cannot be made or entered.`, {
-      cause,
-    });
+    throw new Error(
+      `The directory ${resolve(path)} for the embedded PostgreSQL cannot be created or entered.`,
+      {
+        cause,
+      },
+    );
   }
 }
 
-/** Lets the user as whom PostgreSQL runs own a directory or file; does nothing unless this process is root. */
+/** Makes the user that runs PostgreSQL the owner of a file or directory. Does nothing unless this process is root. */
 export async function giveTo(as: RunAs, path: string): Promise<void> {
   if (as.kind !== "self") await chown(path, as.uid, as.gid);
 }
 
-/** Writes a file that only this process's user may read, wholly or not at all, even if power fails meanwhile. */
+/** Writes a file that only this user may read, atomically and durably. */
 export async function writePrivateFile(path: string, content: string): Promise<void> {
   const unfinished = `${path}.unfinished`;
   await rm(unfinished, { force: true });
@@ -59,7 +62,7 @@ export async function writePrivateFile(path: string, content: string): Promise<v
   await renameDurably(unfinished, path);
 }
 
-/** Renames, and returns once that would survive a power failure. */
+/** Renames; resolves once the change survives a power failure. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await rename(from, to);
   const folder = await open(dirname(to), "r");
@@ -70,8 +73,8 @@ export async function renameDurably(from: string, to: string): Promise<void> {
   }
 }
 
-/** The names in a directory that begin so, as paths. */
-export async function pathsBeginning(directory: string, prefix: string): Promise<string[]> {
+/** Paths of the entries whose names start with `prefix`. */
+export async function pathsWithPrefix(directory: string, prefix: string): Promise<string[]> {
   const entries = await readdir(directory);
   return entries.filter((name) => name.startsWith(prefix)).map((name) => join(directory, name));
 }

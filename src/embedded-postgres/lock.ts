@@ -3,26 +3,23 @@ import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync 
 import { join } from "node:path";
 import { names } from "./directory.ts";
 
-/** Follows no link: with PostgreSQL under another user, that user could lay one for root to write through. */
+/** Without following links: if PostgreSQL runs as another user, that user could place a link for root to write through. */
 const openFlags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 
-/** Held until released, or until the process ends in whatever way: the kernel lets go of it. */
+/** Held until it is released or the process ends. */
 export interface DirectoryLock {
   release(): void;
 }
 
 /**
- * Locks a directory against other processes, without waiting.
+ * Locks a directory against other processes. Throws at once if another process has the lock.
  *
- * The lock is the kernel's, on an open file: unlike a file with a pid in it, it cannot go stale, cannot be
- * mistaken for that of an unrelated process with a reused pid, and holds between containers that share a
- * volume. The pid in the file only serves the error message.
- *
- * Throws, naming the directory and the holder's pid, when another process has it.
+ * This is a kernel lock on an open file. Unlike a pid file it cannot become stale, a reused pid does not matter, and it works
+ * between containers that share a volume. The pid in the file is for the error message only.
  */
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const path = join(directory, names.lock);
-  // A plain descriptor: a FileHandle would be closed, and the lock lost, once nobody refers to it.
+  // A plain descriptor, because a FileHandle is closed by the garbage collector, which would release the lock.
   const descriptor = process.platform === "darwin" ? openLocked(path) : await openThenLock(path);
   if (descriptor === "held") {
     throw new Error(
@@ -40,7 +37,7 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   };
 }
 
-/** macOS locks while opening. Node does not name the flag; the value is that of <sys/fcntl.h>. */
+/** macOS locks at open. Node has no constant for the flag; the value is from <sys/fcntl.h>. */
 function openLocked(path: string): number | "held" {
   const exclusiveLock = 0x20;
   try {
@@ -63,26 +60,26 @@ async function openThenLock(path: string): Promise<number | "held"> {
 }
 
 /**
- * Node has no flock(2). The flock command locks the open file that it inherits, and as that is this process's
- * own, the lock outlives the command and ends with this process.
+ * Node has no flock(2), so the flock command locks the open file that it inherits. The file is shared with this process, so the
+ * lock outlives the command and ends with this process.
  */
 async function lockDescriptor(descriptor: number): Promise<boolean> {
   const command = spawn("flock", ["-n", "3"], { stdio: ["ignore", "ignore", "pipe", descriptor] });
-  let complaint = "";
-  command.stderr?.setEncoding("utf8").on("data", (text: string) => (complaint += text));
+  let output = "";
+  command.stderr?.setEncoding("utf8").on("data", (text: string) => (output += text));
   const status = await new Promise<number | null>((resolve, reject) => {
     command.once("error", reject);
     command.once("close", resolve);
   }).catch((cause: unknown) => {
     throw new Error(
       'The embedded PostgreSQL needs the command "flock" (of util-linux) to lock its directory. ' +
-        "Install it, or set DATABASE_URL to a PostgreSQL server of your own.",
+        "Install it, or set DATABASE_URL to your own PostgreSQL server.",
       { cause },
     );
   });
   if (status === 0) return true;
   if (status === 1) return false;
-  throw new Error(`The file system cannot lock files: flock answered ${status}: ${complaint.trim()}`);
+  throw new Error(`The file system cannot lock files: flock answered ${status}: ${output.trim()}`);
 }
 
 function holder(path: string): string {

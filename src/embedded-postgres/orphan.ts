@@ -5,29 +5,28 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 
 /**
- * Ends the postmaster that a killed server left running on a data directory, if there is one, as gently as it
- * lets us: what it has committed stays. Call only while holding the directory's lock.
+ * Stops the postmaster that a killed server left running on a data directory, if there is one. No committed data is lost. Call
+ * only while holding the directory's lock.
  *
- * Returns the pid in the directory's postmaster.pid where that is no such postmaster, but none or an unrelated
- * process that got the same pid: PostgreSQL must be told to disregard it.
- * Throws when the postmaster does not end.
+ * Returns the pid in postmaster.pid, which PostgreSQL must be told to ignore: its process has ended, or is an unrelated one that
+ * reuses the pid. Throws if the postmaster does not end.
  */
-export async function endLeftover(
+export async function stopOrphanedPostmaster(
   dataDirectory: string,
   log: (line: string) => void,
 ): Promise<number | undefined> {
   const claim = await readClaim(dataDirectory);
   if (claim === undefined) return undefined;
   if (!(await isPostmaster(claim))) return claim.pid;
-  log(`ending the postmaster (pid ${claim.pid}) that a killed server left behind`);
-  // Fast, immediate, and at last by force; each loses no more than a crash would, which is nothing.
-  for (const [signal, milliseconds] of [
+  log(`stopping the postmaster (pid ${claim.pid}) that a killed server left behind`);
+  // Fast shutdown, immediate shutdown, then kill. None of them loses more than a crash would, which is nothing.
+  for (const [signal, timeoutMs] of [
     ["SIGINT", 30_000],
     ["SIGQUIT", 10_000],
     ["SIGKILL", 5_000],
   ] as const) {
-    signalIfThere(claim.pid, signal);
-    for (let waited = 0; waited < milliseconds; waited += 20) {
+    signalIfRunning(claim.pid, signal);
+    for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += 20) {
       if (!(await isPostmaster(claim))) return claim.pid;
       await delay(20);
     }
@@ -37,7 +36,7 @@ export async function endLeftover(
 
 interface Claim {
   readonly pid: number;
-  /** As the postmaster was given it; it may have been moved since. */
+  /** The path that the postmaster was started with; the directory may have been moved since. */
   readonly dataDirectory: string;
 }
 
@@ -60,7 +59,7 @@ async function isPostmaster(claim: Claim): Promise<boolean> {
   );
 }
 
-/** A process's command and arguments; none if there is no such process or it is a zombie. */
+/** Command and arguments of a process; empty if there is no such process, or it is a zombie. */
 async function commandLine(pid: number): Promise<string[]> {
   if (process.platform === "linux") {
     const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
@@ -73,10 +72,10 @@ async function commandLine(pid: number): Promise<string[]> {
   return program === undefined || rest === undefined ? [] : [program, rest];
 }
 
-function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+function signalIfRunning(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It ended meanwhile.
+    // It has ended.
   }
 }

@@ -6,48 +6,45 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Binaries } from "./binaries.ts";
 import { type RunAs, command } from "./run-as.ts";
 
-/** What to start, and how. */
 export interface PostmasterSettings {
   readonly binaries: Binaries;
   readonly runAs: RunAs;
   readonly dataDirectory: string;
   readonly port: number;
-  /** False gives up all safety against crashes for speed; for tests only. */
+  /** False trades crash safety for speed; for tests only. */
   readonly durable: boolean;
   readonly maxConnections: number;
-  /** A pid that PostgreSQL finds in postmaster.pid and shall disregard. */
-  readonly disregardPid: number | undefined;
+  /** A pid that PostgreSQL finds in postmaster.pid and must ignore. */
+  readonly ignorePid: number | undefined;
   readonly log: (line: string) => void;
 }
 
 /** PostgreSQL's main process, ready for connections. */
 export interface Postmaster {
   readonly pid: number;
-  /** Resolves, in words, when it has ended for whatever reason. */
+  /** Resolves with the cause when it has ended. */
   readonly ended: Promise<string>;
-  /** Ends it: open transactions are rolled back, the rest is written. Returns when it is gone. */
+  /** Shuts it down: open transactions are rolled back, all else is written. Resolves when it has ended. */
   end(): Promise<void>;
 }
 
-/** Why a postmaster did not become ready. `passing`: another attempt, on another port, may succeed. */
+/** A postmaster did not become ready. `transient`: another attempt, on another port, may succeed. */
 export class PostmasterFailure extends Error {
-  readonly passing: boolean;
+  readonly transient: boolean;
 
-  constructor(message: string, passing: boolean) {
+  constructor(message: string, transient: boolean) {
     super(message);
     this.name = "PostmasterFailure";
-    this.passing = passing;
+    this.transient = transient;
   }
 }
 
-/** Recovery after a crash may take this long, in milliseconds; beyond, something is wrong. */
-const readyWithin = 10 * 60_000;
+/** Longest recovery after a crash. */
+const readyTimeoutMs = 10 * 60_000;
 
 /**
- * Starts PostgreSQL and waits until it takes connections.
- * It is detached, so that Ctrl-C at a terminal reaches the server alone, which ends it after its own drain;
- * a server that exits without that ends it too.
- * Throws PostmasterFailure; aborting the signal ends it while it starts.
+ * Starts PostgreSQL and waits until it accepts connections. It is detached, so that Ctrl-C in a terminal reaches only this
+ * process, which stops PostgreSQL after its own drain or when it exits. Throws PostmasterFailure; also when the signal is aborted.
  */
 export async function startPostmaster(
   settings: PostmasterSettings,
@@ -58,9 +55,8 @@ export async function startPostmaster(
     settings.dataDirectory,
     ...serverOptions(settings).flatMap((option) => ["-c", option]),
   ]);
-  // PostgreSQL disregards the pid of its "grandparent", which serves here to name one that was reused.
-  const grandparent =
-    settings.disregardPid === undefined ? {} : { PG_GRANDPARENT_PID: `${settings.disregardPid}` };
+  // PostgreSQL ignores the pid of its "grandparent" in postmaster.pid; this variable sets that pid.
+  const grandparent = settings.ignorePid === undefined ? {} : { PG_GRANDPARENT_PID: `${settings.ignorePid}` };
   const child = spawn(file, args, {
     ...options,
     env: { ...options.env, ...grandparent },
@@ -77,17 +73,17 @@ export async function startPostmaster(
       if (/database system is ready to accept (read-only )?connections/.test(line)) resolve("ready");
     });
   });
-  const given = AbortSignal.any([signal, AbortSignal.timeout(readyWithin)]);
-  const first = await Promise.race([ready, ended, aborted(given)]);
+  const stopped = AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
+  const first = await Promise.race([ready, ended, aborted(stopped)]);
   if (first === "ready" && child.pid !== undefined) {
     return { pid: child.pid, ended, end: () => end(child, ended) };
   }
   await end(child, ended);
-  const why = given.aborted ? "it was told to stop, or was not ready in time" : first;
+  const why = stopped.aborted ? "it was stopped, or was not ready in time" : first;
   const said = recent.join("\n");
   throw new PostmasterFailure(
     `PostgreSQL did not start on ${settings.dataDirectory}: ${why}\n${said}`,
-    isPassing(said),
+    isTransient(said),
   );
 }
 
@@ -106,7 +102,7 @@ function serverOptions(settings: PostmasterSettings): string[] {
     "log_destination=stderr",
     "log_line_prefix=",
     "log_checkpoints=off",
-    // The caller gets a failed statement's error; here it would put members' data into the log.
+    // Errors of statements go to the client only, because they contain members' data.
     "log_min_messages=log",
     "log_error_verbosity=terse",
     "log_min_error_statement=panic",
@@ -114,28 +110,28 @@ function serverOptions(settings: PostmasterSettings): string[] {
 }
 
 /**
- * Megabytes in which PostgreSQL keeps pages at hand: a quarter of the memory, as its manual says, from its own default to 8 GB;
- * taken as they are used. With a million sessions a look-up by token costs it a third less than with the default.
+ * In megabytes: a quarter of the memory, as the manual of PostgreSQL recommends, from its default of 128 MB to 8 GB. With a
+ * million sessions a look-up by token costs a third less than with the default.
  */
 function sharedBuffers(): number {
   const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
   return Math.floor(Math.min(Math.max(memory / 4 / 2 ** 20, 128), 8192));
 }
 
-/** Another process took the port; or processes of a killed postmaster are about to end. */
-function isPassing(said: string): boolean {
+/** Another process took the port, or processes of a killed postmaster are still ending. */
+function isTransient(output: string): boolean {
   return /Address already in use|lock file "postmaster\.pid" already exists|shared memory block .* still in use/.test(
-    said,
+    output,
   );
 }
 
-/** Also ends the process when this one exits without having done so. */
+/** Also stops the child when this process exits. */
 function watchEnd(child: ChildProcess): Promise<string> {
-  const endToo = () => child.kill("SIGINT");
-  process.on("exit", endToo);
+  const stopChild = () => child.kill("SIGINT");
+  process.on("exit", stopChild);
   return new Promise((resolve) => {
     const settle = (why: string) => {
-      process.off("exit", endToo);
+      process.off("exit", stopChild);
       resolve(why);
     };
     child.once("error", (error) => settle(error.message));
@@ -146,10 +142,10 @@ function watchEnd(child: ChildProcess): Promise<string> {
 async function end(child: ChildProcess, ended: Promise<string>): Promise<void> {
   for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
     child.kill(signal);
-    const patience = new AbortController();
-    const timer = delay(30_000, "late", { signal: patience.signal }).catch(() => "late");
+    const timeout = new AbortController();
+    const timer = delay(30_000, "late", { signal: timeout.signal }).catch(() => "late");
     const first = await Promise.race([ended, timer]);
-    patience.abort();
+    timeout.abort();
     if (first !== "late") return;
   }
   await ended;

@@ -1,41 +1,40 @@
+import { type SpawnOptionsWithoutStdio, spawn } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Binaries } from "./binaries.ts";
-import { run } from "./run.ts";
 
 /**
- * As whom the programs of PostgreSQL run; they refuse to run as root.
+ * The user that runs the programs of PostgreSQL, which refuse to run as root.
  *
- * - `self`: as this process, an ordinary user.
- * - `user`: this process is root and gives up everything.
- * - `setpriv`: likewise, but that user could not reach the programs or the data, since a folder above them is
- *   closed to them (a clone under /root, or in what `mktemp -d` made). One capability, by which permissions of
- *   folders do not bind it, bridges that.
+ * - `self`: the user of this process.
+ * - `user`: another user, because this process is root.
+ * - `setpriv`: likewise, with one capability that overrides the permissions of folders, because the user may not enter a folder
+ *   above the programs or the data (a clone under /root, or a folder made by `mktemp -d`).
  */
 export type RunAs =
   | { readonly kind: "self" }
   | { readonly kind: "user"; readonly uid: number; readonly gid: number }
   | { readonly kind: "setpriv"; readonly uid: number; readonly gid: number; readonly capability: Capability };
 
-/** "nobody" on every Linux, whether or not /etc/passwd names it. */
+/** User and group id of "nobody" on Linux, even if /etc/passwd does not list it. */
 const nobody = 65534;
 
 /**
- * The lesser capability where it suffices. It does not where the programs themselves are closed (a clone made
- * under umask 077), and containers often have only the greater one.
+ * The lesser capability first. It is not enough if the programs themselves are closed (a clone made under umask 077), and many
+ * containers have the greater one only.
  */
 const capabilities = ["dac_read_search", "dac_override"] as const;
 
 type Capability = (typeof capabilities)[number];
 
-/** A program, ready for `spawn`. */
+/** Arguments of `spawn`. */
 export interface Command {
   readonly file: string;
   readonly args: readonly string[];
   readonly options: { readonly uid?: number; readonly gid?: number; readonly env: NodeJS.ProcessEnv };
 }
 
-/** How to start a program of PostgreSQL. It sees nothing of this process's environment but PATH. */
+/** Builds the command that runs a program of PostgreSQL. Of this process's environment it gets PATH only. */
 export function command(as: RunAs, program: string, args: readonly string[]): Command {
   const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
   if (as.kind === "setpriv") {
@@ -54,15 +53,14 @@ function setprivArguments(as: { uid: number; gid: number; capability: Capability
     `--bounding-set=${only}`,
     `--inh-caps=${only}`,
     `--ambient-caps=${only}`,
-    // Otherwise access(2), by which PostgreSQL looks for its own programs, ignores the capability.
+    // Without it access(2), which PostgreSQL calls to find its programs, ignores the capability.
     "--securebits=+no_setuid_fixup",
   ];
 }
 
 /**
- * Decides as whom to run. As root that is the directory's owner where that is not root itself, so that a
- * directory keeps its owner whoever starts the server, and else nobody.
- * Throws when nobody could reach the programs or the directory and there is no bridge.
+ * Chooses the user. If this process is root, that is the owner of the directory, so that the owner stays the same, or "nobody" if
+ * root owns it. Throws if that user cannot be given access to the programs and the directory.
  */
 export async function chooseRunAs(directory: string, binaries: Binaries): Promise<RunAs> {
   if (process.geteuid?.() !== 0) return { kind: "self" };
@@ -76,32 +74,32 @@ export async function chooseRunAs(directory: string, binaries: Binaries): Promis
   ];
   const closed = await firstClosed([...needed, dirname(directory)], owner);
   if (closed === undefined) return { kind: "user", ...owner };
-  return bridge(owner, binaries, closed);
+  return findCapability(owner, binaries, closed);
 }
 
-async function bridge(
+async function findCapability(
   owner: { uid: number; gid: number },
   binaries: Binaries,
   closed: string,
 ): Promise<RunAs> {
-  const said: string[] = [];
+  const outputs: string[] = [];
   for (const capability of capabilities) {
     const as: RunAs = { kind: "setpriv", ...owner, capability };
-    // Shows settings only, but first looks for the other programs, as it does in earnest.
+    // Only prints settings, but looks for the other programs first, as a real run does.
     const { file, args, options } = command(as, binaries.initdb, ["--show", "--pgdata=/nowhere"]);
     const { status, output } = await run(file, args, options);
     if (status === 0) return as;
-    said.push(output);
+    outputs.push(output);
   }
   throw new Error(
-    `PostgreSQL does not run as root, and the user ${owner.uid} as whom it would run instead may not enter ${closed}. ` +
+    `PostgreSQL does not run as root, and the user ${owner.uid} that it would run as may not enter ${closed}. ` +
       "Start sessiond as an ordinary user, open that folder (chmod o+x), install setpriv (of util-linux), " +
-      "or set DATABASE_URL to a PostgreSQL server of your own.",
-    { cause: new Error(said.join("\n")) },
+      "or set DATABASE_URL to your own PostgreSQL server.",
+    { cause: new Error(outputs.join("\n")) },
   );
 }
 
-/** The first of these paths, or of the folders above them, that a user may not enter or execute. */
+/** Finds the first of these paths, or of the folders above them, that a user may not enter or execute. */
 async function firstClosed(
   paths: readonly string[],
   user: { uid: number; gid: number },
@@ -118,4 +116,29 @@ async function firstClosed(
 function ancestors(path: string): string[] {
   const parent = dirname(path);
   return parent === path ? [] : [parent, ...ancestors(parent)];
+}
+
+/** Exit status, null if a signal ended the program, and what it wrote to both outputs. */
+export interface Outcome {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+/**
+ * Runs a program to its end, for at most two minutes. If it cannot be started, the output is the reason.
+ */
+export function run(
+  file: string,
+  args: readonly string[],
+  options: SpawnOptionsWithoutStdio,
+): Promise<Outcome> {
+  const child = spawn(file, args, { timeout: 120_000, ...options });
+  let output = "";
+  child.stdin.end();
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve({ status: null, output: error.message }));
+    child.once("close", (status) => resolve({ status, output: output.trim() }));
+  });
 }

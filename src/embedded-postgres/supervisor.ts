@@ -1,10 +1,11 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Backoff } from "../transport/backoff.ts";
 import { findBinaries } from "./binaries.ts";
 import { openCluster, userName } from "./cluster.ts";
 import { giveTo, openPrivateDirectory } from "./directory.ts";
-import { freePort } from "./free-port.ts";
-import { endLeftover } from "./orphan.ts";
+import { stopOrphanedPostmaster } from "./orphan.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import {
   type Postmaster,
@@ -14,40 +15,37 @@ import {
 } from "./postmaster.ts";
 import { chooseRunAs } from "./run-as.ts";
 
-/** Where the embedded PostgreSQL keeps its files, and how it runs. */
 export interface EmbeddedPostgresOptions {
-  /** Created, readable by its owner alone, if missing. The server may keep other files of its own in it. */
+  /** Created if missing, readable by its owner only. The service may keep further files in it. */
   readonly directory: string;
-  /** False trades all safety against crashes for speed; for tests only. True by default. */
+  /** False trades crash safety for speed; for tests only. Default: true. */
   readonly durable?: boolean;
-  /** Takes each line that PostgreSQL or its supervisor has to say; none holds a statement or a value. */
+  /** Receives each log line of PostgreSQL and its supervisor. No line contains a statement or a value. */
   readonly log?: (line: string) => void;
-  /** 100 by default. */
+  /** Default: 100. */
   readonly maxConnections?: number;
 }
 
-/** A PostgreSQL that lives as long as this process, and is started again when it ends before. */
+/** A PostgreSQL that is restarted when it ends, until `stop`. */
 export interface EmbeddedPostgres {
-  /** How to connect, password included; stays the same when PostgreSQL is started again. */
+  /** Includes the password. Stays the same when PostgreSQL is restarted. */
   readonly url: string;
-  /** Its main process now, or undefined while it is being started again. */
+  /** Pid of the postmaster; undefined while it is being restarted. */
   pid(): number | undefined;
-  /** Ends it and lets go of the directory. Returns when it is gone; safe to call again. */
+  /** Stops PostgreSQL and unlocks the directory. May be called again. */
   stop(): Promise<void>;
 }
 
-/** Wait before PostgreSQL is started again. */
+/** Wait before PostgreSQL is restarted. */
 const restartBackoff = { firstMs: 50, maxMs: 5_000 };
 
-/** How often the first start is tried again after a passing failure. */
-const attempts = 30;
+/** Attempts at the first start. */
+const maxAttempts = 30;
 
 /**
- * Starts the PostgreSQL in a directory, creating it on first use, and keeps it running until `stop`.
- *
- * It listens on loopback, for one user with a random password that lies in the directory. Whatever a killed
- * server left behind there is cleaned up first. Throws, in words, when another process has the directory, on
- * a platform without embedded PostgreSQL, and where PostgreSQL cannot run.
+ * Starts the PostgreSQL in a directory, which is created on first use, and keeps it running until `stop`. It listens on loopback
+ * for one user, whose random password is in the directory. A PostgreSQL that a killed server left running is stopped first.
+ * Throws if another process uses the directory, if no PostgreSQL is installed, or if it cannot run.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const binaries = await findBinaries();
@@ -75,7 +73,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-type Settings = Omit<PostmasterSettings, "disregardPid">;
+type Settings = Omit<PostmasterSettings, "ignorePid">;
 
 async function startFirst(
   settings: Omit<Settings, "port">,
@@ -85,15 +83,15 @@ async function startFirst(
     try {
       return { port, postmaster: await startOnce({ ...settings, port }, new AbortController().signal) };
     } catch (error) {
-      if (!(error instanceof PostmasterFailure && error.passing) || attempt === attempts) throw error;
+      if (!(error instanceof PostmasterFailure && error.transient) || attempt === maxAttempts) throw error;
       await delay(Math.min(attempt * 20, 250));
     }
   }
 }
 
 async function startOnce(settings: Settings, signal: AbortSignal): Promise<Postmaster> {
-  const disregardPid = await endLeftover(settings.dataDirectory, settings.log);
-  return startPostmaster({ ...settings, disregardPid }, signal);
+  const ignorePid = await stopOrphanedPostmaster(settings.dataDirectory, settings.log);
+  return startPostmaster({ ...settings, ignorePid }, signal);
 }
 
 function supervise(
@@ -107,12 +105,12 @@ function supervise(
 
   const keepRunning = async (): Promise<void> => {
     while (current !== undefined) {
-      const why = await current.ended;
+      const cause = await current.ended;
       current = undefined;
       if (stopping.signal.aborted) return;
-      settings.log(`PostgreSQL ended unexpectedly (${why}); starting it again`);
-      current = await startAgain(settings, stopping.signal);
-      // Told to stop just as it was ready: nobody else knows of it yet.
+      settings.log(`PostgreSQL ended unexpectedly (${cause}); restarting it`);
+      current = await restart(settings, stopping.signal);
+      // Stopped during the restart: `stop` did not see this postmaster.
       if (stopping.signal.aborted) await current?.end();
     }
   };
@@ -132,8 +130,8 @@ function supervise(
   };
 }
 
-/** Tries for as long as it takes, as the service can do nothing without; undefined only when told to stop. */
-async function startAgain(settings: Settings, signal: AbortSignal): Promise<Postmaster | undefined> {
+/** Retries until it succeeds, because the service cannot work without it. Undefined if the signal was aborted. */
+async function restart(settings: Settings, signal: AbortSignal): Promise<Postmaster | undefined> {
   const backoff = new Backoff(restartBackoff);
   while (!signal.aborted) {
     try {
@@ -142,8 +140,19 @@ async function startAgain(settings: Settings, signal: AbortSignal): Promise<Post
       settings.log("PostgreSQL is back");
       return started;
     } catch (error) {
-      if (!signal.aborted) settings.log(`PostgreSQL could not be started again: ${String(error)}`);
+      if (!signal.aborted) settings.log(`PostgreSQL could not be restarted: ${String(error)}`);
     }
   }
   return undefined;
+}
+
+/** Asks the operating system for a free port on loopback. Another process may take it before it is used. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen({ host: "127.0.0.1", port: 0, exclusive: true });
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("a TCP listener has a port");
+  return address.port;
 }

@@ -1,6 +1,8 @@
-import { createContextKey } from "@connectrpc/connect";
+import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import type { Identity } from "../auth/identify.ts";
-import { type Peer, anybody } from "../auth/peer.ts";
+import { type Peer, unknownPeer } from "../auth/peer.ts";
+import type { CallContext } from "../transport/call-context.ts";
+import { Call } from "../transport/call.ts";
 
 /** What is known of one request while it runs; the log line is written from it. */
 export interface CallRecord {
@@ -27,7 +29,13 @@ export interface CallRecord {
 }
 
 /** A record of a request that nobody logs. */
-const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: anybody };
+const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: unknownPeer };
 
 /** The context key of the request's record. */
 export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });
+
+/** Deadline and cancellation of the call that a handler serves. */
+export function callContextOf(context: HandlerContext): CallContext {
+  if (context instanceof Call) return context;
+  throw new Error("the context of a handler must be a call of the pipeline");
+}

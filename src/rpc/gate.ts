@@ -4,18 +4,17 @@ import { type AccessTable, type MethodAccess, requireAccess } from "../auth/acce
 import type { CallLimits } from "../auth/call-limits.ts";
 import { identify } from "../auth/identify.ts";
 import { type CredentialScheme, standardScheme } from "../auth/request-credentials.ts";
-import type { Caller, MemberCaller, ServiceCaller } from "../domain/caller.ts";
+import type { Caller, MemberCaller, ServiceCaller } from "../domain/use-cases/caller.ts";
 import { SessiondError } from "../domain/errors.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import type { Call } from "../transport/call.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
-import { withDeadline } from "./deadline.ts";
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 
 /** What lets requests in. */
 export interface GateOptions {
-  readonly deps: Deps;
+  readonly deps: Dependencies;
   readonly access: AccessTable;
   /** How the services of documented APIs find a credential; {@link standardScheme} for all others. */
   readonly schemes: ReadonlyMap<DescService, CredentialScheme>;
@@ -36,10 +35,7 @@ export function requestGate({
     const scheme = schemes.get(call.service) ?? standardScheme;
     const presented = scheme(call.requestHeader, record.peer);
     if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-    // A failure counts even if the caller's deadline passes before it is known.
-    const identity = await withDeadline(call, () =>
-      limits.authenticate(record.peer, presented, () => identify(deps, presented)),
-    );
+    const identity = await limits.authenticate(record.peer, presented, () => identify(deps, presented, call));
     record.identity = identity;
     limits.countCaller(identity);
     requireAccess(needed, identity);

@@ -1,6 +1,6 @@
 import { type ListRevocationsRequest, RevocationScope } from "../../gen/session/v1/session_service_pb.ts";
 import { maxOpaqueIdLength, parseCredentialId, parseMemberId, parseSessionId } from "../domain/ids.ts";
-import { type Scope, policyActor } from "../domain/revocations/revocation.ts";
+import { type Scope, policyActor } from "../domain/revocation.ts";
 import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
 import { type FieldChecker, readFields } from "./messages/fields.ts";
 import { parseScope } from "./messages/revocation-messages.ts";

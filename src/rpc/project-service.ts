@@ -15,8 +15,8 @@ import type { ServiceAccess } from "../auth/access.ts";
 import { jwksCacheControl } from "../domain/keys/key-schedule.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Project, ShownCredential } from "../domain/project.ts";
+import type { ProjectDependencies, SigningKeyDependencies } from "../domain/use-cases/dependencies.ts";
 import {
-  type ProjectDeps,
   createCredential,
   createProject,
   disableCredential,
@@ -27,12 +27,12 @@ import {
   updatePolicy,
 } from "../domain/use-cases/projects.ts";
 import {
-  type SigningKeyDeps,
   getJwks,
   listSigningKeys,
   revokeSigningKey,
   rotateSigningKey,
 } from "../domain/use-cases/signing-keys.ts";
+import { callContextOf } from "./call-record.ts";
 import { readFields } from "./messages/fields.ts";
 import { serviceCallerOf } from "./gate.ts";
 import {
@@ -60,60 +60,85 @@ export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {
 };
 
 /** ProjectService on the use cases. */
-export function projectService(deps: ProjectDeps & SigningKeyDeps): ServiceImpl<typeof ProjectService> {
+export function projectService(
+  deps: ProjectDependencies & SigningKeyDependencies,
+): ServiceImpl<typeof ProjectService> {
   return {
-    async createProject(request) {
-      return { project: toProjectMessage(await createProject(deps, readCreateProject(request))) };
+    async createProject(request, context) {
+      return {
+        project: toProjectMessage(
+          await createProject(deps, readCreateProject(request), callContextOf(context)),
+        ),
+      };
     },
-    async getProject(request) {
+    async getProject(request, context) {
       const id = readFields((fields) => fields.projectId("id", request.id));
-      return { project: toProjectMessage(await getProject(deps, id)) };
+      return { project: toProjectMessage(await getProject(deps, id, callContextOf(context))) };
     },
-    async listProjects({ pageSize, pageToken }) {
-      const page = await listProjects(deps, pageSize, pageToken);
+    async listProjects({ pageSize, pageToken }, context) {
+      const page = await listProjects(deps, pageSize, pageToken, callContextOf(context));
       return { projects: page.projects.map(toProjectMessage), nextPageToken: page.nextPageToken };
     },
-    async updatePolicy(request) {
+    async updatePolicy(request, context) {
       const { projectId, policy } = readUpdatePolicy(request);
-      return { project: toProjectMessage(await updatePolicy(deps, projectId, policy)) };
+      return {
+        project: toProjectMessage(await updatePolicy(deps, projectId, policy, callContextOf(context))),
+      };
     },
-    async disableProject(request) {
+    async disableProject(request, context) {
       const id = readFields((fields) => fields.projectId("id", request.id));
-      return { project: toProjectMessage(await disableProject(deps, id)) };
+      return { project: toProjectMessage(await disableProject(deps, id, callContextOf(context))) };
     },
-    async createServiceCredential(request) {
-      const { credential, secret } = await createCredential(deps, readCreateCredential(request));
+    async createServiceCredential(request, context) {
+      const { credential, secret } = await createCredential(
+        deps,
+        readCreateCredential(request),
+        callContextOf(context),
+      );
       return { credential: toCredentialMessage(credential), secret };
     },
-    async listServiceCredentials(request) {
+    async listServiceCredentials(request, context) {
       const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      const page = await listCredentials(deps, projectId, request.pageSize, request.pageToken);
+      const page = await listCredentials(
+        deps,
+        projectId,
+        request.pageSize,
+        request.pageToken,
+        callContextOf(context),
+      );
       return { credentials: page.credentials.map(toCredentialMessage), nextPageToken: page.nextPageToken };
     },
-    async disableServiceCredential(request) {
+    async disableServiceCredential(request, context) {
       const { projectId, id } = readFields((fields) => ({
         projectId: fields.projectId("project_id", request.projectId),
         id: fields.credentialId("id", request.id),
       }));
-      return { credential: toCredentialMessage(await disableCredential(deps, projectId, id)) };
+      return {
+        credential: toCredentialMessage(await disableCredential(deps, projectId, id, callContextOf(context))),
+      };
     },
-    async listSigningKeys(request) {
+    async listSigningKeys(request, context) {
       const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      const keys = await listSigningKeys(deps, projectId);
+      const keys = await listSigningKeys(deps, projectId, callContextOf(context));
       return { signingKeys: keys.map((key) => toSigningKeyMessage(key, deps.now())) };
     },
-    async rotateSigningKey(request) {
+    async rotateSigningKey(request, context) {
       const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      return { signingKey: toSigningKeyMessage(await rotateSigningKey(deps, projectId), deps.now()) };
+      return {
+        signingKey: toSigningKeyMessage(
+          await rotateSigningKey(deps, projectId, callContextOf(context)),
+          deps.now(),
+        ),
+      };
     },
     async revokeSigningKey(request, context) {
       const command = readRevokeSigningKey(request);
-      const key = await revokeSigningKey(deps, serviceCallerOf(context), command);
+      const key = await revokeSigningKey(deps, serviceCallerOf(context), command, callContextOf(context));
       return { signingKey: toSigningKeyMessage(key, deps.now()) };
     },
     async getJwks(request, context) {
       const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      const { keys } = await getJwks(deps, projectId);
+      const { keys } = await getJwks(deps, projectId, callContextOf(context));
       context.responseHeader.set("cache-control", jwksCacheControl(deps.keyRing.schedule));
       return { keys: keys.map(toJwkMessage) };
     },

@@ -3,17 +3,16 @@ import type { SessionService } from "../../gen/session/v1/session_service_pb.ts"
 import type { ServiceAccess } from "../auth/access.ts";
 import { durationBounds } from "../domain/policy.ts";
 import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
-import { maxTokenLength } from "../domain/sessions/token.ts";
+import { maxTokenLength } from "../domain/token.ts";
 import { authenticate } from "../domain/use-cases/authenticate.ts";
-import { createSession } from "../domain/use-cases/create-session.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
-import { extendSession } from "../domain/use-cases/extend-session.ts";
-import { getSession } from "../domain/use-cases/get-session.ts";
+import { createSession, extendSession } from "../domain/use-cases/create-session.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import { listRevocations } from "../domain/use-cases/list-revocations.ts";
-import { listSessions } from "../domain/use-cases/list-sessions.ts";
+import { getSession, listSessions } from "../domain/use-cases/read-sessions.ts";
 import { rotateToken } from "../domain/use-cases/rotate-token.ts";
 import { revokeAll } from "../domain/use-cases/revoke-all.ts";
 import { revoke } from "../domain/use-cases/revoke.ts";
+import { callContextOf } from "./call-record.ts";
 import { readFields } from "./messages/fields.ts";
 import { callerOf, serviceCallerOf } from "./gate.ts";
 import { readListRevocations } from "./list-revocations.ts";
@@ -43,26 +42,37 @@ export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
 };
 
 /** SessionService on the use cases and the feeds. */
-export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<typeof SessionService> {
+export function sessionService(
+  deps: Dependencies,
+  feeds: RevocationFeeds,
+): ServiceImpl<typeof SessionService> {
   return {
     async create(request, context) {
-      const created = await createSession(deps, serviceCallerOf(context), readCreate(request));
+      const caller = serviceCallerOf(context);
+      const created = await createSession(deps, caller, readCreate(request), callContextOf(context));
       return { ...created, session: toSessionMessage(created.session, deps.now()) };
     },
     async authenticate(request, context) {
       const { project } = serviceCallerOf(context);
       const credential = readAuthenticate(request);
-      const { session, jwt } = await authenticate(deps, project, credential, request.issueJwt);
+      const call = callContextOf(context);
+      const { session, jwt } = await authenticate(deps, project, credential, request.issueJwt, call);
       return { session: toSessionMessage(session, deps.now()), jwt };
     },
     async get(request, context) {
       const caller = callerOf(context);
       const id = readFields((fields) => fields.sessionId("id", request.id));
-      return { session: toSessionMessage(await getSession(deps, caller, id), deps.now(), caller) };
+      const session = await getSession(deps, caller, id, callContextOf(context));
+      return { session: toSessionMessage(session, deps.now(), caller) };
     },
     async list(request, context) {
       const caller = callerOf(context);
-      const { sessions, nextPageToken } = await listSessions(deps, caller, readList(request), context.signal);
+      const { sessions, nextPageToken } = await listSessions(
+        deps,
+        caller,
+        readList(request),
+        callContextOf(context),
+      );
       const now = deps.now();
       return { sessions: sessions.map((session) => toSessionMessage(session, now, caller)), nextPageToken };
     },
@@ -71,26 +81,36 @@ export function sessionService(deps: Deps, feeds: RevocationFeeds): ServiceImpl<
         id: fields.sessionId("id", request.id),
         lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
       }));
-      const session = await extendSession(deps, serviceCallerOf(context), id, lifetime);
+      const session = await extendSession(
+        deps,
+        serviceCallerOf(context),
+        id,
+        lifetime,
+        callContextOf(context),
+      );
       return { session: toSessionMessage(session, deps.now()) };
     },
     async rotateToken(request, context) {
       const token = readFields((fields) => fields.text("token", request.token, maxTokenLength, 1));
-      const rotated = await rotateToken(deps, serviceCallerOf(context), token, request.issueJwt);
+      const caller = serviceCallerOf(context);
+      const rotated = await rotateToken(deps, caller, token, request.issueJwt, callContextOf(context));
       return { ...rotated, session: toSessionMessage(rotated.session, deps.now()) };
     },
     async revoke(request, context) {
-      const { target, why } = readRevoke(request);
-      return toRevocationMessage(await revoke(deps, callerOf(context), target, why));
+      const { target, details } = readRevoke(request);
+      const call = callContextOf(context);
+      return toRevocationMessage(await revoke(deps, callerOf(context), target, details, call));
     },
     async revokeAll(request, context) {
       const command = readRevokeAll(request);
-      const signal = command.validateOnly ? context.signal : undefined;
-      return toRevocationMessage(await revokeAll(deps, callerOf(context), command, signal));
+      const call = callContextOf(context);
+      return toRevocationMessage(await revokeAll(deps, callerOf(context), command, call));
     },
     async listRevocations(request, context) {
       const command = readListRevocations(request);
-      const { revocations, nextPageToken } = await listRevocations(deps, serviceCallerOf(context), command);
+      const caller = serviceCallerOf(context);
+      const call = callContextOf(context);
+      const { revocations, nextPageToken } = await listRevocations(deps, caller, command, call);
       return { revocations: revocations.map(toRecordedMessage), nextPageToken };
     },
     watchRevocations(request, context) {

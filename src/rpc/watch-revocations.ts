@@ -5,10 +5,11 @@ import type {
   WatchRevocationsResponseSchema,
 } from "../../gen/session/v1/session_service_pb.ts";
 import { requireStillEnabled } from "../auth/identify.ts";
-import type { ServiceCaller } from "../domain/caller.ts";
+import type { ServiceCaller } from "../domain/use-cases/caller.ts";
 import type { FeedMessage } from "../domain/revocations/project-feed.ts";
-import type { RevocationFeeds, Watch, WatchStart } from "../domain/revocations/revocation-feeds.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
+import type { RevocationFeeds, WatchOptions, WatchStart } from "../domain/revocations/revocation-feeds.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
+import { unlimited } from "../transport/call-context.ts";
 import { readFields } from "./messages/fields.ts";
 import { toLoggedMessage } from "./messages/revocation-messages.ts";
 
@@ -16,7 +17,7 @@ import { toLoggedMessage } from "./messages/revocation-messages.ts";
 const heartbeats = { min: 100, max: 60_000, default: 1000 };
 
 /** Reads WatchRevocationsRequest. */
-export function readWatch(request: WatchRevocationsRequest): Pick<Watch, "start" | "heartbeat"> {
+export function readWatch(request: WatchRevocationsRequest): Pick<WatchOptions, "start" | "heartbeat"> {
   return readFields((fields) => ({
     start: readStart(request.start, (field, description) => fields.violation(field, description)),
     heartbeat: fields.duration("heartbeat", request.heartbeat, heartbeats) ?? heartbeats.default,
@@ -45,16 +46,16 @@ const checkInterval = 10_000;
 
 /** The stream of a caller: what the feed has, for as long as the caller's credential is good. */
 export async function* watchRevocations(
-  deps: Deps,
+  deps: Dependencies,
   feeds: RevocationFeeds,
   caller: ServiceCaller,
-  watch: Omit<Watch, "projectId">,
+  watch: Omit<WatchOptions, "projectId">,
 ): AsyncGenerator<MessageInitShape<typeof WatchRevocationsResponseSchema>> {
   let checkedAt = deps.now().getTime();
   for await (const message of feeds.watch({ ...watch, projectId: caller.project.id })) {
     const now = deps.now().getTime();
     if (now - checkedAt >= checkInterval) {
-      await requireStillEnabled(deps, caller);
+      await requireStillEnabled(deps, caller, unlimited);
       checkedAt = now;
     }
     yield toWatchMessage(message);

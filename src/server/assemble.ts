@@ -17,18 +17,18 @@ import { stytch } from "../compat/stytch/consumer.ts";
 import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/keys/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
-import type { Deps } from "../domain/use-cases/deps.ts";
-import { WaitingRoom } from "../domain/concurrency-limit.ts";
+import type { Dependencies } from "../domain/use-cases/dependencies.ts";
+import { ConcurrencyLimit } from "../domain/concurrency-limit.ts";
 import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { callOutcomes } from "../rpc/connect-errors.ts";
-import { deadlineInterceptor } from "../rpc/deadline.ts";
 import { callRecordKey } from "../rpc/call-record.ts";
 import { requestGate } from "../rpc/gate.ts";
 import { type Health, createHealth } from "../rpc/grpc/health.ts";
 import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
 import { reflectionServices } from "../rpc/grpc/reflection.ts";
 import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts";
-import { CallLog, type CallObservers, describeFault } from "./observability/call-log.ts";
+import { CallLog, type CallObservers } from "./observability/call-log.ts";
+import { describeFault } from "./observability/redact.ts";
 import type { Config } from "./config/config.ts";
 import {
   type HttpRequest,
@@ -46,7 +46,7 @@ import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
 /** What the parts are put together from. */
 export interface AssemblyOptions {
   readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "maxWaiting" | "kratos" | "stytch">;
-  readonly deps: Deps & { readonly keyRing: KeyRing };
+  readonly deps: Dependencies & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
   /** Where calls are told of besides the log. */
@@ -80,7 +80,7 @@ const lifePath = "/livez";
  */
 export function assemble(options: AssemblyOptions): Assembly {
   const { config, feeds, log, observers, shutdownSignal } = options;
-  const deps = { ...options.deps, jwksReaders: new WaitingRoom(Math.ceil(config.maxWaiting / 10)) };
+  const deps = { ...options.deps, jwksReaders: new ConcurrencyLimit(Math.ceil(config.maxWaiting / 10)) };
   const apis: readonly CompatApi[] = [
     flashback(deps),
     stytch(deps, config.stytch),
@@ -94,7 +94,6 @@ export function assemble(options: AssemblyOptions): Assembly {
   const gate = requestGate({ deps, access, schemes, limits: new CallLimits(config.callRates, systemClock) });
   const pipeline = new Pipeline({
     requestGate: gate,
-    interceptors: [deadlineInterceptor],
     outcomes: callOutcomes,
     readMaxBytes: config.maxMessageBytes,
     shutdownSignal,

@@ -1,16 +1,15 @@
-/** What has been started, to be stopped in the opposite order. */
-export interface Running {
+/** Functions that stop what was started, run in reverse order. */
+export interface Cleanup {
   defer(stop: () => Promise<void>): void;
 }
 
-/** What `startAll` adds: the end of everything that was started. */
 export interface Stoppable {
-  /** Resolves when everything is closed. Safe to call again. */
+  /** Resolves when everything has stopped. May be called again. */
   stop(): Promise<void>;
 }
 
-/** Starts what belongs together, in the order in which it depends on each other. When it fails, nothing is left running. */
-export async function startAll<T>(start: (running: Running) => Promise<T>): Promise<T & Stoppable> {
+/** Runs `start` and adds `stop` to its result. If it fails, stops what was already started and rejects. */
+export async function startAll<T>(start: (cleanup: Cleanup) => Promise<T>): Promise<T & Stoppable> {
   const stops: (() => Promise<void>)[] = [];
   const stopAll = async () => {
     for (const stop of stops.toReversed()) await stop();

@@ -1,65 +1,76 @@
-import type { Kysely } from "kysely";
 import type { Logger } from "pino";
-import { SessiondError } from "../domain/errors.ts";
-import type { Store } from "../domain/store.ts";
+import { rewrapSigningKeys } from "../domain/keys/key-material.ts";
+import type { MasterKeys } from "../domain/keys/sealing.ts";
+import type { SigningKeyStore } from "../domain/keys/signing-key.ts";
+import type { Store } from "../domain/store/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
-import { openDatabase } from "../storage/connection/database.ts";
 import { startEmbeddedPostgres } from "../embedded-postgres/supervisor.ts";
-import { makeServable } from "../storage/schema/servable-schema.ts";
-import { translatingFailures } from "../storage/connection/database-errors.ts";
-import type { Tables } from "../storage/schema/tables.ts";
-import { describeFault } from "./observability/call-log.ts";
-import type { Config } from "./config/config.ts";
-import { connectionsOfAll } from "./workers/connection-share.ts";
-import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./data-directory.ts";
-import { adoptMasterKey, masterKeysOf } from "./master-keys.ts";
-import { openStore } from "./open-store.ts";
-import { DatabaseUnreachable } from "./operator/operator-database.ts";
-import type { Running } from "./lifecycle.ts";
-import { readTlsMaterial } from "./tls/certificates.ts";
+import type { Database } from "../storage/connection/database.ts";
+import { withDatabaseErrors } from "../storage/connection/database-errors.ts";
+import { type PostgresStoreOptions, postgresStore } from "../storage/postgres-store.ts";
+import { makeServable } from "../storage/schema/migrate.ts";
+import { unlimited } from "../transport/call-context.ts";
+import { type Config, connectionsPerReplica, masterKeysOf } from "./config/config.ts";
+import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./config/data-directory.ts";
+import type { Cleanup } from "./lifecycle.ts";
+import { describeFault } from "./observability/redact.ts";
+import { useDatabase } from "./operator/operator-database.ts";
 import { warnOfExpiry } from "./tls/certificate-watch.ts";
+import { readTlsMaterial } from "./tls/certificates.ts";
 
-/** What replicas stand on: a database with the newest schema, and what opens what is sealed in it. */
-export interface Foundation {
+/** A database that replicas can serve from, and the key of its secrets. */
+export interface PreparedDatabase {
   readonly databaseUrl: string;
   readonly masterKey: Buffer;
-  /** On the embedded default without a bootstrap project. */
+  /** Set on the embedded default without a bootstrap project. */
   readonly development: DevelopmentProject | undefined;
 }
 
 /**
- * Does what is done once, however many processes then serve: starts the embedded PostgreSQL, brings the schema up to date,
- * creates the first project, and brings signing keys to the current master key. Rejects, in words.
+ * Does what is done once per service, for any number of processes: starts the embedded PostgreSQL, migrates the schema, creates
+ * the first project, and rewraps signing keys with the current master key.
  */
-export async function layFoundation(
+export async function prepareDatabase(
   config: Config,
   log: Logger,
   now: () => Date,
-  running: Running,
-): Promise<Foundation> {
-  // First, as it asks nobody: what is wrong with the files is said before anything is touched.
+  cleanup: Cleanup,
+): Promise<PreparedDatabase> {
+  // Files first, so that a mistake in them is reported before anything is changed.
   if (config.tls !== undefined) warnOfExpiry(await readTlsMaterial(config.tls), log);
-  const foundation = await findDatabase(config, log, running);
-  const { databaseUrl, masterKey, development } = foundation;
-  // However long a statement takes, and however long another replica is at it.
-  await withDatabase(databaseUrl, { ...config, statementTimeoutMs: 0 }, log, async (db) => {
+  const prepared = await resolveDatabase(config, log, cleanup);
+  const { databaseUrl, masterKey, development } = prepared;
+  const { connectTimeoutMs } = config;
+  const use = (statementTimeoutMs: number, work: (db: Database) => Promise<void>) =>
+    useDatabase(
+      {
+        url: databaseUrl,
+        maxConnections: 2,
+        connectTimeoutMs,
+        statementTimeoutMs,
+        onConnectionError: logConnectionError(log),
+      },
+      (db) => withDatabaseErrors(() => work(db)),
+    );
+  // Without a timeout: statements may be slow, and another replica may be migrating.
+  await use(0, async (db) => {
     const { applied, newer } = await makeServable(db);
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
     if (newer !== undefined) {
-      log.warn({ migration: newer }, "the schema is newer than this version, which may still serve");
+      log.warn({ migration: newer }, "the schema is newer than this version, but allows it to serve");
     }
   });
-  await withDatabase(databaseUrl, config, log, async (db) => {
+  await use(config.statementTimeoutMs, async (db) => {
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;
     if (project !== undefined) await bootstrap(store, now, project, log);
-    await adoptMasterKey(store, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
+    await adoptMasterKey(store.signingKeys, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
   });
-  return foundation;
+  return prepared;
 }
 
-/** The configured database, or the embedded one with what it keeps beside it. */
-async function findDatabase(config: Config, log: Logger, running: Running): Promise<Foundation> {
+/** The configured database, or the embedded one. */
+async function resolveDatabase(config: Config, log: Logger, cleanup: Cleanup): Promise<PreparedDatabase> {
   if (config.databaseUrl !== undefined) {
     if (config.masterKey === undefined) throw new Error("SESSIOND_MASTER_KEY is required with DATABASE_URL");
     return { databaseUrl: config.databaseUrl, masterKey: config.masterKey, development: undefined };
@@ -68,40 +79,12 @@ async function findDatabase(config: Config, log: Logger, running: Running): Prom
   const postgres = await startEmbeddedPostgres({
     directory,
     log: (line) => log.info({ postgres: line }, "postgres"),
-    maxConnections: Math.max(100, connectionsOfAll(config)),
+    maxConnections: Math.max(100, connectionsPerReplica(config)),
   });
-  running.defer(() => postgres.stop());
+  cleanup.defer(() => postgres.stop());
   const masterKey = config.masterKey ?? (await embeddedMasterKey(directory));
   const development = config.bootstrapProject === undefined ? await developmentProject(directory) : undefined;
   return { databaseUrl: postgres.url, masterKey, development };
-}
-
-async function withDatabase(
-  url: string,
-  { connectTimeoutMs, statementTimeoutMs }: Pick<Config, "connectTimeoutMs" | "statementTimeoutMs">,
-  log: Logger,
-  use: (db: Kysely<Tables>) => Promise<void>,
-): Promise<void> {
-  const onConnectionError = (error: Error) =>
-    log.warn({ fault: describeFault(error) }, "database connection lost");
-  const db = openDatabase({
-    url,
-    maxConnections: 2,
-    connectTimeoutMs,
-    statementTimeoutMs,
-    preparedStatements: false,
-    onConnectionError,
-  });
-  try {
-    await translatingFailures(() => use(db));
-  } catch (error) {
-    if (error instanceof SessiondError && error.reason === "DATABASE_UNAVAILABLE") {
-      throw new DatabaseUnreachable("the database does not answer", { cause: error.cause });
-    }
-    throw error;
-  } finally {
-    await db.destroy();
-  }
 }
 
 async function bootstrap(
@@ -110,11 +93,40 @@ async function bootstrap(
   project: BootstrapProject,
   log: Logger,
 ): Promise<void> {
-  const outcome = await bootstrapProject({ store, now }, project);
+  const outcome = await bootstrapProject({ store, now }, project, unlimited);
   const fields = { project: project.projectId };
   if (outcome === "foreign") {
     log.warn(fields, "the bootstrap secret is no credential of this project; nothing was changed");
   } else {
     log.info(fields, outcome === "created" ? "bootstrap project created" : "bootstrap project present");
   }
+}
+
+/** Rewraps signing keys that are wrapped with another master key. Throws if none of the configured ones opens a key. */
+async function adoptMasterKey(
+  store: SigningKeyStore,
+  masterKeys: MasterKeys,
+  now: Date,
+  log: Logger,
+): Promise<void> {
+  const keys = await rewrapSigningKeys(store, masterKeys, now);
+  if (keys > 0) {
+    log.info({ keys, masterKey: masterKeys.current.id }, "signing keys wrapped with the current master key");
+  }
+}
+
+/** Opens the store on a database. */
+export function openStore(
+  db: Database,
+  { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
+  log: Logger,
+  onBatch?: PostgresStoreOptions["onBatch"],
+): Store {
+  const onLostAccess = (error: unknown) =>
+    log.warn({ fault: describeFault(error) }, "last access times not recorded");
+  return postgresStore(db, { onLostAccess, notify, maxWaiting, onBatch });
+}
+
+export function logConnectionError(log: Logger): (error: Error) => void {
+  return (error) => log.warn({ fault: describeFault(error) }, "database connection lost");
 }

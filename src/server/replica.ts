@@ -2,64 +2,56 @@ import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { systemClock } from "../domain/clock.ts";
-import { SessionJwts } from "../domain/keys/session-jwts.ts";
 import { KeyRing } from "../domain/keys/key-ring.ts";
-import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
+import { SessionJwts } from "../domain/keys/session-jwts.ts";
 import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
+import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { openDatabase } from "../storage/connection/database.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
 import { assemble } from "./assemble.ts";
-import { describeFault } from "./observability/call-log.ts";
-import type { Config } from "./config/config.ts";
-import { connectionLog } from "./observability/connection-log.ts";
-import type { Foundation } from "./prepare-database.ts";
+import { purgeInBackground } from "./background-purge.ts";
+import { type Config, masterKeysOf } from "./config/config.ts";
+import type { Cleanup } from "./lifecycle.ts";
+import type { FailureReporter } from "./listener/guard.ts";
 import { createListener } from "./listener/listener.ts";
 import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
-import { masterKeysOf } from "./master-keys.ts";
-import { openStore } from "./open-store.ts";
-import { keepPurging } from "./operator/background-purge.ts";
-import type { Running } from "./lifecycle.ts";
-import { readTlsMaterial } from "./tls/certificates.ts";
-import { watchTlsFiles } from "./tls/certificate-watch.ts";
+import { describeFault } from "./observability/redact.ts";
 import { Tracing } from "./observability/tracing.ts";
+import { type PreparedDatabase, logConnectionError, openStore } from "./prepare-database.ts";
+import { watchCertificates } from "./tls/certificate-watch.ts";
+import { readTlsMaterial } from "./tls/certificates.ts";
 
-/** What one process serves from. */
 export interface ReplicaOptions {
   readonly config: Config;
-  readonly foundation: Pick<Foundation, "databaseUrl" | "masterKey">;
+  readonly database: Pick<PreparedDatabase, "databaseUrl" | "masterKey">;
   readonly log: Logger;
   readonly now: () => Date;
-  /** Where it counts what it does; undefined where nobody asks. */
+  /** Undefined: nothing is counted. */
   readonly metrics: Metrics | undefined;
 }
 
 /**
- * Starts what every process that serves has of its own: connections to the database, feeds of revocations, a listener. To
- * stop it is to drain it, within the configured grace. Rejects, in words.
+ * Starts the parts that every serving process has of its own: a connection pool, revocation feeds, a listener. The cleanup
+ * drains it within the configured grace period.
  */
 export async function startReplica(
-  { config, foundation, log, now, metrics }: ReplicaOptions,
-  running: Running,
+  { config, database, log, now, metrics }: ReplicaOptions,
+  cleanup: Cleanup,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
-  const { databaseUrl: url, masterKey } = foundation;
+  const { databaseUrl: url, masterKey } = database;
   const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
-  const onConnectionError = (error: Error) =>
-    log.warn({ fault: describeFault(error) }, "database connection lost");
-  const connections = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
-  const db = openDatabase({
-    ...connections,
-    maxConnections,
-    onPool: (use) => metrics?.watchPool(use),
-  });
-  running.defer(() => db.destroy());
+  const onConnectionError = logConnectionError(log);
+  const connection = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
+  const db = openDatabase({ ...connection, maxConnections, onPool: (use) => metrics?.watchPool(use) });
+  cleanup.defer(() => db.destroy());
 
   const store = openStore(db, config, log, metrics?.batchStarted);
   const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
-  const keyRing = new KeyRing(store, masterKeys, now, config.keySchedule);
+  const keyRing = new KeyRing(store.signingKeys, masterKeys, now, config.keySchedule);
   const jwts = new SessionJwts(keyRing, config.issuer);
-  const feeds = new RevocationFeeds(store, systemClock, now, {
+  const feeds = new RevocationFeeds(store.revocations, systemClock, now, {
     ...defaultFeedOptions,
     ...(metrics && {
       onRead: (read) =>
@@ -69,7 +61,7 @@ export async function startReplica(
         ),
     }),
   });
-  if (config.notify) listenForRevocations(url, connectTimeoutMs, feeds, log, running);
+  if (config.notify) listenForRevocations(url, connectTimeoutMs, feeds, log, cleanup);
   const shutdown = new AbortController();
   const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
@@ -86,26 +78,32 @@ export async function startReplica(
     takeStream,
     peers,
     tls: config.tls && material && { material, minVersion: config.tls.minVersion },
-    onError: connectionLog(log),
+    onError: logFailures(log),
   });
   metrics?.watch(feeds, listener);
   if (config.tls && material) {
-    const watch = watchTlsFiles(config.tls, material, log, (next) => listener.renewTls(next));
-    running.defer(async () => watch.stop());
+    const onFailure = (error: unknown) =>
+      log.error(
+        { fault: describeFault(error) },
+        "TLS certificates cannot be used; the previous ones stay in use",
+      );
+    const onChange = listener.renewTls.bind(listener);
+    const watch = watchCertificates(config.tls, material, log, { onChange, onFailure });
+    cleanup.defer(async () => watch.stop());
   }
   if (config.retentionMs > 0) {
-    // On a connection of its own, for as long as it purges: no call waits for one of those that serve.
-    const purgeDb = openDatabase({ ...connections, maxConnections: 1 });
-    running.defer(() => purgeDb.destroy());
+    // On a connection of its own, so that no call waits for a connection that purges.
+    const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
+    cleanup.defer(() => purgeDb.destroy());
     const { retentionMs } = config;
     const onPurged = metrics?.batchPurged;
     const options = { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged };
-    const purging = keepPurging(options, shutdown.signal);
-    running.defer(() => purging); // which the drain, next, ends
+    const purging = purgeInBackground(options, shutdown.signal);
+    cleanup.defer(() => purging); // ended by the drain below, which runs first
   }
-  running.defer(async () => {
+  cleanup.defer(async () => {
     health.drain();
-    // One turn of the event loop, in which watchers of health are told so: then their streams end.
+    // One turn of the event loop, so that health watchers receive NOT_SERVING before their streams end.
     await setImmediate();
     shutdown.abort(new ConnectError("the server is shutting down; try again", Code.Unavailable));
     await listener.drain(config.shutdownGraceMs);
@@ -115,20 +113,33 @@ export async function startReplica(
   return { address, port };
 }
 
-/** Has the feeds read at once when a revocation is committed, on whatever replica. */
+/** Makes the feeds read at once when any replica commits a revocation. */
 function listenForRevocations(
   url: string,
   connectTimeoutMs: number,
   feeds: RevocationFeeds,
   log: Logger,
-  running: Running,
+  cleanup: Cleanup,
 ): void {
   const listener = new RevocationListener({
     url,
     connectTimeoutMs,
     clock: systemClock,
     onChange: (projectId) => feeds.changed(projectId),
-    onTrouble: (error) => log.warn({ fault: describeFault(error) }, "revocations are polled for"),
+    onTrouble: (error) =>
+      log.warn({ fault: describeFault(error) }, "LISTEN failed; revocations are polled for"),
   });
-  running.defer(() => listener.close());
+  cleanup.defer(() => listener.close());
+}
+
+/**
+ * Logs failures of connections: at debug level, because most are the client's fault, except for refused client certificates,
+ * which no answer reports.
+ */
+function logFailures(log: Logger): FailureReporter {
+  return (error, place) => {
+    const fields = { place, fault: describeFault(error) };
+    if (place === "client certificate") log.warn(fields, "connection refused");
+    else log.debug(fields, "connection trouble");
+  };
 }

@@ -1,37 +1,50 @@
 import type { Logger } from "pino";
 import type { Config } from "./config/config.ts";
-import type { DevelopmentProject } from "./data-directory.ts";
-import { layFoundation } from "./prepare-database.ts";
+import type { DevelopmentProject } from "./config/data-directory.ts";
+import { type Cleanup, type Stoppable, startAll } from "./lifecycle.ts";
 import { Metrics } from "./observability/metrics.ts";
-import { type MetricsListener, showMetrics } from "./observability/metrics-listener.ts";
+import { type MetricsListener, listenForMetrics } from "./observability/metrics-listener.ts";
+import { describeFault } from "./observability/redact.ts";
+import { prepareDatabase } from "./prepare-database.ts";
 import { startReplica } from "./replica.ts";
-import { type Stoppable, startAll } from "./lifecycle.ts";
 
-/** A running service; to stop it is to drain it, within the configured grace. */
+/** A running service. `stop` drains it within the configured grace period. */
 export interface Service extends Stoppable {
   readonly address: string;
   readonly port: number;
-  /** Where its metrics are read; undefined where they are not. */
+  /** Undefined if no metrics are configured. */
   readonly metrics: Pick<MetricsListener, "address" | "port"> | undefined;
-  /** On the embedded default without a bootstrap project. */
+  /** Set on the embedded default without a bootstrap project. */
   readonly development: DevelopmentProject | undefined;
 }
 
-/**
- * Starts everything in this process, in order of dependency. Rejects with a message for the operator, and leaves nothing
- * running.
- */
+/** Starts a service in this process. If it fails, nothing keeps running. */
 export function startService(
   config: Config,
   log: Logger,
   now: () => Date = () => new Date(),
 ): Promise<Service> {
-  return startAll(async (running) => {
+  return startAll(async (cleanup) => {
     const metrics = config.metricsListen && new Metrics();
-    const shown = metrics && (await showMetrics(config, () => metrics.registry.metrics(), log, running));
-    const foundation = await layFoundation(config, log, now, running);
-    const replica = { config, foundation, log, now, metrics };
-    const { address, port } = await startReplica(replica, running);
-    return { address, port, metrics: shown, development: foundation.development };
+    const shown = metrics && (await serveMetrics(config, () => metrics.registry.metrics(), log, cleanup));
+    const database = await prepareDatabase(config, log, now, cleanup);
+    const replica = { config, database, log, now, metrics };
+    const { address, port } = await startReplica(replica, cleanup);
+    return { address, port, metrics: shown, development: database.development };
   });
+}
+
+/** Serves metrics at the configured address, if there is one, until everything started later has stopped. */
+export async function serveMetrics(
+  { metricsListen }: Pick<Config, "metricsListen">,
+  read: () => Promise<string>,
+  log: Logger,
+  cleanup: Cleanup,
+): Promise<MetricsListener | undefined> {
+  if (metricsListen === undefined) return undefined;
+  const onError = (error: unknown) => log.warn({ fault: describeFault(error) }, "metrics failed");
+  const listener = await listenForMetrics(metricsListen, read, onError);
+  cleanup.defer(() => listener.close());
+  log.info({ address: listener.address, port: listener.port }, "serving metrics");
+  return listener;
 }

@@ -213,7 +213,7 @@ async function* outputsOf(
   switch (spec.kind) {
     case "server_streaming":
       for await (const output of spec.impl(await onlyMessage(messages), call))
-        yield completed(spec.method, output);
+        {yield completed(spec.method, output);}
       break;
     case "client_streaming":
       yield completed(spec.method, await spec.impl(messages, call));

@@ -28,7 +28,7 @@ export function cpuTime(pid: number): number | undefined {
   }
 }
 
-/** Share of time that the cores of the bench were busy, whatever ran there. */
+/** Share of time that the cores of the bench were busy, including other processes. */
 export interface Busy {
   readonly server: number;
   readonly load: number;
@@ -59,9 +59,13 @@ export function busySince(before: CoreTimes): Busy | undefined {
 export function machine(): string {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   const model = cpus()[0]?.model.trim() ?? "unknown CPU";
-  const bound = canPin ? "servers on one core, load and Postgres on another" : "no process bound to a core";
-  return `${availableParallelism()} cores (${model}), ${memory}, ${type()} ${release()}, Node ${process.versions.node}; ${bound}`;
+  return `${availableParallelism()} cores (${model}), ${memory}, ${type()} ${release()}, Node ${process.versions.node}`;
 }
+
+/** Says where processes run. */
+export const binding: string = canPin
+  ? "servers on one core, load and Postgres on another"
+  : "no process bound to a core";
 
 /** Load average of the last minute. */
 export function machineLoad(): number {

@@ -10,7 +10,7 @@ import { type Bench, extents } from "./bench.ts";
 import { type Result, isReached, ratioOf } from "./figures.ts";
 import { hasH2load } from "./load/h2load.ts";
 import { Load } from "./load/load.ts";
-import { cores, machine, machineLoad, pin } from "./machine.ts";
+import { binding, cores, machine, machineLoad, pin } from "./machine.ts";
 import { Processes } from "./processes.ts";
 import { authenticate } from "./scenarios/authenticate.ts";
 import { list } from "./scenarios/list.ts";
@@ -84,7 +84,9 @@ try {
   const elapsed = () => (performance.now() - begun) / 1000;
   const bench: Bench = { extent, processes, load, postgres, directory, elapsed, late: () => false, say };
   const stage = new Stage(bench);
-  console.log(`# Bench of sessiond, ${extent.name}\n\n${machine()}; sessiond in its default configuration`);
+  console.log(
+    `# Bench of sessiond, ${extent.name}\n\n${machine()}; ${binding}; sessiond in its default configuration`,
+  );
   for (const name of names) {
     const start = performance.now();
     const scenario = scenarios[name];
@@ -106,7 +108,7 @@ try {
 const file = values.json ?? join(tmpdir(), `sessiond-bench-${Date.now()}.json`);
 const report = {
   extent,
-  machine: machine(),
+  machine: `${machine()}; ${binding}`,
   scenarios: results.map((result) => ({
     ...result,
     comparisons: result.comparisons.map((comparison) => ({

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, truncateSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { endWithParent } from "../support/process/child.ts";
 import { pin } from "./machine.ts";
 
 /** A child process. */
@@ -33,8 +34,6 @@ export interface ProcessOptions {
   /** Module of this folder to load first. */
   readonly preload?: string;
 }
-
-const endWithParent = new URL("../resilience/chaos/processes/end-with-parent.ts", import.meta.url).href;
 
 /** Starts processes that log their standard error to files. */
 export class Processes {

@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readConfig } from "../../src/server/config/config.ts";
+import { configurationTable } from "../../src/server/config/variables.ts";
 import { type Service, startService } from "../../src/server/service.ts";
 import { type TestDatabase, createTestDatabase } from "../support/postgres/test-database.ts";
 
@@ -80,6 +81,12 @@ test("every relative link of a page leads to a file", () => {
   );
   expect(links).not.toEqual([]);
   expect(links.filter(({ page, target }) => !existsSync(join(dirname(page), target)))).toEqual([]);
+});
+
+test("the configuration table of src/server/README.md is that of the code", () => {
+  const page = readFileSync("src/server/README.md", "utf8");
+  const [, table] = /<!-- configuration:.*-->\n\n([^]*)\n<!-- end of configuration -->/.exec(page) ?? [];
+  expect(table, "replace the table by what configurationTable() returns").toBe(configurationTable());
 });
 
 /** The shell blocks of a page, without those that start or test the service itself. */

@@ -1,6 +1,6 @@
 import { readDatabaseConfig } from "../../server/config/config.ts";
 import type { ConnectionOptions } from "../connection.ts";
-import { checkConfiguration } from "../doctor/configuration.ts";
+import { checkConfiguration, checkNode } from "../doctor/configuration.ts";
 import { checkDataDirectory } from "../doctor/data-directory.ts";
 import { checkDatabase } from "../doctor/database.ts";
 import type { Finding } from "../doctor/finding.ts";
@@ -23,6 +23,7 @@ export async function doctor(run: Run<ConnectionOptions>): Promise<void> {
 }
 
 async function* check(run: Run<ConnectionOptions>): AsyncGenerator<Finding> {
+  yield checkNode();
   const { read, findings } = checkConfiguration(run.environment);
   yield* findings;
   const config = "config" in read ? read.config : undefined;

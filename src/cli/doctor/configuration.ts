@@ -1,7 +1,18 @@
 import { type ConfigResult, readConfig } from "../../server/config/config.ts";
+import { minNodeVersion, nodeProblem } from "../../transport/node-version.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const { ok, warn, fail } = findingsOf("configuration");
+
+/** Whether this Node.js is supported. */
+export function checkNode(): Finding {
+  const { ok, fail } = findingsOf("node");
+  const { node } = process.versions;
+  const problem = nodeProblem(node);
+  return problem === undefined
+    ? ok(`Node.js ${node} is supported (${minNodeVersion} or newer)`)
+    : fail(problem, `install Node.js ${minNodeVersion} or newer`);
+}
 
 /** Whether `serve` would take this environment. */
 export function checkConfiguration(environment: NodeJS.ProcessEnv): {

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectSessiond } from "../../client/client.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
-import { callerVariableNames } from "../../server/config/config.ts";
+import { callerVariableNames } from "../../server/config/variables.ts";
 import { type ConnectionOptions, type Target, findTarget, howToTrust, isUntrusted } from "../connection.ts";
 import { CommandFailure } from "../failure.ts";
 import { inWords } from "../output/in-words.ts";

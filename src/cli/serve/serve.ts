@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Logger } from "pino";
-import { describeFault } from "../../server/observability/call-log.ts";
+import { describeFault } from "../../server/observability/redact.ts";
 import { readConfig } from "../../server/config/config.ts";
 import { type Service, startService } from "../../server/service.ts";
 import { isWorker } from "../../server/workers/worker-environment.ts";

@@ -1,8 +1,8 @@
 import cluster from "node:cluster";
-import { describeFault } from "../../server/observability/call-log.ts";
+import { describeFault } from "../../server/observability/redact.ts";
 import { readConfig } from "../../server/config/config.ts";
 import type { Stoppable } from "../../server/lifecycle.ts";
-import { isStop, refusalMessage } from "../../server/workers/worker-messages.ts";
+import { isStopMessage, startFailureMessage } from "../../server/workers/worker-process.ts";
 import { startWorker } from "../../server/workers/workers.ts";
 import { inWords } from "../output/in-words.ts";
 import { serviceLog } from "./service-log.ts";
@@ -21,7 +21,7 @@ export async function work(environment: NodeJS.ProcessEnv): Promise<void> {
   });
   let serving = false;
   const stopRequested = new Promise<string>((resolve) => {
-    worker.on("message", (message: unknown) => isStop(message) && resolve("the primary says so"));
+    worker.on("message", (message: unknown) => isStopMessage(message) && resolve("the primary says so"));
     worker.on("disconnect", () => {
       // Otherwise node ends the process as soon as the primary has, with calls in flight.
       worker.exitedAfterDisconnect = serving;
@@ -33,7 +33,7 @@ export async function work(environment: NodeJS.ProcessEnv): Promise<void> {
     service = await startWorker(read.config, log);
   } catch (error) {
     log.debug({ fault: describeFault(error) }, "start failed");
-    worker.send(refusalMessage(inWords(error)), () => process.exit(1));
+    worker.send(startFailureMessage(inWords(error)), () => process.exit(1));
     return;
   }
   serving = true;

@@ -1,35 +1,33 @@
 import { EventEmitter } from "node:events";
-import type { Revocation } from "./revocations/revocation.ts";
+import type { VerifierRevocation } from "./revocations/revocation.ts";
 
-/** What a verifier tells, and with what. Times in milliseconds. */
+/** Events of a verifier. Times in milliseconds. */
 export interface VerifierEventMap {
-  /** A stream of revocations has begun: with a snapshot, or after the revision it goes on from. */
+  /** A stream of revocations has started, after this revision or, if undefined, with a snapshot. */
   connected: [{ readonly baseUrl: string; readonly resumedAfter: number | undefined }];
-  /** It has ended, and another is on its way. */
+  /** The stream has ended. The verifier starts another one. */
   disconnected: [{ readonly baseUrl: string; readonly error: Error }];
-  /** An attempt to begin one has failed. */
+  /** A stream could not start. The verifier tries again. */
   attemptFailed: [{ readonly baseUrl: string; readonly error: Error }];
-  /** What is held has become older than `maxStaleness`. */
+  /** The known revocations have become older than `maxStaleness`. */
   stale: [{ readonly staleness: number }];
-  /** What is held is young enough, for the first time or again. */
+  /** The known revocations are younger than `maxStaleness`, for the first time or again. */
   fresh: [{ readonly revision: number }];
-  /** A snapshot has taken the place of what was held, because the log could not go on from there. */
+  /** A snapshot has replaced the known revocations, because the log no longer continued from them. */
   resynchronised: [{ readonly revision: number }];
-  /** From now on this revocation is heeded. Not told of the first snapshot; what is held may be told again with a later one. */
-  revocation: [Revocation];
-  /** A JWT was accepted although what is held is too old, as `onStale: "accept"` demands. */
+  /** The verifier now applies this revocation. Not emitted for the first snapshot; a later snapshot may repeat revocations. */
+  revocation: [VerifierRevocation];
+  /** A JWT was accepted although the known revocations are too old, because of `onStale: "accept"`. */
   staleAccepted: [{ readonly sessionId: string; readonly staleness: number }];
 }
 
-/** Where a verifier's events can be listened to. */
 export type VerifierEvents = EventEmitter<VerifierEventMap>;
 
-/** Emits without letting a listener's failure into the verifier: it becomes an uncaught exception of its own. */
+/** Emits events. An error of a listener becomes an uncaught exception and does not reach the verifier. */
 export class EventSource {
   readonly events: VerifierEvents = new EventEmitter<VerifierEventMap>();
 
-  /** Whether anybody listens: what costs work to tell need not be told otherwise. */
-  hears(name: keyof VerifierEventMap): boolean {
+  hasListeners(name: keyof VerifierEventMap): boolean {
     return this.events.listenerCount(name) > 0;
   }
 

@@ -1,35 +1,34 @@
-import { ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import type { Connections } from "./stream/connections.ts";
-import type { Scope } from "./revocations/revocation.ts";
-import { type Invalidity, type Refusal, invalid } from "./verdict.ts";
+import { errorInfoOf } from "../error-info.ts";
+import type { Connections } from "./connections.ts";
+import type { Invalidity } from "./jwt/jwt-check.ts";
+import type { VerifierScope } from "./revocations/revocation.ts";
+import { type Rejection, invalid } from "./verdict.ts";
 
 /**
- * Asks the server whether a JWT is good, within `timeout` milliseconds; every time, and nobody shares another's answer, which
- * may be older than the question. "unanswered" where it does not say.
+ * Asks the server about a JWT. Every JWT gets a call of its own: a shared answer could be older than the question. Returns
+ * "unavailable" if the server gives no verdict within `timeoutMs`.
  */
-export async function ask(
+export async function introspect(
   connections: Connections,
   jwt: string,
-  timeout: number,
-): Promise<"good" | "unanswered" | Refusal> {
+  timeoutMs: number,
+): Promise<"valid" | "unavailable" | Rejection> {
   const connection = connections.shared();
   try {
-    const credential = { case: "jwt", value: jwt } as const;
-    await connection.sessions.authenticate({ credential }, { timeoutMs: timeout });
-    return "good";
+    await connection.sessions.authenticate({ credential: { case: "jwt", value: jwt } }, { timeoutMs });
+    return "valid";
   } catch (error) {
-    const refusal = refusalIn(error);
-    if (refusal !== undefined) return refusal;
-    // Calls that began later may still be waiting on it; each has its own deadline.
-    connections.replaceShared(connection, timeout);
-    return "unanswered";
+    const rejection = rejectionIn(error);
+    if (rejection !== undefined) return rejection;
+    // Later calls may still wait on this connection. Each has its own deadline.
+    connections.replaceShared(connection, timeoutMs);
+    return "unavailable";
   }
 }
 
-/** What the server's error says of the JWT; undefined where it says nothing of it. */
-function refusalIn(error: unknown): Refusal | undefined {
-  const info = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0] : undefined;
+/** Returns undefined if the error is not a verdict on the JWT. */
+function rejectionIn(error: unknown): Rejection | undefined {
+  const info = errorInfoOf(error);
   switch (info?.reason) {
     case "JWT_EXPIRED":
     case "SESSION_EXPIRED":
@@ -37,21 +36,18 @@ function refusalIn(error: unknown): Refusal | undefined {
       return { ok: false, reason: "expired" };
     case "SESSION_REVOKED":
     case "SESSION_REVOKED_BY_CUTOFF": {
-      const { revision, scope } = info.metadata;
-      return { ok: false, reason: "revoked", revision: Number(revision ?? 0), scope: scopeIn(scope) };
+      const { revision, scope: name } = info.metadata;
+      const scope = scopes.find((each) => each === name) ?? "session";
+      return { ok: false, reason: "revoked", revision: Number(revision ?? 0), scope };
     }
     case "SESSION_UNKNOWN":
-      return invalid(invalidityIn(info.metadata["problem"]));
+      return invalid(invalidities.find((each) => each === info.metadata["problem"]) ?? "session");
     default:
       return undefined;
   }
 }
 
-const scopes: readonly Scope[] = ["session", "member", "organization", "project", "signing_key"];
-
-function scopeIn(text: string | undefined): Scope {
-  return scopes.find((scope) => scope === text) ?? "session";
-}
+const scopes: readonly VerifierScope[] = ["session", "member", "organization", "project", "signing_key"];
 
 const invalidities: readonly Invalidity[] = [
   "form",
@@ -64,7 +60,3 @@ const invalidities: readonly Invalidity[] = [
   "claims",
   "time",
 ];
-
-function invalidityIn(text: string | undefined): Invalidity {
-  return invalidities.find((what) => what === text) ?? "session";
-}

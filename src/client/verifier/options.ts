@@ -1,60 +1,66 @@
-import { type VerifierClock, machineClock } from "./stream/clock.ts";
-import type { TlsClientOptions } from "../tls.ts";
-import type { Credential } from "./stream/connections.ts";
+import { verifierClockToleranceMs } from "../../jwt/claims.ts";
+import { type ClientClock, machineClock } from "../clock.ts";
+import type { Credential, TlsClientOptions } from "../transport.ts";
 
-/** What to do with a JWT that is good by what is held, when that is older than `maxStaleness`. */
+/** Treatment of a JWT that passes every local check while the known revocations are older than `maxStaleness`. */
 export type OnStale =
-  | "ask" // call Authenticate; refuse as stale if it does not answer
-  | "refuse" // refuse as stale
-  | "accept"; // accept, and say so in the verdict and by an event; refuse before the first snapshot
+  | "ask" // call Authenticate; reject as stale if it does not answer
+  | "refuse" // reject as stale
+  | "accept"; // accept with `stale: true` and the event `staleAccepted`; reject as stale before the first snapshot
 
-/** Where a verifier learns what is revoked, and how strict it is. All times in milliseconds. */
+/** All times are in milliseconds. */
 export interface VerifierOptions {
-  /** Such as `http://127.0.0.1:8080`; several where replicas have addresses of their own. */
+  /** Such as `http://127.0.0.1:8080`, or several addresses of one service. */
   readonly baseUrl: string | readonly string[];
-  /** Whom to trust at an `https` address, and the client certificate. */
   readonly tls?: TlsClientOptions;
-  /** A service's of the project whose JWTs are taken, with the permission `sessions.read`, and `sessions.authenticate` to ask when stale. */
+  /**
+   * A service credential of the project whose JWTs are verified. Needs the permission `sessions.read`, and
+   * `sessions.authenticate` for `onStale: "ask"`.
+   */
   readonly credential: Credential;
-  /** The deployment's `SESSIOND_ISSUER`: JWTs are issued by `<issuer>/<project id>`. `sessiond` by default. */
+  /** The deployment's `SESSIOND_ISSUER`, `sessiond` by default. JWTs are issued by `<issuer>/<project id>`. */
   readonly issuer?: string;
-  /** Up to which age of what is held the verifier answers by itself; 5,000 by default, at least 300. */
+  /** Age of the known revocations up to which the verifier decides locally: at least 300; 5,000 by default. */
   readonly maxStaleness?: number;
-  /** And beyond it; "ask" by default. */
+  /** "ask" by default. */
   readonly onStale?: OnStale;
-  /** How far this machine's clock and the server's may differ: 0 to 30,000, 5,000 by default. */
+  /** Allowed difference between this machine's clock and the server's: 0 to 30,000; 5,000 by default. */
   readonly clockTolerance?: number;
-  /** Longest silence of the server: 100 to 60,000; 1,000 by default, or a third of maxStaleness where that is shorter. */
+  /** Longest silence of the server: 100 to 60,000, at most half of maxStaleness; by default 1,000 or a third of maxStaleness. */
   readonly heartbeat?: number;
-  /** Longest wait for an answer when the server is asked: 2,000 by default. */
+  /** Longest wait for Authenticate and for the JWKS: 1 to 60,000; 2,000 by default. */
   readonly askTimeout?: number;
-  /** How many JWTs whose signature was checked are kept: 10,000 by default; 0 keeps none. */
+  /** Number of JWTs whose checked signature is cached: 0 to 10,000,000; 10,000 by default. Allocates 24 bytes each in advance. */
   readonly cacheSize?: number;
-  /** Shortest time between two fetches of the JWKS that unknown key ids can cause: 5,000 by default. */
+  /** Shortest time between two fetches of the JWKS that unknown key ids cause: 0 to 600,000; 5,000 by default. */
   readonly jwksRefetchInterval?: number;
-  /** For tests. */
-  readonly clock?: VerifierClock;
+  /** Replaces the machine's clock in tests. */
+  readonly clock?: ClientClock;
 }
 
-/** Options with nothing left open. */
-export interface Settings {
+/** Complete and valid options. */
+export interface VerifierSettings extends Required<
+  Pick<
+    VerifierOptions,
+    | "maxStaleness"
+    | "onStale"
+    | "clockTolerance"
+    | "heartbeat"
+    | "askTimeout"
+    | "cacheSize"
+    | "jwksRefetchInterval"
+    | "clock"
+    | "credential"
+  >
+> {
   readonly baseUrls: readonly [string, ...string[]];
   readonly tls: TlsClientOptions | undefined;
-  readonly credential: Credential;
-  /** What `iss` must be. */
+  /** Expected `iss`. */
   readonly issuer: string;
-  readonly maxStaleness: number;
-  readonly onStale: OnStale;
-  readonly clockTolerance: number;
-  readonly heartbeat: number;
-  readonly askTimeout: number;
-  readonly cacheSize: number;
-  readonly jwksRefetchInterval: number;
-  readonly clock: VerifierClock;
 }
 
-/** Completes options. Throws an Error that lists everything that is wrong with them. */
-export function readOptions(options: VerifierOptions): Settings {
+/** Applies defaults. Throws an Error that lists every invalid option. */
+export function readOptions(options: VerifierOptions): VerifierSettings {
   const problems: string[] = [];
   const within = (name: string, value: number, least: number, most: number): number => {
     if (!(value >= least && value <= most)) {
@@ -66,7 +72,7 @@ export function readOptions(options: VerifierOptions): Settings {
   const heartbeat = within("heartbeat", options.heartbeat ?? Math.min(1000, maxStaleness / 3), 100, 60_000);
   if (heartbeat > maxStaleness / 2) {
     problems.push(
-      `heartbeat is ${heartbeat}: more than half of maxStaleness, ${maxStaleness}, would make it stale between heartbeats`,
+      `heartbeat is ${heartbeat}: it must be at most half of maxStaleness, which is ${maxStaleness}`,
     );
   }
   const settings = {
@@ -76,21 +82,21 @@ export function readOptions(options: VerifierOptions): Settings {
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,
     onStale: options.onStale ?? "ask",
-    clockTolerance: within("clockTolerance", options.clockTolerance ?? 5000, 0, 30_000),
+    clockTolerance: within("clockTolerance", options.clockTolerance ?? verifierClockToleranceMs, 0, 30_000),
     heartbeat: Math.round(heartbeat),
     askTimeout: within("askTimeout", options.askTimeout ?? 2000, 1, 60_000),
     cacheSize: within("cacheSize", options.cacheSize ?? 10_000, 0, 10_000_000),
     jwksRefetchInterval: within("jwksRefetchInterval", options.jwksRefetchInterval ?? 5000, 0, 600_000),
     clock: options.clock ?? machineClock,
   };
-  if (problems.length > 0) throw new Error(`the verifier's options are wrong: ${problems.join("; ")}`);
+  if (problems.length > 0) throw new Error(`invalid verifier options: ${problems.join("; ")}`);
   return settings;
 }
 
 function readBaseUrls(baseUrl: string | readonly string[], problems: string[]): [string, ...string[]] {
   const [first = "", ...others] = typeof baseUrl === "string" ? [baseUrl] : baseUrl;
   if (![first, ...others].every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
-    problems.push("baseUrl must be an http or https URL, such as http://127.0.0.1:8080, or several");
+    problems.push("baseUrl must be one or several http or https URLs, such as http://127.0.0.1:8080");
   }
   return [first.replace(/\/+$/, ""), ...others.map((url) => url.replace(/\/+$/, ""))];
 }

@@ -1,59 +1,48 @@
-import type { SessionClaims } from "./jwt/claims.ts";
-import type { Scope } from "./revocations/revocation.ts";
+import type { Invalidity } from "./jwt/jwt-check.ts";
+import type { SessionClaims } from "./jwt/session-claims.ts";
+import type { VerifierScope } from "./revocations/revocation.ts";
 
-/** What is wrong with a JWT that no session JWT of the project would have, in the order in which it is looked for. */
-export type Invalidity =
-  | "form" // not three canonical base64url parts holding JSON, or too long
-  | "algorithm" // not on the allow-list, or not the key's
-  | "key" // the project publishes no such key
-  | "signature"
-  | "type" // `typ` is not JWT
-  | "issuer"
-  | "audience"
-  | "claims" // a claim is missing or has the wrong form
-  | "time" // not valid yet
-  | "session"; // the server, asked, knows no such session
-
-/** Good. */
 export interface Accepted {
   readonly ok: true;
   readonly claims: SessionClaims;
-  /** Who answered: this verifier by what it holds, or the server because that was too old. */
+  /** "server" if the verifier's own knowledge was too old and it called Authenticate. */
   readonly answeredBy: "verifier" | "server";
-  /** True only with `onStale: "accept"`: the answer may be older than `maxStaleness`. */
+  /** True only with `onStale: "accept"`: the revocations known may be older than `maxStaleness`. */
   readonly stale: boolean;
 }
 
-/** Why a JWT is not accepted. */
-export type Refusal =
-  /** The JWT has expired, or the session has and the server, asked, said so; nothing else is wrong. */
+export type Rejection =
+  /** The JWT has expired, or the server reports that the session has; no other check failed. */
   | { readonly ok: false; readonly reason: "expired" }
-  /** The session, all of its member, organization or project, or the signing key was revoked. */
-  | { readonly ok: false; readonly reason: "revoked"; readonly revision: number; readonly scope: Scope }
+  /** The session, its member, organization or project, or the signing key was revoked, at this revision of the log. */
+  | {
+      readonly ok: false;
+      readonly reason: "revoked";
+      readonly revision: number;
+      readonly scope: VerifierScope;
+    }
   /**
-   * Nobody can tell now: what is held is older than `maxStaleness`, or there is no key to check the signature with, and the
-   * server does not answer. Milliseconds; Infinity before the first snapshot.
+   * No verdict is possible at present: the revocations known are older than `maxStaleness`, or no key is available to check the
+   * signature, and the server does not answer. `staleness` is in milliseconds; Infinity before the first snapshot.
    */
   | { readonly ok: false; readonly reason: "stale"; readonly staleness: number }
   | { readonly ok: false; readonly reason: "invalid"; readonly what: Invalidity };
 
-/** What a JWT is worth. */
-export type Verdict = Accepted | Refusal;
+export type Verdict = Accepted | Rejection;
 
-/** A refusal of a JWT that is wrong in itself. */
-export function invalid(what: Invalidity): Refusal {
+export function invalid(what: Invalidity): Rejection {
   return { ok: false, reason: "invalid", what };
 }
 
-/** A refusal in words for the one who presented the JWT; it tells no more than that. */
-export function describeRefusal(refusal: Refusal): string {
-  switch (refusal.reason) {
+/** Describes a rejection to the caller who presented the JWT, without further details. */
+export function describeRejection(rejection: Rejection): string {
+  switch (rejection.reason) {
     case "expired":
       return "the session JWT has expired";
     case "revoked":
       return "the session was revoked";
     case "stale":
-      return "whether the session is good cannot be told now; try again";
+      return "the session cannot be verified at present; try again";
     case "invalid":
       return "the session JWT is not valid";
   }

@@ -1,61 +1,61 @@
-import { Code } from "@connectrpc/connect";
-import { ask } from "./introspect.ts";
-import { Connections } from "./stream/connections.ts";
+import { isPermanent } from "../subscribe.ts";
+import { Connections } from "./connections.ts";
+import { type DecisionSources, decide } from "./decide.ts";
 import { EventSource, type VerifierEvents } from "./events.ts";
-import { Freshness } from "./stream/freshness.ts";
 import { JwtCheck } from "./jwt/jwt-check.ts";
 import { KeySet } from "./jwt/key-set.ts";
-import { type Settings, type VerifierOptions, readOptions } from "./options.ts";
-import { Readiness } from "./readiness.ts";
-import { type Change, RevocationCopy, type StreamMessage } from "./revocations/revocation-copy.ts";
-import { StalenessAlarm } from "./stream/staleness-alarm.ts";
-import { type Statement, timeliness } from "./jwt/statement.ts";
-import { type Refusal, type Verdict, invalid } from "./verdict.ts";
-import { Watch, type WatchListener, codeOf } from "./stream/watch.ts";
+import { requireNode } from "../../transport/node-version.ts";
+import { type LogListener, followLog } from "./log-follower.ts";
+import { type VerifierOptions, type VerifierSettings, readOptions } from "./options.ts";
+import { Freshness } from "./revocations/freshness.ts";
+import { type CopyChange, RevocationCopy, type StreamMessage } from "./revocations/revocation-copy.ts";
+import type { Verdict } from "./verdict.ts";
 
-export type { SessionClaims } from "./jwt/claims.ts";
-export type { VerifierClock } from "./stream/clock.ts";
+requireNode();
+
+export type { ClientClock } from "../clock.ts";
+export type { Credential, TlsClientOptions } from "../transport.ts";
 export type { VerifierEventMap, VerifierEvents } from "./events.ts";
+export type { Invalidity } from "./jwt/jwt-check.ts";
+export type { SessionClaims } from "./jwt/session-claims.ts";
 export type { OnStale, VerifierOptions } from "./options.ts";
-export type { TlsClientOptions } from "../tls.ts";
-export type { Revocation, Scope } from "./revocations/revocation.ts";
-export { type Accepted, type Invalidity, type Refusal, type Verdict, describeRefusal } from "./verdict.ts";
+export type { VerifierRevocation, VerifierScope } from "./revocations/revocation.ts";
+export { type Accepted, type Rejection, type Verdict, describeRejection } from "./verdict.ts";
 
-/** Checks session JWTs in this process. Close it when done: it holds a connection and timers. */
+/** Verifies session JWTs in this process. Holds a connection and timers until it is closed. */
 export interface Verifier {
   /**
-   * What a JWT is worth. Never rejects. Answers by what is held, without a call, while that is younger than `maxStaleness`;
-   * what `onStale` says beyond it. A JWT that is known to be revoked is refused however old that knowledge is.
+   * Never rejects. Decides locally, without a call, while the known revocations are younger than `maxStaleness`; beyond that
+   * `onStale` decides. A JWT that is known to be revoked is rejected in any case.
    */
   verify(jwt: string): Promise<Verdict>;
-  /** How it is doing. */
   status(): VerifierStatus;
-  /** What happens to it. A listener that throws is an uncaught exception. */
+  /** An error thrown by a listener becomes an uncaught exception. */
   readonly events: VerifierEvents;
   /**
-   * Resolves when the first snapshot is held. Rejects, while attempts go on, when the server refuses in a way that waiting does
-   * not mend, such as for a wrong secret; and when the verifier is closed.
+   * Resolves when the first snapshot of revocations is complete. Rejects when the verifier is closed, and when the server
+   * rejects the stream in a way that a retry cannot mend, such as for a wrong secret; the verifier tries again all the same.
    */
   ready(): Promise<void>;
-  /** Ends the stream; from then on every JWT is refused as stale. */
+  /** Ends the stream. Afterwards every JWT is rejected as stale. */
   close(): Promise<void>;
 }
 
-/** How a verifier is doing. Times in milliseconds. */
+/** Times in milliseconds. */
 export interface VerifierStatus {
   /** Whether a stream of revocations is running. */
   readonly connected: boolean;
   /** The address in use. */
   readonly baseUrl: string;
-  /** Everything up to here is heeded; undefined before the first snapshot. */
+  /** Every revocation up to this revision is known; undefined before the first snapshot. */
   readonly revision: number | undefined;
-  /** How old what is held may be; Infinity before the first snapshot. */
+  /** Largest possible age of the known revocations; Infinity before the first snapshot. */
   readonly staleness: number;
-  /** Whether that is younger than `maxStaleness`. */
+  /** Whether `staleness` is below `maxStaleness`. */
   readonly fresh: boolean;
-  /** Why the last stream or attempt ended; undefined while one is running. */
+  /** Why the last stream or attempt ended; undefined while a stream is running. */
   readonly lastError: Error | undefined;
-  /** Revoked sessions held, the bytes they take, cutoffs held, and JWTs whose checked signature is remembered. */
+  /** Number of revoked sessions and the memory they take, of cutoffs, and of JWTs whose checked signature is cached. */
   readonly held: {
     readonly sessions: number;
     readonly sessionBytes: number;
@@ -64,13 +64,13 @@ export interface VerifierStatus {
   };
 }
 
-/** How often what no longer matters is forgotten, and how long after it stopped to matter. */
-const forgetInterval = 1000;
-const forgetMargin = 10_000;
+const forgetIntervalMs = 1000;
+/** How long a revocation is kept after it has stopped to matter. */
+const forgetMarginMs = 10_000;
 
 /**
- * Starts a verifier: it fetches the project's keys and every revocation that matters, and follows the stream of revocations.
- * Throws an Error that lists what is wrong with the options.
+ * Starts a verifier. It fetches the project's keys and every revocation that can still matter, and follows the stream of
+ * revocations. Throws an Error that lists every invalid option.
  *
  * ```ts
  * const verifier = createVerifier({ baseUrl: "http://127.0.0.1:8080", credential: { projectId, secret } });
@@ -84,61 +84,63 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return new LocalVerifier(readOptions(options));
 }
 
-class LocalVerifier implements Verifier, WatchListener {
-  readonly #settings: Settings;
+class LocalVerifier implements Verifier, LogListener {
+  readonly #settings: VerifierSettings;
   readonly #source = new EventSource();
-  readonly #readiness = new Readiness();
   readonly #freshness: Freshness;
   readonly #copy: RevocationCopy;
-  readonly #alarm: StalenessAlarm;
   readonly #connections: Connections;
   readonly #keys: KeySet;
   readonly #jwts: JwtCheck;
-  readonly #watch: Watch;
-  readonly #watching: Promise<void>;
+  readonly #sources: DecisionSources;
+  readonly #closing = new AbortController();
+  readonly #following: Promise<void>;
+  #ready = Promise.withResolvers<void>();
+  #isReady = false;
   #cancelForget: () => void;
   #connected = false;
-  #closed = false;
   #lastError: Error | undefined;
 
-  constructor(settings: Settings) {
-    const { tls, credential, clock, heartbeat, maxStaleness, askTimeout } = settings;
+  constructor(settings: VerifierSettings) {
+    const { tls, credential, clock, heartbeat: heartbeatMs, maxStaleness, askTimeout } = settings;
     const { projectId } = credential;
     this.#settings = settings;
-    this.#freshness = new Freshness(clock);
-    this.#copy = new RevocationCopy(this.#freshness);
-    this.#alarm = new StalenessAlarm(this.#freshness, clock, maxStaleness, {
-      fresh: () => this.#source.emit("fresh", { revision: this.#copy.index?.revision ?? 0 }),
-      stale: (staleness) => this.#source.emit("stale", { staleness }),
+    this.#freshness = new Freshness(clock, maxStaleness, (isFresh) => {
+      if (isFresh) this.#source.emit("fresh", { revision: this.#copy.index?.revision ?? 0 });
+      else this.#source.emit("stale", { staleness: this.#freshness.staleness() });
     });
+    this.#copy = new RevocationCopy(this.#freshness);
     this.#connections = new Connections(settings);
     this.#keys = new KeySet({
       url: () => `${this.#connections.baseUrl}/session/v1/projects/${projectId}/jwks`,
       tls,
       clock,
-      refetchInterval: settings.jwksRefetchInterval,
-      timeout: askTimeout,
+      refetchIntervalMs: settings.jwksRefetchInterval,
+      timeoutMs: askTimeout,
     });
-    this.#jwts = new JwtCheck(
-      this.#keys,
-      { issuer: settings.issuer, audience: projectId },
-      settings.cacheSize,
-    );
-    const watched = { connections: this.#connections, copy: this.#copy, clock, heartbeat };
-    this.#watch = new Watch({ ...watched, maxDrift: maxStaleness / 4 }, this);
-    this.#watching = this.#watch.run();
-    this.#cancelForget = clock.after(forgetInterval, () => this.#forget());
+    const expected = { issuer: settings.issuer, audience: projectId };
+    this.#jwts = new JwtCheck(this.#keys, expected, settings.cacheSize);
+    this.#sources = {
+      settings,
+      jwts: this.#jwts,
+      copy: this.#copy,
+      freshness: this.#freshness,
+      connections: this.#connections,
+      source: this.#source,
+    };
+    this.#ready.promise.catch(() => undefined);
+    const { signal } = this.#closing;
+    const followed = { connections: this.#connections, copy: this.#copy, clock, heartbeatMs, signal };
+    this.#following = followLog({ ...followed, maxDriftMs: maxStaleness / 4 }, this);
+    this.#cancelForget = clock.after(forgetIntervalMs, () => this.#forget());
   }
 
   get events(): VerifierEvents {
     return this.#source.events;
   }
 
-  async verify(jwt: string): Promise<Verdict> {
-    const checked = await this.#jwts.check(jwt);
-    if (checked === "keys unavailable") return this.#stale();
-    if (typeof checked === "string") return invalid(checked);
-    return this.#ended(jwt, checked) ?? this.#accept(jwt, checked);
+  verify(jwt: string): Promise<Verdict> {
+    return decide(this.#sources, jwt);
   }
 
   status(): VerifierStatus {
@@ -148,26 +150,26 @@ class LocalVerifier implements Verifier, WatchListener {
       baseUrl: this.#connections.baseUrl,
       revision: this.#copy.index?.revision,
       staleness: this.#freshness.staleness(),
-      fresh: this.#alarm.isFresh(),
+      fresh: this.#freshness.isFresh(),
       lastError: this.#lastError,
-      held: { sessions, sessionBytes, cutoffs, jwts: this.#jwts.cached },
+      held: { sessions, sessionBytes, cutoffs, jwts: this.#jwts.cachedCount },
     };
   }
 
   ready(): Promise<void> {
-    return this.#readiness.wait();
+    return this.#ready.promise;
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
     this.#connected = false;
     this.#cancelForget();
-    this.#alarm.close();
-    this.#readiness.reject(new Error("the verifier is closed"));
-    this.#watch.close();
+    this.#freshness.close();
+    const closed = new Error("the verifier is closed");
+    this.#settleReady(closed);
+    this.#closing.abort(closed);
     this.#keys.close();
     this.#connections.close();
-    await this.#watching;
+    await this.#following;
   }
 
   connected(baseUrl: string, resumedAfter: number | undefined): void {
@@ -176,90 +178,46 @@ class LocalVerifier implements Verifier, WatchListener {
     this.#source.emit("connected", { baseUrl, resumedAfter });
   }
 
-  received({ revocations, revision }: StreamMessage, change: Change): void {
+  applied({ revocations, revision }: StreamMessage, change: CopyChange): void {
     if (change !== "none") {
-      // A key whose revocation the snapshot no longer brings is not in the JWKS any more.
+      // A snapshot may lack the revocation of a key that the JWKS no longer has.
       this.#keys.reset();
       this.#jwts.clear();
     }
     if (revocations.some(({ scope }) => scope === "signing_key")) this.#keys.expire();
-    if (this.#copy.index !== undefined) this.#readiness.resolve();
-    if (change !== "first snapshot" && this.#copy.index !== undefined && this.#source.hears("revocation")) {
-      for (const revocation of revocations) this.#source.emit("revocation", revocation);
+    if (this.#copy.index !== undefined) {
+      this.#settleReady();
+      if (change !== "first snapshot" && this.#source.hasListeners("revocation")) {
+        for (const revocation of revocations) this.#source.emit("revocation", revocation);
+      }
     }
     if (change === "resynchronised") this.#source.emit("resynchronised", { revision });
-    this.#alarm.isFresh();
+    this.#freshness.isFresh();
   }
 
-  ended(baseUrl: string, error: Error, begun: boolean): void {
+  disconnected(baseUrl: string, error: Error, wasConnected: boolean): void {
     this.#connected = false;
     this.#lastError = error;
-    if (!mendsItself(error)) this.#readiness.reject(error);
-    this.#source.emit(begun ? "disconnected" : "attemptFailed", { baseUrl, error });
+    if (isPermanent(error)) this.#settleReady(error);
+    this.#source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
   }
 
-  /** What has ended a JWT that was good when it was signed, as far as is known. */
-  #ended(jwt: string, { claims, kid }: Statement): Refusal | undefined {
-    const { clock, clockTolerance } = this.#settings;
-    const { index } = this.#copy;
-    const ending = index?.endingOfKey(kid) ?? index?.endingOf(claims);
-    if (ending !== undefined) return { ok: false, reason: "revoked", ...ending };
-    const now = timeliness(claims, clock.wall(), clockTolerance);
-    if (now === "early") return invalid("time");
-    if (now === "expired" || claims.expiresAt * 1000 <= (index?.forgottenUntil ?? 0)) {
-      this.#jwts.forget(jwt);
-      return { ok: false, reason: "expired" };
+  /** Success is final. A failure is the answer to ready() until the next outcome. */
+  #settleReady(error?: Error): void {
+    if (this.#isReady) return;
+    const next = Promise.withResolvers<void>();
+    next.promise.catch(() => undefined);
+    for (const { resolve, reject } of [this.#ready, next]) {
+      if (error === undefined) resolve();
+      else reject(error);
     }
-    return undefined;
-  }
-
-  /** Accepts what nothing is known against, if what is known is young enough; else does what the owner chose. */
-  #accept(jwt: string, { claims }: Statement): Verdict | Promise<Verdict> {
-    if (this.#closed) return this.#stale();
-    if (this.#alarm.isFresh()) return { ok: true, claims, answeredBy: "verifier", stale: false };
-    const { onStale } = this.#settings;
-    switch (onStale) {
-      case "refuse":
-        return this.#stale();
-      case "accept":
-        if (this.#copy.index === undefined) return this.#stale();
-        this.#source.emit("staleAccepted", {
-          sessionId: claims.sessionId,
-          staleness: this.#freshness.staleness(),
-        });
-        return { ok: true, claims, answeredBy: "verifier", stale: true };
-      case "ask":
-        return this.#ask(jwt, claims);
-    }
-  }
-
-  async #ask(jwt: string, claims: Statement["claims"]): Promise<Verdict> {
-    const answer = await ask(this.#connections, jwt, this.#settings.askTimeout);
-    if (answer === "good") return { ok: true, claims, answeredBy: "server", stale: false };
-    return answer === "unanswered" ? this.#stale() : answer;
-  }
-
-  #stale(): Refusal {
-    return { ok: false, reason: "stale", staleness: this.#freshness.staleness() };
+    this.#ready = next;
+    this.#isReady = error === undefined;
   }
 
   #forget(): void {
     const { clock, clockTolerance } = this.#settings;
-    this.#copy.index?.forget(clock.wall() - clockTolerance - forgetMargin);
-    this.#cancelForget = clock.after(forgetInterval, () => this.#forget());
-  }
-}
-
-/** Whether waiting may help: the server, or the way to it, is out of order; it has not understood and refused. */
-function mendsItself(error: Error): boolean {
-  switch (codeOf(error)) {
-    case Code.Unauthenticated:
-    case Code.PermissionDenied:
-    case Code.InvalidArgument:
-    case Code.NotFound:
-    case Code.Unimplemented:
-      return false;
-    default:
-      return true;
+    this.#copy.index?.forget(clock.wall() - clockTolerance - forgetMarginMs);
+    this.#cancelForget = clock.after(forgetIntervalMs, () => this.#forget());
   }
 }

@@ -3,16 +3,17 @@ import { SessionService } from "../../../gen/compat/flashback/v1/session_service
 import { bearer } from "../../auth/request-credentials.ts";
 import { SessiondError } from "../../domain/errors.ts";
 import { parseSessionId } from "../../domain/ids.ts";
-import type { Deps } from "../../domain/use-cases/deps.ts";
+import type { Dependencies } from "../../domain/use-cases/dependencies.ts";
 import { revokeAll } from "../../domain/use-cases/revoke-all.ts";
 import { revokeOwn } from "../../domain/use-cases/revoke.ts";
 import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
 import type { Failure } from "../../rest/errors/failure.ts";
+import { callContextOf } from "../../rpc/call-record.ts";
 import { memberCallerOf } from "../../rpc/gate.ts";
-import { type CompatApi, because } from "../api.ts";
+import { type CompatApi, detailsFor } from "../api.ts";
 
 /** Flashback's device and session management API. */
-export function flashback(deps: Deps): CompatApi<typeof SessionService> {
+export function flashback(deps: Dependencies): CompatApi<typeof SessionService> {
   return {
     service: SessionService,
     access: { revoke: { member: true }, revokeAll: { member: true } },
@@ -22,24 +23,24 @@ export function flashback(deps: Deps): CompatApi<typeof SessionService> {
       async revoke(request, context) {
         const id = parseSessionId(request.id);
         if (id === undefined) throw new SessiondError("SESSION_NOT_FOUND");
-        await revokeOwn(deps, memberCallerOf(context), id, because("logout"));
+        await revokeOwn(deps, memberCallerOf(context), id, detailsFor("logout"), callContextOf(context));
         return { success: true, message: "Session revoked successfully" };
       },
       async revokeAll(_request, context) {
         const command = {
-          ...because("logout"),
+          ...detailsFor("logout"),
           scope: { scope: "self" },
           except: undefined,
           validateOnly: false,
         } as const;
-        await revokeAll(deps, memberCallerOf(context), command);
+        await revokeAll(deps, memberCallerOf(context), command, callContextOf(context));
         return { success: true, message: "All sessions revoked successfully" };
       },
     },
   };
 }
 
-/** `{"success":false,"error":…}`. Whatever fails inside is the documented 500. */
+/** `{"success":false,"error":…}`; every internal failure is the documented 500. */
 function writeError(failure: Failure, { method }: FailedRequest): ErrorAnswer {
   const isInternal = failure.status >= 500;
   const error = isInternal ? faultOf(method?.localName) : messageOf(failure);

@@ -5,27 +5,27 @@ import { SessionService } from "../../../gen/compat/kratos/v1/session_service_pb
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import { type CredentialScheme, bearer, cookie, sessionTokenHeader } from "../../auth/request-credentials.ts";
 import { SessiondError } from "../../domain/errors.ts";
-import type { Deps } from "../../domain/use-cases/deps.ts";
+import type { Dependencies } from "../../domain/use-cases/dependencies.ts";
 import { revokeOwn } from "../../domain/use-cases/revoke.ts";
 import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
 import type { Failure } from "../../rest/errors/failure.ts";
-import { callRecordKey } from "../../rpc/call-record.ts";
+import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
 import { readFields } from "../../rpc/messages/fields.ts";
 import { memberCallerOf } from "../../rpc/gate.ts";
-import { type CompatApi, because } from "../api.ts";
+import { type CompatApi, detailsFor } from "../api.ts";
 
-/** How an installation differs from the documented one. */
+/** Differences from the documented installation. */
 export interface KratosOptions {
   /** Path prefix; documented: `/auth`. */
   readonly prefix: string;
   /** Name of the session cookie; documented: `ory_kratos_session`. */
   readonly cookieName: string;
-  /** Origins besides the service's own whose pages may change state with a cookie, such as `https://app.example.com`. */
+  /** Origins, other than the service's own, whose pages may change state with a cookie, such as `https://app.example.com`. */
   readonly allowedOrigins: readonly string[];
 }
 
 /** The session API of Ory Kratos. */
-export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof SessionService> {
+export function kratos(deps: Dependencies, options: KratosOptions): CompatApi<typeof SessionService> {
   const { prefix } = options;
   return {
     service: SessionService,
@@ -44,9 +44,9 @@ export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof Ses
         const id = readFields((fields) => fields.sessionId("id", request.id));
         if (id === caller.session.id) throw new SessiondError("SESSION_IS_CURRENT");
         try {
-          await revokeOwn(deps, caller, id, because("logout"));
+          await revokeOwn(deps, caller, id, detailsFor("logout"), callContextOf(context));
         } catch (error) {
-          // Nothing is learned from the answer: it is the same for a session that is not there, and nothing was revoked.
+          // The answer is the same for an unknown session, so that it reveals nothing.
           if (!(error instanceof SessiondError && error.reason === "SESSION_NOT_FOUND")) throw error;
         }
         return {};
@@ -55,24 +55,23 @@ export function kratos(deps: Deps, options: KratosOptions): CompatApi<typeof Ses
   };
 }
 
-/** `X-Session-Token`, then the cookie, then `Authorization: Bearer`. With the cookie, a foreign page is refused. */
+/** `X-Session-Token`, then the cookie, then `Authorization: Bearer`. Refuses cross-site requests with the cookie. */
 function kratosScheme({ cookieName, allowedOrigins }: KratosOptions): CredentialScheme {
   return (header, { secure }) => {
     const byHeader = sessionTokenHeader(header);
     if (byHeader !== undefined) return byHeader;
     const byCookie = cookie(header, cookieName);
     if (byCookie === undefined) return bearer(header);
-    if (isForeign(header, secure, allowedOrigins)) throw new SessiondError("CALLER_NOT_ALLOWED");
+    if (isCrossSite(header, secure, allowedOrigins)) throw new SessiondError("CALLER_NOT_ALLOWED");
     return byCookie;
   };
 }
 
 /**
- * Whether a browser says that the request comes from another site's page; every route here changes state. Where TLS ends here
- * the service's own pages are those of https, and a page of http is anybody's who sits on the network; elsewhere what is in
- * front may have TLS or not.
+ * Whether a browser sent the request from another site's page; every route here changes state. If TLS ends in this process, a
+ * page of http is foreign too, because an attacker on the network could have changed it.
  */
-function isForeign(header: Headers, secure: boolean, allowedOrigins: readonly string[]): boolean {
+function isCrossSite(header: Headers, secure: boolean, allowedOrigins: readonly string[]): boolean {
   const origin = header.get("origin");
   if (origin !== null) {
     if (allowedOrigins.includes(origin)) return false;
@@ -83,7 +82,7 @@ function isForeign(header: Headers, secure: boolean, allowedOrigins: readonly st
   return site !== null && site !== "same-origin" && site !== "none";
 }
 
-/** Kratos's error envelope. The request id is told where support will ask for it. */
+/** Kratos's error envelope, with the request id for internal errors. */
 function writeError({ kind, status, error }: Failure, { contextValues }: FailedRequest): ErrorAnswer {
   const head = { code: status, status: STATUS_CODES[status] ?? "Error" };
   if (kind === "handler" && error.code === Code.Unauthenticated) {

@@ -1,19 +1,18 @@
 import { SessionService } from "../../../gen/compat/stytch_b2b/v1/session_service_pb.ts";
 import { type CredentialScheme, serviceScheme } from "../../auth/request-credentials.ts";
 import type { SessionCredential } from "../../domain/use-cases/authenticate.ts";
-import type { Deps } from "../../domain/use-cases/deps.ts";
+import type { Dependencies, SigningKeyDependencies } from "../../domain/use-cases/dependencies.ts";
 import { revoke } from "../../domain/use-cases/revoke.ts";
-import type { SigningKeyDeps } from "../../domain/use-cases/signing-keys.ts";
-import { callRecordKey } from "../../rpc/call-record.ts";
+import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
 import { callerOf } from "../../rpc/gate.ts";
-import { type CompatApi, because } from "../api.ts";
+import { type CompatApi, detailsFor } from "../api.ts";
 import { type StytchOptions, stytchDialect, stytchRequestId } from "./errors.ts";
 import { stytchJwks } from "./jwks.ts";
 import { readStytchTarget } from "./target.ts";
 
 /** Stytch's B2B session API. */
 export function stytchB2b(
-  deps: Deps & SigningKeyDeps,
+  deps: Dependencies & SigningKeyDependencies,
   options: StytchOptions,
 ): CompatApi<typeof SessionService> {
   return {
@@ -29,7 +28,7 @@ export function stytchB2b(
           jwt: sessionJwt,
           member: { id: memberId },
         });
-        await revoke(deps, callerOf(context), target, because("unspecified"));
+        await revoke(deps, callerOf(context), target, detailsFor("unspecified"), callContextOf(context));
         return { requestId: stytchRequestId(context.values.get(callRecordKey)), statusCode: 200 };
       },
       getJwks: ({ projectId }, context) => stytchJwks(deps, projectId, context),
@@ -37,10 +36,10 @@ export function stytchB2b(
   };
 }
 
-/** The service's credential, and beside it the member session with whose permissions the call runs. */
+/** The service's credential, and the member session whose permissions apply. */
 const scheme: CredentialScheme = (header, peer) => {
-  const presented = serviceScheme(header, peer);
-  return presented && { ...presented, member: memberSession(header) };
+  const credentials = serviceScheme(header, peer);
+  return credentials && { ...credentials, member: memberSession(header) };
 };
 
 function memberSession(header: Headers): SessionCredential | undefined {

@@ -1,18 +1,17 @@
 import { SessionService } from "../../../gen/compat/stytch/v1/session_service_pb.ts";
 import { serviceScheme } from "../../auth/request-credentials.ts";
-import type { Deps } from "../../domain/use-cases/deps.ts";
+import type { Dependencies, SigningKeyDependencies } from "../../domain/use-cases/dependencies.ts";
 import { revoke } from "../../domain/use-cases/revoke.ts";
-import type { SigningKeyDeps } from "../../domain/use-cases/signing-keys.ts";
-import { callRecordKey } from "../../rpc/call-record.ts";
+import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
 import { serviceCallerOf } from "../../rpc/gate.ts";
-import { type CompatApi, because } from "../api.ts";
+import { type CompatApi, detailsFor } from "../api.ts";
 import { type StytchOptions, stytchDialect, stytchRequestId } from "./errors.ts";
 import { stytchJwks } from "./jwks.ts";
 import { readStytchTarget } from "./target.ts";
 
 /** Stytch's consumer session API. */
 export function stytch(
-  deps: Deps & SigningKeyDeps,
+  deps: Dependencies & SigningKeyDependencies,
   options: StytchOptions,
 ): CompatApi<typeof SessionService> {
   return {
@@ -27,7 +26,13 @@ export function stytch(
           token: sessionToken,
           jwt: sessionJwt,
         });
-        await revoke(deps, serviceCallerOf(context), target, because("unspecified"));
+        await revoke(
+          deps,
+          serviceCallerOf(context),
+          target,
+          detailsFor("unspecified"),
+          callContextOf(context),
+        );
         return { statusCode: 200, requestId: stytchRequestId(context.values.get(callRecordKey)) };
       },
       getJwks: ({ projectId }, context) => stytchJwks(deps, projectId, context),

@@ -6,15 +6,15 @@ import type { Failure } from "../../rest/errors/failure.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import { sessiondErrorOf } from "../../rpc/connect-errors.ts";
 
-/** How an installation differs from the documented one. */
+/** Differences from the documented installation. */
 export interface StytchOptions {
-  /** What the status is appended to in `error_url`; documented: `https://stytch.com/docs/api/errors/`. */
+  /** Base of `error_url`; documented: `https://stytch.com/docs/api/errors/`. */
   readonly errorUrlBase: string;
-  /** Where a caller whose call failed inside is sent; documented: `support@stytch.com`. */
+  /** Contact in messages of internal errors; documented: `support@stytch.com`. */
   readonly supportAddress: string;
 }
 
-/** Arguments that Stytch refuses with an error type of their own. */
+/** An argument that Stytch refuses with a specific error type. */
 export class ArgumentError extends ConnectError {
   readonly errorType: string;
 
@@ -24,12 +24,12 @@ export class ArgumentError extends ConnectError {
   }
 }
 
-/** `instanceof` does not tell: ConnectError's goes by the shape of a ConnectError, and its subclasses inherit that. */
+/** Not `instanceof`, which ConnectError defines by shape for its subclasses too. */
 function isArgumentError(error: ConnectError): error is ArgumentError {
   return "errorType" in error;
 }
 
-/** How the Stytch APIs speak, under these path prefixes. */
+/** The dialect of the Stytch APIs under these path prefixes. */
 export function stytchDialect(prefixes: readonly string[], options: StytchOptions): Dialect {
   return {
     prefixes,

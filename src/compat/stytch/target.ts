@@ -2,16 +2,16 @@ import { parseMemberId, parseSessionId } from "../../domain/ids.ts";
 import type { RevokeTarget } from "../../domain/use-cases/revoke.ts";
 import { ArgumentError } from "./errors.ts";
 
-/** What each documented argument may be called; `id` is `session_id` or `member_session_id`. */
+/** The documented arguments; the name of `id` is `session_id` or `member_session_id`. */
 export interface GivenTargets {
   readonly id: readonly [name: string, value: string | undefined];
   readonly token: string | undefined;
   readonly jwt: string | undefined;
-  /** Where the API has no such argument: absent. */
+  /** Absent if the API has no such argument. */
   readonly member?: { readonly id: string | undefined };
 }
 
-/** The one target that was given. Throws the documented errors for none, for several, and for an id that is none. */
+/** Reads the one given target. Throws the documented errors for none, for several, and for a malformed id. */
 export function readStytchTarget({ id: [idName, id], token, jwt, member }: GivenTargets): RevokeTarget {
   const named = [
     [idName, id],

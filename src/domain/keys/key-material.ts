@@ -1,23 +1,19 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from "jose";
+import type { KeyWithId, SignatureAlgorithm } from "../../jwt/signature.ts";
 import type { ProjectId } from "../ids.ts";
-import { type MasterKey, open, seal } from "./sealing.ts";
-import type { SignatureKey } from "./jws-signature.ts";
-import type { SignatureAlgorithm } from "./signature-algorithm.ts";
-import type { StoredSigningKey } from "./signing-key.ts";
+import { type MasterKey, type MasterKeys, open, seal } from "./sealing.ts";
+import type { SigningKeyStore, StoredSigningKey } from "./signing-key.ts";
 
-/** A key ready to sign or verify with. */
-export interface LoadedKey extends SignatureKey {
-  readonly kid: string;
-}
-
-/** A key ready to sign with. */
-export interface LoadedPrivateKey extends LoadedKey {
-  /** The header of every JWT it signs, as the JWT has it: in base64url. */
+export interface LoadedPrivateKey extends KeyWithId {
+  /** The header of every JWT it signs, in base64url. */
   readonly protectedHeader: string;
 }
 
-/** Makes a key pair, its private part sealed with `masterKey`. RSA keys have 2048 bits, EdDSA ones are on Ed25519. */
+/** Number of keys that rewrapSigningKeys() reads at once. */
+const rewrapBatchSize = 100;
+
+/** Creates a key pair whose private part is sealed with `masterKey`. RSA keys have 2048 bits, EdDSA keys use Ed25519. */
 export async function newKeyMaterial(
   projectId: ProjectId,
   algorithm: SignatureAlgorithm,
@@ -37,7 +33,7 @@ export async function newKeyMaterial(
   };
 }
 
-/** The private key; throws in words where none of `masterKeys` sealed it. */
+/** Loads the private key. Throws if it was sealed with none of `masterKeys`; the message names the missing one. */
 export function loadPrivateKey(stored: StoredSigningKey, masterKeys: readonly MasterKey[]): LoadedPrivateKey {
   const { kid, algorithm } = stored;
   const key = createPrivateKey(openPrivateKey(stored, masterKeys));
@@ -45,19 +41,31 @@ export function loadPrivateKey(stored: StoredSigningKey, masterKeys: readonly Ma
   return { kid, algorithm, key, protectedHeader: Buffer.from(header).toString("base64url") };
 }
 
-/** The public key. */
-export function loadPublicKey({ kid, algorithm, publicJwk }: StoredSigningKey): LoadedKey {
+export function loadPublicKey({ kid, algorithm, publicJwk }: StoredSigningKey): KeyWithId {
   return { kid, algorithm, key: createPublicKey({ key: publicJwk, format: "jwk" }) };
 }
 
-/** The same key, sealed with `masterKey`; throws in words where none of `masterKeys` sealed it. */
-export function resealed(
-  stored: StoredSigningKey,
-  masterKey: MasterKey,
-  masterKeys: readonly MasterKey[],
-): StoredSigningKey {
-  const sealedPrivateKey = seal(masterKey, openPrivateKey(stored, masterKeys), sealingContext(stored));
-  return { ...stored, sealedPrivateKey, masterKeyId: masterKey.id };
+/**
+ * Seals every key that may still sign with the current master key and returns the number of keys that had another one.
+ * Afterwards the old master keys are needed only if a replica still seals with one. Retired keys stay as they are, because
+ * their private parts are not used again. Throws if no master key opens one of the keys.
+ */
+export async function rewrapSigningKeys(
+  store: SigningKeyStore,
+  { current, accepted }: MasterKeys,
+  now: Date,
+): Promise<number> {
+  const masterKeys = [current, ...accepted];
+  let count = 0;
+  for (;;) {
+    const keys = await store.keysNotWrappedWith(current.id, now, rewrapBatchSize);
+    for (const key of keys) {
+      const sealedPrivateKey = seal(current, openPrivateKey(key, masterKeys), sealingContext(key));
+      await store.rewrapSigningKey({ ...key, sealedPrivateKey, masterKeyId: current.id }, key.masterKeyId);
+    }
+    count += keys.length;
+    if (keys.length < rewrapBatchSize) return count;
+  }
 }
 
 function openPrivateKey(stored: StoredSigningKey, masterKeys: readonly MasterKey[]): Buffer {
@@ -66,8 +74,8 @@ function openPrivateKey(stored: StoredSigningKey, masterKeys: readonly MasterKey
   if (masterKey !== undefined) return open(masterKey, sealedPrivateKey, sealingContext(stored));
   const configured = masterKeys.map(({ id }) => id).join(" and ");
   throw new Error(
-    `signing key ${kid} of project ${projectId} was sealed with master key ${masterKeyId}, which is not configured ` +
-      `(${configured}): put the key it was sealed with into SESSIOND_MASTER_KEY or SESSIOND_MASTER_KEYS_ACCEPTED`,
+    `signing key ${kid} of project ${projectId} is sealed with master key ${masterKeyId}, which is not configured ` +
+      `(${configured}): add that key to SESSIOND_MASTER_KEY or SESSIOND_MASTER_KEYS_ACCEPTED`,
   );
 }
 

@@ -1,47 +1,43 @@
 import type { JWK } from "jose";
+import { LRUCache } from "lru-cache";
+import type { KeyWithId } from "../../jwt/signature.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
-import {
-  type LoadedKey,
-  type LoadedPrivateKey,
-  loadPrivateKey,
-  loadPublicKey,
-  newKeyMaterial,
-} from "./key-material.ts";
+import { type LoadedPrivateKey, loadPrivateKey, loadPublicKey, newKeyMaterial } from "./key-material.ts";
 import { type KeySchedule, defaultKeySchedule, jwksMaxAge } from "./key-schedule.ts";
 import type { Project } from "../project.ts";
 import type { MasterKeys } from "./sealing.ts";
-import { type KeyInLine, type SigningKeyStore, algorithmOf, publishedKeys } from "./signing-key.ts";
+import { type ScheduledKey, type SigningKeyStore, algorithmOf, publishedKeys } from "./signing-key.ts";
 
-/** Whose keys. */
 export type KeyOwner = Pick<Project, "id" | "policy">;
 
-/** Most keys, and lines of keys, kept in memory of each kind; beyond it the oldest is read again when needed. */
+/** Capacity of each cache. */
 const maxCachedKeys = 10_000;
 
-/** The keys that signed for a project or were to, at `time`. */
-interface KnownLine {
-  readonly line: KeyLine;
+type Schedule = readonly [ScheduledKey, ...ScheduledKey[]];
+
+/** A project's schedule as it was read at `time`. */
+interface CachedSchedule {
+  readonly keys: Schedule;
   readonly time: Date;
 }
 
-type KeyLine = readonly [KeyInLine, ...KeyInLine[]];
-
 /**
- * The signing keys of all projects: made on first use, followed by others on schedule, opened once. Which key signs, and
- * whether one was revoked, is asked of the database every time; only key material, which never changes, stays in memory; and
- * what tells whether a JWT is better replaced.
+ * The signing keys of all projects. Creates a project's first key on first use and the following ones on schedule. Caches key
+ * material, which never changes; which key signs and whether one is revoked is read from the database every time. Only
+ * isSigningWith() uses a cached schedule.
  */
 export class KeyRing {
   readonly schedule: KeySchedule;
   readonly #store: SigningKeyStore;
   readonly #masterKeys: MasterKeys;
   readonly #now: () => Date;
-  readonly #signing = new Map<
+  readonly #signing = new LRUCache<
     ProjectId,
     { readonly kid: string; readonly loading: Promise<LoadedPrivateKey> }
-  >();
-  readonly #verifying = new Map<string, LoadedKey>();
-  readonly #lines = new Map<ProjectId, KnownLine>();
+  >({ max: maxCachedKeys });
+  readonly #verifying = new LRUCache<string, KeyWithId>({ max: maxCachedKeys });
+  readonly #schedules = new LRUCache<ProjectId, CachedSchedule>({ max: maxCachedKeys });
   readonly #changing = new Map<ProjectId, Promise<void>>();
 
   constructor(
@@ -56,92 +52,94 @@ export class KeyRing {
     this.schedule = schedule;
   }
 
-  /** The key that signs for the project, made now if it has none. Throws where it was sealed with an unknown master key. */
-  async signingKey(owner: KeyOwner): Promise<LoadedPrivateKey> {
-    const { kid } = await this.#current(owner);
+  /** Returns the key that signs, and creates it if the project has none. Throws if its master key is not configured. */
+  async signingKey(owner: KeyOwner, call: CallContext): Promise<LoadedPrivateKey> {
+    const { kid } = await this.#current(owner, call);
     return this.#load(owner.id, kid);
   }
 
-  /** The key of this id that verifies for the project; undefined where it has none, or has revoked it. */
-  async verifyingKey(projectId: ProjectId, kid: string): Promise<LoadedKey | undefined> {
+  /** Returns undefined if the project has no such key, or has revoked it. */
+  async verifyingKey(projectId: ProjectId, kid: string, call: CallContext): Promise<KeyWithId | undefined> {
     const cacheKey = `${projectId}/${kid}`;
     const known = this.#verifying.get(cacheKey);
-    if (known !== undefined) return (await this.#store.isSigningKeyGood(projectId, kid)) ? known : undefined;
+    if (known !== undefined) {
+      return (await this.#store.isSigningKeyGood(projectId, kid, call)) ? known : undefined;
+    }
     const stored = await this.#store.findSigningKey(projectId, kid);
     if (stored === undefined) return undefined;
     const loaded = loadPublicKey(stored);
-    remember(this.#verifying, cacheKey, loaded);
+    this.#verifying.set(cacheKey, loaded);
     return stored.revocation === undefined ? loaded : undefined;
   }
 
-  /** Whether the project has or had such a key, as far as {@link verifyingKey} has found out. */
+  /** Reports whether {@link verifyingKey} has found the key before, revoked or not. */
   hasSeen(projectId: ProjectId, kid: string): boolean {
     return this.#verifying.has(`${projectId}/${kid}`);
   }
 
   /**
-   * Whether this is the key that signs for the project, by what was read no longer ago than a JWKS may be cached: a rotation
-   * that began since then is not over yet. A revocation is, so this is no answer to whether a key is good.
+   * Reports whether the key signs for the project, from a schedule that is at most as old as a cached JWKS: a rotation that
+   * began since then has not ended. Does not see revocations of that time, so that it must not decide whether a key is valid.
    */
-  async isSigningWith(owner: KeyOwner, kid: string): Promise<boolean> {
+  async isSigningWith(owner: KeyOwner, kid: string, call: CallContext): Promise<boolean> {
     const now = this.#now();
-    const known = this.#lines.get(owner.id);
-    const age = known === undefined ? Infinity : now.getTime() - known.time.getTime();
-    const isYoung = age >= 0 && age < jwksMaxAge(this.schedule) * 1000;
-    const line = known !== undefined && isYoung ? known.line : await this.#lineOf(owner);
-    return signingIn(line, now).kid === kid;
+    const cached = this.#schedules.get(owner.id);
+    const ageMs = cached === undefined ? Infinity : now.getTime() - cached.time.getTime();
+    const isYoung = ageMs >= 0 && ageMs < jwksMaxAge(this.schedule) * 1000;
+    const keys = cached !== undefined && isYoung ? cached.keys : await this.#scheduleOf(owner, call);
+    return activeKey(keys, now).kid === kid;
   }
 
-  /** The project's public keys, for its JWKS; makes the first key if there is none, so that it is published before use. */
-  async publicJwks(owner: KeyOwner): Promise<readonly JWK[]> {
-    await this.#current(owner);
-    const keys = await this.#store.listSigningKeys(owner.id);
+  /** Returns the keys of the project's JWKS. Creates the first key if there is none, so that it is published before use. */
+  async publicJwks(owner: KeyOwner, call: CallContext): Promise<readonly JWK[]> {
+    await this.#current(owner, call);
+    const keys = await this.#store.listSigningKeys(owner.id, call);
     return publishedKeys(keys, this.#now()).map((key) => key.publicJwk);
   }
 
-  /** Sees to it that some key signs, and that another is to take over where that is due. */
-  async maintain(owner: KeyOwner): Promise<void> {
-    await this.#current(owner);
+  /** Creates the first key, or the next one if a rotation is due. */
+  async maintain(owner: KeyOwner, call: CallContext): Promise<void> {
+    await this.#current(owner, call);
   }
 
   /**
-   * Starts a rotation: a next key is published now and signs after the publication delay; where one waits already, that
-   * one will. Returns the id of the last key in line.
+   * Starts a rotation: publishes the next key, which signs after the publication delay. Keeps a next key that is scheduled
+   * already. Returns the id of the last scheduled key.
    */
-  async rotate(owner: KeyOwner): Promise<string> {
-    const [, next] = await this.#lineOf(owner);
+  async rotate(owner: KeyOwner, call: CallContext): Promise<string> {
+    const [, next] = await this.#scheduleOf(owner, call);
     if (next === undefined) await this.#once(owner.id, () => this.#addNext(owner));
-    const line = await this.#lineOf(owner);
-    return (line.at(-1) ?? line[0]).kid;
+    const keys = await this.#scheduleOf(owner, call);
+    return (keys.at(-1) ?? keys[0]).kid;
   }
 
-  async #current(owner: KeyOwner): Promise<KeyInLine> {
-    const line = await this.#lineOf(owner);
+  async #current(owner: KeyOwner, call: CallContext): Promise<ScheduledKey> {
+    const keys = await this.#scheduleOf(owner, call);
     const now = this.#now();
-    const current = signingIn(line, now);
+    const current = activeKey(keys, now);
     const { rotationPeriodMs } = this.schedule;
-    const age = now.getTime() - current.activateTime.getTime();
-    if (rotationPeriodMs > 0 && age >= rotationPeriodMs && line.at(-1) === current) {
+    const ageMs = now.getTime() - current.activateTime.getTime();
+    if (rotationPeriodMs > 0 && ageMs >= rotationPeriodMs && keys.at(-1) === current) {
       await this.#once(owner.id, () => this.#addNext(owner));
     }
     return current;
   }
 
-  async #lineOf(owner: KeyOwner): Promise<KeyLine> {
-    const line = await this.#readLine(owner.id);
-    if (line !== undefined) return line;
+  async #scheduleOf(owner: KeyOwner, call: CallContext): Promise<Schedule> {
+    const keys = await this.#readSchedule(owner.id, call);
+    if (keys !== undefined) return keys;
     await this.#once(owner.id, () => this.#addFirst(owner));
-    const started = await this.#readLine(owner.id);
+    const started = await this.#readSchedule(owner.id, call);
     if (started !== undefined) return started;
-    throw new Error(`project ${owner.id} has no signing key just after getting one`);
+    throw new Error(`project ${owner.id} has no signing key although its first one was just stored`);
   }
 
-  async #readLine(projectId: ProjectId): Promise<KeyLine | undefined> {
+  async #readSchedule(projectId: ProjectId, call: CallContext): Promise<Schedule | undefined> {
     const time = this.#now();
-    const line = await this.#store.signingLine(projectId, time);
-    if (!isFilled(line)) return undefined;
-    remember(this.#lines, projectId, { line, time });
-    return line;
+    const keys = await this.#store.signingSchedule(projectId, time, call);
+    if (!isFilled(keys)) return undefined;
+    this.#schedules.set(projectId, { keys, time });
+    return keys;
   }
 
   async #addFirst(owner: KeyOwner): Promise<void> {
@@ -152,14 +150,14 @@ export class KeyRing {
     await this.#store.addNextSigningKey(await this.#newKey(owner, this.schedule.publicationDelayMs));
   }
 
-  async #newKey({ id, policy }: KeyOwner, delay: number) {
+  async #newKey({ id, policy }: KeyOwner, delayMs: number) {
     const material = await newKeyMaterial(id, algorithmOf(policy), this.#masterKeys.current);
     const createTime = this.#now();
-    const activateTime = new Date(createTime.getTime() + delay);
+    const activateTime = new Date(createTime.getTime() + delayMs);
     return { ...material, createTime, activateTime, retireTime: undefined, revocation: undefined };
   }
 
-  /** What changes the keys of a project is done once for all who find at the same time that it is due. */
+  /** Runs one change of a project's keys at a time; concurrent callers share it (single-flight). */
   #once(projectId: ProjectId, change: () => Promise<void>): Promise<void> {
     const running = this.#changing.get(projectId);
     if (running !== undefined) return running;
@@ -172,7 +170,7 @@ export class KeyRing {
     const known = this.#signing.get(projectId);
     if (known?.kid === kid) return known.loading;
     const loading = this.#read(projectId, kid);
-    remember(this.#signing, projectId, { kid, loading });
+    this.#signing.set(projectId, { kid, loading });
     loading.catch(() => {
       if (this.#signing.get(projectId)?.loading === loading) this.#signing.delete(projectId);
     });
@@ -181,22 +179,18 @@ export class KeyRing {
 
   async #read(projectId: ProjectId, kid: string): Promise<LoadedPrivateKey> {
     const stored = await this.#store.findSigningKey(projectId, kid);
-    if (stored === undefined) throw new Error(`signing key ${kid} of project ${projectId} is gone`);
+    if (stored === undefined) {
+      throw new Error(`signing key ${kid} of project ${projectId} is not in the database`);
+    }
     return loadPrivateKey(stored, [this.#masterKeys.current, ...this.#masterKeys.accepted]);
   }
 }
 
-/** The key in line that signs at `now`. A clock that lags may find none that is active yet: then it is the first that will be. */
-function signingIn(line: KeyLine, now: Date): KeyInLine {
-  return line.findLast((key) => key.activateTime <= now) ?? line[0];
+/** A slow clock may find that no key is active yet. The first one signs then. */
+function activeKey(keys: Schedule, now: Date): ScheduledKey {
+  return keys.findLast((key) => key.activateTime <= now) ?? keys[0];
 }
 
 function isFilled<T>(list: readonly T[]): list is readonly [T, ...T[]] {
   return list.length > 0;
-}
-
-function remember<K, V>(cache: Map<K, V>, key: K, value: V): void {
-  const oldest = cache.size >= maxCachedKeys && !cache.has(key) ? cache.keys().next() : undefined;
-  if (oldest?.done === false) cache.delete(oldest.value);
-  cache.set(key, value);
 }

@@ -1,20 +1,22 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 
-/** The key that private keys are encrypted with at rest: 32 bytes from configuration, and the id stored beside what it sealed. */
+/** Encrypts private keys at rest. The id is stored beside each key that it sealed. */
 export interface MasterKey {
   readonly id: string;
+  /** 32 bytes, from configuration. */
   readonly bytes: Buffer;
 }
 
-/** The master key that seals, and others that open what they sealed: those of before and of soon, while it changes. */
 export interface MasterKeys {
+  /** Seals and opens. */
   readonly current: MasterKey;
+  /** Only open: earlier and later master keys, during a change. */
   readonly accepted: readonly MasterKey[];
 }
 
-/** The master key of these 32 bytes. Its id is derived from them, so the same key has the same id on every replica. */
+/** Makes a master key of 32 bytes. The id is derived from them, so that it is the same on every replica. */
 export function masterKeyOf(bytes: Buffer): MasterKey {
-  if (bytes.length !== 32) throw new RangeError(`a master key has 32 bytes, not ${bytes.length}`);
+  if (bytes.length !== 32) throw new RangeError(`a master key must have 32 bytes, not ${bytes.length}`);
   return {
     id: createHash("sha256").update("sessiond master key id").update(bytes).digest("hex").slice(0, 16),
     bytes,
@@ -24,14 +26,14 @@ export function masterKeyOf(bytes: Buffer): MasterKey {
 const ivLength = 12;
 const tagLength = 16;
 
-/** Encrypts `plain` with AES-256-GCM; `context` is bound to it and must be given again to open. Nonce, ciphertext, tag. */
+/** Encrypts with AES-256-GCM and returns nonce, ciphertext and tag. `context` is authenticated: open() needs the same. */
 export function seal(masterKey: MasterKey, plain: Buffer, context: string): Buffer {
   const iv = randomBytes(ivLength);
   const cipher = createCipheriv("aes-256-gcm", masterKey.bytes, iv).setAAD(Buffer.from(context));
   return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** Decrypts what {@link seal} made; throws when key, context or bytes are others. */
+/** Decrypts the result of seal(). Throws if key, context or bytes differ. */
 export function open(masterKey: MasterKey, sealed: Buffer, context: string): Buffer {
   const iv = sealed.subarray(0, ivLength);
   const decipher = createDecipheriv("aes-256-gcm", masterKey.bytes, iv, { authTagLength: tagLength });

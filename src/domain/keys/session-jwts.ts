@@ -1,81 +1,95 @@
 import { randomUUID } from "node:crypto";
-import { parseCompactJws } from "./compact-jws.ts";
-import type { ProjectId } from "../ids.ts";
-import { isSignedBy, signatureOf } from "./jws-signature.ts";
-import { type JwtSession, claimsOf, issuerOf } from "./jwt-claims.ts";
-import { type JwtStatement, readStatement } from "./jwt-statement.ts";
-import type { KeyRing } from "./key-ring.ts";
-import { type JwtProfile, jwtProfiles } from "../policy.ts";
+import { LRUCache } from "lru-cache";
+import {
+  type JwtProfile,
+  type SessionReference,
+  checkTimes,
+  claimsOf,
+  issuerOf,
+  jwtProfiles,
+  serviceClockToleranceMs,
+} from "../../jwt/claims.ts";
+import { maxJwtLength, parseCompactJws } from "../../jwt/compact-jws.ts";
+import { type KeyWithId, isSignedBy, signatureOf } from "../../jwt/signature.ts";
+import { type JwtStatement, jwtCacheKey, readStatement } from "../../jwt/statement.ts";
+import type { CallContext } from "../../transport/call-context.ts";
+import { type ProjectId, type SessionId, parseProjectId, parseSessionId } from "../ids.ts";
 import type { Project } from "../project.ts";
 import { type Session, idleExpireTimeOf } from "../sessions/session.ts";
-import { VerifiedJwts } from "./verified-jwts.ts";
+import type { KeyRing } from "./key-ring.ts";
 
-/** Longest text that is looked at as a session JWT, in characters. */
-export const maxJwtLength = 16_384;
-
-/** Most JWTs whose verified signature is remembered: 8 MB. */
+/** Number of JWTs whose verified signature is cached; about 8 MB. */
 const maxVerifiedJwts = 10_000;
 
-/** What is wrong with a JWT, in the order in which it is looked for. */
+/** The first check that a JWT fails. The checks run in this order. */
 export type JwtProblem =
-  | "form" // not three canonical base64url parts holding JSON, or too long
+  | "form" // not three canonical base64url parts with JSON inside, or too long
   | "algorithm" // not on the allow-list, or not the key's
-  | "key" // no such key in the project, or a revoked one
+  | "key" // the project has no such key, or has revoked it
   | "signature"
   | "type" // `typ` is not JWT
   | "issuer"
   | "audience"
   | "claims" // a claim is missing or has the wrong form
   | "time" // not valid yet
-  | "expired"; // and nothing else is wrong
+  | "expired"; // everything else holds
 
-/** What a JWT says that has been verified. */
-export interface VerifiedJwt extends JwtSession {
+/** A verified JWT. Times in seconds since 1970. */
+export interface VerifiedJwt extends SessionReference {
+  readonly sessionId: SessionId;
   readonly projectId: ProjectId;
   /** The key that signed it. */
   readonly kid: string;
   readonly profile: JwtProfile;
 }
 
-/** What a JWT says, or what is wrong with it. */
 export type JwtVerdict =
   | VerifiedJwt
   | {
       readonly problem: JwtProblem;
-      /** Whether a key of the project signed it, or it names one that was revoked: it was good once, and is no guess. */
+      /** Whether a key of the project signed it, or it names a revoked one. If so, it was valid once and is not a guess. */
       readonly isGenuine: boolean;
     };
 
-/** How to verify a JWT. */
 export interface VerifyOptions {
-  /** The project it must belong to; where undefined, the one its audience names. */
+  /** The project it must belong to. If undefined, its audience names the project. */
   readonly projectId: ProjectId | undefined;
   readonly now: Date;
-  /** Accept one that has expired, if everything else holds. */
+  /** Accepts an expired JWT if everything else holds. */
   readonly allowExpired: boolean;
+}
+
+/** A JWT whose signature is verified, and the key that verified it. */
+interface SignedStatement {
+  readonly statement: JwtStatement;
+  readonly key: KeyWithId;
 }
 
 /** Signs and verifies session JWTs (RFC 7519, JWS compact form). */
 export class SessionJwts {
   readonly #keyRing: KeyRing;
   readonly #issuer: string;
-  readonly #verified = new VerifiedJwts(maxVerifiedJwts);
+  /** Verified signatures. State of the key, claims and times are checked on every call. */
+  readonly #verified = new LRUCache<string, SignedStatement>({ max: maxVerifiedJwts });
 
-  /** `issuer` is the deployment's; a project's JWTs are issued by `<issuer>/<project id>`, but for the stytch profile. */
+  /** `issuer` is the issuer of the deployment. The default profile issues as `<issuer>/<project id>`. */
   constructor(keyRing: KeyRing, issuer: string) {
     this.#keyRing = keyRing;
     this.#issuer = issuer;
   }
 
-  /** A JWT about `session`, good for the policy's jwtLifetime but never beyond the session's own end. */
-  async sign(session: Session, project: Project, now: Date): Promise<string> {
-    const sign = await this.signer(project);
+  /** Signs a JWT about `session` that expires after the policy's JWT lifetime, or with the session if that is earlier. */
+  async sign(session: Session, project: Project, now: Date, call: CallContext): Promise<string> {
+    const sign = await this.signer(project, call);
     return sign(session, now);
   }
 
-  /** What {@link sign} does, its question to the database asked beforehand: while the session is looked for. */
-  async signer(project: Project): Promise<(session: Session, now: Date) => Promise<string>> {
-    const key = await this.#keyRing.signingKey(project);
+  /** Like sign(), but loads the signing key up front, so that this overlaps with the session look-up. */
+  async signer(
+    project: Project,
+    call: CallContext,
+  ): Promise<(session: Session, now: Date) => Promise<string>> {
+    const key = await this.#keyRing.signingKey(project, call);
     const { jwtLifetime, jwtProfile } = project.policy;
     const issuer = issuerOf(jwtProfile, this.#issuer, project.id);
     return async (session, now) => {
@@ -102,59 +116,64 @@ export class SessionJwts {
   }
 
   /**
-   * Whatever the project's profile is now: JWTs of the one before are good until they expire. Checks form, algorithm, key,
-   * signature, type, issuer, audience, claims and times; not whether the session is good. Only the form and the signature of a
-   * JWT that was seen before are not checked again: they cannot change.
+   * Checks form, algorithm, key, signature, type, issuer, audience, claims and times, but not the state of the session. Accepts
+   * every profile, because JWTs of an earlier profile stay valid until they expire.
    */
-  async verify(jwt: string, options: VerifyOptions): Promise<JwtVerdict> {
+  async verify(jwt: string, options: VerifyOptions, call: CallContext): Promise<JwtVerdict> {
     if (jwt.length > maxJwtLength) return foreign("form");
-    const cacheKey = VerifiedJwts.keyOf(jwt);
-    const known = this.#verified.get(cacheKey);
-    const statement = known?.statement ?? statementOf(jwt);
+    const cacheKey = jwtCacheKey(jwt);
+    const cached = this.#verified.get(cacheKey);
+    const statement = cached?.statement ?? statementOf(jwt);
     if (statement === undefined) return foreign("form");
-    const projectId = options.projectId ?? statement.projectId;
+    const projectId = options.projectId ?? parseProjectId(statement.audience[0] ?? "");
     if (projectId === undefined) return foreign("audience");
     const { algorithm, kid } = statement;
     if (algorithm === undefined) return foreign("algorithm");
     if (kid === undefined) return foreign("key");
-    const key = await this.#keyRing.verifyingKey(projectId, kid);
+    const key = await this.#keyRing.verifyingKey(projectId, kid, call);
     if (key === undefined) return { problem: "key", isGenuine: this.#keyRing.hasSeen(projectId, kid) };
     if (key.algorithm !== algorithm) return foreign("algorithm");
-    if (known?.key !== key) {
+    if (cached?.key !== key) {
       if (!isSignedBy(key, jwt)) return foreign("signature");
       this.#verified.set(cacheKey, { statement, key });
     }
-    return this.#verdictOn(statement, projectId, key.kid, options);
+    return this.#checkStatement(statement, projectId, key.kid, options);
   }
 
   /**
-   * Whether a good JWT of `session` is to be replaced by a fresh one: less than half of its own lifetime is left, or it says
-   * what is not so any more: it has another revision than the session, is in another profile than the policy's, or another
-   * key signs now.
+   * Reports whether a valid JWT of `session` should be replaced: less than half of its lifetime is left, or its revision,
+   * profile or key is not the current one.
    */
-  async isDue(jwt: VerifiedJwt, session: Session, project: Project, now: Date): Promise<boolean> {
+  async isDue(
+    jwt: VerifiedJwt,
+    session: Session,
+    project: Project,
+    now: Date,
+    call: CallContext,
+  ): Promise<boolean> {
     const { issuedAt, expiresAt } = jwt;
     if (2 * (expiresAt * 1000 - now.getTime()) < (expiresAt - issuedAt) * 1000) return true;
     if (jwt.revision !== session.createdRevision || jwt.profile !== project.policy.jwtProfile) return true;
-    return !(await this.#keyRing.isSigningWith(project, jwt.kid));
+    return !(await this.#keyRing.isSigningWith(project, jwt.kid, call));
   }
 
-  #verdictOn(
+  #checkStatement(
     { isJwt, issuer, audience, session }: JwtStatement,
     projectId: ProjectId,
     kid: string,
     { now, allowExpired }: VerifyOptions,
   ): JwtVerdict {
     if (!isJwt) return genuine("type");
-    const profile = jwtProfiles.find((one) => issuer === issuerOf(one, this.#issuer, projectId));
+    const profile = jwtProfiles.find((each) => issuer === issuerOf(each, this.#issuer, projectId));
     if (profile === undefined) return genuine("issuer");
     if (!audience.includes(projectId)) return genuine("audience");
-    const claims = session[profile];
-    if (claims === undefined) return genuine("claims");
-    const second = Math.floor(now.getTime() / 1000);
-    if (claims.notBefore > second) return genuine("time");
-    if (claims.expiresAt <= second && !allowExpired) return genuine("expired");
-    return { ...claims, projectId, kid, profile };
+    const reference = session[profile];
+    const sessionId = parseSessionId(reference?.sessionId ?? "");
+    if (reference === undefined || sessionId === undefined) return genuine("claims");
+    const times = checkTimes(reference, now.getTime(), serviceClockToleranceMs);
+    if (times === "early") return genuine("time");
+    if (times === "expired" && !allowExpired) return genuine("expired");
+    return { ...reference, sessionId, projectId, kid, profile };
   }
 }
 

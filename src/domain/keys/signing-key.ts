@@ -1,9 +1,10 @@
 import type { JWK } from "jose";
+import type { SignatureAlgorithm } from "../../jwt/signature.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
 import { type Policy, jwtLifetimeBounds } from "../policy.ts";
-import type { SignatureAlgorithm } from "./signature-algorithm.ts";
 
-/** A project's signing key as it is stored. */
+/** A signing key as it is stored. */
 export interface StoredSigningKey {
   readonly projectId: ProjectId;
   /** RFC 7638 thumbprint of the public key. */
@@ -13,50 +14,47 @@ export interface StoredSigningKey {
   /** PKCS #8, sealed with the master key named by `masterKeyId`. */
   readonly sealedPrivateKey: Buffer;
   readonly masterKeyId: string;
-  /** Since when it is published. */
+  /** Start of publication. */
   readonly createTime: Date;
-  /** Since when it signs. */
+  /** Start of signing. */
   readonly activateTime: Date;
-  /** Until when it signs: where the next key takes over. Undefined for the last of the project. */
+  /** End of signing: the next key takes over. Undefined for the last key of the project. */
   readonly retireTime: Date | undefined;
   readonly revocation: SigningKeyRevocation | undefined;
 }
 
-/** The revocation of a signing key, as the log has it. */
 export interface SigningKeyRevocation {
   readonly revision: number;
   readonly time: Date;
 }
 
-/** What a signing key is good for. */
 export type SigningKeyState =
   | "next" // published, so that verifiers know it before it signs
   | "active" // signs
-  | "retired" // signs no more; what it signed is good
-  | "revoked"; // what it signed is refused
+  | "retired" // no longer signs; its JWTs stay valid
+  | "revoked"; // its JWTs are rejected
 
-/** What `key` is good for at `now`. */
 export function stateOfKey(key: StoredSigningKey, now: Date): SigningKeyState {
   if (key.revocation !== undefined) return "revoked";
   if (key.retireTime !== undefined && key.retireTime <= now) return "retired";
   return key.activateTime <= now ? "active" : "next";
 }
 
-/** What replicas' clocks may differ by without harm, in milliseconds: a slow one signs with a retired key for so long. */
-const clockSkew = 600_000;
+/** Allowed difference of replicas' clocks. A replica with a slow clock signs with a retired key for that long. */
+const clockSkewMs = 600_000;
 
 /**
- * Until when a key is published: until the last JWT it signed has expired, whatever the policy was when it was signed.
- * Undefined where the end is not known yet.
+ * Returns the end of a key's publication: the last JWT that it may have signed has expired, under any policy. Undefined if the
+ * key has no end yet.
  */
 export function publishEndOf(key: StoredSigningKey): Date | undefined {
   if (key.revocation !== undefined) return key.revocation.time;
-  return key.retireTime && new Date(key.retireTime.getTime() + jwtLifetimeBounds.max + clockSkew);
+  return key.retireTime && new Date(key.retireTime.getTime() + jwtLifetimeBounds.max + clockSkewMs);
 }
 
 const order: Record<SigningKeyState, number> = { active: 0, next: 1, retired: 2, revoked: 3 };
 
-/** The keys that a JWKS shows at `now`: the one that signs first, then the next, then retired ones, newest first. */
+/** Returns the keys of a JWKS: the active key, then the next ones, then retired ones; the newest first in each state. */
 export function publishedKeys(keys: readonly StoredSigningKey[], now: Date): readonly StoredSigningKey[] {
   return keys
     .filter((key) => (publishEndOf(key) ?? now) >= now && key.revocation === undefined)
@@ -67,36 +65,36 @@ export function publishedKeys(keys: readonly StoredSigningKey[], now: Date): rea
     );
 }
 
-/** What the keys of a project are made for: RS256 is what every SDK of Stytch verifies. */
+/** Returns the algorithm of a project's new keys. Every SDK of Stytch verifies RS256. */
 export function algorithmOf({ signatureAlgorithm, jwtProfile }: Policy): SignatureAlgorithm {
   return signatureAlgorithm ?? (jwtProfile === "stytch" ? "RS256" : "ES256");
 }
 
-/** A key that signs now or will. */
-export type KeyInLine = Pick<StoredSigningKey, "kid" | "activateTime" | "retireTime">;
+/** A key that signs now or later. */
+export type ScheduledKey = Pick<StoredSigningKey, "kid" | "activateTime" | "retireTime">;
 
-/** Where signing keys are kept. The times of a project's unrevoked keys follow each other without overlap. */
+/** Longest list of signing keys. */
+export const maxListedKeys = 1000;
+
+/** Storage of signing keys. The signing times of a project's unrevoked keys follow each other without overlap. */
 export interface SigningKeyStore {
-  /** The keys that sign at `now` or later, by activateTime; asked of the database with every call. */
-  signingLine(projectId: ProjectId, now: Date): Promise<readonly KeyInLine[]>;
-  /** Whether the project has such a key and has not revoked it; asked of the database with every call. */
-  isSigningKeyGood(projectId: ProjectId, kid: string): Promise<boolean>;
-  /** One key, revoked or not. */
+  /** Returns the keys that sign at `now` or later, ordered by activateTime. Reads the database on every call. */
+  signingSchedule(projectId: ProjectId, now: Date, call: CallContext): Promise<readonly ScheduledKey[]>;
+  /** Reports whether the project has the key and has not revoked it. Reads the database on every call. */
+  isSigningKeyGood(projectId: ProjectId, kid: string, call: CallContext): Promise<boolean>;
+  /** Returns a key, revoked or not. */
   findSigningKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined>;
-  /** The newest {@link maxListedKeys} keys, revoked ones too, newest first. */
-  listSigningKeys(projectId: ProjectId): Promise<readonly StoredSigningKey[]>;
-  /** Stores `key` unless a key of the project signs without a known end. */
+  /** Returns the newest {@link maxListedKeys} keys, including revoked ones, newest first. */
+  listSigningKeys(projectId: ProjectId, call: CallContext): Promise<readonly StoredSigningKey[]>;
+  /** Stores `key` unless the project has an unrevoked key without an end. */
   addFirstSigningKey(key: StoredSigningKey): Promise<void>;
   /**
-   * Stores `next` and lets it take over at its activateTime from the key that signs; does nothing where another one is to
-   * take over already, however many ask at once.
+   * Stores `next` and ends the current key at the activateTime of `next`. Does nothing if another key is scheduled already,
+   * also under concurrent calls.
    */
   addNextSigningKey(next: StoredSigningKey): Promise<void>;
-  /** Up to `limit` keys that sign at `now` or later and were sealed with another master key than this. */
-  keysSealedOtherwise(masterKeyId: string, now: Date, limit: number): Promise<readonly StoredSigningKey[]>;
-  /** Replaces the sealed private key, unless somebody has replaced the one sealed with `masterKeyId` already. */
-  resealSigningKey(key: StoredSigningKey, masterKeyId: string): Promise<void>;
+  /** Returns at most `limit` keys that sign at `now` or later and are sealed with another master key. */
+  keysNotWrappedWith(masterKeyId: string, now: Date, limit: number): Promise<readonly StoredSigningKey[]>;
+  /** Replaces the sealed private key if it is still sealed with `masterKeyId`. */
+  rewrapSigningKey(key: StoredSigningKey, masterKeyId: string): Promise<void>;
 }
-
-/** Most keys in a list of a project's. */
-export const maxListedKeys = 1000;

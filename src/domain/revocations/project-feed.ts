@@ -1,60 +1,45 @@
 import type { Clock } from "../clock.ts";
 import { SessiondError } from "../errors.ts";
 import type { ProjectId } from "../ids.ts";
-import {
-  type LogPage,
-  type LoggedRevocation,
-  type RevocationLog,
-  revisionOutOfRange,
-} from "./revocation-log.ts";
+import { type LoggedRevocation, type RevocationLog, revisionOutOfRange } from "./revocation-log.ts";
+import { RevocationRing, isComplete, pageSize } from "./revocation-ring.ts";
 
-/** Revocations, or none: then a heartbeat. */
+/** Revocations; none in a heartbeat. */
 export interface FeedMessage {
   readonly revocations: readonly LoggedRevocation[];
-  /** Everything up to this revision has been sent. */
+  /** All revocations up to this revision have been sent. */
   readonly revision: number;
-  /** Whether nothing newer was committed when the database was asked. */
+  /** Whether nothing newer was committed when the log was read. */
   readonly caughtUp: boolean;
-  /** Milliseconds from the start of the watch to the moment when the database was asked. */
+  /** Milliseconds from the start of the watch to the start of the read. */
   readonly elapsed: number;
 }
 
-/** How feeds work; times in milliseconds. */
+/** Options of feeds; times are in milliseconds. */
 export interface FeedOptions {
-  /** How often the log is read even if nobody says that something was committed. */
+  /** How often the log is read without a notification. */
   readonly pollInterval: number;
-  /** How many revocations are kept at hand for watchers that are a little behind. */
+  /** How many revocations are kept for watchers that are a little behind. */
   readonly ringSize: number;
-  /** How long a database that does not answer is put up with before watchers are sent elsewhere. */
+  /** How long reads may fail before the watchers fail. */
   readonly patience: number;
-  /** Told of revocations that have just been read for the first time here. */
+  /** Called with revocations that were read for the first time. */
   readonly onRead?: (revocations: readonly LoggedRevocation[]) => void;
 }
 
-/** Good for most. */
 export const defaultFeedOptions: FeedOptions = { pollInterval: 1000, ringSize: 10_000, patience: 3000 };
 
-/** Most revocations read, and sent, at once. */
-const pageSize = 1000;
+/** Cause of a failure if the head decreases. */
+const setBack = "the project's revision decreased: the database was restored to an earlier state";
 
-/** Why a head that is less than it was is not believed. */
-const setBack = "the project's revision is less than it was: the database was set back to an earlier time";
-
-/** Whether a page begins right after `after` and leaves nothing out: no revision is ever skipped. */
-function isWhole({ revocations, head }: LogPage, after: number): boolean {
-  const last = revocations.at(-1)?.revision ?? after;
-  return last === after + revocations.length && (last >= head || revocations.length === pageSize);
-}
-
-/** A piece of the log, and when the database was asked for it, by the clock. */
+/** A part of the log, and when the read of it started. */
 export interface FeedPiece extends Omit<FeedMessage, "elapsed"> {
   readonly askedAt: number;
 }
 
 /**
- * Reads one project's log for all its watchers here. It reads when told that something was committed, and at least as often
- * as the most demanding heartbeat asks; each watcher keeps its own place and takes what it lacks, so that a slow one costs
- * the others nothing.
+ * Reads one project's log for all its watchers in this process: on each notification, and at least once per shortest
+ * heartbeat. Each watcher keeps its own position, so that a slow one does not delay the others.
  */
 export class ProjectFeed {
   readonly #projectId: ProjectId;
@@ -63,10 +48,7 @@ export class ProjectFeed {
   readonly #options: FeedOptions;
   readonly #heartbeats: number[] = [];
   readonly #waiting = new Set<() => void>();
-  /** The newest revocations; the first of them has revision `#ringStart` + 1. */
-  #ring: LoggedRevocation[] = [];
-  #ringStart = 0;
-  #head = 0;
+  readonly #ring: RevocationRing;
   #askedAt = -Infinity;
   #reading = false;
   #readAgain = false;
@@ -79,58 +61,58 @@ export class ProjectFeed {
     this.#log = log;
     this.#clock = clock;
     this.#options = options;
+    this.#ring = new RevocationRing(options.ringSize);
   }
 
-  /** How many watch. */
   get watchers(): number {
     return this.#heartbeats.length;
   }
 
-  /** The newest revision that is known. */
+  /** The newest known revision. */
   get head(): number {
-    return this.#head;
+    return this.#ring.head;
   }
 
-  /** When the database was last asked, by the clock, for what is known; -Infinity before the first time. */
+  /** When the last successful read started, on the clock; -Infinity before the first one. */
   get askedAt(): number {
     return this.#askedAt;
   }
 
-  /** A watcher with this heartbeat comes. */
+  /** Adds a watcher. */
   join(heartbeat: number): void {
     this.#heartbeats.push(heartbeat);
     this.refresh();
   }
 
-  /** It goes; the last one ends the reading. */
+  /** Removes a watcher; polling stops with the last one. */
   leave(heartbeat: number): void {
     this.#heartbeats.splice(this.#heartbeats.indexOf(heartbeat), 1);
     if (this.watchers === 0) this.#cancelPoll?.();
   }
 
-  /** Reads what is new, now, or again once the reading under way has ended: that one may have started too early. */
+  /** Reads the log now, or after the read under way: that one may have started too early. */
   refresh(): void {
     if (this.#reading) this.#readAgain = true;
     else void this.#read();
   }
 
-  /** Resolves once the database has been asked after `time`. */
+  /** Resolves after a successful read that started at `time` or later. */
   async freshSince(time: number, signal: AbortSignal): Promise<void> {
     while (this.#askedAt < time) await this.next(Infinity, signal);
   }
 
   /**
-   * What comes after `revision`, from the ring or the log; none where there is nothing. A watcher that had `joined` the ring
-   * and is behind it fails with WATCHER_TOO_SLOW; one that the log's retention overtakes with REVISION_OUT_OF_RANGE.
+   * The revocations after `revision`, from the ring or the log. WATCHER_TOO_SLOW for a watcher that had `joined` the ring and
+   * is behind it now; REVISION_OUT_OF_RANGE for one that the log's retention has overtaken.
    */
   async after(revision: number, joined: boolean): Promise<FeedPiece> {
     if (this.#failure !== undefined) throw this.#failure;
-    if (revision >= this.#ringStart) return this.#fromRing(revision);
+    if (revision >= this.#ring.start) return this.#fromRing(revision);
     if (joined) throw new SessiondError("WATCHER_TOO_SLOW");
     const askedAt = this.#clock.now();
     const page = await this.#log.readRevocations(this.#projectId, revision, pageSize);
     const { revocations, head } = page;
-    if (!isWhole(page, revision)) throw await revisionOutOfRange(this.#log, this.#projectId, head);
+    if (!isComplete(page, revision)) throw await revisionOutOfRange(this.#log, this.#projectId, head);
     const caughtUp = revocations.length < pageSize;
     return {
       revocations,
@@ -140,7 +122,7 @@ export class ProjectFeed {
     };
   }
 
-  /** Resolves when something has been read, or at `time`; rejects with the signal's reason, or when reading fails for too long. */
+  /** Resolves after the next read, or at `time`. Rejects with the signal's reason, or if reads fail for too long. */
   async next(time: number, signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {
       const wait = time - this.#clock.now();
@@ -160,10 +142,9 @@ export class ProjectFeed {
   }
 
   #fromRing(revision: number): FeedPiece {
-    const from = revision - this.#ringStart;
-    const revocations = this.#ring.slice(from, from + pageSize);
+    const revocations = this.#ring.after(revision);
     const last = revocations.at(-1)?.revision ?? revision;
-    return { revocations, revision: last, caughtUp: last >= this.#head, askedAt: this.#askedAt };
+    return { revocations, revision: last, caughtUp: last >= this.head, askedAt: this.#askedAt };
   }
 
   async #read(): Promise<void> {
@@ -177,11 +158,11 @@ export class ProjectFeed {
         await this.#readOnce();
         this.#failingSince = undefined;
         this.#failure = undefined;
-        // Now, not at the end: while revocations come fast there is always more to read.
+        // Not after the loop, which does not end while revocations arrive fast.
         this.#wakeAll();
       } while (this.#readAgain && this.watchers > 0);
     } catch (error) {
-      // A database that is silent fails the reading late: it did not answer from the start of it.
+      // A silent database fails a read late, so the outage counts from the start of the read.
       this.#failingSince ??= startedAt;
       if (this.#clock.now() - this.#failingSince >= this.#options.patience) this.#failure = error;
       this.#wakeAll();
@@ -198,40 +179,29 @@ export class ProjectFeed {
   async #readOnce(): Promise<void> {
     const askedAt = this.#clock.now();
     if (this.#askedAt === -Infinity) {
-      // Nobody needs what was there before from the ring: it starts at the head.
+      // Watchers read older revocations from the log, so the ring starts at the head.
       const { head } = await this.#log.readRevocations(this.#projectId, Number.MAX_SAFE_INTEGER, 1);
-      this.#startRing(head);
+      this.#ring.restart(head);
       this.#askedAt = askedAt;
       return;
     }
-    const page = await this.#log.readRevocations(this.#projectId, this.#head, pageSize);
+    const known = this.head;
+    const page = await this.#log.readRevocations(this.#projectId, known, pageSize);
     const { revocations, head } = page;
-    if (head < this.#head) throw new SessiondError("DATABASE_UNAVAILABLE", { cause: new Error(setBack) });
-    if (!isWhole(page, this.#head)) {
-      // Retention has overtaken a reader that stood still. Its watchers are told to resume, and find out whether they can.
-      this.#startRing(head);
+    if (head < known) throw new SessiondError("DATABASE_UNAVAILABLE", { cause: new Error(setBack) });
+    if (!isComplete(page, known)) {
+      // Retention has overtaken this feed. Its watchers fail, and learn when they resume whether they can.
+      this.#ring.restart(head);
       this.#askedAt = askedAt;
       return;
     }
-    this.#ring.push(...revocations);
+    this.#ring.append(revocations);
     if (revocations.length > 0) this.#options.onRead?.(revocations);
-    const excess = this.#ring.length - this.#options.ringSize;
-    if (excess > 0) {
-      this.#ring.splice(0, excess);
-      this.#ringStart += excess;
-    }
-    this.#head = revocations.at(-1)?.revision ?? this.#head;
-    if (this.#head >= head) this.#askedAt = askedAt;
+    if (this.head >= head) this.#askedAt = askedAt;
     else this.#readAgain = true;
   }
 
-  #startRing(head: number): void {
-    this.#ring = [];
-    this.#ringStart = head;
-    this.#head = head;
-  }
-
-  /** Often enough for every heartbeat to carry something fresh; more often while the database does not answer. */
+  /** The poll interval: fresh data for every heartbeat, and a short one while reads fail. */
   #interval(): number {
     const interval = Math.min(this.#options.pollInterval, ...this.#heartbeats);
     return this.#failingSince === undefined ? interval : Math.min(interval, 250);

@@ -3,19 +3,20 @@ import type { ProjectId } from "../ids.ts";
 import { type FeedMessage, type FeedOptions, ProjectFeed, defaultFeedOptions } from "./project-feed.ts";
 import { type RevocationLog, revisionOutOfRange } from "./revocation-log.ts";
 
-/** Where a watcher starts. */
+/** Start of a watch. */
 export type WatchStart = "now" | "oldest" | "snapshot" | { readonly after: number };
 
-/** What a watcher wants; the heartbeat in milliseconds. */
-export interface Watch {
+/** Options of a watch. */
+export interface WatchOptions {
   readonly projectId: ProjectId;
   readonly start: WatchStart;
+  /** In milliseconds. */
   readonly heartbeat: number;
   /** Ends the watch with its reason. */
   readonly signal: AbortSignal;
 }
 
-/** The feeds of all projects that somebody watches: one reader each, however many watchers. */
+/** The feeds of all watched projects: one reader per project for any number of watchers. */
 export class RevocationFeeds {
   readonly #log: RevocationLog;
   readonly #clock: Clock;
@@ -30,12 +31,11 @@ export class RevocationFeeds {
     this.#options = options;
   }
 
-  /** How many watch. */
   get watchers(): number {
     return Array.from(this.#feeds.values(), (feed) => feed.watchers).reduce((sum, count) => sum + count, 0);
   }
 
-  /** How long ago the log was read, in milliseconds, of the project where it is longest; 0 where nobody watches. */
+  /** Age of the oldest last read among the watched projects, in milliseconds; 0 without watchers. */
   get staleness(): number {
     const now = this.#clock.now();
     return Math.max(
@@ -44,58 +44,58 @@ export class RevocationFeeds {
     );
   }
 
-  /** Something was committed to this project, or, where undefined, to any. */
+  /** Reads the log of a project that has changed; of all projects if undefined. */
   changed(projectId: ProjectId | undefined): void {
     if (projectId === undefined) for (const feed of this.#feeds.values()) feed.refresh();
     else this.#feeds.get(projectId)?.refresh();
   }
 
   /**
-   * The project's revocations from `start` on, each once, in order, none missing; the first message comes at once. Ends only
-   * by failing: with the signal's reason, REVISION_OUT_OF_RANGE, WATCHER_TOO_SLOW or DATABASE_UNAVAILABLE.
+   * Streams the project's revocations from `start` on, each once, in order and without gaps. The first message comes at once.
+   * Ends only by failing: with the signal's reason, REVISION_OUT_OF_RANGE, WATCHER_TOO_SLOW or DATABASE_UNAVAILABLE.
    */
-  async *watch(watch: Watch): AsyncGenerator<FeedMessage, never> {
+  async *watch(options: WatchOptions): AsyncGenerator<FeedMessage, never> {
     const startedAt = this.#clock.now();
-    const feed = this.#join(watch);
+    const feed = this.#join(options);
     try {
-      await feed.freshSince(startedAt, watch.signal);
-      let revision = await this.#startOf(watch, feed.head);
+      await feed.freshSince(startedAt, options.signal);
+      let revision = await this.#startOf(options, feed.head);
       let joined = false;
       let sentAt = -Infinity;
       for (;;) {
         const piece = await feed.after(revision, joined);
         joined ||= piece.caughtUp;
-        if (piece.revocations.length > 0 || this.#clock.now() - sentAt >= watch.heartbeat) {
+        if (piece.revocations.length > 0 || this.#clock.now() - sentAt >= options.heartbeat) {
           ({ revision } = piece);
           yield { ...piece, elapsed: piece.askedAt - startedAt };
           sentAt = this.#clock.now();
         } else {
-          await feed.next(sentAt + watch.heartbeat, watch.signal);
+          await feed.next(sentAt + options.heartbeat, options.signal);
         }
       }
     } finally {
-      this.#leave(watch, feed);
+      this.#leave(options, feed);
     }
   }
 
-  #join({ projectId, heartbeat }: Watch): ProjectFeed {
-    const known = this.#feeds.get(projectId);
-    const feed = known ?? new ProjectFeed(projectId, this.#log, this.#clock, this.#options);
+  #join({ projectId, heartbeat }: WatchOptions): ProjectFeed {
+    const feed =
+      this.#feeds.get(projectId) ?? new ProjectFeed(projectId, this.#log, this.#clock, this.#options);
     this.#feeds.set(projectId, feed);
     feed.join(heartbeat);
     return feed;
   }
 
-  #leave({ projectId, heartbeat }: Watch, feed: ProjectFeed): void {
+  #leave({ projectId, heartbeat }: WatchOptions, feed: ProjectFeed): void {
     feed.leave(heartbeat);
     if (feed.watchers === 0 && this.#feeds.get(projectId) === feed) this.#feeds.delete(projectId);
   }
 
-  async #startOf({ projectId, start }: Watch, head: number): Promise<number> {
+  async #startOf({ projectId, start }: WatchOptions, head: number): Promise<number> {
     if (start === "now") return head;
-    if (start === "snapshot") return this.#log.firstThatMatters(projectId, this.#now());
+    if (start === "snapshot") return this.#log.oldestRelevantRevision(projectId, this.#now());
     if (start === "oldest") return this.#log.oldestResumable(projectId);
-    // Whether the log still reaches back so far shows when it is read.
+    // Whether the log still reaches back that far is found out when it is read.
     if (start.after <= head) return start.after;
     throw await revisionOutOfRange(this.#log, projectId, head);
   }

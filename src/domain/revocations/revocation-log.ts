@@ -1,37 +1,37 @@
 import { SessiondError } from "../errors.ts";
 import type { ProjectId, SessionId } from "../ids.ts";
-import type { Revocation } from "./revocation.ts";
+import type { Revocation } from "../revocation.ts";
 
 /** A revocation as watchers see it. */
 export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" | "time" | "cause"> {
   readonly targetId: string;
-  /** The session within the scope that was spared. */
-  readonly spared: SessionId | undefined;
-  /** When the last JWT signed before has expired. */
-  readonly matterUntil: Date;
+  /** The session within the scope that stayed active. */
+  readonly exceptSessionId: SessionId | undefined;
+  /** When the last JWT signed before the revocation has expired. */
+  readonly relevantUntil: Date;
 }
 
 /** A revocation as auditors see it. */
 export interface RecordedRevocation extends LoggedRevocation, Pick<Revocation, "actor" | "reason"> {}
 
-/** A piece of the log. */
+/** A part of the log. */
 export interface LogPage {
   readonly revocations: readonly LoggedRevocation[];
   /** The newest committed revision, as of the same snapshot. */
   readonly head: number;
 }
 
-/** The log of revocations, as a feed reads it. Fails with DATABASE_UNAVAILABLE. */
+/** The log of revocations, as feeds read it. Fails with DATABASE_UNAVAILABLE. */
 export interface RevocationLog {
-  /** At most `limit` revocations after revision `after`. */
+  /** Reads up to `limit` revocations after revision `after`. */
   readRevocations(projectId: ProjectId, after: number, limit: number): Promise<LogPage>;
-  /** The revision that a watcher can resume after at the earliest. */
+  /** The first revision that a watcher can resume after. */
   oldestResumable(projectId: ProjectId): Promise<number>;
-  /** The revision after which lies everything that can still matter at `now`. */
-  firstThatMatters(projectId: ProjectId, now: Date): Promise<number>;
+  /** The revision after which all revocations lie that are still relevant to a JWT at `now`. */
+  oldestRelevantRevision(projectId: ProjectId, now: Date): Promise<number>;
 }
 
-/** REVISION_OUT_OF_RANGE, with the revisions that can be resumed after. */
+/** REVISION_OUT_OF_RANGE, with the revisions that a watcher can resume after. */
 export async function revisionOutOfRange(
   log: RevocationLog,
   projectId: ProjectId,

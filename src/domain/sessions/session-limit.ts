@@ -1,32 +1,32 @@
 import type { MemberId, SessionId } from "../ids.ts";
 import type { SessionLimitAction } from "../policy.ts";
 
-/** How many active sessions a member may have, and what a login beyond that does. */
+/** A limit of a member's active sessions. */
 export interface SessionLimit {
   readonly max: number;
   readonly action: SessionLimitAction;
-  /** Who logs in, as the log names whoever ends a session. */
+  /** Actor of the revocations that make room. */
   readonly actor: string;
 }
 
 /** A login that counts against a limit. */
 export interface LimitedLogin {
   readonly memberId: MemberId;
-  /** Of the session to be. */
+  /** Id of the new session. */
   readonly id: SessionId;
   readonly limit: SessionLimit;
 }
 
-/** What becomes of a login. */
+/** The outcome of a login. */
 export interface LoginPlan {
   readonly admitted: boolean;
-  /** Sessions that it ends, the oldest first: of those that were there, or that logins before it in the same batch began. */
+  /** Sessions that it ends, oldest first; they may come from earlier logins of the batch. */
   readonly ends: readonly SessionId[];
 }
 
 /**
- * Decides what a batch of logins does, as if they came one after the other. `active`: the sessions that each member has, the
- * oldest first. Where the limit was lowered meanwhile, one login ends as many as are too many.
+ * Plans a batch of logins as if they came one after the other. `active` holds the sessions of each member, oldest first. After
+ * a limit was lowered, one login ends all sessions beyond it.
  */
 export function planLogins(
   logins: readonly LimitedLogin[],

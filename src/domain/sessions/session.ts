@@ -1,8 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../ids.ts";
-import type { Revocation } from "../revocations/revocation.ts";
+import type { Revocation } from "../revocation.ts";
 
-/** Where a login came from; empty strings where unknown. */
+/** Origin of a login; empty strings if unknown. */
 export interface Device {
   readonly userAgent: string;
   readonly ipAddress: string;
@@ -16,13 +16,13 @@ export interface AuthenticationFactor {
   readonly authenticateTime: Date;
 }
 
-/** A session as it is stored. All durations in milliseconds. */
+/** A session. Durations are in milliseconds. */
 export interface Session {
   readonly projectId: ProjectId;
   readonly id: SessionId;
   readonly memberId: MemberId;
   readonly organizationId: OrganizationId | undefined;
-  /** The project's revision when the session was created, or when it was last spared by a revoke-all. */
+  /** The project's revision when the session was created, or last exempted from a revoke-all. */
   readonly createdRevision: number;
   readonly createTime: Date;
   readonly lastAccessTime: Date;
@@ -32,17 +32,16 @@ export interface Session {
   readonly authenticationFactors: readonly AuthenticationFactor[];
   readonly roles: readonly string[];
   readonly customClaims: JsonObject;
-  /** The first revocation that hit the session. */
+  /** The first revocation of the session. */
   readonly revocation: Revocation | undefined;
 }
 
-/** What a session is worth. Revoked is for good and outweighs expiry. */
+/** State of a session. Revoked is final, and takes precedence over expired. */
 export type SessionState = "active" | "expired" | "idle_expired" | "revoked";
 
-/** What of a session tells when it ends by itself. */
+/** The fields that determine when a session expires. */
 export type SessionTimes = Pick<Session, "lastAccessTime" | "expireTime" | "idleTimeout">;
 
-/** What `session` is worth at `now`. */
 export function stateOf(session: SessionTimes & { readonly revocation: unknown }, now: Date): SessionState {
   if (session.revocation !== undefined) return "revoked";
   if (session.expireTime <= now) return "expired";
@@ -50,7 +49,7 @@ export function stateOf(session: SessionTimes & { readonly revocation: unknown }
   return idleExpireTime !== undefined && idleExpireTime <= now ? "idle_expired" : "active";
 }
 
-/** When the session ends if nobody uses it. */
+/** When the session expires unless it is used. */
 export function idleExpireTimeOf(session: SessionTimes): Date | undefined {
   return session.idleTimeout === undefined
     ? undefined
@@ -58,8 +57,8 @@ export function idleExpireTimeOf(session: SessionTimes): Date | undefined {
 }
 
 /**
- * Whether an access at `now` is worth writing down: once a minute, or once in a tenth of the idle timeout where that is
- * shorter, lest a session in steady use would seem idle.
+ * Whether to record an access at `now`: once a minute, or once per tenth of a shorter idle timeout, so that a session in
+ * steady use never looks idle.
  */
 export function isAccessDue(session: Session, now: Date): boolean {
   const interval = Math.min(60_000, (session.idleTimeout ?? Infinity) / 10);

@@ -1,13 +1,14 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type ServiceCaller, actorOf } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
-import { type MemberId, type OrganizationId, newSessionId } from "../ids.ts";
-import type { AuthenticationFactor, Device, Session } from "../sessions/session.ts";
-import type { NewSession } from "../store.ts";
-import { type SecretHash, hashSecret, newSessionToken } from "../sessions/token.ts";
-import type { Deps } from "./deps.ts";
+import { type MemberId, type OrganizationId, type SessionId, newSessionId } from "../ids.ts";
+import { type AuthenticationFactor, type Device, type Session, stateOf } from "../sessions/session.ts";
+import type { NewSession } from "../store/session-store.ts";
+import { type SecretHash, hashSecret, newSessionToken } from "../token.ts";
+import { type ServiceCaller, actorOf } from "./caller.ts";
+import type { Dependencies } from "./dependencies.ts";
 
-/** A login that succeeded. Durations in milliseconds; the policy's defaults where undefined. */
+/** A successful login. Durations are in milliseconds; undefined means the policy's default. */
 export interface CreateSession {
   readonly memberId: MemberId;
   readonly organizationId: OrganizationId | undefined;
@@ -22,13 +23,14 @@ export interface CreateSession {
 }
 
 /**
- * Starts a session. The token is returned here and nowhere else. SESSION_LIMIT_REACHED where the member has as many as the
- * policy allows, and it does not rather end the oldest.
+ * Creates a session. Its token is returned only here. SESSION_LIMIT_REACHED if the member has as many active sessions as the
+ * policy allows, unless the policy ends the oldest.
  */
 export async function createSession(
-  deps: Deps,
+  deps: Dependencies,
   caller: ServiceCaller,
   command: CreateSession,
+  call: CallContext,
 ): Promise<{ session: Session; token: string; jwt: string }> {
   const { project } = caller;
   const now = deps.now();
@@ -50,32 +52,50 @@ export async function createSession(
     roles: command.roles,
     customClaims: command.customClaims,
   };
-  const creation = store(deps, caller, draft, hashSecret(token));
-  const [session, sign] = await Promise.all([creation, deps.jwts.signer(project)]);
+  const creation = store(deps, caller, draft, hashSecret(token), call);
+  const [session, sign] = await Promise.all([creation, deps.jwts.signer(project, call)]);
   if (session === undefined) throw new SessiondError("CREDENTIAL_INVALID");
   return { session, token, jwt: await sign(session, now) };
 }
 
-/** Only a project with a limit pays for counting. */
 async function store(
-  deps: Deps,
+  deps: Dependencies,
   caller: ServiceCaller,
   session: NewSession,
   tokenHash: SecretHash,
+  call: CallContext,
 ): Promise<Session | undefined> {
+  const { sessions } = deps.store;
   const { maxSessionsPerMember: max, sessionLimitAction: action } = caller.project.policy;
-  if (max === undefined) return deps.store.createSession(session, tokenHash);
+  if (max === undefined) return sessions.createSession(session, tokenHash, call);
   const limit = { max, action, actor: actorOf(caller) };
-  const stored = await deps.store.createSessionWithin(session, tokenHash, limit);
+  const stored = await sessions.createSessionWithin(session, tokenHash, limit, call);
   if (stored !== "limit_reached") return stored;
   throw new SessiondError("SESSION_LIMIT_REACHED", { metadata: { max_sessions_per_member: String(max) } });
 }
 
-/** The lifetime asked for, or the policy's default. Fails with FIELD_INVALID when it is longer than the policy allows. */
-export function lifetimeOf(asked: number | undefined, { project: { policy } }: ServiceCaller): number {
-  if (asked !== undefined && asked > policy.maxLifetime) {
+/** Sets the end of an active session to `lifetime` milliseconds from now; undefined means the policy's default. */
+export async function extendSession(
+  { store: { sessions }, now: currentTime }: Dependencies,
+  caller: ServiceCaller,
+  id: SessionId,
+  lifetime: number | undefined,
+  call: CallContext,
+): Promise<Session> {
+  const now = currentTime();
+  const expireTime = new Date(now.getTime() + lifetimeOf(lifetime, caller));
+  const extended = await sessions.extendSession(caller.project.id, id, expireTime, now, call);
+  if (extended !== undefined) return extended;
+  const session = await sessions.findSession(caller.project.id, id, call);
+  if (session === undefined) throw new SessiondError("SESSION_NOT_FOUND");
+  throw new SessiondError("SESSION_NOT_ACTIVE", { metadata: { state: stateOf(session, now) } });
+}
+
+/** The requested lifetime, or the policy's default. FIELD_INVALID if it is longer than the policy allows. */
+function lifetimeOf(requested: number | undefined, { project: { policy } }: ServiceCaller): number {
+  if (requested !== undefined && requested > policy.maxLifetime) {
     const description = `must not be longer than the policy's max_lifetime of ${policy.maxLifetime / 1000} seconds`;
     throw new SessiondError("FIELD_INVALID", { violations: [{ field: "lifetime", description }] });
   }
-  return asked ?? Math.min(policy.defaultLifetime, policy.maxLifetime);
+  return requested ?? Math.min(policy.defaultLifetime, policy.maxLifetime);
 }

@@ -1,8 +1,9 @@
-import type { ServiceCaller } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { pageTokenAfter, parsePage } from "../page.ts";
 import type { RecordedRevocation } from "../revocations/revocation-log.ts";
-import type { RevocationQuery } from "../store.ts";
-import type { Deps } from "./deps.ts";
+import type { RevocationQuery } from "../store/revocation-store.ts";
+import type { ServiceCaller } from "./caller.ts";
+import type { Dependencies } from "./dependencies.ts";
 
 /** Which revocations to list. */
 export interface ListRevocations extends Omit<RevocationQuery, "projectId" | "page"> {
@@ -10,18 +11,22 @@ export interface ListRevocations extends Omit<RevocationQuery, "projectId" | "pa
   readonly pageToken: string;
 }
 
-/** A page of the revocations of the caller's project, newest first. */
+/** Lists a page of the revocations of the caller's project, newest first. */
 export async function listRevocations(
-  deps: Deps,
+  deps: Dependencies,
   caller: ServiceCaller,
   { pageSize, pageToken, ...filter }: ListRevocations,
+  call: CallContext,
 ): Promise<{ revocations: readonly RecordedRevocation[]; nextPageToken: string }> {
   const projectId = caller.project.id;
   const { startTime, endTime, actor = "", scope = "", targetId = "" } = filter;
   const times = [startTime, endTime].map((time) => time?.toISOString() ?? "");
   const filters = ["revocations", projectId, ...times, actor, scope, targetId];
   const page = parsePage(pageSize, pageToken, filters, parseRevision);
-  const { revocations, next } = await deps.store.listRevocations({ ...filter, projectId, page });
+  const { revocations, next } = await deps.store.revocations.listRevocations(
+    { ...filter, projectId, page },
+    call,
+  );
   return { revocations, nextPageToken: next === undefined ? "" : pageTokenAfter(String(next), filters) };
 }
 

@@ -1,3 +1,4 @@
+import type { CallContext } from "../../transport/call-context.ts";
 import type { CertificateName } from "../certificate-name.ts";
 import { SessiondError } from "../errors.ts";
 import {
@@ -16,14 +17,8 @@ import {
   type ShownCredential,
   permissions,
 } from "../project.ts";
-import type { ProjectStore } from "../store.ts";
-import { hashSecret, newProjectTag, newServiceSecret } from "../sessions/token.ts";
-
-/** What the use cases of operators work with. */
-export interface ProjectDeps {
-  readonly store: ProjectStore;
-  readonly now: () => Date;
-}
+import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
+import type { ProjectDependencies } from "./dependencies.ts";
 
 /** A project to create. */
 export interface CreateProject {
@@ -33,31 +28,38 @@ export interface CreateProject {
   readonly policy: Policy;
 }
 
-/** Creates a project; PROJECT_EXISTS when the id is taken. */
-export async function createProject(deps: ProjectDeps, command: CreateProject): Promise<Project> {
+/** Creates a project; PROJECT_EXISTS if the id is taken. */
+export async function createProject(
+  deps: ProjectDependencies,
+  command: CreateProject,
+  call: CallContext,
+): Promise<Project> {
   const project: Project = {
     ...command,
     tag: newProjectTag(),
     createTime: deps.now(),
     disableTime: undefined,
   };
-  if (!(await deps.store.createProject(project))) throw new SessiondError("PROJECT_EXISTS");
+  if (!(await deps.store.projects.createProject(project, undefined, call))) {
+    throw new SessiondError("PROJECT_EXISTS");
+  }
   return project;
 }
 
-/** A project to have at start-up, and the secret its operators know. */
+/** The project that start-up creates, and the secret of its operators. */
 export interface BootstrapProject {
   readonly projectId: ProjectId;
   readonly secret: string;
 }
 
 /**
- * Creates the project with a credential of this secret and all permissions, if there is no such project. "foreign": there is
- * one, and the secret is none of its credentials'; then nothing is changed, as somebody may have disabled it on purpose.
+ * Creates the project, with a credential of this secret and all permissions, if it does not exist. "foreign" if it exists and
+ * no enabled credential has the secret. Nothing is changed then, because an operator may have disabled the credential.
  */
 export async function bootstrapProject(
-  deps: Pick<ProjectDeps, "store" | "now">,
+  deps: ProjectDependencies,
   { projectId, secret }: BootstrapProject,
+  call: CallContext,
 ): Promise<"created" | "present" | "foreign"> {
   const createTime = deps.now();
   const project: Project = {
@@ -79,37 +81,51 @@ export async function bootstrapProject(
     secretHash,
     createTime,
   };
-  if (await deps.store.createProject(project, credential)) return "created";
-  const found = await deps.store.findCredentials(projectId);
+  if (await deps.store.projects.createProject(project, credential, call)) return "created";
+  const found = await deps.store.projects.findCredentials(projectId, call);
   return found?.credentials.some((one) => one.secretHash.equals(secretHash)) ? "present" : "foreign";
 }
 
-/** A project; PROJECT_NOT_FOUND. */
-export async function getProject(deps: ProjectDeps, id: ProjectId): Promise<Project> {
-  return found(await deps.store.findProject(id));
+/** Reads a project; PROJECT_NOT_FOUND. */
+export async function getProject(
+  deps: ProjectDependencies,
+  id: ProjectId,
+  call: CallContext,
+): Promise<Project> {
+  return found(await deps.store.projects.findProject(id, call));
 }
 
-/** A page of projects by id. */
+/** Lists a page of projects by id. */
 export async function listProjects(
-  deps: ProjectDeps,
+  deps: ProjectDependencies,
   pageSize: number,
   pageToken: string,
+  call: CallContext,
 ): Promise<{ projects: readonly Project[]; nextPageToken: string }> {
   const filters = ["projects"];
   const page = parsePage(pageSize, pageToken, filters, parseProjectId);
-  const rows = await deps.store.listProjects(page);
+  const rows = await deps.store.projects.listProjects(page, call);
   const cut = cutPage(rows, page, filters, (project): ProjectId => project.id);
   return { projects: cut.rows, nextPageToken: cut.nextPageToken };
 }
 
 /** Replaces the policy of a project; PROJECT_NOT_FOUND. */
-export async function updatePolicy(deps: ProjectDeps, id: ProjectId, policy: Policy): Promise<Project> {
-  return found(await deps.store.updatePolicy(id, policy));
+export async function updatePolicy(
+  deps: ProjectDependencies,
+  id: ProjectId,
+  policy: Policy,
+  call: CallContext,
+): Promise<Project> {
+  return found(await deps.store.projects.updatePolicy(id, policy, call));
 }
 
 /** Disables a project; PROJECT_NOT_FOUND. */
-export async function disableProject(deps: ProjectDeps, id: ProjectId): Promise<Project> {
-  return found(await deps.store.disableProject(id, deps.now()));
+export async function disableProject(
+  deps: ProjectDependencies,
+  id: ProjectId,
+  call: CallContext,
+): Promise<Project> {
+  return found(await deps.store.projects.disableProject(id, deps.now(), call));
 }
 
 /** A credential to create. */
@@ -117,46 +133,51 @@ export interface CreateCredential {
   readonly projectId: ProjectId;
   readonly displayName: string;
   readonly permissions: readonly Permission[];
-  /** Names in client certificates that are to be as good as the secret, each once. */
+  /** Names in client certificates that authenticate like the secret, each once. */
   readonly certificateNames: readonly CertificateName[];
-  /** The secret, where it is given from outside; a random one otherwise. */
+  /** A random one by default. */
   readonly secret?: string;
 }
 
-/** Creates a credential; the secret is returned here and nowhere else. PROJECT_NOT_FOUND, CERTIFICATE_NAME_EXISTS. */
+/** Creates a credential. Its secret is returned only here. PROJECT_NOT_FOUND, CERTIFICATE_NAME_EXISTS. */
 export async function createCredential(
-  deps: Pick<ProjectDeps, "store" | "now">,
+  deps: ProjectDependencies,
   { secret = newServiceSecret(), ...command }: CreateCredential,
+  call: CallContext,
 ): Promise<{ credential: ShownCredential; secret: string }> {
   const credential = { ...command, id: newCredentialId(), createTime: deps.now() };
-  if (!(await deps.store.createCredential({ ...credential, secretHash: hashSecret(secret) }))) {
+  if (
+    !(await deps.store.projects.createCredential({ ...credential, secretHash: hashSecret(secret) }, call))
+  ) {
     throw new SessiondError("PROJECT_NOT_FOUND");
   }
   return { credential: { ...credential, disableTime: undefined }, secret };
 }
 
-/** A page of a project's credentials, newest first; PROJECT_NOT_FOUND. */
+/** Lists a page of a project's credentials, newest first; PROJECT_NOT_FOUND. */
 export async function listCredentials(
-  deps: ProjectDeps,
+  deps: ProjectDependencies,
   projectId: ProjectId,
   pageSize: number,
   pageToken: string,
+  call: CallContext,
 ): Promise<{ credentials: readonly ShownCredential[]; nextPageToken: string }> {
   const filters = ["credentials", projectId];
   const page = parsePage(pageSize, pageToken, filters, parseCredentialId);
-  found(await deps.store.findProject(projectId));
-  const rows = await deps.store.listCredentials(projectId, page);
+  found(await deps.store.projects.findProject(projectId, call));
+  const rows = await deps.store.projects.listCredentials(projectId, page, call);
   const cut = cutPage(rows, page, filters, (credential): CredentialId => credential.id);
   return { credentials: cut.rows, nextPageToken: cut.nextPageToken };
 }
 
 /** Disables a credential; CREDENTIAL_NOT_FOUND. */
 export async function disableCredential(
-  deps: ProjectDeps,
+  deps: ProjectDependencies,
   projectId: ProjectId,
   id: CredentialId,
+  call: CallContext,
 ): Promise<ShownCredential> {
-  const credential = await deps.store.disableCredential(projectId, id, deps.now());
+  const credential = await deps.store.projects.disableCredential(projectId, id, deps.now(), call);
   if (credential === undefined) throw new SessiondError("CREDENTIAL_NOT_FOUND");
   return credential;
 }

@@ -1,8 +1,8 @@
 import { SessiondError } from "../errors.ts";
-import type { Revocation } from "../revocations/revocation.ts";
+import type { Revocation } from "../revocation.ts";
 import { type Session, idleExpireTimeOf, stateOf } from "../sessions/session.ts";
 
-/** Fails with the UNAUTHENTICATED reason that tells why `session` is not active at `now`. */
+/** Fails with the UNAUTHENTICATED reason why `session` is not active at `now`. */
 export function requireActive(session: Session, now: Date): void {
   const state = stateOf(session, now);
   switch (state) {

@@ -1,48 +1,49 @@
-import type { Caller } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { MemberId, OrganizationId, SessionId } from "../ids.ts";
-import type { CutoffTarget, RevocationReceipt } from "../revocations/revocation.ts";
-import type { Deps } from "./deps.ts";
-import { type Why, recordCutoff } from "./revoke.ts";
+import type { CutoffTarget, RevocationReceipt } from "../revocation.ts";
+import type { Caller } from "./caller.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { type RevocationDetails, recordCutoff } from "./revoke.ts";
 
-/** Whose sessions to end, as the caller names them. */
+/** The scope of a revoke-all, as a caller names it. */
 export type RevokeAllScope =
   | { readonly scope: "self" }
   | { readonly scope: "member"; readonly id: MemberId }
   | { readonly scope: "organization"; readonly id: OrganizationId }
   | { readonly scope: "project" };
 
-/** How to end them. */
-export interface RevokeAll extends Why {
+/** A revoke-all. */
+export interface RevokeAll extends RevocationDetails {
   readonly scope: RevokeAllScope;
   readonly except: SessionId | undefined;
-  /** Change nothing, only count. */
+  /** Only count the sessions. */
   readonly validateOnly: boolean;
 }
 
-/** What was recorded; without a receipt when only counted. */
+/** The receipt, or only the count if nothing was revoked. */
 export type RevokeAllOutcome =
   | RevocationReceipt
   | { readonly revision: undefined; readonly time: undefined; readonly revokedCount: number };
 
-/** Ends all sessions in a scope with one write. End users: their own only. Where it only counts, until `signal` aborts. */
+/** Ends all sessions in a scope with one write. End users may end only their own. */
 export async function revokeAll(
-  deps: Deps,
+  deps: Dependencies,
   caller: Caller,
   command: RevokeAll,
-  signal?: AbortSignal,
+  call: CallContext,
 ): Promise<RevokeAllOutcome> {
   const target: CutoffTarget = { ...cutoffOf(caller, command.scope), except: command.except };
-  if (!command.validateOnly) return recordCutoff(deps, caller, target, command);
-  const revokedCount = await deps.store.countActive(caller.project.id, target, deps.now(), signal);
+  if (!command.validateOnly) return recordCutoff(deps, caller, target, command, call);
+  const revokedCount = await deps.store.revocations.countActive(caller.project.id, target, deps.now(), call);
   return { revision: undefined, time: undefined, revokedCount };
 }
 
 function cutoffOf(caller: Caller, scope: RevokeAllScope): CutoffTarget {
   if (caller.kind === "member") {
     const { memberId } = caller.session;
-    const own = scope.scope === "self" || (scope.scope === "member" && scope.id === memberId);
-    if (!own) throw new SessiondError("CALLER_NOT_ALLOWED");
+    const isOwn = scope.scope === "self" || (scope.scope === "member" && scope.id === memberId);
+    if (!isOwn) throw new SessiondError("CALLER_NOT_ALLOWED");
     return { scope: "member", id: memberId };
   }
   if (scope.scope === "self") {

@@ -1,102 +1,113 @@
-import { type Caller, type MemberCaller, actorOf, hasGrant, mayReach } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { MemberId, SessionId } from "../ids.ts";
 import type {
   Cause,
   CutoffTarget,
-  RevocationOrder,
+  RevocationCommand,
   RevocationReceipt,
   SessionTarget,
-} from "../revocations/revocation.ts";
-import { parseSessionToken } from "../sessions/token.ts";
-import type { Deps } from "./deps.ts";
+} from "../revocation.ts";
+import { parseSessionToken } from "../token.ts";
+import { type Caller, type MemberCaller, actorOf, hasGrant, mayReach } from "./caller.ts";
+import type { Dependencies } from "./dependencies.ts";
 
-/** What to end, as the caller names it. */
+/** The target of a revocation, as a caller names it. */
 export type RevokeTarget =
   | { readonly id: SessionId }
   | { readonly token: string }
   | { readonly jwt: string }
   | { readonly memberId: MemberId };
 
-/** Why, and whether to count. */
-export interface Why {
+/** What a caller says about a revocation. */
+export interface RevocationDetails {
   readonly cause: Cause;
   readonly reason: string;
+  /** Whether to count the sessions that it ends. */
   readonly count: boolean;
 }
 
 /**
- * Ends one session, or all of a member. Idempotent for a session: the receipt is that of the revocation that ended it.
- * SESSION_NOT_FOUND alike when it is unknown and when it is not the caller's; JWT_INVALID.
+ * Ends one session, or all sessions of a member. Idempotent for a session: the receipt is that of the revocation that ended it.
+ * SESSION_NOT_FOUND both if it does not exist and if the caller may not reach it; JWT_INVALID.
  */
 export async function revoke(
-  deps: Deps,
+  deps: Dependencies,
   caller: Caller,
   target: RevokeTarget,
-  why: Why,
+  details: RevocationDetails,
+  call: CallContext,
 ): Promise<RevocationReceipt> {
-  if ("memberId" in target) return revokeMember(deps, caller, target.memberId, why);
-  const named = await sessionTargetOf(deps, caller, target);
-  const reached = caller.kind === "service" ? named : await withinReach(deps, caller, named);
-  return recordEnd(deps, caller, reached, why);
+  if ("memberId" in target) {
+    const { memberId } = target;
+    const isOwn = caller.kind === "service" || memberId === caller.session.memberId;
+    if (!isOwn) await requireGrantOver(deps, caller, memberId, call);
+    return recordCutoff(deps, caller, { scope: "member", id: memberId }, details, call);
+  }
+  const named = await sessionTargetOf(deps, caller, target, call);
+  const reached = caller.kind === "service" ? named : await withinReach(deps, caller, named, call);
+  return recordEnd(deps, caller, reached, details, call);
 }
 
-/** Ends a session of the calling member themselves, whatever else the policy lets them reach; SESSION_NOT_FOUND. */
+/** Ends a session of the calling member, regardless of grants over other members; SESSION_NOT_FOUND. */
 export async function revokeOwn(
-  deps: Deps,
+  deps: Dependencies,
   caller: MemberCaller,
   id: SessionId,
-  why: Why,
+  details: RevocationDetails,
+  call: CallContext,
 ): Promise<RevocationReceipt> {
   const target = { scope: "session", id } as const;
-  const owner = await deps.store.findOwner(caller.project.id, target);
+  const owner = await deps.store.sessions.findOwner(caller.project.id, target, call);
   if (owner?.memberId !== caller.session.memberId) throw new SessiondError("SESSION_NOT_FOUND");
-  return recordEnd(deps, caller, target, why);
+  return recordEnd(deps, caller, target, details, call);
 }
 
 async function recordEnd(
-  deps: Deps,
+  deps: Dependencies,
   caller: Caller,
   target: SessionTarget,
-  why: Why,
+  details: RevocationDetails,
+  call: CallContext,
 ): Promise<RevocationReceipt> {
-  const receipt = await deps.store.revoke(orderOf(deps, caller, target, why));
+  const receipt = await deps.store.revocations.revoke(commandOf(deps, caller, target, details), call);
   if (receipt === undefined) throw new SessiondError("SESSION_NOT_FOUND");
   return receipt;
 }
 
-/** Ends all sessions of a member. */
-async function revokeMember(deps: Deps, caller: Caller, id: MemberId, why: Why): Promise<RevocationReceipt> {
-  if (caller.kind === "member" && id !== caller.session.memberId) await requireGrantOver(deps, caller, id);
-  return recordCutoff(deps, caller, { scope: "member", id }, why);
-}
-
-/** Records a cutoff; it always takes effect, if only on logins in flight. */
+/** Records a cutoff. It always takes effect, at least on logins in flight. */
 export async function recordCutoff(
-  deps: Deps,
+  deps: Dependencies,
   caller: Caller,
   target: CutoffTarget,
-  why: Why,
+  details: RevocationDetails,
+  call: CallContext,
 ): Promise<RevocationReceipt> {
-  const receipt = await deps.store.revoke(orderOf(deps, caller, target, why));
-  if (receipt === undefined) throw new Error("the store found no session in an order that names none");
+  const receipt = await deps.store.revocations.revoke(commandOf(deps, caller, target, details), call);
+  if (receipt === undefined) throw new Error("the store returned no receipt for a cutoff");
   return receipt;
 }
 
-/** A member of another organization, of several, or of none that is known is out of reach: all alike CALLER_NOT_ALLOWED. */
-async function requireGrantOver(deps: Deps, caller: MemberCaller, memberId: MemberId): Promise<void> {
+/** CALLER_NOT_ALLOWED for a member of another organization, of several, or of no known one. */
+async function requireGrantOver(
+  deps: Dependencies,
+  caller: MemberCaller,
+  memberId: MemberId,
+  call: CallContext,
+): Promise<void> {
   const { organizationId } = caller.session;
-  const allowed =
+  const isAllowed =
     organizationId !== undefined &&
     hasGrant(caller, "sessions.revoke") &&
-    (await deps.store.isMemberOf(caller.project.id, memberId, organizationId));
-  if (!allowed) throw new SessiondError("CALLER_NOT_ALLOWED");
+    (await deps.store.sessions.isMemberOf(caller.project.id, memberId, organizationId, call));
+  if (!isAllowed) throw new SessiondError("CALLER_NOT_ALLOWED");
 }
 
 async function sessionTargetOf(
-  deps: Deps,
+  deps: Dependencies,
   caller: Caller,
   target: Exclude<RevokeTarget, { memberId: MemberId }>,
+  call: CallContext,
 ): Promise<SessionTarget> {
   if ("id" in target) return { scope: "session", id: target.id };
   if ("token" in target) {
@@ -104,23 +115,41 @@ async function sessionTargetOf(
     if (token === undefined) throw new SessiondError("SESSION_NOT_FOUND");
     return { scope: "session", token };
   }
-  const projectId = caller.project.id;
-  const verdict = await deps.jwts.verify(target.jwt, { projectId, now: deps.now(), allowExpired: true });
+  const options = { projectId: caller.project.id, now: deps.now(), allowExpired: true };
+  const verdict = await deps.jwts.verify(target.jwt, options, call);
   if ("problem" in verdict) {
     throw new SessiondError("JWT_INVALID", { metadata: { problem: verdict.problem } });
   }
   return { scope: "session", id: verdict.sessionId };
 }
 
-async function withinReach(deps: Deps, caller: MemberCaller, target: SessionTarget): Promise<SessionTarget> {
-  const owner = await deps.store.findOwner(caller.project.id, target);
+async function withinReach(
+  deps: Dependencies,
+  caller: MemberCaller,
+  target: SessionTarget,
+  call: CallContext,
+): Promise<SessionTarget> {
+  const owner = await deps.store.sessions.findOwner(caller.project.id, target, call);
   if (owner === undefined) throw new SessiondError("SESSION_NOT_FOUND");
   if (mayReach(caller, owner, "sessions.revoke")) return { scope: "session", id: owner.id };
-  // The caller learns no more than of an unknown one. The log, and the dialect that documents it, see the difference.
+  // The answer is the same as for an unknown session. The log, and the dialect that documents it, see the difference.
   throw new SessiondError("SESSION_NOT_FOUND", { cause: new SessiondError("CALLER_NOT_ALLOWED") });
 }
 
-function orderOf(deps: Deps, caller: Caller, target: RevocationOrder["target"], why: Why): RevocationOrder {
-  const cause = why.cause === "unspecified" && caller.kind === "member" ? "logout" : why.cause;
-  return { ...why, projectId: caller.project.id, target, time: deps.now(), cause, actor: actorOf(caller) };
+function commandOf(
+  deps: Dependencies,
+  caller: Caller,
+  target: RevocationCommand["target"],
+  details: RevocationDetails,
+): RevocationCommand {
+  const isLogout = details.cause === "unspecified" && caller.kind === "member";
+  const cause = isLogout ? "logout" : details.cause;
+  return {
+    ...details,
+    projectId: caller.project.id,
+    target,
+    time: deps.now(),
+    cause,
+    actor: actorOf(caller),
+  };
 }

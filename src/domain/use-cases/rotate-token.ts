@@ -1,49 +1,51 @@
-import type { ServiceCaller } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import { type Session, isAccessDue } from "../sessions/session.ts";
-import { hashSecret, newTokenSalt, successorOf } from "../sessions/token.ts";
-import type { Deps } from "./deps.ts";
-import { findPresented } from "./presented-token.ts";
+import { hashSecret, newTokenSalt, successorOf } from "../token.ts";
+import type { ServiceCaller } from "./caller.ts";
+import type { Dependencies } from "./dependencies.ts";
 import { requireActive } from "./require-active.ts";
+import { resolveToken } from "./resolve-token.ts";
 
 /**
- * Replaces a session token. Of those that race the first does, and the others are told the same new token, as is everybody who
- * presents the old one within the policy's leeway. Fails as authentication does. `jwt` is "" unless `issueJwt` asked for it.
+ * Replaces a session token. Concurrent rotations, and later ones within the policy's leeway, return the same new token. Fails as
+ * authentication does. `jwt` is "" unless `issueJwt` asks for one.
  */
 export async function rotateToken(
-  deps: Deps,
+  deps: Dependencies,
   caller: ServiceCaller,
   token: string,
   issueJwt: boolean,
+  call: CallContext,
 ): Promise<{ session: Session; token: string; jwt: string }> {
-  const rotated = (await tryToRotate(deps, caller, token)) ?? (await tryToRotate(deps, caller, token));
-  if (rotated === undefined) throw new Error("a token was neither replaced nor found to have been");
+  const rotated =
+    (await tryToRotate(deps, caller, token, call)) ?? (await tryToRotate(deps, caller, token, call));
+  if (rotated === undefined) {
+    throw new Error("token rotation: the session has neither this token nor a successor of it");
+  }
   const { session } = rotated;
   const now = deps.now();
-  return { ...rotated, jwt: issueJwt ? await deps.jwts.sign(session, caller.project, now) : "" };
+  return { ...rotated, jwt: issueJwt ? await deps.jwts.sign(session, caller.project, now, call) : "" };
 }
 
-/** Undefined when somebody else replaced it between the look-up and the write: the next look-up shows it. */
+/** Undefined if another call replaced the token between the look-up and the write; the next look-up finds its successor. */
 async function tryToRotate(
-  deps: Deps,
+  deps: Dependencies,
   { project }: ServiceCaller,
   token: string,
+  call: CallContext,
 ): Promise<{ session: Session; token: string } | undefined> {
-  const found = await findPresented(deps, token, project);
+  const { sessions } = deps.store;
+  const found = await resolveToken(deps, token, project, call);
   if (found === undefined) throw new SessiondError("SESSION_UNKNOWN");
   const now = deps.now();
   requireActive(found.session, now);
-  if (isAccessDue(found.session, now)) deps.store.recordAccess(found.session, now);
+  if (isAccessDue(found.session, now)) sessions.recordAccess(found.session, now);
   const session = { ...found.session, lastAccessTime: now };
   if (found.successor !== undefined) return { session, token: found.successor };
   const salt = newTokenSalt();
   const successor = successorOf(token, salt);
-  const replaced = await deps.store.replaceToken({
-    projectId: project.id,
-    hash: hashSecret(token),
-    salt,
-    successor: hashSecret(successor),
-    time: now,
-  });
-  return replaced ? { session, token: successor } : undefined;
+  const [hash, successorHash] = [hashSecret(token), hashSecret(successor)];
+  const replacement = { projectId: project.id, hash, salt, successor: successorHash, time: now };
+  return (await sessions.replaceToken(replacement, call)) ? { session, token: successor } : undefined;
 }

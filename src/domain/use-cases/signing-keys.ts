@@ -1,42 +1,34 @@
 import type { JWK } from "jose";
-import { type ServiceCaller, actorOf } from "../caller.ts";
+import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { ProjectId } from "../ids.ts";
-import type { KeyRing } from "../keys/key-ring.ts";
 import type { Project } from "../project.ts";
-import type { Cause } from "../revocations/revocation.ts";
-import type { SigningKeyStore, StoredSigningKey } from "../keys/signing-key.ts";
-import type { ProjectStore, SessionStore } from "../store.ts";
-import type { WaitingRoom } from "../concurrency-limit.ts";
+import type { Cause } from "../revocation.ts";
+import type { StoredSigningKey } from "../keys/signing-key.ts";
+import { type ServiceCaller, actorOf } from "./caller.ts";
+import type { SigningKeyDependencies } from "./dependencies.ts";
 
-/** What the use cases of signing keys work with. */
-export interface SigningKeyDeps {
-  readonly store: Pick<ProjectStore, "findProject"> & SigningKeyStore & Pick<SessionStore, "revoke">;
-  readonly keyRing: KeyRing;
-  /** Where those wait who read a JWKS. They need no credential, so however many they are, they must leave room for callers. */
-  readonly jwksReaders: WaitingRoom;
-  readonly now: () => Date;
-}
-
-/** The newest keys of a project, newest first; PROJECT_NOT_FOUND. */
+/** Lists the newest keys of a project, newest first; PROJECT_NOT_FOUND. */
 export async function listSigningKeys(
-  deps: SigningKeyDeps,
+  deps: SigningKeyDependencies,
   projectId: ProjectId,
+  call: CallContext,
 ): Promise<readonly StoredSigningKey[]> {
-  await requireProject(deps, projectId);
-  return deps.store.listSigningKeys(projectId);
+  await requireProject(deps, projectId, call);
+  return deps.store.signingKeys.listSigningKeys(projectId, call);
 }
 
-/** Has another key take over; returns it, with the time from which it signs. PROJECT_NOT_FOUND. */
+/** Starts a rotation; returns the next key, with the time from which it signs. PROJECT_NOT_FOUND. */
 export async function rotateSigningKey(
-  deps: SigningKeyDeps,
+  deps: SigningKeyDependencies,
   projectId: ProjectId,
+  call: CallContext,
 ): Promise<StoredSigningKey> {
-  const kid = await deps.keyRing.rotate(await requireProject(deps, projectId));
+  const kid = await deps.keyRing.rotate(await requireProject(deps, projectId, call), call);
   return requireKey(deps, projectId, kid);
 }
 
-/** A key to refuse, and why. */
+/** A signing key to revoke. */
 export interface RevokeSigningKey {
   readonly projectId: ProjectId;
   readonly kid: string;
@@ -45,48 +37,55 @@ export interface RevokeSigningKey {
 }
 
 /**
- * Refuses a key, and all that it signed, from now on; sees to it that another one signs. Idempotent. PROJECT_NOT_FOUND,
+ * Refuses a key, and all that it signed, from now on, and ensures that another one signs. Idempotent. PROJECT_NOT_FOUND,
  * SIGNING_KEY_NOT_FOUND.
  */
 export async function revokeSigningKey(
-  deps: SigningKeyDeps,
+  deps: SigningKeyDependencies,
   caller: ServiceCaller,
   { projectId, kid, cause, reason }: RevokeSigningKey,
+  call: CallContext,
 ): Promise<StoredSigningKey> {
-  const project = await requireProject(deps, projectId);
+  const project = await requireProject(deps, projectId, call);
   const target = { scope: "signing_key", id: kid } as const;
   const time = deps.now();
   const actor = actorOf(caller);
-  const receipt = await deps.store.revoke({ projectId, target, time, cause, reason, actor, count: false });
+  const command = { projectId, target, time, cause, reason, actor, count: false };
+  const receipt = await deps.store.revocations.revoke(command, call);
   if (receipt === undefined) throw new SessiondError("SIGNING_KEY_NOT_FOUND");
-  await deps.keyRing.maintain(project);
+  await deps.keyRing.maintain(project, call);
   return requireKey(deps, projectId, kid);
 }
 
-/** The public keys of a project, and the project; PROJECT_NOT_FOUND also for a disabled one, OVERLOADED where too many ask. */
+/** Reads a project and its public keys. PROJECT_NOT_FOUND, also for a disabled one; OVERLOADED beyond the limit of readers. */
 export function getJwks(
-  deps: Pick<SigningKeyDeps, "store" | "keyRing" | "jwksReaders">,
+  deps: Pick<SigningKeyDependencies, "store" | "keyRing" | "jwksReaders">,
   projectId: ProjectId,
+  call: CallContext,
 ): Promise<{ project: Project; keys: readonly JWK[] }> {
-  return deps.jwksReaders.during(async () => {
-    const project = await requireProject(deps, projectId);
+  return deps.jwksReaders.run(async () => {
+    const project = await requireProject(deps, projectId, call);
     if (project.disableTime !== undefined) throw new SessiondError("PROJECT_NOT_FOUND");
-    return { project, keys: await deps.keyRing.publicJwks(project) };
+    return { project, keys: await deps.keyRing.publicJwks(project, call) };
   });
 }
 
-async function requireProject({ store }: Pick<SigningKeyDeps, "store">, id: ProjectId): Promise<Project> {
-  const project = await store.findProject(id);
+async function requireProject(
+  { store }: Pick<SigningKeyDependencies, "store">,
+  id: ProjectId,
+  call: CallContext,
+): Promise<Project> {
+  const project = await store.projects.findProject(id, call);
   if (project === undefined) throw new SessiondError("PROJECT_NOT_FOUND");
   return project;
 }
 
 async function requireKey(
-  { store }: SigningKeyDeps,
+  { store }: SigningKeyDependencies,
   projectId: ProjectId,
   kid: string,
 ): Promise<StoredSigningKey> {
-  const key = await store.findSigningKey(projectId, kid);
+  const key = await store.signingKeys.findSigningKey(projectId, kid);
   if (key === undefined) throw new SessiondError("SIGNING_KEY_NOT_FOUND");
   return key;
 }

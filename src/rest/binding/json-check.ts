@@ -1,18 +1,13 @@
-import {
-  type DescField,
-  type DescMessage,
-  type DescOneof,
-  type JsonValue,
-  type Registry,
-  ScalarType,
-} from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescOneof, JsonValue, Registry } from "@bufbuild/protobuf";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { badRequest, shownName } from "../errors/failure.ts";
+import { findField } from "../routes/field-path.ts";
 import {
   type ExactJson,
   ValueError,
   checkDouble,
   checkEnum,
+  checkMapKey,
   checkScalar,
   checkString,
   checkText,
@@ -101,7 +96,7 @@ class JsonChecker {
           if (!Array.isArray(json)) throw new ValueError("expected an array");
           return this.#items(json, single);
         case "map":
-          return this.#entries(asObject(json), (entry) => checkMapKey(field, entry), single);
+          return this.#entries(asObject(json), (entry) => checkMapKey(field.mapKey, entry), single);
       }
     });
   }
@@ -112,10 +107,9 @@ class JsonChecker {
   }
 
   #members(message: DescMessage, object: JsonObject): JsonValue {
-    const fields = fieldsByName(message);
     const taken = new Map<DescField | DescOneof, DescField>();
     for (const key of Object.keys(object)) {
-      const field = fields.get(key);
+      const field = findField(message, key, "proto_or_json");
       if (field === undefined && this.#options.unknownMembers === "ignore") {
         delete object[key];
         continue;
@@ -195,34 +189,11 @@ class JsonChecker {
   }
 }
 
-const fieldsOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
-
-/** The fields of a message by proto name and by JSON name; if two claim one name, the first has it. */
-function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
-  let fields = fieldsOf.get(message);
-  if (fields === undefined) {
-    const named = message.fields.flatMap((field) => [
-      [field.name, field] as const,
-      [field.jsonName, field] as const,
-    ]);
-    fields = new Map(named.toReversed());
-    fieldsOf.set(message, fields);
-  }
-  return fields;
-}
-
 function takesNull(field: DescField): boolean {
   return (
     field.message?.typeName === "google.protobuf.Value" ||
     field.enum?.typeName === "google.protobuf.NullValue"
   );
-}
-
-function checkMapKey(field: DescField & { fieldKind: "map" }, key: string): void {
-  checkString(key);
-  if (field.mapKey !== ScalarType.STRING && !/^(?:-?\d{1,20}|true|false)$/.test(key)) {
-    throw new ValueError("expected a key of the map's type");
-  }
 }
 
 function asObject(json: ExactJson): JsonObject {

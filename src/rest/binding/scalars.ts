@@ -143,3 +143,11 @@ export function checkText(json: ExactJson | undefined, { expected, matches }: Te
   if (typeof json !== "string" || !matches(json)) throw new ValueError(`expected ${expected}`);
   return json;
 }
+
+/** Checks a key of a map. protobuf-es would read "0x10" as an integer. */
+export function checkMapKey(type: ScalarType, key: string): void {
+  checkString(key);
+  if (type !== ScalarType.STRING && !/^(?:-?\d{1,20}|true|false)$/.test(key)) {
+    throw new ValueError("expected keys of the map's type");
+  }
+}

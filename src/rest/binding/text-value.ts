@@ -7,7 +7,7 @@ import type { FieldPath } from "../routes/field-path.ts";
 import { ValueError, base64, checkScalar, checkText, enumNumber, float, textForms } from "./scalars.ts";
 
 /**
- * Sets the field of a path to what `text` says in its type, or appends it to a repeated field; makes the messages on the way.
+ * Reads text as the type of a field and sets the field, or appends to it if it is repeated. Creates the messages that lead to it.
  * Throws a 400 error that does not repeat the text.
  */
 export function assignText(
@@ -27,7 +27,7 @@ export function assignText(
   }
 }
 
-/** Gives a message inside another one, and sets it if it is absent. */
+/** Gets the message in a field; creates it if it is absent. */
 function childMessage(parent: ReflectMessage, field: DescField): ReflectMessage {
   if (field.fieldKind !== "message") throw new Error(`${field.toString()} is not a message field`);
   const child = parent.get(field);
@@ -35,7 +35,7 @@ function childMessage(parent: ReflectMessage, field: DescField): ReflectMessage 
   return child;
 }
 
-/** Reads text as the reflection API of protobuf-es takes it for the field. */
+/** Reads text into the value that the reflection API of protobuf-es accepts for the field. */
 function readText(field: DescField, text: string): unknown {
   if (field.message !== undefined) return readMessage(field.message, text);
   return field.enum === undefined ? readScalar(field.scalar, text) : readEnum(field, text);
@@ -70,7 +70,7 @@ function readScalar(scalar: ScalarType, text: string): unknown {
     case ScalarType.BOOL:
       return checkScalar(scalar, text === "true" ? true : text === "false" ? false : text);
     case ScalarType.BYTES:
-      // An unescaped "+" of the standard alphabet arrives as a blank, which base64 does not have.
+      // In a query an unescaped "+" of the standard alphabet is a blank.
       return base64Decode(checkText(text.replaceAll(" ", "+"), base64));
     case ScalarType.FLOAT:
     case ScalarType.DOUBLE:
@@ -89,7 +89,7 @@ const is64Bit: ReadonlySet<ScalarType> = new Set([
   ScalarType.FIXED64,
 ]);
 
-/** Reads comma-separated paths. Outside JSON both spellings are in use, so proto names are taken as well as JSON names. */
+/** Reads comma-separated paths of proto names or JSON names: outside JSON both are in use. */
 function readFieldMask(text: string) {
   const paths = text === "" ? [] : text.split(",");
   if (!paths.every((path) => /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/.test(path))) {

@@ -1,22 +1,21 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { httpStatusOf } from "./http-status.ts";
 
 /** The part of a request that could not be read. */
 export type Place = "path" | "query" | "body" | "header";
 
-/** What went wrong; closed, so that a dialect can switch over it. */
+/** The kinds of failures; a closed set, so that a dialect can switch over it. */
 export type FailureKind =
   | { readonly kind: "path_not_found" }
   | { readonly kind: "method_not_allowed"; readonly allow: readonly string[] }
   | { readonly kind: "unsupported_media_type" }
   | { readonly kind: "body_too_large"; readonly limitBytes: number }
-  /** `field` is the field path, query parameter or header at fault, where there is one. */
+  /** `field` is the field path, query parameter or header at fault, if there is one. */
   | { readonly kind: "bad_request"; readonly place: Place; readonly field: string | undefined }
   /** The request gate, an interceptor or the implementation threw, or the deadline passed. */
   | { readonly kind: "handler" };
 
-/** A request that ends in an error answer, in the words of RPC (`error`) and of HTTP (`status`, proposed). */
+/** A failed request: the RPC error and the HTTP status, which a dialect may replace. */
 export type Failure = FailureKind & { readonly status: number; readonly error: ConnectError };
 
 /** An error of the transcoder itself. Its name stays "ConnectError", by which Connect recognises its errors. */
@@ -88,4 +87,29 @@ export function shownName(name: string): string {
   return name.split(".").every((part) => /^[\x21-\x7e]{1,40}$/.test(part)) && name.length <= 128
     ? name
     : "(name not shown)";
+}
+
+/** HTTP statuses of RPC codes, as google/rpc/code.proto documents them. */
+const statuses: Readonly<Record<Code, number>> = {
+  [Code.Canceled]: 499,
+  [Code.Unknown]: 500,
+  [Code.InvalidArgument]: 400,
+  [Code.DeadlineExceeded]: 504,
+  [Code.NotFound]: 404,
+  [Code.AlreadyExists]: 409,
+  [Code.PermissionDenied]: 403,
+  [Code.ResourceExhausted]: 429,
+  [Code.FailedPrecondition]: 400,
+  [Code.Aborted]: 409,
+  [Code.OutOfRange]: 400,
+  [Code.Unimplemented]: 501,
+  [Code.Internal]: 500,
+  [Code.Unavailable]: 503,
+  [Code.DataLoss]: 500,
+  [Code.Unauthenticated]: 401,
+};
+
+/** The HTTP status of an RPC code; 500 for a number that is not a code, which JavaScript can put into a ConnectError. */
+export function httpStatusOf(code: Code): number {
+  return statuses[code] ?? 500;
 }

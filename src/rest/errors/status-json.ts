@@ -1,7 +1,6 @@
 import {
   type DescMessage,
   type JsonObject,
-  type JsonValue,
   type Message,
   type Registry,
   create,
@@ -16,8 +15,8 @@ import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 type Detail = ConnectError["details"][number];
 
 /**
- * A ConnectError as the JSON of google.rpc.Status. `registry` resolves details that are only known by type name; one of
- * an unknown type is written with its bytes in base64, for an error must not fail on its own decoration.
+ * Writes a ConnectError as the JSON of google.rpc.Status. `registry` resolves details that are known only by type name. A detail of
+ * an unknown type is written as base64, because a detail must not replace the error by another one.
  */
 export function statusJson(error: ConnectError, registry?: Registry): JsonObject {
   return {
@@ -28,52 +27,26 @@ export function statusJson(error: ConnectError, registry?: Registry): JsonObject
 }
 
 function detailJson(detail: Detail, registry: Registry | undefined): JsonObject {
-  if ("desc" in detail) {
-    const message = create(detail.desc, detail.value);
-    return (
-      messageJson(detail.desc, message, registry) ??
-      opaqueJson(detail.desc.typeName, toBinary(detail.desc, message))
-    );
-  }
-  const desc = registry?.getMessage(detail.type);
-  return decodedJson(desc, detail.value, registry) ?? opaqueJson(detail.type, detail.value);
+  const type = "desc" in detail ? detail.desc.typeName : detail.type;
+  const bytes = "desc" in detail ? toBinary(detail.desc, create(detail.desc, detail.value)) : detail.value;
+  const desc = "desc" in detail ? detail.desc : registry?.getMessage(detail.type);
+  const json = desc && messageJson(desc, bytes, registry);
+  return { "@type": `type.googleapis.com/${type}`, ...(json ?? { value: base64Encode(bytes) }) };
 }
 
-function decodedJson(
-  desc: DescMessage | undefined,
-  bytes: Uint8Array,
-  registry?: Registry,
-): JsonObject | undefined {
+/** Undefined if the bytes are malformed or contain a google.protobuf.Any of a type that the registry does not have. */
+function messageJson(desc: DescMessage, bytes: Uint8Array, registry?: Registry): JsonObject | undefined {
   try {
-    return desc === undefined ? undefined : messageJson(desc, fromBinary(desc, bytes), registry);
-  } catch {
-    return undefined;
-  }
-}
-
-function messageJson(
-  desc: DescMessage,
-  message: Message,
-  registry: Registry | undefined,
-): JsonObject | undefined {
-  try {
-    const json: JsonValue = toJson(desc, message, { registry });
+    const message: Message = fromBinary(desc, bytes);
+    const json = toJson(desc, message, { registry });
     const isPlain = typeof json === "object" && json !== null && !Array.isArray(json);
+    // A well-known type has a JSON form of its own, which google.protobuf.Any holds in `value`.
     const hasOwnForm =
       desc.typeName.startsWith("google.protobuf.") && desc.typeName !== "google.protobuf.Empty";
-    return { "@type": typeUrl(desc.typeName), ...(isPlain && !hasOwnForm ? json : { value: json }) };
+    return isPlain && !hasOwnForm ? json : { value: json };
   } catch {
-    // For one, a google.protobuf.Any in it whose type the registry does not have.
     return undefined;
   }
-}
-
-function opaqueJson(typeName: string, bytes: Uint8Array): JsonObject {
-  return { "@type": typeUrl(typeName), value: base64Encode(bytes) };
-}
-
-function typeUrl(typeName: string): string {
-  return `type.googleapis.com/${typeName}`;
 }
 
 /** `Retry-After` of an error with google.rpc.RetryInfo, in whole seconds, rounded up. */

@@ -41,7 +41,8 @@ export function resolveFieldPath(
     : { kind: "unfit", reason: `"${last}" is ${describe(field)}, which has no form as text` };
 }
 
-function findField(
+/** Finds a field by its proto name or, in that style, its JSON name; the proto name wins. */
+export function findField(
   message: DescMessage,
   name: string,
   style: "proto" | "proto_or_json",

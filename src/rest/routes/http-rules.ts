@@ -2,15 +2,15 @@ import { type DescMethod, type DescService, getOption, hasOption } from "@bufbui
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 
-/** One binding of a method: a rule without its additional ones. */
+/** A method and one of its rules; additional bindings of the rule are bindings of their own. */
 export interface Binding {
   readonly method: DescMethod;
   readonly rule: HttpRule;
 }
 
 /**
- * The bindings of all methods of `services`. A rule with a selector replaces the option of the method it selects; the
- * last one wins, as in a service configuration. Throws for an unknown selector and for additional bindings that nest.
+ * Lists the bindings of all methods. A rule with a selector replaces the option of the selected method; the last one wins, as in
+ * a service configuration. Throws for an unknown selector and for nested additional bindings.
  */
 export function collectBindings(services: readonly DescService[], rules: readonly HttpRule[]): Binding[] {
   const methods = new Map(
@@ -18,7 +18,7 @@ export function collectBindings(services: readonly DescService[], rules: readonl
   );
   for (const rule of rules) {
     if (!methods.has(rule.selector)) {
-      throw new Error(`http rule: the selector "${rule.selector}" names no method of the given services`);
+      throw new Error(`http rule: the selector "${rule.selector}" is not a method of the given services`);
     }
   }
   const selected = new Map(rules.map((rule) => [rule.selector, rule]));
@@ -28,16 +28,14 @@ export function collectBindings(services: readonly DescService[], rules: readonl
   });
 }
 
-/** `package.Service.Method`, as selectors and error messages write it. */
+/** `package.Service.Method`, as in selectors and error messages. */
 export function fullName(method: DescMethod): string {
   return `${method.parent.typeName}.${method.name}`;
 }
 
 function bindingsOf(method: DescMethod, rule: HttpRule): Binding[] {
   if (rule.additionalBindings.some((additional) => additional.additionalBindings.length > 0)) {
-    throw new Error(
-      `${fullName(method)}: additional_bindings must not have additional_bindings of their own`,
-    );
+    throw new Error(`${fullName(method)}: additional_bindings must not have additional_bindings`);
   }
   return [rule, ...rule.additionalBindings].map((one) => ({ method, rule: one }));
 }

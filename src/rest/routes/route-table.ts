@@ -1,12 +1,12 @@
 import type { Template } from "./template.ts";
 
-/** What the table needs to know of a route; `httpMethod` "*" takes any method. */
+/** The part of a route that the table uses; `httpMethod` "*" matches any method. */
 export interface TableEntry {
   readonly httpMethod: string;
   readonly template: Template;
 }
 
-/** The answer of {@link RouteTable.match}. */
+/** Result of {@link RouteTable.match}. */
 export type Match<R> =
   | { readonly kind: "found"; readonly route: R; readonly segments: readonly string[] }
   /** The path is served, but not with this method; `nearest` is the most specific route of the path. */
@@ -28,16 +28,22 @@ const noVerb = "";
 const anyMethod = "*";
 
 /**
- * Routes by the raw segments of a path. At each position a literal beats `*`, which beats `**`; when the better branch
- * leads nowhere for the method at hand, the next is tried. Every node is visited at most once, so a hostile path costs
- * no more than the size of the table.
+ * Finds routes by the raw segments of a path. At each position a literal beats `*`, which beats `**`; if the better branch has no
+ * route for the HTTP method, the next one is tried. Each node is visited at most once, so a search costs at most the size of
+ * the table. Reserved paths are served elsewhere: they never match.
  */
 export class RouteTable<R extends TableEntry> {
   readonly #root = newNode<R>();
+  readonly #reserved: ReadonlySet<string>;
 
-  /** Adds a route. Throws when a route of the same method and shape is there already; variable names do not matter. */
+  constructor(reservedPaths: readonly string[] = []) {
+    this.#reserved = new Set(reservedPaths);
+  }
+
+  /** Adds a route. Throws if it is a reserved path, or if the table has its method and shape; variable names do not matter. */
   add(route: R): void {
-    const { segments, verb } = route.template;
+    const { segments, verb, text } = route.template;
+    if (this.#reserved.has(text)) throw new Error(`${route.httpMethod} ${text} is the reserved path ${text}`);
     let node: Node<R> = this.#root;
     let isRest = false;
     for (const segment of segments) {
@@ -63,14 +69,12 @@ export class RouteTable<R extends TableEntry> {
     methods.set(route.httpMethod, route);
   }
 
-  /** Finds the route of a raw path, not decoded and not normalised: `.`, `..` and `%2F` are data. */
+  /** Finds the route of a path that is neither decoded nor normalized: `.`, `..` and `%2F` are data. */
   match(httpMethod: string, rawPath: string): Match<R> {
-    if (!rawPath.startsWith("/")) {
-      return { kind: "not_found" };
-    }
+    if (!rawPath.startsWith("/") || this.#reserved.has(rawPath)) return { kind: "not_found" };
     const segments = rawPath.slice(1).split("/");
     const verbed = splitVerb(segments);
-    // A verb that some template has at this place is a verb for every method; only otherwise is it part of the segment.
+    // If some template has this verb here, it is a verb for every method; otherwise it is part of the segment.
     if (verbed !== undefined) {
       const match = this.#search(httpMethod, verbed.segments, verbed.verb);
       if (match.kind !== "not_found") return match;
@@ -85,10 +89,8 @@ export class RouteTable<R extends TableEntry> {
       verb,
       (methods) => methods.get(httpMethod) ?? methods.get(anyMethod),
     );
-    if (route !== undefined) {
-      return { kind: "found", route, segments };
-    }
-    // Only now does it matter which methods the path has.
+    if (route !== undefined) return { kind: "found", route, segments };
+    // No route has this method: collect the methods of the path for `Allow`.
     const allow = new Set<string>();
     let nearest: R | undefined;
     find(this.#root, segments, verb, (methods) => {
@@ -104,7 +106,7 @@ export class RouteTable<R extends TableEntry> {
   }
 }
 
-/** Offers `pick` the methods of every shape that the path has, the most specific first, until it takes a route. */
+/** Calls `pick` with the methods of each shape that matches, the most specific first, until it gives a route. */
 function find<R>(
   node: Node<R>,
   segments: readonly string[],

@@ -1,10 +1,10 @@
 import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
 import { success_status } from "../../../gen/rest/v1/options_pb.ts";
 import { type FieldPath, resolveFieldPath } from "./field-path.ts";
-import { type Binding, fullName } from "./http-rules.ts";
+import type { Binding } from "./http-rules.ts";
 import { type Template, type Variable, parseTemplate } from "./template.ts";
 
-/** What the body of a request is: nothing that is read, the whole message, or one field of it. */
+/** What a request body holds: nothing that is read, the whole message, or one of its fields. */
 export type BodyRule =
   | { readonly kind: "none" }
   | { readonly kind: "message" }
@@ -16,33 +16,24 @@ export interface PathBinding {
   readonly path: FieldPath;
 }
 
-/** A binding, checked against the descriptors. */
+/** A binding that was checked against the descriptors. */
 export interface CompiledRoute {
-  /** "*" takes any method. */
+  /** "*" matches any method. */
   readonly httpMethod: string;
   readonly template: Template;
   readonly method: DescMethod;
   readonly pathBindings: readonly PathBinding[];
   readonly body: BodyRule;
-  /** The field that is the whole answer; `undefined` when the message is. */
+  /** The field that is the whole answer; undefined if the message is. */
   readonly responseField: DescField | undefined;
   readonly successStatus: number;
 }
 
-/** The type name of google.api.HttpBody: a message that is a body as it stands. */
+/** Type name of google.api.HttpBody, a message that holds the bytes of a body. */
 export const httpBodyTypeName = "google.api.HttpBody";
 
-/** Compiles a binding. Throws an Error that names the method and says what is wrong with its rule. */
-export function compileRoute(binding: Binding): CompiledRoute {
-  try {
-    return compile(binding);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${fullName(binding.method)}: ${reason}`, { cause: error });
-  }
-}
-
-function compile({ method, rule }: Binding): CompiledRoute {
+/** Checks a binding against the descriptors. Throws an Error for a faulty rule. */
+export function compileRoute({ method, rule }: Binding): CompiledRoute {
   if (method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming") {
     throw new Error("a method that reads a stream cannot be served over REST");
   }
@@ -75,7 +66,7 @@ function patternOf(pattern: Binding["rule"]["pattern"]): { httpMethod: string; p
       throw new Error("the http rule has no pattern");
     case "custom":
       if (!/^(?:\*|[!#$%&'+\-.^_`|~0-9A-Za-z]+)$/.test(pattern.value.kind)) {
-        throw new Error(`"${pattern.value.kind}" is no HTTP method`);
+        throw new Error(`"${pattern.value.kind}" is not an HTTP method`);
       }
       return { httpMethod: pattern.value.kind, path: pattern.value.path };
     case "get":
@@ -98,7 +89,7 @@ function bindVariable(input: DescMessage, variable: Variable): PathBinding {
   return { variable, path };
 }
 
-/** Two variables must not fill one field, nor two members of one oneof. */
+/** Throws if two variables fill one field, or two members of one oneof. */
 function refuseOverlap(bindings: readonly PathBinding[]): void {
   const taken = new Map<string, string>();
   for (const { variable, path } of bindings) {

@@ -1,17 +1,17 @@
-/** One segment of a path template: a literal, `*` (any one segment) or `**` (the rest, possibly nothing). */
+/** A segment of a path template: a literal, `*` (any one segment) or `**` (zero or more segments). */
 export type Segment =
   | { readonly kind: "literal"; readonly text: string }
   | { readonly kind: "any" }
   | { readonly kind: "rest" };
 
-/** A `{field.path=segments}` of a template and the segments it captures. */
+/** A variable `{field.path=segments}` and the range of segments that it captures. */
 export interface Variable {
   readonly fieldPath: string;
   /** Index of the first captured segment. */
   readonly start: number;
-  /** Index after the last captured segment; `undefined` when the variable ends in `**` and takes what is left. */
+  /** Index after the last captured segment; undefined if the variable ends in `**` and captures the rest. */
   readonly end: number | undefined;
-  /** Captures that may span segments keep `%2F` as written, because a decoded one would look like a separator. */
+  /** Whether the capture may span segments. It then keeps `%2F` as written, because a decoded one would look like a separator. */
   readonly multiSegment: boolean;
 }
 
@@ -26,13 +26,9 @@ export interface Template {
 const literalPattern = /^(?:[A-Za-z0-9\-._~!$&'()+,;=@]|%[0-9A-Fa-f]{2})+$/;
 const fieldPathPattern = /^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
-/**
- * Parses a template by the grammar of google/api/http.proto. Throws an Error that says what is wrong and at which
- * character: a template is written by a programmer and read once, when the transcoder is built.
- */
+/** Parses a template by the grammar of google/api/http.proto. Throws an Error with the fault and its character. */
 export function parseTemplate(text: string): Template {
-  const parser = new TemplateParser(text);
-  return parser.template();
+  return new TemplateParser(text).template();
 }
 
 class TemplateParser {

@@ -19,7 +19,6 @@ import {
 } from "../../domain/certificate-name.ts";
 import type { ProjectId } from "../../domain/ids.ts";
 import {
-  type JwtProfile,
   type Policy,
   type SessionLimitAction,
   type TokenReuseAction,
@@ -31,7 +30,8 @@ import {
   tokenReuseLeewayBounds,
 } from "../../domain/policy.ts";
 import { type Environment, permissions } from "../../domain/project.ts";
-import { signatureAlgorithms } from "../../domain/keys/signature-algorithm.ts";
+import type { JwtProfile } from "../../jwt/claims.ts";
+import { signatureAlgorithms } from "../../jwt/signature.ts";
 import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
 import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
 import { type FieldChecker, readFields } from "./fields.ts";

@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type RevocationSchema, RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
 import type { LoggedRevocation, RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
-import type { Scope } from "../../domain/revocations/revocation.ts";
+import type { Scope } from "../../domain/revocation.ts";
 import { toCauseMessage } from "./session-messages.ts";
 
 const scopes: Record<Scope, RevocationScope> = {
@@ -26,10 +26,10 @@ export function toLoggedMessage(revocation: LoggedRevocation): MessageInitShape<
     revision: BigInt(revocation.revision),
     scope: scopes[revocation.scope],
     targetId: revocation.targetId,
-    exceptSessionId: revocation.spared ?? "",
+    exceptSessionId: revocation.exceptSessionId ?? "",
     revokeTime: timestampFromDate(revocation.time),
     cause: toCauseMessage(revocation.cause),
-    matterUntilTime: timestampFromDate(revocation.matterUntil),
+    matterUntilTime: timestampFromDate(revocation.relevantUntil),
   };
 }
 

@@ -5,8 +5,8 @@ import {
   RevocationCause,
   type SessionSchema,
 } from "../../../gen/session/v1/session_pb.ts";
-import type { Caller } from "../../domain/caller.ts";
-import type { Cause, RevocationReceipt } from "../../domain/revocations/revocation.ts";
+import type { Caller } from "../../domain/use-cases/caller.ts";
+import type { Cause, RevocationReceipt } from "../../domain/revocation.ts";
 import type { RevokeAllOutcome } from "../../domain/use-cases/revoke-all.ts";
 import { type Session, type SessionState, idleExpireTimeOf, stateOf } from "../../domain/sessions/session.ts";
 

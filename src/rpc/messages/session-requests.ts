@@ -7,15 +7,15 @@ import type {
   RevokeAllRequest,
   RevokeRequest,
 } from "../../../gen/session/v1/session_service_pb.ts";
-import { reservedClaims } from "../../domain/keys/jwt-claims.ts";
-import { maxJwtLength } from "../../domain/keys/session-jwts.ts";
+import { reservedClaims } from "../../jwt/claims.ts";
+import { maxJwtLength } from "../../jwt/compact-jws.ts";
 import { durationBounds } from "../../domain/policy.ts";
-import { maxTokenLength } from "../../domain/sessions/token.ts";
+import { maxTokenLength } from "../../domain/token.ts";
 import type { SessionCredential } from "../../domain/use-cases/authenticate.ts";
 import type { CreateSession } from "../../domain/use-cases/create-session.ts";
-import type { ListSessions } from "../../domain/use-cases/list-sessions.ts";
+import type { ListSessions } from "../../domain/use-cases/read-sessions.ts";
 import type { RevokeAll, RevokeAllScope } from "../../domain/use-cases/revoke-all.ts";
-import type { RevokeTarget, Why } from "../../domain/use-cases/revoke.ts";
+import type { RevocationDetails, RevokeTarget } from "../../domain/use-cases/revoke.ts";
 import { type FieldChecker, readFields } from "./fields.ts";
 import { parseCause, parseState } from "./session-messages.ts";
 
@@ -102,10 +102,10 @@ export function readList(request: ListRequest): ListSessions {
 }
 
 /** Reads RevokeRequest. */
-export function readRevoke(request: RevokeRequest): { target: RevokeTarget; why: Why } {
+export function readRevoke(request: RevokeRequest): { target: RevokeTarget; details: RevocationDetails } {
   return readFields((fields) => ({
     target: readTarget(fields, request.target),
-    why: readWhy(fields, request),
+    details: readDetails(fields, request),
   }));
 }
 
@@ -127,7 +127,7 @@ function readTarget(fields: FieldChecker, target: RevokeRequest["target"]): Revo
 /** Reads RevokeAllRequest. */
 export function readRevokeAll(request: RevokeAllRequest): RevokeAll {
   return readFields((fields) => ({
-    ...readWhy(fields, request),
+    ...readDetails(fields, request),
     scope: readScope(fields, request.scope),
     except: fields.optional(request.exceptSessionId, (id) => fields.sessionId("except_session_id", id)),
     validateOnly: request.validateOnly,
@@ -150,7 +150,7 @@ function readScope(fields: FieldChecker, scope: RevokeAllRequest["scope"]): Revo
   }
 }
 
-function readWhy(fields: FieldChecker, request: RevokeRequest | RevokeAllRequest): Why {
+function readDetails(fields: FieldChecker, request: RevokeRequest | RevokeAllRequest): RevocationDetails {
   return {
     cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
     reason: fields.text("reason", request.reason, 512),

@@ -7,7 +7,7 @@ import {
   SigningKeyState as ProtoState,
   type SigningKeySchema,
 } from "../../../gen/session/v1/project_pb.ts";
-import type { SignatureAlgorithm } from "../../domain/keys/signature-algorithm.ts";
+import type { SignatureAlgorithm } from "../../jwt/signature.ts";
 import {
   type SigningKeyState,
   type StoredSigningKey,

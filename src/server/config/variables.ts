@@ -1,100 +1,186 @@
-import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { parseProjectId } from "../../domain/ids.ts";
+import { defaultKeySchedule, minPublicationDelayMs } from "../../domain/keys/key-schedule.ts";
+import {
+  bootstrapProject,
+  burst,
+  callsPerSecond,
+  cookieName,
+  databaseUrl,
+  listen,
+  masterKey,
+  masterKeys,
+  milliseconds,
+  onOff,
+  origins,
+  pathPrefix,
+  retentionDays,
+  wholeNumber,
+  workers,
+} from "./variable-forms.ts";
 
-// What single variables may hold, and what becomes of it. No value is repeated in what is said of it: it may be a secret.
+const file = z.string().meta({ accepts: "path of a PEM file" });
 
-/** A whole number within bounds; `unit`, where given, ends with a space. */
-export const wholeNumber = (min: number, max: number, unit = "") => {
-  const error = `must be a whole number ${unit}from ${min} to ${max}`;
-  const isWithin = (value: number) => Number.isInteger(value) && value >= min && value <= max;
-  return z.coerce.number({ error }).refine(isWithin, error);
-};
-
-/** More are a typing error. */
-const maxWorkers = 256;
-
-/** A time in milliseconds. */
-export const milliseconds = (min: number, max: number) => wholeNumber(min, max, "of milliseconds ");
-
-/** The shortest retention is longer than any session JWT lives, and than a revocation can matter to one. */
-export const retentionDays = wholeNumber(0, 3650, "of days ");
-
-/** Where a PostgreSQL is. */
-export const databaseUrl = z
-  .string()
-  .refine((text) => /^postgres(ql)?:\/\//.test(text), "must be postgres://user:password@host:port/database");
-
-/** An address to listen on: a host without brackets, and a port. */
-export const listen = z.string().transform((text, context) => {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  if (host === undefined || Number(port) > 65_535) {
-    context.addIssue("must be host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080 for every address");
-    return z.NEVER;
-  }
-  return { host: host === "" ? "::" : host, port: Number(port) };
+/** Every environment variable of the service, in the order of the documentation, which is generated from it. */
+export const variables = z.object({
+  DATABASE_URL: databaseUrl
+    .optional()
+    .describe(
+      "PostgreSQL 14 or newer; several hosts (`@one:5432,two:5432/`) if there are standbys. Without it the embedded PostgreSQL runs.",
+    ),
+  SESSIOND_MASTER_KEY: masterKey
+    .optional()
+    .describe(
+      "Encrypts the signing keys. Required with `DATABASE_URL`, and the same on every replica. The embedded PostgreSQL keeps one in its data directory.",
+    ),
+  SESSIOND_MASTER_KEYS_ACCEPTED: masterKeys
+    .optional()
+    .describe("Further master keys that decrypt but do not encrypt: the previous or the next one."),
+  SESSIOND_LISTEN: listen
+    .prefault("127.0.0.1:8080")
+    .describe("Address of the service. Port 0 takes a free port."),
+  SESSIOND_WORKERS: workers.prefault("1").describe("Number of processes that serve on this port."),
+  SESSIOND_METRICS_LISTEN: listen
+    .optional()
+    .describe("Address of `GET /metrics`, without TLS or credentials. Without it no metrics are recorded."),
+  SESSIOND_TLS_CERT_FILE: file.optional().describe("Certificate of the server, followed by its chain."),
+  SESSIOND_TLS_KEY_FILE: file.optional().describe("Private key of the server, without a passphrase."),
+  SESSIOND_TLS_CLIENT_CA_FILE: file.optional().describe("CA that client certificates are verified against."),
+  SESSIOND_TLS_MIN_VERSION: z.enum(["1.2", "1.3"]).default("1.2").describe("Oldest TLS version accepted."),
+  SESSIOND_ALLOW_PLAINTEXT: onOff
+    .default("off")
+    .describe(
+      "`on` allows an address other than loopback without TLS; for use behind a mesh or proxy that encrypts.",
+    ),
+  SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject
+    .optional()
+    .describe(
+      "Project to create at start unless it exists, with a service credential that has this secret and all permissions.",
+    ),
+  SESSIOND_DATA_DIR: z
+    .string()
+    .default(".sessiond")
+    .describe("Directory of the embedded PostgreSQL and its secrets."),
+  SESSIOND_ISSUER: z
+    .string()
+    .max(255)
+    .meta({ accepts: "at most 255 characters" })
+    .default("sessiond")
+    .describe("Prefix of the `iss` claim of session JWTs, which is `<issuer>/<project id>`."),
+  SESSIOND_SIGNING_KEY_ROTATION_DAYS: wholeNumber(0, 3650, "of days ")
+    .default(90)
+    .describe("Days after which a signing key is replaced. 0 disables automatic rotation."),
+  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelayMs, 86_400_000)
+    .default(defaultKeySchedule.publicationDelayMs)
+    .describe("Time that a new signing key is in the JWKS before it signs."),
+  SESSIOND_RETENTION_DAYS: retentionDays
+    .default(90)
+    .describe(
+      "Days after which ended sessions and the revocations that ended them are deleted. 0 keeps them forever.",
+    ),
+  SESSIOND_LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+    .default("info")
+    .describe("Least severe level that is logged."),
+  SESSIOND_DATABASE_MAX_CONNECTIONS: wholeNumber(2, 1000)
+    .default(10)
+    .describe("Database connections of one replica. Its workers share them, at least 2 each."),
+  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000)
+    .default(5_000)
+    .describe("Longest wait for a database connection."),
+  SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000)
+    .default(10_000)
+    .describe("Longest duration of a statement."),
+  SESSIOND_DATABASE_NOTIFY: onOff
+    .default("on")
+    .describe(
+      "`off` for a database without LISTEN and NOTIFY. Watchers then see revocations within a second, by polling.",
+    ),
+  SESSIOND_DATABASE_PREPARED_STATEMENTS: onOff
+    .default("on")
+    .describe(
+      "`off` for a connection pooler that does not support named prepared statements across server connections.",
+    ),
+  SESSIOND_DATABASE_MAX_WAITING: wholeNumber(1, 1_000_000)
+    .default(5_000)
+    .describe(
+      "Most calls of one process that wait for database reads, and likewise for writes. Further calls fail fast.",
+    ),
+  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: callsPerSecond
+    .default(0)
+    .describe("Rate limit of one service credential. 0 disables it."),
+  SESSIOND_CALL_BURST_PER_SERVICE: burst
+    .optional()
+    .describe(
+      "Calls that one service credential may make at once. By default what the rate allows in 10 seconds.",
+    ),
+  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: callsPerSecond
+    .default(0)
+    .describe("Rate limit of one member as an end user. 0 disables it."),
+  SESSIOND_CALL_BURST_PER_MEMBER: burst
+    .optional()
+    .describe("Calls that one member may make at once. By default what the rate allows in 10 seconds."),
+  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: callsPerSecond
+    .default(0)
+    .describe("Rate limit of one client address. 0 disables it."),
+  SESSIOND_CALL_BURST_PER_ADDRESS: burst
+    .optional()
+    .describe(
+      "Calls that one client address may make at once. By default what the rate allows in 10 seconds.",
+    ),
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: callsPerSecond
+    .default(20)
+    .describe("Rate limit of calls with an unknown credential from one client address. 0 disables it."),
+  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: burst
+    .default(500)
+    .describe("Calls with an unknown credential that one client address may make at once."),
+  SESSIOND_MAX_MESSAGE_BYTES: wholeNumber(16_384, 67_108_864, "of bytes ")
+    .default(1_048_576)
+    .describe("Largest request message, measured after decompression."),
+  SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000)
+    .default(10_000)
+    .describe("Time that running calls have to finish after SIGTERM."),
+  SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth").describe("Path prefix of the Kratos API."),
+  SESSIOND_KRATOS_COOKIE: cookieName
+    .default("ory_kratos_session")
+    .describe("Session cookie of the Kratos API."),
+  SESSIOND_KRATOS_ALLOWED_ORIGINS: origins
+    .optional()
+    .describe("Origins besides the service's own whose pages may use the session cookie of the Kratos API."),
+  SESSIOND_STYTCH_ERROR_URL_BASE: z
+    .url()
+    .meta({ accepts: "a URL" })
+    .default("https://stytch.com/docs/api/errors/")
+    .describe("Prefix of `error_url` in errors of the Stytch API; the status follows."),
+  SESSIOND_STYTCH_SUPPORT_ADDRESS: z
+    .string()
+    .default("support@stytch.com")
+    .describe("Address named in internal errors of the Stytch API."),
 });
 
-/** As other servers have it (nginx, Puma). 0 is refused: elsewhere it means one for each core, none, or this process alone. */
-export const workers = z.string().transform((text, context) => {
-  if (text === "auto") return Math.min(availableParallelism(), maxWorkers);
-  const count = Number(text);
-  if (/^\d+$/.test(text) && count >= 1 && count <= maxWorkers) return count;
-  context.addIssue(`must be a whole number from 1 to ${maxWorkers}, or auto for one on each core`);
-  return z.NEVER;
-});
+/** The names of all variables. */
+export const variableNames: readonly string[] = Object.keys(variables.shape);
 
-/** A master key: 32 bytes. */
-export const masterKey = z.string().transform((text, context) => {
-  const bytes = masterKeyBytes(text);
-  if (bytes !== undefined) return bytes;
-  context.addIssue("must be 32 bytes in base64; `openssl rand -base64 32` makes one");
-  return z.NEVER;
-});
+/** Variables that tell commands which service to call with which credential. The service ignores them. */
+export const callerVariableNames: readonly string[] = [
+  "SESSIOND_SERVER",
+  "SESSIOND_PROJECT",
+  "SESSIOND_SECRET_FILE",
+  "SESSIOND_SECRET",
+];
 
-/** Master keys, separated by commas. */
-export const masterKeys = z.string().transform((text, context) => {
-  const keys = text.split(",").map((key) => masterKeyBytes(key.trim()));
-  if (keys.every((bytes) => bytes !== undefined)) return keys;
-  context.addIssue("must be master keys, each 32 bytes in base64, separated by commas");
-  return z.NEVER;
-});
-
-/** Buffer passes over what is not base64; a key with a typing error must not become another key. */
-function masterKeyBytes(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, "base64");
-  return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
+/** A Markdown table of all variables: name, accepted values, default and meaning. */
+export function configurationTable(): string {
+  const rows = Object.entries(variables.shape).map(([name, schema]) => {
+    const { def } = schema;
+    const fallback = "defaultValue" in def ? `\`${String(def.defaultValue)}\`` : "";
+    const cells = [`\`${name}\``, acceptedBy(def.innerType), fallback, schema.description ?? ""];
+    return `| ${cells.join(" | ")} |`;
+  });
+  return ["| variable | accepts | default | meaning |", "|---|---|---|---|", ...rows, ""].join("\n");
 }
 
-/** A project to create, and the secret of its credential. */
-export const bootstrapProject = z.string().transform((text, context) => {
-  const separator = text.indexOf(":");
-  const projectId = parseProjectId(text.slice(0, Math.max(0, separator)));
-  const secret = text.slice(separator + 1);
-  if (separator > 0 && projectId !== undefined && secret !== "") return { projectId, secret };
-  context.addIssue("must be <project_id>:<secret>; an id has letters, digits, '.', '_' and '-'");
-  return z.NEVER;
-});
-
-/** Origins of web pages, separated by commas. */
-export const origins = z.string().transform((text, context) => {
-  const list = text.split(",").map((origin) => origin.trim());
-  const wrong = list.some((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
-  if (!wrong) return list;
-  context.addIssue("must be origins separated by commas, such as https://app.example.com");
-  return z.NEVER;
-});
-
-/** What paths begin with. */
-export const pathPrefix = z
-  .string()
-  .regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path such as /auth, without a slash at the end");
-
-/** 0 is without limit; a fraction is for less than one a second. */
-export const callsPerSecond = z.coerce
-  .number({ error: "must be a number from 0 to 1000000" })
-  .refine((value) => value >= 0 && value <= 1_000_000, "must be a number from 0 to 1000000");
-
-/** How many calls at once. */
-export const burst = wholeNumber(1, 10_000_000);
+function acceptedBy(form: z.core.$ZodType): string {
+  if (form instanceof z.ZodEnum) return form.options.map((option) => `\`${option}\``).join(", ");
+  const accepts = z.globalRegistry.get(form)?.["accepts"];
+  return typeof accepts === "string" ? accepts.replace(/<[^>]+>(:<[^>]+>)?/g, "`$&`") : "text";
+}

@@ -72,7 +72,8 @@ export function createHttp2(
       "close",
       peers.whenExpired(socket, () => session.close()),
     );
-    socket.once("end", () => session.close());
+    // A header block that will never be complete keeps a closing session open: only open streams are waited for.
+    socket.once("end", () => (streams.answers.size === 0 ? session.destroy() : session.close()));
     endStreamsOnHalfClose(socket, streams);
     closeWhenIdle(session, socket, streams, limits, timeouts);
   }

@@ -14,7 +14,7 @@ import {
   tlsOrProtocolOf,
 } from "./protocol-sniffer.ts";
 import type { TlsMaterial } from "../tls/certificates.ts";
-import { type TlsOptions, createTls } from "../tls/tls.ts";
+import { type TlsOptions, createTls } from "./tls.ts";
 
 export interface ListenerOptions {
   /** Serves every request of both protocols. */

@@ -1,4 +1,4 @@
-import { type Peer, anybody } from "../../auth/peer.ts";
+import { type Peer, unknownPeer } from "../../auth/peer.ts";
 
 /** The peer of a connection. */
 export interface ConnectedPeer extends Peer {
@@ -17,9 +17,9 @@ export class PeerRegistry {
     this.#peers.set(connection, peer);
   }
 
-  /** Peer of a connection; anybody if the connection is unknown. */
+  /** Peer of a connection; {@link unknownPeer} if the connection is unknown. */
   peerOf(connection: object | undefined): Peer {
-    return (connection && this.#peers.get(connection)) ?? anybody;
+    return (connection && this.#peers.get(connection)) ?? unknownPeer;
   }
 
   /** Copies peer information from a socket to the HTTP/2 session created on it. */

@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { actorOf } from "../../domain/caller.ts";
+import { actorOf } from "../../domain/use-cases/caller.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import { type HttpRequest, type RequestHandler, pathOf } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";
 import { PeerRegistry } from "../listener/peer.ts";
-import { withoutSecrets } from "./redact.ts";
+import { describeFault, withoutSecrets } from "./redact.ts";
 import type { EndedCall, Tracing } from "./tracing.ts";
 
 /** Where calls are told of besides the log. */
@@ -125,11 +125,4 @@ function shownPath(request: RequestLine): string {
   return pathOf(request.url ?? "")
     .replace(/[^/]{41,}/g, "...")
     .slice(0, 200);
-}
-
-/** What went wrong inside, with the chain of causes, for the operator. */
-export function describeFault(fault: unknown): string {
-  if (!(fault instanceof Error)) return withoutSecrets(String(fault));
-  const cause = fault.cause === undefined ? "" : `\ncaused by: ${describeFault(fault.cause)}`;
-  return withoutSecrets(fault.stack ?? fault.message) + cause;
 }

@@ -1,30 +1,29 @@
 import { type DestinationStream, destination } from "pino";
 
-/** POSIX's PIPE_BUF on Linux, in bytes: what several processes write to one pipe in pieces of this size is never mixed up. */
-const sharedPiece = 4096;
+/** PIPE_BUF of Linux, in bytes: writes of several processes to one pipe are atomic up to this size. */
+const maxSharedWrite = 4096;
 
-/** With more, the string that is put together costs more than another system call. */
-const ownPiece = 16_384;
+/** In bytes. Longer strings cost more to concatenate than another system call. */
+const maxOwnWrite = 16_384;
 
-/** What cannot be written waits in memory up to so many characters, for a disk to have room again; more is dropped. */
-const mostUnwritten = 1_048_576;
+/** In characters. While nothing can be written, lines beyond this are dropped. */
+const maxUnwritten = 1_048_576;
 
 /**
- * A place for log lines that writes those of one turn of the event loop together: a line for every call would cost a system
- * call each. Nothing is kept longer than that; an exit writes what is left. `file` is a path or a file descriptor, `isShared`
- * whether other processes write to it too.
+ * A log destination that writes all lines of one turn of the event loop with one system call, and the rest at exit. `file` is a
+ * path or a file descriptor; `isShared` says that other processes write to it too.
  */
 export function logOutput(file: number | string, isShared = false): DestinationStream {
-  const maxPiece = isShared ? sharedPiece : ownPiece;
-  const output = destination({ dest: file, sync: true, maxLength: mostUnwritten });
-  // A disk that is full, say: calls go on without their lines.
+  const maxBytes = isShared ? maxSharedWrite : maxOwnWrite;
+  const output = destination({ dest: file, sync: true, maxLength: maxUnwritten });
+  // For example on a full disk. Calls go on without being logged.
   output.on("error", () => undefined);
-  let piece = "";
+  let pending = "";
   let bytes = 0;
   const flush = () => {
-    if (piece === "") return;
-    const lines = piece;
-    piece = "";
+    if (pending === "") return;
+    const lines = pending;
+    pending = "";
     bytes = 0;
     output.write(lines);
   };
@@ -32,9 +31,9 @@ export function logOutput(file: number | string, isShared = false): DestinationS
   return {
     write(line) {
       const length = Buffer.byteLength(line);
-      if (bytes + length > maxPiece) flush();
-      if (piece === "") setImmediate(flush);
-      piece += line;
+      if (bytes + length > maxBytes) flush();
+      if (pending === "") setImmediate(flush);
+      pending += line;
       bytes += length;
     },
   };

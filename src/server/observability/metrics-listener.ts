@@ -1,12 +1,8 @@
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import { describeFault } from "./call-log.ts";
-import type { Config } from "../config/config.ts";
-import type { Running } from "../lifecycle.ts";
 
-/** Where metrics are read, apart from the port that calls come to. */
+/** A listener for metrics, separate from the port of the service. */
 export interface MetricsListener {
   readonly address: string;
   readonly port: number;
@@ -14,8 +10,7 @@ export interface MetricsListener {
 }
 
 /**
- * Serves what `read` gives, in Prometheus' text format, at `GET /metrics`; 503 where it fails. Rejects if the address cannot
- * be bound. Port 0 takes a free one.
+ * Serves the result of `read`, in Prometheus' text format, at `GET /metrics`, or 503 if it fails. Port 0 takes a free port.
  */
 export async function listenForMetrics(
   at: { readonly host: string; readonly port: number },
@@ -23,7 +18,6 @@ export async function listenForMetrics(
   onError: (error: unknown) => void,
 ): Promise<MetricsListener> {
   const server = createServer((request, response) => {
-    // Nobody sends a body with a reason; what is sent is thrown away.
     request.resume();
     const [path] = (request.url ?? "").split("?", 1);
     if (path !== "/metrics") {
@@ -35,7 +29,7 @@ export async function listenForMetrics(
         (text) => response.writeHead(200, { "content-type": Registry.PROMETHEUS_CONTENT_TYPE }).end(text),
         (error: unknown) => {
           onError(error);
-          response.writeHead(503).end("the metrics cannot be read now\n");
+          response.writeHead(503).end("the metrics cannot be read\n");
         },
       );
     }
@@ -51,25 +45,7 @@ export async function listenForMetrics(
   return { address, port, close: () => closeNow(server) };
 }
 
-/**
- * Shows metrics where the configuration says, until everything else that runs has stopped: what goes on in a drain is worth
- * seeing. Undefined where it says nowhere.
- */
-export async function showMetrics(
-  { metricsListen }: Pick<Config, "metricsListen">,
-  read: () => Promise<string>,
-  log: Logger,
-  running: Running,
-): Promise<MetricsListener | undefined> {
-  if (metricsListen === undefined) return undefined;
-  const onError = (error: unknown) => log.warn({ fault: describeFault(error) }, "metrics not shown");
-  const listener = await listenForMetrics(metricsListen, read, onError);
-  running.defer(() => listener.close());
-  log.info({ address: listener.address, port: listener.port }, "metrics are shown");
-  return listener;
-}
-
-/** Whoever is reading them reads to the end of the answer; a scraper that only keeps its connection is not waited for. */
+/** Waits for answers that are being written, but not for idle connections. */
 function closeNow(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());

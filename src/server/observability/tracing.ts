@@ -13,9 +13,9 @@ import {
 } from "@opentelemetry/api";
 import { Code } from "@connectrpc/connect";
 import type { CallRecord } from "../../rpc/call-record.ts";
-import { version } from "../version.ts";
+import { version } from "../config/config.ts";
 
-/** Codes that tell of a fault of the server, by OpenTelemetry's conventions for RPC. */
+/** Codes that are server errors in OpenTelemetry's conventions for RPC. */
 const faults: ReadonlySet<string> = new Set(
   [
     Code.Unknown,
@@ -27,19 +27,20 @@ const faults: ReadonlySet<string> = new Set(
   ].map((code) => Code[code]),
 );
 
-/** A call that is over; times in milliseconds as `performance.now()` counts. */
+/** A finished call. */
 export interface EndedCall {
   readonly record: CallRecord;
-  /** Method of HTTP. */
+  /** HTTP method. */
   readonly verb: string | undefined;
   readonly code: string;
   readonly httpStatus: number;
+  /** On the clock of `performance.now()`. */
   readonly endedAt: number;
 }
 
 /**
- * Gives every call a span in its caller's trace. The span is made when the call is over: one that was open meanwhile would be
- * the parent of statements which many calls share.
+ * Creates a span for every call in its caller's trace. The span is created when the call has ended: an open span would become
+ * the parent of statements that many calls share.
  */
 export class Tracing {
   readonly #tracer: Tracer;
@@ -49,7 +50,7 @@ export class Tracing {
     this.#tracer = tracer;
   }
 
-  /** Undefined unless the process has an OpenTelemetry SDK: without one, nothing is spent on traces. */
+  /** Undefined unless an OpenTelemetry SDK is registered, so that tracing costs nothing without one. */
   static ofProcess(): Tracing | undefined {
     const provider = trace.getTracerProvider();
     const hasSdk =
@@ -57,12 +58,12 @@ export class Tracing {
     return hasSdk ? new Tracing(trace.getTracer("sessiond", version())) : undefined;
   }
 
-  /** Notes what a request's headers say of its caller's trace, in whatever form the SDK reads. */
+  /** Extracts the caller's trace context from the headers, with the propagators of the SDK. */
   begin(record: CallRecord, headers: IncomingHttpHeaders): void {
     this.#parents.set(record, propagation.extract(ROOT_CONTEXT, headers));
   }
 
-  /** Hands a call to the SDK. The id of its trace; undefined where it has none. */
+  /** Exports the span of a call, and returns its trace id if it has one. */
   end({ record, verb, code, httpStatus, endedAt }: EndedCall): string | undefined {
     const isRest = record.protocol === "rest" || record.method === undefined;
     const [service = "", method = ""] = record.method?.split("/") ?? [];
@@ -96,7 +97,7 @@ function rpcSystem(protocol: string | undefined): string {
   return protocol === "connect" ? "connect_rpc" : protocol === "rest" ? "rest" : "grpc";
 }
 
-/** The number that gRPC sends. */
+/** The number of a gRPC status. */
 function statusNumber(code: string): number {
   const number: unknown = Reflect.get(Code, code);
   return typeof number === "number" ? number : 0;

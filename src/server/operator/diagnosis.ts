@@ -5,29 +5,29 @@ import {
   readClockOffset,
   readDatabaseFacts,
 } from "../../storage/connection/database-facts.ts";
-import { migrationStates } from "../../storage/schema/migrate.ts";
-import { servedThoughNewer } from "../../storage/schema/servable-schema.ts";
+import { migrationStates, servedThoughNewer } from "../../storage/schema/migrate.ts";
 import type { Config, DatabaseConfig } from "../config/config.ts";
-import { madeMasterKey } from "../data-directory.ts";
+import { existingMasterKey } from "../config/data-directory.ts";
 import { type KeyCheck, checkSigningKeys } from "./key-check.ts";
-import { withOperatorDatabase } from "./operator-database.ts";
 import { type Schema, schemaOf } from "./migrations.ts";
+import { withOperatorDatabase } from "./operator-database.ts";
 
-/** What is found in the configured database. */
+/** What `doctor` reports of a database. */
 export interface Diagnosis {
   readonly facts: DatabaseFacts;
+  /** Whether this version of PostgreSQL is supported. */
   readonly supported: boolean;
   readonly clock: ClockOffset;
   readonly schema: Schema;
-  /** The schema is newer, and this version may serve on it all the same. */
+  /** The schema is newer but allows this version to serve. */
   readonly servedThoughNewer: boolean;
-  /** Undefined where the schema is another, or nobody knows the master key. */
+  /** Undefined if the schema is not this version's, or no master key is known. */
   readonly keys: KeyCheck | undefined;
 }
 
 /**
- * Looks into the configured database and changes nothing; undefined where it is an embedded one that was never made. `keys` is
- * what the keys are opened with; without it, they are not looked at. Throws DatabaseUnreachable, or in words.
+ * Examines the configured database without changing it. Returns undefined if there is no embedded database yet. Signing keys
+ * are checked only if `keys` is given. Throws DatabaseUnreachable.
  */
 export async function diagnose(
   config: DatabaseConfig,
@@ -53,5 +53,5 @@ export async function diagnose(
 }
 
 async function embeddedKey({ databaseUrl, dataDirectory }: DatabaseConfig): Promise<Buffer | undefined> {
-  return databaseUrl === undefined ? madeMasterKey(dataDirectory) : undefined;
+  return databaseUrl === undefined ? existingMasterKey(dataDirectory) : undefined;
 }

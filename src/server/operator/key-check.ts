@@ -1,20 +1,20 @@
 import type { Kysely } from "kysely";
 import { loadPrivateKey } from "../../domain/keys/key-material.ts";
-import { signingKeyStore } from "../../storage/keys/signing-keys.ts";
+import { keysNotWrappedWith } from "../../storage/signing-key-store.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
-import { masterKeysOf } from "../master-keys.ts";
+import { masterKeysOf } from "../config/config.ts";
 
-/** What there is of keys that sign or are to. */
+/** Which signing keys the configured master keys decrypt. */
 export interface KeyCheck {
   readonly openable: number;
-  /** Why others cannot be opened, in words; without a secret. */
+  /** Why the others cannot be decrypted; contains no secret. */
   readonly problems: readonly string[];
 }
 
-/** More are not looked at. */
+/** Most keys that are checked. */
 const maxKeys = 10_000;
 
-/** Tries every signing key that signs now or will with the configured master keys. */
+/** Decrypts every signing key that signs now or will sign. */
 export async function checkSigningKeys(
   db: Kysely<Tables>,
   current: Buffer,
@@ -22,8 +22,8 @@ export async function checkSigningKeys(
   now: Date,
 ): Promise<KeyCheck> {
   const masterKeys = masterKeysOf(current, accepted);
-  // No master key has an empty id: these are all that may sign.
-  const keys = await signingKeyStore(db).keysSealedOtherwise("", now, maxKeys);
+  // No master key has an empty id, so this returns every key.
+  const keys = await keysNotWrappedWith(db, "", now, maxKeys);
   const problems = keys.flatMap((key) => {
     try {
       loadPrivateKey(key, [masterKeys.current, ...masterKeys.accepted]);

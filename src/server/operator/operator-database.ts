@@ -1,69 +1,28 @@
 import { constants } from "node:os";
 import { type Kysely, sql } from "kysely";
 import { SessiondError } from "../../domain/errors.ts";
-import { openDatabase } from "../../storage/connection/database.ts";
-import { holdsCluster, runningUrl } from "../../embedded-postgres/running.ts";
+import { embeddedPostgresUrl, hasCluster } from "../../embedded-postgres/cluster.ts";
 import { startEmbeddedPostgres } from "../../embedded-postgres/supervisor.ts";
+import { type Database, type DatabaseOptions, openDatabase } from "../../storage/connection/database.ts";
+import { withDatabaseErrors } from "../../storage/connection/database-errors.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
-import { translatingFailures } from "../../storage/connection/database-errors.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 
-/** The database does not answer; the cause says why. */
+/** The database does not answer. The cause has the reason. */
 export class DatabaseUnreachable extends Error {
   override readonly name = "DatabaseUnreachable";
 }
 
 /**
- * Runs `use` with the database of this configuration, for a command that an operator runs beside the service or before it: the
- * configured one, the embedded one that a running service has, or the embedded one started for as long as it takes. No
- * statement is timed out. With `create: false`, an embedded one that was never made is not made, and the answer is undefined.
- * Throws DatabaseUnreachable.
+ * Runs `use` on a pool that is closed afterwards, without prepared statements, so that any pooler may be in between. Throws
+ * DatabaseUnreachable instead of DATABASE_UNAVAILABLE.
  */
-export async function withOperatorDatabase<T>(
-  config: DatabaseConfig,
-  { create }: { readonly create: boolean },
-  use: (db: Kysely<Tables>) => Promise<T>,
-): Promise<T | undefined> {
-  if (config.databaseUrl !== undefined) return connected(config.databaseUrl, config, use);
-  const { dataDirectory: directory } = config;
-  const url = await runningUrl(directory);
-  if (url !== undefined && (await answers(url, config))) return connected(url, config, use);
-  if (!create && !(await holdsCluster(directory))) return undefined;
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) process.once(signal, exitBy);
-  try {
-    const postgres = await startEmbeddedPostgres({ directory });
-    try {
-      return await connected(postgres.url, config, use);
-    } finally {
-      await postgres.stop();
-    }
-  } finally {
-    for (const signal of signals) process.off(signal, exitBy);
-  }
-}
-
-/** Ends the process as the signal would have, but takes the PostgreSQL that it has started with it. */
-function exitBy(signal: NodeJS.Signals): void {
-  process.exit(128 + constants.signals[signal]);
-}
-
-async function answers(url: string, config: DatabaseConfig): Promise<boolean> {
-  return connected(url, config, async () => true).catch(() => false);
-}
-
-async function connected<T>(
-  url: string,
-  { connectTimeoutMs }: DatabaseConfig,
-  use: (db: Kysely<Tables>) => Promise<T>,
+export async function useDatabase<T>(
+  options: Omit<DatabaseOptions, "preparedStatements">,
+  use: (db: Database) => Promise<T>,
 ): Promise<T> {
-  // A connection that breaks fails the statement that runs on it.
-  const onConnectionError = () => undefined;
-  const limits = { maxConnections: 1, connectTimeoutMs, statementTimeoutMs: 0 };
-  // Whatever pooler there is between.
-  const db = openDatabase({ ...limits, url, preparedStatements: false, onConnectionError });
+  const db = openDatabase({ ...options, preparedStatements: false });
   try {
-    await translatingFailures(() => sql`select 1`.execute(db));
     return await use(db);
   } catch (error) {
     if (error instanceof SessiondError && error.reason === "DATABASE_UNAVAILABLE") {
@@ -73,4 +32,57 @@ async function connected<T>(
   } finally {
     await db.destroy();
   }
+}
+
+/**
+ * Runs `use` on the configured database, for a command that runs beside the service or before it. Without DATABASE_URL that is
+ * the embedded PostgreSQL: the one that a running service has started, or else one started for the duration of the call. If
+ * there is no embedded database yet, it is created, or with `create: false` the result is undefined. Statements have no timeout.
+ * Throws DatabaseUnreachable.
+ */
+export async function withOperatorDatabase<T>(
+  config: DatabaseConfig,
+  { create }: { readonly create: boolean },
+  use: (db: Kysely<Tables>) => Promise<T>,
+): Promise<T | undefined> {
+  if (config.databaseUrl !== undefined) return connect(config.databaseUrl, config, use);
+  const { dataDirectory: directory } = config;
+  const url = await embeddedPostgresUrl(directory);
+  if (url !== undefined && (await isReachable(url, config))) return connect(url, config, use);
+  if (!create && !hasCluster(directory)) return undefined;
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.once(signal, exitBy);
+  try {
+    const postgres = await startEmbeddedPostgres({ directory });
+    try {
+      return await connect(postgres.url, config, use);
+    } finally {
+      await postgres.stop();
+    }
+  } finally {
+    for (const signal of signals) process.off(signal, exitBy);
+  }
+}
+
+/** Ends the process with the exit code of the signal. Unlike the signal itself, an exit also stops the embedded PostgreSQL. */
+function exitBy(signal: NodeJS.Signals): void {
+  process.exit(128 + constants.signals[signal]);
+}
+
+async function isReachable(url: string, config: DatabaseConfig): Promise<boolean> {
+  return connect(url, config, async () => true).catch(() => false);
+}
+
+function connect<T>(
+  url: string,
+  { connectTimeoutMs }: DatabaseConfig,
+  use: (db: Kysely<Tables>) => Promise<T>,
+): Promise<T> {
+  // A broken connection fails the statement that runs on it, which is reported.
+  const onConnectionError = () => undefined;
+  const options = { url, maxConnections: 1, connectTimeoutMs, statementTimeoutMs: 0, onConnectionError };
+  return useDatabase(options, async (db) => {
+    await withDatabaseErrors(() => sql`select 1`.execute(db));
+    return use(db);
+  });
 }

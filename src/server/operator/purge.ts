@@ -5,24 +5,22 @@ import type { DatabaseConfig } from "../config/config.ts";
 import { withOperatorDatabase } from "./operator-database.ts";
 import { pendingOf, schemaOf } from "./migrations.ts";
 
-/** How an operator purges. */
 export interface OperatorPurgeOptions {
   readonly dryRun: boolean;
-  /** Told after each batch what was purged so far. */
+  /** Called after each batch with everything purged so far. */
   readonly onProgress: (total: Purged) => void;
-  /** Ends it after the batch that runs. */
+  /** Ends the purge after the current batch. */
   readonly signal: AbortSignal;
 }
 
-/** How it went. */
 export interface OperatorPurge {
   readonly outcome: PurgeOutcome;
   readonly total: Purged;
 }
 
 /**
- * Purges the configured database, working half of the time; with `dryRun` it only counts. Nothing is in an embedded one that was
- * never made. Throws DatabaseUnreachable, or in words.
+ * Purges the configured database, pausing after each batch for as long as the batch took. With `dryRun` it only counts. An
+ * embedded database that does not exist yet counts as empty. Throws DatabaseUnreachable.
  */
 export async function purgeConfigured(
   config: DatabaseConfig,

@@ -3,8 +3,8 @@ import type { Message } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
-  contentTypeUnaryRegExp,
   codeToHttpStatus,
+  contentTypeUnaryRegExp,
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
 import { type Compression, mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
@@ -146,7 +146,7 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
     if (message.length >= compressMinBytes) {
       // Only answers to GET are cached.
       if (query !== undefined)
-        headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");
+        {headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");}
       if (compression !== null) {
         headers["content-encoding"] = compression.name;
         body = await compression.compress(message);

@@ -1,55 +1,56 @@
 import type { Logger } from "pino";
-import { describeFault } from "../observability/call-log.ts";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "./certificates.ts";
 
-/** How often the files are looked at, in milliseconds. */
-const defaultInterval = 5_000;
+const defaultIntervalMs = 5_000;
 
-/** What looks after the files of a server. */
-export interface TlsWatch {
-  /** Looks at the files now; resolves when what they hold is in use, or is known not to be. Never rejects. */
-  look(): Promise<void>;
+export interface CertificateWatch {
+  /** Reads the files now. Resolves after the callbacks; never rejects. */
+  check(): Promise<void>;
   stop(): void;
 }
 
+export interface CertificateWatchCallbacks {
+  readonly onChange: (material: TlsMaterial) => void;
+  /** Called once for a failure that repeats. The previous material stays in use. */
+  readonly onFailure: (error: unknown) => void;
+}
+
 /**
- * Reads the files again and again, and hands on what has changed; what cannot be used is logged once, and what was in use
- * stays. Rejected: fs.watch, which sees nothing of a Kubernetes secret's link swapped two folders up, nor of some network
- * file systems; and a signal, which somebody would have to send to every replica.
+ * Reads the files at intervals and reports changes. Not fs.watch, which misses the swapped link of a Kubernetes secret and some
+ * network file systems; not a signal, which would have to be sent to every replica.
  */
-export function watchTlsFiles(
+export function watchCertificates(
   files: TlsFiles,
   first: TlsMaterial,
   log: Logger,
-  changed: (material: TlsMaterial) => void,
-  interval = defaultInterval,
-): TlsWatch {
+  { onChange, onFailure }: CertificateWatchCallbacks,
+  intervalMs = defaultIntervalMs,
+): CertificateWatch {
   let current = first;
-  let complaint = "";
-  async function look(): Promise<void> {
+  let lastFailure = "";
+  async function readOnce(): Promise<void> {
     try {
       const material = await readTlsMaterial(files);
-      complaint = "";
+      lastFailure = "";
       if (isSame(material, current)) return;
-      changed(material);
+      onChange(material);
       current = material;
       log.info({ expire_time: material.expireTime }, "TLS certificates changed");
       warnOfExpiry(material, log);
     } catch (error) {
-      const fault = describeFault(error);
-      const words = error instanceof Error ? error.message : fault;
-      if (words === complaint) return;
-      complaint = words;
-      log.error({ fault }, "TLS certificates cannot be used; those before stay in use");
+      const message = error instanceof Error ? error.message : String(error);
+      if (message === lastFailure) return;
+      lastFailure = message;
+      onFailure(error);
     }
   }
-  let looking = Promise.resolve();
-  const lookNext = () => (looking = looking.then(look));
-  const timer = setInterval(() => void lookNext(), interval).unref();
-  return { look: lookNext, stop: () => clearInterval(timer) };
+  let reading = Promise.resolve();
+  const check = () => (reading = reading.then(readOnce));
+  const timer = setInterval(() => void check(), intervalMs).unref();
+  return { check, stop: () => clearInterval(timer) };
 }
 
-/** Warns of a server certificate that no client will accept. */
+/** Warns if the server's certificate has expired, because no client will accept it. */
 export function warnOfExpiry({ expireTime }: TlsMaterial, log: Logger): void {
   if (expireTime.getTime() <= Date.now()) {
     log.warn({ expire_time: expireTime }, "the certificate in SESSIOND_TLS_CERT_FILE has expired");

@@ -2,25 +2,25 @@ import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 
-/** Files in PEM, as operators and orchestrators write them. */
+/** PEM files. */
 export interface TlsFiles {
-  /** The server's certificate, and after it those between it and its root. */
+  /** The server's certificate, followed by its intermediate certificates. */
   readonly certFile: string;
   readonly keyFile: string;
-  /** Who signs client certificates; undefined where none are asked for. */
+  /** CA of client certificates. Undefined: none are requested. */
   readonly clientCaFile: string | undefined;
 }
 
-/** What the files held, checked. */
+/** Validated content of the files. */
 export interface TlsMaterial {
   readonly cert: string;
   readonly key: string;
   readonly clientCa: string | undefined;
-  /** When the server's certificate expires. */
+  /** Expiry of the server's certificate. */
   readonly expireTime: Date;
 }
 
-/** Reads and checks the files. Rejects, in words, naming the variable at fault and showing nothing of a key. */
+/** Reads and validates the files. Errors name the variable, and never contain key material. */
 export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   const cert = await read("SESSIOND_TLS_CERT_FILE", files.certFile);
   const key = await read("SESSIOND_TLS_KEY_FILE", files.keyFile);
@@ -51,14 +51,14 @@ async function read(variable: string, file: string): Promise<string> {
   }
 }
 
-/** OpenSSL reads what it understands of a file and passes over the rest; a bundle that is damaged halfway must not be half of one. */
+/** Parses every certificate, because OpenSSL skips what it cannot parse: a damaged bundle must not be used in part. */
 function certificatesIn(variable: string, pem: string): [X509Certificate, ...X509Certificate[]] {
   const blocks = pem.match(/-----BEGIN [^]*?-----END [^-]*-----/g) ?? [];
   try {
     const [first, ...others] = blocks.map((block) => new X509Certificate(block));
     if (first !== undefined) return [first, ...others];
   } catch {
-    // What is in the way may be a private key.
+    // Not reported as the cause, because the text may be a private key.
   }
   throw new Error(`${variable}: must hold certificates in PEM, and nothing else`);
 }

@@ -1,39 +1,38 @@
 import cluster from "node:cluster";
-import type { Config } from "../config/config.ts";
-import { connectionsOfWorker } from "./connection-share.ts";
-import type { Foundation } from "../prepare-database.ts";
+import { type Config, connectionsPerWorker } from "../config/config.ts";
+import type { PreparedDatabase } from "../prepare-database.ts";
 
-/** Marks the workers of a primary of ours: some process managers run every program as a worker of their own. */
+/** Marks our own workers, because some process managers run every program as a cluster worker of theirs. */
 const marker = "SESSIOND_WORKER";
 
-/** Whether this process is a worker of `serve`, and not `serve` itself. */
+/** Whether this process is a worker of `serve`. */
 export function isWorker(environment: NodeJS.ProcessEnv): boolean {
   return cluster.isWorker && environment[marker] !== undefined;
 }
 
 /**
- * What a worker has in its environment instead of the primary's: it serves as a replica would, from a database that is ready.
- * The environment, unlike the arguments, is readable to nobody but this user and root, who can read the data directory too.
+ * Variables that a worker has besides the primary's. It serves the prepared database like any replica. Unlike arguments, the
+ * environment is readable only to this user and root, who can read the data directory too.
  */
 export function workerEnvironment(
   config: Config,
-  { databaseUrl, masterKey }: Foundation,
+  { databaseUrl, masterKey }: PreparedDatabase,
 ): Readonly<Record<string, string>> {
   return {
     [marker]: "1",
     DATABASE_URL: databaseUrl,
     SESSIOND_MASTER_KEY: masterKey.toString("base64"),
-    SESSIOND_DATABASE_MAX_CONNECTIONS: String(connectionsOfWorker(config)),
+    SESSIOND_DATABASE_MAX_CONNECTIONS: String(connectionsPerWorker(config)),
   };
 }
 
-/** What a worker's configuration says that it stands on. */
-export function foundationOfWorker({
+/** The database that the primary has prepared, from a worker's configuration. */
+export function databaseOfWorker({
   databaseUrl,
   masterKey,
-}: Config): Pick<Foundation, "databaseUrl" | "masterKey"> {
+}: Config): Pick<PreparedDatabase, "databaseUrl" | "masterKey"> {
   if (databaseUrl === undefined || masterKey === undefined) {
-    throw new Error("a worker is started by sessiond alone, which tells it of the database");
+    throw new Error("a worker can be started by sessiond only, which passes it the database");
   }
   return { databaseUrl, masterKey };
 }

@@ -4,66 +4,65 @@ import type { Logger } from "pino";
 import { Backoff } from "../../transport/backoff.ts";
 import { type WorkerProcess, forkWorker } from "./worker-process.ts";
 
-/** How a crew works. */
-export interface CrewOptions {
-  /** How many workers. */
+export interface WorkerPoolOptions {
+  /** Number of workers. */
   readonly size: number;
-  /** Where they listen, together. Port 0: at one that the system chooses. */
+  /** Address that all workers share. Port 0 takes a free port. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** What they have in their environment. */
+  /** Variables of the workers besides those of this process. */
   readonly environment: Readonly<Record<string, string>>;
-  /** How long they may take to stop, in milliseconds, before they are killed. */
-  readonly patience: number;
+  /** Time to stop, after which workers are killed. */
+  readonly stopTimeoutMs: number;
   readonly log: Logger;
 }
 
 /** Wait before a worker that ended is replaced. */
 const restartBackoff = { firstMs: 100, maxMs: 10_000 };
 
-/** After so many milliseconds of service, a worker's end is no failure in a row with those before. */
-const steady = 60_000;
+/** A worker that ran this long ends a series of failures. */
+const stableAfterMs = 60_000;
 
 /**
- * The workers of this process: as many as there should be, for as long as it runs. It holds the listening socket and hands
- * each connection to the next worker; a worker that ends takes only its own connections with it, and is replaced.
+ * Keeps a fixed number of workers running. This process holds the listening socket and gives each connection to the next worker.
+ * A worker that ends takes only its own connections with it, and is replaced.
  */
-export class Crew {
-  readonly #options: CrewOptions;
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
   readonly #workers = new Set<WorkerProcess>();
   readonly #listening = new Set<WorkerProcess>();
   readonly #stopping = new AbortController();
   #at: Pick<Address, "address" | "port"> | undefined;
   #port: number;
-  #kept: readonly Promise<void>[] = [];
+  #supervision: readonly Promise<void>[] = [];
 
-  constructor(options: CrewOptions) {
+  constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#port = options.listen.port;
-    // An exit without a drain: nobody is to wait for them.
+    // An exit without a drain must not leave workers behind.
     process.on("exit", this.#killAll);
   }
 
-  /** Starts them; resolves when all listen. Rejects, in words, when one cannot start. */
+  /** Resolves when all workers listen; rejects with the cause if one cannot start. */
   async start(): Promise<{ readonly address: string; readonly port: number }> {
-    // One goes first: what is wrong is wrong for all, and node's cluster fails when two are refused an address at once.
+    // One first: a failure would affect all, and node:cluster fails if two workers are refused an address at once.
     const first = this.#fork();
     const at = (this.#at = await addressOf(first));
     const others = Array.from({ length: this.#options.size - 1 }, () => this.#fork());
     await Promise.all(others.map(addressOf));
-    this.#kept = [first, ...others].map((worker) => this.#keep(worker));
+    this.#supervision = [first, ...others].map((worker) => this.#superviseSlot(worker));
     return at;
   }
 
-  /** Has all of them drain and end; resolves when they are gone. */
+  /** Drains all workers; resolves when they have ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const worker of this.#workers) worker.stop();
-    const impatient = setTimeout(() => {
+    const timer = setTimeout(() => {
       this.#options.log.error({ workers: pidsOf(this.#workers) }, "workers did not stop in time; killed");
       this.#killAll();
-    }, this.#options.patience);
-    await Promise.all([...Array.from(this.#workers, ({ ended }) => ended), ...this.#kept]);
-    clearTimeout(impatient);
+    }, this.#options.stopTimeoutMs);
+    await Promise.all([...Array.from(this.#workers, ({ ended }) => ended), ...this.#supervision]);
+    clearTimeout(timer);
     process.off("exit", this.#killAll);
   }
 
@@ -76,36 +75,36 @@ export class Crew {
     const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
     const worker = forkWorker({ ...environment, SESSIOND_LISTEN: `${host}:${this.#port}` });
     this.#workers.add(worker);
-    void worker.listening.then((at) => at !== undefined && this.#admit(worker, at.port));
-    void worker.ended.then(() => this.#dismiss(worker));
+    void worker.listening.then((at) => at !== undefined && this.#onListening(worker, at.port));
+    void worker.ended.then(() => this.#onExit(worker));
     return worker;
   }
 
-  /** A port that the system chose is theirs while one of them listens: whoever comes just as the last one ends gets another. */
-  #admit(worker: WorkerProcess, port: number): void {
+  /** Port 0 reserves its port only while a worker listens: a worker started after the last one ended may get another port. */
+  #onListening(worker: WorkerProcess, port: number): void {
     if (this.#at !== undefined && this.#at.port !== port) worker.kill();
     else this.#listening.add(worker);
   }
 
-  #dismiss(worker: WorkerProcess): void {
+  #onExit(worker: WorkerProcess): void {
     this.#workers.delete(worker);
     this.#listening.delete(worker);
     if (this.#at !== undefined && this.#listening.size === 0) this.#port = this.#at.port;
   }
 
-  /** Replaces a worker, and its replacements, until the crew is stopped. */
-  async #keep(worker: WorkerProcess): Promise<void> {
+  /** Replaces a worker and its successors until the pool is stopped. */
+  async #superviseSlot(worker: WorkerProcess): Promise<void> {
     const { signal } = this.#stopping;
     const backoff = new Backoff(restartBackoff);
     for (let current = worker; ; current = this.#fork()) {
       const start = performance.now();
       const cause = await current.ended;
       if (signal.aborted) return;
-      if (performance.now() - start >= steady) backoff.reset();
-      const wait = backoff.nextMs();
-      const fields = { worker: current.pid, cause, wait_ms: Math.round(wait) };
+      if (performance.now() - start >= stableAfterMs) backoff.reset();
+      const waitMs = backoff.nextMs();
+      const fields = { worker: current.pid, cause, wait_ms: Math.round(waitMs) };
       this.#options.log.error(fields, "a worker ended; another takes its place");
-      await delay(wait, undefined, { signal }).catch(() => undefined);
+      await delay(waitMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
     }
   }

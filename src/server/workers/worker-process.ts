@@ -1,37 +1,39 @@
 import cluster, { type Address } from "node:cluster";
-import { refusalOf, stopMessage } from "./worker-messages.ts";
+import { z } from "zod";
 
 /** A process that serves a share of the connections. */
 export interface WorkerProcess {
-  /** Undefined where the system would start none. */
+  /** Undefined if the process could not be started. */
   readonly pid: number | undefined;
-  /** Where it listens; undefined when it ended before. */
+  /** Resolves with its address, or with undefined if it ended first. */
   readonly listening: Promise<Pick<Address, "address" | "port"> | undefined>;
-  /** Resolves, in words, when it has ended for whatever reason. */
+  /** Resolves with the cause when it has ended. */
   readonly ended: Promise<string>;
-  /** Has it drain and end. */
+  /** Tells it to drain and end. */
   stop(): void;
   /** Ends it at once. */
   kill(): void;
 }
 
-/** Starts this program once more, with `environment` over this process's own. */
+/** Starts another process of this program. `environment` overrides variables of this process. */
 export function forkWorker(environment: Readonly<Record<string, string>>): WorkerProcess {
-  // Connections in turn: with the kernel to choose, most would end at one worker.
+  // Round robin, because the kernel would give most connections to one worker.
   cluster.schedulingPolicy = cluster.SCHED_RR;
   const worker = cluster.fork(environment);
-  let refusal: string | undefined;
-  worker.on("message", (message: unknown) => (refusal ??= refusalOf(message)));
+  let startFailure: string | undefined;
+  worker.on("message", (message: unknown) => {
+    startFailure ??= startFailureSchema.safeParse(message).data?.message;
+  });
   const ended = new Promise<string>((resolve) => {
-    // What it said last may be read after its end: the channel is closed when all was.
+    // Its last message may arrive after its exit; the channel closes when all messages were read.
     const closed = new Promise<void>((close) => {
       worker.once("disconnect", close);
     });
     worker.once("exit", (status: number, signal: string | null) => {
-      void closed.then(() => resolve(refusal ?? `it ended with ${signal ?? `status ${status}`}`));
+      void closed.then(() => resolve(startFailure ?? `it ended with ${signal ?? `status ${status}`}`));
     });
     worker.on("error", (error: Error) => {
-      // With a pid it runs, and this is of a message that it ended too soon to hear.
+      // With a pid it has started, and the error is that of a message which it did not live to receive.
       if (worker.process.pid === undefined) resolve(`it could not be started: ${error.message}`);
     });
   });
@@ -44,9 +46,25 @@ export function forkWorker(environment: Readonly<Record<string, string>>): Worke
     listening,
     ended,
     stop() {
-      // Before, it would not hear.
+      // Not earlier: a worker that is starting does not read messages yet.
       void listening.then(() => worker.isConnected() && worker.send(stopMessage, () => undefined));
     },
     kill: () => void worker.process.kill("SIGKILL"),
   };
+}
+
+const stopMessage = { type: "sessiond:stop" } as const;
+
+const stopSchema = z.object({ type: z.literal(stopMessage.type) });
+
+const startFailureSchema = z.object({ type: z.literal("sessiond:start-failure"), message: z.string() });
+
+/** Whether the primary tells this worker to drain and end. Node and libraries use the same channel. */
+export function isStopMessage(message: unknown): boolean {
+  return stopSchema.safeParse(message).success;
+}
+
+/** Tells the primary why this worker cannot start; the primary reports it once for all workers. */
+export function startFailureMessage(message: string): z.output<typeof startFailureSchema> {
+  return { type: "sessiond:start-failure", message };
 }

@@ -1,50 +1,53 @@
 import cluster from "node:cluster";
 import type { Logger } from "pino";
+import { AggregatorRegistry } from "prom-client";
 import type { Config } from "../config/config.ts";
-import { Crew } from "./worker-pool.ts";
-import { layFoundation } from "../prepare-database.ts";
-import { Metrics } from "../observability/metrics.ts";
-import { showMetrics } from "../observability/metrics-listener.ts";
-import { startReplica } from "../replica.ts";
 import { type Stoppable, startAll } from "../lifecycle.ts";
-import type { Service } from "../service.ts";
-import { metricsOfWorkers, shareMetrics } from "./worker-metrics.ts";
-import { foundationOfWorker, workerEnvironment } from "./worker-environment.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { prepareDatabase } from "../prepare-database.ts";
+import { startReplica } from "../replica.ts";
+import { type Service, serveMetrics } from "../service.ts";
+import { databaseOfWorker, workerEnvironment } from "./worker-environment.ts";
+import { WorkerPool } from "./worker-pool.ts";
 
 /**
- * Starts a service of several processes on one port. This one, the primary, does what is done once and sees to the others; each
- * worker is a replica of its own, and like replicas they share nothing but the database, which is what the promises rest on.
- * Rejects, in words, and leaves nothing running.
+ * Starts a service of several processes on one port. This process, the primary, prepares the database and supervises the
+ * workers. Each worker is a replica: workers share nothing but the database. If it fails, nothing keeps running.
  */
 export function startWorkers(config: Config, log: Logger): Promise<Service> {
-  return startAll(async (running) => {
+  return startAll(async (cleanup) => {
     if (!cluster.isPrimary) {
-      throw new Error(
-        "SESSIOND_WORKERS must be 1 where a process manager runs sessiond as a worker of its own",
-      );
+      throw new Error("SESSIOND_WORKERS must be 1 if a process manager runs sessiond as a cluster worker");
     }
-    const metrics = config.metricsListen && (await showMetrics(config, metricsOfWorkers(), log, running));
-    const foundation = await layFoundation(config, log, () => new Date(), running);
-    const crew = new Crew({
+    // Fails if a worker does not answer within 5 seconds.
+    const aggregated = config.metricsListen && new AggregatorRegistry();
+    const read = () => aggregated?.clusterMetrics() ?? Promise.resolve("");
+    const metrics = await serveMetrics(config, read, log, cleanup);
+    const database = await prepareDatabase(config, log, () => new Date(), cleanup);
+    const pool = new WorkerPool({
       size: config.workers,
       listen: config.listen,
-      environment: workerEnvironment(config, foundation),
-      // What a worker may properly take: calls for the grace, then statements that nobody waits for any more.
-      patience: config.shutdownGraceMs + config.connectTimeoutMs + config.statementTimeoutMs,
+      environment: workerEnvironment(config, database),
+      // Calls may take the grace period, and statements without a caller their own timeouts.
+      stopTimeoutMs: config.shutdownGraceMs + config.connectTimeoutMs + config.statementTimeoutMs,
       log,
     });
-    running.defer(() => crew.stop());
-    const { address, port } = await crew.start();
-    return { address, port, metrics, development: foundation.development };
+    cleanup.defer(() => pool.stop());
+    const { address, port } = await pool.start();
+    return { address, port, metrics, development: database.development };
   });
 }
 
-/** Starts what a worker of `startWorkers` serves; to stop it is to drain it. Rejects, in words, and leaves nothing running. */
+/** Starts the replica of a worker process. `stop` drains it. If it fails, nothing keeps running. */
 export function startWorker(config: Config, log: Logger): Promise<Stoppable> {
-  const foundation = foundationOfWorker(config);
+  const database = databaseOfWorker(config);
   const metrics = config.metricsListen && new Metrics();
-  if (metrics !== undefined) shareMetrics(metrics.registry);
-  return startAll((running) =>
-    startReplica({ config, foundation, log, now: () => new Date(), metrics }, running),
+  if (metrics !== undefined) {
+    AggregatorRegistry.setRegistries([metrics.registry]);
+    // Its constructor starts to answer the primary's requests for metrics.
+    void new AggregatorRegistry();
+  }
+  return startAll((cleanup) =>
+    startReplica({ config, database, log, now: () => new Date(), metrics }, cleanup),
   );
 }

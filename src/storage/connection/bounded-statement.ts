@@ -1,29 +1,41 @@
 import { DatabaseError, type PoolClient, type QueryConfig, type QueryResult } from "pg";
+import { SessiondError } from "../../domain/errors.ts";
 import { requestCancel } from "./cancel-request.ts";
-import { type StatementBounds, outOfTime } from "./statement-bounds.ts";
+
+/** Bounds of the statements of one call or batch. */
+export interface StatementBounds {
+  /** On the performance.now() clock; Infinity if only the general timeout applies. */
+  readonly deadline: number;
+  /**
+   * Whether a cancel request may end them. Not for writes, because a cancel request arrives at any moment: a commit that waits
+   * for a standby would stop waiting and look confirmed. The database's own timeout ends no commit.
+   */
+  readonly canCancel: boolean;
+  /** Cancels reads. */
+  readonly signal: AbortSignal | undefined;
+}
 
 /** SQLSTATE query_canceled: the timeout, or a cancel request. */
 const canceled = "57014";
 
-/** Runs one statement within bounds. */
+/** One statement with its bounds. */
 export interface BoundedStatement {
   readonly client: PoolClient;
   readonly statement: QueryConfig;
   readonly bounds: StatementBounds;
-  /** Whether a transaction is open. */
   readonly inTransaction: boolean;
-  /** How long any statement may run, in milliseconds; 0 for as long as it takes. */
+  /** Longest duration of any statement, in milliseconds; 0 for no limit. */
   readonly statementTimeoutMs: number;
 }
 
 /**
- * Runs a statement that must not go on beyond its bounds. DEADLINE_EXCEEDED where it did not run or was ended, and so did
- * nothing; what the signal has as its reason where that ended it.
+ * Runs a statement within its bounds. DEADLINE_EXCEEDED, or the signal's reason, if it did not run or was ended; then it has
+ * had no effect.
  */
 export async function runBounded(init: BoundedStatement): Promise<QueryResult> {
   const { client, statement, bounds, statementTimeoutMs } = init;
   const left = bounds.deadline - performance.now();
-  if (left <= 0) throw outOfTime();
+  if (left <= 0) throw deadlineExceeded();
   bounds.signal?.throwIfAborted();
   const isTighter = left < (statementTimeoutMs || Infinity);
   if (bounds.canCancel) return runCancellably(init, isTighter ? left : undefined);
@@ -31,11 +43,16 @@ export async function runBounded(init: BoundedStatement): Promise<QueryResult> {
   try {
     return await runWithTimeout(init, Math.ceil(left));
   } catch (error) {
-    throw isCanceled(error) ? outOfTime(error) : error;
+    throw isCanceled(error) ? deadlineExceeded(error) : error;
   }
 }
 
-/** Lets the database end a statement that writes. All is sent at once, so that it takes no longer. */
+/** Failure of a statement that did not run, or not to its end, and had no effect. */
+export function deadlineExceeded(cause?: unknown): SessiondError {
+  return new SessiondError("DEADLINE_EXCEEDED", { cause });
+}
+
+/** Runs a write with a timeout of the database. The statements are pipelined, so that the timeout adds no round trip. */
 async function runWithTimeout(
   { client, statement, inTransaction }: BoundedStatement,
   timeout: number,
@@ -50,13 +67,13 @@ async function runWithTimeout(
     client.query(statement),
     client.query("commit"),
   ]);
-  // A commit after a failure is a rollback: then the failure is what happened.
+  // After a failure the commit is a rollback, and the failure is the outcome.
   for (const outcome of [begun, result, committed]) if (outcome.status === "rejected") throw outcome.reason;
   if (result.status === "rejected") throw result.reason;
   return result.value;
 }
 
-/** Ends a statement that reads with a cancel request, after `timeout` milliseconds or when the signal says so. */
+/** Runs a read, and ends it with a cancel request after `timeout` milliseconds or when the signal aborts. */
 async function runCancellably(
   { client, statement, bounds: { signal } }: BoundedStatement,
   timeout: number | undefined,
@@ -70,11 +87,11 @@ async function runCancellably(
   } catch (error) {
     if (!isCanceled(error) || cancelling === undefined) throw error;
     signal?.throwIfAborted();
-    throw outOfTime(error);
+    throw deadlineExceeded(error);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", cancel);
-    // Lest it ends the connection's next statement.
+    // A late cancel request would end the connection's next statement.
     await cancelling;
   }
 }

@@ -1,19 +1,19 @@
 import { type NetConnectOpts, Socket, connect } from "node:net";
 import type { PoolClient } from "pg";
 
-/** The code of a cancel request, in place of a protocol version. */
+/** Sent in place of a protocol version. */
 const cancelCode = 80_877_102;
 
-/** How long the database may take over a request, in milliseconds. */
-const patience = 2_000;
+/** How long to wait for the database, in milliseconds. */
+const timeout = 2_000;
 
 /**
- * Asks the database to end the statement that the connection runs. Resolves once the database has been told, or cannot be:
- * until then the connection must not be used for another statement, which could be hit in its place. Never rejects; the
- * database's timeout will end the statement too.
+ * Asks the database to cancel the connection's current statement. Resolves once the request has arrived or failed. Until then
+ * the connection must not run another statement, which could be cancelled instead. Never rejects: the database's timeout ends
+ * the statement too.
  *
- * The request goes the way of the connection itself, to the same host of several, by the protocol's own message rather than
- * pg_cancel_backend, as only that means the same through a pooler. Like that of libpq's PQcancel it is not encrypted.
+ * Sends the protocol's own message to the connection's host, because pg_cancel_backend does not work through a pooler. Like
+ * libpq's PQcancel it is not encrypted.
  */
 export function requestCancel(client: PoolClient): Promise<void> {
   const at = addressOf(client);
@@ -21,7 +21,7 @@ export function requestCancel(client: PoolClient): Promise<void> {
   if (at === undefined || key === undefined) return Promise.resolve();
   return new Promise((resolve) => {
     const socket = connect(at, () => socket.end(key));
-    socket.setTimeout(patience, () => socket.destroy());
+    socket.setTimeout(timeout, () => socket.destroy());
     socket.on("error", () => undefined).once("close", () => resolve());
     // The database answers by closing the connection.
     socket.resume();
@@ -33,7 +33,6 @@ function addressOf(client: PoolClient): NetConnectOpts | undefined {
   const { connection, host, port } = client;
   if (typeof host === "string" && host.startsWith("/")) return { path: `${host}/.s.PGSQL.${String(port)}` };
   const { stream } = connection as { stream?: unknown };
-  // Where there is TLS, its socket tells the address too.
   if (!(stream instanceof Socket)) return undefined;
   const { remoteAddress, remotePort } = stream;
   return remoteAddress === undefined || remotePort === undefined
@@ -41,7 +40,7 @@ function addressOf(client: PoolClient): NetConnectOpts | undefined {
     : { host: remoteAddress, port: remotePort };
 }
 
-/** The message: which connection, and the secret that its start told. `pg` keeps both without typing them. */
+/** The message, with the process and secret of the connection. `pg` has both, without types. */
 function keyOf(client: PoolClient): Buffer | undefined {
   const { processID, secretKey } = client as { processID?: unknown; secretKey?: unknown };
   if (typeof processID !== "number" || typeof secretKey !== "number") return undefined;

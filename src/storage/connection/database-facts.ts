@@ -1,24 +1,23 @@
-import { type Kysely, sql } from "kysely";
-import type { Tables } from "../schema/tables.ts";
+import { sql } from "kysely";
+import type { Db } from "../schema/tables.ts";
 
-/** What there is to know of a database before one relies on it. */
+/** Properties of a database on which sessiond relies. */
 export interface DatabaseFacts {
-  /** Such as 140005. */
+  /** For example 140005. */
   readonly versionNumber: number;
   readonly version: string;
   readonly fsync: boolean;
   readonly fullPageWrites: boolean;
-  /** As it is for a connection of this service, which asks for `on`: a pooler may lose that. */
+  /** The value for a connection of this service, which sets `on`; a pooler may lose that. */
   readonly synchronousCommit: string;
-  /** A standby, or a database that takes no writes by default. */
+  /** Whether it is a standby, or read-only by default. */
   readonly readOnly: boolean;
 }
 
-/** The oldest version that is supported. */
+/** The oldest supported version. */
 export const oldestVersionNumber = 140_000;
 
-/** Asks the database about itself. */
-export async function readDatabaseFacts(db: Kysely<Tables>): Promise<DatabaseFacts> {
+export async function readDatabaseFacts(db: Db): Promise<DatabaseFacts> {
   const { rows } = await sql<DatabaseFacts>`
     select current_setting('server_version_num')::int as "versionNumber",
            current_setting('server_version') as "version",
@@ -29,11 +28,11 @@ export async function readDatabaseFacts(db: Kysely<Tables>): Promise<DatabaseFac
     db,
   );
   const [facts] = rows;
-  if (facts === undefined) throw new Error("the database says nothing of itself");
+  if (facts === undefined) throw new Error("the database returned no settings");
   return facts;
 }
 
-/** How far the database's clock is ahead of this machine's, in milliseconds, and by how much that may be wrong. */
+/** How far the database's clock is ahead of this machine's, in milliseconds, plus or minus `uncertainty`. */
 export interface ClockOffset {
   readonly offset: number;
   readonly uncertainty: number;
@@ -41,8 +40,8 @@ export interface ClockOffset {
 
 const samples = 5;
 
-/** Compares the clocks: the quickest of some questions tells best, as the database answered somewhere between asking and hearing. */
-export async function readClockOffset(db: Kysely<Tables>): Promise<ClockOffset> {
+/** Compares the clocks. The fastest of several queries is the most precise, because the database answered at some time within it. */
+export async function readClockOffset(db: Db): Promise<ClockOffset> {
   let best: ClockOffset = { offset: 0, uncertainty: Infinity };
   for (let i = 0; i < samples; i++) {
     const wall = Date.now();

@@ -1,30 +1,37 @@
 import { Socket } from "node:net";
-import { Kysely, PostgresDialect } from "kysely";
+import {
+  Kysely,
+  type KyselyProps,
+  type LogConfig,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+} from "kysely";
 import { Client, type ClientBase, Pool } from "pg";
+import type { StatementBounds } from "./bounded-statement.ts";
 import { Hosts } from "./hosts.ts";
-import { pooledConnections } from "./pooled-connections.ts";
+import { PostgresConnection, PostgresDriver } from "./postgres-driver.ts";
 import type { Tables } from "../schema/tables.ts";
 import { getTypeParser } from "./pg-types.ts";
 
 /** How to reach the database. */
 export interface DatabaseOptions {
-  /** `postgres://user:password@host:port/database`, with several hosts where there are standbys; see {@link Hosts}. */
+  /** `postgres://user:password@host:port/database`, or several hosts if there are standbys; see {@link Hosts}. */
   readonly url: string;
-  /** Most connections at once. */
   readonly maxConnections: number;
   /** How long to wait for a connection, in milliseconds. */
   readonly connectTimeoutMs: number;
-  /** How long a statement may run, in milliseconds; 0 for as long as it takes, as migrations need. */
+  /** Longest duration of a statement, in milliseconds; 0 for no limit, which migrations need. */
   readonly statementTimeoutMs: number;
-  /** Told of each connection that broke, idle or in use; the pool makes new ones by itself. */
+  /** Called for each connection that broke, idle or in use. The pool replaces it. */
   readonly onConnectionError: (error: Error) => void;
-  /** Whether connections keep prepared statements, as they do by default; some poolers between cannot. */
+  /** Whether connections keep prepared statements; true by default. Some poolers do not support them. */
   readonly preparedStatements?: boolean;
-  /** Given a way to see how the pool is used. */
+  /** Receives a function that reports how the pool is used. */
   readonly onPool?: (use: () => PoolUse) => void;
 }
 
-/** How many connections a pool has, and who waits for one. */
+/** Connections of a pool. */
 export interface PoolUse {
   readonly open: number;
   readonly idle: number;
@@ -33,16 +40,55 @@ export interface PoolUse {
 }
 
 /** Opens a pool of connections. Nothing is connected before the first query. */
-export function openDatabase(options: DatabaseOptions): Kysely<Tables> {
-  return new Kysely<Tables>({ dialect: databaseDialect(options) });
+export function openDatabase(options: DatabaseOptions, log: LogConfig = []): Database {
+  const hosts = new Hosts(options.url);
+  const { preparedStatements: prepare = true, statementTimeoutMs, onConnectionError } = options;
+  const pool = openPool(options, hosts);
+  return new Database(
+    new PostgresDriver(pool, { hosts, prepare, statementTimeoutMs, onConnectionError }),
+    log,
+  );
+}
+
+/** A Kysely whose statements can be kept within bounds. */
+export class Database extends Kysely<Tables> {
+  readonly #props: Omit<KyselyProps, "executor">;
+
+  constructor(driver: PostgresDriver, log: LogConfig) {
+    const dialect = {
+      createDriver: () => driver,
+      createAdapter: () => new PostgresAdapter(),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+      createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
+    };
+    super({ dialect, log });
+    this.#props = { config: { dialect }, dialect, driver };
+  }
+
+  /** The same database with each of its statements within `bounds`. */
+  within(bounds: StatementBounds): Kysely<Tables> {
+    const executor = this.getExecutor();
+    const bounded = executor.withConnectionProvider({
+      provideConnection: (use) =>
+        executor.provideConnection(async (connection) => {
+          if (!(connection instanceof PostgresConnection)) throw new Error("unexpected kind of connection");
+          connection.bounds = bounds;
+          try {
+            return await use(connection);
+          } finally {
+            connection.bounds = undefined;
+          }
+        }),
+    });
+    return new Kysely<Tables>({ ...this.#props, executor: bounded });
+  }
 }
 
 /**
- * How Kysely reaches the database. The settings are made by the pool and not by Kysely's `onCreateConnection`, which never
- * gives back a connection that broke meanwhile: each would be a place lost.
+ * Each new connection is prepared by the pool, not by Kysely's `onCreateConnection`, which never releases a connection that
+ * breaks meanwhile.
  */
-export function databaseDialect(options: DatabaseOptions): PostgresDialect {
-  const hosts = new Hosts(options.url);
+function openPool(options: DatabaseOptions, hosts: Hosts): Pool {
   const pool = new Pool({
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs,
@@ -50,69 +96,69 @@ export function databaseDialect(options: DatabaseOptions): PostgresDialect {
     application_name: "sessiond",
     keepAlive: true,
     types: { getTypeParser },
-    // What bounds a statement goes with it, rather than before it.
+    // Sends the bounds of a statement together with it.
     pipeline: true,
     verify: (client, done) => {
-      settle(client, options).then(() => done(), done);
+      prepareConnection(client, options).then(() => done(), done);
     },
   });
-  // Each connection goes to where the primary is then.
+  // Each connection goes to the host that is current at the time.
   Object.defineProperty(pool.options, "connectionString", { get: () => hosts.current, enumerable: true });
   watchConnections(pool, options);
   options.onPool?.(() => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
-  const { preparedStatements: prepare = true, statementTimeoutMs, onConnectionError } = options;
-  const connections = pooledConnections(pool, { hosts, prepare, statementTimeoutMs, onConnectionError });
-  return new PostgresDialect({ pool: connections });
+  return pool;
 }
 
-/** What a call is told where no host of the database is one that takes writes. */
+/** Error text if no host of the database accepts writes. */
 export const readOnly = "the database takes no writes: it is a standby";
 
 /**
- * Makes a new connection what the promises need, or fails. A standby is refused even for reading: it may not have heard of a
- * revocation yet.
+ * Applies {@link sessionSettings} to a new connection. Rejects a standby even for reads, because it may not have received
+ * the newest revocations.
  */
-async function settle(client: ClientBase, options: DatabaseOptions): Promise<void> {
-  const { rows } = await client.query<{ read_only: string }>(sessionSettings(longestSilence(options)));
+async function prepareConnection(client: ClientBase, options: DatabaseOptions): Promise<void> {
+  const { rows } = await client.query<{ read_only: string }>(sessionSettings(maxSilenceOf(options)));
   if (rows[0]?.read_only === "on") throw new Error(readOnly);
 }
 
-/** A connection breaks idle or in use: without a listener of its own, the latter would end the process. */
+/** Handles the errors of idle and used connections. Without a listener, an error of a used one would end the process. */
 function watchConnections(pool: Pool, options: DatabaseOptions): void {
   pool.on("connect", (client) => client.on("error", options.onConnectionError));
-  pool.on("error", () => undefined); // told by the connection itself
+  pool.on("error", () => undefined); // reported by the connection itself
   pool.on("acquire", (client) => watchSilence(client, options));
   pool.on("release", (_, client) => watchSilence(client, undefined));
 }
 
-/** What a call is told whose connection was given up. */
+/** Error text for a connection that was closed because the database sent nothing. */
 export const silent = "the database was silent for longer than a statement may run";
 
-/** How long who is still there may be silent while a connection is in use, in milliseconds; 0 for as long as it takes. */
-function longestSilence({ statementTimeoutMs, connectTimeoutMs }: DatabaseOptions): number {
+/** How long a connection in use may be silent, in milliseconds; 0 for no limit. */
+function maxSilenceOf({ statementTimeoutMs, connectTimeoutMs }: DatabaseOptions): number {
   return statementTimeoutMs && statementTimeoutMs + connectTimeoutMs;
 }
 
 /**
- * Gives up a connection in use that is silent for longer than the database lets a statement run: host or network are gone,
- * and it would be hours before TCP said so. Undefined ends the watch.
+ * Closes a connection in use that is silent for longer than a statement may run: the host or the network has failed, which
+ * TCP would report hours later. Undefined stops watching.
  */
 function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): void {
   if (!(client instanceof Client)) return;
   const { stream } = client.connection;
   if (!(stream instanceof Socket)) return;
-  stream.removeAllListeners("timeout").setTimeout(limits === undefined ? 0 : longestSilence(limits));
+  stream.removeAllListeners("timeout").setTimeout(limits === undefined ? 0 : maxSilenceOf(limits));
   stream.once("timeout", () => stream.destroy(new Error(silent)));
 }
 
 /**
- * First what every promise rests on, whatever the database's defaults: a commit is durable here and on synchronous standbys
- * before it is acknowledged (remote_apply, the one stronger setting, is kept), and each statement sees what was committed
- * before it started. Then what keeps plans, where the database has such settings: a prepared statement is planned once and
- * for all parameters, and by index even while its tables are small, as it stays when they have grown. Without the former a
- * look-up by id would be planned anew each time, which costs Postgres four times as much as to run it. Times come in the one
- * form that is read fast. And the database gives us up as we do it: a transaction whose client is gone, of which it would hear
- * as late, would else keep its locks, that of a project's revisions for one, and hold up everybody who needs them.
+ * Settings of a connection, independent of the database's defaults.
+ *
+ * - The promises rest on the first two: each statement sees what was committed before it started, and a commit is durable here
+ *   and on synchronous standbys before it is acknowledged. The stronger `remote_apply` is kept.
+ * - Plans: a prepared statement is planned once for all parameters, and with indexes even while its tables are small. Planning
+ *   a look-up by id costs Postgres four times as much as running it.
+ * - Times are sent in the one format that is parsed fast.
+ * - The database ends a transaction whose client has failed. Otherwise its locks, such as that of a project's revisions, would
+ *   block other calls.
  */
 const sessionSettings = (silence: number) => `
   select current_setting('transaction_read_only') as read_only,

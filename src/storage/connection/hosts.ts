@@ -1,6 +1,6 @@
 /**
- * Where the database may be. `DATABASE_URL` names several hosts as libpq has it, `postgres://user@one:5432,two:5432/name`; the
- * primary is at one of them, and after a failover at another.
+ * The hosts of the database. `DATABASE_URL` may name several in libpq's form, `postgres://user@one:5432,two:5432/name`. One is the
+ * primary, after a failover another.
  */
 export class Hosts {
   readonly #urls: readonly string[];
@@ -10,23 +10,22 @@ export class Hosts {
     this.#urls = urlsOf(url);
   }
 
-  /** How many there are. */
   get count(): number {
     return this.#urls.length;
   }
 
-  /** The address, with one host, at which the primary was last, or is looked for next. */
+  /** The address, with one host, where the primary was last, or is tried next. */
   get current(): string {
     return this.#urls[this.#at] ?? "";
   }
 
-  /** It is not there: the next is tried. Nothing happens where that has been found out already. */
+  /** Moves to the next host, unless another caller has done so. */
   leave(url: string): void {
     if (url === this.current) this.#at = (this.#at + 1) % this.count;
   }
 }
 
-/** The same address with each of its hosts alone. */
+/** The addresses of the single hosts. */
 export function urlsOf(url: string): readonly string[] {
   const [, before = "", hosts = "", after = ""] = /^(\w+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
   return hosts.split(",").map((host) => before + host + after);

@@ -1,31 +1,25 @@
-import { translatingFailures } from "./database-errors.ts";
+import { withDatabaseErrors } from "./database-errors.ts";
 
 /**
- * Notices when the database answers. Whoever only wants to know whether it does need not wait in line for a connection of their
- * own: when there are many in line, they would wait for long, though the database answers all the time.
+ * Records successful queries, so that a health check can rely on recent traffic instead of running its own query: under load
+ * that would wait long for a connection although the database answers.
  */
-export class Answers {
+export class DatabaseLiveness {
   readonly #waiting = new Set<() => void>();
 
-  /** Asks the database with `operation`; its outages become DATABASE_UNAVAILABLE. */
-  readonly to = async <T>(operation: () => Promise<T>): Promise<T> => {
-    const answer = await translatingFailures(operation);
-    if (this.#waiting.size > 0) this.#tell();
-    return answer;
-  };
+  /** Records that the database answered a query. */
+  observe(): void {
+    for (const resolve of this.#waiting) resolve();
+  }
 
-  /** Asks with `operation`, and resolves with the next answer that anybody gets, if that comes first. Rejects as `operation` does. */
-  async any(operation: () => Promise<unknown>): Promise<void> {
+  /** Runs `query`, and resolves with it or with the next query of any other call that succeeds. */
+  async ping(query: () => Promise<unknown>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
     try {
-      await Promise.race([promise, translatingFailures(operation)]);
+      await Promise.race([promise, withDatabaseErrors(query)]);
     } finally {
       this.#waiting.delete(resolve);
     }
-  }
-
-  #tell(): void {
-    for (const resolve of this.#waiting) resolve();
   }
 }

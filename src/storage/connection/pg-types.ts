@@ -1,15 +1,15 @@
 import { type CustomTypesConfig, types } from "pg";
 
-// What pg does with values is right and slow: it is made for every setting of a connection and every type. Here are the few
-// forms that rows and parameters of the store nearly always have; whatever has another is left to pg.
+// pg converts values for every type and setting of a connection, and is slow. This file converts the forms that nearly all rows
+// and parameters of the store have, and leaves the others to pg.
 
-/** How results are read: as pg does, but for int8, which is a number, as revisions and counts stay far below 2^53. */
+/** Parses results as pg does, except int8, which becomes a number: revisions and counts stay far below 2^53. */
 export const getTypeParser: CustomTypesConfig["getTypeParser"] = (oid, format) => {
   if (format === "binary") return types.getTypeParser(oid, format);
   return parsers.get(oid) ?? types.getTypeParser(oid, format);
 };
 
-/** pg's types know only those that are no arrays. */
+/** pg's type definitions have no array types. */
 const textArray = 1009 as Parameters<typeof types.getTypeParser>[0];
 const parseTextArrayOfPg: (text: string) => unknown = types.getTypeParser(textArray);
 const parseTimeOfPg: (text: string) => unknown = types.getTypeParser(types.builtins.TIMESTAMPTZ);
@@ -20,7 +20,7 @@ const parsers = new Map<number, (text: string) => unknown>([
   [textArray, parseTextArray],
 ]);
 
-/** `2026-03-01 12:00:00.123456+00`, as it is in ISO style and UTC for the years 100 to 9999; the fraction may be missing. */
+/** Parses `2026-03-01 12:00:00.123456+00`: ISO style in UTC, years 100 to 9999, with or without a fraction. */
 function parseTime(text: string): unknown {
   const zone = text.length - 3;
   const isUsual =
@@ -57,14 +57,14 @@ function twoDigitsAt(text: string, i: number): number {
   return digitAt(text, i) * 10 + digitAt(text, i + 1);
 }
 
-/** `{a,b}`, where nothing is quoted, null or an array. */
+/** Parses `{a,b}` without quotes, nulls or nested arrays. */
 function parseTextArray(text: string): unknown {
   if (text === "{}") return [];
   if (!text.startsWith("{") || /["\\]|NULL|.\{/s.test(text)) return parseTextArrayOfPg(text);
   return text.slice(1, -1).split(",");
 }
 
-/** A parameter: a list of texts, numbers, bytes, times and nulls as Postgres writes an array; everything else as it is. */
+/** Writes a list of texts, numbers, bytes, times and nulls as a Postgres array; returns other parameters unchanged. */
 export function toParameter(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
   let literal = "{";
@@ -76,7 +76,7 @@ export function toParameter(value: unknown): unknown {
   return `${literal}}`;
 }
 
-/** Undefined for what is left to pg. */
+/** Undefined for elements that pg must convert. */
 function toElement(value: unknown): string | undefined {
   if (typeof value === "string") return `"${/["\\]/.test(value) ? value.replace(/["\\]/g, "\\$&") : value}"`;
   if (typeof value === "number") return String(value);
@@ -86,7 +86,7 @@ function toElement(value: unknown): string | undefined {
   return undefined;
 }
 
-/** Whether Postgres reads what `toISOString` makes of it: not of years with a sign. */
+/** Whether Postgres accepts the result of `toISOString`: it does not for years with a sign. */
 function isUsualTime(time: Date): boolean {
   const year = time.getUTCFullYear();
   return year > 0 && year < 10_000;

@@ -1,21 +1,20 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { CertificateName } from "../../domain/certificate-name.ts";
 import { SessiondError } from "../../domain/errors.ts";
 import type { NewServiceCredential } from "../../domain/project.ts";
-import type { CertifiedService } from "../../domain/store.ts";
-import { columnsOf, projectColumns } from "../sessions/columns.ts";
+import type { CertifiedService } from "../../domain/store/project-store.ts";
+import { columnsOf, projectColumns } from "../schema/columns.ts";
 import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./project-rows.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 /**
- * Makes names those of a new credential, within its transaction; CERTIFICATE_NAME_EXISTS, which undoes it, where another's
- * that is enabled has one of them. Taken in the order of their text, so that two who want the same ones cannot wait for each
- * other. Whoever waited sees the other's name and not yet its credential; so a name is free only where that is seen disabled.
+ * Assigns names to a new credential, in its transaction. CERTIFICATE_NAME_EXISTS if another enabled credential has one of them.
+ * Rows are inserted in the order of the names, so that two transactions cannot deadlock. After waiting for another
+ * transaction, its name is visible here but its credential is not; so a name is free only if its credential is visibly
+ * disabled.
  */
-export async function claimNames(
-  transaction: Kysely<Tables>,
-  credential: NewServiceCredential,
-): Promise<void> {
+export async function claimNames(transaction: Db, credential: NewServiceCredential): Promise<void> {
   const { projectId, id, certificateNames } = credential;
   const { rows } = await sql<{ name: string }>`
     insert into certificate_names as held (name, project_id, credential_id)
@@ -32,11 +31,11 @@ export async function claimNames(
   }
 }
 
-/** For the names of each certificate, at its place, the one service that they are of. */
-export async function findCertified(
-  db: Kysely<Tables>,
-  certificates: readonly (readonly CertificateName[])[],
-): Promise<readonly (CertifiedService | undefined)[]> {
+/** Finds the one service that has names of each certificate. */
+export const findCertified: BatchQuery<readonly CertificateName[], CertifiedService | undefined> = async (
+  db,
+  certificates,
+) => {
   const names = [...new Set(certificates.flat())];
   const { rows } = await sql<ProjectRow & { name: string; credential: CredentialJson }>`
     select n.name, ${columnsOf("p", projectColumns)}, jsonb_build_object('id', c.id, 'display_name', c.display_name,
@@ -52,9 +51,9 @@ export async function findCertified(
     }),
   );
   return certificates.map((certificate) => only(certificate.flatMap((name) => byName.get(name) ?? [])));
-}
+};
 
-/** A certificate with names of several services is none of theirs: which one called nobody could tell. */
+/** Undefined if the names belong to several services, because the caller would be ambiguous. */
 function only([first, ...others]: readonly CertifiedService[]): CertifiedService | undefined {
   const isOne = others.every(({ credential }) => credential.id === first?.credential.id);
   return isOne ? first : undefined;

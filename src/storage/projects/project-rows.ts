@@ -2,21 +2,18 @@ import type { Selectable } from "kysely";
 import type { CredentialId, ProjectId } from "../../domain/ids.ts";
 import { defaultPolicy } from "../../domain/policy.ts";
 import type { Project, ServiceCredential, ShownCredential } from "../../domain/project.ts";
-import type { ProjectTag } from "../../domain/sessions/token.ts";
-import type { credentialColumns, projectColumns } from "../sessions/columns.ts";
+import type { ProjectTag } from "../../domain/token.ts";
+import type { credentialColumns, projectColumns } from "../schema/columns.ts";
 import type { ProjectsTable, ServiceCredentialsTable } from "../schema/tables.ts";
 
-/** A project as it is read. */
 export type ProjectRow = Pick<Selectable<ProjectsTable>, (typeof projectColumns)[number]>;
-/** A credential as it is read. */
 export type CredentialRow = Pick<Selectable<ServiceCredentialsTable>, (typeof credentialColumns)[number]>;
 
-/** An enabled credential as it is read where somebody calls with it. */
+/** An enabled credential, as part of a look-up by its project or certificate. */
 export interface CredentialJson extends Pick<CredentialRow, "id" | "display_name" | "permissions"> {
   readonly create_time: string;
 }
 
-/** An enabled credential of a project. */
 export function credentialOf(projectId: ProjectId, json: CredentialJson): ServiceCredential {
   return {
     projectId,
@@ -28,7 +25,6 @@ export function credentialOf(projectId: ProjectId, json: CredentialJson): Servic
   };
 }
 
-/** A project from its row. */
 export function toProject(row: ProjectRow): Project {
   return {
     id: row.id as ProjectId,
@@ -41,7 +37,6 @@ export function toProject(row: ProjectRow): Project {
   };
 }
 
-/** A credential from its row, as operators see it. */
 export function toCredential(row: CredentialRow): ShownCredential {
   return {
     projectId: row.project_id as ProjectId,

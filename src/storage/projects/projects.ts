@@ -1,55 +1,18 @@
-import { type Kysely, sql } from "kysely";
-import type { CredentialId, ProjectId } from "../../domain/ids.ts";
-import type { PageRequest } from "../../domain/page.ts";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
+import type { ProjectId } from "../../domain/ids.ts";
 import type { Policy } from "../../domain/policy.ts";
-import type { NewServiceCredential, Project, ShownCredential } from "../../domain/project.ts";
-import type { ProjectCredentials, ProjectStore } from "../../domain/store.ts";
-import type { SecretHash } from "../../domain/sessions/token.ts";
+import type { NewServiceCredential, Project } from "../../domain/project.ts";
+import type { ProjectCredentials } from "../../domain/store/project-store.ts";
+import type { SecretHash } from "../../domain/token.ts";
 import { claimNames } from "./certificate-names.ts";
-import { columnsOf, credentialColumns, projectColumns } from "../sessions/columns.ts";
-import {
-  type CredentialJson,
-  type ProjectRow,
-  credentialOf,
-  toCredential,
-  toProject,
-} from "./project-rows.ts";
-import type { Tables } from "../schema/tables.ts";
+import { columnsOf, projectColumns } from "../schema/columns.ts";
+import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./project-rows.ts";
+import type { Db } from "../schema/tables.ts";
 
-/** The part of the store that keeps projects and credentials, but for the batched look-ups. */
-export function projectStore(
-  db: Kysely<Tables>,
-): Omit<ProjectStore, "findProject" | "findCredentials" | "findCertified"> {
-  return {
-    createProject: (project, credential) => createProject(db, project, credential),
-    listProjects: (page) => listProjects(db, page),
-    updatePolicy: (id, policy) => updatePolicy(db, id, policy),
-    disableProject: async (id, time) => {
-      const row = await db
-        .updateTable("projects")
-        .set({ disable_time: sql`coalesce(disable_time, ${time})` })
-        .where("id", "=", id)
-        .returning(projectColumns)
-        .executeTakeFirst();
-      return row && toProject(row);
-    },
-    createCredential: (credential) => createCredential(db, credential),
-    listCredentials: (projectId, page) => listCredentials(db, projectId, page),
-    disableCredential: async (projectId, id, time) => {
-      const row = await db
-        .updateTable("service_credentials")
-        .set({ disable_time: sql`coalesce(disable_time, ${time})` })
-        .where("project_id", "=", projectId)
-        .where("id", "=", id)
-        .returning(credentialColumns)
-        .executeTakeFirst();
-      return row && toCredential(row);
-    },
-  };
-}
-
-function createProject(
-  db: Kysely<Tables>,
+/** Stores a project with its first credential, in one transaction. */
+export function createProject(
+  db: Db,
   project: Project,
   credential: NewServiceCredential | undefined,
 ): Promise<boolean> {
@@ -81,10 +44,10 @@ function createProject(
 }
 
 /**
- * Replaces the policy under the lock of the project's revocations: one that commits before knows of no longer JWTs, and one
- * that commits after does. The longest lifetime is also kept where the version before reads it.
+ * Replaces the policy under the lock of the project's revocations, so that each revocation knows the longest lifetime of the
+ * JWTs signed before it. The lifetime is stored twice, because the version before reads it from `projects`.
  */
-function updatePolicy(db: Kysely<Tables>, id: ProjectId, policy: Policy): Promise<Project | undefined> {
+export function updatePolicy(db: Db, id: ProjectId, policy: Policy): Promise<Project | undefined> {
   return db.transaction().execute(async (transaction) => {
     const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
     await transaction
@@ -102,19 +65,8 @@ function updatePolicy(db: Kysely<Tables>, id: ProjectId, policy: Policy): Promis
   });
 }
 
-async function listProjects(db: Kysely<Tables>, page: PageRequest<ProjectId>): Promise<readonly Project[]> {
-  const { after } = page;
-  const rows = await db
-    .selectFrom("projects")
-    .select(projectColumns)
-    .$if(after !== undefined, (query) => query.where("id", ">", after ?? ""))
-    .orderBy("id")
-    .limit(page.size + 1)
-    .execute();
-  return rows.map(toProject);
-}
-
-async function createCredential(db: Kysely<Tables>, credential: NewServiceCredential): Promise<boolean> {
+/** Stores a credential with its certificate names. */
+export async function createCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   if (credential.certificateNames.length === 0) return insertCredential(db, credential);
   return db.transaction().execute(async (transaction) => {
     if (!(await insertCredential(transaction, credential))) return false;
@@ -123,7 +75,7 @@ async function createCredential(db: Kysely<Tables>, credential: NewServiceCreden
   });
 }
 
-async function insertCredential(db: Kysely<Tables>, credential: NewServiceCredential): Promise<boolean> {
+async function insertCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   const { rows } = await sql`
     insert into service_credentials
       (project_id, id, display_name, secret_hash, permissions, certificate_names, create_time)
@@ -135,39 +87,19 @@ async function insertCredential(db: Kysely<Tables>, credential: NewServiceCreden
   return rows.length > 0;
 }
 
-async function listCredentials(
-  db: Kysely<Tables>,
-  projectId: ProjectId,
-  page: PageRequest<CredentialId>,
-): Promise<readonly ShownCredential[]> {
-  const { after } = page;
-  const rows = await db
-    .selectFrom("service_credentials")
-    .select(credentialColumns)
-    .where("project_id", "=", projectId)
-    .$if(after !== undefined, (query) => query.where("id", "<", after ?? ""))
-    .orderBy("id", "desc")
-    .limit(page.size + 1)
-    .execute();
-  return rows.map(toCredential);
-}
-
-/** Each project, at its place. */
-export async function findProjects(
-  db: Kysely<Tables>,
-  ids: readonly ProjectId[],
-): Promise<readonly (Project | undefined)[]> {
+/** Finds each project. By its primary key. */
+export const findProjects: BatchQuery<ProjectId, Project | undefined> = async (db, ids) => {
   const { rows } = await sql<ProjectRow>`
     select ${columnsOf("p", projectColumns)} from projects p where p.id = any(${ids}::text[])`.execute(db);
   const byId = new Map(rows.map((row) => [row.id as ProjectId, toProject(row)]));
   return ids.map((id) => byId.get(id));
-}
+};
 
-/** Each project, at its place, with its enabled credentials. */
-export async function findCredentials(
-  db: Kysely<Tables>,
-  projectIds: readonly ProjectId[],
-): Promise<readonly (ProjectCredentials | undefined)[]> {
+/** Finds each project with its enabled credentials. */
+export const findCredentials: BatchQuery<ProjectId, ProjectCredentials | undefined> = async (
+  db,
+  projectIds,
+) => {
   const projects = await sql<ProjectRow & { credentials: readonly SecretJson[] }>`
     select ${columnsOf("p", projectColumns)}, coalesce((
       select jsonb_agg(jsonb_build_object('id', c.id, 'display_name', c.display_name, 'permissions', c.permissions,
@@ -176,7 +108,7 @@ export async function findCredentials(
     from projects p where p.id = any(${projectIds}::text[])`.execute(db);
   const byId = new Map(projects.rows.map((row) => [row.id as ProjectId, toProjectCredentials(row)]));
   return projectIds.map((id) => byId.get(id));
-}
+};
 
 interface SecretJson extends CredentialJson {
   readonly secret_hash: string;

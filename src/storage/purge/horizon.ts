@@ -1,30 +1,30 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
-/** Before what a project's rows are purged. */
+/** Rows of a project from before the horizon are purged. */
 export interface Horizon {
   readonly projectId: ProjectId;
   /** Sessions that expired until then. */
   readonly time: Date;
-  /** Sessions that a revocation up to this revision has ended, and these revocations; 0 where there are none. */
+  /** Revocations up to this revision, and the sessions that they ended; 0 for none. */
   readonly revision: number;
 }
 
 /**
- * How much longer, in milliseconds, revocations are kept: by less than this do the clocks of replicas differ that dated a
- * session and its revocation. So every session that a revocation before the horizon ended is one created before `time`.
+ * How much longer revocations are kept, in milliseconds: more than the clocks of replicas differ. So a session that a revocation
+ * before the horizon ended was created before `time`.
  */
 const clockMargin = 3_600_000;
 
-/** Of how many revocations, those that mattered last, the newest is taken: not all matter equally long. */
+/** The newest is taken of this many revocations that were relevant last, because relevance lasts differently long. */
 const candidates = 1000;
 
 /**
- * The horizon of a project. A revocation matters to JWTs for longer than it takes to be made, so one that mattered until
- * before `time` was made before; and all with lower revisions were committed before it. By revocations_by_matter_until.
+ * Finds the horizon of a project. A revocation that was relevant until before `time` was made before `time`, and all lower
+ * revisions were committed before it. By revocations_by_matter_until.
  */
-export async function horizonOf(db: Kysely<Tables>, projectId: ProjectId, time: Date): Promise<Horizon> {
+export async function horizonOf(db: Db, projectId: ProjectId, time: Date): Promise<Horizon> {
   const { rows } = await sql<{ revision: number | null }>`
     select max(revision) as revision from (
       select revision from revocations

@@ -1,29 +1,29 @@
 import { randomUUID } from "node:crypto";
-import { type Kysely, sql } from "kysely";
-import type { Tables } from "../schema/tables.ts";
+import { sql } from "kysely";
+import type { Db } from "../schema/tables.ts";
 
-/** Seconds after which the purge of a process that died is taken over: far longer than a batch and a rest. */
+/** Seconds after which another process takes over the purge of one that died: far longer than a batch and a rest. */
 const leaseSeconds = 120;
 
-/** Milliseconds after which a lease is worth renewing. */
+/** Milliseconds after which the lease is renewed. */
 const renewAfter = 10_000;
 
 /**
- * The right to purge, which one process of the deployment has at a time, by the database's clock. What is purged is right even
- * if two had it: it only keeps them from doing the same work.
+ * The right to purge, which one process of the deployment has at a time, by the database's clock. Two holders would do no harm;
+ * the lease only avoids duplicate work.
  */
 export class PurgeLease {
-  readonly #db: Kysely<Tables>;
+  readonly #db: Db;
   readonly #holder: string;
   #renewedAt = performance.now();
 
-  private constructor(db: Kysely<Tables>, holder: string) {
+  private constructor(db: Db, holder: string) {
     this.#db = db;
     this.#holder = holder;
   }
 
-  /** Takes it, unless another process has it, or has finished less than `interval` milliseconds ago: then undefined. */
-  static async take(db: Kysely<Tables>, interval: number): Promise<PurgeLease | undefined> {
+  /** Undefined if another process has the lease, or finished less than `interval` milliseconds ago. */
+  static async take(db: Db, interval: number): Promise<PurgeLease | undefined> {
     const holder = randomUUID();
     const { rows } = await sql`
       update purge_lease set holder = ${holder}, until_time = now() + ${leaseSeconds} * interval '1 second'
@@ -32,7 +32,7 @@ export class PurgeLease {
     return rows.length > 0 ? new PurgeLease(db, holder) : undefined;
   }
 
-  /** Whether it is still held; from time to time, that it be held for longer. */
+  /** Whether the lease is still held. Renews it from time to time. */
   async hold(): Promise<boolean> {
     if (performance.now() - this.#renewedAt < renewAfter) return true;
     const startedAt = performance.now();
@@ -43,7 +43,7 @@ export class PurgeLease {
     return rows.length > 0;
   }
 
-  /** Gives it back, to whoever comes next; `finished`: once the interval has passed. */
+  /** Releases the lease. If the purge `finished`, the next one waits for the interval. */
   async release(finished: boolean): Promise<void> {
     await sql`
       update purge_lease set holder = null, until_time = now(),

@@ -1,26 +1,26 @@
-import { type Kysely, sql } from "kysely";
-import type { Tables } from "../schema/tables.ts";
+import { sql } from "kysely";
+import type { Db } from "../schema/tables.ts";
 import type { Horizon } from "./horizon.ts";
 
-/** What became of a batch of the log. */
+/** Result of a batch of the log. */
 export interface LogBatch {
   readonly revocations: number;
   readonly cutoffs: number;
-  /** After which revision the next batch starts; undefined where nothing more is to go. */
+  /** The next batch starts after this revision; undefined after the last one. */
   readonly next: number | undefined;
 }
 
 /**
- * Deletes the first revocations of the log after `after`, up to `size` and the horizon, and none before its predecessors: what is
- * left of a log is always whole from its first row on, and says so itself. It stops before one that can still matter to a JWT at
- * `now`, as one can that was dated by a wrong clock. With `dryRun` it only counts.
+ * Deletes the oldest revocations after `after`, up to `size` and the horizon, in order, so that the rest of the log stays
+ * complete from its first row on. Stops before a revocation that is still relevant to a JWT at `now`, which a wrong clock may
+ * have dated. With `dryRun` it only counts.
  *
- * No session may be left that a revocation before the horizon ended. A member's newest cutoff goes with its revocation where
- * the member has no session from before; those of organizations and projects are few, and stay. A login in flight would have
- * to be so for longer than retention to miss it. By the primary keys of revocations and cutoffs, and sessions_by_member.
+ * No session may be left that a revocation before the horizon ended. A member's newest cutoff is deleted with its revocation if
+ * the member has no session from before; cutoffs of organizations and projects are few, and stay. Only a login that is in flight
+ * for longer than retention could miss one. By the primary keys of revocations and cutoffs, and sessions_by_member.
  */
 export async function purgeLog(
-  db: Kysely<Tables>,
+  db: Db,
   { projectId, revision: horizon }: Horizon,
   after: number,
   size: number,
@@ -37,7 +37,7 @@ export async function purgeLog(
       delete from cutoffs c
       where c.project_id = ${projectId} and c.scope = 'member' and c.target_id = ${targets("needless")}
       returning c.revision`;
-  // The sessions that a purge would have deleted before are still there in a dry run. Without `offset 0` it would be a join.
+  // In a dry run the sessions still exist that a purge would have deleted before. Without `offset 0` it would be a join.
   const unneeded = sql`
         and not exists (select from sessions s
           where s.project_id = ${projectId} and s.member_id = c.target_id and s.created_revision < c.revision
@@ -63,7 +63,7 @@ export async function purgeLog(
     select (select count(*) from page) as visited, (select count(*) from gone) as revocations,
       (select count(*) from lifted) as cutoffs, (select max(revision) from doomed) as last`.execute(db);
   const [row] = rows;
-  if (row === undefined) throw new Error("the purge of the log says nothing of what it did");
+  if (row === undefined) throw new Error("the purge of the log returned no row");
   const { visited, revocations, cutoffs, last } = row;
   const isLast = visited < size || revocations < visited || last === null;
   return { revocations, cutoffs, next: isLast ? undefined : last };

@@ -1,14 +1,14 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
 import { readClockOffset } from "../connection/database-facts.ts";
-import type { Tables } from "../schema/tables.ts";
-import { translatingFailures } from "../connection/database-errors.ts";
+import type { Db } from "../schema/tables.ts";
+import { withDatabaseErrors } from "../connection/database-errors.ts";
 import { horizonOf } from "./horizon.ts";
 import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
 import { firstSession, purgeSessions } from "./session-batch.ts";
 
-/** How many rows of each kind were purged. */
+/** Numbers of purged rows. */
 export interface Purged {
   readonly sessions: number;
   readonly tokens: number;
@@ -16,10 +16,8 @@ export interface Purged {
   readonly cutoffs: number;
 }
 
-/** Nothing. */
 export const nothingPurged: Purged = { sessions: 0, tokens: 0, revocations: 0, cutoffs: 0 };
 
-/** Both together. */
 export function sumOf(a: Purged, b: Purged): Purged {
   return {
     sessions: a.sessions + b.sessions,
@@ -29,45 +27,41 @@ export function sumOf(a: Purged, b: Purged): Purged {
   };
 }
 
-/** How to purge; times in milliseconds. */
+/** Options of {@link purge}; times are in milliseconds. */
 export interface PurgeOptions {
-  /** How long ago what is purged ended. */
+  /** Sessions are purged this long after their end. */
   readonly retentionMs: number;
   readonly now: () => Date;
-  /** Nothing is done where a purge has finished less than this ago. */
+  /** Does nothing if a purge finished less than this ago. */
   readonly intervalMs: number;
-  /** Only count. */
+  /** Only counts. */
   readonly dryRun: boolean;
-  /** Called after each batch with how long it took; the next one waits for it. Ends early where the signal is given. */
+  /** Called after each batch with its duration; the next batch waits for it. */
   readonly rest: (took: number) => Promise<void>;
-  /** Told of each batch what it purged. */
   readonly onBatch: (purged: Purged) => void;
-  /** Ends the purge after the batch that runs. */
+  /** Ends the purge after the current batch. */
   readonly signal: AbortSignal;
-  /** How many rows a batch looks at; 500 unless a test says otherwise. */
+  /** How many rows a batch reads; 500 by default. */
   readonly batchSize?: number;
 }
 
-/**
- * How a purge went: everything was looked at; the signal, or another process, ended it before; another process is at it; or one
- * has finished not long ago.
- */
+/** "interrupted" by the signal or another process; "not now" if another process purges, or has finished recently. */
 export type PurgeOutcome = "finished" | "interrupted" | "not now";
 
-/** Small enough to take milliseconds. */
+/** Small enough that a batch takes milliseconds. */
 const defaultBatchSize = 500;
 
-/** Milliseconds by which this machine's clock may be ahead of the database's. */
+/** How far this machine's clock may be ahead of the database's, in milliseconds. */
 const maxClockAhead = 60_000;
 
 /**
- * Deletes, of all projects, sessions that ended longer than `retentionMs` ago, with their tokens, and then what the log and the
- * cutoffs say of such sessions alone. In small batches, each a statement that commits by itself, with a rest after each; by one
- * process of the deployment at a time. What a purge that was ended early has left, the next one finds. Fails with
- * DATABASE_UNAVAILABLE, and where this machine's clock is ahead of the database's: it would delete what is to be kept.
+ * Deletes sessions of all projects that ended longer than `retentionMs` ago, with their tokens, and then revocations and cutoffs
+ * that no session needs any more. Runs in small batches, each a transaction, with a rest after each, in one process of the
+ * deployment at a time. The next purge continues an interrupted one. Fails with DATABASE_UNAVAILABLE, and if this machine's
+ * clock is ahead of the database's, because it would delete too much.
  */
-export async function purge(db: Kysely<Tables>, options: PurgeOptions): Promise<PurgeOutcome> {
-  return translatingFailures(async () => {
+export async function purge(db: Db, options: PurgeOptions): Promise<PurgeOutcome> {
+  return withDatabaseErrors(async () => {
     await requireClock(db);
     if (options.dryRun) return purgeProjects(db, async () => true, options);
     const lease = await PurgeLease.take(db, options.intervalMs);
@@ -76,30 +70,29 @@ export async function purge(db: Kysely<Tables>, options: PurgeOptions): Promise<
     try {
       return (outcome = await purgeProjects(db, () => lease.hold(), options));
     } finally {
-      // Where that fails too, it runs out by itself.
+      // If this fails too, the lease expires.
       await lease.release(outcome === "finished").catch(() => undefined);
     }
   });
 }
 
-async function requireClock(db: Kysely<Tables>): Promise<void> {
+async function requireClock(db: Db): Promise<void> {
   const { offset, uncertainty } = await readClockOffset(db);
   const ahead = -offset - uncertainty;
   if (ahead > maxClockAhead) {
     throw new Error(
-      `this machine's clock is ${Math.round(ahead / 1000)} seconds ahead of the database's: nothing is purged, lest it be too early`,
+      `this machine's clock is ${Math.round(ahead / 1000)} seconds ahead of the database's; nothing was purged, because that would delete too much`,
     );
   }
 }
 
-/** Runs one batch; fails with {@link Interrupted} where it is not to run. */
+/** Runs one batch; fails with {@link Interrupted} if the purge must end. */
 type RunBatch = <Batch>(batch: () => Promise<Batch>, countOf: (batch: Batch) => Purged) => Promise<Batch>;
 
-/** Ends a purge between two batches. */
 class Interrupted extends Error {}
 
 async function purgeProjects(
-  db: Kysely<Tables>,
+  db: Db,
   mayGoOn: () => Promise<boolean>,
   options: PurgeOptions,
 ): Promise<PurgeOutcome> {
@@ -121,8 +114,8 @@ async function purgeProjects(
   }
 }
 
-/** Every project, disabled ones too. By projects' primary key. */
-async function* projectIds(db: Kysely<Tables>): AsyncGenerator<ProjectId> {
+/** All projects, including disabled ones. By projects' primary key. */
+async function* projectIds(db: Db): AsyncGenerator<ProjectId> {
   for (let after: string | undefined = ""; after !== undefined;) {
     const { rows }: { rows: { id: ProjectId }[] } = await sql<{ id: ProjectId }>`
       select id from projects where id > ${after} order by id limit 100`.execute(db);
@@ -131,9 +124,9 @@ async function* projectIds(db: Kysely<Tables>): AsyncGenerator<ProjectId> {
   }
 }
 
-/** The log last, and only once no session needs what goes: it says how each session ended. */
+/** Purges the log last, and only if no session needs its revocations, which say how each session ended. */
 async function purgeProject(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   run: RunBatch,
   { now, retentionMs, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
@@ -158,7 +151,7 @@ async function purgeProject(
   });
 }
 
-/** From place to place, as each step says. */
+/** Runs steps, each from the place that the one before returned. */
 async function walk<Place>(first: Place, step: (after: Place) => Promise<Place | undefined>): Promise<void> {
   for (let after: Place | undefined = first; after !== undefined;) after = await step(after);
 }

@@ -1,22 +1,21 @@
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { SessionId } from "../../domain/ids.ts";
-import { columnsOf, identityColumns, livenessColumns } from "../sessions/columns.ts";
-import { newestCutoff, stateIs } from "../sessions/reads.ts";
-import type { Tables } from "../schema/tables.ts";
+import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
+import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
+import type { Db } from "../schema/tables.ts";
 import type { Horizon } from "./horizon.ts";
 
-/** What became of a batch of sessions. */
+/** Result of a batch of sessions. */
 export interface SessionBatch {
-  /** Purged. */
   readonly sessions: number;
   readonly tokens: number;
-  /** To be purged, but locked by somebody else just then. */
+  /** Sessions that were locked by other transactions. */
   readonly passedOver: number;
-  /** After which session the next batch starts; undefined where none comes that can have ended before the horizon. */
+  /** The next batch starts after this session; undefined after the last one that can have ended before the horizon. */
   readonly next: SessionId | undefined;
 }
 
-/** Before every session. */
+/** An id before every session. */
 export const firstSession = "00000000-0000-0000-0000-000000000000" as SessionId;
 
 interface BatchRow {
@@ -29,13 +28,13 @@ interface BatchRow {
 }
 
 /**
- * Looks at the next `size` sessions after `after`, in the order of their creation, and deletes with their tokens those that
- * ended before the horizon; with `dryRun` it only counts them. One statement, so that its locks last no longer; and none but on
- * rows that it deletes. What somebody else has locked is passed over, and what somebody changed meanwhile is judged anew as the
- * lock is taken. By the primary keys of sessions and cutoffs, revocations_by_target and session_tokens_by_session.
+ * Reads the next `size` sessions after `after`, in the order of their creation, and deletes those that ended before the horizon,
+ * with their tokens; with `dryRun` it only counts them. One statement, which locks only the rows that it deletes. It skips rows
+ * that are locked, and checks a row again when it gets the lock. By the primary keys of sessions and cutoffs,
+ * revocations_by_target and session_tokens_by_session.
  */
 export async function purgeSessions(
-  db: Kysely<Tables>,
+  db: Db,
   horizon: Horizon,
   after: SessionId,
   size: number,
@@ -74,16 +73,13 @@ export async function purgeSessions(
     db,
   );
   const [row] = rows;
-  if (row === undefined) throw new Error("the purge of sessions says nothing of what it did");
+  if (row === undefined) throw new Error("the purge of sessions returned no row");
   const { visited, ended, sessions, tokens, id, create_time } = row;
   const isLast = visited < size || id === null || create_time === null || create_time > horizon.time;
   return { sessions, tokens, passedOver: ended - sessions, next: isLast ? undefined : id };
 }
 
-/**
- * Whether session `s` ended before the horizon, as its state tells it: a session that has expired and is revoked afterwards is
- * kept for as long as others that are revoked then.
- */
+/** Whether session `s` ended before the horizon. A session that expired and was revoked later counts from its revocation. */
 function hasEnded({ time, revision }: Horizon): RawBuilder<boolean> {
   const hitBy = (scope: string, target: RawBuilder<unknown>) => sql`
     exists (select from revocations r where r.project_id = s.project_id and r.scope = ${sql.lit(scope)}

@@ -1,17 +1,17 @@
-import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
+import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
-import type { RevocationPage, RevocationQuery } from "../../domain/store.ts";
-import { columnsOf, recordedColumns } from "../sessions/columns.ts";
+import type { RevocationPage, RevocationQuery } from "../../domain/store/revocation-store.ts";
+import { columnsOf, recordedColumns } from "../schema/columns.ts";
 import { toLogged } from "./log-reads.ts";
-import type { RevocationsTable, Tables } from "../schema/tables.ts";
+import type { Db, RevocationsTable } from "../schema/tables.ts";
 
-/** Most revocations that are looked through for one page. */
+/** Most revocations that are read for one page. */
 const maxVisited = 5000;
 
-/** A revocation matters for no longer than this, in milliseconds: the longest lifetime of a JWT and a minute; but that of a key. */
-const longestMattering = 61 * 60_000;
+/** Longest relevance of a revocation, except of a signing key, in milliseconds: the longest lifetime of a JWT and a minute. */
+const longestRelevance = 61 * 60_000;
 
-/** Milliseconds by which the clocks of replicas that dated revocations may differ: so far around a time it is looked for. */
+/** Milliseconds by which the clocks of replicas may differ. The search for a time is widened by it. */
 const clockMargin = 3_600_000;
 
 type RecordedRow = Pick<Selectable<RevocationsTable>, (typeof recordedColumns)[number]>;
@@ -21,11 +21,10 @@ type Row = { [Column in keyof RecordedRow]: RecordedRow[Column] | null } & {
 };
 
 /**
- * A list of revocations, newest first. The times narrow the revisions down by revocations_by_matter_until; between them the log is
- * read backwards, by its primary key, or by revocations_by_target where a target is given. A session that is the target leads to
- * its revocation by itself.
+ * Lists revocations, newest first. The times narrow the range of revisions by revocations_by_matter_until. Within the range the
+ * log is read backwards, by its primary key, or by revocations_by_target for a target. A session as target has its revision.
  */
-export async function listRevocations(db: Kysely<Tables>, query: RevocationQuery): Promise<RevocationPage> {
+export async function listRevocations(db: Db, query: RevocationQuery): Promise<RevocationPage> {
   const { projectId, startTime = null, endTime = null, actor = null, scope = null, page } = query;
   const isFiltered = startTime !== null || endTime !== null || actor !== null || scope !== null;
   const limit = isFiltered ? maxVisited : page.size + 1;
@@ -54,7 +53,7 @@ export async function listRevocations(db: Kysely<Tables>, query: RevocationQuery
   return { revocations, next: goesOn ? (isCut ? revocations.at(-1)?.revision : last) : undefined };
 }
 
-/** A revision before the start: its revocation matters no more when the query begins to be interested. */
+/** A revision before the start: the last one that is not relevant any more at the start. */
 function before({ projectId, startTime }: RevocationQuery): RawBuilder<number> {
   const time = startTime === undefined ? null : new Date(startTime.getTime() - clockMargin);
   return sql`coalesce((
@@ -62,9 +61,9 @@ function before({ projectId, startTime }: RevocationQuery): RawBuilder<number> {
         order by matter_until_time desc limit 1), 0)`;
 }
 
-/** A revision from which on all were made after the end: its revocation still matters long enough afterwards. */
+/** A revision after the end: the first one that is relevant for longer than any revocation made before the end. */
 function from({ projectId, endTime }: RevocationQuery): RawBuilder<number> {
-  const time = endTime === undefined ? null : new Date(endTime.getTime() + longestMattering + clockMargin);
+  const time = endTime === undefined ? null : new Date(endTime.getTime() + longestRelevance + clockMargin);
   return sql`coalesce((
         select revision from revocations
         where project_id = ${projectId} and matter_until_time >= ${time}::timestamptz and scope <> 'signing_key'

@@ -7,22 +7,22 @@ import { Hosts } from "../connection/hosts.ts";
 /** The channel on which one notification per committed batch names the project. */
 export const revocationChannel = "sessiond_revocations";
 
-/** How a listener listens. */
+/** Options of {@link RevocationListener}. */
 export interface RevocationListenerOptions {
   readonly url: string;
-  /** How long to wait for a connection, in milliseconds: a host that is silent would hold up the next attempt for ever. */
+  /** How long to wait for a connection, in milliseconds. A silent host would otherwise block the next attempt. */
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
-  /** Told that something was committed: to this project, or, after notifications may have been missed, to any. */
+  /** Called with a project that has changed; undefined for any project, after notifications may have been missed. */
   readonly onChange: (projectId: ProjectId | undefined) => void;
-  /** Told each time that listening failed; watchers are served by polling meanwhile. */
+  /** Called each time that listening fails. Watchers are served by polling meanwhile. */
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** Wait before listening is tried again. */
+/** Wait before a reconnection. */
 const retryBackoff = { firstMs: 100, maxMs: 10_000 };
 
-/** Listens for committed revocations on a connection of its own, and again whenever that is lost. */
+/** Listens for committed revocations on a connection of its own, and reconnects when that is lost. */
 export class RevocationListener {
   readonly #options: RevocationListenerOptions;
   readonly #hosts: Hosts;
@@ -37,7 +37,6 @@ export class RevocationListener {
     void this.#listen();
   }
 
-  /** Stops listening. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRetry?.();
@@ -58,7 +57,7 @@ export class RevocationListener {
     const onLost = (error?: unknown) => {
       if (lost || this.#closed) return;
       lost = true;
-      // A standby does not take LISTEN, so that it is left too.
+      // Also leaves a standby, which refuses LISTEN.
       this.#hosts.leave(url);
       this.#options.onTrouble(error ?? new Error("the connection that listens for revocations was closed"));
       client.end().catch(() => undefined);
@@ -70,7 +69,7 @@ export class RevocationListener {
       await client.connect();
       await client.query(`listen ${revocationChannel}`);
       this.#backoff.reset();
-      // Whatever was committed while nobody listened.
+      // Revocations may have been committed while the connection was down.
       this.#options.onChange(undefined);
     } catch (error) {
       onLost(error);

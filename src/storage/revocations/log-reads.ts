@@ -1,18 +1,18 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import type { LogPage, LoggedRevocation } from "../../domain/revocations/revocation-log.ts";
-import { columnsOf, watchedColumns } from "../sessions/columns.ts";
-import type { RevocationsTable, Tables } from "../schema/tables.ts";
+import { columnsOf, watchedColumns } from "../schema/columns.ts";
+import type { Db, RevocationsTable } from "../schema/tables.ts";
 
 type WatchedRow = Pick<Selectable<RevocationsTable>, (typeof watchedColumns)[number]>;
 type Row = { [Column in keyof WatchedRow]: WatchedRow[Column] | null };
 
 /**
- * At most `limit` revocations after revision `after`, and the newest revision, as of one snapshot. By the primary keys of
+ * Reads up to `limit` revocations after revision `after`, and the newest revision, in one snapshot. By the primary keys of
  * project_revisions and revocations.
  */
 export async function readRevocations(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   after: number,
   limit: number,
@@ -30,8 +30,8 @@ export async function readRevocations(
   return { revocations, head: rows[0]?.head ?? 0 };
 }
 
-/** The revision after which the log is whole: what a watcher can resume after at the earliest. */
-export async function oldestResumable(db: Kysely<Tables>, projectId: ProjectId): Promise<number> {
+/** The first revision after which the log is complete. */
+export async function oldestResumable(db: Db, projectId: ProjectId): Promise<number> {
   const { rows } = await sql<{ revision: number }>`
     select coalesce(
       (select revision - 1 from revocations where project_id = p.project_id order by revision limit 1),
@@ -41,15 +41,15 @@ export async function oldestResumable(db: Kysely<Tables>, projectId: ProjectId):
 }
 
 /**
- * The revision after which lies everything that can still matter at `now`. By revocations_by_matter_until: `offset 0` keeps
- * the planner from walking the log from its start to the first that does.
+ * The revision after which all revocations lie that are still relevant at `now`. By revocations_by_matter_until: `offset 0`
+ * keeps the planner from scanning the log from its start.
  */
-export async function firstThatMatters(db: Kysely<Tables>, projectId: ProjectId, now: Date): Promise<number> {
+export async function oldestRelevantRevision(db: Db, projectId: ProjectId, now: Date): Promise<number> {
   const { rows } = await sql<{ revision: number }>`
     select coalesce(
-      (select min(mattering.revision) - 1 from (
+      (select min(relevant.revision) - 1 from (
         select revision from revocations where project_id = p.project_id and matter_until_time > ${now} offset 0
-      ) mattering),
+      ) relevant),
       p.revision) as revision
     from project_revisions p where p.project_id = ${projectId}`.execute(db);
   return rows[0]?.revision ?? 0;
@@ -59,15 +59,14 @@ function isPresent(row: Row): row is WatchedRow {
   return row.revision !== null;
 }
 
-/** Row to revocation, as watchers see it. */
 export function toLogged(row: WatchedRow): LoggedRevocation {
   return {
     revision: row.revision,
     scope: row.scope,
     targetId: row.target_id,
-    spared: (row.except_session_id ?? undefined) as SessionId | undefined,
+    exceptSessionId: (row.except_session_id ?? undefined) as SessionId | undefined,
     time: row.revoke_time,
     cause: row.cause,
-    matterUntil: row.matter_until_time,
+    relevantUntil: row.matter_until_time,
   };
 }

@@ -1,15 +1,15 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
 import type { PlannedRevocation } from "../../domain/revocations/revocation-plan.ts";
-import type { RevocationOrder } from "../../domain/revocations/revocation.ts";
+import type { RevocationCommand } from "../../domain/revocation.ts";
 import type { SigningKeyRevocation } from "../../domain/keys/signing-key.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
-/** What is known of the signing key that each order names, at the order's place; undefined where it names none. */
+/** Finds the state of the signing key that each command names; undefined if it names none, or none that exists. */
 export async function findRevocationsOfKeys(
-  db: Kysely<Tables>,
-  orders: readonly RevocationOrder[],
+  db: Db,
+  commands: readonly RevocationCommand[],
 ): Promise<readonly ({ readonly revocation: SigningKeyRevocation | undefined } | undefined)[]> {
-  const named = orders.map(({ projectId, target }) =>
+  const named = commands.map(({ projectId, target }) =>
     target.scope === "signing_key" ? { projectId, kid: target.id } : undefined,
   );
   const keys = named.filter((key) => key !== undefined);
@@ -29,14 +29,14 @@ export async function findRevocationsOfKeys(
 }
 
 /**
- * Refuses a key from now on. If it signs, the key that was to take over does so now; if it was to take over, the one that
- * signs goes on. Under the lock on the project's revision, as every revocation.
+ * Refuses a key from now on. If it is the signing key, its successor takes over now; if it is the successor, the signing key
+ * stays. Runs under the lock on the project's revision, as every revocation.
  */
 export async function refuseSigningKey(
-  db: Kysely<Tables>,
-  { revision, order, targetId: kid }: PlannedRevocation,
+  db: Db,
+  { revision, command, targetId: kid }: PlannedRevocation,
 ): Promise<void> {
-  const { projectId, time } = order;
+  const { projectId, time } = command;
   const { rows } = await sql<{ activate_time: Date; retire_time: Date | null }>`
     update signing_keys k
     set revoke_time = ${time}, revoke_revision = ${revision},
@@ -46,7 +46,7 @@ export async function refuseSigningKey(
     where k.project_id = ${projectId} and k.kid = ${kid}
     returning before.activate_time, before.retire_time`.execute(db);
   const [before] = rows;
-  if (before === undefined) throw new Error(`signing key ${kid} vanished under its project's lock`);
+  if (before === undefined) throw new Error(`signing key ${kid} disappeared under its project's lock`);
   const successor = sql`project_id = ${projectId} and activate_time = ${before.retire_time} and revoke_time is null`;
   const predecessor = sql`project_id = ${projectId} and retire_time = ${before.activate_time} and revoke_time is null`;
   if (before.activate_time > time) {

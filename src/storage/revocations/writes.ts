@@ -1,68 +1,63 @@
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import {
   type PlannedRevocation,
   type RevocationPlan,
   planRevocations,
 } from "../../domain/revocations/revocation-plan.ts";
-import {
-  type RevocationOrder,
-  type RevocationReceipt,
-  isCutoff,
-} from "../../domain/revocations/revocation.ts";
+import { type RevocationCommand, type RevocationReceipt, isCutoff } from "../../domain/revocation.ts";
 import { revocationChannel } from "./listener.ts";
-import { viewOf } from "./view.ts";
+import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
-import type { Tables } from "../schema/tables.ts";
+import type { Db } from "../schema/tables.ts";
 
 type Receipts = readonly (RevocationReceipt | undefined)[];
 
 /**
- * Records a batch of revocations of one project. Answers each order at its place; undefined where it names a session or
- * signing key that is not there.
+ * Records a batch of revocations of one project. A receipt is undefined if the session or signing key does not exist.
  *
- * First without a lock: what the orders name is read, and written with one statement that does nothing unless the project's
- * revision is still the one that was read. Every revocation changes it, so none can have come between; and the row lock that
- * the statement takes lasts only until its own commit, whatever else this process is busy with. Where another replica came
- * between, the lock is taken first: nobody loses twice. So it is with signing keys, whose refusal takes several statements.
+ * The first attempt takes no lock: it reads a snapshot, and writes with one statement that does nothing unless the project's
+ * revision is still that of the snapshot. Its row lock lasts until its own commit, however busy this process is. If another
+ * replica was faster, the second attempt takes the lock first. So does the revocation of a signing key, which takes several
+ * statements.
  */
 export async function recordRevocations(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
-  orders: readonly RevocationOrder[],
+  commands: readonly RevocationCommand[],
   notify: boolean,
 ): Promise<Receipts> {
-  const hasKeys = orders.some(({ target }) => target.scope === "signing_key");
-  const receipts = hasKeys ? undefined : await tryToRecord(db, projectId, orders, notify);
+  const hasKeys = commands.some(({ target }) => target.scope === "signing_key");
+  const receipts = hasKeys ? undefined : await tryToRecord(db, projectId, commands, notify);
   if (receipts !== undefined) return receipts;
-  return db.transaction().execute((transaction) => recordLocked(transaction, projectId, orders, notify));
+  return db.transaction().execute((transaction) => recordLocked(transaction, projectId, commands, notify));
 }
 
-/** Records revocations of sessions in a transaction that does more: the project's lock is held from here to its end. */
+/** Records revocations of sessions in a larger transaction, which holds the project's lock from here to its end. */
 export async function recordWithin(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
-  orders: readonly RevocationOrder[],
+  commands: readonly RevocationCommand[],
   notify: boolean,
 ): Promise<Receipts> {
-  const receipts = await tryToRecord(transaction, projectId, orders, notify);
-  return receipts ?? recordLocked(transaction, projectId, orders, notify);
+  const receipts = await tryToRecord(transaction, projectId, commands, notify);
+  return receipts ?? recordLocked(transaction, projectId, commands, notify);
 }
 
 async function recordLocked(
-  transaction: Kysely<Tables>,
+  transaction: Db,
   projectId: ProjectId,
-  orders: readonly RevocationOrder[],
+  commands: readonly RevocationCommand[],
   notify: boolean,
 ): Promise<Receipts> {
   await lockRevision(transaction, projectId);
-  const recorded = await tryToRecord(transaction, projectId, orders, notify);
+  const recorded = await tryToRecord(transaction, projectId, commands, notify);
   if (recorded === undefined) throw new Error(`the revision of project ${projectId} changed under its lock`);
   return recorded;
 }
 
-/** Holds up the project's revocations until the transaction ends. */
-export async function lockRevision(transaction: Kysely<Tables>, projectId: ProjectId): Promise<void> {
+/** Blocks the project's revocations until the transaction ends. */
+export async function lockRevision(transaction: Db, projectId: ProjectId): Promise<void> {
   await transaction
     .selectFrom("project_revisions")
     .select("revision")
@@ -71,54 +66,53 @@ export async function lockRevision(transaction: Kysely<Tables>, projectId: Proje
     .execute();
 }
 
-/** Undefined, and nothing written, when a revocation of somebody else came between. */
+/** Undefined, and nothing written, if another revocation was recorded since the snapshot. */
 async function tryToRecord(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
-  orders: readonly RevocationOrder[],
+  commands: readonly RevocationCommand[],
   notify: boolean,
 ): Promise<Receipts | undefined> {
-  const view = await viewOf(db, projectId, orders);
-  const plan = planRevocations(view.orders, view.revision);
+  const snapshot = await readSnapshot(db, projectId, commands);
+  const plan = planRevocations(snapshot.inputs, snapshot.revision);
   if (plan.log.length === 0) {
     const isRepeat = plan.receipts.some((receipt) => receipt !== undefined);
-    if (isRepeat && view.hasStandby) await confirmEarlier(db, projectId);
+    if (isRepeat && snapshot.hasStandby) await confirmEarlier(db, projectId);
     return plan.receipts;
   }
-  if (!(await write(db, projectId, view.revision, plan, notify))) return undefined;
+  if (!(await write(db, projectId, snapshot.revision, plan, notify))) return undefined;
   for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
   return plan.receipts;
 }
 
 /**
- * Resolves once everything that was committed to the project is on the standby too. What a crash or an operator kept from
- * waiting for it is there to be read, and an answer that repeats it must not promise more than the first one could. The
- * commit of any write waits for all before it; this one changes nothing.
+ * Waits until all earlier commits of the project have reached the synchronous standby. A repeated revocation must not
+ * acknowledge a commit whose own wait for the standby was interrupted. A no-op write is enough: its commit waits for
+ * everything before it.
  */
-async function confirmEarlier(db: Kysely<Tables>, projectId: ProjectId): Promise<void> {
+async function confirmEarlier(db: Db, projectId: ProjectId): Promise<void> {
   await sql`update project_revisions set revision = revision where project_id = ${projectId}`.execute(db);
 }
 
-/** Covers calls that found a session alive just before its revocation and signed its JWT just after, and skewed clocks. */
+/** Covers clock skew, and calls that read a session just before its revocation and signed its JWT just after. */
 const signingMargin = "1 minute";
 
-/** Whoever has a leaked key signs with any expiry; what bounds it is how long a verifier may go on with a JWKS from before. */
-const leakedKeyMatters = "1 day";
+/** A leaked key can sign with any expiry. The bound is how long a verifier may use a JWKS from before. */
+const leakedKeyRelevance = "1 day";
 
 /**
- * Writes a plan with one statement, whatever its size, if the project's revision is still `planned`; says whether. Everything
- * comes from the row of the counter, so nothing happens without it. At most one notification, which takes a lock on the
- * database.
+ * Writes a plan of any size with one statement; false, and nothing written, if the project's revision is not `planned` any
+ * more. All parts read from the updated counter row. Sends at most one notification, because each locks the database.
  */
 async function write(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   planned: number,
   plan: RevocationPlan,
   notify: boolean,
 ): Promise<boolean> {
   const parts = [counted(projectId, planned, plan), logged(projectId, plan)];
-  if (plan.ended.size + plan.spared.size > 0) parts.push(touched(projectId, plan));
+  if (plan.ended.size + plan.exempted.size > 0) parts.push(touched(projectId, plan));
   const cutoffs = newestCutoffs(plan.log);
   if (cutoffs.length > 0) parts.push(cut(projectId, cutoffs));
   const { rows } = await sql`
@@ -128,8 +122,8 @@ async function write(
 }
 
 /**
- * Waits for whoever holds the lock and then looks at the row that they left, unlike the rest of the statement, which sees
- * what was there when it began: so the longest lifetime of a JWT is kept in this row.
+ * Waits for the row lock and then reads the newest version of the row. The rest of the statement reads the snapshot of its
+ * start; therefore the longest lifetime of a JWT is kept in this row.
  */
 function counted(projectId: ProjectId, planned: number, { log }: RevocationPlan): RawBuilder<unknown> {
   return sql`counter as (
@@ -139,37 +133,37 @@ function counted(projectId: ProjectId, planned: number, { log }: RevocationPlan)
     )`;
 }
 
-/** A policy that the version before has made longer is told by projects alone. */
+/** Reads the longest lifetime from `projects` too, because the version before writes it only there. */
 function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unknown> {
   return sql`logged as (
       insert into revocations
         (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, matter_until_time)
       select ${projectId}, log.revision, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
         log.reason, log.actor, log.revoke_time + case when log.scope = 'signing_key'
-          then ${leakedKeyMatters}::interval
+          then ${leakedKeyRelevance}::interval
           else ${signingMargin}::interval + interval '1 millisecond' * greatest(counter.longest_jwt_lifetime_ms,
             (select longest_jwt_lifetime_ms from projects where id = ${projectId})) end
       from counter, unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
-        ${log.map(({ order }) => order.target.scope)}::text[],
+        ${log.map(({ command }) => command.target.scope)}::text[],
         ${log.map(({ targetId }) => targetId)}::text[],
-        ${log.map(({ spared }) => spared ?? null)}::uuid[],
-        ${log.map(({ order }) => order.time)}::timestamptz[],
-        ${log.map(({ order }) => order.cause)}::text[],
-        ${log.map(({ order }) => order.reason)}::text[],
-        ${log.map(({ order }) => order.actor)}::text[]
+        ${log.map(({ exceptSessionId }) => exceptSessionId ?? null)}::uuid[],
+        ${log.map(({ command }) => command.time)}::timestamptz[],
+        ${log.map(({ command }) => command.cause)}::text[],
+        ${log.map(({ command }) => command.reason)}::text[],
+        ${log.map(({ command }) => command.actor)}::text[]
       ) as log (revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor)
     )`;
 }
 
-/** Not a join, for which a plan made while there are few sessions would read all of the project. */
-function touched(projectId: ProjectId, { ended, spared }: RevocationPlan): RawBuilder<unknown> {
-  const ids = [...new Set([...spared.keys(), ...ended.keys()])];
+/** Not a join: a plan made while there are few sessions would read the whole project. */
+function touched(projectId: ProjectId, { ended, exempted }: RevocationPlan): RawBuilder<unknown> {
+  const ids = [...new Set([...exempted.keys(), ...ended.keys()])];
   const revisionIn = (revisions: ReadonlyMap<SessionId, number>) =>
     sql`(${ids.map((id) => revisions.get(id) ?? null)}::bigint[])[array_position(${ids}::uuid[], id)]`;
-  const sparing = sql`created_revision = coalesce(${revisionIn(spared)}, created_revision),`;
+  const exempting = sql`created_revision = coalesce(${revisionIn(exempted)}, created_revision),`;
   return sql`touched as (
-      update sessions set ${spared.size > 0 ? sparing : sql``}
+      update sessions set ${exempted.size > 0 ? exempting : sql``}
         revoked_revision = coalesce(${revisionIn(ended)}, revoked_revision)
       where project_id = ${projectId} and id = any(${ids}::uuid[]) and exists (select from counter)
     )`;
@@ -180,18 +174,18 @@ function cut(projectId: ProjectId, cutoffs: readonly PlannedRevocation[]): RawBu
       insert into cutoffs (project_id, scope, target_id, revision)
       select ${projectId}, k.scope, k.target_id, k.revision
       from counter, unnest(
-        ${cutoffs.map(({ order }) => order.target.scope)}::text[],
+        ${cutoffs.map(({ command }) => command.target.scope)}::text[],
         ${cutoffs.map(({ targetId }) => targetId)}::text[],
         ${cutoffs.map(({ revision }) => revision)}::bigint[]) as k (scope, target_id, revision)
       on conflict (project_id, scope, target_id) do update set revision = excluded.revision
     )`;
 }
 
-/** The last cutoff of each target: an earlier one in the same batch is outdone by it. */
+/** The last cutoff of each target. It includes earlier ones of the batch. */
 function newestCutoffs(log: readonly PlannedRevocation[]): readonly PlannedRevocation[] {
   const newest = new Map<string, PlannedRevocation>();
   for (const planned of log) {
-    const { target } = planned.order;
+    const { target } = planned.command;
     if (isCutoff(target)) newest.set(`${target.scope}/${planned.targetId}`, planned);
   }
   return [...newest.values()];

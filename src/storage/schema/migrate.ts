@@ -3,9 +3,8 @@ import { type Kysely, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import { DatabaseError } from "pg";
 import { buildIndexes } from "./online-indexes.ts";
-import { noteNeeds } from "./schema-needs.ts";
-import type { SchemaMigration } from "./schema-migration.ts";
-import type { Tables } from "./tables.ts";
+import type { SchemaMigration } from "./migrations/schema-migration.ts";
+import type { Db } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
 import { watchRevocations } from "./migrations/0002-watch-revocations.ts";
 import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts";
@@ -17,7 +16,7 @@ import { tokenRotation } from "./migrations/0007-token-rotation.ts";
 /** Migrations by name, in order. */
 export type Migrations = Readonly<Record<string, SchemaMigration>>;
 
-/** Those of this version. A released one is never edited; what a new one may do stands at SchemaMigration. */
+/** The migrations of this version. A released one is never edited; {@link SchemaMigration} says what a new one may do. */
 export const migrations: Migrations = {
   "0001_initial": initial,
   "0002_watch_revocations": watchRevocations,
@@ -30,23 +29,23 @@ export const migrations: Migrations = {
 
 const migrationTable = "schema_migrations";
 
-/** The newest migration that was made before there were releases: no code that runs knows less. */
+/** The newest migration from before the first release: every running version knows it. */
 const firstNeeds = "0005_certificate_names";
 
 /**
- * How long a migration waits for a table that somebody holds, in milliseconds: as long as it does, everybody who comes after waits
- * behind it. And far less than Postgres lets pass, by default a second, before it looks for a deadlock: of the two it might choose
- * the statement of a caller. Then it begins again, after a pause, so many times.
+ * How long a migration waits for a table lock, in milliseconds, and how often it tries again. Short, because later statements
+ * queue behind the waiting one; and far below Postgres's deadlock_timeout of a second, after which it might abort the statement
+ * of a caller.
  */
 const lockWait = { each: 200, pause: 100, attempts: 100 };
 
 /**
- * Brings the schema to the newest version; safe to call from many replicas at once, as Postgres lets one in at a time, and while
- * the release before serves. `onStart` is told of each migration as it begins; they are committed together, and indexes are built
- * after that. Returns the names of those that were applied. Throws, in words, where the schema is newer than this code.
+ * Brings the schema to the newest version. Safe to call from many replicas at once, because a lock admits one at a time, and
+ * while the release before serves. Calls `onStart` with the name of each migration. Migrations are committed together; indexes
+ * are built afterwards. Returns the names of the applied migrations. Throws if the schema is newer than this code.
  */
 export async function migrateToLatest(
-  db: Kysely<Tables>,
+  db: Db,
   onStart: (name: string) => void = () => undefined,
   all: Migrations = migrations,
 ): Promise<readonly string[]> {
@@ -57,34 +56,34 @@ export async function migrateToLatest(
 }
 
 async function migratePatiently(
-  db: Kysely<Tables>,
+  db: Db,
   onStart: (name: string) => void,
   all: Migrations,
 ): Promise<readonly string[]> {
   for (let attempt = 1; ; attempt++) {
     const { error, results = [] } = await migrateOnce(db, onStart, all);
     if (error === undefined) return results.map((result) => result.migrationName);
-    if (!isLockTimeout(error) || attempt === lockWait.attempts) throw inWords(error);
+    if (!isLockTimeout(error) || attempt === lockWait.attempts) throw explained(error);
     await setTimeout(lockWait.pause);
   }
 }
 
-function migrateOnce(db: Kysely<Tables>, onStart: (name: string) => void, all: Migrations) {
+function migrateOnce(db: Db, onStart: (name: string) => void, all: Migrations) {
   let needs = firstNeeds;
-  const told = Object.entries(all).map(([name, migration]): [string, Migration] => {
+  const steps = Object.entries(all).map(([name, migration]): [string, Migration] => {
     needs = migration.needs ?? needs;
     const needed = needs;
     const up: Migration["up"] = async (db) => {
       onStart(name);
       await sql`set local lock_timeout = ${sql.lit(lockWait.each)}`.execute(db);
       await migration.up(db);
-      await noteNeeds(db, name, needed);
+      await recordNeeds(db, name, needed);
     };
     return [name, { up }];
   });
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: async () => Object.fromEntries(told) },
+    provider: { getMigrations: async () => Object.fromEntries(steps) },
     migrationTableName: migrationTable,
     migrationLockTableName: "schema_migrations_lock",
   });
@@ -95,31 +94,27 @@ function isLockTimeout(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === "55P03";
 }
 
-/** A migration as the database and this code know it. */
+/** A migration, in the database or in this code. */
 export interface MigrationState {
   readonly name: string;
-  /** "unknown": the database has it, and this code does not. */
+  /** "unknown": applied, but not part of this code. */
   readonly state: "applied" | "pending" | "unknown";
-  /** When it was applied. */
   readonly time: Date | undefined;
 }
 
-/** Every migration that the database or this code has, in order. Changes nothing, also where there is no schema yet. */
+/** Lists the migrations of the database and of this code, in order. Changes nothing, even if there is no schema yet. */
 export async function migrationStates(
-  db: Kysely<Tables>,
+  db: Db,
   all: Migrations = migrations,
 ): Promise<readonly MigrationState[]> {
-  const { rows: found } = await sql<{ present: boolean }>`
-    select to_regclass(${migrationTable}) is not null as present`.execute(db);
-  const { rows } =
-    found[0]?.present === true
-      ? await sql<{ name: string; timestamp: string }>`
+  const { rows } = (await exists(db, migrationTable))
+    ? await sql<{ name: string; timestamp: string }>`
           select name, timestamp from ${sql.table(migrationTable)}`.execute(db)
-      : { rows: [] };
+    : { rows: [] };
   return toStates(new Map(rows.map(({ name, timestamp }) => [name, new Date(timestamp)])), all);
 }
 
-/** Every migration of this code, and others that were applied, by when. */
+/** The states of all migrations, given when each was applied. */
 export function toStates(
   applied: ReadonlyMap<string, Date>,
   all: Migrations = migrations,
@@ -132,7 +127,7 @@ export function toStates(
   });
 }
 
-/** Why nothing is done with a schema that has migrations this code does not know. */
+/** The error for a schema with a migration that this code does not know. */
 export function newerSchema(unknown: string): Error {
   return new Error(
     `the database schema is newer than this version of sessiond: it has migration ${unknown}. ` +
@@ -140,11 +135,62 @@ export function newerSchema(unknown: string): Error {
   );
 }
 
-/** Kysely's own words for a migration in the database that the code does not have. */
+/** Kysely's message for an applied migration that the code does not have. */
 const missingMigration = /previously executed migration (\S+) is missing/;
 
-function inWords(error: unknown): Error {
+function explained(error: unknown): Error {
   const unknown = error instanceof Error ? missingMigration.exec(error.message)?.[1] : undefined;
   if (unknown === undefined) return new Error("could not migrate the database", { cause: error });
   return newerSchema(unknown);
+}
+
+/**
+ * Prepares the schema for a replica that starts: migrates it to the newest version. A newer schema is left as it is, if its
+ * migrations recorded that this code may serve on it, as during a rollout or rollback of a release; `newer` is then the first
+ * unknown migration. Otherwise throws.
+ */
+export async function makeServable(
+  db: Db,
+  all: Migrations = migrations,
+): Promise<{ readonly applied: readonly string[]; readonly newer: string | undefined }> {
+  const newer = await servedThoughNewer(db, all);
+  if (newer !== undefined) return { applied: [], newer };
+  return { applied: await migrateToLatest(db, () => undefined, all), newer: undefined };
+}
+
+/** The first unknown migration of a newer schema on which this code may serve. */
+export async function servedThoughNewer(db: Db, all: Migrations = migrations): Promise<string | undefined> {
+  const states = await migrationStates(db, all);
+  if (states.some(({ state }) => state === "pending")) return undefined;
+  const newer = states.filter(({ state }) => state === "unknown").map(({ name }) => name);
+  if (newer.length === 0) return undefined;
+  const needs = await readNeeds(db);
+  return newer.every((name) => (needs.get(name) ?? "not recorded") in all) ? newer[0] : undefined;
+}
+
+/**
+ * For each migration, the migration that code must know to serve after it. Recorded by the release that made it, because older
+ * code cannot tell whether it may serve on migrations that it does not know.
+ */
+const needsTable = sql.table("schema_migrations_needs");
+
+/** Records a migration's needs, in its own transaction. */
+async function recordNeeds(db: Kysely<unknown>, migration: string, needs: string): Promise<void> {
+  await sql`create table if not exists ${needsTable} (migration text primary key, needs text not null)`.execute(
+    db,
+  );
+  await sql`insert into ${needsTable} (migration, needs) values (${migration}, ${needs})`.execute(db);
+}
+
+async function readNeeds(db: Db): Promise<ReadonlyMap<string, string>> {
+  if (!(await exists(db, "schema_migrations_needs"))) return new Map();
+  const { rows } = await sql<{ migration: string; needs: string }>`
+    select migration, needs from ${needsTable}`.execute(db);
+  return new Map(rows.map(({ migration, needs }) => [migration, needs]));
+}
+
+async function exists(db: Db, table: string): Promise<boolean> {
+  const { rows } = await sql<{ present: boolean }>`
+    select to_regclass(${table}) is not null as present`.execute(db);
+  return rows[0]?.present === true;
 }

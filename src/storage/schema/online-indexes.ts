@@ -1,26 +1,25 @@
 import { setTimeout } from "node:timers/promises";
-import { type Kysely, sql } from "kysely";
-import type { Tables } from "./tables.ts";
+import { sql } from "kysely";
+import type { Db } from "./tables.ts";
 
-/** Told apart from other users of advisory locks by chance alone, as every such key is. */
+/** A random key, which other users of advisory locks are unlikely to use. */
 const lockKey = 7_364_218_905_113;
 
-/** Milliseconds between looks at whether another replica is done. */
+/** Milliseconds between attempts to take the lock. */
 const interval = 200;
 
 /**
- * Builds the indexes of these names that are missing, beside whoever writes, one after the other. It needs no note of what was
- * done: an index is there, or was left unfinished by somebody who was interrupted, and is then built again. One replica builds;
- * others wait, without a transaction, for which the build would wait in turn.
+ * Builds missing indexes concurrently with writes, one after the other. An interrupted build leaves an invalid index, which is
+ * built again. One replica builds; the others wait outside of a transaction, because the build would wait for that.
  */
-export async function buildIndexes(db: Kysely<Tables>, indexes: ReadonlyMap<string, string>): Promise<void> {
+export async function buildIndexes(db: Db, indexes: ReadonlyMap<string, string>): Promise<void> {
   if ((await unfinished(db, indexes)).length === 0) return;
   await db.connection().execute(async (connection) => {
     while (!(await tryLock(connection))) await setTimeout(interval);
     try {
-      for (const { name, isThere } of await unfinished(connection, indexes)) {
+      for (const { name, exists } of await unfinished(connection, indexes)) {
         const index = sql.table(name);
-        if (isThere) await sql`drop index concurrently ${index}`.execute(connection);
+        if (exists) await sql`drop index concurrently ${index}`.execute(connection);
         await sql`create index concurrently ${index} on ${sql.raw(indexes.get(name) ?? "")}`.execute(
           connection,
         );
@@ -31,20 +30,20 @@ export async function buildIndexes(db: Kysely<Tables>, indexes: ReadonlyMap<stri
   });
 }
 
-async function tryLock(connection: Kysely<Tables>): Promise<boolean> {
+async function tryLock(connection: Db): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`select pg_try_advisory_lock(${lockKey}) as locked`.execute(
     connection,
   );
   return rows[0]?.locked === true;
 }
 
-/** Which of the indexes cannot be used yet, and whether there is something of them. */
+/** Finds indexes that are missing or invalid. */
 async function unfinished(
-  db: Kysely<Tables>,
+  db: Db,
   indexes: ReadonlyMap<string, string>,
-): Promise<readonly { readonly name: string; readonly isThere: boolean }[]> {
-  const { rows } = await sql<{ name: string; isThere: boolean }>`
-    select wanted.name, i.indexrelid is not null as "isThere"
+): Promise<readonly { readonly name: string; readonly exists: boolean }[]> {
+  const { rows } = await sql<{ name: string; exists: boolean }>`
+    select wanted.name, i.indexrelid is not null as "exists"
     from unnest(${[...indexes.keys()]}::text[]) with ordinality as wanted (name, place)
     left join pg_index i on i.indexrelid = to_regclass(quote_ident(wanted.name))
     where i.indisvalid is not true

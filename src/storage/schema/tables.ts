@@ -1,13 +1,16 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { JWK } from "jose";
-import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { ColumnType, Generated, JSONColumnType, Kysely } from "kysely";
 import type { CertificateName } from "../../domain/certificate-name.ts";
 import type { Policy } from "../../domain/policy.ts";
 import type { Environment, Permission } from "../../domain/project.ts";
-import type { Cause, CutoffTarget, Scope } from "../../domain/revocations/revocation.ts";
-import type { SignatureAlgorithm } from "../../domain/keys/signature-algorithm.ts";
+import type { Cause, CutoffTarget, Scope } from "../../domain/revocation.ts";
+import type { SignatureAlgorithm } from "../../jwt/signature.ts";
 
-/** The tables as the newest migration leaves them. What each is for stands in the migrations. */
+/** The database, or a transaction in it. */
+export type Db = Kysely<Tables>;
+
+/** The tables after the newest migration. The migrations document them. */
 export interface Tables {
   projects: ProjectsTable;
   project_revisions: { project_id: string; revision: number; longest_jwt_lifetime_ms: Generated<number> };
@@ -21,7 +24,6 @@ export interface Tables {
   purge_lease: { id: boolean; holder: string | null; until_time: Date; finish_time: Date };
 }
 
-/** Tenants. */
 export interface ProjectsTable {
   id: string;
   tag: string;
@@ -33,7 +35,6 @@ export interface ProjectsTable {
   disable_time: Date | null;
 }
 
-/** Secrets of services. */
 export interface ServiceCredentialsTable {
   project_id: string;
   id: string;
@@ -45,7 +46,6 @@ export interface ServiceCredentialsTable {
   disable_time: Date | null;
 }
 
-/** Keys that sign session JWTs. */
 export interface SigningKeysTable {
   project_id: string;
   kid: string;
@@ -69,7 +69,6 @@ export interface FactorJson {
   readonly authenticate_time: string;
 }
 
-/** Sessions, dead or alive. */
 export interface SessionsTable {
   project_id: string;
   id: string;
@@ -88,7 +87,6 @@ export interface SessionsTable {
   custom_claims: ColumnType<JsonObject, string, string>;
 }
 
-/** Hashes of session tokens. */
 export interface SessionTokensTable {
   project_id: string;
   hash: Buffer;
@@ -98,7 +96,6 @@ export interface SessionTokensTable {
   successor_salt: Buffer | null;
 }
 
-/** The log of revocations. */
 export interface RevocationsTable {
   project_id: string;
   revision: number;

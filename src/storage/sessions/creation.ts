@@ -1,25 +1,22 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { AuthenticationFactor, Session } from "../../domain/sessions/session.ts";
-import type { NewSession } from "../../domain/store.ts";
-import type { SecretHash } from "../../domain/sessions/token.ts";
-import type { FactorJson, Tables } from "../schema/tables.ts";
+import type { NewSession } from "../../domain/store/session-store.ts";
+import type { SecretHash } from "../../domain/token.ts";
+import type { FactorJson } from "../schema/tables.ts";
 
-/** A session to store, with its one token. */
+/** A session to store, with its token. */
 export interface Creation {
   readonly session: NewSession;
   readonly tokenHash: SecretHash;
 }
 
 /**
- * Stores sessions and their tokens with one statement, of any number of projects. The created revision is the project's as of
- * that statement's snapshot: a cutoff that commits later is greater, and so ends a login that was in flight. Each session at
- * its place; undefined where there is no such project or it is disabled. By the primary keys of project_revisions and
- * projects.
+ * Stores sessions of any projects and their tokens with one statement. The created revision is the project's, as of the
+ * statement's snapshot: a cutoff that commits later has a greater one, and ends a login in flight. Undefined if there is no
+ * such project or it is disabled. By the primary keys of project_revisions and projects.
  */
-export async function createSessions(
-  db: Kysely<Tables>,
-  creations: readonly Creation[],
-): Promise<readonly (Session | undefined)[]> {
+export const createSessions: BatchQuery<Creation, Session | undefined> = async (db, creations) => {
   const { rows } = await sql<{ place: number; revision: number }>`
     with wanted as (
       select k.place, r.revision, k.project_id, k.id, k.member_id, k.organization_id, k.create_time, k.last_access_time,
@@ -50,7 +47,7 @@ export async function createSessions(
     }
   }
   return stored;
-}
+};
 
 function toJson({ session, tokenHash }: Creation, place: number) {
   return {

@@ -1,17 +1,16 @@
-import { type Kysely, sql } from "kysely";
-import type { TokenReplacement } from "../../domain/store.ts";
-import type { Tables } from "../schema/tables.ts";
+import { sql } from "kysely";
+import type { TokenReplacement } from "../../domain/store/session-store.ts";
+import type { Db } from "../schema/tables.ts";
 
-/** How many replaced tokens of a session are remembered, and recognised when they are presented. */
+/** How many replaced tokens of a session are kept, to recognise them. */
 const rememberedTokens = 1000;
 
 /**
- * Replaces a token, unless it was replaced already; says whether. The row lock on the old token lets one of those that race
- * win; the others find it replaced. Forgets the session's oldest tokens beyond {@link rememberedTokens}. By tokens' primary
- * key and session_tokens_replaced.
+ * Replaces a token; false if it was replaced before. The row lock on the old token decides between concurrent rotations. Deletes
+ * the session's oldest tokens beyond {@link rememberedTokens}. By tokens' primary key and session_tokens_replaced.
  */
 export async function replaceToken(
-  db: Kysely<Tables>,
+  db: Db,
   { projectId, hash, salt, successor, time }: TokenReplacement,
 ): Promise<boolean> {
   const { rows } = await sql`

@@ -1,14 +1,16 @@
-import { type Kysely, sql } from "kysely";
+import { sql } from "kysely";
+import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
-import type { CutoffTarget } from "../../domain/revocations/revocation.ts";
+import type { CutoffTarget } from "../../domain/revocation.ts";
 import type { Session } from "../../domain/sessions/session.ts";
-import { type SessionRow, newestCutoff, stateIs, toSession } from "./reads.ts";
-import { columnsOf, livenessColumns, sessionColumns } from "./columns.ts";
-import type { Tables } from "../schema/tables.ts";
+import { newestCutoff, stateIs } from "./liveness-sql.ts";
+import { type SessionRow, toSession } from "./rows.ts";
+import { columnsOf, livenessColumns, sessionColumns } from "../schema/columns.ts";
+import type { Db } from "../schema/tables.ts";
 
-/** Moves the end of a session that is active at `now`. By sessions' primary key. */
+/** Changes the expiry of a session that is active at `now`. By sessions' primary key. */
 export async function extendSession(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   id: SessionId,
   expireTime: Date,
@@ -28,7 +30,7 @@ export async function extendSession(
   return row && toSession(row, undefined);
 }
 
-/** An access to write down. */
+/** An access to record. */
 export interface Access {
   readonly projectId: ProjectId;
   readonly id: SessionId;
@@ -36,10 +38,10 @@ export interface Access {
 }
 
 /**
- * Writes accesses down. A row that somebody else has locked is passed over: the access will be noted the next time, and
- * nothing waits for it, so no deadlock with a revocation is possible.
+ * Records accesses. Skips rows that are locked: the next access is recorded instead, and no deadlock with a revocation is
+ * possible.
  */
-export async function recordAccesses(db: Kysely<Tables>, accesses: readonly Access[]): Promise<void> {
+export const recordAccesses: BatchQuery<Access, undefined> = async (db, accesses) => {
   await sql`
     with access as (
       select project_id, id, max(time) as time
@@ -57,15 +59,18 @@ export async function recordAccesses(db: Kysely<Tables>, accesses: readonly Acce
     )
     update sessions s set last_access_time = free.time from free
     where s.project_id = free.project_id and s.id = free.id`.execute(db);
+  return accesses.map(() => undefined);
+};
+
+/** The sessions to count. */
+export interface CountQuery {
+  readonly projectId: ProjectId;
+  readonly target: CutoffTarget;
+  readonly now: Date;
 }
 
-/** How many sessions within `target` are active at `now`. Grows with their number. */
-export async function countActive(
-  db: Kysely<Tables>,
-  projectId: ProjectId,
-  target: CutoffTarget,
-  now: Date,
-): Promise<number> {
+/** Counts the sessions within `target` that are active at `now`. Its cost grows with their number. */
+export async function countActive(db: Db, { projectId, target, now }: CountQuery): Promise<number> {
   const memberId = target.scope === "member" ? target.id : undefined;
   const organizationId = target.scope === "organization" ? target.id : undefined;
   const common = { projectId, memberId, organizationId };
@@ -82,7 +87,7 @@ export async function countActive(
 
 /** Whether the member has sessions, and all of them in this organization. By sessions_by_member. */
 export async function isMemberOf(
-  db: Kysely<Tables>,
+  db: Db,
   projectId: ProjectId,
   memberId: MemberId,
   organizationId: OrganizationId,

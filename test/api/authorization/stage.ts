@@ -2,14 +2,13 @@ import { Pool } from "pg";
 import { afterAll } from "vitest";
 import { type Sessiond, connectSessiond } from "../../../src/client/client.ts";
 import { type Permission, permissions } from "../../../src/domain/project.ts";
-import { type Authority, type Certified, authority } from "../../support/process/certificates.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
+import { type Authority, type Certified, authority, tlsFolder } from "../../support/process/certificates.ts";
 import {
   type RunningService,
   basicAuthorization,
+  movableClock,
   runningService,
 } from "../../support/fixtures/running-service.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
 
 /** A project, and its service that may do everything. */
 export interface Tenant {

@@ -2,10 +2,9 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
-import { authority } from "../../support/process/certificates.ts";
+import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
 import { callerOf, emptyFolder, fileWith, sessiond, startSessiond } from "./command-process.ts";
 
 const service = await runningService({ projectId: "development" });

@@ -3,13 +3,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Client } from "pg";
 import { afterAll, expect, onTestFinished, test, vi } from "vitest";
-import { authority } from "../../support/process/certificates.ts";
+import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
 import { callerOf, emptyFolder, sessiond } from "./command-process.ts";
 
 const service = await runningService();
@@ -74,6 +73,7 @@ test("all is well with a service that runs: a line each, and status 0", async ()
   const { status, stdout, stderr } = await sessiond(["doctor"], { environment });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const line of [
+    /^ok {4}node {12}Node\.js \d+\.\d+\.\d+ is supported \(22\.12 or newer\)$/m,
     /^ok {4}configuration {3}the environment is in order$/m,
     /^skip {2}data-directory {2}DATABASE_URL is set/m,
     /^ok {4}database {8}PostgreSQL \d+\.\d+ answers$/m,

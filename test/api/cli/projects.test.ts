@@ -1,11 +1,11 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { runCommand } from "../../support/process/command.ts";
+import { childEnvironment, runCommand } from "../../support/process/command.ts";
 import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { reasonOf } from "../../support/fixtures/logins.ts";
-import { callerOf, commandFile, emptyFolder, environmentOf, rowsOf, sessiond } from "./command-process.ts";
+import { callerOf, commandFile, emptyFolder, rowsOf, sessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
@@ -234,6 +234,6 @@ test.runIf(process.platform === "linux")(
 
 async function sessiondBy(script: string, args: readonly string[]) {
   return runCommand("bash", ["--norc", "-c", script, "bash", process.execPath, commandFile, ...args], {
-    environment: environmentOf(environment),
+    environment: childEnvironment(environment),
   });
 }

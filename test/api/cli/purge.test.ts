@@ -28,11 +28,13 @@ async function databaseWith(...days: readonly number[]) {
       lastAccessTime: time,
       expireTime,
     });
-    if (i === 1) await store.revoke(orderOf(project, { scope: "session", id: session.id }, { time }));
+    if (i === 1) {
+      await store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }, { time }));
+    }
     sessions.push(session);
   }
   const left = async () => {
-    const found = await Promise.all(sessions.map(({ id }) => store.findSession(project.id, id)));
+    const found = await Promise.all(sessions.map(({ id }) => store.sessions.findSession(project.id, id)));
     return found.map((session) => session !== undefined);
   };
   return { url: database.url, db, left };

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { runCommand } from "../../support/process/command.ts";
+import { childEnvironment, runCommand } from "../../support/process/command.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { callerOf, commandFile, environmentOf, fileWith, rowsOf, sessiond } from "./command-process.ts";
+import { callerOf, commandFile, fileWith, rowsOf, sessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
@@ -100,7 +100,7 @@ test("revoke-all ends what is in its scope, but for --except; --dry-run only say
 function onTerminal(args: readonly string[], answer: string) {
   const words = [process.execPath, commandFile, "sessions", ...args].map((word) => `'${word}'`);
   const script = ["--quiet", "--return", "--command", words.join(" "), "/dev/null"];
-  return runCommand("script", script, { environment: environmentOf(environment), input: answer });
+  return runCommand("script", script, { environment: childEnvironment(environment), input: answer });
 }
 
 test.runIf(process.platform === "linux")("on a terminal, revoke-all asks, and says how many", async () => {

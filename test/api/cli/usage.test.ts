@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf } from "../../support/fixtures/service-clients.ts";
-import { callerOf, commandFile, environmentOf, sessiond } from "./command-process.ts";
+import { callerOf, commandFile, sessiond } from "./command-process.ts";
+import { childEnvironment } from "../../support/process/command.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
@@ -153,7 +154,7 @@ test.each([[["project", "list"]], [["--help"]], [["doctor", "--help"]]])(
   "%j: a reader that goes away ends it quietly, as a closed pipe does",
   async (args) => {
     const child = spawn(process.execPath, [commandFile, ...args], {
-      env: environmentOf(environment),
+      env: childEnvironment(environment),
       stdio: ["ignore", "pipe", "pipe"],
     });
     child.stdout.destroy();

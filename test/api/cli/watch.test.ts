@@ -1,24 +1,20 @@
 import { expect, test, vi } from "vitest";
-import { runCommand } from "../../support/process/command.ts";
+import { type StartedProcess, childEnvironment, runCommand } from "../../support/process/command.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import {
-  type LongCommand,
-  callerOf,
-  commandFile,
-  environmentOf,
-  sessiond,
-  startSessiond,
-} from "./command-process.ts";
+import { callerOf, commandFile, sessiond, startSessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
 
 /** Starts a watch and waits until it hears. */
-async function watching(args: readonly string[], changed: Record<string, string> = {}): Promise<LongCommand> {
+async function watching(
+  args: readonly string[],
+  changed: Record<string, string> = {},
+): Promise<StartedProcess> {
   const watch = startSessiond(["sessions", "watch", ...args], {
     environment: { ...environment, ...changed },
   });
@@ -26,9 +22,9 @@ async function watching(args: readonly string[], changed: Record<string, string>
   return watch;
 }
 
-const linesOf = (watch: LongCommand) => watch.stdout().split("\n").slice(0, -1);
+const linesOf = (watch: StartedProcess) => watch.stdout().split("\n").slice(0, -1);
 
-async function until(watch: LongCommand, lines: number): Promise<void> {
+async function until(watch: StartedProcess, lines: number): Promise<void> {
   await vi.waitUntil(() => linesOf(watch).length >= lines, patience);
 }
 
@@ -43,7 +39,7 @@ async function revokeSome(count: number): Promise<string[]> {
   return revisions;
 }
 
-const revisionsOf = (watch: LongCommand) =>
+const revisionsOf = (watch: StartedProcess) =>
   linesOf(watch).map((line) => (JSON.parse(line) as { revision: string }).revision);
 
 test("prints revocations as they come, and ends at SIGINT with what to go on after", async () => {
@@ -159,7 +155,7 @@ test("a reader that goes away ends it, quietly", async () => {
     "watch",
     "--oldest",
   ];
-  const ending = runCommand("bash", args, { environment: environmentOf(environment) });
+  const ending = runCommand("bash", args, { environment: childEnvironment(environment) });
   const revoking = new AbortController();
   const revocations = (async () => {
     while (!revoking.signal.aborted) await revokeSome(1);

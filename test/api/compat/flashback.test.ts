@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { curl } from "../../support/process/curl.ts";
+import { curl } from "../../support/process/command.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { movableClock, runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const clock = movableClock();

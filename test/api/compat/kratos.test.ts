@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { curl } from "../../support/process/curl.ts";
+import { curl } from "../../support/process/command.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
@@ -102,21 +102,56 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   });
 });
 
-test("looks for X-Session-Token first, then the cookie, then Bearer", async () => {
-  const { mine, other } = await twoLogins();
-  const bad = "MP2YWEMeM8MxjkGKpH4dqOQ4Q4DlSPaj";
+describe("the order of credentials", () => {
+  const garbage = "MP2YWEMeM8MxjkGKpH4dqOQ4Q4DlSPaj";
   const header = (token: string) => `X-Session-Token: ${token}`;
   const cookie = (token: string) => `Cookie: ory_kratos_session=${token}`;
   const bearer = (token: string) => `Authorization: Bearer ${token}`;
-  const refused = [
-    [header(bad), cookie(mine.token), bearer(mine.token)],
-    [cookie(bad), bearer(mine.token)],
+
+  /** Credentials made of the token of a live session and of a dead one. */
+  type Credentials = (live: string, dead: string) => string[];
+  const accepted: [string, Credentials][] = [
+    [
+      "X-Session-Token before the cookie and Bearer",
+      (live, dead) => [header(live), cookie(dead), bearer(dead)],
+    ],
+    ["the cookie before Bearer", (live, dead) => [cookie(live), bearer(dead)]],
+    ["the cookie beside a malformed Authorization", (live) => [cookie(live), "Authorization: Bearer"]],
+    ["the cookie beside an empty X-Session-Token", (live) => [cookie(live), "X-Session-Token;"]],
+    ["Bearer beside an empty cookie", (live) => [cookie(""), bearer(live)]],
+    ["Bearer beside a quoted empty cookie", (live) => [cookie('""'), bearer(live)]],
+    ["Bearer beside a garbage cookie", (live) => [cookie(garbage), bearer(live)]],
+    ["Bearer beside a cookie that is almost a JWT", (live) => [cookie("a.b.c"), bearer(live)]],
+    ["Bearer beside an oversized cookie", (live) => [cookie("x".repeat(10_000)), bearer(live)]],
+    [
+      "Bearer beside a foreign page's garbage cookie",
+      (live) => [cookie(garbage), bearer(live), "Origin: null"],
+    ],
+    ["X-Session-Token beside an empty Authorization", (live) => [header(live), "Authorization;"]],
   ];
-  for (const headers of refused) expect((await disable(other.id, headers)).status).toBe(401);
-  expect((await disable(other.id, [header(mine.token), cookie(bad), bearer(bad)])).status).toBe(204);
-  const { mine: mine2, other: other2 } = await twoLogins();
-  expect((await disable(other2.id, [cookie(mine2.token), bearer(bad)])).status).toBe(204);
-  expect(await verdictOn(service, other2)).toBe("SESSION_REVOKED");
+  test.each(accepted)("accepts %s", async (_name, credentials) => {
+    const { mine, other } = await twoLogins();
+    const dead = await newLogin(service);
+    await sessionsOf(service).revoke({ target: { case: "id", value: dead.id } });
+    expect(await disable(other.id, credentials(mine.token, dead.token))).toMatchObject({ status: 204 });
+    expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
+  });
+
+  const refused: [string, Credentials][] = [
+    ["a garbage X-Session-Token", (live) => [header(garbage), cookie(live), bearer(live)]],
+    ["the cookie of a dead session", (live, dead) => [cookie(dead), bearer(live)]],
+    ["a garbage cookie alone", () => [cookie(garbage)]],
+  ];
+  test.each(refused)("refuses %s", async (_name, credentials) => {
+    const { mine, other } = await twoLogins();
+    const dead = await newLogin(service);
+    await sessionsOf(service).revoke({ target: { case: "id", value: dead.id } });
+    expect(await disable(other.id, credentials(mine.token, dead.token))).toMatchObject({
+      status: 401,
+      body: unauthorized,
+    });
+    expect(await verdictOn(service, other)).toBe("active");
+  });
 });
 
 describe("a request with the cookie", () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { curl } from "../../support/process/curl.ts";
+import { curl } from "../../support/process/command.ts";
 import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";

@@ -3,8 +3,7 @@ import { B2BClient, Client } from "stytch";
 import { expect, test, vi } from "vitest";
 import { JwtProfile } from "../../../gen/session/v1/project_pb.ts";
 import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { movableClock, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const clock = movableClock();

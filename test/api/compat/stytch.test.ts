@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { decodeJwt } from "jose";
 import { describe, expect, test } from "vitest";
-import { curl } from "../../support/process/curl.ts";
-import { signedByProject } from "../../support/fixtures/forged-jwt.ts";
+import { curl } from "../../support/process/command.ts";
+import { signedByProject } from "./forged-jwt.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { movableClock, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf } from "../../support/fixtures/service-clients.ts";
 
 const clock = movableClock();

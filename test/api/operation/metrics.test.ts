@@ -8,11 +8,10 @@ import { Client } from "pg";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
-import { type ShownMetrics, readMetrics } from "../../support/fixtures/metrics.ts";
+import { type Metrics, readMetrics, withHeaders } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
-import { sending } from "../../support/fixtures/service-clients.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 const service = await runningService();
@@ -23,7 +22,7 @@ const { sessions } = connectSessiond({ baseUrl: url, credential: { projectId, se
 const calls = "sessiond_call_duration_seconds_count";
 
 /** The metrics once they are as they should be: a call counts when its answer is over, which its client does not wait for. */
-const metricsWhere = (isSo: (metrics: ShownMetrics) => boolean, from = metricsUrl) =>
+const metricsWhere = (isSo: (metrics: Metrics) => boolean, from = metricsUrl) =>
   vi.waitFor(async () => {
     const metrics = await readMetrics(from);
     if (!isSo(metrics)) throw new Error(`not yet:\n${metrics.text}`);
@@ -32,7 +31,7 @@ const metricsWhere = (isSo: (metrics: ShownMetrics) => boolean, from = metricsUr
 
 test("a call counts once, by method, protocol and code, whichever the protocol", async () => {
   const method = "session.v1.SessionService/List";
-  const options = { baseUrl: url, interceptors: [sending({ authorization: basic })] };
+  const options = { baseUrl: url, interceptors: [withHeaders({ authorization: basic })] };
   const transports = {
     grpc: createGrpcTransport(options),
     "grpc-web": createGrpcWebTransport({ ...options, httpVersion: "1.1" }),
@@ -57,7 +56,7 @@ test("paths that are no method's count as one, so that nobody can make metrics w
   for (let i = 0; i < 20; i++) await fetch(`${url}/nowhere/${i}`, { headers: { "x-request-id": `r${i}` } });
   const unknown = { method: "POST", headers: { "content-type": "application/grpc-web+proto" } };
   for (let i = 0; i < 20; i++) await fetch(`${url}/no.such.Service${i}/Get`, unknown);
-  const none = (metrics: ShownMetrics) => metrics.sum(calls, { method: "none" });
+  const none = (metrics: Metrics) => metrics.sum(calls, { method: "none" });
   const after = await metricsWhere((shown) => none(shown) >= none(before) + 40);
   expect(after.text).not.toContain("nowhere");
   expect(after.text).not.toContain("no.such");
@@ -130,7 +129,7 @@ test("workers show their metrics together", async () => {
     SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
   });
   const port = await crew.listening;
-  const [, shownAt] = /"port":(\d+),"msg":"metrics are shown"/.exec(crew.stderr()) ?? [];
+  const [, shownAt] = /"port":(\d+),"msg":"serving metrics"/.exec(crew.stderr()) ?? [];
   const from = `http://127.0.0.1:${shownAt}/metrics`;
   // A connection each, in turn handed to the one and the other.
   for (let i = 0; i < 4; i++) {

@@ -9,7 +9,7 @@ import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { grpcJsCalls } from "../../support/process/grpc-js.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
-import { sending, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { sessionsOf, withHeaders } from "../../support/fixtures/service-clients.ts";
 
 /** So seldom that no test sees a second one: a token takes ten minutes. */
 const hardlyEver = String(1 / 600);
@@ -85,7 +85,7 @@ describe("a service beyond its limit", () => {
     const transport = createConnectTransport({
       baseUrl: url,
       httpVersion: "1.1",
-      interceptors: [sending({ authorization: basic })],
+      interceptors: [withHeaders({ authorization: basic })],
     });
     const call = createClient(SessionService, transport).create({ memberId: "m" });
     const error = ConnectError.from(await call.catch((reason: unknown) => reason));

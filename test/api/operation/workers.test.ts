@@ -13,10 +13,15 @@ import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { reasonOf } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { basicAuthorization, testMasterKey } from "../../support/fixtures/running-service.ts";
-import { type ServeProcess, serveProcess } from "../../support/process/serve-process.ts";
-import { sending } from "../../support/fixtures/service-clients.ts";
+import {
+  type ServeProcess,
+  answeredBy,
+  linesOf,
+  logged,
+  serveProcess,
+} from "../../support/process/serve-process.ts";
+import { withHeaders } from "../../support/fixtures/service-clients.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { answeredBy, linesOf, logged } from "../../support/process/worker-lines.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -52,7 +57,7 @@ async function seats(service: ServeProcess, authorization = basic): Promise<read
   const found = new Map<number, Seat>();
   for (;;) {
     const requestId = randomUUID();
-    const interceptors = [sending({ authorization, "x-request-id": requestId })];
+    const interceptors = [withHeaders({ authorization, "x-request-id": requestId })];
     const transport = createGrpcTransport({ baseUrl, interceptors });
     const sessions = createClient(SessionService, transport);
     await sessions.list({ memberId: "nobody" });

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { curl } from "../../support/process/curl.ts";
+import { curl } from "../../support/process/command.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 

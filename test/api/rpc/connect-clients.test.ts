@@ -12,7 +12,7 @@ import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
 import { SessionState } from "../../../gen/session/v1/session_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { sending } from "../../support/fixtures/service-clients.ts";
+import { withHeaders } from "../../support/fixtures/service-clients.ts";
 
 const service = await runningService();
 
@@ -21,7 +21,7 @@ const baseUrl = service.url;
 const asService: Headers = { authorization: service.basic };
 
 const transports: [name: string, make: (headers: Headers) => Transport][] = [
-  ["gRPC over h2c", (headers) => node.createGrpcTransport({ baseUrl, interceptors: [sending(headers)] })],
+  ["gRPC over h2c", (headers) => node.createGrpcTransport({ baseUrl, interceptors: [withHeaders(headers)] })],
 ];
 for (const httpVersion of ["1.1", "2"] as const) {
   for (const useBinaryFormat of [true, false]) {
@@ -30,7 +30,7 @@ for (const httpVersion of ["1.1", "2"] as const) {
       baseUrl,
       httpVersion,
       useBinaryFormat,
-      interceptors: [sending(headers)],
+      interceptors: [withHeaders(headers)],
     });
     transports.push(
       [`gRPC-Web over ${name}`, (headers) => node.createGrpcWebTransport(options(headers))],
@@ -47,7 +47,7 @@ transports.push(
         httpVersion: "1.1",
         sendCompression: node.compressionGzip,
         compressMinBytes: 0,
-        interceptors: [sending(headers)],
+        interceptors: [withHeaders(headers)],
       }),
   ],
   [
@@ -57,16 +57,16 @@ transports.push(
         baseUrl,
         httpVersion: "1.1",
         useHttpGet: true,
-        interceptors: [sending(headers)],
+        interceptors: [withHeaders(headers)],
       }),
   ],
   [
     "Connect by fetch",
-    (headers) => web.createConnectTransport({ baseUrl, interceptors: [sending(headers)] }),
+    (headers) => web.createConnectTransport({ baseUrl, interceptors: [withHeaders(headers)] }),
   ],
   [
     "gRPC-Web by fetch",
-    (headers) => web.createGrpcWebTransport({ baseUrl, interceptors: [sending(headers)] }),
+    (headers) => web.createGrpcWebTransport({ baseUrl, interceptors: [withHeaders(headers)] }),
   ],
 );
 

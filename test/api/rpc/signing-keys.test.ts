@@ -8,8 +8,7 @@ import {
 import { RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { newLogin, reasonOf } from "../../support/fixtures/logins.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
-import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
+import { type RunningService, movableClock, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { must } from "../../support/fixtures/stored.ts";
 

@@ -11,15 +11,13 @@ import { type TlsClientOptions, connectSessiond } from "../../../src/client/clie
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { grpcClient } from "../../../src/client/grpc.ts";
 import { createVerifier } from "../../../src/client/verifier/verifier.ts";
-import { authority } from "../../support/process/certificates.ts";
-import { curl } from "../../support/process/curl.ts";
+import { authority, tlsFolder } from "../../support/process/certificates.ts";
+import { curl } from "../../support/process/command.ts";
 import { answerTo, metadataOf } from "../../support/process/grpc-js.ts";
 import { reasonOf } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
-import { serveProcess } from "../../support/process/serve-process.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
-import { logged } from "../../support/process/worker-lines.ts";
+import { logged, serveProcess } from "../../support/process/serve-process.ts";
 
 const ca = authority();
 const clients = authority();

@@ -3,11 +3,10 @@ import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { TokenReuseAction } from "../../../gen/session/v1/project_pb.ts";
 import { RevocationCause } from "../../../gen/session/v1/session_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
-import { curl } from "../../support/process/curl.ts";
+import { curl } from "../../support/process/command.ts";
 import { grpcJsCalls } from "../../support/process/grpc-js.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
-import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
+import { type RunningService, movableClock, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const clock = movableClock();

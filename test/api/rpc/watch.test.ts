@@ -9,8 +9,7 @@ import {
 } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
-import { movableClock } from "../../support/fixtures/movable-clock.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { movableClock, runningService } from "../../support/fixtures/running-service.ts";
 
 const one = await runningService();
 const other = await runningService({

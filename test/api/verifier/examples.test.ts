@@ -20,7 +20,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** The TypeScript examples of a page. */
 function examplesOf(page: string): readonly string[] {
-  const text = readFileSync(page, "utf8").replace('"http://127.0.0.1:8080"', JSON.stringify(service.url));
+  const text = readFileSync(page, "utf8").replaceAll('"http://127.0.0.1:8080"', JSON.stringify(service.url));
   return Array.from(text.matchAll(/^```ts\n(.*?)^```/gms), ([, block = ""]) => block);
 }
 

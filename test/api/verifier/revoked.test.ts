@@ -14,7 +14,7 @@ import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.t
 
 const service = await runningService();
 const { projectId, secret, databaseUrl } = service;
-/** Is stopped by the test that changes replicas. */
+/** Stopped by the test that changes replicas. */
 const leaving = await runningService({ databaseUrl });
 const sessions = sessionsOf(service);
 
@@ -28,27 +28,27 @@ async function verifierAt(
   return verifier;
 }
 
-/** Until the verifier has heard of `revision`. */
-function heard(verifier: Verifier, revision: bigint): Promise<unknown> {
+/** Waits until the verifier has applied `revision`. */
+function applied(verifier: Verifier, revision: bigint): Promise<unknown> {
   return vi.waitUntil(() => (verifier.status().revision ?? 0) >= Number(revision), patience);
 }
 
-/** A login with what differs, and one beside it that is to stay. */
+/** Two logins of one member. */
 async function logins(organizationId: string) {
   const login = await newLogin(service, { organizationId });
   return { login, sibling: await newLogin(service, { organizationId, memberId: login.memberId }) };
 }
 
-describe("a revocation is refused by a verifier once it has heard of it:", () => {
-  test("a session's", async () => {
+describe("a verifier rejects the revoked sessions of", () => {
+  test("a session", async () => {
     const verifier = await verifierAt(service.url);
     const { login, sibling } = await logins("acme");
     expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true, claims: { sessionId: login.id } });
-    const told = once(verifier.events, "revocation");
+    const event = once(verifier.events, "revocation");
     const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
-    expect(await told).toMatchObject([{ scope: "session", targetId: login.id, revision: Number(revision) }]);
-    const refusal = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
-    expect(await verifier.verify(login.jwt)).toEqual(refusal);
+    expect(await event).toMatchObject([{ scope: "session", targetId: login.id, revision: Number(revision) }]);
+    const rejection = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
+    expect(await verifier.verify(login.jwt)).toEqual(rejection);
     expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
   });
 
@@ -57,22 +57,22 @@ describe("a revocation is refused by a verifier once it has heard of it:", () =>
     organization: () => ({ case: "organizationId", value: "umbrella" }) as const,
     project: () => ({ case: "project", value: true }) as const,
   };
-  test.each(["member", "organization", "project"] as const)("a %s's, sparing one session", async (name) => {
+  test.each(["member", "organization", "project"] as const)("a %s, except one session", async (name) => {
     const verifier = await verifierAt(service.url);
     const { login, sibling } = await logins("umbrella");
     expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true });
     const scope = scopes[name](login);
     const first = await sessions.revokeAll({ scope, exceptSessionId: sibling.id });
-    await heard(verifier, first.revision);
-    const refusal = { ok: false, reason: "revoked", scope: name, revision: Number(first.revision) };
-    expect(await verifier.verify(login.jwt)).toEqual(refusal);
+    await applied(verifier, first.revision);
+    const rejection = { ok: false, reason: "revoked", scope: name, revision: Number(first.revision) };
+    expect(await verifier.verify(login.jwt)).toEqual(rejection);
     expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
     const later = await newLogin(service, { organizationId: "umbrella", memberId: login.memberId });
     expect(await verifier.verify(later.jwt)).toMatchObject({ ok: true });
     const second = await sessions.revokeAll({ scope });
-    await heard(verifier, second.revision);
-    expect(await verifier.verify(sibling.jwt)).toEqual({ ...refusal, revision: Number(second.revision) });
-    expect(await verifier.verify(later.jwt)).toEqual({ ...refusal, revision: Number(second.revision) });
+    await applied(verifier, second.revision);
+    expect(await verifier.verify(sibling.jwt)).toEqual({ ...rejection, revision: Number(second.revision) });
+    expect(await verifier.verify(later.jwt)).toEqual({ ...rejection, revision: Number(second.revision) });
   });
 
   test("one made before the verifier started", async () => {
@@ -84,10 +84,10 @@ describe("a revocation is refused by a verifier once it has heard of it:", () =>
   });
 });
 
-test("over a change of the replica nothing is missed, and nothing is told twice", async () => {
+test("a change of the replica causes no missing and no repeated revocation", async () => {
   const verifier = await verifierAt([leaving.url, service.url]);
-  const told: number[] = [];
-  verifier.events.on("revocation", ({ revision }) => told.push(revision));
+  const received: number[] = [];
+  verifier.events.on("revocation", ({ revision }) => received.push(revision));
   const from = verifier.status().revision ?? 0;
   const resumed = once(verifier.events, "connected");
   const targets = await Promise.all(Array.from({ length: 20 }, () => newLogin(service)));
@@ -98,13 +98,13 @@ test("over a change of the replica nothing is missed, and nothing is told twice"
   const revisions = (await revoking).map(({ revision }) => Number(revision));
   expect((await resumed)[0]).toMatchObject({ baseUrl: service.url, resumedAfter: expect.any(Number) });
   const last = (await sessions.revoke({ target: { case: "memberId", value: "nobody" } })).revision;
-  await heard(verifier, last);
-  expect(told).toEqual(Array.from({ length: Number(last) - from }, (_, i) => from + i + 1));
-  expect(told).toEqual(expect.arrayContaining(revisions));
+  await applied(verifier, last);
+  expect(received).toEqual(Array.from({ length: Number(last) - from }, (_, i) => from + i + 1));
+  expect(received).toEqual(expect.arrayContaining(revisions));
   for (const { jwt } of targets) expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked" });
 });
 
-test("a verifier whose server freezes becomes stale, does as told, and comes back", async () => {
+test("a verifier whose server freezes becomes stale, follows onStale, and recovers", async () => {
   const relay = await startRelay(service.url);
   onTestFinished(() => relay.close());
   const origin = new URL(relay.url).origin;
@@ -131,12 +131,12 @@ test("a verifier whose server freezes becomes stale, does as told, and comes bac
   for (const verifier of verifiers) {
     expect(verifier.status().revision).toBeGreaterThanOrEqual(Number(revision));
   }
-  const refusal = { reason: "revoked", revision: Number(revision) };
-  expect(await verdicts(login.jwt)).toMatchObject([refusal, refusal, refusal]);
+  const rejection = { reason: "revoked", revision: Number(revision) };
+  expect(await verdicts(login.jwt)).toMatchObject([rejection, rejection, rejection]);
   expect(await verdicts(sibling.jwt)).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
 });
 
-test("a verifier that was away for longer than the log is kept begins again, and forgets nothing that matters", async () => {
+test("a verifier that was disconnected beyond the log's retention loads a snapshot and loses no revocation", async () => {
   const relay = await startRelay(service.url);
   onTestFinished(() => relay.close());
   const verifier = await verifierAt(new URL(relay.url).origin);
@@ -163,10 +163,10 @@ test("a verifier that was away for longer than the log is kept begins again, and
   expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
 });
 
-test("a credential that may only authenticate never gets ready, and is asked for every JWT", async () => {
+test("with a credential that may only authenticate ready() rejects, and the server is asked for every JWT", async () => {
   const { secret } = await projectsOf(service).createServiceCredential({
     projectId,
-    displayName: "asks only",
+    displayName: "authenticates only",
     permissions: ["sessions.authenticate"],
   });
   const verifier = createVerifier({ baseUrl: service.url, credential: { projectId, secret } });
@@ -175,6 +175,6 @@ test("a credential that may only authenticate never gets ready, and is asked for
   const { login } = await logins("acme");
   expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true, answeredBy: "server" });
   const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
-  const refusal = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
-  expect(await verifier.verify(login.jwt)).toEqual(refusal);
+  const rejection = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
+  expect(await verifier.verify(login.jwt)).toEqual(rejection);
 });

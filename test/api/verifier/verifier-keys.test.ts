@@ -9,7 +9,7 @@ const service = await runningService();
 const credential = { projectId: service.projectId, secret: service.secret };
 const { sessions, projects } = connectSessiond({ baseUrl: service.url, credential });
 
-test("a verifier refuses what a leaked key signed, and accepts what its successor signs", async () => {
+test("a verifier rejects JWTs of a revoked key and accepts those of its successor", async () => {
   const { token, jwt } = await sessions.create({ memberId: "ada" });
   const { kid = "" } = decodeProtectedHeader(jwt);
   const verifier = createVerifier({ baseUrl: service.url, credential, onStale: "refuse" });
@@ -17,9 +17,9 @@ test("a verifier refuses what a leaked key signed, and accepts what its successo
   await verifier.ready();
   expect(await verifier.verify(jwt)).toMatchObject({ ok: true, claims: { memberId: "ada" } });
 
-  const told = once(verifier.events, "revocation");
+  const event = once(verifier.events, "revocation");
   await projects.revokeSigningKey({ projectId: credential.projectId, kid });
-  await told;
+  await event;
   expect(await verifier.verify(jwt)).toMatchObject({ ok: false, reason: "revoked", scope: "signing_key" });
 
   const shown = { case: "token", value: token } as const;

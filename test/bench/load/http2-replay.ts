@@ -23,7 +23,7 @@ const endsInZero = Buffer.from([1, 0x30]);
  * Sends one request over and over with other bodies on one HTTP/2 connection. It is no HTTP/2 client: headers are encoded
  * once, without compression, and of an answer only what marks success is read. With a header table of size 0 status 200 is
  * always the same first byte, and `grpc-status: 0` always ends the trailers in the same bytes; everything else is a failure.
- * Node's own client takes as much CPU for a call as the server under test does.
+ * Node's own client takes about as much CPU for a call as the server under test.
  */
 export class Http2Replay {
   readonly #socket: Socket;

@@ -1,18 +1,18 @@
-// Run as a process of its own: many watchers that do nothing but read, each on a connection of its own. Tells over IPC when the
-// last of them has received a revocation. They decode nothing, to leave the machine to what is measured.
+// Many watchers, each on a connection of its own. Reports over IPC when the last one has received a revocation. They decode
+// nothing, to leave the machine to what is measured.
 import { type ClientHttp2Stream, connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WatchRevocationsRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
-import { monotonic } from "../../resilience/chaos/monotonic.ts";
+import { grpcFrame } from "../servers/no-op.ts";
+import { monotonic } from "../../resilience/chaos/history.ts";
 
 const [url = "", authorization = "", size = "0"] = process.argv.slice(2);
 const crowd = Number(size);
-/** Frames of a heartbeat are shorter, those of a revocation longer. In bytes. */
+/** Heartbeats are shorter, revocations longer. In bytes. */
 const shortest = 60;
 
 const request = toBinary(WatchRevocationsRequestSchema, create(WatchRevocationsRequestSchema));
-const frame = Buffer.concat([Buffer.alloc(5), request]);
-frame.writeUInt32BE(request.length, 1);
+const frame = grpcFrame(request);
 
 let heard = 0;
 
@@ -25,7 +25,7 @@ function receive(bytes: number): void {
   }
 }
 
-/** Resolves with the first message: the watcher is known by then. */
+/** Resolves after the first message: then the server knows the watcher. */
 async function watch(): Promise<void> {
   const session = connect(url);
   const stream: ClientHttp2Stream = session.request({

@@ -1,31 +1,31 @@
-// `npm run bench:propagation [revocations]`: how long after Revoke has returned a verifier in another process refuses the
+// `npm run bench:propagation [revocations]`: time from the return of Revoke until a verifier in another process rejects the
 // session's JWT, with one watcher and with 1,000 on the same replica. Prints a table and JSON.
 import { once } from "node:events";
-import { availableParallelism, cpus, release, type } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { startChild } from "../../resilience/chaos/processes/child.ts";
+import { startChild } from "../../support/process/child.ts";
 import { type Deployment, startDeployment } from "../../resilience/chaos/processes/deployment.ts";
-import { monotonic } from "../../resilience/chaos/monotonic.ts";
+import { machine } from "../machine.ts";
+import { monotonic } from "../../resilience/chaos/history.ts";
 import { type Quantiles, quantiles } from "../../resilience/chaos/checks/quantiles.ts";
 import type { VerifierProcess } from "../../resilience/chaos/processes/verifier.ts";
 
-/** Milliseconds from the return of Revoke. */
+/** In milliseconds from the return of Revoke. */
 interface Figures {
   readonly watchers: number;
-  /** To the refusal in the verifier, which is the last that joined. */
+  /** Until the verifier, which joined last, rejects the JWT. */
   readonly refused: Quantiles;
-  /** To the receipt by the last of all other watchers. */
+  /** Until the last of all other watchers has received the revocation. */
   readonly lastHeard?: Quantiles;
 }
 
-/** Revocations before those that count, while everything gets warm. */
+/** Revocations before the measured ones. */
 const warmUp = 50;
 
 async function measure(deployment: Deployment, watchers: number, revocations: number): Promise<Figures> {
   const crowd = watchers > 1 ? await startCrowd(deployment, watchers - 1) : undefined;
   const verifier = await deployment.startVerifier("refuse", 5000);
   const sessions = deployment.replicas[0]?.connect(10_000);
-  if (sessions === undefined) throw new Error("there is no replica");
+  if (sessions === undefined) throw new Error("no replica");
   const refused: number[] = [];
   const lastHeard: number[] = [];
   try {
@@ -33,16 +33,16 @@ async function measure(deployment: Deployment, watchers: number, revocations: nu
       const { session, jwt } = await sessions.create({ memberId: "bench" });
       const id = session?.id ?? "";
       verifier.expect({ id, jwt });
-      // Verified once, as a session in use would have been; answered after what was said before.
+      // Verified once, like a session in use. The answer comes after those of earlier messages.
       verifier.ask({ id, jwt });
-      await verifier.settled(5000);
+      await verifier.answered(5000);
       const all = crowd?.next();
       const { revision } = await sessions.revoke({ target: { case: "id", value: id } });
       const returned = monotonic();
       const heard = await heardAt(verifier, Number(revision));
       const last = await all;
       if (i < 0) continue;
-      // Refused already when Revoke returned: nothing is left to wait for.
+      // 0 if the verifier rejected it before Revoke returned.
       refused.push(Math.max(0, heard - returned));
       if (last !== undefined) lastHeard.push(Math.max(0, last - returned));
       await delay(5);
@@ -60,11 +60,11 @@ async function measure(deployment: Deployment, watchers: number, revocations: nu
 
 async function heardAt(verifier: VerifierProcess, revision: number): Promise<number> {
   for (let waited = 0; waited < 10_000; waited++) {
-    const at = verifier.heard.get(revision);
+    const at = verifier.received.get(revision);
     if (at !== undefined && verifier.refused.has(revision)) return at;
     await delay(1);
   }
-  throw new Error(`the verifier has not refused a session that revision ${revision} ended`);
+  throw new Error(`the verifier does not reject the session that revision ${revision} revoked`);
 }
 
 async function startCrowd({ options, replicas }: Deployment, size: number) {
@@ -77,7 +77,7 @@ async function startCrowd({ options, replicas }: Deployment, size: number) {
   );
   const message = async (): Promise<{ readonly at?: number }> => {
     const [first] = await Promise.race([once(child.process, "message"), child.ended.then(() => [])]);
-    if (first === undefined) throw new Error(`the watchers ended: ${child.complaints.join("\n")}`);
+    if (first === undefined) throw new Error(`the watchers ended: ${child.errorLines.join("\n")}`);
     return first;
   };
   await message();
@@ -99,12 +99,11 @@ const revocations = Number(process.argv[2] ?? 500);
 const deployment = await startDeployment(1);
 try {
   const figures = [await measure(deployment, 1, revocations), await measure(deployment, 1000, revocations)];
-  const machine = `${availableParallelism()} cores (${cpus()[0]?.model.trim()}), ${type()} ${release()}, Node ${process.versions.node}`;
   console.log(
-    `Milliseconds from the return of Revoke to the refusal in a verifier in another process; ${machine}`,
+    `Milliseconds from the return of Revoke to the rejection by a verifier in another process; ${machine()}`,
   );
   console.table(figures.map(rowOf));
-  console.log(JSON.stringify({ machine, unit: "ms", figures }));
+  console.log(JSON.stringify({ machine: machine(), unit: "ms", figures }));
 } finally {
   await deployment.stop();
 }

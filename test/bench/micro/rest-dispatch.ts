@@ -1,7 +1,7 @@
 /**
- * What a REST call costs between the bound request message and the output message: straight into the implementation,
- * as src/rest does it, against the UniversalHandler of a ConnectRouter with application/proto bodies. Both run the
- * same interceptor, paired in one process, in alternating rounds. Run: node test/bench/micro/rest-dispatch.ts
+ * Cost of a REST call between the bound request message and the output message: called directly, as src/rest does, and through
+ * the UniversalHandler of a ConnectRouter with application/proto bodies. Both run the same interceptor in one process, in
+ * alternating rounds. Run: node test/bench/micro/rest-dispatch.ts
  */
 import { type Message, create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
@@ -13,6 +13,7 @@ import {
 import { Call } from "../../../src/transport/call.ts";
 import { Pipeline } from "../../../src/transport/pipeline.ts";
 import { maxTimerMs } from "../../../src/transport/timers.ts";
+import { median } from "../figures.ts";
 import { type Book, BookSchema, ShelfService } from "../../unit/rest/gen/shelf/v1/shelf_pb.ts";
 
 const rounds = 15;
@@ -27,7 +28,7 @@ const pipeline = new Pipeline({ interceptors: [interceptor] });
 const router = createConnectRouter({ interceptors: [interceptor] });
 router.service(ShelfService, implementation);
 const handler = router.handlers.find(({ method }) => method.name === "GetBook");
-if (spec?.kind !== "unary" || handler === undefined) throw new Error("GetBook is not there");
+if (spec?.kind !== "unary" || handler === undefined) throw new Error("no method GetBook");
 
 async function direct(): Promise<Message> {
   const call = new Call({
@@ -90,6 +91,5 @@ for (let round = 0; round < rounds; round++) {
   times.direct.push(await microsecondsPerCall(direct));
   times.universal.push(await microsecondsPerCall(universal));
 }
-const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const [a, b] = [median(times.direct), median(times.universal)];
 console.log(`direct ${a.toFixed(1)} us, universal ${b.toFixed(1)} us, ratio ${(b / a).toFixed(2)}`);

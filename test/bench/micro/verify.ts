@@ -1,16 +1,16 @@
 /**
- * How many session JWTs a verifier checks per second and core: cold (signature checked, nothing remembered) and cached, beside
- * bare jose.jwtVerify, which knows of no revocation. All in one process, in alternating rounds; CPU time of all threads counts,
- * because jose's signatures are checked in a pool of threads. Then what a million revoked sessions cost in memory, in a process
- * of its own. Run: npm run bench:verify
+ * Session JWTs that a verifier checks per second and core: cold (signature checked) and cached, beside bare jose.jwtVerify,
+ * which knows no revocation. In one process, in alternating rounds. CPU time of all threads counts, because jose checks
+ * signatures in a pool of threads. Then the memory of a million revoked sessions, in another process. Run: npm run bench:verify
  */
 import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SignJWT, exportJWK, generateKeyPair, jwtVerify } from "jose";
 import { v7 } from "uuid";
 import { RevocationScope, SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { createVerifier } from "../../../src/client/verifier/verifier.ts";
+import { median } from "../figures.ts";
+import { machine } from "../machine.ts";
 import { createListener } from "../../../src/server/listener/listener.ts";
 
 const rounds = 9;
@@ -39,7 +39,7 @@ const rpc = connectNodeAdapter({
 const listener = createListener({
   handler: (request, response) => {
     if (request.url?.startsWith("/session/v1/projects/") !== true) return rpc(request, response);
-    // Both kinds of response have it; their types do not agree on how.
+    // TypeScript cannot call the union of both overloads.
     if ("stream" in response) response.end();
     else response.end(JSON.stringify({ keys: [jwk] }));
   },
@@ -54,7 +54,7 @@ const verifier = createVerifier({
 });
 await verifier.ready();
 
-/** CPU microseconds that `run` takes for each of `count` verifications. */
+/** CPU time of each of `count` verifications in microseconds. */
 async function microsecondsEach(count: number, run: () => Promise<void>): Promise<number> {
   const before = process.cpuUsage();
   await run();
@@ -63,7 +63,7 @@ async function microsecondsEach(count: number, run: () => Promise<void>): Promis
 }
 
 async function verifyAll(jwts: readonly string[]): Promise<void> {
-  for (const jwt of jwts) if (!(await verifier.verify(jwt)).ok) throw new Error("a good JWT was refused");
+  for (const jwt of jwts) if (!(await verifier.verify(jwt)).ok) throw new Error("a valid JWT was rejected");
 }
 
 const figures = { jose: [] as number[], cold: [] as number[], cached: [] as number[] };
@@ -102,7 +102,7 @@ console.log(`  cached is ${ratio(figures.jose, figures.cached)} times as fast as
 console.log(
   `per second and core: jose ${perSecond(jose)}, cold ${perSecond(cold)}, cached ${perSecond(cached)}`,
 );
-console.log(`on ${cpus().length} x ${cpus()[0]?.model ?? "unknown"}, Node ${process.version}`);
+console.log(`on ${machine()}`);
 console.log("memory:");
 const memory = new URL("verifier-memory.ts", import.meta.url).pathname;
 console.log(execFileSync(process.execPath, ["--expose-gc", memory], { encoding: "utf8" }).trimEnd());
@@ -122,9 +122,4 @@ function newJwt(): Promise<string> {
 
 function ratio(base: readonly number[], own: readonly number[]): string {
   return median(base.map((value, i) => value / (own[i] ?? Number.NaN))).toFixed(1);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

@@ -47,32 +47,26 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
     unit: "MB",
     samples: values.map((value) => ({ value: value / 1e6 })),
   });
-  const compare = (name: "heap" | "rss") => ({
-    what: `${name} after ${made} calls / after ${callsPerLook * settled}`,
-    figure: figure(
-      `${name} at the end`,
-      held.slice(-1).map((look) => look[name]),
+  const figures = [
+    figure(
+      "heap",
+      held.map(({ heap }) => heap),
     ),
-    yardstick: figure(
-      `${name} settled`,
-      held.slice(settled - 1, settled).map((look) => look[name]),
+    figure(
+      "resident",
+      held.map(({ rss }) => rss),
     ),
-    // The aim is about all calls.
-    aim: made < extent.memoryCalls ? undefined : { atMost: 1.1 },
-  });
+  ];
   return {
     title: `Memory of a server over ${made} calls`,
-    figures: [
-      figure(
-        "heap",
-        held.map(({ heap }) => heap),
-      ),
-      figure(
-        "resident",
-        held.map(({ rss }) => rss),
-      ),
-    ],
-    comparisons: [compare("heap"), compare("rss")],
+    figures,
+    comparisons: figures.map((all) => ({
+      what: `${all.name} after ${made} calls / after ${callsPerLook * settled}`,
+      figure: { ...all, samples: all.samples.slice(-1) },
+      yardstick: { ...all, samples: all.samples.slice(settled - 1, settled) },
+      // The aim is about all calls.
+      aim: made < extent.memoryCalls ? undefined : { atMost: 1.1 },
+    })),
     notes: [
       ...(made < extent.memoryCalls ? [`${extent.memoryCalls} calls exceed the time limit; use --full`] : []),
       "35 % Authenticate, 15 % Revoke over gRPC and REST, the rest no-op; garbage is collected before each reading",

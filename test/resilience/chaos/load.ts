@@ -7,29 +7,28 @@ import type { Replica } from "./processes/replica.ts";
 
 type Sessions = Sessiond["sessions"];
 
-/** A revocation that returned, for whoever measures how long it takes until others know. */
+/** A revocation that returned, to measure its propagation. */
 export interface Acknowledged {
   readonly ending: Ending;
   readonly revision: number;
-  /** When it had returned, by the monotonic clock. */
+  /** Time of return, by the monotonic clock. */
   readonly at: number;
 }
 
-/** What a load is told and tells. */
 export interface LoadOptions {
   readonly replicas: readonly Replica[];
-  /** How many clients call at the same time. */
+  /** Number of concurrent clients. */
   readonly clients: number;
-  /** Told of every session that was asked about, of every one about to be revoked, and of every revocation that returned. */
+  /** Called for each session that is used, for each before it is revoked, and for each revocation that returned. */
   readonly onUsed?: (session: KnownSession) => void;
   readonly onRevoking?: (session: KnownSession) => void;
   readonly onRevoked?: (revocation: Acknowledged, session: KnownSession | undefined) => void;
 }
 
-/** Deadline of a call, in milliseconds: shorter than a replica stays frozen. */
+/** Deadline of a call, in milliseconds. Shorter than a replica stays frozen. */
 const deadline = 2000;
 
-/** Many clients that create, use and end sessions at random replicas, and write down what they were told. */
+/** Clients that create, use and revoke sessions at random replicas, and record the answers. */
 export class Load {
   readonly recorder = new Recorder();
   readonly #population = new Population();
@@ -44,7 +43,7 @@ export class Load {
     this.#running = Promise.all(Array.from({ length: options.clients }, () => this.#client()));
   }
 
-  /** Lets the calls under way end. */
+  /** Waits for calls in flight. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running;
@@ -109,12 +108,12 @@ export class Load {
     const outcome = await this.recorder.attempt(() =>
       connection.authenticate({ credential: { case: by, value: session[by] } }),
     );
-    if (!this.recorder.look(session.id, by, outcome)) this.#population.ended(session);
+    if (!this.recorder.observation(session.id, by, outcome)) this.#population.ended(session);
   }
 
   async #extend(session: KnownSession): Promise<void> {
     const outcome = await this.recorder.attempt(() => this.#anywhere.extend({ id: session.id }));
-    if (!this.recorder.look(session.id, "extend", outcome)) this.#population.ended(session);
+    if (!this.recorder.observation(session.id, "extend", outcome)) this.#population.ended(session);
   }
 
   async #revoke(session: KnownSession): Promise<void> {
@@ -123,7 +122,7 @@ export class Load {
     const outcome = await this.recorder.attempt(() =>
       this.#anywhere.revoke({ target: { case: name, value: session[name] } }),
     );
-    if ("saw" in outcome) this.recorder.look(session.id, "revoke", outcome);
+    if ("saw" in outcome) this.recorder.observation(session.id, "revoke", outcome);
     else await this.#ended({ scope: "session", target: session.id }, outcome, session);
   }
 
@@ -135,7 +134,7 @@ export class Load {
     await this.#ended({ scope: "member", target: member }, outcome, undefined);
   }
 
-  /** The end user ends their own sessions, this one included or all others. */
+  /** Revokes all sessions of the end user, with or without the current one. */
   async #revokeSelf(session: KnownSession): Promise<void> {
     const except = chance(0.5) ? session.id : "";
     const outcome = await this.recorder.attempt(() =>
@@ -144,7 +143,7 @@ export class Load {
         { headers: { authorization: `Bearer ${session.token}` } },
       ),
     );
-    if (!this.recorder.look(session.id, "caller", outcome)) this.#population.ended(session);
+    if (!this.recorder.observation(session.id, "caller", outcome)) this.#population.ended(session);
     await this.#ended({ scope: "member", target: session.member, ...sparing(except) }, outcome, session);
   }
 
@@ -159,7 +158,7 @@ export class Load {
     await this.#ended({ ...ending, ...sparing(except) }, outcome, this.#population.alive());
   }
 
-  /** Records the revocation, and looks at once, at every replica, whether the session is still alive. */
+  /** Records the revocation. Half of the time asks every replica at once for the state of the session. */
   async #ended(ending: Ending, outcome: Outcome<Receipt>, session: KnownSession | undefined): Promise<void> {
     if ("saw" in outcome) return;
     this.recorder.revocation(ending, outcome);

@@ -1,4 +1,4 @@
-// The long trials: `npm run test:faults [operations]`. Prints figures; exits 1 when anything was not as promised.
+// `npm run test:faults [operations]`: prints figures; exits with 1 if a promise was broken.
 import { cpus } from "node:os";
 import {
   type Fault,
@@ -13,38 +13,38 @@ import {
 import { sleepPastRetention } from "./checks/retention.ts";
 import { type Report, runTrial } from "./trial.ts";
 
-// A process that is told to end exits, which ends everything that it started.
+// Child processes end with this one.
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 
-const tell = (line: string) => console.log(line);
+const log = (line: string) => console.log(line);
 const size = {
   replicas: 2,
   clients: 32,
   watchers: 6,
   verifiers: 3,
   maxStaleness: 2000,
-  within: 20 * 60_000,
-  tell,
+  timeoutMs: 20 * 60_000,
+  log,
 };
-let faults = 0;
+let problemCount = 0;
 
-/** Counts and shows what was not as promised. */
-function judge(wrong: readonly string[]): void {
-  faults += wrong.length;
-  for (const words of wrong.slice(0, 10)) console.log(words);
+/** Counts and prints problems. */
+function report(problems: readonly string[]): void {
+  problemCount += problems.length;
+  for (const words of problems.slice(0, 10)) console.log(words);
 }
 
-function show({ violations, wrong, ...figures }: Report): void {
+function show({ violations, problems, ...figures }: Report): void {
   console.log(figures);
-  judge([...violations.map((violation) => JSON.stringify(violation)), ...wrong]);
+  report([...violations.map((violation) => JSON.stringify(violation)), ...problems]);
 }
 
 console.log(`${cpus().length} cores, Node ${process.versions.node}`);
-console.log("everything that can go wrong");
+console.log("all faults in turn");
 const everything = await runTrial({
   ...size,
   operations: Number(process.argv[2] ?? 100_000),
-  calm: () => 3000,
+  pauseMs: () => 3000,
   faults: [
     killReplica(1000),
     crashDatabase,
@@ -67,7 +67,7 @@ const turns: readonly Fault[] = [kill, kill, crashDatabase, kill, kill, crashBot
 const kills = await runTrial({
   ...size,
   operations: 0,
-  calm: () => 1000 * Math.random(),
+  pauseMs: () => 1000 * Math.random(),
   faults: Array.from({ length: 10 }, () => turns).flat(),
 });
 show(kills);
@@ -75,7 +75,7 @@ show(kills);
 console.log("a verifier sleeps past retention");
 const { revoked, alive, resynchronised } = await sleepPastRetention(1000, 20_000);
 const awake = revoked.every(({ ok }) => !ok) && alive?.ok === true && resynchronised > 0;
-judge(awake ? [] : ["a verifier that slept past retention did not recover as promised"]);
+report(awake ? [] : ["a verifier that slept past retention did not recover as promised"]);
 
-console.log(`${faults} faults`);
-process.exit(faults > 0 ? 1 : 0);
+console.log(`${problemCount} problems`);
+process.exit(problemCount > 0 ? 1 : 0);

@@ -1,4 +1,4 @@
-/** A session that the load knows, dead or alive, with what authenticates it. */
+/** A session of the load, alive or ended, with its credentials. */
 export interface KnownSession {
   readonly id: string;
   readonly member: string;
@@ -9,15 +9,15 @@ export interface KnownSession {
 
 const members = 200;
 const organizations = 10;
-/** How many sessions are kept at hand; older ones are not asked about any more. */
+/** Number of sessions to choose from. Older ones are forgotten. */
 const capacity = { alive: 1500, ended: 300 };
 
-/** The sessions that operations choose from: mostly alive, and some that have ended a little while ago. */
+/** The sessions that operations choose from: mostly alive, some ended recently. */
 export class Population {
   readonly #alive: KnownSession[] = [];
   readonly #ended: KnownSession[] = [];
 
-  /** A member and the organization that they always belong to. */
+  /** A random member with their organization. */
   member(): { readonly member: string; readonly organization: string } {
     const number = below(members);
     return { member: `m${number}`, organization: `o${number % organizations}` };
@@ -32,7 +32,7 @@ export class Population {
     else this.#alive[below(capacity.alive)] = session;
   }
 
-  /** Seen dead. */
+  /** Moves a session to the ended ones. */
   ended(session: KnownSession): void {
     const place = this.#alive.indexOf(session);
     if (place < 0) return;
@@ -42,13 +42,13 @@ export class Population {
     else this.#ended[below(capacity.ended)] = session;
   }
 
-  /** Any session; one in ten has ended. */
+  /** A random session; one in ten has ended. */
   any(): KnownSession | undefined {
     const from = chance(0.1) ? this.#ended : this.#alive;
     return from[below(from.length)];
   }
 
-  /** One that is not known to have ended. */
+  /** A random session that is not known to have ended. */
   alive(): KnownSession | undefined {
     return this.#alive[below(this.#alive.length)];
   }

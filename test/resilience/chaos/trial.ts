@@ -1,10 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
-import { type LogRow, checkLineage, checkStored } from "./checks/check-log.ts";
+import { type LogRow, checkStored, checkWatchedLog } from "./checks/check-log.ts";
 import { type Deployment, startDeployment } from "./processes/deployment.ts";
 import type { Fault } from "./processes/faults.ts";
 import { type Acknowledged, Load } from "./load.ts";
-import { monotonic } from "./monotonic.ts";
+import { monotonic } from "./history.ts";
 import { below } from "./population.ts";
 import { type Quantiles, quantiles } from "./checks/quantiles.ts";
 import type { Recorder } from "./recorder.ts";
@@ -12,60 +12,59 @@ import type { VerifierProcess } from "./processes/verifier.ts";
 import { checkVerifier } from "./checks/check-verifier.ts";
 import { Watcher } from "./watcher.ts";
 
-/** How large a trial is. Times in milliseconds. */
+/** Size of a trial. Times in milliseconds. */
 export interface TrialOptions {
   readonly replicas: number;
   readonly clients: number;
   readonly watchers: number;
   readonly verifiers: number;
-  /** The bound of the verifiers. */
+  /** Staleness bound of the verifiers. */
   readonly maxStaleness: number;
-  /** The load goes on until so many operations are recorded and every fault has happened. */
+  /** The load ends when this many operations are recorded and every fault was injected... */
   readonly operations: number;
-  /** And ends, short of them, after this time. */
-  readonly within: number;
-  /** In this order, at one replica after the other. */
+  /** ... or after this time. */
+  readonly timeoutMs: number;
+  /** Injected in this order, into each replica in turn. */
   readonly faults: readonly Fault[];
-  /** How long it is quiet between two faults, and before the first. */
-  readonly calm: () => number;
-  /** Told what goes on. */
-  readonly tell?: (line: string) => void;
+  /** Pause before, between and after faults. */
+  readonly pauseMs: () => number;
+  readonly log?: (line: string) => void;
 }
 
-/** What a trial showed. */
+/** Result of a trial. */
 export interface Report {
   readonly operations: number;
   readonly calls: number;
   readonly seconds: number;
   readonly revocations: number;
-  /** How often what went wrong. */
+  /** Number of injected faults by name. */
   readonly faults: Partial<Record<string, number>>;
-  /** Calls with an unknown outcome, by code. */
+  /** Number of unknown outcomes by code. */
   readonly failures: Partial<Record<string, number>>;
-  /** Verdicts of verifiers, by what they said. */
+  /** Number of verdicts of verifiers by result. */
   readonly verdicts: Partial<Record<string, number>>;
-  /** What happened to verifiers. */
+  /** Number of events of verifiers by name. */
   readonly verifierEvents: Partial<Record<string, number>>;
-  /** Milliseconds from the return of Revoke to the refusal of the session's JWT in a verifier. */
+  /** Milliseconds from the return of Revoke to the refusal in a verifier. */
   readonly propagation: Quantiles;
-  /** Streams of watchers, by how they ended. */
+  /** Number of ended streams of watchers by code. */
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
-  /** Everything else that is wrong, in words. */
-  readonly wrong: readonly string[];
+  /** All other problems. */
+  readonly problems: readonly string[];
 }
 
-/** Loads a service of its own while things go wrong, and checks afterwards what it promises. */
+/** Injects faults into a deployment under load, then checks its promises. */
 export async function runTrial(options: TrialOptions): Promise<Report> {
   const deployment = await startDeployment(options.replicas);
   try {
-    return await tryOut(deployment, options);
+    return await runLoad(deployment, options);
   } finally {
     await deployment.stop();
   }
 }
 
-async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Report> {
+async function runLoad(deployment: Deployment, options: TrialOptions): Promise<Report> {
   const { replicas } = deployment;
   const watchers = Array.from({ length: options.watchers }, () => new Watcher(replicas));
   const verifiers = await startVerifiers(deployment, options);
@@ -83,7 +82,7 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
   });
   const { recorder } = load;
   try {
-    await makeTrouble(deployment, verifiers, options);
+    await injectFaults(deployment, verifiers, options);
     await reach(options, recorder, began);
   } finally {
     await load.stop();
@@ -93,9 +92,9 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
   const late = await waitFor(watchers, log.at(-1)?.revision ?? 0);
   for (const watcher of watchers) await watcher.stop();
   for (const verifier of verifiers) {
-    if (!(await verifier.settled(catchUpWithin))) late.push("a verifier does not answer any more");
+    if (!(await verifier.answered(catchUpMs))) late.push("a verifier stopped answering");
   }
-  const lineages = watchers.flatMap((watcher) => watcher.lineages);
+  const logs = watchers.flatMap((watcher) => watcher.logs);
   const { history } = recorder;
   return {
     operations: history.length,
@@ -109,17 +108,19 @@ async function tryOut(deployment: Deployment, options: TrialOptions): Promise<Re
     propagation: quantiles(propagations(acknowledged, verifiers)),
     streams: sum(watchers.map(({ endings }) => endings)),
     violations: checkHistory(history),
-    wrong: [
+    problems: [
       ...late,
       ...(history.length < options.operations ? [`only ${history.length} operations in the time given`] : []),
       ...Object.keys(recorder.failures)
-        .filter((failure) => !excusable.test(failure))
+        .filter((failure) => !expectedFailures.test(failure))
         .map((failure) => `calls failed with ${failure}`),
       ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
-      ...lineages.flatMap((lineage) => checkLineage(lineage, log, history)),
-      ...verifiers.flatMap(({ looks, maxStaleness }) => checkVerifier(looks, history, maxStaleness)),
-      ...[...replicas, ...verifiers].flatMap(({ surprises }) =>
-        surprises.map((words) => `a process ended by itself: ${words}`),
+      ...logs.flatMap((watched) => checkWatchedLog(watched, log, history)),
+      ...verifiers.flatMap(({ observations, maxStaleness }) =>
+        checkVerifier(observations, history, maxStaleness),
+      ),
+      ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
+        unexpectedExits.map((words) => `a process ended by itself: ${words}`),
       ),
     ],
   };
@@ -136,44 +137,44 @@ async function startVerifiers(
   return started;
 }
 
-async function makeTrouble(
+async function injectFaults(
   deployment: Deployment,
   verifiers: readonly VerifierProcess[],
-  { faults, calm, tell }: TrialOptions,
+  { faults, pauseMs, log }: TrialOptions,
 ): Promise<void> {
-  await delay(calm());
+  await delay(pauseMs());
   for (const [turn, fault] of faults.entries()) {
     const replica = deployment.replicas[turn % deployment.replicas.length];
     const verifier = verifiers[turn % verifiers.length];
     if (replica === undefined || verifier === undefined) return;
-    tell?.(fault.name);
+    log?.(fault.name);
     await fault.run({ deployment, replica, verifier });
-    await delay(calm());
+    await delay(pauseMs());
   }
 }
 
 async function reach(
-  { operations, within, tell }: TrialOptions,
+  { operations, timeoutMs, log }: TrialOptions,
   { history }: Recorder,
   began: number,
 ): Promise<void> {
-  for (let told = 0; history.length < operations && monotonic() - began < within;) {
+  for (let told = 0; history.length < operations && monotonic() - began < timeoutMs;) {
     await delay(50);
     if (history.length < told + 10_000) continue;
     told = history.length;
-    tell?.(`${told} operations`);
+    log?.(`${told} operations`);
   }
 }
 
-/** What a call may fail with, without having said anything, while things go wrong; all else is a fault of the service. */
-const excusable =
+/** Failures that faults explain. Any other failure is a problem. */
+const expectedFailures =
   /^(Unavailable( DATABASE_UNAVAILABLE)?|DeadlineExceeded( DEADLINE_EXCEEDED)?|Canceled|Aborted)$/;
 
-/** How long watchers may take to catch up once the load has ended, in milliseconds. */
-const catchUpWithin = 20_000;
+/** Time limit for watchers to catch up after the load, in milliseconds. */
+const catchUpMs = 20_000;
 
 async function waitFor(watchers: readonly Watcher[], revision: number): Promise<string[]> {
-  const until = monotonic() + catchUpWithin;
+  const until = monotonic() + catchUpMs;
   const behind = () => watchers.filter((watcher) => watcher.revision < revision);
   while (behind().length > 0 && monotonic() < until) await delay(20);
   return behind().map((watcher) => `a watcher stays at revision ${watcher.revision} of ${revision}`);
@@ -187,7 +188,7 @@ async function readLog({ sql, options }: Deployment): Promise<readonly LogRow[]>
   );
 }
 
-/** What each session is worth by the tables that Authenticate reads. */
+/** State of each session by the tables that Authenticate reads. */
 async function readSessions({ sql, options }: Deployment): Promise<ReadonlyMap<string, "alive" | "dead">> {
   const rows = await sql<{ id: string; dead: boolean }>(
     `select s.id, s.revoked_revision is not null or exists (
@@ -201,26 +202,26 @@ async function readSessions({ sql, options }: Deployment): Promise<ReadonlyMap<s
   return new Map(rows.map(({ id, dead }) => [id, dead ? "dead" : "alive"]));
 }
 
-/** Of each revocation that ended a session by name, to each verifier; 0 where it was refused before Revoke returned. */
+/** Propagation of revocations by session id, to each verifier. 0 if the verifier refused before Revoke returned. */
 function propagations(
   acknowledged: readonly Acknowledged[],
   verifiers: readonly VerifierProcess[],
 ): readonly number[] {
   return verifiers.flatMap((verifier) =>
     acknowledged.flatMap(({ ending, revision, at }) => {
-      const heardAt = verifier.refused.has(revision) ? verifier.heard.get(revision) : undefined;
-      return ending.scope === "session" && heardAt !== undefined ? [Math.max(0, heardAt - at)] : [];
+      const receivedAt = verifier.refused.has(revision) ? verifier.received.get(revision) : undefined;
+      return ending.scope === "session" && receivedAt !== undefined ? [Math.max(0, receivedAt - at)] : [];
     }),
   );
 }
 
 function countVerdicts(verifiers: readonly VerifierProcess[]): Partial<Record<string, number>> {
-  const said = verifiers.flatMap(({ looks }) =>
-    looks.map(({ verdict }) =>
+  const counts = verifiers.flatMap(({ observations }) =>
+    observations.map(({ verdict }) =>
       verdict.ok ? { [`accepted by the ${verdict.answeredBy}`]: 1 } : { [verdict.reason]: 1 },
     ),
   );
-  return sum(said);
+  return sum(counts);
 }
 
 function sum(counts: readonly Partial<Record<string, number>>[]): Partial<Record<string, number>> {

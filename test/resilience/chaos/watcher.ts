@@ -6,39 +6,39 @@ import type {
   WatchRevocationsRequest,
   WatchRevocationsResponse,
 } from "../../../gen/session/v1/session_service_pb.ts";
-import { monotonic } from "./monotonic.ts";
+import { monotonic } from "./history.ts";
 import type { Replica } from "./processes/replica.ts";
 
-/** "As of this time, nothing newer than this revision was committed." */
+/** States that at this time no newer revision was committed. */
 export interface Claim {
   readonly asOf: number;
   readonly revision: number;
 }
 
-/** What one line of streams received, each resumed where the one before had ended. */
-export interface Lineage {
-  /** What it began after. */
+/** Messages of consecutive streams, each resumed where the previous one ended. */
+export interface WatchedLog {
+  /** Revision before the first message. */
   readonly from: number;
   readonly revocations: Revocation[];
   readonly claims: Claim[];
 }
 
 const heartbeat = 200;
-/** Milliseconds of silence, or of trying to connect, after which a watcher turns to another replica. */
-const impatience = 1500;
+/** Milliseconds without a message, or of connecting, after which a watcher tries another replica. */
+const silenceMs = 1500;
 
-/** Milliseconds between two attempts. */
+/** Milliseconds between attempts. */
 const pause = 50;
 
-/** Follows the log across whatever replicas there are, as a careful client would. */
+/** Follows the log; changes replica when a stream ends. */
 export class Watcher {
   readonly #replicas: readonly Replica[];
   readonly #stopping = new AbortController();
-  readonly lineages: Lineage[] = [];
-  /** How each stream ended, by code. */
+  readonly logs: WatchedLog[] = [];
+  /** Number of ended streams by code. */
   readonly endings: Partial<Record<string, number>> = {};
   readonly #running: Promise<void>;
-  #current: Lineage | undefined;
+  #current: WatchedLog | undefined;
   #revision: bigint | undefined;
 
   constructor(replicas: readonly Replica[]) {
@@ -46,7 +46,7 @@ export class Watcher {
     this.#running = this.#run();
   }
 
-  /** Everything up to this revision has been received. */
+  /** The newest revision received. */
   get revision(): number {
     return Number(this.#revision ?? -1n);
   }
@@ -71,21 +71,21 @@ export class Watcher {
     }
   }
 
-  /** Reads one stream until it fails or falls silent. */
+  /** Reads one stream until it fails or is silent. */
   async #follow(replica: Replica): Promise<void> {
     const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(), impatience);
+    let timer = setTimeout(() => silence.abort(), silenceMs);
     try {
       const asked = monotonic();
       const stream = replica
-        .connect(impatience)
+        .connect(silenceMs)
         .watchRevocations(
           { start: this.#start(), heartbeat: durationFromMs(heartbeat) },
           { signal: AbortSignal.any([silence.signal, this.#stopping.signal]), timeoutMs: 0 },
         );
       for await (const message of stream) {
         clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(), impatience);
+        timer = setTimeout(() => silence.abort(), silenceMs);
         this.#take(message, asked);
       }
     } finally {
@@ -104,7 +104,7 @@ export class Watcher {
       const first = message.revocations[0]?.revision;
       const from = Number(first === undefined ? message.revision : first - 1n);
       this.#current = { from, revocations: [], claims: [] };
-      this.lineages.push(this.#current);
+      this.logs.push(this.#current);
     }
     this.#current.revocations.push(...message.revocations);
     this.#revision = message.revision;

@@ -1,11 +1,17 @@
 import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import { translatingFailures } from "../../../src/storage/connection/database-errors.ts";
+import { withDatabaseErrors } from "../../../src/storage/connection/database-errors.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
-import { memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import {
+  memberId,
+  orderOf,
+  revokeTarget,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 let database: TestDatabase;
@@ -36,7 +42,7 @@ async function settingsOf({ db }: OpenStore): Promise<unknown> {
   return rows[0];
 }
 
-/** Ends the connection that waits for a lock, once there is one. */
+/** Terminates the connection that waits for a lock. */
 async function terminateWaiting(): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await admin.query(
@@ -86,36 +92,38 @@ test("a connection that breaks in use fails its caller alone, and the next one w
   }, patience);
   expect(await sleeping).toBeInstanceOf(Error);
   await vi.waitUntil(() => connectionErrors.length === 1, patience);
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
   expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
 
-test("a revocation whose connection breaks within its transaction records nothing and is told as unavailable", async () => {
+test("a revocation whose connection breaks in its transaction records nothing and fails with DATABASE_UNAVAILABLE", async () => {
   const { store } = open();
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
   await admin.query("begin");
   await admin.query("select from sessions where id = $1 for update", [session.id]);
-  const revoking = store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  const revoking = revokeTarget(store, project, { scope: "session", id: session.id });
   revoking.catch(() => undefined);
   await terminateWaiting();
   await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   await admin.query("rollback");
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
-  expect(await store.revoke(orderOf(project, { scope: "session", id: session.id }))).toMatchObject({
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+  expect(await revokeTarget(store, project, { scope: "session", id: session.id })).toMatchObject({
     revision: 1,
   });
 });
 
-test("a statement that takes too long is told as unavailable", async () => {
+test("a statement that takes too long fails with DATABASE_UNAVAILABLE", async () => {
   const { store } = open({ statementTimeoutMs: 1000 });
   const project = await storedProject(store);
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
-  const revoking = store.revoke(orderOf(project, { scope: "project" }));
+  const revoking = revokeTarget(store, project, { scope: "project" });
   await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   await admin.query("rollback");
-  expect(await store.revoke(orderOf(project, { scope: "project" }))).toMatchObject({ revision: 1 });
+  expect(await revokeTarget(store, project, { scope: "project" })).toMatchObject({
+    revision: 1,
+  });
 });
 
 test("where statements may take as long as they need, so may they be silent", async () => {
@@ -123,7 +131,7 @@ test("where statements may take as long as they need, so may they be silent", as
   await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
 });
 
-test("a process that stood still within a transaction is told that the database gave it up, and goes on", async () => {
+test("a process that stalls in a transaction fails with DATABASE_UNAVAILABLE, and then continues", async () => {
   const opened = open({ maxConnections: 1 });
   const { db, connectionErrors } = opened;
   const late = db.transaction().execute(async (transaction) => {
@@ -131,7 +139,7 @@ test("a process that stood still within a transaction is told that the database 
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
     await sql`select 1`.execute(transaction);
   });
-  await expect(translatingFailures(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  await expect(withDatabaseErrors(() => late)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
   expect(connectionErrors).not.toEqual([]);
   expect(await settingsOf(opened)).toMatchObject({ commit: "on" });
 });
@@ -143,29 +151,29 @@ test("counted revocations that wait for their project leave connections to other
   await admin.query("begin");
   await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
   const order = orderOf(project, { scope: "project" }, { count: true });
-  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
   await admin.query("rollback");
   const receipts = await waiting;
   expect(new Set(receipts.map((receipt) => receipt?.revision))).toEqual(
     new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
   );
   expect(receipts.find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
-  expect(await store.revoke(order)).toMatchObject({ revokedCount: 0 });
+  expect(await store.revocations.revoke(order)).toMatchObject({ revokedCount: 0 });
 });
 
 test("counting leaves connections to others, however many count and however long it takes", async () => {
   const { store } = open({ maxConnections: 4 });
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
-  // Who counts reads the sessions, and so waits for whoever has the table to itself.
+  // A count reads the sessions, so it waits for the table lock.
   await admin.query("begin");
   await admin.query("lock table session_tokens, cutoffs in access exclusive mode");
   const order = orderOf(project, { scope: "member", id: session.memberId }, { count: true });
-  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revoke(order)));
-  expect(await store.findProject(project.id)).toEqual(project);
+  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
+  expect(await store.projects.findProject(project.id)).toEqual(project);
   await admin.query("rollback");
-  // Whoever is first had nothing before it to make its count less.
+  // The first count is not smaller than the others.
   expect((await waiting).find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
 });
 
@@ -176,45 +184,47 @@ test("connections that break before they are ready cost no place in the pool", a
   const project = await storedProject(store);
   relay.breakWhenReady();
   for (let i = 0; i < 6; i++) {
-    await expect(store.findProject(project.id)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+    await expect(store.projects.findProject(project.id)).rejects.toMatchObject({
+      reason: "DATABASE_UNAVAILABLE",
+    });
   }
   relay.mend();
-  expect(await store.findProject(project.id)).toEqual(project);
+  expect(await store.projects.findProject(project.id)).toEqual(project);
 });
 
-test("a port where nobody listens is told as unavailable", async () => {
+test("a closed port fails with DATABASE_UNAVAILABLE", async () => {
   const relay = await startRelay(database.url);
   await relay.close();
   await expect(open({}, relay.url).store.ping()).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
 });
 
-test("a database that falls silent is told as unavailable, and the store works when it is back", async () => {
+test("a silent database fails with DATABASE_UNAVAILABLE, and the store works when it is back", async () => {
   const relay = await startRelay(database.url);
   onTestFinished(() => relay.close());
-  // Long enough for a busy machine to connect and answer in.
+  // Long enough for a busy machine to connect and answer.
   const { store } = open({ maxConnections: 2, connectTimeoutMs: 2000, statementTimeoutMs: 1000 }, relay.url);
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
   relay.fallSilent();
   const calls = [
-    store.findSession(project.id, session.id),
-    store.revoke(orderOf(project, { scope: "member", id: memberId("ada") })),
-    store.findProject(project.id),
+    store.sessions.findSession(project.id, session.id),
+    revokeTarget(store, project, { scope: "member", id: memberId("ada") }),
+    store.projects.findProject(project.id),
     store.ping(),
   ];
   for (const outcome of await Promise.allSettled(calls)) {
     expect(outcome).toMatchObject({ status: "rejected", reason: { reason: "DATABASE_UNAVAILABLE" } });
   }
   relay.mend();
-  expect(await store.findSession(project.id, session.id)).toEqual(session);
+  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
 });
 
-test("a ping does not wait in line: that somebody is answered tells as much", async () => {
+test("a ping does not wait for a connection if another query succeeds", async () => {
   const { store } = open({ maxConnections: 1 });
   const project = await storedProject(store);
   const order: string[] = [];
   const line = Array.from({ length: 50 }, () =>
-    store.findProject(project.id).then(() => void order.push("found")),
+    store.projects.findProject(project.id).then(() => void order.push("found")),
   );
   const ping = store.ping().then(() => void order.push("pinged"));
   await Promise.all([ping, ...line]);

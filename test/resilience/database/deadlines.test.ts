@@ -4,64 +4,60 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { workUntil } from "../../../src/domain/deadline.ts";
-import { newCredentialId } from "../../../src/domain/ids.ts";
 import { defaultPolicy } from "../../../src/domain/policy.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import type { Store } from "../../../src/domain/store.ts";
-import { hashSecret } from "../../../src/domain/sessions/token.ts";
+import { type CallContext, unlimited } from "../../../src/transport/call-context.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { hashSecret } from "../../../src/domain/token.ts";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
-import { migrateTemplate } from "../../support/postgres/migrate-template.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { migrateTemplate } from "../../support/postgres/cluster.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import {
   at,
   hour,
   memberId,
+  newCredential,
   newProject,
   newSession,
   orderOf,
   organizationId,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
+const opened = useStore({ maxConnections: 4 });
 let admin: Client;
-/** Outside of the admin's transactions: within one, what runs is looked up only once. */
+/** Not in the admin's transactions, in which pg_stat_activity does not change. */
 let observer: Client;
-let opened: OpenStore;
-let store: Store;
+let store: PostgresStore;
 let project: Project;
 let session: Session;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  admin = new Client({ connectionString: database.url });
+  admin = new Client({ connectionString: opened.url });
   await admin.connect();
-  observer = new Client({ connectionString: database.url });
+  observer = new Client({ connectionString: opened.url });
   await observer.connect();
-  opened = openStore(database.url, { maxConnections: 4 });
   store = opened.store;
   project = await storedProject(store);
   ({ session } = await storedSession(store, project));
 });
 
 afterAll(async () => {
-  await opened.close();
   await admin.end();
   await observer.end();
-  await database.drop();
 });
 
-/** Works for a caller who waits so many milliseconds. */
-function within<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  return workUntil(performance.now() + ms, work);
+/** A call whose deadline is in `ms` milliseconds. */
+function within(ms: number): CallContext {
+  return { ...unlimited, deadline: performance.now() + ms };
 }
 
-/** The store's statements that run now. */
+/** The running statements of the store. */
 async function running(client: Client = observer): Promise<readonly { query: string; waits: string }[]> {
   const { rows } = await client.query<{ query: string; waits: string }>(
     `select query, wait_event as waits from pg_stat_activity
@@ -70,7 +66,7 @@ async function running(client: Client = observer): Promise<readonly { query: str
   return rows;
 }
 
-/** Has every statement that needs more than to begin wait, until the test is over. */
+/** Blocks all statements until the end of the test. */
 async function lockAll(): Promise<void> {
   await admin.query("begin");
   await admin.query(
@@ -82,91 +78,77 @@ async function lockAll(): Promise<void> {
   });
 }
 
-const reads: Record<string, () => Promise<unknown>> = {
-  findSession: () => store.findSession(project.id, session.id),
-  listSessions: () =>
-    store.listSessions({
-      projectId: project.id,
-      memberId: memberId("ada"),
-      organizationId: undefined,
-      state: undefined,
-      now: at(0),
-      page: { size: 1, after: undefined },
-    }),
-  countActive: () => store.countActive(project.id, { scope: "project" }, at(0)),
-  isMemberOf: () => store.isMemberOf(project.id, memberId("ada"), organizationId("acme")),
-  findProject: () => store.findProject(project.id),
-  findCredentials: () => store.findCredentials(project.id),
+const reads: Record<string, (call: CallContext) => Promise<unknown>> = {
+  findSession: (call) => store.sessions.findSession(project.id, session.id, call),
+  listSessions: (call) =>
+    store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada") }), call),
+  countActive: (call) => store.revocations.countActive(project.id, { scope: "project" }, at(0), call),
+  isMemberOf: (call) => store.sessions.isMemberOf(project.id, memberId("ada"), organizationId("acme"), call),
+  findProject: (call) => store.projects.findProject(project.id, call),
+  findCredentials: (call) => store.projects.findCredentials(project.id, call),
 };
 
-const writes: Record<string, () => Promise<unknown>> = {
-  createSession: () => store.createSession(newSession(project), hashSecret(String(performance.now()))),
-  extendSession: () => store.extendSession(project.id, session.id, at(2 * hour), at(0)),
-  revoke: () => store.revoke(orderOf(project, { scope: "member", id: memberId("nobody") })),
-  updatePolicy: () => store.updatePolicy(project.id, defaultPolicy),
-  createProject: () => store.createProject(newProject()),
-  createCredential: () =>
-    store.createCredential({
-      projectId: project.id,
-      id: newCredentialId(),
-      displayName: "",
-      permissions: [],
-      certificateNames: [],
-      createTime: at(0),
-      secretHash: hashSecret("a secret"),
-    }),
+const writes: Record<string, (call: CallContext) => Promise<unknown>> = {
+  createSession: (call) =>
+    store.sessions.createSession(newSession(project), hashSecret(String(performance.now())), call),
+  extendSession: (call) => store.sessions.extendSession(project.id, session.id, at(2 * hour), at(0), call),
+  revoke: (call) =>
+    store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("nobody") }), call),
+  updatePolicy: (call) => store.projects.updatePolicy(project.id, defaultPolicy, call),
+  createProject: (call) => store.projects.createProject(newProject(), undefined, call),
+  createCredential: (call) => store.projects.createCredential(newCredential(project), call),
 };
 
 describe.each(Object.entries({ ...reads, ...writes }))("%s", (_name, call) => {
-  test("does not go on in the database beyond its caller's deadline, and leaves its connection good", async () => {
+  test("ends in the database at its deadline, and its connection stays usable", async () => {
     await lockAll();
-    const outcome = within(300, call).catch((error: unknown) => error);
+    const outcome = call(within(300)).catch((error: unknown) => error);
     await vi.waitUntil(async () => (await running()).length === 1, patience);
     expect(await outcome).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
-    // The database says that it has ended it a little before it has.
+    // The database reports the cancellation slightly before the statement ends.
     await expect.poll(() => running(), patience).toEqual([]);
     await admin.query("rollback");
-    expect(await within(5_000, call)).toBeDefined();
+    expect(await call(within(5_000))).toBeDefined();
     expect(opened.connectionErrors).toEqual([]);
   });
 
-  test("does not begin once the deadline has passed", async () => {
-    await expect(within(-1, call)).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+  test("does not start after its deadline", async () => {
+    await expect(call(within(-1))).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
   });
 });
 
-test("what was ended by its deadline has done nothing", async () => {
+test("a write that its deadline ended has no effect", async () => {
   const doomed = await storedSession(store, project);
   await admin.query("begin");
   await admin.query("select from sessions where id = $1 for update", [doomed.session.id]);
   const order = orderOf(project, { scope: "session", id: doomed.session.id });
-  await expect(within(200, () => store.revoke(order))).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+  await expect(store.revocations.revoke(order, within(200))).rejects.toMatchObject({
+    reason: "DEADLINE_EXCEEDED",
+  });
   await admin.query("rollback");
-  expect(await store.findSession(project.id, doomed.session.id)).toEqual(doomed.session);
-  expect(await within(5_000, () => store.revoke(order))).toMatchObject({ revokedCount: 1 });
+  expect(await store.sessions.findSession(project.id, doomed.session.id)).toEqual(doomed.session);
+  expect(await store.revocations.revoke(order, within(5_000))).toMatchObject({ revokedCount: 1 });
 });
 
-test("the timeout of one statement is not that of the next on its connection", async () => {
-  const narrow = openStore(database.url, { maxConnections: 1 });
+test("the timeout of one statement does not apply to the next on its connection", async () => {
+  const narrow = openStore(opened.url, { maxConnections: 1 });
   onTestFinished(() => narrow.close());
   const order = orderOf(project, { scope: "member", id: memberId("nobody") });
   const timeout = async () => (await sql`show statement_timeout`.execute(narrow.db)).rows;
   const usual = await timeout();
-  await within(10_000, () => narrow.store.revoke(order));
+  await narrow.store.revocations.revoke(order, within(10_000));
   expect(await timeout()).toEqual(usual);
-  await within(10_000, () => narrow.store.updatePolicy(project.id, defaultPolicy));
+  await narrow.store.projects.updatePolicy(project.id, defaultPolicy, within(10_000));
   expect(await timeout()).toEqual(usual);
 });
 
-test("a list that nobody waits for any more is ended", async () => {
+test("a list or count whose client disconnects is cancelled in the database", async () => {
   await lockAll();
   const caller = new AbortController();
-  const page = { size: 1, after: undefined };
-  const filters = { memberId: memberId("ada"), organizationId: undefined, state: undefined };
-  const { signal } = caller;
-  const list = store.listSessions({ projectId: project.id, ...filters, now: at(0), page, signal });
-  const count = store.countActive(project.id, { scope: "project" }, at(0), signal);
-  const outcomes = Promise.allSettled([list, count]);
+  const call = { ...unlimited, signal: caller.signal };
+  const listing = store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada") }), call);
+  const counting = store.revocations.countActive(project.id, { scope: "project" }, at(0), call);
+  const outcomes = Promise.allSettled([listing, counting]);
   await vi.waitUntil(async () => (await running()).length === 2, patience);
   const gone = new Error("the client went away");
   caller.abort(gone);
@@ -177,7 +159,7 @@ test("a list that nobody waits for any more is ended", async () => {
   await expect.poll(() => running(), patience).toEqual([]);
 });
 
-test("a commit that waits for a standby is not cut short, which would pass for done", async () => {
+test("a commit that waits for a standby is not cancelled, because it would look confirmed", async () => {
   const directory = await mkdtemp(join(tmpdir(), "sessiond-standby-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const postgres = await startEmbeddedPostgres({ directory });
@@ -199,14 +181,14 @@ test("a commit that waits for a standby is not cut short, which would pass for d
   }, patience);
 
   const order = orderOf(theirs, { scope: "member", id: memberId("ada") });
-  const receipt = within(300, () => own.store.revoke(order));
+  const receipt = own.store.revocations.revoke(order, within(300));
   const isCommitting = async () => (await running(operator)).some(({ waits }) => waits === "SyncRep");
   await vi.waitUntil(isCommitting, patience);
-  // A statement that has as long, and began later, is at its end.
+  // A later statement with the same time has reached its deadline.
   await operator.query("begin");
   await operator.query("lock table sessions in access exclusive mode");
-  const extension = () => own.store.extendSession(theirs.id, session.id, at(hour), at(0));
-  await expect(within(300, extension)).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+  const extension = own.store.sessions.extendSession(theirs.id, session.id, at(hour), at(0), within(300));
+  await expect(extension).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
   await operator.query("rollback");
   expect(await isCommitting()).toBe(true);
   await operator.query("alter system reset synchronous_standby_names");

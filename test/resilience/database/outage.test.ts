@@ -6,10 +6,11 @@ import { parseCertificateName } from "../../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../../src/domain/ids.ts";
 import { defaultPolicy } from "../../../src/domain/policy.ts";
 import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
-import type { Store } from "../../../src/domain/store.ts";
-import { hashSecret, newProjectTag } from "../../../src/domain/sessions/token.ts";
+import type { Store } from "../../../src/domain/store/store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { hashSecret, newProjectTag } from "../../../src/domain/token.ts";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
-import { migrateTemplate } from "../../support/postgres/migrate-template.ts";
+import { migrateTemplate } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
@@ -17,10 +18,13 @@ import {
   at,
   memberId,
   must,
+  newCredential,
   newProject,
   newSession,
-  orderOf,
   organizationId,
+  revocationQuery,
+  revokeTarget,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -41,83 +45,65 @@ const signingKey: StoredSigningKey = {
   revocation: undefined,
 };
 
-/** A call of every method that promises to fail with DATABASE_UNAVAILABLE. */
-const calls: { [Method in Exclude<keyof Store, "recordAccess">]: (store: Store) => Promise<unknown> } = {
-  createSession: (store) => store.createSession(newSession(project), hash),
-  createSessionWithin: (store) =>
-    store.createSessionWithin(newSession(project), hashSecret("another secret"), {
+type Group = "sessions" | "revocations" | "projects" | "signingKeys";
+type MethodName =
+  | "ping"
+  | { [Name in Group]: `${Name}.${Exclude<keyof Store[Name] & string, "recordAccess">}` }[Group];
+
+/** A call of every method that fails with DATABASE_UNAVAILABLE. */
+const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
+  "sessions.createSession": (store) => store.sessions.createSession(newSession(project), hash),
+  "sessions.createSessionWithin": (store) =>
+    store.sessions.createSessionWithin(newSession(project), hashSecret("another secret"), {
       max: 1,
       action: "end_oldest",
       actor: "",
     }),
-  replaceToken: (store) =>
-    store.replaceToken({
+  "sessions.replaceToken": (store) =>
+    store.sessions.replaceToken({
       projectId: id,
       hash,
       salt: hash,
       successor: hashSecret("a newer one"),
       time: at(0),
     }),
-  findSession: (store) => store.findSession(id, newSessionId()),
-  findOwner: (store) => store.findOwner(id, { scope: "session", id: newSessionId() }),
-  findSessionByToken: (store) => store.findSessionByToken({ tag: newProjectTag(), hash }),
-  listSessions: (store) =>
-    store.listSessions({
-      projectId: id,
-      memberId: memberId("ada"),
-      organizationId: undefined,
-      state: "active",
-      now: at(0),
-      page: { size: 1, after: undefined },
-    }),
-  extendSession: (store) => store.extendSession(id, newSessionId(), at(1), at(0)),
-  revoke: (store) => store.revoke(orderOf(project, { scope: "session", id: newSessionId() })),
-  readRevocations: (store) => store.readRevocations(id, 0, 1),
-  oldestResumable: (store) => store.oldestResumable(id),
-  listRevocations: (store) =>
-    store.listRevocations({
-      projectId: id,
-      startTime: undefined,
-      endTime: undefined,
-      actor: undefined,
-      scope: undefined,
-      targetId: undefined,
-      page: { size: 1, after: undefined },
-    }),
-  firstThatMatters: (store) => store.firstThatMatters(id, at(0)),
-  countActive: (store) => store.countActive(id, { scope: "project" }, at(0)),
-  isMemberOf: (store) => store.isMemberOf(id, memberId("ada"), organizationId("acme")),
-  createProject: (store) => store.createProject(newProject()),
-  findProject: (store) => store.findProject(id),
-  listProjects: (store) => store.listProjects({ size: 1, after: undefined }),
-  updatePolicy: (store) => store.updatePolicy(id, defaultPolicy),
-  disableProject: (store) => store.disableProject(newProject().id, at(0)),
-  createCredential: (store) =>
-    store.createCredential({
-      projectId: id,
-      id: newCredentialId(),
-      displayName: "",
-      permissions: [],
-      certificateNames: [],
-      createTime: at(0),
-      secretHash: hash,
-    }),
-  listCredentials: (store) => store.listCredentials(id, { size: 1, after: undefined }),
-  disableCredential: (store) => store.disableCredential(id, newCredentialId(), at(0)),
-  findCredentials: (store) => store.findCredentials(id),
-  findCertified: (store) => store.findCertified([must(parseCertificateName("a.example"))]),
-  signingLine: (store) => store.signingLine(id, at(0)),
-  isSigningKeyGood: (store) => store.isSigningKeyGood(id, "kid"),
-  findSigningKey: (store) => store.findSigningKey(id, "kid"),
-  listSigningKeys: (store) => store.listSigningKeys(id),
-  addFirstSigningKey: (store) => store.addFirstSigningKey(signingKey),
-  addNextSigningKey: (store) => store.addNextSigningKey({ ...signingKey, kid: "next" }),
-  keysSealedOtherwise: (store) => store.keysSealedOtherwise("id", at(0), 1),
-  resealSigningKey: (store) => store.resealSigningKey(signingKey, "id"),
+  "sessions.findSession": (store) => store.sessions.findSession(id, newSessionId()),
+  "sessions.findOwner": (store) => store.sessions.findOwner(id, { scope: "session", id: newSessionId() }),
+  "sessions.findSessionByToken": (store) => store.sessions.findSessionByToken({ tag: newProjectTag(), hash }),
+  "sessions.listSessions": (store) =>
+    store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada"), state: "active" })),
+  "sessions.extendSession": (store) => store.sessions.extendSession(id, newSessionId(), at(1), at(0)),
+  "revocations.revoke": (store) => revokeTarget(store, project, { scope: "session", id: newSessionId() }),
+  "revocations.readRevocations": (store) => store.revocations.readRevocations(id, 0, 1),
+  "revocations.oldestResumable": (store) => store.revocations.oldestResumable(id),
+  "revocations.listRevocations": (store) => store.revocations.listRevocations(revocationQuery(project)),
+  "revocations.oldestRelevantRevision": (store) => store.revocations.oldestRelevantRevision(id, at(0)),
+  "revocations.countActive": (store) => store.revocations.countActive(id, { scope: "project" }, at(0)),
+  "sessions.isMemberOf": (store) => store.sessions.isMemberOf(id, memberId("ada"), organizationId("acme")),
+  "projects.createProject": (store) => store.projects.createProject(newProject()),
+  "projects.findProject": (store) => store.projects.findProject(id),
+  "projects.listProjects": (store) => store.projects.listProjects({ size: 1, after: undefined }),
+  "projects.updatePolicy": (store) => store.projects.updatePolicy(id, defaultPolicy),
+  "projects.disableProject": (store) => store.projects.disableProject(newProject().id, at(0)),
+  "projects.createCredential": (store) => store.projects.createCredential(newCredential(project)),
+  "projects.listCredentials": (store) => store.projects.listCredentials(id, { size: 1, after: undefined }),
+  "projects.disableCredential": (store) => store.projects.disableCredential(id, newCredentialId(), at(0)),
+  "projects.findCredentials": (store) => store.projects.findCredentials(id),
+  "projects.findCertified": (store) =>
+    store.projects.findCertified([must(parseCertificateName("a.example"))]),
+  "signingKeys.signingSchedule": (store) => store.signingKeys.signingSchedule(id, at(0)),
+  "signingKeys.isSigningKeyGood": (store) => store.signingKeys.isSigningKeyGood(id, "kid"),
+  "signingKeys.findSigningKey": (store) => store.signingKeys.findSigningKey(id, "kid"),
+  "signingKeys.listSigningKeys": (store) => store.signingKeys.listSigningKeys(id),
+  "signingKeys.addFirstSigningKey": (store) => store.signingKeys.addFirstSigningKey(signingKey),
+  "signingKeys.addNextSigningKey": (store) =>
+    store.signingKeys.addNextSigningKey({ ...signingKey, kid: "next" }),
+  "signingKeys.keysNotWrappedWith": (store) => store.signingKeys.keysNotWrappedWith("id", at(0), 1),
+  "signingKeys.rewrapSigningKey": (store) => store.signingKeys.rewrapSigningKey(signingKey, "id"),
   ping: (store) => store.ping(),
 };
 
-test("while the database is gone every method says so, and the store works by itself when it is back", async () => {
+test("every method fails with DATABASE_UNAVAILABLE during an outage, and works again after it", async () => {
   const directory = await mkdtemp(join(tmpdir(), "sessiond-outage-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const postgres = await startEmbeddedPostgres({ directory });
@@ -131,12 +117,12 @@ test("while the database is gone every method says so, and the store works by it
   await storedProject(store, project);
   const { session } = await storedSession(store, project);
   const doomed = await storedSession(store, project);
-  const receipt = await store.revoke(orderOf(project, { scope: "session", id: doomed.session.id }));
+  const receipt = await revokeTarget(store, project, { scope: "session", id: doomed.session.id });
 
-  // Its supervisor starts it again at once; the relay keeps it out of reach until every method was called.
+  // The supervisor restarts it at once; the relay blocks it until every method was called.
   relay.cut();
   process.kill(must(postgres.pid()), "SIGKILL");
-  store.recordAccess(session, at(1));
+  store.sessions.recordAccess(session, at(1));
   const outcomes = await Promise.all(
     Object.entries(calls).map(async ([method, call]) => [
       method,
@@ -158,7 +144,9 @@ test("while the database is gone every method says so, and the store works by it
       ),
     patience,
   );
-  expect(await store.findSession(id, session.id)).toEqual(session);
-  expect((await store.findSession(id, doomed.session.id))?.revocation?.revision).toBe(receipt?.revision);
+  expect(await store.sessions.findSession(id, session.id)).toEqual(session);
+  expect((await store.sessions.findSession(id, doomed.session.id))?.revocation?.revision).toBe(
+    receipt?.revision,
+  );
   for (const call of Object.values(calls)) await call(store);
 });

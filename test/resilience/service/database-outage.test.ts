@@ -7,7 +7,7 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { curl } from "../../support/process/curl.ts";
+import { curl } from "../../support/process/command.ts";
 import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";

@@ -2,18 +2,11 @@ import { randomUUID } from "node:crypto";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { SessionLimitAction } from "../../../gen/session/v1/project_pb.ts";
-import {
-  newLogin,
-  newLogins,
-  reasonOf,
-  requireOwnAnswers,
-  verdictOn,
-} from "../../support/fixtures/logins.ts";
-import { poolUse } from "../../support/fixtures/metrics.ts";
+import { expectOwnAnswers, newLogin, newLogins, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
+import { poolUse, projectsOf, sessionsOf, withGrpcTimeout } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { inTime, projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 // Half-open connections, of which only one side knows that they are over, and statements that hang.
@@ -49,7 +42,7 @@ async function poolAtRest(): Promise<void> {
 test("a database that vanishes without a word: every call ends, by its deadline where it has one, and all comes back", async () => {
   const logins = await newLogins(service, 10);
   const login = await newLogin(service);
-  await requireOwnAnswers(service, logins);
+  await expectOwnAnswers(service, logins);
   relay.fallSilent();
   const { id, token, memberId } = login;
   const told = (options = {}) =>
@@ -65,12 +58,12 @@ test("a database that vanishes without a word: every call ends, by its deadline 
       ].map((call) => call.then(() => "answered", reasonOf)),
     );
   const patient = told();
-  expect(new Set(await told(inTime(500)))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+  expect(new Set(await told(withGrpcTimeout(500)))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
   expect(new Set(await patient)).toEqual(new Set(["DATABASE_UNAVAILABLE"]));
 
   // Only new connections get through: those from before stay silent, until they are given up.
   relay.mend();
-  await answered(() => requireOwnAnswers(service, [...logins, login]));
+  await answered(() => expectOwnAnswers(service, [...logins, login]));
   await poolAtRest();
 });
 
@@ -89,7 +82,7 @@ test("one connection that goes silent in a transaction holds nobody up for long,
   const login = await newLogin(service);
   const silence = relay.harm("silence", /^commit$/, /insert into revocations/);
   // Below the timeout of statements, so that it has a commit of its own.
-  expect(await sessions.revoke({ target: byId(login) }, inTime(1500)).catch(reasonOf)).toBe(
+  expect(await sessions.revoke({ target: byId(login) }, withGrpcTimeout(1500)).catch(reasonOf)).toBe(
     "DEADLINE_EXCEEDED",
   );
   await silence;
@@ -120,10 +113,10 @@ test("a statement that hangs is ended, others are served meanwhile, and its conn
   await operator.query("select from project_revisions where project_id = $1 for update", [projectId]);
   try {
     const patient = sessions.revoke({ target: byId(login) }).catch(reasonOf);
-    expect(await sessions.revoke({ target: byId(other) }, inTime(500)).catch(reasonOf)).toBe(
+    expect(await sessions.revoke({ target: byId(other) }, withGrpcTimeout(500)).catch(reasonOf)).toBe(
       "DEADLINE_EXCEEDED",
     );
-    await requireOwnAnswers(service, [login, other]);
+    await expectOwnAnswers(service, [login, other]);
     expect(await verdictOn(service, await newLogin(service))).toBe("active");
     expect(await patient).toBe("DATABASE_UNAVAILABLE");
   } finally {

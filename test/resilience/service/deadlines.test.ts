@@ -7,7 +7,7 @@ import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.t
 import { grpcJsClient, metadataOf } from "../../support/process/grpc-js.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { sending, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { sessionsOf, withHeaders } from "../../support/fixtures/service-clients.ts";
 
 const service = await runningService();
 const operator = new Client({ connectionString: service.databaseUrl });
@@ -121,7 +121,7 @@ test("the gate keeps nobody beyond their deadline", async () => {
 test("a list whose caller goes away is not looked for any longer", async () => {
   await stalled(async () => {
     const gone = new AbortController();
-    const transport = createGrpcTransport({ baseUrl: service.url, interceptors: [sending(asService())] });
+    const transport = createGrpcTransport({ baseUrl: service.url, interceptors: [withHeaders(asService())] });
     const list = createClient(SessionService, transport).list({ memberId: "m" }, { signal: gone.signal });
     const web = fetch(`${service.url}/session/v1/sessions?member_id=m`, {
       headers: asService(),

@@ -1,11 +1,10 @@
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import { newLogins, reasonOf, requireOwnAnswers, verdictOn } from "../../support/fixtures/logins.ts";
-import { poolUse, readMetrics } from "../../support/fixtures/metrics.ts";
+import { expectOwnAnswers, newLogins, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
+import { poolUse, readMetrics, sessionsOf, withGrpcTimeout } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { inTime, sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 const database = await createTestDatabase();
@@ -38,7 +37,7 @@ test("over a slow network everybody gets their own answer, many by one statement
   const logins = await newLogins(far, 40);
   expect(new Set(logins.map(({ id }) => id)).size).toBe(logins.length);
   const before = await statements();
-  await requireOwnAnswers(far, logins);
+  await expectOwnAnswers(far, logins);
   expect((await statements()) - before).toBeLessThan(logins.length / 2);
 
   const revoked = logins.filter((_, i) => i % 2 === 0);
@@ -49,7 +48,7 @@ test("over a slow network everybody gets their own answer, many by one statement
   // Those in a hurry cannot be answered in time, and keep nobody else from their answer.
   const hurried = logins.map(({ id }) =>
     sessionsOf(far)
-      .get({ id }, inTime(60))
+      .get({ id }, withGrpcTimeout(60))
       .then(() => "answered", reasonOf),
   );
   const verdicts = await Promise.all(logins.map((login) => verdictOn(far, login)));
@@ -88,7 +87,7 @@ test("while every connection is taken calls wait in their places and no others, 
       wait();
       await vi.waitUntil(async () => (await poolUse(narrow.metricsUrl)).waitedFor === taken, patience);
     }
-    const hurried = sessions.create({ memberId: "in a hurry" }, inTime(500)).catch(reasonOf);
+    const hurried = sessions.create({ memberId: "in a hurry" }, withGrpcTimeout(500)).catch(reasonOf);
     for (let i = 0; i < 10; i++) wait();
     const refused = 10 - (places - stuck.length - 3);
     await vi.waitUntil(() => refusals.length === refused, patience);
@@ -104,6 +103,6 @@ test("while every connection is taken calls wait in their places and no others, 
       .poll(() => poolUse(narrow.metricsUrl), patience)
       .toEqual({ open: connections, idle: connections, waitedFor: 0 });
   }
-  await requireOwnAnswers(narrow, logins);
+  await expectOwnAnswers(narrow, logins);
   expect(await sessions.list({ memberId: "in a hurry" })).toMatchObject({ sessions: [] });
 });

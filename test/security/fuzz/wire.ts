@@ -55,7 +55,7 @@ export async function fuzzWire({ seed, inputs, lanes }: WireOptions): Promise<Wi
     });
     const outcomes = await Promise.allSettled(running);
     const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
-    if (server.hasEnded()) throw new AggregateError(failures, `it ended: ${server.complaints.join("\n")}`);
+    if (server.hasEnded()) throw new AggregateError(failures, `it ended: ${server.errorLines.join("\n")}`);
     if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("\n\n"));
   } finally {
     await server.stop();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll } from "vitest";
 import { permissions } from "../../../src/domain/project.ts";
 import { readConfig } from "../../../src/server/config/config.ts";
 import { startService } from "../../../src/server/service.ts";
-import { keepIssued, keepSaid } from "../../support/output/output.ts";
+import { recordOutput, recordSecret } from "../../support/output/output.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 /** A project of the target with a credential that may do everything. */
@@ -155,7 +155,7 @@ export function attackTarget(environment: Record<string, string> = {}): Target {
     const lines = new Writable({
       write: (chunk, _encoding, done) => {
         target.log.push(String(chunk));
-        keepSaid("log", String(chunk));
+        recordOutput("log", String(chunk));
         done();
       },
     });
@@ -164,7 +164,7 @@ export function attackTarget(environment: Record<string, string> = {}): Target {
     target.port = service.port;
     target.home = { ...target.home, basic: target.basic("home", target.home.secret) };
     target.secrets.add(target.masterKey);
-    keepIssued({ kind: "a master key", text: target.masterKey });
+    recordSecret({ kind: "a master key", text: target.masterKey });
     target.foreign = await target.createTenant("foreign");
   });
   afterAll(async () => {

@@ -73,7 +73,7 @@ async function suffer(
   const cut = attackers.filter((attacker) => attacker.isCut()).length;
   for (const { socket } of attackers) socket.destroy();
   if (server.hasEnded()) {
-    throw new Error(`${attack.name}: the process ended: ${server.complaints.join("\n")}`);
+    throw new Error(`${attack.name}: the process ended: ${server.errorLines.join("\n")}`);
   }
   return { attack: attack.name, connections: attackers.length, cut, before, peak, served, refused };
 }

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { CallLimits, type CallRates } from "../../../src/auth/call-limits.ts";
 import type { Identity } from "../../../src/auth/identify.ts";
-import { type Peer, anybody } from "../../../src/auth/peer.ts";
+import { type Peer, unknownPeer } from "../../../src/auth/peer.ts";
 import { type Reason, SessiondError } from "../../../src/domain/errors.ts";
 import { manualClock } from "../../unit/rpc/manual-clock.ts";
 import { serviceOf } from "../../support/fixtures/deployment.ts";
 import { memberId, newProject, newSession } from "../../support/fixtures/stored.ts";
 
 const none: CallRates = { service: undefined, member: undefined, address: undefined, failures: undefined };
-const gateway: Peer = { ...anybody, address: "192.0.2.1" };
+const gateway: Peer = { ...unknownPeer, address: "192.0.2.1" };
 const project = newProject();
 const service = serviceOf(project);
 const asService: Identity = { service, caller: service };
@@ -22,7 +22,7 @@ function asMember(name: string, of?: Identity["service"]): Identity {
   return { service: of, caller: { kind: "member", project, session } };
 }
 
-/** "", or of which limit a refusal is. */
+/** The limit that refused a call; "" if none did. */
 function limitOf(call: () => void): string {
   try {
     call();
@@ -34,7 +34,7 @@ function limitOf(call: () => void): string {
 }
 
 describe("callers", () => {
-  test("each service credential, each member and each address has a bucket of its own", () => {
+  test("each service credential, member and address has its own bucket", () => {
     const one = { perSecond: 1, burst: 1 };
     const limits = new CallLimits({ ...none, service: one, member: one, address: one }, manualClock());
     const count = (identity: Identity) => limitOf(() => limits.countCaller(identity));
@@ -48,10 +48,10 @@ describe("callers", () => {
       "address",
       "",
     ]);
-    expect([anybody, anybody].map(address), "an address that is not known").toEqual(["", ""]);
+    expect([unknownPeer, unknownPeer].map(address), "an address that is not known").toEqual(["", ""]);
   });
 
-  test("a service that calls with a member session is counted as both", () => {
+  test("a service that calls with a member session counts for both", () => {
     const rates = { ...none, service: { perSecond: 1, burst: 2 }, member: { perSecond: 1, burst: 1 } };
     const limits = new CallLimits(rates, manualClock());
     const calls = ["ada", "ada", "bob"].map((name) =>
@@ -90,7 +90,7 @@ describe("failed authentications", () => {
 
   const unknown = (reason: Reason = "SESSION_UNKNOWN") => new SessiondError(reason);
 
-  test("who guesses is refused before the database is asked, and told until when", async () => {
+  test("refuses guesses before the database is read, with a retry delay", async () => {
     const { attempt, guess, asked } = attempts();
     await guess(100);
     expect(await attempt("one more", unknown())).toBe("RATE_LIMITED");
@@ -100,7 +100,7 @@ describe("failed authentications", () => {
     );
   });
 
-  test("who was good is let through, but asked of the database each time", async () => {
+  test("recently valid credentials are not limited, but checked against the database each time", async () => {
     const { attempt, guess, asked } = attempts();
     expect(await attempt("ada's", "good")).toBe("good");
     await guess(100);
@@ -110,7 +110,7 @@ describe("failed authentications", () => {
     expect(await attempt("ada's", "good"), "and so is no better than others").toBe("RATE_LIMITED");
   });
 
-  test("calls that fail together are all owed", async () => {
+  test("all concurrent failures count", async () => {
     const clock = manualClock();
     const { attempt, guess } = attempts(clock);
     await guess(150);
@@ -120,7 +120,7 @@ describe("failed authentications", () => {
     expect(await attempt("new", "good")).toBe("good");
   });
 
-  test("a client that goes on with one bad credential is stopped alone", async () => {
+  test("a client that repeats one bad credential is limited alone", async () => {
     const clock = manualClock();
     const { attempt, asked } = attempts(clock);
     for (let second = 0; second < 600; second++) {
@@ -140,8 +140,8 @@ describe("failed authentications", () => {
     ["or was idle for too long", unknown("SESSION_IDLE_EXPIRED")],
     ["a JWT that has expired", unknown("JWT_EXPIRED")],
     ["a database that does not answer", unknown("DATABASE_UNAVAILABLE")],
-    ["a project that was disabled", new SessiondError("CREDENTIAL_INVALID", { isGenuine: true })],
-    ["a JWT of a key that was revoked", new SessiondError("SESSION_UNKNOWN", { isGenuine: true })],
+    ["a project that was disabled", new SessiondError("CREDENTIAL_INVALID", { isGuess: false })],
+    ["a JWT of a key that was revoked", new SessiondError("SESSION_UNKNOWN", { isGuess: false })],
   ])("%s is no guess", async (_what, error) => {
     const { attempt } = attempts();
     for (let i = 0; i < 300; i++) expect(await attempt(`token ${i}`, error)).toBe(error.reason);

@@ -3,20 +3,16 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type {
-  CutoffTarget,
-  RevocationOrder,
-  SessionTarget,
-} from "../../../src/domain/revocations/revocation.ts";
+import type { CutoffTarget, RevocationCommand, SessionTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import type { NewSession } from "../../../src/domain/store.ts";
+import type { NewSession } from "../../../src/domain/store/session-store.ts";
 import {
   type SecretHash,
   type TokenRef,
   newSessionToken,
   parseSessionToken,
-} from "../../../src/domain/sessions/token.ts";
-import { RevocationModel } from "../../support/fixtures/revocation-model.ts";
+} from "../../../src/domain/token.ts";
+import { RevocationModel } from "../../support/fixtures/in-memory.ts";
 import {
   at,
   memberId,
@@ -25,6 +21,7 @@ import {
   newSession,
   orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -32,7 +29,7 @@ import type { Replicas } from "./replicas.ts";
 
 interface Draft {
   readonly kind: "id" | "token" | "member" | "organization" | "project";
-  /** Which session, which member or organization; beyond the last: unknown. */
+  /** Index of a session, member or organization; unknown beyond the last. */
   readonly which: number;
   readonly except: number | undefined;
   readonly count: boolean;
@@ -48,9 +45,9 @@ const drafts = fc.array(
   { minLength: 1, maxLength: 12 },
 );
 
-/** Revocations, and logins, that share a statement. */
+/** Revocations and logins that share a statement. */
 export function batchContract(replicas: Replicas): void {
-  test("batches of mixed revocations answer each as if they came one by one", async () => {
+  test("batches of mixed revocations have the results of single ones", async () => {
     const store = replicas.one();
     const property = fc.asyncProperty(fc.array(drafts, { minLength: 1, maxLength: 3 }), async (batches) => {
       const project = await storedProject(store);
@@ -61,49 +58,49 @@ export function batchContract(replicas: Replicas): void {
           ...toOrder(project, population, draft),
           time: at(100 * i + j),
         }));
-        // Those that count have transactions of their own, so here they come one after the other.
+        // Counting revocations have transactions of their own, so they run one after the other here.
         const together = orders.filter((order) => !counts(order));
-        const receipts = await Promise.all(together.map((order) => store.revoke(order)));
-        for (const order of orders.filter(counts)) receipts.push(await store.revoke(order));
+        const receipts = await Promise.all(together.map((order) => store.revocations.revoke(order)));
+        for (const order of orders.filter(counts)) receipts.push(await store.revocations.revoke(order));
         const expected = [...together, ...orders.filter(counts)].map((order) =>
           model.revoke(order, sessionOf(population, order)),
         );
         expect(receipts).toEqual(expected);
       }
       for (const { session, token } of population) {
-        const found = must((await replicas.other().findSessionByToken(token))?.session);
+        const found = must((await replicas.other().sessions.findSessionByToken(token))?.session);
         expect(found.revocation && pick(found.revocation)).toEqual(model.endOf(session.id));
       }
     });
     await fc.assert(property, { numRuns: 40 });
   });
 
-  test("a session spared and then ended in one batch shows what ended it", async () => {
+  test("a session exempted and then ended in one batch has the right revocation", async () => {
     const store = replicas.one();
     const project = await storedProject(store);
     const { session } = await storedSession(store, project);
-    const held = store.revoke(orderOf(project, { scope: "member", id: memberId("nobody") }));
+    const held = revokeTarget(store, project, { scope: "member", id: memberId("nobody") });
     const [, cut, ended] = await Promise.all([
       held,
-      store.revoke(orderOf(project, { scope: "member", id: session.memberId, except: session.id })),
-      store.revoke(orderOf(project, { scope: "session", id: session.id }, { time: at(9) })),
+      revokeTarget(store, project, { scope: "member", id: session.memberId, except: session.id }),
+      revokeTarget(store, project, { scope: "session", id: session.id }, { time: at(9) }),
     ]);
     expect([cut?.revision, ended?.revision]).toEqual([2, 3]);
-    const { revocation } = must(await store.findSession(project.id, session.id));
+    const { revocation } = must(await store.sessions.findSession(project.id, session.id));
     expect(revocation).toMatchObject({ revision: 3, scope: "session", time: at(9) });
-    const again = await store.revoke(orderOf(project, { scope: "session", id: session.id }));
+    const again = await revokeTarget(store, project, { scope: "session", id: session.id });
     expect(again).toEqual({ ...ended, revokedCount: 0 });
   });
 
-  test("logins that share a statement are each stored in their own project, or not, as if they came one by one", async () => {
+  test("logins that share a statement have the results of single ones", async () => {
     const store = replicas.one();
     const [one, two, disabled] = [
       await storedProject(store),
       await storedProject(store),
       await storedProject(store),
     ];
-    await store.disableProject(disabled.id, at(0));
-    await store.revoke(orderOf(two, { scope: "project" }));
+    await store.projects.disableProject(disabled.id, at(0));
+    await revokeTarget(store, two, { scope: "project" });
     const full: Partial<NewSession> = {
       memberId: memberId('o\'neill "{1,2}" \\ é'),
       organizationId: organizationId("acme, inc."),
@@ -123,8 +120,8 @@ export function batchContract(replicas: Replicas): void {
     const hashes = drafts.map(() => randomBytes(32) as SecretHash);
     const unstorable = newSession(one, { device: { userAgent: "\0", ipAddress: "" } });
     const [refused, ...created] = await Promise.allSettled([
-      store.createSession(unstorable, randomBytes(32) as SecretHash),
-      ...drafts.map((draft, i) => store.createSession(draft, must(hashes[i]))),
+      store.sessions.createSession(unstorable, randomBytes(32) as SecretHash),
+      ...drafts.map((draft, i) => store.sessions.createSession(draft, must(hashes[i]))),
     ]);
     expect(refused?.status).toBe("rejected");
     const expected = drafts.map((draft, i) =>
@@ -133,25 +130,25 @@ export function batchContract(replicas: Replicas): void {
         : { ...draft, createdRevision: projects[i] === two ? 1 : 0, revocation: undefined },
     );
     expect(created).toEqual(expected.map((value) => ({ status: "fulfilled", value })));
-    const found = drafts.map(({ projectId, id }) => replicas.other().findSession(projectId, id));
+    const found = drafts.map(({ projectId, id }) => replicas.other().sessions.findSession(projectId, id));
     expect(await Promise.all(found)).toEqual(expected);
     const byToken = hashes.map((hash, i) =>
-      replicas.other().findSessionByToken({ tag: must(projects[i]).tag, hash }),
+      replicas.other().sessions.findSessionByToken({ tag: must(projects[i]).tag, hash }),
     );
     expect((await Promise.all(byToken)).map((one) => one?.session)).toEqual(expected);
-    expect(await store.findSession(one.id, unstorable.id)).toBeUndefined();
+    expect(await store.sessions.findSession(one.id, unstorable.id)).toBeUndefined();
   });
 
-  test("one order that cannot be stored fails alone", async () => {
+  test("one command that cannot be stored fails alone", async () => {
     const store = replicas.one();
     const project = await storedProject(store);
     const { session } = await storedSession(store, project);
     const unstorable = orderOf(project, { scope: "project" }, { reason: "\0" });
     const outcomes = await Promise.allSettled([
-      store.revoke(orderOf(project, { scope: "member", id: memberId("bob") })),
-      store.revoke(unstorable),
-      store.revoke(orderOf(project, { scope: "session", id: session.id })),
-      store.revoke(orderOf(project, { scope: "session", id: newSessionId() })),
+      revokeTarget(store, project, { scope: "member", id: memberId("bob") }),
+      store.revocations.revoke(unstorable),
+      revokeTarget(store, project, { scope: "session", id: session.id }),
+      revokeTarget(store, project, { scope: "session", id: newSessionId() }),
     ]);
     expect(outcomes).toMatchObject([
       { status: "fulfilled", value: { revision: 1 } },
@@ -176,7 +173,7 @@ async function populate(replicas: Replicas, project: Project): Promise<Populatio
   return Promise.all(created);
 }
 
-function toOrder(project: Project, population: Population, draft: Draft): RevocationOrder {
+function toOrder(project: Project, population: Population, draft: Draft): RevocationCommand {
   return orderOf(project, targetOf(project, population, draft), { count: draft.count });
 }
 
@@ -201,11 +198,11 @@ function targetOf(project: Project, population: Population, draft: Draft): Sessi
   }
 }
 
-function counts({ target, count }: RevocationOrder): boolean {
+function counts({ target, count }: RevocationCommand): boolean {
   return count && target.scope !== "session";
 }
 
-function sessionOf(population: Population, { target }: RevocationOrder) {
+function sessionOf(population: Population, { target }: RevocationCommand) {
   const names = ({ token }: Population[number]) =>
     target.scope === "session" && "token" in target && token.hash.equals(target.token.hash);
   return population.find(names)?.session.id;

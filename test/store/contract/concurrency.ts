@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import type { Store } from "../../../src/domain/store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
   hour,
@@ -13,9 +13,9 @@ import {
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Two replicas at once. */
+/** Concurrency of two replicas. */
 export function concurrencyContract(replicas: Replicas): void {
-  let stores: readonly [Store, Store];
+  let stores: readonly [PostgresStore, PostgresStore];
   let project: Project;
 
   beforeEach(async () => {
@@ -27,10 +27,10 @@ export function concurrencyContract(replicas: Replicas): void {
   const times = <T>(count: number, run: (i: number) => Promise<T>): Promise<T[]> =>
     Promise.all(Array.from({ length: count }, (_, i) => run(i)));
 
-  test("a session revoked a hundred times at once is revoked once, and all are told the same", async () => {
+  test("a hundred concurrent revocations of a session record one, and return the same receipt", async () => {
     const { session, token } = await storedSession(stores[0], project);
     const receipts = await times(100, (i) =>
-      storeOf(i).revoke(
+      storeOf(i).revocations.revoke(
         orderOf(project, i % 3 === 0 ? { scope: "session", token } : { scope: "session", id: session.id }, {
           time: at(i),
         }),
@@ -40,12 +40,12 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(told.size).toBe(1);
     expect(receipts.filter((receipt) => receipt?.revokedCount === 1)).toHaveLength(1);
     expect(receipts[0]?.revision).toBe(1);
-    expect((await stores[0].revoke(orderOf(project, { scope: "project" })))?.revision).toBe(2);
+    expect((await stores[0].revocations.revoke(orderOf(project, { scope: "project" })))?.revision).toBe(2);
   });
 
-  test("revisions of a project have no gap and no repetition", async () => {
+  test("revisions of a project have no gaps and no repetition", async () => {
     const receipts = await times(60, (i) =>
-      storeOf(i).revoke(
+      storeOf(i).revocations.revoke(
         orderOf(project, { scope: "member", id: memberId(`m${i % 7}`) }, { count: i % 5 === 0 }),
       ),
     );
@@ -53,7 +53,7 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(revisions).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
   });
 
-  test("a cutoff ends every session created before it was ordered, and none created after its receipt", async () => {
+  test("a cutoff ends every session created before its command, and none created after its receipt", async () => {
     const before: Session[] = [];
     const after: Session[] = [];
     let ordered = false;
@@ -66,7 +66,7 @@ export function concurrencyContract(replicas: Replicas): void {
         if (startedAfter) after.push(session);
         if (n === 5 && i === 0) {
           ordered = true;
-          await storeOf(1).revoke(orderOf(project, { scope: "member", id: session.memberId }));
+          await storeOf(1).revocations.revoke(orderOf(project, { scope: "member", id: session.memberId }));
           answered = true;
         }
       }
@@ -75,12 +75,12 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(before.length).toBeGreaterThan(0);
     expect(after.length).toBeGreaterThan(0);
     const isDead = async (session: Session, i: number) =>
-      must(await storeOf(i).findSession(project.id, session.id)).revocation !== undefined;
+      must(await storeOf(i).sessions.findSession(project.id, session.id)).revocation !== undefined;
     expect(await Promise.all(before.map(isDead))).toEqual(before.map(() => true));
     expect(await Promise.all(after.map(isDead))).toEqual(after.map(() => false));
   });
 
-  test("whoever was told of a revocation finds the session revoked, on either replica, while others look it up", async () => {
+  test("after its receipt a session is revoked on both replicas, during concurrent look-ups", async () => {
     const { session, token } = await storedSession(stores[0], project);
     let revoked = false;
     const afterwards: (number | undefined)[] = [];
@@ -89,14 +89,14 @@ export function concurrencyContract(replicas: Replicas): void {
         const mustBeDead = revoked;
         const found = must(
           await (n % 2
-            ? storeOf(i).findSession(project.id, session.id)
+            ? storeOf(i).sessions.findSession(project.id, session.id)
             : storeOf(i)
-                .findSessionByToken(token)
+                .sessions.findSessionByToken(token)
                 .then((byToken) => byToken?.session)),
         );
         if (mustBeDead) afterwards.push(found.revocation?.revision);
         if (i === 0 && n === 8) {
-          await storeOf(n).revoke(orderOf(project, { scope: "session", id: session.id }));
+          await storeOf(n).revocations.revoke(orderOf(project, { scope: "session", id: session.id }));
           revoked = true;
         }
       }
@@ -106,29 +106,29 @@ export function concurrencyContract(replicas: Replicas): void {
     expect(new Set(afterwards)).toEqual(new Set([1]));
   });
 
-  test("extending and accessing sessions while they are revoked brings none back", async () => {
+  test("extending and accessing sessions during their revocation restores none", async () => {
     const created = await times(20, (i) =>
       storedSession(storeOf(i), project, { memberId: memberId(`m${i % 4}`), idleTimeout: hour }),
     );
     const sessions = created.map(({ session }) => session);
     await Promise.all([
       ...sessions.map((session, i) =>
-        storeOf(i).revoke(orderOf(project, { scope: "session", id: session.id })),
+        storeOf(i).revocations.revoke(orderOf(project, { scope: "session", id: session.id })),
       ),
       ...sessions.flatMap((session, i) => [
-        storeOf(i).extendSession(project.id, session.id, at(2 * hour), at(1)),
-        storeOf(i + 1).extendSession(project.id, session.id, at(3 * hour), at(2)),
+        storeOf(i).sessions.extendSession(project.id, session.id, at(2 * hour), at(1)),
+        storeOf(i + 1).sessions.extendSession(project.id, session.id, at(3 * hour), at(2)),
       ]),
-      ...sessions.toReversed().map(async (session, i) => storeOf(i).recordAccess(session, at(3))),
+      ...sessions.toReversed().map(async (session, i) => storeOf(i).sessions.recordAccess(session, at(3))),
       times(4, (i) =>
-        storeOf(i).revoke(
+        storeOf(i).revocations.revoke(
           orderOf(project, { scope: "member", id: memberId(`m${i}`), except: must(sessions[i + 4]).id }),
         ),
       ),
     ]);
     for (const [i, { id }] of sessions.entries()) {
-      expect((await storeOf(i).findSession(project.id, id))?.revocation).toBeDefined();
-      expect(await storeOf(i).extendSession(project.id, id, at(9 * hour), at(4))).toBeUndefined();
+      expect((await storeOf(i).sessions.findSession(project.id, id))?.revocation).toBeDefined();
+      expect(await storeOf(i).sessions.extendSession(project.id, id, at(9 * hour), at(4))).toBeUndefined();
     }
   });
 }

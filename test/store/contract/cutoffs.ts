@@ -1,26 +1,26 @@
 import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { CutoffTarget } from "../../../src/domain/revocations/revocation.ts";
+import type { CutoffTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import type { Store } from "../../../src/domain/store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
   memberId,
   must,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Ending all sessions of a member, an organization or a project. */
+/** Cutoffs of a member, an organization or a project. */
 export function cutoffContract(replicas: Replicas): void {
   const ada = memberId("ada");
   const bob = memberId("bob");
   const acme = organizationId("acme");
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -28,13 +28,13 @@ export function cutoffContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const revoke = (target: CutoffTarget, time = at(0)) => store.revoke(orderOf(project, target, { time }));
+  const revoke = (target: CutoffTarget, time = at(0)) => revokeTarget(store, project, target, { time });
   const endOf = async (session: Session) =>
-    must(await replicas.other().findSession(session.projectId, session.id)).revocation?.revision;
+    must(await replicas.other().sessions.findSession(session.projectId, session.id)).revocation?.revision;
   const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
     (await storedSession(store, project, overrides)).session;
 
-  test("each scope ends what is in it, and nothing else", async () => {
+  test("each scope ends exactly its sessions", async () => {
     const adas = await create();
     const acmes = await create({ memberId: bob, organizationId: acme });
     const bobs = await create({ memberId: bob });
@@ -54,7 +54,7 @@ export function cutoffContract(replicas: Replicas): void {
     expect(await ends()).toEqual([2, 1, 3, undefined]);
   });
 
-  test("ids of one scope say nothing in another", async () => {
+  test("an id of one scope has no meaning in another", async () => {
     const same = organizationId(project.id);
     const session = await create({ memberId: memberId("acme"), organizationId: organizationId("ada") });
     await revoke({ scope: "member", id: ada });
@@ -63,40 +63,43 @@ export function cutoffContract(replicas: Replicas): void {
     expect(await endOf(session)).toBeUndefined();
   });
 
-  test("a cutoff without sessions takes a revision; a session created after it lives", async () => {
+  test("a cutoff without sessions takes a revision; a session created after it is active", async () => {
     expect(await revoke({ scope: "member", id: ada })).toMatchObject({ revision: 1 });
     const session = await create();
     expect(session.createdRevision).toBe(1);
     expect(await endOf(session)).toBeUndefined();
   });
 
-  test("the first revocation explains a dead session, whatever came later", async () => {
+  test("a revoked session keeps its first revocation", async () => {
     const session = await create({ organizationId: acme });
     await revoke({ scope: "member", id: bob }, at(1));
     await revoke({ scope: "organization", id: acme }, at(2));
     await revoke({ scope: "member", id: ada }, at(3));
     await revoke({ scope: "project" }, at(4));
-    expect((await store.findSession(project.id, session.id))?.revocation).toMatchObject({
+    expect((await store.sessions.findSession(project.id, session.id))?.revocation).toMatchObject({
       revision: 2,
       scope: "organization",
       time: at(2),
     });
   });
 
-  test("a spared session lives, and a later cutoff ends it", async () => {
+  test("an exempted session stays active, and a later cutoff ends it", async () => {
     const spared = await create();
     const dead = await create();
     await revoke({ scope: "member", id: ada, except: spared.id });
-    expect(await store.findSession(project.id, spared.id)).toEqual({ ...spared, createdRevision: 1 });
+    expect(await store.sessions.findSession(project.id, spared.id)).toEqual({
+      ...spared,
+      createdRevision: 1,
+    });
     expect(await endOf(dead)).toBe(1);
     await revoke({ scope: "project" });
     expect(await endOf(spared)).toBe(2);
     expect(await endOf(dead)).toBe(1);
   });
 
-  test("only a live session within the scope is spared", async () => {
+  test("only an active session within the scope is exempted", async () => {
     const [named, cut, bobs] = [await create(), await create(), await create({ memberId: bob })];
-    await store.revoke(orderOf(project, { scope: "session", id: named.id }));
+    await revokeTarget(store, project, { scope: "session", id: named.id });
     await revoke({ scope: "member", id: ada, except: named.id });
     expect([await endOf(named), await endOf(cut)]).toEqual([1, 2]);
     await revoke({ scope: "project", except: cut.id });
@@ -104,24 +107,24 @@ export function cutoffContract(replicas: Replicas): void {
 
     const bobs2 = await create({ memberId: bob });
     await revoke({ scope: "member", id: ada, except: bobs2.id });
-    expect((await store.findSession(project.id, bobs2.id))?.createdRevision).toBe(3);
+    expect((await store.sessions.findSession(project.id, bobs2.id))?.createdRevision).toBe(3);
     expect(await endOf(bobs)).toBe(3);
     await revoke({ scope: "member", id: bob, except: newSessionId() });
     expect(await endOf(bobs2)).toBe(5);
   });
 
-  test("a session of another project is not spared", async () => {
+  test("a session of another project is not exempted", async () => {
     const { session } = await storedSession(store, await storedProject(store));
     await revoke({ scope: "project", except: session.id });
-    expect(await store.findSession(session.projectId, session.id)).toEqual(session);
+    expect(await store.sessions.findSession(session.projectId, session.id)).toEqual(session);
   });
 
-  test("counts what it ends, where asked", async () => {
+  test("counts the sessions that it ends, if requested", async () => {
     const spared = await create();
     await create();
     await create({ expireTime: at(0) });
     const target = { scope: "member", id: ada, except: spared.id } as const;
-    const count = () => store.revoke(orderOf(project, target, { count: true }));
+    const count = () => revokeTarget(store, project, target, { count: true });
     expect(await count()).toMatchObject({ revision: 1, revokedCount: 1 });
     expect(await count()).toMatchObject({ revision: 2, revokedCount: 0 });
     await create();

@@ -2,13 +2,16 @@ import { beforeEach, expect, test } from "vitest";
 import type { SessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import { type SessionState, stateOf } from "../../../src/domain/sessions/session.ts";
-import type { SessionQuery, Store } from "../../../src/domain/store.ts";
+import type { SessionQuery } from "../../../src/domain/store/session-store.ts";
+import type { CutoffTarget } from "../../../src/domain/revocation.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
   hour,
   memberId,
-  orderOf,
   organizationId,
+  revokeTarget,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -19,7 +22,7 @@ export function listContract(replicas: Replicas): void {
   const ada = memberId("ada");
   const bob = memberId("bob");
   const acme = organizationId("acme");
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -27,16 +30,7 @@ export function listContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const list = (query: Partial<SessionQuery>) =>
-    store.listSessions({
-      projectId: project.id,
-      memberId: undefined,
-      organizationId: undefined,
-      state: undefined,
-      now: at(0),
-      page: { size: 100, after: undefined },
-      ...query,
-    });
+  const list = (query: Partial<SessionQuery>) => store.sessions.listSessions(sessionQuery(project, query));
 
   test("lists by member, by organization and by both, newest first", async () => {
     const first = (await storedSession(store, project, { memberId: ada })).session;
@@ -51,7 +45,7 @@ export function listContract(replicas: Replicas): void {
     expect(await list({ memberId: memberId("nobody") })).toEqual([]);
   });
 
-  test("pages through without gap or repetition, one more than a page where there is one", async () => {
+  test("pages through without gaps or repetition, with one row more than a page", async () => {
     const ids: SessionId[] = [];
     for (let i = 0; i < 5; i++) ids.unshift((await storedSession(store, project)).session.id);
     const page = async (size: number, after: SessionId | undefined) =>
@@ -63,15 +57,15 @@ export function listContract(replicas: Replicas): void {
     expect(await page(2, ids[4])).toEqual([]);
   });
 
-  test("the states of a list and its count are those of the domain, revoked sessions with what ended them", async () => {
+  test("lists and counts use the domain's states, and revoked sessions have their revocations", async () => {
     const endings = { expireTime: at(1000), organizationId: acme };
     await storedSession(store, project, endings);
     await storedSession(store, project, { organizationId: acme, idleTimeout: 500 });
     await storedSession(store, project, { organizationId: acme });
     const named = await storedSession(store, project, endings);
     await storedSession(store, project, { ...endings, memberId: bob });
-    await store.revoke(orderOf(project, { scope: "session", id: named.session.id }));
-    await store.revoke(orderOf(project, { scope: "member", id: bob }));
+    await revokeTarget(store, project, { scope: "session", id: named.session.id });
+    await revokeTarget(store, project, { scope: "member", id: bob });
 
     const all = await list({ organizationId: acme });
     expect(all).toHaveLength(5);
@@ -84,7 +78,7 @@ export function listContract(replicas: Replicas): void {
         );
       }
       const active = all.filter((session) => stateOf(session, now) === "active");
-      expect(await store.countActive(project.id, { scope: "project" }, now)).toBe(active.length);
+      expect(await store.revocations.countActive(project.id, { scope: "project" }, now)).toBe(active.length);
     }
     expect(all.map(({ revocation }) => revocation?.scope)).toEqual([
       "member",
@@ -95,23 +89,22 @@ export function listContract(replicas: Replicas): void {
     ]);
   });
 
-  test("counts what is active within a target, without the session to spare", async () => {
+  test("counts the active sessions within a target, without the excepted one", async () => {
     const own = (await storedSession(store, project, { organizationId: acme })).session;
     await storedSession(store, project);
     await storedSession(store, project, { memberId: bob, organizationId: acme });
     await storedSession(store, await storedProject(store), { organizationId: acme });
-    const count = (target: Parameters<Store["countActive"]>[1]) =>
-      store.countActive(project.id, target, at(0));
+    const count = (target: CutoffTarget) => store.revocations.countActive(project.id, target, at(0));
     expect(await count({ scope: "project" })).toBe(3);
     expect(await count({ scope: "member", id: ada })).toBe(2);
     expect(await count({ scope: "organization", id: acme })).toBe(2);
     expect(await count({ scope: "organization", id: acme, except: own.id })).toBe(1);
-    await store.revoke(orderOf(project, { scope: "member", id: ada }));
+    await revokeTarget(store, project, { scope: "member", id: ada });
     expect(await count({ scope: "project" })).toBe(1);
   });
 
   test("a member belongs to an organization only with all of their sessions", async () => {
-    const isMember = (member = ada) => store.isMemberOf(project.id, member, acme);
+    const isMember = (member = ada) => store.sessions.isMemberOf(project.id, member, acme);
     expect(await isMember()).toBe(false);
     await storedSession(store, project, { organizationId: acme });
     expect(await isMember()).toBe(true);
@@ -121,6 +114,6 @@ export function listContract(replicas: Replicas): void {
     expect(await isMember(bob)).toBe(false);
     await storedSession(store, project);
     expect(await isMember()).toBe(false);
-    expect(await store.isMemberOf((await storedProject(store)).id, ada, acme)).toBe(false);
+    expect(await store.sessions.isMemberOf((await storedProject(store)).id, ada, acme)).toBe(false);
   });
 }

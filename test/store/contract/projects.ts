@@ -4,14 +4,14 @@ import { SessiondError } from "../../../src/domain/errors.ts";
 import { type ProjectId, newCredentialId, parseProjectId } from "../../../src/domain/ids.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import type { NewServiceCredential, Project } from "../../../src/domain/project.ts";
-import type { Store } from "../../../src/domain/store.ts";
-import { hashSecret } from "../../../src/domain/sessions/token.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { hashSecret } from "../../../src/domain/token.ts";
 import { at, hour, must, newProject, start, storedProject } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Projects, policies and credentials. */
 export function projectContract(replicas: Replicas): void {
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -30,7 +30,7 @@ export function projectContract(replicas: Replicas): void {
     ...overrides,
   });
 
-  /** A credential as it is found where somebody calls with it. */
+  /** A credential as look-ups return it. */
   const calling = ({ projectId, id, displayName, permissions, createTime }: NewServiceCredential) => ({
     projectId,
     id,
@@ -40,29 +40,29 @@ export function projectContract(replicas: Replicas): void {
     disableTime: undefined,
   });
 
-  test("a project is found as it was created", async () => {
-    expect(await replicas.other().findProject(project.id)).toEqual(project);
-    expect(await store.findProject(newProject().id)).toBeUndefined();
+  test("finds a project as it was created", async () => {
+    expect(await replicas.other().projects.findProject(project.id)).toEqual(project);
+    expect(await store.projects.findProject(newProject().id)).toBeUndefined();
   });
 
-  test("an id is taken once, however many race for it", async () => {
+  test("concurrent creations of one project id succeed once", async () => {
     const rivals = Array.from({ length: 6 }, () => newProject({ id: newProject().id }));
     const [{ id }] = rivals as [Project];
     const created = await Promise.all(
-      rivals.map((rival, i) => (i % 2 ? store : replicas.other()).createProject({ ...rival, id })),
+      rivals.map((rival, i) => (i % 2 ? store : replicas.other()).projects.createProject({ ...rival, id })),
     );
     expect(created.filter(Boolean)).toHaveLength(1);
-    expect(await store.findProject(id)).toEqual({ ...rivals[created.indexOf(true)], id });
-    expect(await store.createProject(newProject({ id: project.id }))).toBe(false);
-    expect(await store.findProject(project.id)).toEqual(project);
+    expect(await store.projects.findProject(id)).toEqual({ ...rivals[created.indexOf(true)], id });
+    expect(await store.projects.createProject(newProject({ id: project.id }))).toBe(false);
+    expect(await store.projects.findProject(project.id)).toEqual(project);
   });
 
-  test("lists projects by id, one more than a page where there is one", async () => {
+  test("lists projects by id, with one row more than a page", async () => {
     const prefix = `list-${project.id.slice(-8)}`;
     const ids = ["a", "b", "c"].map((end) => parseProjectId(`${prefix}-${end}`) as ProjectId);
     for (const id of ids.toReversed()) await storedProject(store, { id });
     const page = async (after: ProjectId | undefined, size: number) =>
-      (await store.listProjects({ size, after })).map(({ id }) => id);
+      (await store.projects.listProjects({ size, after })).map(({ id }) => id);
     expect(await page(ids[0], 1)).toEqual(ids.slice(1));
     const seen: ProjectId[] = [];
     for (let rest = await page(undefined, 7); rest.length > 0; rest = await page(seen.at(-1), 7)) {
@@ -72,7 +72,7 @@ export function projectContract(replicas: Replicas): void {
     expect(new Set(seen).size).toBe(seen.length);
   });
 
-  test("replaces a policy as a whole", async () => {
+  test("replaces the whole policy", async () => {
     const policy: Policy = {
       defaultLifetime: hour,
       maxLifetime: 2 * hour,
@@ -86,73 +86,77 @@ export function projectContract(replicas: Replicas): void {
       tokenReuseAction: "revoke",
       tokenReuseLeeway: 0,
     };
-    expect(await store.updatePolicy(project.id, policy)).toEqual({ ...project, policy });
+    expect(await store.projects.updatePolicy(project.id, policy)).toEqual({ ...project, policy });
     const without = { ...policy, defaultIdleTimeout: undefined, roleGrants: [] };
-    expect(await store.updatePolicy(project.id, without)).toEqual({ ...project, policy: without });
-    expect(await store.findProject(project.id)).toEqual({ ...project, policy: without });
-    expect(await store.updatePolicy(newProject().id, policy)).toBeUndefined();
+    expect(await store.projects.updatePolicy(project.id, without)).toEqual({ ...project, policy: without });
+    expect(await store.projects.findProject(project.id)).toEqual({ ...project, policy: without });
+    expect(await store.projects.updatePolicy(newProject().id, policy)).toBeUndefined();
   });
 
   test("disabling a project keeps the first time", async () => {
     const disabled = { ...project, disableTime: at(1) };
-    expect(await store.disableProject(project.id, at(1))).toEqual(disabled);
-    expect(await store.disableProject(project.id, at(2))).toEqual(disabled);
-    expect(await store.findProject(project.id)).toEqual(disabled);
-    expect((await store.findCredentials(project.id))?.project).toEqual(disabled);
-    expect(await store.disableProject(newProject().id, at(1))).toBeUndefined();
+    expect(await store.projects.disableProject(project.id, at(1))).toEqual(disabled);
+    expect(await store.projects.disableProject(project.id, at(2))).toEqual(disabled);
+    expect(await store.projects.findProject(project.id)).toEqual(disabled);
+    expect((await store.projects.findCredentials(project.id))?.project).toEqual(disabled);
+    expect(await store.projects.disableProject(newProject().id, at(1))).toBeUndefined();
   });
 
   test("finds the enabled credentials of a project with the hashes of their secrets", async () => {
     const [one, two] = [newCredential(), newCredential({ permissions: [], secretHash: hashSecret("other") })];
-    expect(await store.findCredentials(project.id)).toEqual({ project, credentials: [] });
-    expect(await store.createCredential(one)).toBe(true);
-    expect(await store.createCredential(two)).toBe(true);
-    const found = await store.findCredentials(project.id);
+    expect(await store.projects.findCredentials(project.id)).toEqual({ project, credentials: [] });
+    expect(await store.projects.createCredential(one)).toBe(true);
+    expect(await store.projects.createCredential(two)).toBe(true);
+    const found = await store.projects.findCredentials(project.id);
     expect(found?.project).toEqual(project);
     expect(found?.credentials).toHaveLength(2);
     expect(found?.credentials).toEqual(
       expect.arrayContaining([one, two].map((one) => ({ ...calling(one), secretHash: one.secretHash }))),
     );
-    expect(await store.findCredentials((await storedProject(store)).id)).toMatchObject({ credentials: [] });
-    expect(await store.findCredentials(newProject().id)).toBeUndefined();
+    expect(await store.projects.findCredentials((await storedProject(store)).id)).toMatchObject({
+      credentials: [],
+    });
+    expect(await store.projects.findCredentials(newProject().id)).toBeUndefined();
   });
 
-  test("no credential without a project", async () => {
-    expect(await store.createCredential(newCredential({ projectId: newProject().id }))).toBe(false);
+  test("creates no credential without a project", async () => {
+    expect(await store.projects.createCredential(newCredential({ projectId: newProject().id }))).toBe(false);
   });
 
-  test("a disabled credential is no longer found but listed, with the first time", async () => {
+  test("a disabled credential is not found but listed, with the first time", async () => {
     const credential = newCredential();
     const { secretHash: _, ...shown } = credential;
-    await store.createCredential(credential);
+    await store.projects.createCredential(credential);
     const foreign = await storedProject(store);
-    expect(await store.disableCredential(foreign.id, credential.id, at(1))).toBeUndefined();
-    expect(await store.disableCredential(project.id, newCredentialId(), at(1))).toBeUndefined();
+    expect(await store.projects.disableCredential(foreign.id, credential.id, at(1))).toBeUndefined();
+    expect(await store.projects.disableCredential(project.id, newCredentialId(), at(1))).toBeUndefined();
     const disabled = { ...shown, disableTime: at(1) };
-    expect(await store.disableCredential(project.id, credential.id, at(1))).toEqual(disabled);
-    expect(await store.disableCredential(project.id, credential.id, at(2))).toEqual(disabled);
-    expect((await store.findCredentials(project.id))?.credentials).toEqual([]);
-    expect(await store.listCredentials(project.id, { size: 5, after: undefined })).toEqual([disabled]);
+    expect(await store.projects.disableCredential(project.id, credential.id, at(1))).toEqual(disabled);
+    expect(await store.projects.disableCredential(project.id, credential.id, at(2))).toEqual(disabled);
+    expect((await store.projects.findCredentials(project.id))?.credentials).toEqual([]);
+    expect(await store.projects.listCredentials(project.id, { size: 5, after: undefined })).toEqual([
+      disabled,
+    ]);
   });
 
-  test("lists credentials newest first, one more than a page where there is one", async () => {
+  test("lists credentials newest first, with one row more than a page", async () => {
     const ids = [];
     for (let i = 0; i < 3; i++) {
       const credential = newCredential();
-      await store.createCredential(credential);
+      await store.projects.createCredential(credential);
       ids.unshift(credential.id);
     }
-    const first = await store.listCredentials(project.id, { size: 1, after: undefined });
+    const first = await store.projects.listCredentials(project.id, { size: 1, after: undefined });
     expect(first.map(({ id }) => id)).toEqual(ids.slice(0, 2));
-    const rest = await store.listCredentials(project.id, { size: 5, after: ids[0] });
+    const rest = await store.projects.listCredentials(project.id, { size: 5, after: ids[0] });
     expect(rest.map(({ id }) => id)).toEqual(ids.slice(1));
     expect(
-      await store.listCredentials((await storedProject(store)).id, { size: 5, after: undefined }),
+      await store.projects.listCredentials((await storedProject(store)).id, { size: 5, after: undefined }),
     ).toEqual([]);
   });
 
   describe("a certificate name", () => {
-    /** Names that no other test has. */
+    /** Names that no other test uses. */
     const newNames = (): [CertificateName, CertificateName] => [
       must(parseCertificateName(`spiffe://a.example/${newCredentialId()}`)),
       must(parseCertificateName(`n${newCredentialId()}.example`)),
@@ -163,87 +167,91 @@ export function projectContract(replicas: Replicas): void {
         (error: unknown) => error instanceof SessiondError && [error.reason, error.metadata],
       );
 
-    test("finds the credential that has it, and its project", async () => {
+    test("finds the credential and its project", async () => {
       const [name, other] = newNames();
       const credential = newCredential({ certificateNames: [name, other] });
       const found = { project, credential: calling(credential) };
-      expect(await store.findCertified([name])).toBeUndefined();
-      expect(await store.createCredential(credential)).toBe(true);
-      expect(await store.findCertified([name])).toEqual(found);
-      expect(await replicas.other().findCertified([...newNames(), other, name])).toEqual(found);
-      expect(await store.findCertified(newNames())).toBeUndefined();
-      expect(await store.findCertified([])).toBeUndefined();
-      const [listed] = await store.listCredentials(project.id, { size: 1, after: undefined });
+      expect(await store.projects.findCertified([name])).toBeUndefined();
+      expect(await store.projects.createCredential(credential)).toBe(true);
+      expect(await store.projects.findCertified([name])).toEqual(found);
+      expect(await replicas.other().projects.findCertified([...newNames(), other, name])).toEqual(found);
+      expect(await store.projects.findCertified(newNames())).toBeUndefined();
+      expect(await store.projects.findCertified([])).toBeUndefined();
+      const [listed] = await store.projects.listCredentials(project.id, { size: 1, after: undefined });
       expect(listed?.certificateNames).toEqual([name, other]);
-      await store.disableProject(project.id, at(1));
-      expect(await store.findCertified([name])).toEqual({
+      await store.projects.disableProject(project.id, at(1));
+      expect(await store.projects.findCertified([name])).toEqual({
         ...found,
         project: { ...project, disableTime: at(1) },
       });
     });
 
-    test("is found among the names of others who ask at the same time", async () => {
+    test("is found among the names of concurrent look-ups", async () => {
       const owners = Array.from({ length: 20 }, () => newCredential({ certificateNames: newNames() }));
-      for (const owner of owners) await store.createCredential(owner);
+      for (const owner of owners) await store.projects.createCredential(owner);
       const asked = [...owners.map(({ certificateNames }) => certificateNames), newNames()];
-      const found = await Promise.all(asked.map((names) => store.findCertified(names)));
+      const found = await Promise.all(asked.map((names) => store.projects.findCertified(names)));
       expect(found.map((one) => one?.credential.id)).toEqual([...owners.map(({ id }) => id), undefined]);
     });
 
-    test("of several credentials together is nobody's", async () => {
+    test("finds nothing for names of several credentials", async () => {
       const [[one], [other]] = [newNames(), newNames()];
-      await store.createCredential(newCredential({ certificateNames: [one] }));
+      await store.projects.createCredential(newCredential({ certificateNames: [one] }));
       const elsewhere = await storedProject(store);
-      await store.createCredential(newCredential({ projectId: elsewhere.id, certificateNames: [other] }));
-      expect(await store.findCertified([one])).toMatchObject({ project });
-      expect(await store.findCertified([other])).toMatchObject({ project: elsewhere });
-      expect(await store.findCertified([one, other])).toBeUndefined();
+      await store.projects.createCredential(
+        newCredential({ projectId: elsewhere.id, certificateNames: [other] }),
+      );
+      expect(await store.projects.findCertified([one])).toMatchObject({ project });
+      expect(await store.projects.findCertified([other])).toMatchObject({ project: elsewhere });
+      expect(await store.projects.findCertified([one, other])).toBeUndefined();
     });
 
-    test("is one credential's, of all projects, and whoever wants it too is not stored", async () => {
+    test("belongs to one credential across all projects, and a second credential with it is not stored", async () => {
       const [name, free] = newNames();
       const owner = newCredential({ certificateNames: [name] });
-      await store.createCredential(owner);
+      await store.projects.createCredential(owner);
       const elsewhere = await storedProject(store);
       for (const { id: projectId } of [project, elsewhere]) {
         const late = newCredential({ projectId, certificateNames: [free, name] });
-        expect(await failure(store.createCredential(late))).toEqual([
+        expect(await failure(store.projects.createCredential(late))).toEqual([
           "CERTIFICATE_NAME_EXISTS",
           { certificate_name: name },
         ]);
       }
-      expect(await store.findCertified([name])).toMatchObject({ credential: { id: owner.id } });
-      expect(await store.findCertified([free])).toBeUndefined();
-      expect((await store.findCredentials(project.id))?.credentials).toHaveLength(1);
-      expect((await store.findCredentials(elsewhere.id))?.credentials).toEqual([]);
+      expect(await store.projects.findCertified([name])).toMatchObject({ credential: { id: owner.id } });
+      expect(await store.projects.findCertified([free])).toBeUndefined();
+      expect((await store.projects.findCredentials(project.id))?.credentials).toHaveLength(1);
+      expect((await store.projects.findCredentials(elsewhere.id))?.credentials).toEqual([]);
     });
 
-    test("is one's alone, however many race for it, in whatever order they name it", async () => {
+    test("belongs to one of several concurrent credentials, in any order of their names", async () => {
       const names = newNames();
       const rivals = Array.from({ length: 8 }, (_, i) =>
         newCredential({ certificateNames: i % 2 === 0 ? names : names.toReversed() }),
       );
       const outcomes = await Promise.all(
-        rivals.map((rival, i) => failure((i % 4 < 2 ? store : replicas.other()).createCredential(rival))),
+        rivals.map((rival, i) =>
+          failure((i % 4 < 2 ? store : replicas.other()).projects.createCredential(rival)),
+        ),
       );
       expect(outcomes.filter((outcome) => outcome === "created")).toHaveLength(1);
       const winner = rivals[outcomes.indexOf("created")];
-      expect(await store.findCertified(names)).toMatchObject({ credential: { id: winner?.id } });
+      expect(await store.projects.findCertified(names)).toMatchObject({ credential: { id: winner?.id } });
     });
 
-    test("names nobody once its credential is disabled, and is free for another", async () => {
+    test("finds nothing after its credential is disabled, and may be assigned again", async () => {
       const names = newNames();
       const first = newCredential({ certificateNames: names });
-      await store.createCredential(first);
-      await store.disableCredential(project.id, first.id, at(1));
-      expect(await store.findCertified(names)).toBeUndefined();
+      await store.projects.createCredential(first);
+      await store.projects.disableCredential(project.id, first.id, at(1));
+      expect(await store.projects.findCertified(names)).toBeUndefined();
       const next = newCredential({ certificateNames: [names[0]] });
-      expect(await store.createCredential(next)).toBe(true);
-      expect(await store.findCertified(names)).toMatchObject({ credential: { id: next.id } });
+      expect(await store.projects.createCredential(next)).toBe(true);
+      expect(await store.projects.findCertified(names)).toMatchObject({ credential: { id: next.id } });
     });
   });
 
-  test("answers while the database does", async () => {
+  test("ping resolves while the database answers", async () => {
     await expect(store.ping()).resolves.toBeUndefined();
   });
 }

@@ -1,7 +1,7 @@
-import type { Store } from "../../../src/domain/store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 
-/** Two stores over the same data, as two replicas have them. */
+/** Two stores on the same data, like two replicas. */
 export interface Replicas {
-  readonly one: () => Store;
-  readonly other: () => Store;
+  readonly one: () => PostgresStore;
+  readonly other: () => PostgresStore;
 }

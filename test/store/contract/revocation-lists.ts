@@ -3,22 +3,24 @@ import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { RecordedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
-import type { RevocationOrder } from "../../../src/domain/revocations/revocation.ts";
-import type { RevocationQuery, Store } from "../../../src/domain/store.ts";
+import type { RevocationCommand } from "../../../src/domain/revocation.ts";
+import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
   hour,
   memberId,
-  orderOf,
   organizationId,
+  revocationQuery,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** What the log tells auditors. */
+/** Lists of revocations for auditors. */
 export function revocationListContract(replicas: Replicas): void {
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -26,24 +28,15 @@ export function revocationListContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  const revoke = (target: RevocationOrder["target"], overrides: Partial<RevocationOrder> = {}) =>
-    store.revoke(orderOf(project, target, overrides));
-  const query = (overrides: Partial<RevocationQuery>): RevocationQuery => ({
-    projectId: project.id,
-    startTime: undefined,
-    endTime: undefined,
-    actor: undefined,
-    scope: undefined,
-    targetId: undefined,
-    page: { size: 100, after: undefined },
-    ...overrides,
-  });
+  const revoke = (target: RevocationCommand["target"], overrides: Partial<RevocationCommand> = {}) =>
+    revokeTarget(store, project, target, overrides);
+  const query = (overrides: Partial<RevocationQuery>) => revocationQuery(project, overrides);
   const list = async (overrides: Partial<RevocationQuery> = {}) =>
-    (await store.listRevocations(query(overrides))).revocations;
+    (await store.revocations.listRevocations(query(overrides))).revocations;
   const revisions = async (overrides: Partial<RevocationQuery> = {}) =>
     (await list(overrides)).map(({ revision }) => revision);
 
-  test("who ended what, when and why, newest first, of this project alone", async () => {
+  test("lists the revocations of this project, newest first", async () => {
     const { session } = await storedSession(store, project);
     const spared = (await storedSession(store, project)).session;
     await revoke(
@@ -55,34 +48,34 @@ export function revocationListContract(replicas: Replicas): void {
       { cause: "compromise", time: at(2) },
     );
     const foreign = await storedProject(store);
-    await store.revoke(orderOf(foreign, { scope: "project" }));
+    await revokeTarget(store, foreign, { scope: "project" });
     expect(await list()).toEqual([
       {
         revision: 2,
         scope: "member",
         targetId: "ada",
-        spared: spared.id,
+        exceptSessionId: spared.id,
         time: at(2),
         cause: "compromise",
         reason: "",
         actor: "service/test",
-        matterUntil: at(360_002),
+        relevantUntil: at(360_002),
       },
       {
         revision: 1,
         scope: "session",
         targetId: session.id,
-        spared: undefined,
+        exceptSessionId: undefined,
         time: at(1),
         cause: "logout",
         reason: "lost phone",
         actor: "member/ada",
-        matterUntil: at(360_001),
+        relevantUntil: at(360_001),
       },
     ] satisfies RecordedRevocation[]);
   });
 
-  test("a time range has its start and not its end, however far the ends of time are", async () => {
+  test("a time range includes its start and excludes its end", async () => {
     for (let i = 0; i < 5; i++) await revoke({ scope: "project" }, { time: at(i * hour) });
     expect(await revisions({ startTime: at(hour), endTime: at(3 * hour) })).toEqual([3, 2]);
     expect(await revisions({ startTime: at(hour + 1) })).toEqual([5, 4, 3]);
@@ -94,13 +87,13 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await revisions({ endTime: first })).toEqual([]);
   });
 
-  test("what clocks that differ have dated is found by its date", async () => {
+  test("finds revocations by their date although clocks differed", async () => {
     const minutes = [0, 20, 10, 45, 15, 70, 30, 90];
     for (const minute of minutes) await revoke({ scope: "project" }, { time: at(minute * 60_000) });
     expect(await revisions({ startTime: at(15 * 60_000), endTime: at(45 * 60_000) })).toEqual([7, 5, 2]);
   });
 
-  test("by target: a session, a member, an organization, the project; ids of one scope say nothing in another", async () => {
+  test("lists by target: a session, a member, an organization, the project", async () => {
     const acme = organizationId("acme");
     const member = { memberId: memberId("acme"), organizationId: acme };
     const { session } = await storedSession(store, project, member);
@@ -119,7 +112,7 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await revisions({ scope: "session" })).toEqual([2, 1]);
   });
 
-  test("pages hold what is there, each once, whatever the filters", async () => {
+  test("pages hold each matching revocation once, for any filters", async () => {
     const draft = fc.record({
       kind: fc.constantFrom("member", "organization", "project"),
       who: fc.nat(2),
@@ -160,7 +153,7 @@ export function revocationListContract(replicas: Replicas): void {
       for (const one of filters) {
         const paged: RecordedRevocation[] = [];
         for (let after: string | undefined, i = 0; i === 0 || after !== undefined; i++) {
-          const page = await store.listRevocations(query({ ...one, page: { size, after } }));
+          const page = await store.revocations.listRevocations(query({ ...one, page: { size, after } }));
           expect(page.revocations.length).toBeLessThanOrEqual(size);
           paged.push(...page.revocations);
           after = page.next === undefined ? undefined : String(page.next);

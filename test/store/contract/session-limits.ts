@@ -3,8 +3,9 @@ import { beforeEach, expect, test } from "vitest";
 import { type MemberId, newSessionId } from "../../../src/domain/ids.ts";
 import type { SessionLimitAction } from "../../../src/domain/policy.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { NewSession, Store } from "../../../src/domain/store.ts";
-import type { SecretHash } from "../../../src/domain/sessions/token.ts";
+import type { NewSession } from "../../../src/domain/store/session-store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import type { SecretHash } from "../../../src/domain/token.ts";
 import {
   at,
   hour,
@@ -18,9 +19,9 @@ import {
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Members who may have so many active sessions. */
+/** Limits of active sessions per member. */
 export function sessionLimitContract(replicas: Replicas): void {
-  let stores: readonly [Store, Store];
+  let stores: readonly [PostgresStore, PostgresStore];
   let project: Project;
 
   beforeEach(async () => {
@@ -36,7 +37,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     overrides: Partial<NewSession> = {},
     of = project,
   ) =>
-    storeOf(i).createSessionWithin(newSession(of, overrides), randomBytes(32) as SecretHash, {
+    storeOf(i).sessions.createSessionWithin(newSession(of, overrides), randomBytes(32) as SecretHash, {
       max,
       action,
       actor: "service/login",
@@ -44,10 +45,10 @@ export function sessionLimitContract(replicas: Replicas): void {
   const times = <T>(count: number, run: (i: number) => Promise<T>): Promise<T[]> =>
     Promise.all(Array.from({ length: count }, (_, i) => run(i)));
   const active = (id: MemberId, now = at(0)) =>
-    stores[1].countActive(project.id, { scope: "member", id }, now);
+    stores[1].revocations.countActive(project.id, { scope: "member", id }, now);
   const ada = memberId("ada");
 
-  test("logins at once over two replicas are refused beyond the limit, exactly", async () => {
+  test("concurrent logins on two replicas are refused exactly beyond the limit", async () => {
     for (let round = 0; round < 20; round++) {
       const id = round === 0 ? ada : memberId(`m${round}`);
       const outcomes = await times(20, (i) => logIn(i, 3, "refuse", { memberId: id }));
@@ -58,37 +59,39 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(await logIn(1, 4, "refuse")).toBe("limit_reached");
   });
 
-  test("logins at once over two replicas end as many as they begin, while others revoke", async () => {
+  test("concurrent logins on two replicas end as many sessions as they create, while others revoke", async () => {
     const members = [ada, memberId("bob"), memberId("cleo")];
     const outcomes = await Promise.all([
       times(90, (i) => logIn(i, 2, "end_oldest", { memberId: must(members[i % 3]) })),
-      times(20, (i) => storeOf(i).revoke(orderOf(project, { scope: "member", id: memberId("dan") }))),
+      times(20, (i) =>
+        storeOf(i).revocations.revoke(orderOf(project, { scope: "member", id: memberId("dan") })),
+      ),
     ]);
     expect(outcomes[0].every((outcome) => typeof outcome === "object")).toBe(true);
     expect(await Promise.all(members.map((id) => active(id)))).toEqual([2, 2, 2]);
-    const { revocations, head } = await stores[0].readRevocations(project.id, 0, 1000);
+    const { revocations, head } = await stores[0].revocations.readRevocations(project.id, 0, 1000);
     const ended = revocations.filter(({ scope }) => scope === "session");
     expect(ended).toHaveLength(90 - 6);
     expect(new Set(ended.map(({ cause }) => cause))).toEqual(new Set(["session_limit"]));
     expect(head).toBe(90 - 6 + 20);
   });
 
-  test("the oldest is ended by a revocation like any other, as many as are too many", async () => {
+  test("ends the oldest sessions beyond the limit with normal revocations", async () => {
     const sessions = [];
     for (let i = 0; i < 4; i++) sessions.push((await storedSession(storeOf(i), project)).session);
     const last = await logIn(0, 2, "end_oldest", { createTime: at(5) });
-    const found = await Promise.all(sessions.map(({ id }) => stores[1].findSession(project.id, id)));
+    const found = await Promise.all(sessions.map(({ id }) => stores[1].sessions.findSession(project.id, id)));
     const revocation = { scope: "session", cause: "session_limit", actor: "service/login", time: at(5) };
     expect(found).toMatchObject([{ revocation }, { revocation }, { revocation }, { revocation: undefined }]);
     expect(last).toMatchObject({ revocation: undefined });
     expect(await active(ada)).toBe(2);
   });
 
-  test("the dead and the expired do not count, and neither do others' sessions", async () => {
+  test("revoked, expired and other members' sessions do not count", async () => {
     const cutOff = await storedSession(stores[0], project);
-    await stores[0].revoke(orderOf(project, { scope: "member", id: ada }));
+    await stores[0].revocations.revoke(orderOf(project, { scope: "member", id: ada }));
     const named = await storedSession(stores[0], project);
-    await stores[0].revoke(orderOf(project, { scope: "session", id: named.session.id }));
+    await stores[0].revocations.revoke(orderOf(project, { scope: "session", id: named.session.id }));
     await storedSession(stores[0], project, { expireTime: at(10) });
     await storedSession(stores[0], project, { idleTimeout: 10 });
     await storedSession(stores[0], project, { memberId: memberId("bob") });
@@ -100,7 +103,7 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(cutOff.session.memberId).toBe(ada);
   });
 
-  test("one that cannot be stored ends nothing and fails no other", async () => {
+  test("a login that cannot be stored ends nothing and fails no other", async () => {
     const { session } = await storedSession(stores[0], project);
     const [unstorable, other] = await Promise.allSettled([
       logIn(0, 1, "end_oldest", { device: { userAgent: "\0", ipAddress: "" } }),
@@ -108,16 +111,16 @@ export function sessionLimitContract(replicas: Replicas): void {
     ]);
     expect(unstorable.status).toBe("rejected");
     expect(other).toMatchObject({ status: "fulfilled", value: { memberId: "bob" } });
-    expect((await stores[1].findSession(project.id, session.id))?.revocation).toBeUndefined();
+    expect((await stores[1].sessions.findSession(project.id, session.id))?.revocation).toBeUndefined();
   });
 
-  test("in no project, or one that is disabled, nothing is stored and nothing ended", async () => {
+  test("in a missing or disabled project nothing is stored and nothing is ended", async () => {
     expect(await logIn(0, 1, "end_oldest", {}, newProject())).toBeUndefined();
     const { session } = await storedSession(stores[0], project);
-    await stores[0].disableProject(project.id, at(0));
+    await stores[0].projects.disableProject(project.id, at(0));
     const id = newSessionId();
     expect(await logIn(0, 1, "end_oldest", { id })).toBeUndefined();
-    expect(await stores[1].findSession(project.id, id)).toBeUndefined();
-    expect((await stores[1].findSession(project.id, session.id))?.revocation).toBeUndefined();
+    expect(await stores[1].sessions.findSession(project.id, id)).toBeUndefined();
+    expect((await stores[1].sessions.findSession(project.id, session.id))?.revocation).toBeUndefined();
   });
 }

@@ -2,13 +2,8 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import { stateOf } from "../../../src/domain/sessions/session.ts";
-import type { Store } from "../../../src/domain/store.ts";
-import {
-  hashSecret,
-  newProjectTag,
-  newSessionToken,
-  parseSessionToken,
-} from "../../../src/domain/sessions/token.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { hashSecret, newProjectTag, newSessionToken, parseSessionToken } from "../../../src/domain/token.ts";
 import { patience } from "../../support/patience.ts";
 import {
   at,
@@ -17,8 +12,8 @@ import {
   must,
   newProject,
   newSession,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -26,7 +21,7 @@ import type { Replicas } from "./replicas.ts";
 
 /** Creating, finding, extending and accessing sessions. */
 export function sessionContract(replicas: Replicas): void {
-  let store: Store;
+  let store: PostgresStore;
   let project: Project;
 
   beforeEach(async () => {
@@ -34,7 +29,7 @@ export function sessionContract(replicas: Replicas): void {
     project = await storedProject(store);
   });
 
-  test("a session is found by id and by token as it was created", async () => {
+  test("finds a session by id and token as it was created", async () => {
     const { session, token } = await storedSession(store, project, {
       organizationId: organizationId('Ångström, "O\'Hara" {NULL}\\'),
       idleTimeout: 1234,
@@ -47,20 +42,20 @@ export function sessionContract(replicas: Replicas): void {
     });
     expect(session.createdRevision).toBe(0);
     expect(session.revocation).toBeUndefined();
-    expect(await store.findSession(project.id, session.id)).toEqual(session);
-    expect(await store.findSessionByToken(token)).toEqual({ session, replaced: undefined });
-    expect(await replicas.other().findSession(project.id, session.id)).toEqual(session);
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await store.sessions.findSessionByToken(token)).toEqual({ session, replaced: undefined });
+    expect(await replicas.other().sessions.findSession(project.id, session.id)).toEqual(session);
   });
 
-  test("what is not there is not found", async () => {
-    expect(await store.findSession(project.id, newSessionId())).toBeUndefined();
+  test("finds nothing for unknown ids and tokens", async () => {
+    expect(await store.sessions.findSession(project.id, newSessionId())).toBeUndefined();
     for (const tag of [project.tag, newProjectTag()]) {
       const unknown = must(parseSessionToken(newSessionToken(tag)));
-      expect(await store.findSessionByToken(unknown)).toBeUndefined();
+      expect(await store.sessions.findSessionByToken(unknown)).toBeUndefined();
     }
   });
 
-  test("whose a session is, is told by id and by token of its project alone, dead or alive", async () => {
+  test("finds a session's owner by id and token of its project only, active or not", async () => {
     const acme = organizationId("acme");
     const drafts = [{ memberId: memberId("ada"), organizationId: acme }, { memberId: memberId("bob") }];
     const stored = await Promise.all(drafts.map((draft) => storedSession(store, project, draft)));
@@ -68,8 +63,8 @@ export function sessionContract(replicas: Replicas): void {
     const ownersIn = ({ id }: Project) =>
       Promise.all(
         stored.flatMap(({ session, token }) => [
-          store.findOwner(id, { scope: "session", id: session.id }),
-          store.findOwner(id, { scope: "session", token }),
+          store.sessions.findOwner(id, { scope: "session", id: session.id }),
+          store.sessions.findOwner(id, { scope: "session", token }),
         ]),
       );
     const owners = stored.flatMap(({ session: { id, memberId, organizationId } }) => {
@@ -78,61 +73,60 @@ export function sessionContract(replicas: Replicas): void {
     });
     expect(await ownersIn(project)).toEqual(owners);
     expect(await ownersIn(other)).toEqual([undefined, undefined, undefined, undefined]);
-    await store.revoke(orderOf(project, { scope: "session", id: must(stored[0]).session.id }));
-    await store.revoke(orderOf(project, { scope: "member", id: memberId("bob") }));
+    await revokeTarget(store, project, { scope: "session", id: must(stored[0]).session.id });
+    await revokeTarget(store, project, { scope: "member", id: memberId("bob") });
     expect(await ownersIn(project)).toEqual(owners);
   });
 
-  test("no session without a project that is enabled", async () => {
+  test("creates no session in a missing or disabled project", async () => {
     const hash = hashSecret("a secret");
-    expect(await store.createSession(newSession(newProject()), hash)).toBeUndefined();
-    await store.disableProject(project.id, at(0));
+    expect(await store.sessions.createSession(newSession(newProject()), hash)).toBeUndefined();
+    await store.projects.disableProject(project.id, at(0));
     const session = newSession(project);
-    expect(await store.createSession(session, hash)).toBeUndefined();
-    expect(await store.findSession(project.id, session.id)).toBeUndefined();
+    expect(await store.sessions.createSession(session, hash)).toBeUndefined();
+    expect(await store.sessions.findSession(project.id, session.id)).toBeUndefined();
   });
 
-  test("nothing crosses a project, though ids are the same", async () => {
+  test("projects with equal ids are separate", async () => {
     const foreign = await storedProject(store);
     const { session, token } = await storedSession(store, project);
     const twin = await storedSession(store, foreign, { id: session.id, expireTime: at(2 * hour) });
 
-    expect(await store.findSession(project.id, session.id)).toEqual(session);
-    expect(await store.findSession(foreign.id, session.id)).toEqual(twin.session);
-    expect(await store.findSessionByToken({ tag: foreign.tag, hash: token.hash })).toBeUndefined();
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await store.sessions.findSession(foreign.id, session.id)).toEqual(twin.session);
+    expect(await store.sessions.findSessionByToken({ tag: foreign.tag, hash: token.hash })).toBeUndefined();
 
-    await store.revoke(orderOf(foreign, { scope: "session", id: session.id }));
-    await store.revoke(orderOf(foreign, { scope: "member", id: session.memberId }));
-    await store.revoke(orderOf(foreign, { scope: "project" }));
-    store.recordAccess(twin.session, at(5000));
-    await store.extendSession(foreign.id, session.id, at(3 * hour), at(0));
-    expect(await store.findSession(project.id, session.id)).toEqual(session);
-    expect(
-      await store.revoke(orderOf(foreign, { scope: "session", token }, { time: at(1) })),
-    ).toBeUndefined();
-    expect(await store.findSessionByToken(token)).toEqual({ session, replaced: undefined });
+    await revokeTarget(store, foreign, { scope: "session", id: session.id });
+    await revokeTarget(store, foreign, { scope: "member", id: session.memberId });
+    await revokeTarget(store, foreign, { scope: "project" });
+    store.sessions.recordAccess(twin.session, at(5000));
+    await store.sessions.extendSession(foreign.id, session.id, at(3 * hour), at(0));
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await revokeTarget(store, foreign, { scope: "session", token }, { time: at(1) })).toBeUndefined();
+    expect(await store.sessions.findSessionByToken(token)).toEqual({ session, replaced: undefined });
   });
 
-  test("extending moves the end and counts as an access", async () => {
+  test("extending changes the end and counts as an access", async () => {
     const { session } = await storedSession(store, project, { idleTimeout: hour });
-    const extended = await store.extendSession(project.id, session.id, at(9 * hour), at(1000));
+    const extended = await store.sessions.extendSession(project.id, session.id, at(9 * hour), at(1000));
     expect(extended).toEqual({ ...session, expireTime: at(9 * hour), lastAccessTime: at(1000) });
-    expect(await store.findSession(project.id, session.id)).toEqual(extended);
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(extended);
   });
 
-  test("extending never moves the last access back", async () => {
+  test("extending never decreases the last access time", async () => {
     const { session } = await storedSession(store, project, { lastAccessTime: at(5000) });
-    const extended = await store.extendSession(project.id, session.id, at(2 * hour), at(1000));
+    const extended = await store.sessions.extendSession(project.id, session.id, at(2 * hour), at(1000));
     expect(extended?.lastAccessTime).toEqual(at(5000));
   });
 
   test("only an active session is extended", async () => {
     const { session } = await storedSession(store, project, { idleTimeout: 1000 });
-    const extend = (now: number) => store.extendSession(project.id, session.id, at(9 * hour), at(now));
+    const extend = (now: number) =>
+      store.sessions.extendSession(project.id, session.id, at(9 * hour), at(now));
     expect(await extend(hour)).toBeUndefined();
     expect(await extend(1000)).toBeUndefined();
-    expect(await store.extendSession(project.id, newSessionId(), at(hour), at(0))).toBeUndefined();
-    expect(await store.findSession(project.id, session.id)).toEqual(session);
+    expect(await store.sessions.extendSession(project.id, newSessionId(), at(hour), at(0))).toBeUndefined();
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
     expect(await extend(999)).toBeDefined();
   });
 
@@ -142,30 +136,31 @@ export function sessionContract(replicas: Replicas): void {
       const organization = organizationId("acme");
       const { session } = await storedSession(store, project, { organizationId: organization });
       const ids = { session: session.id, member: session.memberId, organization, project: undefined };
-      await store.revoke(orderOf(project, { scope, id: ids[scope] } as never));
-      const { revocation } = must(await store.findSession(project.id, session.id));
+      await revokeTarget(store, project, { scope, id: ids[scope] } as never);
+      const { revocation } = must(await store.sessions.findSession(project.id, session.id));
       expect(revocation?.scope).toBe(scope);
-      expect(await store.extendSession(project.id, session.id, at(9 * hour), at(1))).toBeUndefined();
-      expect((await store.findSession(project.id, session.id))?.expireTime).toEqual(at(hour));
+      expect(await store.sessions.extendSession(project.id, session.id, at(9 * hour), at(1))).toBeUndefined();
+      expect((await store.sessions.findSession(project.id, session.id))?.expireTime).toEqual(at(hour));
     },
   );
 
-  test("an access is noted some time soon, and never moves back", async () => {
+  test("records an access soon, and never decreases its time", async () => {
     const { session } = await storedSession(store, project, { idleTimeout: 2000 });
-    store.recordAccess(session, at(1500));
-    store.recordAccess(session, at(700));
+    store.sessions.recordAccess(session, at(1500));
+    store.sessions.recordAccess(session, at(700));
     const noted = await vi.waitUntil(async () => {
-      const found = await store.findSession(project.id, session.id);
+      const found = await store.sessions.findSession(project.id, session.id);
       return found?.lastAccessTime.getTime() === at(1500).getTime() && found;
     }, patience);
     expect(noted).toEqual({ ...session, lastAccessTime: at(1500) });
     expect(stateOf(noted, at(3499))).toBe("active");
     expect(stateOf(noted, at(3500))).toBe("idle_expired");
-    store.recordAccess(session, at(100));
-    store.recordAccess(session, at(1600));
+    store.sessions.recordAccess(session, at(100));
+    store.sessions.recordAccess(session, at(1600));
     await vi.waitUntil(
       async () =>
-        (await store.findSession(project.id, session.id))?.lastAccessTime.getTime() === at(1600).getTime(),
+        (await store.sessions.findSession(project.id, session.id))?.lastAccessTime.getTime() ===
+        at(1600).getTime(),
       patience,
     );
   });

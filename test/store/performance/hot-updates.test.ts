@@ -1,8 +1,9 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { Client } from "pg";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
-import { at, memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { at, memberId, revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 test("accesses, extensions and revocations write to no index of the sessions they change", async () => {
@@ -12,19 +13,19 @@ test("accesses, extensions and revocations write to no index of the sessions the
   const { store } = opened;
   const project = await storedProject(store);
   const sessions = await Promise.all(Array.from({ length: 1000 }, () => storedSession(store, project)));
-  // Some of every page, as they come: by different members at different times.
+  // Sessions of every page, as different members would change them.
   const some = sessions.filter((_, i) => i % 10 === 0).map(({ session }) => session);
-  // One after the other: what a transaction that still runs might see takes up room, and how much depends on the machine.
+  // One after the other: versions that a running transaction may see take up room in the page.
   for (let round = 1; round <= 4; round++) {
-    for (const { id } of some) await store.extendSession(project.id, id, at(round), at(0));
+    for (const { id } of some) await store.sessions.extendSession(project.id, id, at(round), at(0));
   }
-  for (const { id } of some) await store.revoke(orderOf(project, { scope: "session", id }));
+  for (const { id } of some) await revokeTarget(store, project, { scope: "session", id });
   for (let i = 0; i < 50; i++) {
-    await store.revoke(orderOf(project, { scope: "member", id: memberId("a member") }));
+    await revokeTarget(store, project, { scope: "member", id: memberId("a member") });
   }
   await opened.close();
 
-  // Counted when the connections have ended.
+  // Statistics are complete when the connections have ended.
   const client = new Client({ connectionString: database.url });
   await client.connect();
   onTestFinished(() => client.end());

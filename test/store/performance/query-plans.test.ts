@@ -1,33 +1,38 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { RevocationQuery, SessionQuery, Store } from "../../../src/domain/store.ts";
-import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
+import type { SessionQuery } from "../../../src/domain/store/session-store.ts";
+import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
+import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
 import { horizonOf } from "../../../src/storage/purge/horizon.ts";
 import { PurgeLease } from "../../../src/storage/purge/lease.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
-import { customPlan, genericPlan } from "../../support/postgres/query-plan.ts";
-import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
+import { customPlan, genericPlan } from "./query-plan.ts";
+import { type RecordingStore, recordingStore } from "../../support/postgres/open-store.ts";
 import {
   at,
   hour,
   memberId,
   newSession,
-  orderOf,
   organizationId,
+  revocationQuery,
+  revokeTarget,
+  sessionQuery,
   storedProject,
 } from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 const databases: TestDatabase[] = [];
-/** On a database with sessions enough. */
+/** On a database with many sessions. */
 let recording: RecordingStore;
 let empty: RecordingStore;
 let small: RecordingStore;
-let store: Store;
+let store: PostgresStore;
 let project: Project;
 
 beforeAll(async () => {
@@ -47,7 +52,7 @@ afterAll(async () => {
   await Promise.all(databases.map((database) => database.drop()));
 });
 
-/** Some sessions are dead by a cutoff of their member, every tenth by name. */
+/** Some sessions are revoked by a cutoff of their member, every tenth by name. */
 async function load({ db, store }: RecordingStore, sessionCount: number): Promise<void> {
   for (let i = 0; i < 20; i++) project = await storedProject(store);
   const { id } = project;
@@ -94,36 +99,26 @@ function tokenOf(i: number) {
   return { tag: project.tag, hash: hashOf(i) };
 }
 
-function query(overrides: Partial<SessionQuery>): SessionQuery {
-  const page = { size: 50, after: undefined };
-  const none = { memberId: undefined, organizationId: undefined, state: undefined };
-  return { projectId: project.id, ...none, now: at(0), page, ...overrides };
-}
+const query = (overrides: Partial<SessionQuery>) => sessionQuery(project, overrides);
 
-/** A list of revocations of an hour. */
-function audit(overrides: Partial<RevocationQuery>) {
-  const times = { startTime: at(0), endTime: at(hour) };
-  const none = {
-    actor: undefined,
-    scope: undefined,
-    targetId: undefined,
-    page: { size: 50, after: undefined },
-  };
-  return store.listRevocations({ projectId: project.id, ...times, ...none, ...overrides });
-}
+/** Lists the revocations of an hour. */
+const audit = (overrides: Partial<RevocationQuery>) =>
+  store.revocations.listRevocations(
+    revocationQuery(project, { startTime: at(0), endTime: at(hour), ...overrides }),
+  );
 
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
 const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
 const member = memberId("m20");
-/** A session that no test has named. */
+/** A session that no other test uses. */
 let last = 2001;
 const fresh = () => (last += 3);
 const organization = organizationId("o20");
 const later = { size: 20, after: idOf(9000) };
-/** Before anything ended: what is planned is not what is there. */
+/** Plans that were made before any session was revoked. */
 const horizon = () => ({ projectId: project.id, time: at(-1), revision: 1 });
 
-/** What a session, its cutoffs and, where it is dead, its revocation are found by. */
+/** The indexes that find a session, its cutoffs and its revocation. */
 const session = "sessions_pkey(project_id, id)";
 const cutoffs = "cutoffs_pkey(project_id, scope, target_id)";
 const logged = "revocations_pkey(project_id, revision)";
@@ -135,29 +130,37 @@ const revision = "project_revisions_pkey(project_id)";
 const token = "session_tokens_pkey(project_id, hash)";
 const owner = [session, token];
 const jwtLifetime = "projects_pkey(id)";
-const matterUntil = "revocations_by_matter_until(project_id, matter_until_time)";
+const relevantUntil = "revocations_by_matter_until(project_id, matter_until_time)";
 
 const forgotten = "session_tokens_replaced(project_id, session_id, replace_time)";
 
-/** Calls, and every way in which their statements come to rows. */
+/** Calls, and the indexes that their statements use. */
 const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
-  ["a look-up by id", () => store.findSession(project.id, idOf(20)), [session, cutoffs, ...revocation]],
+  [
+    "a look-up by id",
+    () => store.sessions.findSession(project.id, idOf(20)),
+    [session, cutoffs, ...revocation],
+  ],
   [
     "a hundred look-ups by id",
-    () => each((i) => store.findSession(project.id, idOf(i))),
+    () => each((i) => store.sessions.findSession(project.id, idOf(i))),
     [session, cutoffs, ...revocation],
   ],
   [
     "a hundred look-ups by token",
-    () => each((i) => store.findSessionByToken(tokenOf(i))),
+    () => each((i) => store.sessions.findSessionByToken(tokenOf(i))),
     ["projects_tag_key(tag)", token, session, cutoffs, ...revocation],
   ],
-  ["whose a session is, by id", () => store.findOwner(project.id, { scope: "session", id: idOf(20) }), owner],
+  [
+    "whose a session is, by id",
+    () => store.sessions.findOwner(project.id, { scope: "session", id: idOf(20) }),
+    owner,
+  ],
   [
     "whose a hundred sessions are, by id and by token",
     () =>
       each((i) =>
-        store.findOwner(project.id, {
+        store.sessions.findOwner(project.id, {
           scope: "session",
           ...(i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) }),
         }),
@@ -166,24 +169,28 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "the credentials of a service",
-    () => store.findCredentials(project.id),
+    () => store.projects.findCredentials(project.id),
     [jwtLifetime, "service_credentials_pkey(project_id)"],
   ],
-  ["signing lines", () => store.signingLine(project.id, at(0)), ["signing_keys_pkey(project_id)"]],
+  [
+    "signing lines",
+    () => store.signingKeys.signingSchedule(project.id, at(0)),
+    ["signing_keys_pkey(project_id)"],
+  ],
   [
     "whether a signing key is good",
-    () => store.isSigningKeyGood(project.id, "k1"),
+    () => store.signingKeys.isSigningKeyGood(project.id, "k1"),
     ["signing_keys_pkey(project_id, kid)"],
   ],
   [
     "a login",
-    () => store.createSession(newSession(project), hashOf(100_000 + fresh())),
+    () => store.sessions.createSession(newSession(project), hashOf(100_000 + fresh())),
     [revision, jwtLifetime],
   ],
   [
     "a login within a limit, which ends the oldest",
     () =>
-      store.createSessionWithin(
+      store.sessions.createSessionWithin(
         newSession(project, { memberId: memberId("m22") }),
         hashOf(200_000 + fresh()),
         {
@@ -197,7 +204,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   [
     "the replacement of a token",
     () =>
-      store.replaceToken({
+      store.sessions.replaceToken({
         projectId: project.id,
         hash: hashOf(fresh()),
         salt: newTokenSalt(),
@@ -208,84 +215,96 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
   ],
   [
     "a list by member",
-    () => store.listSessions(query({ memberId: member })),
+    () => store.sessions.listSessions(query({ memberId: member })),
     [byMember, cutoffs, ...revocation],
   ],
   [
     "a later page of a list by member",
-    () => store.listSessions(query({ memberId: member, page: later })),
+    () => store.sessions.listSessions(query({ memberId: member, page: later })),
     ["sessions_by_member(project_id, member_id, id)", cutoffs, ...revocation],
   ],
   [
     "a list of active sessions by member",
-    () => store.listSessions(query({ memberId: member, state: "active" })),
+    () => store.sessions.listSessions(query({ memberId: member, state: "active" })),
     [byMember, cutoffs],
   ],
   [
     "a list by organization",
-    () => store.listSessions(query({ organizationId: organization })),
+    () => store.sessions.listSessions(query({ organizationId: organization })),
     [byOrganization, cutoffs, ...revocation],
   ],
   [
     "a later page of a list by organization",
-    () => store.listSessions(query({ organizationId: organization, page: later })),
+    () => store.sessions.listSessions(query({ organizationId: organization, page: later })),
     ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
   ],
   [
     "a later page of a list of revoked sessions by organization",
-    () => store.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
+    () => store.sessions.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
     ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
   ],
-  ["an extension", () => store.extendSession(project.id, idOf(3), at(2 * hour), at(0)), [session, cutoffs]],
+  [
+    "an extension",
+    () => store.sessions.extendSession(project.id, idOf(3), at(2 * hour), at(0)),
+    [session, cutoffs],
+  ],
   [
     "whether a member belongs to an organization",
-    () => store.isMemberOf(project.id, member, organization),
+    () => store.sessions.isMemberOf(project.id, member, organization),
     [byMember],
   ],
   [
     "how many sessions of a member are active",
-    () => store.countActive(project.id, { scope: "member", id: member }, at(0)),
+    () => store.revocations.countActive(project.id, { scope: "member", id: member }, at(0)),
     [byMember, cutoffs],
   ],
   [
     "a hundred revocations by id",
-    () => each(() => store.revoke(orderOf(project, { scope: "session", id: idOf(fresh()) }))),
+    () => each(() => revokeTarget(store, project, { scope: "session", id: idOf(fresh()) })),
     [revision, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a hundred revocations by token",
-    () => each(() => store.revoke(orderOf(project, { scope: "session", token: tokenOf(fresh()) }))),
+    () => each(() => revokeTarget(store, project, { scope: "session", token: tokenOf(fresh()) })),
     [revision, token, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a cutoff that spares a session",
-    () => store.revoke(orderOf(project, { scope: "member", id: memberId("m21"), except: idOf(16_021) })),
+    () => revokeTarget(store, project, { scope: "member", id: memberId("m21"), except: idOf(16_021) }),
     [revision, session, cutoffs, jwtLifetime],
   ],
-  ["what a watcher reads", () => store.readRevocations(project.id, 99_000, 100), [revision, logged]],
+  [
+    "what a watcher reads",
+    () => store.revocations.readRevocations(project.id, 99_000, 100),
+    [revision, logged],
+  ],
   [
     "where a watcher can resume",
-    () => store.oldestResumable(project.id),
+    () => store.revocations.oldestResumable(project.id),
     [revision, "revocations_pkey(project_id)"],
   ],
-  ["where a snapshot starts", () => store.firstThatMatters(project.id, at(0)), [revision, matterUntil]],
-  ["a list of revocations", () => audit({}), [logged, matterUntil]],
+  [
+    "where a snapshot starts",
+    () => store.revocations.oldestRelevantRevision(project.id, at(0)),
+    [revision, relevantUntil],
+  ],
+  ["a list of revocations", () => audit({}), [logged, relevantUntil]],
   [
     "a later page of a list of revocations of a scope by an actor",
     () => audit({ scope: "session", actor: "member/a", page: { size: 9, after: "9000" } }),
-    [logged, matterUntil],
+    [logged, relevantUntil],
   ],
   [
     "a list of revocations of a member",
     () => audit({ scope: "member", targetId: "m20" }),
-    [cutoffLogged, matterUntil],
+    [cutoffLogged, relevantUntil],
   ],
   [
     "a list of revocations of a session",
     () => audit({ scope: "session", targetId: idOf(20) }),
-    [logged, matterUntil, session],
+    [logged, relevantUntil, session],
   ],
-  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [matterUntil]],
+  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [relevantUntil]],
   [
     "a batch of sessions to purge",
     () => purgeSessions(recording.db, horizon(), firstSession, 500, false),
@@ -314,7 +333,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
 ];
 
 describe.for([
-  ["whatever its parameters", () => recording.db, genericPlan],
+  ["for any parameters", () => recording.db, genericPlan],
   ["for its parameters", () => recording.db, customPlan],
   // A prepared statement keeps its plan for a while after the tables have grown.
   ["while the tables are empty", () => empty.db, genericPlan],
@@ -331,7 +350,7 @@ describe.for([
 });
 
 test("the sessions that the plans are made for are there, alive and dead", async () => {
-  const found = await Promise.all(many.map((i) => store.findSessionByToken(tokenOf(i))));
+  const found = await Promise.all(many.map((i) => store.sessions.findSessionByToken(tokenOf(i))));
   expect(found.map((one) => one?.session.id)).toEqual(many.map(idOf));
   const scopes = new Set(found.map((one) => one?.session.revocation?.scope));
   expect(scopes).toEqual(new Set([undefined, "session", "member"]));

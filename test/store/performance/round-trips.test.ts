@@ -1,13 +1,15 @@
+// Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import { type SecretHash, newTokenSalt } from "../../../src/domain/sessions/token.ts";
-import { type RecordingStore, recordingStore } from "../../support/postgres/recording-store.ts";
+import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
+import { type RecordingStore, recordingStore } from "../../support/postgres/open-store.ts";
 import {
   at,
   memberId,
   newSession,
   orderOf,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
@@ -28,7 +30,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The first words of what `call` asks of the database. */
+/** The first word of each statement of `call`. */
 async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]> {
   const statements = await recording.statementsOf(call);
   return statements.map(({ sql }) => /\w+/.exec(sql)?.[0] ?? "");
@@ -36,26 +38,26 @@ async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]>
 
 const revoke = async () => {
   const { session } = await storedSession(recording.store, project);
-  return () => recording.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  return () => revokeTarget(recording.store, project, { scope: "session", id: session.id });
 };
 
-test("a revocation asks twice: it takes no lock before it reads", async () => {
+test("a revocation runs two statements: it reads before it locks", async () => {
   expect(await askedBy(await revoke())).toEqual(["select", "with"]);
   const cutoff = orderOf(project, { scope: "member", id: memberId("ada") });
-  expect(await askedBy(() => recording.store.revoke(cutoff))).toEqual(["select", "with"]);
+  expect(await askedBy(() => recording.store.revocations.revoke(cutoff))).toEqual(["select", "with"]);
 });
 
-test("a login asks once, and a hundred at once hardly more", async () => {
+test("a login runs one statement, and a hundred concurrent logins few", async () => {
   const login = () => storedSession(recording.store, project);
   expect(await askedBy(login)).toEqual(["with"]);
   const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login)));
   expect(asked.length).toBeLessThanOrEqual(4);
 });
 
-test("a login within a limit asks for its lock, what is there, and what it writes; a hundred at once share that", async () => {
+test("a login with a limit runs three statements, which a hundred concurrent ones share", async () => {
   const member = memberId("limited");
   const login = (max: number) => () =>
-    recording.store.createSessionWithin(
+    recording.store.sessions.createSessionWithin(
       newSession(project, { memberId: member }),
       randomBytes(32) as SecretHash,
       {
@@ -70,9 +72,9 @@ test("a login within a limit asks for its lock, what is there, and what it write
   expect(asked.length).toBeLessThanOrEqual(3 * 7);
 });
 
-test("a token is looked up, and replaced, with one statement each", async () => {
+test("a token look-up and a replacement run one statement each", async () => {
   const { token } = await storedSession(recording.store, project);
-  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+  expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
   const successor = randomBytes(32) as SecretHash;
   const replacement = {
     projectId: project.id,
@@ -81,11 +83,11 @@ test("a token is looked up, and replaced, with one statement each", async () => 
     successor,
     time: at(0),
   };
-  expect(await askedBy(() => recording.store.replaceToken(replacement))).toEqual(["with"]);
-  expect(await askedBy(() => recording.store.findSessionByToken(token))).toEqual(["select"]);
+  expect(await askedBy(() => recording.store.sessions.replaceToken(replacement))).toEqual(["with"]);
+  expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
 });
 
-test("a hundred revocations at once ask no more often than two: the first, and all that come meanwhile", async () => {
+test("a hundred concurrent revocations run as two batches", async () => {
   const calls = await Promise.all(Array.from({ length: 100 }, revoke));
   const [first, ...others] = calls;
   const asked = await askedBy(async () => {

@@ -1,24 +1,18 @@
 import { setImmediate } from "node:timers/promises";
 import { sql } from "kysely";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import { keepPurging } from "../../../src/server/operator/background-purge.ts";
+import { purgeInBackground } from "../../../src/server/background-purge.ts";
 import type { Purged } from "../../../src/storage/purge/purge.ts";
 import { type ManualClock, manualClock } from "../../unit/rpc/manual-clock.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
 import { day, retention } from "../../support/fixtures/purging.ts";
 import { at, hour, storedProject, storedSession } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 let project: Project;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-});
 
 beforeEach(async () => {
   await sql`truncate projects, sessions, session_tokens cascade`.execute(opened.db);
@@ -28,26 +22,21 @@ beforeEach(async () => {
   project = await storedProject(opened.store);
 });
 
-afterAll(async () => {
-  await opened.close();
-  await database.drop();
-});
-
 interface Line {
   readonly msg: string;
   readonly outcome?: string;
   readonly sessions?: number;
 }
 
-/** A replica that purges, by a clock that the test moves. */
-function purging(url = database.url) {
+/** A replica that purges by a manual clock. */
+function purging(url = opened.url) {
   const own = openStore(url, { maxConnections: 1 });
   const clock = manualClock();
   const lines: Line[] = [];
   const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
   const batches: Purged[] = [];
   const stopping = new AbortController();
-  const stopped = keepPurging(
+  const stopped = purgeInBackground(
     {
       db: own.db,
       retentionMs: retention,
@@ -67,7 +56,7 @@ function purging(url = database.url) {
   return { clock, lines, batches, stop, abort: () => stopping.abort() };
 }
 
-/** Moves the clocks on until something has come true. */
+/** Advances the clocks until a condition is met. */
 async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[]): Promise<void> {
   while (!isTrue()) {
     for (const clock of clocks) clock.advance(60_000);
@@ -78,7 +67,7 @@ async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[
 const login = (count: number) =>
   Promise.all(Array.from({ length: count }, () => storedSession(opened.store, project)));
 
-test("a replica purges some time after its start, tells what, and not again before an hour has passed", async () => {
+test("a replica purges some time after its start, logs the result, and does not purge again within an hour", async () => {
   await login(3);
   const replica = purging();
   expect(replica.lines).toEqual([]);
@@ -88,7 +77,7 @@ test("a replica purges some time after its start, tells what, and not again befo
 
   await login(2);
   const other = purging();
-  // What says how long ago it was is the database's clock.
+  // The interval is measured by the database's clock.
   for (let i = 0; i < 200; i++) {
     for (const { clock } of [replica, other]) clock.advance(60_000);
     await setImmediate();
@@ -100,7 +89,7 @@ test("a replica purges some time after its start, tells what, and not again befo
   expect(said()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);
 });
 
-test("a replica that drains stops after its batch, and another goes on", async () => {
+test("a draining replica stops after its batch, and another one continues", async () => {
   await login(1200);
   const draining = purging();
   await moveUntil(() => draining.batches.length > 0, draining.clock);
@@ -113,20 +102,20 @@ test("a replica that drains stops after its batch, and another goes on", async (
   expect(next.lines).toMatchObject([{ outcome: "finished", sessions: 1200 - first }]);
 });
 
-test("one that waits stops at once", async () => {
+test("a waiting replica stops at once", async () => {
   const replica = purging();
   await replica.stop();
   expect(replica.clock.pending).toBe(0);
   expect(replica.lines).toEqual([]);
 });
 
-test("a database that does not answer is told of, and asked again later", async () => {
+test("logs an outage of the database, and tries again later", async () => {
   const replica = purging("postgres://nobody@127.0.0.1:1/none");
   await moveUntil(() => replica.lines.length > 1, replica.clock);
-  expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it is tried again"));
+  expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it will be tried again"));
 });
 
-test("nothing is purged by a machine whose clock is ahead of the database's", async () => {
+test("a machine whose clock is ahead of the database's purges nothing", async () => {
   await login(1);
   const { now } = Date;
   Date.now = () => now() + day;
@@ -134,7 +123,7 @@ test("nothing is purged by a machine whose clock is ahead of the database's", as
   const replica = purging();
   await moveUntil(() => replica.lines.length > 0, replica.clock);
   Date.now = now;
-  expect(replica.lines).toMatchObject([{ msg: "purge failed; it is tried again" }]);
+  expect(replica.lines).toMatchObject([{ msg: "purge failed; it will be tried again" }]);
   expect(JSON.stringify(replica.lines)).toMatch(/clock is 86\d{3} seconds ahead/);
   const { rows } = await sql`select from sessions`.execute(opened.db);
   expect(rows).toHaveLength(1);

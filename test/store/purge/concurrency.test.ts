@@ -16,25 +16,23 @@ import {
   memberId,
   must,
   orderOf,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 let other: OpenStore;
-/** Holds locks for as long as a test wants. */
+/** Holds locks for a test. */
 let holder: Client;
 let observer: Client;
 let project: Project;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-  other = openStore(database.url);
-  holder = new Client({ connectionString: database.url });
-  observer = new Client({ connectionString: database.url });
+  other = openStore(opened.url);
+  holder = new Client({ connectionString: opened.url });
+  observer = new Client({ connectionString: opened.url });
   await Promise.all([holder.connect(), observer.connect()]);
 });
 
@@ -47,19 +45,18 @@ beforeEach(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([holder.end(), observer.end(), opened.close(), other.close()]);
-  await database.drop();
+  await Promise.all([holder.end(), observer.end(), other.close()]);
 });
 
 const forever = 400 * day;
-/** When everything of `at(0)` that has ended is due. */
+/** When sessions that ended by `at(0)` are due. */
 const due = at(hour + retention + 2 * hour);
 const some = <T>(count: number, run: (i: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, i) => run(i)));
 const create = (overrides: Parameters<typeof storedSession>[2] = {}) =>
   storedSession(opened.store, project, overrides);
 
-/** Resolves when so many of the stores' statements wait for a lock. */
+/** Resolves when `count` statements of the stores wait for a lock. */
 async function waiters(count: number): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await observer.query(
@@ -70,7 +67,7 @@ async function waiters(count: number): Promise<void> {
   }, patience);
 }
 
-/** A purge that stands still after its first batch until it is told to go on. */
+/** A purge that pauses after its first batch until the test continues it. */
 function pausedPurge(overrides: Parameters<typeof purgeAt>[2] = {}) {
   const paused = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
@@ -82,7 +79,7 @@ function pausedPurge(overrides: Parameters<typeof purgeAt>[2] = {}) {
   return { paused: paused.promise, goOn: () => goOn.resolve(), done };
 }
 
-test("of many at once one purges; the others are told so, and leave everything to it", async () => {
+test("only one of many concurrent purges runs", async () => {
   await some(12, () => create());
   const first = pausedPurge();
   await first.paused;
@@ -96,7 +93,7 @@ test("of many at once one purges; the others are told so, and leave everything t
   expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished" });
 });
 
-test("a purge that is told to end does so after its batch, and the next one goes on at once", async () => {
+test("an aborted purge ends after its batch, and the next one continues at once", async () => {
   await some(12, () => create());
   const ending = new AbortController();
   const first = pausedPurge({ signal: ending.signal });
@@ -110,7 +107,7 @@ test("a purge that is told to end does so after its batch, and the next one goes
   });
 });
 
-test("the purge of a process that died is taken over once its lease has run out, and it purges no more", async () => {
+test("another process takes over an expired lease, and the first one stops purging", async () => {
   await some(12, () => create());
   vi.useFakeTimers({ toFake: ["performance"] });
   try {
@@ -128,21 +125,20 @@ test("the purge of a process that died is taken over once its lease has run out,
   expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished", sessions: 3 });
 });
 
-test("a session that is locked is passed over, and what the log says of any is kept until it is gone", async () => {
+test("skips a locked session, and keeps the log until it is purged", async () => {
   const [locked] = await some(3, () => create({ expireTime: at(forever) }));
-  await opened.store.revoke(orderOf(project, { scope: "project" }));
+  await revokeTarget(opened.store, project, { scope: "project" });
   const { id } = must(locked).session;
   await holder.query("begin");
   await holder.query("select from sessions where id = $1 for update", [id]);
   expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 2, revocations: 0, cutoffs: 0 });
   await holder.query("rollback");
-  expect((await opened.store.findSession(project.id, id))?.revocation?.revision).toBe(1);
+  expect((await opened.store.sessions.findSession(project.id, id))?.revocation?.revision).toBe(1);
   expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 1, revocations: 1 });
 });
 
 /**
- * Has statements stand still where they read cutoffs, after they have begun, for as long as `holder` has an advisory lock; until
- * the returned function is called.
+ * Blocks started statements when they read cutoffs, by an advisory lock of `holder`, until the returned function is called.
  */
 async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
   await holder.query(`
@@ -165,7 +161,7 @@ async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
   };
 }
 
-/** Of a session that is due, what somebody commits while a purge looks at it. */
+/** Commits to a due session while a purge reads it. */
 test.for([
   ["extended", { expireTime: at(1) }, "expire_time = '2030-01-01'"],
   ["accessed", { expireTime: at(forever), idleTimeout: 1 }, "last_access_time = '2030-01-01'"],
@@ -185,15 +181,15 @@ test.for([
   }
   const left = await opened.db.selectFrom("sessions").select("id").execute();
   expect(left).toEqual([{ id: session.id }]);
-  expect(await opened.store.findSessionByToken(due.token)).toBeUndefined();
+  expect(await opened.store.sessions.findSessionByToken(due.token)).toBeUndefined();
 });
 
-test("while a batch is held open, nothing that serves calls waits", async () => {
+test("calls do not wait for an open batch", async () => {
   const { store } = other;
   const dead = await create();
   const alive = await create({ expireTime: at(forever), idleTimeout: forever });
   const victim = await create({ expireTime: at(forever), memberId: memberId("bob") });
-  await store.revoke(orderOf(project, { scope: "member", id: memberId("gone") }));
+  await revokeTarget(store, project, { scope: "member", id: memberId("gone") });
   const opening = Promise.withResolvers<void>();
   const open = Promise.withResolvers<void>();
   const held = opened.db.transaction().execute(async (transaction) => {
@@ -211,7 +207,7 @@ test("while a batch is held open, nothing that serves calls waits", async () => 
        and database = (select oid from pg_database where datname = current_database())
        and pid <> pg_backend_pid() order by 1, 2`,
   );
-  // RowShareLock is that of rows that are locked, RowExclusiveLock of such that are deleted; of other tables nothing is locked.
+  // RowShareLock is for locked rows, RowExclusiveLock for deleted ones; other tables have no locks.
   expect(rows).toEqual(
     ["AccessShareLock", "RowExclusiveLock", "RowShareLock"].map((mode) => ({ relation: "sessions", mode })),
   );
@@ -226,29 +222,29 @@ test("while a batch is held open, nothing that serves calls waits", async () => 
       await setImmediate();
     }
   })();
-  await store.findSessionByToken(dead.token);
-  await store.findSessionByToken(alive.token);
+  await store.sessions.findSessionByToken(dead.token);
+  await store.sessions.findSessionByToken(alive.token);
   await storedSession(store, project);
-  await store.extendSession(project.id, alive.session.id, at(forever + 1), at(1));
-  store.recordAccess(alive.session, at(day));
-  store.recordAccess(dead.session, at(day));
-  await store.revoke(orderOf(project, { scope: "session", id: victim.session.id }));
-  await store.revoke(orderOf(project, { scope: "member", id: memberId("ada"), except: alive.session.id }));
-  await store.revoke(orderOf(project, { scope: "project" }));
-  await store.readRevocations(project.id, 0, 10);
+  await store.sessions.extendSession(project.id, alive.session.id, at(forever + 1), at(1));
+  store.sessions.recordAccess(alive.session, at(day));
+  store.sessions.recordAccess(dead.session, at(day));
+  await revokeTarget(store, project, { scope: "session", id: victim.session.id });
+  await revokeTarget(store, project, { scope: "member", id: memberId("ada"), except: alive.session.id });
+  await revokeTarget(store, project, { scope: "project" });
+  await store.revocations.readRevocations(project.id, 0, 10);
   watching.done = true;
   await watcher;
   expect(blocked).toEqual([]);
   open.resolve();
   expect(await held).toMatchObject({ sessions: { sessions: 1 }, log: { revocations: 1, cutoffs: 1 } });
-  expect((await store.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
+  expect((await store.sessions.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
 });
 
-test("a session that is purged between the two statements that read it is as good as unknown", async () => {
+test("a session that is purged between the two statements that read it is unknown", async () => {
   const { store } = other;
   const { session, token } = await create({ expireTime: at(forever) });
   const { session: sibling } = await create({ expireTime: at(forever) });
-  await store.revoke(orderOf(project, { scope: "member", id: session.memberId }));
+  await revokeTarget(store, project, { scope: "member", id: session.memberId });
   const list = {
     projectId: project.id,
     memberId: session.memberId,
@@ -258,10 +254,10 @@ test("a session that is purged between the two statements that read it is as goo
   await holder.query("begin");
   await holder.query("lock table revocations in access exclusive mode");
   const reading = Promise.all([
-    store.findSession(project.id, session.id),
-    store.findSessionByToken(token),
-    store.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
-    store.revoke(orderOf(project, { scope: "session", id: session.id })),
+    store.sessions.findSession(project.id, session.id),
+    store.sessions.findSessionByToken(token),
+    store.sessions.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
+    revokeTarget(store, project, { scope: "session", id: session.id }),
   ]);
   await waiters(4);
   await holder.query("delete from sessions where id = any($1)", [[session.id, sibling.id]]);
@@ -270,19 +266,21 @@ test("a session that is purged between the two statements that read it is as goo
   expect(await reading).toEqual([undefined, undefined, [], undefined]);
 });
 
-test("a session that is there and dead, and of which the log says nothing, is a fault", async () => {
+test("fails for a revoked session without a revocation in the log", async () => {
   const { session } = await create({ expireTime: at(forever) });
-  await opened.store.revoke(orderOf(project, { scope: "session", id: session.id }));
+  await revokeTarget(opened.store, project, { scope: "session", id: session.id });
   await sql`delete from revocations`.execute(opened.db);
-  await expect(opened.store.findSession(project.id, session.id)).rejects.toThrow(/no revocation in the log/);
+  await expect(opened.store.sessions.findSession(project.id, session.id)).rejects.toThrow(
+    /no revocation in the log/,
+  );
 });
 
-test("a watcher that reads while its log is purged gets every revocation, or is told that it cannot", async () => {
+test("a watcher that reads while its log is purged gets every revocation, or REVISION_OUT_OF_RANGE", async () => {
   const { store } = opened;
   for (let i = 0; i < 40; i++) {
-    await store.revoke(orderOf(project, { scope: "member", id: memberId(`m${i}`) }));
+    await revokeTarget(store, project, { scope: "member", id: memberId(`m${i}`) });
   }
-  const feeds = new RevocationFeeds(store, systemClock, () => due);
+  const feeds = new RevocationFeeds(store.revocations, systemClock, () => due);
   const readFrom = async (after: number): Promise<string> => {
     const end = new AbortController();
     const stream = feeds.watch({
@@ -323,13 +321,13 @@ test("a watcher that reads while its log is purged gets every revocation, or is 
   });
 });
 
-test("purging while replicas create, extend, access and revoke loses nothing that lives and brings nothing back", async () => {
+test("purging while replicas create, extend, access and revoke loses no active session and restores none", async () => {
   const replicas = [opened.store, other.store];
   const storeOf = (i: number) => must(replicas[i % 2]);
   const lives = await some(20, () => create({ expireTime: at(2 * forever), idleTimeout: 2 * forever }));
   const dying = await some(20, () => create({ expireTime: at(2 * forever), memberId: memberId("bob") }));
   await some(60, () => create({ memberId: memberId("dead") }));
-  await opened.store.revoke(orderOf(project, { scope: "member", id: memberId("dead") }));
+  await revokeTarget(opened.store, project, { scope: "member", id: memberId("dead") });
   const progress = { done: false };
   const purging = (async () => {
     const total = { sessions: 0 };
@@ -338,22 +336,28 @@ test("purging while replicas create, extend, access and revoke loses nothing tha
   })();
   await some(20, async (i) => {
     const [live, dead] = [must(lives[i]).session, must(dying[i]).session];
-    await storeOf(i).extendSession(project.id, live.id, at(3 * forever), due);
-    storeOf(i).recordAccess(live, due);
-    await storeOf(i).revoke(orderOf(project, { scope: "session", id: dead.id }, { time: due }));
+    await storeOf(i).sessions.extendSession(project.id, live.id, at(3 * forever), due);
+    storeOf(i).sessions.recordAccess(live, due);
+    await storeOf(i).revocations.revoke(orderOf(project, { scope: "session", id: dead.id }, { time: due }));
     await storedSession(storeOf(i), project, { createTime: due, expireTime: at(forever) });
     if (i % 5 === 0) {
-      await storeOf(i).revoke(orderOf(project, { scope: "member", id: memberId("dead") }, { time: due }));
+      await storeOf(i).revocations.revoke(
+        orderOf(project, { scope: "member", id: memberId("dead") }, { time: due }),
+      );
     }
   });
   progress.done = true;
   expect(await purging).toBe(60);
   for (const { session } of lives) {
-    expect(await opened.store.findSession(project.id, session.id)).toMatchObject({ revocation: undefined });
+    expect(await opened.store.sessions.findSession(project.id, session.id)).toMatchObject({
+      revocation: undefined,
+    });
   }
   for (const { session } of dying) {
-    const found = await opened.store.findSession(project.id, session.id);
+    const found = await opened.store.sessions.findSession(project.id, session.id);
     expect(found?.revocation).toMatchObject({ scope: "session", time: due });
-    expect(await opened.store.extendSession(project.id, session.id, at(3 * forever), due)).toBeUndefined();
+    expect(
+      await opened.store.sessions.extendSession(project.id, session.id, at(3 * forever), due),
+    ).toBeUndefined();
   }
 });

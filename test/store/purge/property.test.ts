@@ -1,39 +1,27 @@
 import fc from "fast-check";
 import { sql } from "kysely";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { systemClock } from "../../../src/domain/clock.ts";
 import type { ProjectId } from "../../../src/domain/ids.ts";
 import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
 import { RevocationFeeds, type WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
-import type { RevocationOrder } from "../../../src/domain/revocations/revocation.ts";
+import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import { type Session, idleExpireTimeOf } from "../../../src/domain/sessions/session.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
   memberId,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-});
-
-afterAll(async () => {
-  await opened.close();
-  await database.drop();
-});
-
-/** A revocation is kept for this much longer than retention, at most: until no JWT can matter, and for clocks. */
+/** Longest time that a revocation is kept beyond the retention, for JWTs and clock skew. */
 const slack = 3 * hour;
 
 const which = fc.nat(3);
@@ -61,9 +49,9 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** A project that is used, purged, and looked at before and after. */
+/** A project that is used, purged, and compared with its state before. */
 class History {
-  /** What was seen, and at the same place what is right. */
+  /** Observations, each with its expected value at the same place. */
   readonly seen: unknown[] = [];
   readonly right: unknown[] = [];
   readonly #project;
@@ -88,7 +76,7 @@ class History {
         await this.#revoke(this.#cutoff(step));
         break;
       case "extend":
-        await store.extendSession(
+        await store.sessions.extendSession(
           this.#project.id,
           this.#nth(step.nth),
           at(this.#time + (step.days + 1) * day),
@@ -125,7 +113,7 @@ class History {
     return session;
   }
 
-  #cutoff({ scope, who, spare }: Extract<Step, { do: "cut" }>): RevocationOrder["target"] {
+  #cutoff({ scope, who, spare }: Extract<Step, { do: "cut" }>): RevocationCommand["target"] {
     const except = spare === undefined ? {} : { except: this.#nth(spare) };
     if (scope === "project") return { scope, ...except };
     return scope === "member"
@@ -133,9 +121,13 @@ class History {
       : { scope: "organization", id: organizationId("acme"), ...except };
   }
 
-  async #revoke(target: RevocationOrder["target"]): Promise<void> {
-    await opened.store.revoke(orderOf(this.#project, target, { time: at(this.#time) }));
-    const { revocations } = await opened.store.readRevocations(this.#id, this.#log.at(-1)?.revision ?? 0, 10);
+  async #revoke(target: RevocationCommand["target"]): Promise<void> {
+    await revokeTarget(opened.store, this.#project, target, { time: at(this.#time) });
+    const { revocations } = await opened.store.revocations.readRevocations(
+      this.#id,
+      this.#log.at(-1)?.revision ?? 0,
+      10,
+    );
     this.#log.push(...revocations);
   }
 
@@ -144,7 +136,7 @@ class History {
     this.right.push(right);
   }
 
-  /** What is retained is as it was; what is gone had ended for long enough, and what had for longer is gone. */
+  /** Retained rows are unchanged, and exactly the due rows are purged. */
   async #purge(batchSize: number): Promise<void> {
     const before = await this.#all();
     const { outcome } = await purgeAt(opened.db, at(this.#time), { batchSize });
@@ -161,7 +153,7 @@ class History {
     await this.#checkLog();
   }
 
-  /** Whether what ended then is to be gone by now. */
+  /** Whether rows that ended at a time must be purged by now. */
   #isDue(end: Date): "no" | "perhaps" | "certainly" {
     const since = at(this.#time).getTime() - end.getTime();
     if (since < retention) return "no";
@@ -169,13 +161,13 @@ class History {
   }
 
   #all(): Promise<readonly (Session | undefined)[]> {
-    return Promise.all(this.#sessions.map(({ id }) => opened.store.findSession(this.#id, id)));
+    return Promise.all(this.#sessions.map(({ id }) => opened.store.sessions.findSession(this.#id, id)));
   }
 
-  /** From wherever a watcher resumes it gets exactly what came after, or is told that it cannot. */
+  /** From any revision a watcher gets exactly the later revocations, or REVISION_OUT_OF_RANGE. */
   async #checkLog(): Promise<void> {
     const head = this.#log.length;
-    const oldest = await opened.store.oldestResumable(this.#id);
+    const oldest = await opened.store.revocations.oldestResumable(this.#id);
     for (let after = 0; after <= head; after++) {
       this.#see(
         await this.#watch({ after }),
@@ -184,7 +176,7 @@ class History {
     }
     this.#see(await this.#watch("oldest"), this.#log.slice(oldest));
     const now = at(this.#time);
-    const mattering = this.#log.findIndex(({ matterUntil }) => matterUntil > now);
+    const mattering = this.#log.findIndex(({ relevantUntil }) => relevantUntil > now);
     this.#see(await this.#watch("snapshot"), mattering < 0 ? [] : this.#log.slice(mattering));
     this.#see(
       this.#log.slice(0, oldest).filter(({ time }) => this.#isDue(time) === "no"),
@@ -197,7 +189,7 @@ class History {
   }
 
   async #watch(start: WatchStart): Promise<readonly LoggedRevocation[] | string> {
-    const feeds = new RevocationFeeds(opened.store, systemClock, () => at(this.#time));
+    const feeds = new RevocationFeeds(opened.store.revocations, systemClock, () => at(this.#time));
     const end = new AbortController();
     const stream = feeds.watch({ projectId: this.#id, start, heartbeat: 60_000, signal: end.signal });
     try {
@@ -211,14 +203,14 @@ class History {
   }
 }
 
-/** When a session ended, by what it says of itself. */
+/** When a session ended, by its own fields. */
 function endOf(session: Session): Date {
   if (session.revocation !== undefined) return session.revocation.time;
   const idle = idleExpireTimeOf(session);
   return idle !== undefined && idle < session.expireTime ? idle : session.expireTime;
 }
 
-test("whenever it is purged, what is retained reads as before, and watchers resume exactly or are told that they cannot", async () => {
+test("after a purge at any time, retained rows read as before, and watchers resume exactly or get REVISION_OUT_OF_RANGE", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 80, size: "max" }), async (steps) => {
       await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);

@@ -1,58 +1,48 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import type { CutoffTarget } from "../../../src/domain/revocations/revocation.ts";
+import type { CutoffTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
   memberId,
   must,
-  orderOf,
   organizationId,
+  revokeTarget,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-let opened: OpenStore;
+const opened = useStore();
 let project: Project;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  opened = openStore(database.url);
-});
 
 beforeEach(async () => {
   await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
   project = await storedProject(opened.store);
 });
 
-afterAll(async () => {
-  await opened.close();
-  await database.drop();
-});
-
 const forever = 400 * day;
 const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
   (await storedSession(opened.store, project, overrides)).session;
 const revoke = (target: Session | CutoffTarget, time = at(0)) =>
-  opened.store.revoke(
-    orderOf(project, "memberId" in target ? { scope: "session", id: target.id } : target, { time }),
-  );
+  revokeTarget(opened.store, project, "memberId" in target ? { scope: "session", id: target.id } : target, {
+    time,
+  });
 const isThere = async ({ projectId, id }: Session) =>
-  (await opened.store.findSession(projectId, id)) !== undefined;
+  (await opened.store.sessions.findSession(projectId, id)) !== undefined;
 const cutoffsLeft = async () =>
   (await opened.db.selectFrom("cutoffs").select(["scope", "target_id"]).execute()).map(
     ({ scope, target_id }) => `${scope} ${target_id}`,
   );
 const logged = async () =>
-  (await opened.store.readRevocations(project.id, 0, 100)).revocations.map(({ revision }) => revision);
+  (await opened.store.revocations.readRevocations(project.id, 0, 100)).revocations.map(
+    ({ revision }) => revision,
+  );
 
-test("sessions go when they ended longer ago than retention, with their tokens, and no others", async () => {
+test("purges only sessions that ended before the retention, with their tokens", async () => {
   const ends = { expireTime: at(forever) };
   const expired = await storedSession(opened.store, project, { expireTime: at(1000) });
   const expiring = await create({ expireTime: at(1001) });
@@ -74,13 +64,13 @@ test("sessions go when they ended longer ago than retention, with their tokens, 
   });
   const all = [expired.session, idle, expiring, idling, alive, later];
   expect(await Promise.all(all.map(isThere))).toEqual([false, false, true, true, true, true]);
-  expect(await opened.store.findSessionByToken(expired.token)).toBeUndefined();
+  expect(await opened.store.sessions.findSessionByToken(expired.token)).toBeUndefined();
   expect(await revoke(expired.session)).toBeUndefined();
   const { rows } = await sql`select from session_tokens where project_id = ${project.id}`.execute(opened.db);
   expect(rows).toHaveLength(4);
 });
 
-test("revoked sessions stay for retention, whatever scope ended them, and go before what the log says of them", async () => {
+test("keeps revoked sessions of every scope for the retention, and purges them before their revocations", async () => {
   const ends = { expireTime: at(forever) };
   const acme = organizationId("acme");
   const byName = await create({ ...ends, memberId: memberId("bob") });
@@ -93,65 +83,67 @@ test("revoked sessions stay for retention, whatever scope ended them, and go bef
   const spared = await create({ ...ends, memberId: memberId("cyd") });
   await revoke({ scope: "project", except: spared.id }, at(3));
   const dead = [byName, byMember, byOrganization, byProject];
-  const before = await Promise.all(dead.map(({ id }) => opened.store.findSession(project.id, id)));
+  const before = await Promise.all(dead.map(({ id }) => opened.store.sessions.findSession(project.id, id)));
   expect(before.map((session) => session?.revocation?.revision)).toEqual([1, 2, 3, 4]);
 
   expect(await purgeAt(opened.db, at(retention))).toMatchObject({ sessions: 0, revocations: 0 });
-  const after = await Promise.all(dead.map(({ id }) => opened.store.findSession(project.id, id)));
+  const after = await Promise.all(dead.map(({ id }) => opened.store.sessions.findSession(project.id, id)));
   expect(after).toEqual(before);
 
   const purged = await purgeAt(opened.db, at(retention + 2 * hour));
   expect(purged).toEqual({ outcome: "finished", sessions: 4, tokens: 4, revocations: 4, cutoffs: 1 });
   expect(await Promise.all(dead.map(isThere))).toEqual([false, false, false, false]);
-  expect(await opened.store.findSession(project.id, spared.id)).toMatchObject({
+  expect(await opened.store.sessions.findSession(project.id, spared.id)).toMatchObject({
     createdRevision: 4,
     revocation: undefined,
   });
-  // Those of organizations and projects stay, and end nothing that is there.
+  // Cutoffs of organizations and projects stay, and end no existing session.
   expect(await cutoffsLeft()).toEqual(["organization acme", `project ${project.id}`]);
 });
 
-test("a session that was revoked after its expiry is kept as long as others that were revoked then", async () => {
+test("a session that was revoked after its expiry is kept from its revocation on", async () => {
   const session = await create();
   await revoke(session, at(5 * day));
   await purgeAt(opened.db, at(retention + 2 * hour));
-  expect((await opened.store.findSession(project.id, session.id))?.revocation?.time).toEqual(at(5 * day));
+  expect((await opened.store.sessions.findSession(project.id, session.id))?.revocation?.time).toEqual(
+    at(5 * day),
+  );
   expect(await purgeAt(opened.db, at(5 * day + retention + 2 * hour))).toMatchObject({
     sessions: 1,
     revocations: 1,
   });
 });
 
-test("the log loses its beginning and nothing else, and says so to who resumes", async () => {
+test("the log loses only its beginning, and watchers that resume before it get REVISION_OUT_OF_RANGE", async () => {
   for (let i = 0; i < 10; i++) await revoke({ scope: "member", id: memberId(`m${i}`) }, at(i * day));
   expect(await purgeAt(opened.db, at(4 * day + retention + 2 * hour), { batchSize: 2 })).toMatchObject({
     revocations: 5,
   });
   expect(await logged()).toEqual([6, 7, 8, 9, 10]);
-  expect(await opened.store.oldestResumable(project.id)).toBe(5);
+  expect(await opened.store.revocations.oldestResumable(project.id)).toBe(5);
   await purgeAt(opened.db, at(forever));
   expect(await logged()).toEqual([]);
-  expect(await opened.store.oldestResumable(project.id)).toBe(10);
+  expect(await opened.store.revocations.oldestResumable(project.id)).toBe(10);
   expect((await revoke({ scope: "project" }, at(forever)))?.revision).toBe(11);
   expect(await logged()).toEqual([11]);
 });
 
-test("a revocation dated by a clock that was ahead stays while it matters to JWTs, and all after it", async () => {
+test("a revocation dated by a clock that was ahead is kept while it is relevant to JWTs, as are later ones", async () => {
   await revoke({ scope: "member", id: memberId("before") }, at(0));
   await revoke({ scope: "member", id: memberId("ahead") }, at(3 * retention));
   await revoke({ scope: "member", id: memberId("after") }, at(0));
   await purgeAt(opened.db, at(2 * retention), { batchSize: 1 });
   expect(await logged()).toEqual([2, 3]);
-  expect(await opened.store.firstThatMatters(project.id, at(2 * retention))).toBe(1);
+  expect(await opened.store.revocations.oldestRelevantRevision(project.id, at(2 * retention))).toBe(1);
   await purgeAt(opened.db, at(5 * retention));
   expect(await logged()).toEqual([]);
 });
 
-test("a member's cutoff goes with its revocation, but not while a session from before is there, nor before a newer one", async () => {
+test("a member's cutoff is purged with its revocation, unless an older session exists or the cutoff is newer", async () => {
   const target = (id: string) => ({ scope: "member", id: memberId(id) }) as const;
   await revoke(target("gone"));
   await revoke(target("renewed"));
-  // As a purge leaves one only where it was dated by a clock far ahead: it looks no further than the first of these.
+  // A purge stops at the first revocation that is still relevant, even one dated by a clock far ahead.
   await create({ memberId: memberId("other"), createTime: at(forever), expireTime: at(2 * forever) });
   await create({ memberId: memberId("left"), createTime: at(forever), expireTime: at(2 * forever) });
   await revoke(target("left"));
@@ -159,22 +151,22 @@ test("a member's cutoff goes with its revocation, but not while a session from b
   const purged = await purgeAt(opened.db, at(2 * hour + retention), { batchSize: 1 });
   expect(purged).toMatchObject({ sessions: 0, revocations: 3, cutoffs: 1 });
   expect((await cutoffsLeft()).toSorted()).toEqual(["member left", "member renewed"]);
-  expect(await opened.store.countActive(project.id, target("left"), at(retention))).toBe(0);
+  expect(await opened.store.revocations.countActive(project.id, target("left"), at(retention))).toBe(0);
 });
 
-test("a login after the purge lives, and a cutoff after it ends the login", async () => {
+test("a login after the purge is active, and a later cutoff ends it", async () => {
   await create();
   await revoke({ scope: "member", id: memberId("ada") });
   await purgeAt(opened.db, at(forever));
   const again = await create({ createTime: at(forever), expireTime: at(2 * forever) });
   const revisionOf = async () =>
-    must(await opened.store.findSession(project.id, again.id)).revocation?.revision;
+    must(await opened.store.sessions.findSession(project.id, again.id)).revocation?.revision;
   expect(await revisionOf()).toBeUndefined();
   await revoke({ scope: "member", id: memberId("ada") }, at(forever));
   expect(await revisionOf()).toBe(2);
 });
 
-test("a dry run says what a purge would do, and does nothing", async () => {
+test("a dry run counts what a purge would delete, and deletes nothing", async () => {
   for (let i = 0; i < 7; i++) await create({ memberId: memberId(`m${i}`) });
   await revoke({ scope: "member", id: memberId("m3") });
   await create({ expireTime: at(forever) });
@@ -185,17 +177,17 @@ test("a dry run says what a purge would do, and does nothing", async () => {
   expect(await purgeAt(opened.db, time)).toMatchObject({ sessions: 0, revocations: 0 });
 });
 
-test("every project is purged, disabled or not, and none by another's log", async () => {
+test("purges every project, disabled or not, each by its own log", async () => {
   const ends = { expireTime: at(forever) };
   const other = await storedProject(opened.store);
-  await opened.store.disableProject(other.id, at(0));
+  await opened.store.projects.disableProject(other.id, at(0));
   await revoke({ scope: "project" });
   const { session } = await storedSession(opened.store, other, ends).catch(() => ({ session: undefined }));
   expect(session).toBeUndefined();
   const third = await storedProject(opened.store);
   const alive = (await storedSession(opened.store, third, ends)).session;
   await storedSession(opened.store, third);
-  await opened.store.disableProject(third.id, at(0));
+  await opened.store.projects.disableProject(third.id, at(0));
   expect(await purgeAt(opened.db, at(hour + 2 * retention))).toMatchObject({ sessions: 1, revocations: 1 });
   expect(await isThere(alive)).toBe(true);
 });

@@ -5,7 +5,7 @@ import { RevocationListener } from "../../../src/storage/revocations/listener.ts
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
-import { memberId, orderOf, storedProject } from "../../support/fixtures/stored.ts";
+import { memberId, revokeTarget, storedProject } from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 let database: TestDatabase;
@@ -39,7 +39,7 @@ test("a host that takes connections and is silent is given up, and listening beg
   expect(changes).toEqual([]);
   relay.mend();
   await vi.waitUntil(() => changes.length > 0, patience);
-  // Told first that anything may have happened meanwhile.
+  // First reports that any project may have changed.
   expect(changes).toEqual([undefined]);
 });
 
@@ -50,7 +50,7 @@ test("a committed revocation names its project; after a cut connection anything 
   onTestFinished(() => opened.close());
   const project = await storedProject(opened.store);
   const { changes, troubles } = listening(relay.url);
-  const revoke = () => opened.store.revoke(orderOf(project, { scope: "member", id: memberId("ada") }));
+  const revoke = () => revokeTarget(opened.store, project, { scope: "member", id: memberId("ada") });
   await vi.waitUntil(() => changes.length === 1, patience);
   await revoke();
   await vi.waitUntil(() => changes.length === 2, patience);

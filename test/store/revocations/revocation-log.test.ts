@@ -3,7 +3,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
-import { at, memberId, orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import {
+  at,
+  memberId,
+  orderOf,
+  revokeTarget,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
 let database: TestDatabase;
@@ -26,7 +33,7 @@ async function revisionsAfter(project: Project, revision: number): Promise<numbe
   return rows.map((row) => row.revision);
 }
 
-/** What tells, without a clock, whether any row of the project's sessions was written. */
+/** Row versions of the project's sessions, which change with each write. */
 async function versionsOf(project: Project): Promise<unknown> {
   const { rows } = await sql`
     select id, ctid::text, xmin::text, xmax::text from sessions where project_id = ${project.id}
@@ -34,13 +41,13 @@ async function versionsOf(project: Project): Promise<unknown> {
   return rows;
 }
 
-test("whoever polls the log while replicas write never finds a revision below one already seen", async () => {
+test("polling the log while replicas write never finds a revision below one already seen", async () => {
   const project = await storedProject(replicas[0].store);
   const writers = Array.from({ length: 12 }, async (_, i) => {
     const { store } = replicas[i % 2 === 0 ? 0 : 1];
     for (let n = 0; n < 10; n++) {
       const target = { scope: "member", id: memberId(`m${i}`) } as const;
-      await store.revoke(orderOf(project, target, { count: (i + n) % 4 === 0 }));
+      await revokeTarget(store, project, target, { count: (i + n) % 4 === 0 });
     }
   });
   const progress = { done: false };
@@ -50,7 +57,7 @@ test("whoever polls the log while replicas write never finds a revision below on
   while (!progress.done);
   await written;
   seen.push(...(await revisionsAfter(project, seen.at(-1) ?? 0)));
-  // Had one appeared below the greatest, it would be missing here.
+  // A revision that appeared below the greatest one would be missing here.
   expect(seen).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
 });
 
@@ -58,7 +65,9 @@ test("a session revoked a hundred times at once leaves one row in the log", asyn
   const project = await storedProject(replicas[0].store);
   const { session } = await storedSession(replicas[0].store, project);
   const order = orderOf(project, { scope: "session", id: session.id }, { reason: "lost phone" });
-  await Promise.all(Array.from({ length: 100 }, (_, i) => replicas[i % 2 === 0 ? 0 : 1].store.revoke(order)));
+  await Promise.all(
+    Array.from({ length: 100 }, (_, i) => replicas[i % 2 === 0 ? 0 : 1].store.revocations.revoke(order)),
+  );
   const rows = await replicas[0].db
     .selectFrom("revocations")
     .selectAll()
@@ -75,24 +84,24 @@ test("a session revoked a hundred times at once leaves one row in the log", asyn
       cause: order.cause,
       reason: "lost phone",
       actor: order.actor,
-      // A JWT that was signed just before lives for five minutes; a minute is for clocks and calls in flight.
+      // A JWT that was signed just before lives for five minutes; one minute is for clock skew and calls in flight.
       matter_until_time: at(360_000),
     },
   ]);
 });
 
-test("a cutoff writes to no session, and to the spared one alone where it spares one", async () => {
+test("a cutoff writes no session except an exempted one", async () => {
   const { store } = replicas[0];
   const project = await storedProject(store);
   const sessions = await Promise.all(Array.from({ length: 30 }, () => storedSession(store, project)));
   const before = await versionsOf(project);
-  await store.revoke(orderOf(project, { scope: "member", id: memberId("ada"), except: newSessionId() }));
+  await revokeTarget(store, project, { scope: "member", id: memberId("ada"), except: newSessionId() });
   expect(await versionsOf(project)).toEqual(before);
-  expect(await store.countActive(project.id, { scope: "project" }, at(0))).toBe(0);
+  expect(await store.revocations.countActive(project.id, { scope: "project" }, at(0))).toBe(0);
 
   const spared = await storedSession(store, project);
   const beforeSparing = (await versionsOf(project)) as { id: string }[];
-  await store.revoke(orderOf(project, { scope: "project", except: spared.session.id }));
+  await revokeTarget(store, project, { scope: "project", except: spared.session.id });
   const changed = ((await versionsOf(project)) as { id: string }[]).filter(
     (row, i) => JSON.stringify(row) !== JSON.stringify(beforeSparing[i]),
   );

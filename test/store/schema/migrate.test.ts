@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { Client } from "pg";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { migrateToLatest } from "../../../src/storage/schema/migrate.ts";
-import { databaseUrl } from "../../support/postgres/database-url.ts";
+import { databaseUrl } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { storedProject } from "../../support/fixtures/stored.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -17,7 +17,7 @@ async function execute(statement: string): Promise<void> {
   }
 }
 
-test("several at once bring an empty database to the newest schema, each migration once", async () => {
+test("concurrent migrations of an empty database apply each migration once", async () => {
   const name = `empty_${process.pid}`;
   await execute(`create database ${name} template template0`);
   onTestFinished(() => execute(`drop database ${name} with (force)`));
@@ -40,7 +40,7 @@ test("several at once bring an empty database to the newest schema, each migrati
   }
 });
 
-test("a schema newer than the code is refused in words", async () => {
+test("rejects a schema that is newer than the code, and says how to mend it", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
   const opened = openStore(database.url);

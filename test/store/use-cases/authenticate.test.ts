@@ -1,12 +1,12 @@
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
-import type { ServiceCaller } from "../../../src/domain/caller.ts";
-import { newSessionToken } from "../../../src/domain/sessions/token.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
+import { newSessionToken } from "../../../src/domain/token.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, hour, orderOf, organizationId } from "../../support/fixtures/stored.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
+import { at, hour, organizationId, revokeTarget } from "../../support/fixtures/stored.ts";
 import { patience } from "../../support/patience.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 let service: ServiceCaller;
@@ -15,12 +15,12 @@ beforeEach(async () => {
   service = await newService(deployment());
 });
 
-const byToken = (token: string, issueJwt?: boolean) =>
-  authenticate(deployment(), service.project, { token }, issueJwt);
-const byJwt = (jwt: string, issueJwt?: boolean) =>
-  authenticate(deployment(), service.project, { jwt }, issueJwt);
+const byToken = (token: string, issueJwt = false) =>
+  authenticate(deployment(), service.project, { token }, issueJwt, unlimited);
+const byJwt = (jwt: string, issueJwt = false) =>
+  authenticate(deployment(), service.project, { jwt }, issueJwt, unlimited);
 
-test("token and JWT authenticate their session, with a fresh JWT where it is asked for", async () => {
+test("token and JWT authenticate their session, with a new JWT if requested", async () => {
   const { session, token, jwt } = await login(deployment(), service, { customClaims: { plan: "gold" } });
   deployment().setClock(1000);
   const byBoth = [await byToken(token, true), await byJwt(jwt, true)];
@@ -35,9 +35,9 @@ test("token and JWT authenticate their session, with a fresh JWT where it is ask
   }
 });
 
-test("unasked, a token gets no JWT, and nobody looks for the key that would sign it", async () => {
+test("without a request for a JWT, a token gets none, and no signing key is read", async () => {
   const { session, token } = await login(deployment(), service);
-  const asked = vi.spyOn(deployment().store, "signingLine");
+  const asked = vi.spyOn(deployment().store.signingKeys, "signingSchedule");
   try {
     expect(await byToken(token)).toEqual({ session, jwt: "" });
     expect(asked).not.toHaveBeenCalled();
@@ -46,21 +46,21 @@ test("unasked, a token gets no JWT, and nobody looks for the key that would sign
   }
 });
 
-test("an end user's bare credential says itself to which project it belongs", async () => {
+test("an end user's credential names its own project", async () => {
   const { session, token, jwt } = await login(deployment(), service);
   for (const credential of [{ token }, { jwt }]) {
-    expect(await findActiveSession(deployment(), credential, undefined)).toEqual(session);
+    expect(await findActiveSession(deployment(), credential, undefined, unlimited)).toEqual(session);
   }
 });
 
 test.for(["", "nonsense", "a.b.c", "x".repeat(10_000)])(
-  "what is no token names no session (%#)",
+  "rejects text that is not a token (%#)",
   async (text) => {
     await expect(byToken(text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   },
 );
 
-test("an unknown token and a foreign one are told alike", async () => {
+test("an unknown token and one of another project fail alike", async () => {
   const foreign = await login(deployment(), await newService(deployment()));
   for (const token of [newSessionToken(service.project.tag), foreign.token]) {
     const failure = await byToken(token).catch((error: unknown) => error);
@@ -68,7 +68,7 @@ test("an unknown token and a foreign one are told alike", async () => {
   }
 });
 
-test("a JWT that is not the project's is refused, with what is wrong", async () => {
+test("rejects a JWT of another project, with its problem", async () => {
   const foreign = await login(deployment(), await newService(deployment()));
   await expect(byJwt(foreign.jwt)).rejects.toMatchObject({
     reason: "SESSION_UNKNOWN",
@@ -80,14 +80,14 @@ test("a JWT that is not the project's is refused, with what is wrong", async () 
   });
 });
 
-test("an expired JWT is told as such while its session lives on", async () => {
+test("an expired JWT fails with JWT_EXPIRED while its session is active", async () => {
   const { token, jwt } = await login(deployment(), service);
   deployment().setClock(service.project.policy.jwtLifetime);
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "JWT_EXPIRED" });
   await expect(byToken(token)).resolves.toBeDefined();
 });
 
-test("a token that was replaced authenticates no longer", async () => {
+test("a replaced token does not authenticate", async () => {
   const { session, token } = await login(deployment(), service);
   const { db } = deployment().opened;
   await db
@@ -98,34 +98,39 @@ test("a token that was replaced authenticates no longer", async () => {
   await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
 });
 
-test("a session that was revoked by name is told with revision and time, by token and JWT", async () => {
+test("a session that was revoked by name fails with revision and time, by token and JWT", async () => {
   const { session, token, jwt } = await login(deployment(), service);
-  await deployment().store.revoke(
-    orderOf(service.project, { scope: "session", id: session.id }, { time: at(5) }),
+  await revokeTarget(
+    deployment().store,
+    service.project,
+    { scope: "session", id: session.id },
+    { time: at(5) },
   );
   const metadata = { scope: "session", revision: "1", revoke_time: at(5).toISOString() };
   await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
 });
 
-test("a JWT that was accepted again and again is refused as soon as its session or key is revoked", async () => {
+test("a JWT that was accepted before is rejected as soon as its session or key is revoked", async () => {
   const one = await login(deployment(), service);
   const other = await login(deployment(), service);
   for (const { jwt } of [one, other, one, other]) await expect(byJwt(jwt)).resolves.toBeDefined();
-  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: one.session.id }));
+  await revokeTarget(deployment().store, service.project, { scope: "session", id: one.session.id });
   await expect(byJwt(one.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   await expect(byJwt(other.jwt)).resolves.toBeDefined();
   const { kid = "" } = decodeProtectedHeader(other.jwt);
-  await deployment().store.revoke(orderOf(service.project, { scope: "signing_key", id: kid }));
+  await revokeTarget(deployment().store, service.project, { scope: "signing_key", id: kid });
   const problem = { reason: "SESSION_UNKNOWN", metadata: { problem: "key" } };
   for (const { jwt } of [one, other]) await expect(byJwt(jwt)).rejects.toMatchObject(problem);
   for (const { jwt } of [one, other]) {
-    await expect(findActiveSession(deployment(), { jwt }, undefined)).rejects.toMatchObject(problem);
+    await expect(findActiveSession(deployment(), { jwt }, undefined, unlimited)).rejects.toMatchObject(
+      problem,
+    );
   }
 });
 
 test.for(["member", "organization", "project"] as const)(
-  "one that a cutoff of its %s ended is told so",
+  "a session that a cutoff of its %s ended fails with SESSION_REVOKED_BY_CUTOFF",
   async (scope) => {
     const acme = organizationId("acme");
     const { session, token } = await login(deployment(), service, { organizationId: acme });
@@ -134,7 +139,7 @@ test.for(["member", "organization", "project"] as const)(
       organization: { scope: "organization", id: acme },
       project: { scope: "project" },
     } as const;
-    await deployment().store.revoke(orderOf(service.project, targets[scope], { reason: "private words" }));
+    await revokeTarget(deployment().store, service.project, targets[scope], { reason: "private words" });
     const failure: unknown = await byToken(token).catch((error: unknown) => error);
     expect(failure).toMatchObject({
       reason: "SESSION_REVOKED_BY_CUTOFF",
@@ -144,7 +149,7 @@ test.for(["member", "organization", "project"] as const)(
   },
 );
 
-test("a session expires at its end, and no sooner", async () => {
+test("a session expires exactly at its end", async () => {
   const { token } = await login(deployment(), service, { lifetime: hour });
   deployment().setClock(hour - 1);
   await expect(byToken(token)).resolves.toBeDefined();
@@ -155,10 +160,10 @@ test("a session expires at its end, and no sooner", async () => {
   });
 });
 
-test("a session in steady use outlives its idle timeout, one that is not ends with it", async () => {
+test("a session in steady use outlives its idle timeout, an unused one does not", async () => {
   const { session, token } = await login(deployment(), service, { idleTimeout: 10_000 });
   const isNoted = async (now: number) => {
-    const found = await deployment().store.findSession(service.project.id, session.id);
+    const found = await deployment().store.sessions.findSession(service.project.id, session.id);
     return found?.lastAccessTime.getTime() === at(now).getTime();
   };
   for (const now of [4000, 8000, 12_000, 21_999]) {
@@ -173,9 +178,9 @@ test("a session in steady use outlives its idle timeout, one that is not ends wi
   });
 });
 
-test("an access is written down once a minute", async () => {
+test("an access is recorded once a minute", async () => {
   const { session, token } = await login(deployment(), service);
-  const recorded = vi.spyOn(deployment().store, "recordAccess");
+  const recorded = vi.spyOn(deployment().store.sessions, "recordAccess");
   try {
     for (const now of [1, 30_000, 59_999]) {
       deployment().setClock(now);
@@ -190,13 +195,13 @@ test("an access is written down once a minute", async () => {
   }
 });
 
-test("a refused session is no access", async () => {
+test("a refused session records no access", async () => {
   const { session, token } = await login(deployment(), service, { idleTimeout: 1000 });
-  const recorded = vi.spyOn(deployment().store, "recordAccess");
+  const recorded = vi.spyOn(deployment().store.sessions, "recordAccess");
   try {
     deployment().setClock(1000);
     await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_IDLE_EXPIRED" });
-    await deployment().store.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+    await revokeTarget(deployment().store, service.project, { scope: "session", id: session.id });
     await expect(byToken(token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
     expect(recorded).not.toHaveBeenCalled();
   } finally {

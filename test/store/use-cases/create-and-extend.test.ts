@@ -1,14 +1,14 @@
 import { decodeJwt } from "jose";
 import { expect, test } from "vitest";
+import { unlimited } from "../../../src/transport/call-context.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
-import { extendSession } from "../../../src/domain/use-cases/extend-session.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+import { extendSession } from "../../../src/domain/use-cases/create-session.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
+import { at, hour, revokeTarget } from "../../support/fixtures/stored.ts";
 
 const deployment = useDeployment();
 
-test("the policy gives what the login does not say", async () => {
+test("the policy supplies defaults of the login", async () => {
   const service = await newService(deployment(), { defaultLifetime: 2 * hour, defaultIdleTimeout: hour });
   const factor = { method: "password", deliveryMethod: "knowledge", assuranceLevel: "aal1" };
   const { session } = await login(deployment(), service, {
@@ -24,10 +24,10 @@ test("the policy gives what the login does not say", async () => {
     idleTimeout: hour,
     authenticationFactors: [{ authenticateTime: at(0) }, { authenticateTime: at(-7) }],
   });
-  expect(await deployment().store.findSession(service.project.id, session.id)).toEqual(session);
+  expect(await deployment().store.sessions.findSession(service.project.id, session.id)).toEqual(session);
 });
 
-test("the login may say otherwise, up to the policy's bound", async () => {
+test("the login may override defaults up to the policy's bound", async () => {
   const service = await newService(deployment(), { maxLifetime: hour, defaultIdleTimeout: hour });
   const { session, jwt } = await login(deployment(), service, { lifetime: hour, idleTimeout: 20_000 });
   expect(session).toMatchObject({ expireTime: at(hour), idleTimeout: 20_000 });
@@ -38,22 +38,22 @@ test("the login may say otherwise, up to the policy's bound", async () => {
   });
 });
 
-test("a default lifetime beyond the bound is cut to it", async () => {
+test("a default lifetime beyond the bound is shortened to it", async () => {
   const service = await newService(deployment(), { defaultLifetime: 5 * hour, maxLifetime: hour });
   expect((await login(deployment(), service)).session.expireTime).toEqual(at(hour));
 });
 
-test("no login in a disabled project, though its caller was let in before", async () => {
+test("rejects a login in a project that was disabled after its caller was authenticated", async () => {
   const service = await newService(deployment());
-  await deployment().store.disableProject(service.project.id, at(0));
+  await deployment().store.projects.disableProject(service.project.id, at(0));
   await expect(login(deployment(), service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
-test("extending moves the end to a lifetime from now", async () => {
+test("extending sets the end to a lifetime from now", async () => {
   const service = await newService(deployment(), { defaultLifetime: 3 * hour, maxLifetime: 4 * hour });
   const { session } = await login(deployment(), service, { lifetime: hour });
   deployment().setClock(1000);
-  const extend = (lifetime?: number) => extendSession(deployment(), service, session.id, lifetime);
+  const extend = (lifetime?: number) => extendSession(deployment(), service, session.id, lifetime, unlimited);
   expect(await extend()).toEqual({ ...session, expireTime: at(1000 + 3 * hour), lastAccessTime: at(1000) });
   expect((await extend(4 * hour)).expireTime).toEqual(at(1000 + 4 * hour));
   expect((await extend(1000)).expireTime).toEqual(at(2000));
@@ -63,10 +63,10 @@ test("extending moves the end to a lifetime from now", async () => {
   });
 });
 
-test("a session that is not active is told with its state, an unknown and a foreign one alike", async () => {
+test("extending a session that is not active fails with its state; unknown and foreign ones fail alike", async () => {
   const service = await newService(deployment());
   const { session } = await login(deployment(), service, { lifetime: hour, idleTimeout: 1000 });
-  const extend = (id = session.id) => extendSession(deployment(), service, id, hour);
+  const extend = (id = session.id) => extendSession(deployment(), service, id, hour, unlimited);
   for (const [now, state] of [
     [1000, "idle_expired"],
     [hour, "expired"],
@@ -74,7 +74,7 @@ test("a session that is not active is told with its state, an unknown and a fore
     deployment().setClock(now);
     await expect(extend()).rejects.toMatchObject({ reason: "SESSION_NOT_ACTIVE", metadata: { state } });
   }
-  await deployment().store.revoke(orderOf(service.project, { scope: "project" }));
+  await revokeTarget(deployment().store, service.project, { scope: "project" });
   await expect(extend()).rejects.toMatchObject({
     reason: "SESSION_NOT_ACTIVE",
     metadata: { state: "revoked" },

@@ -1,12 +1,12 @@
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { defaultKeySchedule } from "../../../src/domain/keys/key-schedule.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import { authenticate } from "../../../src/domain/use-cases/authenticate.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, must, orderOf } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
+import { at, must, revokeTarget } from "../../support/fixtures/stored.ts";
 
 const deployment = useDeployment();
 let service: ServiceCaller;
@@ -15,11 +15,11 @@ beforeEach(async () => {
   service = await newService(deployment());
 });
 
-/** The JWT that Authenticate answers with, where `jwt` is presented to a project of this policy. */
+/** The JWT that Authenticate returns for `jwt` under this policy. */
 async function answeredTo(jwt: string, policy: Partial<Policy> = {}): Promise<string> {
   const { project } = service;
   const changed = { ...project, policy: { ...project.policy, ...policy } };
-  return (await authenticate(deployment(), changed, { jwt })).jwt;
+  return (await authenticate(deployment(), changed, { jwt }, false, unlimited)).jwt;
 }
 
 const kidOf = (jwt: string) => decodeProtectedHeader(jwt).kid;
@@ -29,7 +29,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     service = await newService(deployment(), { jwtProfile, signatureAlgorithm: "ES256" });
   });
 
-  test("a JWT comes back as it is up to half of its lifetime, then a fresh one does", async () => {
+  test("returns the given JWT during the first half of its lifetime, then a new one", async () => {
     const { session, jwt } = await login(deployment(), service);
     for (const now of [0, 1000, 150_000]) {
       deployment().setClock(now);
@@ -41,7 +41,7 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     expect(await answeredTo(fresh)).toBe(fresh);
   });
 
-  test("the session's end shortens the lifetime that counts", async () => {
+  test("the session's end shortens the JWT's lifetime", async () => {
     const { jwt } = await login(deployment(), service, { lifetime: 100_000 });
     deployment().setClock(50_000);
     expect(await answeredTo(jwt)).toBe(jwt);
@@ -51,19 +51,19 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
     expect(await answeredTo(fresh)).toBe(fresh);
   });
 
-  test("one of a session that a revoke-all spared is replaced", async () => {
+  test("replaces the JWT of a session that was exempted from a revoke-all", async () => {
     const { session, jwt } = await login(deployment(), service);
     const others = await login(deployment(), service, { memberId: session.memberId });
     expect(await answeredTo(jwt)).toBe(jwt);
     const target = { scope: "member", id: session.memberId, except: session.id } as const;
-    await deployment().store.revoke(orderOf(service.project, target));
+    await revokeTarget(deployment().store, service.project, target);
     const fresh = await answeredTo(jwt);
     expect(fresh).not.toBe(jwt);
     expect(await answeredTo(fresh)).toBe(fresh);
     await expect(answeredTo(others.jwt)).rejects.toMatchObject({ reason: "SESSION_REVOKED_BY_CUTOFF" });
   });
 
-  test("one in another profile than the policy's is replaced", async () => {
+  test("replaces a JWT with another profile than the policy's", async () => {
     const { jwt } = await login(deployment(), service);
     const other = { jwtProfile: jwtProfile === "default" ? "stytch" : "default" } as const;
     const fresh = await answeredTo(jwt, other);
@@ -72,12 +72,12 @@ describe.each(["default", "stytch"] as const)("in the %s profile", (jwtProfile) 
   });
 });
 
-test("one of a key that signs no more is replaced, though it is good; not while the key still signs", async () => {
+test("replaces a valid JWT of a key that does not sign any more, and no other", async () => {
   const { keyRing } = deployment();
   const delay = defaultKeySchedule.publicationDelayMs;
   const { project } = service;
   const first = await login(deployment(), service);
-  const next = await keyRing.rotate(project);
+  const next = await keyRing.rotate(project, unlimited);
   deployment().setClock(delay - 1000);
   const second = await login(deployment(), service);
   expect(kidOf(second.jwt)).toBe(kidOf(first.jwt));

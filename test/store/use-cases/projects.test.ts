@@ -1,8 +1,9 @@
 import { beforeEach, expect, test } from "vitest";
+import { unlimited } from "../../../src/transport/call-context.ts";
 import { newCredentialId } from "../../../src/domain/ids.ts";
 import { defaultPolicy } from "../../../src/domain/policy.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import { hashSecret } from "../../../src/domain/sessions/token.ts";
+import { hashSecret } from "../../../src/domain/token.ts";
 import {
   createCredential,
   createProject,
@@ -15,7 +16,7 @@ import {
 } from "../../../src/domain/use-cases/projects.ts";
 import { getJwks } from "../../../src/domain/use-cases/signing-keys.ts";
 import { at, hour, must, newProject } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+import { useDeployment } from "../../support/fixtures/deployment.ts";
 
 const deployment = useDeployment();
 let project: Project;
@@ -25,107 +26,125 @@ beforeEach(async () => {
 });
 
 function create(id = newProject().id): Promise<Project> {
-  return createProject(deployment(), { id, displayName: "Shop", environment: "live", policy: defaultPolicy });
+  return createProject(
+    deployment(),
+    { id, displayName: "Shop", environment: "live", policy: defaultPolicy },
+    unlimited,
+  );
 }
 
-test("a project is created once, with a tag of its own", async () => {
+test("a project is created once, with a unique tag", async () => {
   expect(project).toMatchObject({
     displayName: "Shop",
     environment: "live",
     createTime: at(0),
     disableTime: undefined,
   });
-  expect(await getProject(deployment(), project.id)).toEqual(project);
+  expect(await getProject(deployment(), project.id, unlimited)).toEqual(project);
   await expect(create(project.id)).rejects.toMatchObject({ reason: "PROJECT_EXISTS" });
   expect((await create()).tag).not.toBe(project.tag);
 });
 
-test("what is not there is told as such by every use case", async () => {
+test("every use case reports a missing project or credential", async () => {
   const { id } = newProject();
   const calls = [
-    () => getProject(deployment(), id),
-    () => updatePolicy(deployment(), id, defaultPolicy),
-    () => disableProject(deployment(), id),
+    () => getProject(deployment(), id, unlimited),
+    () => updatePolicy(deployment(), id, defaultPolicy, unlimited),
+    () => disableProject(deployment(), id, unlimited),
     () =>
-      createCredential(deployment(), {
-        projectId: id,
-        displayName: "",
-        permissions: [],
-        certificateNames: [],
-      }),
-    () => listCredentials(deployment(), id, 0, ""),
-    () => getJwks(deployment(), id),
+      createCredential(
+        deployment(),
+        {
+          projectId: id,
+          displayName: "",
+          permissions: [],
+          certificateNames: [],
+        },
+        unlimited,
+      ),
+    () => listCredentials(deployment(), id, 0, "", unlimited),
+    () => getJwks(deployment(), id, unlimited),
   ];
   for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "PROJECT_NOT_FOUND" });
-  await expect(disableCredential(deployment(), project.id, newCredentialId())).rejects.toMatchObject({
+  await expect(
+    disableCredential(deployment(), project.id, newCredentialId(), unlimited),
+  ).rejects.toMatchObject({
     reason: "CREDENTIAL_NOT_FOUND",
   });
 });
 
-test("pages through the projects without gap or repetition", async () => {
+test("pages through the projects without gaps or repetition", async () => {
   for (let i = 0; i < 4; i++) await create();
   const seen: string[] = [];
   let token = "";
   do {
-    const page = await listProjects(deployment(), 2, token);
+    const page = await listProjects(deployment(), 2, token, unlimited);
     seen.push(...page.projects.map(({ id }) => id));
     token = page.nextPageToken;
   } while (token !== "");
   expect(seen).toContain(project.id);
   expect(new Set(seen).size).toBe(seen.length);
-  await expect(listProjects(deployment(), -1, "")).rejects.toMatchObject({
+  await expect(listProjects(deployment(), -1, "", unlimited)).rejects.toMatchObject({
     violations: [{ field: "page_size" }],
   });
 });
 
-test("a policy is replaced, a project disabled", async () => {
+test("replaces a policy, and disables a project", async () => {
   const policy = { ...defaultPolicy, maxLifetime: hour };
-  expect(await updatePolicy(deployment(), project.id, policy)).toEqual({ ...project, policy });
+  expect(await updatePolicy(deployment(), project.id, policy, unlimited)).toEqual({ ...project, policy });
   deployment().setClock(5);
-  expect(await disableProject(deployment(), project.id)).toEqual({ ...project, policy, disableTime: at(5) });
+  expect(await disableProject(deployment(), project.id, unlimited)).toEqual({
+    ...project,
+    policy,
+    disableTime: at(5),
+  });
 });
 
-test("a secret is told once and stored as its hash alone", async () => {
+test("a secret is returned once, and only its hash is stored", async () => {
   const command = {
     projectId: project.id,
     displayName: "Login",
     permissions: ["sessions.create"] as const,
     certificateNames: [],
   };
-  const { credential, secret } = await createCredential(deployment(), command);
-  const given = await createCredential(deployment(), { ...command, secret: "given from outside" });
+  const { credential, secret } = await createCredential(deployment(), command, unlimited);
+  const given = await createCredential(deployment(), { ...command, secret: "given from outside" }, unlimited);
   expect(given.secret).toBe("given from outside");
   expect(JSON.stringify(given.credential)).not.toContain(given.secret);
-  const found = must(await deployment().store.findCredentials(project.id)).credentials;
+  const found = must(await deployment().store.projects.findCredentials(project.id)).credentials;
   expect(found.find(({ id }) => id === credential.id)?.secretHash).toEqual(hashSecret(secret));
   expect(found.find(({ id }) => id === given.credential.id)?.secretHash).toEqual(hashSecret(given.secret));
-  const { credentials } = await listCredentials(deployment(), project.id, 0, "");
+  const { credentials } = await listCredentials(deployment(), project.id, 0, "", unlimited);
   expect(credentials).toEqual([given.credential, credential]);
 });
 
-test("a disabled credential is listed as such; a page token is for its own project", async () => {
+test("lists a disabled credential; a page token is valid only for its project", async () => {
   const command = { projectId: project.id, displayName: "", permissions: [], certificateNames: [] };
-  const { credential } = await createCredential(deployment(), command);
-  await createCredential(deployment(), command);
+  const { credential } = await createCredential(deployment(), command, unlimited);
+  await createCredential(deployment(), command, unlimited);
   deployment().setClock(3);
-  const disabled = await disableCredential(deployment(), project.id, credential.id);
+  const disabled = await disableCredential(deployment(), project.id, credential.id, unlimited);
   expect(disabled).toEqual({ ...credential, disableTime: at(3) });
-  const first = await listCredentials(deployment(), project.id, 1, "");
-  const second = await listCredentials(deployment(), project.id, 1, first.nextPageToken);
+  const first = await listCredentials(deployment(), project.id, 1, "", unlimited);
+  const second = await listCredentials(deployment(), project.id, 1, first.nextPageToken, unlimited);
   expect(second).toEqual({ credentials: [disabled], nextPageToken: "" });
   const other = await create();
-  await expect(listCredentials(deployment(), other.id, 1, first.nextPageToken)).rejects.toMatchObject({
+  await expect(
+    listCredentials(deployment(), other.id, 1, first.nextPageToken, unlimited),
+  ).rejects.toMatchObject({
     violations: [{ field: "page_token" }],
   });
-  await expect(disableCredential(deployment(), other.id, credential.id)).rejects.toMatchObject({
+  await expect(disableCredential(deployment(), other.id, credential.id, unlimited)).rejects.toMatchObject({
     reason: "CREDENTIAL_NOT_FOUND",
   });
 });
 
-test("public keys are published before the first JWT, and no longer once the project is disabled", async () => {
-  const { keys } = await getJwks(deployment(), project.id);
-  const { kid } = await deployment().keyRing.signingKey(project);
+test("publishes keys before the first JWT, and not after the project is disabled", async () => {
+  const { keys } = await getJwks(deployment(), project.id, unlimited);
+  const { kid } = await deployment().keyRing.signingKey(project, unlimited);
   expect(keys.map((key) => key.kid)).toEqual([kid]);
-  await disableProject(deployment(), project.id);
-  await expect(getJwks(deployment(), project.id)).rejects.toMatchObject({ reason: "PROJECT_NOT_FOUND" });
+  await disableProject(deployment(), project.id, unlimited);
+  await expect(getJwks(deployment(), project.id, unlimited)).rejects.toMatchObject({
+    reason: "PROJECT_NOT_FOUND",
+  });
 });

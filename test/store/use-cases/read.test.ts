@@ -1,11 +1,10 @@
 import { beforeEach, expect, test } from "vitest";
-import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { Caller, ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
-import { getSession } from "../../../src/domain/use-cases/get-session.ts";
-import { type ListSessions, listSessions } from "../../../src/domain/use-cases/list-sessions.ts";
-import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
-import { memberId, orderOf, organizationId } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+import { type ListSessions, getSession, listSessions } from "../../../src/domain/use-cases/read-sessions.ts";
+import { login, newEndUser, newService, useDeployment } from "../../support/fixtures/deployment.ts";
+import { memberId, organizationId, revokeTarget } from "../../support/fixtures/stored.ts";
 
 const deployment = useDeployment();
 const [bob, acme, evil] = [memberId("bob"), organizationId("acme"), organizationId("evil")];
@@ -20,19 +19,24 @@ beforeEach(async () => {
   });
 });
 
-const get = (caller: Caller, id = newSessionId()) => getSession(deployment(), caller, id);
+const get = (caller: Caller, id = newSessionId()) => getSession(deployment(), caller, id, unlimited);
 const list = async (caller: Caller, command: Partial<ListSessions> = {}) => {
   const none = { memberId: undefined, organizationId: undefined, state: undefined };
-  const page = await listSessions(deployment(), caller, { ...none, pageSize: 0, pageToken: "", ...command });
+  const page = await listSessions(
+    deployment(),
+    caller,
+    { ...none, pageSize: 0, pageToken: "", ...command },
+    unlimited,
+  );
   return { ids: page.sessions.map(({ id }) => id), token: page.nextPageToken };
 };
 const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
   (await login(deployment(), service, overrides)).session;
 
-test("a service gets every session of its project, dead or alive, and no other", async () => {
+test("a service gets every session of its project, active or not, and no others", async () => {
   const session = await sessionOf();
   expect(await get(service, session.id)).toEqual(session);
-  await deployment().store.revoke(orderOf(service.project, { scope: "project" }));
+  await revokeTarget(deployment().store, service.project, { scope: "project" });
   expect((await get(service, session.id)).revocation?.scope).toBe("project");
   const foreign = await login(deployment(), await newService(deployment()));
   for (const id of [foreign.session.id, newSessionId()]) {
@@ -40,7 +44,7 @@ test("a service gets every session of its project, dead or alive, and no other",
   }
 });
 
-test("an end user gets their own sessions, and others only by a grant within their organization", async () => {
+test("an end user gets their own sessions, and others only with a grant within their organization", async () => {
   const ada = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
   const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
   const own = await sessionOf({ organizationId: evil });
@@ -60,7 +64,7 @@ test("an end user gets their own sessions, and others only by a grant within the
   }
 });
 
-test("a service must say whose sessions it lists", async () => {
+test("a service must name a member or an organization to list sessions", async () => {
   await expect(list(service)).rejects.toMatchObject({
     reason: "FIELD_INVALID",
     violations: [{ field: "member_id" }],
@@ -72,7 +76,7 @@ test("a service must say whose sessions it lists", async () => {
   expect((await list(service, { memberId: bob, state: "revoked" })).ids).toEqual([]);
 });
 
-test("pages through, and a page token is for its own list alone", async () => {
+test("pages through a list, and a page token is valid only for its list", async () => {
   const ids = [await sessionOf(), await sessionOf(), await sessionOf()].map(({ id }) => id).toReversed();
   const ada = { memberId: memberId("ada"), pageSize: 2 };
   const first = await list(service, ada);
@@ -106,7 +110,7 @@ test("an end user lists their own sessions, named or not", async () => {
   ]);
 });
 
-test("others' sessions are listed by a grant, within the organization alone", async () => {
+test("lists other members' sessions only with a grant, within the organization", async () => {
   const plain = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
   const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
   const loner = await newEndUser(deployment(), service, { roles: ["auditor"] });

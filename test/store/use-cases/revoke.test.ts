@@ -1,12 +1,13 @@
 import { beforeEach, expect, test } from "vitest";
-import type { Caller, ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { Caller, ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import { newSessionToken } from "../../../src/domain/sessions/token.ts";
-import { type RevokeTarget, type Why, revoke } from "../../../src/domain/use-cases/revoke.ts";
-import { login, newEndUser, newService } from "../../support/fixtures/deployment.ts";
+import { newSessionToken } from "../../../src/domain/token.ts";
+import { type RevocationDetails, type RevokeTarget, revoke } from "../../../src/domain/use-cases/revoke.ts";
+import { rotateToken } from "../../../src/domain/use-cases/rotate-token.ts";
+import { login, newEndUser, newService, useDeployment } from "../../support/fixtures/deployment.ts";
 import { at, hour, memberId, must, organizationId } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
 
 const deployment = useDeployment();
 const [ada, bob] = [memberId("ada"), memberId("bob")];
@@ -22,13 +23,14 @@ beforeEach(async () => {
   });
 });
 
-const revokeAs = (caller: Caller, target: RevokeTarget, why: Partial<Why> = {}) =>
-  revoke(deployment(), caller, target, { cause: "unspecified", reason: "", count: false, ...why });
+const revokeAs = (caller: Caller, target: RevokeTarget, why: Partial<RevocationDetails> = {}) =>
+  revoke(deployment(), caller, target, { cause: "unspecified", reason: "", count: false, ...why }, unlimited);
 const revocationOf = async ({ projectId, id }: Session) =>
-  must(await deployment().store.findSession(projectId, id)).revocation;
+  must(await deployment().store.sessions.findSession(projectId, id)).revocation;
 
-test("a service ends a session by id, token or JWT, and the log knows who, when and why", async () => {
-  for (const by of ["id", "token", "jwt"] as const) {
+test.each(["id", "token", "jwt"] as const)(
+  "a service ends a session by %s, and the log has the details",
+  async (by) => {
     const { session, token, jwt } = await login(deployment(), service);
     const target = { id: { id: session.id }, token: { token }, jwt: { jwt } }[by];
     deployment().setClock(7);
@@ -42,18 +44,12 @@ test("a service ends a session by id, token or JWT, and the log knows who, when 
       reason: "phished",
       actor: `service/${service.credential.id}`,
     });
-  }
-});
+  },
+);
 
-test("an expired JWT and a replaced token still name the session to end", async () => {
+test("an expired JWT and a replaced token still name the session to revoke", async () => {
   const [one, other] = [await login(deployment(), service), await login(deployment(), service)];
-  const { db } = deployment().opened;
-  const { id } = other.session;
-  await db
-    .updateTable("session_tokens")
-    .set({ replace_time: at(0) })
-    .where("session_id", "=", id)
-    .execute();
+  await rotateToken(deployment(), service, other.token, false, unlimited);
   deployment().setClock(1000 * hour);
   await revokeAs(service, { jwt: one.jwt });
   await revokeAs(service, { token: other.token });
@@ -61,16 +57,16 @@ test("an expired JWT and a replaced token still name the session to end", async 
   expect(await revocationOf(other.session)).toMatchObject({ time: at(1000 * hour) });
 });
 
-test("a second revocation answers with the first", async () => {
+test("a second revocation returns the receipt of the first", async () => {
   const { session, token } = await login(deployment(), service);
   const first = await revokeAs(service, { id: session.id });
   deployment().setClock(9);
   expect(await revokeAs(service, { token })).toEqual({ ...first, revokedCount: 0 });
 });
 
-test("what is unknown and what is foreign are told alike, and nothing happens", async () => {
+test.each(["service", "end user"])("a %s cannot tell unknown targets from foreign ones", async (kind) => {
   const foreign = await login(deployment(), await newService(deployment()));
-  const user = await newEndUser(deployment(), service);
+  const caller = kind === "service" ? service : await newEndUser(deployment(), service);
   const targets = [
     { id: newSessionId() },
     { id: foreign.session.id },
@@ -78,14 +74,13 @@ test("what is unknown and what is foreign are told alike, and nothing happens", 
     { token: foreign.token },
     { token: "nonsense" },
   ];
-  for (const caller of [service, user]) {
-    for (const target of targets) {
-      await expect(revokeAs(caller, target)).rejects.toMatchObject({
-        reason: "SESSION_NOT_FOUND",
-        metadata: {},
-      });
-    }
-  }
+  const notFound = { reason: "SESSION_NOT_FOUND", metadata: {} };
+  for (const target of targets) await expect(revokeAs(caller, target)).rejects.toMatchObject(notFound);
+  expect(await revocationOf(foreign.session)).toBeUndefined();
+});
+
+test("a JWT of another project, or none, is invalid", async () => {
+  const foreign = await login(deployment(), await newService(deployment()));
   await expect(revokeAs(service, { jwt: foreign.jwt })).rejects.toMatchObject({
     reason: "JWT_INVALID",
     metadata: { problem: "key" },
@@ -94,13 +89,13 @@ test("what is unknown and what is foreign are told alike, and nothing happens", 
   expect(await revocationOf(foreign.session)).toBeUndefined();
 });
 
-test("an end user ends their own sessions: a logout, in their name", async () => {
+test("an end user ends their own sessions, recorded as a logout by them", async () => {
   const user = await newEndUser(deployment(), service);
-  const [byId, byToken, byJwt] = [
-    await login(deployment(), service),
-    await login(deployment(), service),
-    await login(deployment(), service),
-  ];
+  const [byId, byToken, byJwt] = await Promise.all([
+    login(deployment(), service),
+    login(deployment(), service),
+    login(deployment(), service),
+  ]);
   await revokeAs(user, { id: byId.session.id });
   await revokeAs(user, { token: byToken.token });
   await revokeAs(user, { jwt: byJwt.jwt }, { cause: "compromise" });
@@ -110,7 +105,7 @@ test("an end user ends their own sessions: a logout, in their name", async () =>
   expect(await revocationOf(user.session)).toBeUndefined();
 });
 
-test("an end user ends another's session only by a grant to revoke within their organization", async () => {
+test("an end user ends another member's session only with a grant to revoke within their organization", async () => {
   const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
   const breaker = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
   const colleague = await login(deployment(), service, { memberId: bob, organizationId: acme });
@@ -123,17 +118,15 @@ test("an end user ends another's session only by a grant to revoke within their 
     [breaker, { token: stranger.token }],
   ] as const;
   for (const [caller, target] of refused) {
-    await expect(revokeAs(caller, target)).rejects.toMatchObject({
-      reason: "SESSION_NOT_FOUND",
-      metadata: {},
-    });
+    const failure = { reason: "SESSION_NOT_FOUND", metadata: {} };
+    await expect(revokeAs(caller, target)).rejects.toMatchObject(failure);
   }
   expect(await revocationOf(stranger.session)).toBeUndefined();
   await revokeAs(breaker, { id: colleague.session.id });
   expect(await revocationOf(colleague.session)).toMatchObject({ scope: "session", actor: "member/ada" });
 });
 
-test("a service ends all sessions of a member; none is no error", async () => {
+test("a service ends all sessions of a member, who may have none", async () => {
   const { session } = await login(deployment(), service);
   await login(deployment(), service);
   expect(await revokeAs(service, { memberId: ada }, { count: true })).toMatchObject({ revokedCount: 2 });
@@ -144,7 +137,7 @@ test("a service ends all sessions of a member; none is no error", async () => {
   });
 });
 
-test("an end user ends all sessions of a member that is themselves, or wholly within their grant", async () => {
+test("an end user ends all sessions of themselves, or of a member who is entirely within their grant", async () => {
   const breaker = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
   const plain = await newEndUser(deployment(), service, { organizationId: acme });
   const loner = await newEndUser(deployment(), service, { roles: ["breaker"] });

@@ -1,25 +1,25 @@
 import { describe, expect, test } from "vitest";
-import type { ServiceCaller } from "../../../src/domain/caller.ts";
+import { unlimited } from "../../../src/transport/call-context.ts";
+import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import type { SessionId } from "../../../src/domain/ids.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
 import { disableProject } from "../../../src/domain/use-cases/projects.ts";
 import { revoke } from "../../../src/domain/use-cases/revoke.ts";
 import { rotateToken } from "../../../src/domain/use-cases/rotate-token.ts";
-import { login, newService } from "../../support/fixtures/deployment.ts";
-import { at, hour, orderOf } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/use-deployment.ts";
+import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
+import { at, hour, revokeTarget } from "../../support/fixtures/stored.ts";
 
 const deployment = useDeployment();
 const leeway = 10_000;
 const revoking = { tokenReuseAction: "revoke" } as const;
 
 const rotate = (service: ServiceCaller, token: string, issueJwt = false) =>
-  rotateToken(deployment(), service, token, issueJwt);
+  rotateToken(deployment(), service, token, issueJwt, unlimited);
 const byToken = (service: ServiceCaller, token: string) =>
-  authenticate(deployment(), service.project, { token });
+  authenticate(deployment(), service.project, { token }, false, unlimited);
 const revocationOf = async ({ project }: ServiceCaller, id: SessionId) =>
-  (await deployment().store.findSession(project.id, id))?.revocation;
+  (await deployment().store.sessions.findSession(project.id, id))?.revocation;
 
 /** A session whose token was replaced at `replacedAt`. */
 async function rotated(policy: Partial<Policy>, replacedAt = 0) {
@@ -30,7 +30,7 @@ async function rotated(policy: Partial<Policy>, replacedAt = 0) {
   return { service, session, old, token, jwt };
 }
 
-test("the new token is the same session's, and has a JWT where one is asked for", async () => {
+test("the new token has the same session, and a JWT if requested", async () => {
   const service = await newService(deployment());
   const { session, token } = await login(deployment(), service);
   deployment().setClock(5);
@@ -39,30 +39,29 @@ test("the new token is the same session's, and has a JWT where one is asked for"
   expect(answer.token).toMatch(/^sst_[\w-]{51}$/);
   expect(answer.token).not.toBe(token);
   const { jwt } = answer;
-  expect((await authenticate(deployment(), service.project, { jwt })).session.id).toBe(session.id);
+  expect((await authenticate(deployment(), service.project, { jwt }, false, unlimited)).session.id).toBe(
+    session.id,
+  );
   expect((await byToken(service, answer.token)).session.id).toBe(session.id);
   expect((await rotate(service, answer.token)).jwt).toBe("");
 });
 
-test("many that rotate a token at once are told one new token", async () => {
+test("concurrent rotations of a token return the same new token", async () => {
   const service = await newService(deployment(), revoking);
   const { token } = await login(deployment(), service);
   const answers = await Promise.all(Array.from({ length: 30 }, () => rotate(service, token)));
   expect(new Set(answers.map((answer) => answer.token)).size).toBe(1);
 });
 
-test("within the leeway the old token is as good as its successor, whatever the policy does after it", async () => {
-  for (const policy of [{}, revoking]) {
-    const { service, session, old, token } = await rotated(policy);
-    deployment().setClock(leeway - 1);
-    expect((await byToken(service, old)).session.id).toBe(session.id);
-    expect((await findActiveSession(deployment(), { token: old }, undefined)).id).toBe(session.id);
-    expect((await rotate(service, old)).token).toBe(token);
-    deployment().setClock(0);
-  }
+test.each([{}, revoking])("within the leeway the old token authenticates under policy %j", async (policy) => {
+  const { service, session, old, token } = await rotated(policy);
+  deployment().setClock(leeway - 1);
+  expect((await byToken(service, old)).session.id).toBe(session.id);
+  expect((await findActiveSession(deployment(), { token: old }, undefined, unlimited)).id).toBe(session.id);
+  expect((await rotate(service, old)).token).toBe(token);
 });
 
-test("after the leeway, and before any option, the old token is refused and the session lives on", async () => {
+test("after the leeway the old token is refused by default, and the session stays active", async () => {
   const { service, session, old, token } = await rotated({});
   deployment().setClock(leeway);
   for (const call of [byToken, rotate]) {
@@ -72,11 +71,14 @@ test("after the leeway, and before any option, the old token is refused and the 
   expect((await byToken(service, token)).session.id).toBe(session.id);
 });
 
-describe("where the policy says so, presenting an old token ends the session before it is refused", () => {
+describe("with the reuse policy, presenting an old token revokes the session", () => {
   const presenting: [string, (service: ServiceCaller, old: string) => Promise<unknown>][] = [
     ["to Authenticate", byToken],
     ["to RotateToken", (service, old) => rotate(service, old)],
-    ["as an end user's credential", (_, token) => findActiveSession(deployment(), { token }, undefined)],
+    [
+      "as an end user's credential",
+      (_, token) => findActiveSession(deployment(), { token }, undefined, unlimited),
+    ],
   ];
   test.each(presenting)("%s", async (_, present) => {
     const { service, session, old, token, jwt } = await rotated(revoking, 3);
@@ -90,14 +92,14 @@ describe("where the policy says so, presenting an old token ends the session bef
     for (const again of [old, token]) {
       await expect(present(service, again)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
     }
-    const byJwt = authenticate(deployment(), service.project, { jwt });
+    const byJwt = authenticate(deployment(), service.project, { jwt }, false, unlimited);
     await expect(byJwt).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
-    const { head } = await deployment().store.readRevocations(service.project.id, 0, 10);
+    const { head } = await deployment().store.revocations.readRevocations(service.project.id, 0, 10);
     expect(head).toBe(1);
   });
 });
 
-test("many that present an old token at once end the session once", async () => {
+test("concurrent uses of an old token revoke the session once", async () => {
   const { service, old } = await rotated(revoking);
   deployment().setClock(leeway);
   const refused = await Promise.all(
@@ -109,7 +111,7 @@ test("many that present an old token at once end the session once", async () => 
   expect(refused[0]).toMatchObject({ revision: "1" });
 });
 
-test("the leeway is for the token replaced last alone, and none where it is 0", async () => {
+test("the leeway applies only to the most recently replaced token, and not at all if it is 0", async () => {
   const twice = await rotated(revoking);
   await rotate(twice.service, twice.token);
   await expect(byToken(twice.service, twice.old)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
@@ -117,16 +119,17 @@ test("the leeway is for the token replaced last alone, and none where it is 0", 
   await expect(byToken(strict.service, strict.old)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
 });
 
-test("a session that has ended otherwise is told as what it is, and not ended again", async () => {
+test("a session that has ended otherwise fails with its own reason, and is not revoked again", async () => {
   const expired = await rotated(revoking);
   deployment().setClock(100 * hour);
   await expect(byToken(expired.service, expired.old)).rejects.toMatchObject({ reason: "SESSION_EXPIRED" });
   expect(await revocationOf(expired.service, expired.session.id)).toBeUndefined();
   deployment().setClock(0);
   const loggedOut = await rotated(revoking);
-  await deployment().store.revoke(
-    orderOf(loggedOut.service.project, { scope: "session", id: loggedOut.session.id }),
-  );
+  await revokeTarget(deployment().store, loggedOut.service.project, {
+    scope: "session",
+    id: loggedOut.session.id,
+  });
   deployment().setClock(leeway);
   await expect(byToken(loggedOut.service, loggedOut.old)).rejects.toMatchObject({
     reason: "SESSION_REVOKED",
@@ -134,31 +137,37 @@ test("a session that has ended otherwise is told as what it is, and not ended ag
   });
 });
 
-test("nobody of another project, or of a disabled one, ends a session by an old token", async () => {
+test("a service of another or a disabled project cannot revoke a session with an old token", async () => {
   const { service, session, old } = await rotated(revoking);
   deployment().setClock(leeway);
   const stranger = await newService(deployment(), revoking);
   for (const call of [byToken, rotate]) {
     await expect(call(stranger, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   }
-  await disableProject(deployment(), service.project.id);
-  await expect(findActiveSession(deployment(), { token: old }, undefined)).rejects.toMatchObject({
+  await disableProject(deployment(), service.project.id, unlimited);
+  await expect(findActiveSession(deployment(), { token: old }, undefined, unlimited)).rejects.toMatchObject({
     reason: "SESSION_UNKNOWN",
   });
   expect(await revocationOf(service, session.id)).toBeUndefined();
 });
 
-test("ending a session by an old token is what was asked for, not a reuse", async () => {
+test("revoking a session by an old token does not count as reuse", async () => {
   const { service, session, old } = await rotated(revoking);
   deployment().setClock(leeway);
-  await revoke(deployment(), service, { token: old }, { cause: "logout", reason: "", count: false });
+  await revoke(
+    deployment(),
+    service,
+    { token: old },
+    { cause: "logout", reason: "", count: false },
+    unlimited,
+  );
   expect(await revocationOf(service, session.id)).toMatchObject({ cause: "logout" });
 });
 
-test("no token of a session that is not active is replaced", async () => {
+test("does not rotate the token of a session that is not active", async () => {
   const service = await newService(deployment());
   const { session, token } = await login(deployment(), service);
-  await deployment().store.revoke(orderOf(service.project, { scope: "session", id: session.id }));
+  await revokeTarget(deployment().store, service.project, { scope: "session", id: session.id });
   await expect(rotate(service, token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   for (const text of ["", "nonsense", "a.b.c"]) {
     await expect(rotate(service, text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });

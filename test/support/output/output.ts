@@ -1,53 +1,53 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 
-// Everything that services say while the suite runs, and every secret that they issue, goes into one folder, into files of each
-// process: `SecretReport` searches it when the run is over. Without that folder, as in a bench or a script, nothing is kept.
+// The output of all services of a test run, and the secrets that they issued. Each process appends to its own files in one folder;
+// `SecretReport` searches them after the run. Without the folder (benchmarks, scripts) nothing is recorded.
 
-/** The variable that names the folder. */
+/** Environment variable that names the folder. */
 export const outputVariable = "TEST_OUTPUT_FOLDER";
 
-/** What a service said. */
-export interface Said {
+/** Text that a service wrote. */
+export interface Output {
   /** The test file. */
   readonly file: string;
-  /** Such as `log` or `error answer`. */
+  /** For example `log` or `error answer`. */
   readonly source: string;
   readonly text: string;
 }
 
-/** A secret that was issued: itself, or where nobody here has seen it, its SHA-256 in hex. */
-export type Issued = { readonly kind: string } & ({ readonly text: string } | { readonly sha256: string });
+/** A secret that was issued: its text, or its SHA-256 in hex if the text is unknown. */
+export type Secret = { readonly kind: string } & ({ readonly text: string } | { readonly sha256: string });
 
 const folder = process.env[outputVariable];
-const pending = { said: "", issued: "" };
+const pending = { output: "", secrets: "" };
 let file = "";
 
-/** Says which test file what follows comes from. */
+/** Sets the test file of further output. */
 export function beginFile(name: string): void {
   file = name;
 }
 
-/** Keeps what a service has said, in a log, an error, a metric or a trace: no secret may be found in it. */
-export function keepSaid(source: string, text: string): void {
-  if (text !== "") keep("said", { file, source, text } satisfies Said);
+/** Records output of a service (a log, an error, a metric, a trace). The run fails if a secret is found in it. */
+export function recordOutput(source: string, text: string): void {
+  if (text !== "") append("output", { file, source, text } satisfies Output);
 }
 
-/** Keeps a secret that was issued. */
-export function keepIssued(issued: Issued): void {
-  keep("issued", issued);
+/** Records an issued secret. */
+export function recordSecret(issued: Secret): void {
+  append("secrets", issued);
 }
 
-function keep(what: keyof typeof pending, entry: Said | Issued): void {
+function append(what: keyof typeof pending, entry: Output | Secret): void {
   if (folder === undefined) return;
   pending[what] += `${JSON.stringify(entry)}\n`;
   if (pending[what].length > 65_536) flush();
 }
 
-/** Writes down what was kept. */
+/** Writes pending records to the files. */
 export function flush(): void {
   if (folder === undefined) return;
-  for (const what of ["said", "issued"] as const) {
+  for (const what of ["output", "secrets"] as const) {
     if (pending[what] !== "") appendFileSync(join(folder, `${what}-${process.pid}.jsonl`), pending[what]);
     pending[what] = "";
   }

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../src/domain/sessions/token.ts";
-import type { Issued, Said } from "./output.ts";
+import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../src/domain/token.ts";
+import type { Output, Secret } from "./output.ts";
 import { findLeaks } from "./secret-report.ts";
 import { SecretSearch } from "./secret-search.ts";
 
@@ -69,21 +69,21 @@ test.each([
 test("a leak is told by where it is, without the secret", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sessiond-output-"));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const issued: Issued = { kind: "a bootstrap secret", text: chosen };
-  const said: Said[] = ["listening", `refused: ${chosen}`].map((text) => ({
+  const issued: Secret = { kind: "a bootstrap secret", text: chosen };
+  const said: Output[] = ["listening", `refused: ${chosen}`].map((text) => ({
     file: "a.test.ts",
     source: "log",
     text,
   }));
   const lines = (entries: readonly object[]) => entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
-  await writeFile(join(folder, "issued-1.jsonl"), lines([issued]));
-  await writeFile(join(folder, "said-2.jsonl"), `${lines(said)}{"file":"half a li`);
+  await writeFile(join(folder, "secrets-1.jsonl"), lines([issued]));
+  await writeFile(join(folder, "output-2.jsonl"), `${lines(said)}{"file":"half a li`);
   const leaks = await findLeaks(folder);
   expect(leaks).toEqual([
     {
       file: "a.test.ts",
       source: "log",
-      kept: join(folder, "said-2.jsonl"),
+      kept: join(folder, "output-2.jsonl"),
       line: 2,
       kinds: ["a bootstrap secret"],
     },

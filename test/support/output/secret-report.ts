@@ -2,7 +2,7 @@ import { createReadStream, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { type Issued, type Said, outputVariable } from "./output.ts";
+import { type Output, type Secret, outputVariable } from "./output.ts";
 import { SecretSearch } from "./secret-search.ts";
 
 /** Where a secret was found. */
@@ -54,15 +54,15 @@ const maxShown = 50;
 /** Searches what was kept in a folder. */
 export async function findLeaks(folder: string): Promise<readonly Leak[]> {
   const files = readdirSync(folder);
-  const issued: Issued[] = [];
-  for (const name of files.filter((name) => name.startsWith("issued-"))) {
-    for await (const { entry } of entriesIn<Issued>(join(folder, name))) issued.push(entry);
+  const issued: Secret[] = [];
+  for (const name of files.filter((name) => name.startsWith("secrets-"))) {
+    for await (const { entry } of entriesIn<Secret>(join(folder, name))) issued.push(entry);
   }
   const search = new SecretSearch(issued);
   const leaks: Leak[] = [];
-  for (const name of files.filter((name) => name.startsWith("said-"))) {
+  for (const name of files.filter((name) => name.startsWith("output-"))) {
     const kept = join(folder, name);
-    for await (const { entry, line } of entriesIn<Said>(kept)) {
+    for await (const { entry, line } of entriesIn<Output>(kept)) {
       const kinds = search.kindsIn(entry.text);
       if (kinds.length > 0) leaks.push({ file: entry.file, source: entry.source, kept, line, kinds });
     }

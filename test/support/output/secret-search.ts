@@ -1,6 +1,13 @@
 import { hash } from "node:crypto";
-import type { Issued } from "./output.ts";
-import { secretForms } from "./secret-forms.ts";
+import type { Secret } from "./output.ts";
+
+/** Secrets that are known by their form alone. */
+export const secretForms: readonly { readonly kind: string; readonly form: RegExp }[] = [
+  { kind: "a session token", form: /sst_[\w-]{51}/g },
+  { kind: "a service secret", form: /ssk_[\w-]{43}/g },
+  { kind: "a JWT", form: /eyJ[\w-]{10,}\.eyJ[\w-]{10,}(?:\.[\w-]+)?/g },
+  { kind: "a private key", form: /-----BEGIN [A-Z ]*PRIVATE KEY-----|"d" ?: ?"[\w-]{20,}"/g },
+];
 
 /** As much of a secret as gives it away, in characters: from its middle, as its start may be the same for all. */
 const chunkLength = 16;
@@ -18,7 +25,7 @@ export class SecretSearch {
   /** Runs of characters that were looked at before, with what was found: most are said over and over. */
   readonly #known = new Map<string, string | undefined>();
 
-  constructor(issued: Iterable<Issued>) {
+  constructor(issued: Iterable<Secret>) {
     for (const secret of issued) {
       if ("sha256" in secret) this.#hashes.set(secret.sha256, secret.kind);
       else this.#add(secret.kind, secret.text);

@@ -1,16 +1,15 @@
-import type { Kysely } from "kysely";
-import type { Store } from "../../../src/domain/store.ts";
+import type { CompiledQuery, Kysely } from "kysely";
 import { openDatabase } from "../../../src/storage/connection/database.ts";
-import { postgresStore } from "../../../src/storage/postgres-store.ts";
+import { type PostgresStore, postgresStore } from "../../../src/storage/postgres-store.ts";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
 
-/** A store with a pool of its own, as each replica has one. */
+/** A store with its own connection pool, like a replica. */
 export interface OpenStore {
-  readonly store: Store;
+  readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
-  /** What `onConnectionError` was told. */
+  /** Errors passed to `onConnectionError`. */
   readonly connectionErrors: readonly Error[];
-  /** What `onLostAccess` was told. */
+  /** Errors passed to `onLostAccess`. */
   readonly lostAccesses: readonly unknown[];
   close(): Promise<void>;
 }
@@ -39,4 +38,36 @@ export function openStore(
   const onLostAccess = (error: unknown) => lostAccesses.push(error);
   const store = postgresStore(db, { onLostAccess, notify: true, maxWaiting: limits.maxWaiting });
   return { store, db, connectionErrors, lostAccesses, close: () => db.destroy() };
+}
+
+/** A store that records its statements. */
+export interface RecordingStore {
+  readonly store: PostgresStore;
+  readonly db: Kysely<Tables>;
+  /** Runs `call` and returns its statements, in the order in which they ended. */
+  statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
+  close(): Promise<void>;
+}
+
+/** Opens a recording store on a migrated database. */
+export function recordingStore(url: string): RecordingStore {
+  let statements: CompiledQuery[] = [];
+  const options = {
+    url,
+    maxConnections: 4,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 20_000,
+    onConnectionError: () => undefined,
+  };
+  const db = openDatabase(options, ({ query }) => void statements.push(query));
+  return {
+    db,
+    store: postgresStore(db, { onLostAccess: () => undefined, notify: true }),
+    statementsOf: async (call) => {
+      statements = [];
+      await call();
+      return statements;
+    },
+    close: () => db.destroy(),
+  };
 }

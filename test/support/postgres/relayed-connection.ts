@@ -57,7 +57,9 @@ export class RelayedConnection {
 
   destroy(): void {
     this.#inbound.destroy();
-    this.#outbound.destroy();
+    // A service keeps a half-closed connection for a moment; it ends one that is reset at once.
+    if (this.#statements === undefined) this.#outbound.resetAndDestroy();
+    else this.#outbound.destroy();
   }
 
   async #passRequests(): Promise<void> {

@@ -8,7 +8,7 @@ import { onTestFinished } from "vitest";
 import { findBinaries } from "../../../src/embedded-postgres/binaries.ts";
 import { openCluster, userName } from "../../../src/embedded-postgres/cluster.ts";
 import { giveTo, openPrivateDirectory } from "../../../src/embedded-postgres/directory.ts";
-import { freePort } from "../../../src/embedded-postgres/free-port.ts";
+import { freePort } from "../../../src/embedded-postgres/supervisor.ts";
 import { type Postmaster, startPostmaster } from "../../../src/embedded-postgres/postmaster.ts";
 import { chooseRunAs } from "../../../src/embedded-postgres/run-as.ts";
 
@@ -57,7 +57,7 @@ export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
     runAs,
     durable: true,
     maxConnections: 100,
-    disregardPid: undefined,
+    ignorePid: undefined,
     log: () => undefined,
   };
   const server = (dataDirectory: string, port: number): Server => {

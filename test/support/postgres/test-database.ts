@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { inject } from "vitest";
-import { databaseUrl } from "./database-url.ts";
-import { keepIssued } from "../output/output.ts";
-import { templateName } from "./postgres-setup.ts";
+import { databaseUrl, templateName } from "./cluster.ts";
+import { recordSecret } from "../output/output.ts";
 
 /** An empty database with the newest schema. */
 export interface TestDatabase {
@@ -15,7 +14,7 @@ export interface TestDatabase {
 /** Creates a database for one test file, so that files do not see each other's rows. For `beforeAll`. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const clusterUrl = inject("postgresUrl");
-  keepIssued({ kind: "the password of the database", text: new URL(clusterUrl).password });
+  recordSecret({ kind: "the password of the database", text: new URL(clusterUrl).password });
   const name = `test_${randomBytes(8).toString("hex")}`;
   await execute(clusterUrl, `create database ${name} template ${templateName}`);
   return {
@@ -35,7 +34,7 @@ async function keepHashes(url: string): Promise<void> {
     const { rows } = await client.query<{ kind: string; sha256: string }>(`
       select 'a session token' as kind, encode(hash, 'hex') as sha256 from session_tokens
       union all select 'a service secret', encode(secret_hash, 'hex') from service_credentials`);
-    for (const row of rows) keepIssued(row);
+    for (const row of rows) recordSecret(row);
   } finally {
     await client.end();
   }

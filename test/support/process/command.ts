@@ -1,22 +1,35 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { onTestFinished } from "vitest";
+import { recordOutput } from "../output/output.ts";
 
-/** How a command ended. */
+/**
+ * Environment of a child process: PATH, a compile cache, and `environment`; nothing else of this process. The cache is shared by all
+ * runs. It halves the start time of `sessiond`.
+ */
+export function childEnvironment(environment: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const cache = resolve("node_modules/.cache/sessiond-tests");
+  return { PATH: process.env["PATH"], NODE_COMPILE_CACHE: cache, ...environment };
+}
+
+/** Result of a command. */
 export interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How to run a command. */
+/** Options of {@link runCommand}. */
 interface CommandOptions {
   readonly input?: string;
   readonly cwd?: string;
   readonly environment?: NodeJS.ProcessEnv;
-  /** Milliseconds after which it is ended, and its status is null: 20 seconds unless told. */
+  /** Milliseconds after which the command is killed; its status is then null. Default: 20 seconds. */
   readonly timeout?: number;
 }
 
-/** Runs a command to its end. */
+/** Runs a command and waits for its end. */
 export function runCommand(
   command: string,
   args: readonly string[],
@@ -34,4 +47,75 @@ export function runCommand(
     child.once("error", reject).once("close", (status) => resolve({ status, ...text }));
     child.stdin.on("error", () => undefined).end(options.input ?? "");
   });
+}
+
+/** A running process. */
+export interface StartedProcess {
+  readonly pid: number;
+  /** Output so far. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Resolves with the exit status, or with the signal that ended the process. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  signal(signal: NodeJS.Signals): void;
+}
+
+/** Starts Node with these arguments. Ends it with `endSignal` when the test finishes. */
+export function startNode(
+  args: readonly string[],
+  options: { readonly env: NodeJS.ProcessEnv; readonly cwd?: string; readonly endSignal: NodeJS.Signals },
+): StartedProcess {
+  const { env, cwd = process.cwd(), endSignal } = options;
+  const child = spawn(process.execPath, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const text = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+  const ended = once(child, "close").then(([status, signal]: (number | NodeJS.Signals | null)[]) => {
+    recordOutput("standard error of sessiond", text.stderr);
+    return status ?? signal ?? 0;
+  });
+  onTestFinished(async () => {
+    child.kill(endSignal);
+    await ended;
+  });
+  return {
+    pid: child.pid ?? 0,
+    stdout: () => text.stdout,
+    stderr: () => text.stderr,
+    ended,
+    signal: (signal) => void child.kill(signal),
+  };
+}
+
+/** An HTTP response. */
+export interface HttpAnswer {
+  readonly version: string;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+/** Makes a request with curl. */
+export async function curl(...args: readonly string[]): Promise<HttpAnswer> {
+  const { status, stdout, stderr } = await runCommand("curl", [...always, ...args]);
+  if (status !== 0) throw new Error(`curl ended with ${status}: ${stderr}`);
+  return parseAnswer(stdout);
+}
+
+const always = ["--silent", "--show-error", "--include", "--noproxy", "*", "--max-time", "15"];
+
+/** Parses the output of `curl --include`. Skips informational responses ("100 Continue"). */
+function parseAnswer(text: string): HttpAnswer {
+  const end = text.indexOf("\r\n\r\n");
+  const [first = "", ...lines] = text.slice(0, end).split("\r\n");
+  const [version = "", status = ""] = first.split(" ");
+  const body = text.slice(end + 4);
+  if (Number(status) < 200) return parseAnswer(body);
+  const headers = new Headers(
+    lines.map((line): [string, string] => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trim()];
+    }),
+  );
+  return { version, status: Number(status), headers, body };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
-import { startChild } from "../../resilience/chaos/processes/child.ts";
+import { startChild } from "./child.ts";
 
 /** `sessiond serve` in a process of its own, on a PostgreSQL of its own. Needs no test runner. */
 export interface ServerProcess {
@@ -17,7 +17,7 @@ export interface ServerProcess {
   /** Whether it has ended, which it was not told to. */
   readonly hasEnded: () => boolean;
   /** The last of what it wrote to standard error. */
-  readonly complaints: readonly string[];
+  readonly errorLines: readonly string[];
   /** Ends it and removes the database. Safe to call again. */
   stop(): Promise<void>;
 }
@@ -56,7 +56,7 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
     if (onLine !== undefined && child.process.stderr !== null) {
       createInterface({ input: child.process.stderr }).on("line", onLine);
     }
-    const [, port = ""] = await child.said(/listens on https?:\/\/127\.0\.0\.1:(\d+)/);
+    const [, port = ""] = await child.printed(/listens on https?:\/\/127\.0\.0\.1:(\d+)/);
     return {
       port: Number(port),
       pid: child.pid,
@@ -64,7 +64,7 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
       secret,
       basic: `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`,
       hasEnded: () => ended,
-      complaints: child.complaints,
+      errorLines: child.errorLines,
       stop,
     };
   } catch (error) {

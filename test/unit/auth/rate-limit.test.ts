@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { RateLimit } from "../../../src/auth/rate-limit.ts";
 import { manualClock } from "../rpc/manual-clock.ts";
 
-test("so many at once, then one whenever a token has come; the wait for it is told", () => {
+test("allows a burst, then one call per token, and returns the time until the next", () => {
   const clock = manualClock();
   const limit = new RateLimit({ perSecond: 2, burst: 3 }, clock);
   expect([1, 2, 3].map(() => limit.take("a"))).toEqual([0, 0, 0]);
@@ -18,14 +18,14 @@ test("so many at once, then one whenever a token has come; the wait for it is to
   expect(limit.take("a")).toBe(500);
 });
 
-test("who comes rarely never has more than a whole bucket", () => {
+test("a bucket never holds more than its burst", () => {
   const clock = manualClock();
   const limit = new RateLimit({ perSecond: 1, burst: 2 }, clock);
   clock.advance(1_000_000);
   expect([1, 2, 3].map(() => limit.take("a"))).toEqual([0, 0, 1000]);
 });
 
-test("what is charged beyond the last token is owed, a whole bucket at most", () => {
+test("charges beyond the last token are owed, up to one bucket", () => {
   const clock = manualClock();
   const limit = new RateLimit({ perSecond: 1, burst: 2 }, clock);
   for (let i = 0; i < 3; i++) limit.charge("a");
@@ -34,7 +34,7 @@ test("what is charged beyond the last token is owed, a whole bucket at most", ()
   expect(limit.wait("a")).toBe(3000);
 });
 
-test("it does as a bucket would that is filled drop by drop", () => {
+test("behaves like a bucket that is filled continuously", () => {
   const step = fc.record({
     key: fc.constantFrom("a", "b"),
     wait: fc.nat(3000),
@@ -48,7 +48,7 @@ test("it does as a bucket would that is filled drop by drop", () => {
     fc.property(rate, fc.array(step, { maxLength: 60 }), ({ perSecond, burst }, steps) => {
       const clock = manualClock();
       const limit = new RateLimit({ perSecond, burst }, clock);
-      // In thousandths of a token, which are whole numbers here.
+      // In thousandths of a token, which are integers here.
       const buckets = new Map([
         ["a", burst * 1000],
         ["b", burst * 1000],
@@ -67,7 +67,7 @@ test("it does as a bucket would that is filled drop by drop", () => {
   );
 });
 
-test("it keeps no more keys than it may, the least recently used least, and none whose bucket is full", () => {
+test("evicts full buckets, and the least recently used beyond its capacity", () => {
   const clock = manualClock();
   const limit = new RateLimit({ perSecond: 1, burst: 2 }, clock, 100);
   for (let i = 0; i < 2; i++) limit.take("used again and again");

@@ -23,7 +23,7 @@ function connected<Service extends DescService>(service: Service, port: number):
   return client;
 }
 
-/** Says NOT_FOUND to "no", waits for ever on "never", and repeats the request header "x-echo". */
+/** Fails with NOT_FOUND for "no", never answers "never", and returns the request header "x-echo". */
 async function servingHealth() {
   const { port } = await serving((router) =>
     router.service(Health, {
@@ -66,7 +66,7 @@ describe("a unary call", () => {
     ],
     ["a message", (client, callback) => client.check(create(HealthCheckRequestSchema), callback), "none"],
   ];
-  test.each(shapes)("takes %s", async (_, call, echo) => {
+  test.each(shapes)("accepts %s", async (_, call, echo) => {
     const client = await servingHealth();
     const headers = Promise.withResolvers<grpc.Metadata>();
     const trailers = Promise.withResolvers<grpc.StatusObject>();
@@ -107,7 +107,7 @@ describe("a unary call", () => {
     });
   });
 
-  test("fails with INTERNAL for a request that does not fit", async () => {
+  test("fails with INTERNAL for an invalid request", async () => {
     expect(await failing({ service: Object.create(null) as string })).toMatchObject({
       code: grpc.status.INTERNAL,
       details: expect.stringContaining("serialization"),
@@ -125,7 +125,7 @@ describe("a server stream", () => {
     return [code, statuses];
   };
 
-  test("takes metadata, options, both or neither, and gives every message", async () => {
+  test("accepts metadata, options, both or neither, and yields every message", async () => {
     const client = await servingHealth();
     const metadata = new grpc.Metadata();
     const calls = [
@@ -139,7 +139,7 @@ describe("a server stream", () => {
     }
   });
 
-  test("gives what came before its failure", async () => {
+  test("yields the messages before a failure", async () => {
     const client = await servingHealth();
     expect(await collect(client.watch({ service: "no" }))).toEqual([
       grpc.status.NOT_FOUND,
@@ -148,7 +148,7 @@ describe("a server stream", () => {
   });
 });
 
-test("a bidirectional stream talks both ways in turn", async () => {
+test("a bidirectional stream sends and receives in turn", async () => {
   const { port } = await serving((router) =>
     router.service(ServerReflection, {
       async *serverReflectionInfo(requests) {
@@ -166,7 +166,7 @@ test("a bidirectional stream talks both ways in turn", async () => {
   expect((await answers.next()).done).toBe(true);
 });
 
-/** No generated service has a client stream, so this one is made by hand: Collect(stream HealthCheckRequest). */
+/** Builds a service with a client stream, because no generated one has it. */
 function collectService(rpc: string): DescService {
   const file = create(FileDescriptorProtoSchema, {
     name: "test/collect.proto",
@@ -187,11 +187,11 @@ function collectService(rpc: string): DescService {
     ],
   });
   const service = createFileRegistry(file, () => Health.file).getService("test.Collect");
-  if (service === undefined) throw new Error("the service was not built");
+  if (service === undefined) throw new Error("the registry has no test.Collect");
   return service;
 }
 
-test("a client stream ends with one answer, and a definition serves grpc-js too", async () => {
+test("a client stream ends with one answer from a grpc-js server with the same definition", async () => {
   const service = collectService("Join");
   const server = new grpc.Server();
   onTestFinished(() => server.forceShutdown());
@@ -223,7 +223,7 @@ test("a client stream ends with one answer, and a definition serves grpc-js too"
   expect(response).toMatchObject({ $typeName: "grpc.health.v1.HealthCheckRequest", service: "a+b+c" });
 });
 
-test("an RPC that would hide a method of every client is refused", () => {
+test("rejects an RPC that would hide a method of every client", () => {
   expect(() => grpcClient(collectService("Close"), "127.0.0.1:1", grpc.credentials.createInsecure())).toThrow(
     'test.Collect: the RPC "close" would hide the method "close" of every grpc-js client',
   );

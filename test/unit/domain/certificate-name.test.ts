@@ -46,7 +46,7 @@ test.each([
   `${"a.".repeat(127)}a`,
   "orders.example\n",
   "ördersexample",
-])("%j is none", (text) => {
+])("rejects %j", (text) => {
   expect(parseCertificateName(text)).toBeUndefined();
 });
 

@@ -8,7 +8,7 @@ const keyOf = (row: number) => `k${row}`;
 const parse = (pageSize: number, pageToken: string, using = filters) =>
   parsePage(pageSize, pageToken, using, parseKey);
 
-/** What a store would answer: one row more than the page holds, where there is one. */
+/** Rows as a store returns them: up to one more than the page holds. */
 function fetch(
   rows: readonly number[],
   { size, after }: { size: number; after: string | undefined },
@@ -70,7 +70,7 @@ test("a token with a key that the list cannot have is refused", () => {
   expect(() => parse(1, token)).toThrow("page_token");
 });
 
-test("whatever else is presented as a token is refused", () => {
+test("rejects any other text as a page token", () => {
   const token = tokenAfter(5);
   const refused = (text: string) => {
     expect(() => parse(1, text)).toThrow("page_token");

@@ -13,8 +13,11 @@ const entry = (route: string): Entry => {
   return { httpMethod, template: parseTemplate(path) };
 };
 
-function matcher(routes: readonly string[]): (request: string) => string {
-  const table = new RouteTable<Entry>();
+function matcher(
+  routes: readonly string[],
+  reservedPaths: readonly string[] = [],
+): (request: string) => string {
+  const table = new RouteTable<Entry>(reservedPaths);
   for (const route of routes) table.add(entry(route));
   return (request) => {
     const [method = "", path = ""] = request.split(" ");
@@ -57,7 +60,7 @@ describe("matching", () => {
     ["PUT /v1/books/a/pages", "PUT /v1/books/*/pages"],
     ["GET /v1/books/a/pages", "GET /v1/books/**"],
     ["PUT /v1/books/a/b", "405 GET"],
-    // A verb is a verb for every method, where some template has it.
+    // If some template has the verb, it is a verb for every method.
     ["POST /v1/a:go", "POST /v1/*:go"],
     ["GET /v1/a:go", "405 POST"],
     ["GET /v1/a:stop", "GET /v1/*"],
@@ -68,10 +71,10 @@ describe("matching", () => {
     ["POST /v1/:go", "405 DELETE, GET"],
     ["GET /v1/a/x:pack", "GET /v1/*/x/**:pack"],
     ["GET /v1/a/x/b/c:pack", "GET /v1/*/x/**:pack"],
-    // `**` takes nothing, too, and empty segments are data to it.
+    // `**` matches zero segments as well; empty segments are data.
     ["GET /v1/books/", "GET /v1/books/**"],
     ["GET /v1/books//a/../b/", "GET /v1/books/**"],
-    // `*` takes no empty segment; dots are data.
+    // `*` does not match an empty segment; dots are data.
     ["GET /v1/", "404"],
     ["GET /v1//new", "404"],
     ["GET /v1/.", "GET /v1/*"],
@@ -87,21 +90,43 @@ describe("matching", () => {
     ["get /v1/books", "405 DELETE, GET"],
     ["GET /lit%2Feral", "GET /lit%2Feral"],
     ["GET /lit/eral", "404"],
-  ])("%s gives %s, whatever the order of registration", (request, expected) => {
+  ])("%s gives %s in any order of registration", (request, expected) => {
     expect(matcher(routes)(request)).toBe(expected);
     expect(matcher(routes.toReversed())(request)).toBe(expected);
   });
 
-  test("a second route of the same method and shape is refused, variable names or not", () => {
-    expect(() => matcher(["GET /v1/{a}/x", "GET /v1/{b}/x"])).toThrow(
-      "GET /v1/{b}/x has the same shape as GET /v1/{a}/x",
-    );
-    expect(() => matcher(["GET /v1/{a=**}", "GET /v1/**"])).toThrow("same shape");
+  test.each([
+    ["GET /v1/{a}/x", "GET /v1/{b}/x"],
+    ["GET /v1/{a=**}", "GET /v1/**"],
+  ])("refuses two routes of one method and shape: %s and %s", (first, second) => {
+    expect(() => matcher([first, second])).toThrow(`${second} has the same shape as ${first}`);
+  });
+
+  test("accepts routes that differ in method, shape or verb", () => {
     expect(() => matcher(["GET /v1/*", "GET /v1/*:v", "POST /v1/*", "GET /v1/**"])).not.toThrow();
   });
 });
 
-/** Which templates fit, tried one by one: slow and plain, to hold the trie against. */
+describe("reserved paths", () => {
+  const match = matcher(["GET /**", "* /pkg.Service/*"], ["/healthz", "/pkg.Service/Get"]);
+
+  test.each([
+    ["GET /healthz", "404"],
+    ["PUT /healthz", "404"],
+    ["POST /pkg.Service/Get", "404"],
+    ["POST /pkg.Service/Other", "* /pkg.Service/*"],
+    ["GET /healthz/x", "GET /**"],
+    ["GET /health", "GET /**"],
+  ])("win over wildcards: %s gives %s", (request, expected) => {
+    expect(match(request)).toBe(expected);
+  });
+
+  test("refuse a template that equals one", () => {
+    expect(() => matcher(["GET /healthz"], ["/healthz"])).toThrow("reserved path /healthz");
+  });
+});
+
+/** Whether a template matches a path. Slow and simple: the reference for the trie. */
 function fits(template: Template, path: string): boolean {
   const segments = path.slice(1).split("/");
   if (template.verb !== undefined) {
@@ -122,7 +147,7 @@ function fits(template: Template, path: string): boolean {
 const rank = ({ segments }: Template): string =>
   segments.map(({ kind }) => (kind === "literal" ? "0" : kind === "any" ? "1" : "2")).join("");
 
-test("the table agrees with trying every template (property)", () => {
+test("finds the same route as trying every template (property)", () => {
   const word = fc.constantFrom("a", "b", "*");
   const template = fc
     .tuple(fc.array(word, { minLength: 1, maxLength: 4 }), fc.boolean())

@@ -1,22 +1,24 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { workUntil } from "../../../src/domain/deadline.ts";
 import { SessiondError } from "../../../src/domain/errors.ts";
-import { type BatchLimits, Batcher } from "../../../src/storage/batcher.ts";
-import { WaitingRoom } from "../../../src/domain/concurrency-limit.ts";
+import { type CallContext, unlimited } from "../../../src/transport/call-context.ts";
+import { type BatchLimits, Batcher } from "../../../src/storage/connection/batcher.ts";
+import { ConcurrencyLimit } from "../../../src/domain/concurrency-limit.ts";
 
-/** A batcher whose batches end when the test says so. */
-function controlled(limits: Partial<BatchLimits> = {}, room?: WaitingRoom) {
+const expired: CallContext = { ...unlimited, deadline: 0 };
+
+/** A batcher whose batches are answered by the test. */
+function controlled(limits: Partial<BatchLimits> = {}, limit?: ConcurrencyLimit) {
   const batches: { items: readonly string[]; answer: () => void; fail: (error: unknown) => void }[] = [];
   const run = (items: readonly string[]): Promise<readonly string[]> => {
     const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
     batches.push({ items, answer: () => resolve(items.map((item) => item.toUpperCase())), fail: reject });
     return promise;
   };
-  return { batcher: new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, room), batches };
+  return { batcher: new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, limit), batches };
 }
 
-/** Lets everything happen that waits for nothing but its turn, and what that brings about in the next. */
+/** Lets everything that is due happen, and its consequences. */
 async function turn(): Promise<void> {
   await setImmediate();
   await setImmediate();
@@ -40,7 +42,7 @@ test("items submitted together share a batch, and each is answered at its place"
   expect(await answers).toEqual(["A", "B", "C"]);
 });
 
-test("what arrives while a batch runs waits for the next, and never joins it", async () => {
+test("items that arrive while a batch runs wait for the next one", async () => {
   const { batcher, batches } = controlled();
   const first = batcher.submit("a");
   await turn();
@@ -55,7 +57,7 @@ test("what arrives while a batch runs waits for the next, and never joins it", a
   expect(await others).toEqual(["A", "B"]);
 });
 
-test("as many batches run at once as may, and none is larger than it may be", async () => {
+test("batches keep to the limits of their number and size", async () => {
   const { batcher, batches } = controlled({ maxItems: 2, maxRunning: 2 });
   const answers = Promise.all(["a", "b", "c", "d", "e"].map((item) => batcher.submit(item)));
   await turn();
@@ -90,7 +92,7 @@ test("one bad item fails alone: the batch is run again one by one", async () => 
   expect(runs).toEqual([["a", "bad", "b"], ["a"], ["bad"], ["b"]]);
 });
 
-test("an outage fails the batch at once and is not asked again", async () => {
+test("an outage fails the whole batch, which is not run again", async () => {
   const { batcher, batches } = controlled();
   const outcomes = Promise.allSettled(["a", "b"].map((item) => batcher.submit(item)));
   await turn();
@@ -107,7 +109,7 @@ test("an outage fails the batch at once and is not asked again", async () => {
   expect(await next).toBe("C");
 });
 
-test("whoever is answered last finds it idle", async () => {
+test("the last caller to be answered finds the batcher idle", async () => {
   const { batcher, batches } = controlled();
   expect(batcher.idle).toBe(true);
   const answer = batcher.submit("a").then(() => batcher.idle);
@@ -117,11 +119,11 @@ test("whoever is answered last finds it idle", async () => {
   expect(await answer).toBe(true);
 });
 
-test("an item whose deadline has passed when its batch starts is left out, and told so", async () => {
+test("an item whose deadline has passed is dropped from its batch, with DEADLINE_EXCEEDED", async () => {
   const { batcher, batches } = controlled();
   const first = batcher.submit("a");
   await turn();
-  const late = workUntil(performance.now(), () => batcher.submit("late")).catch((error: unknown) => error);
+  const late = batcher.submit("late", expired).catch((error: unknown) => error);
   const other = batcher.submit("b");
   batches[0]?.answer();
   expect(await first).toBe("A");
@@ -132,9 +134,34 @@ test("an item whose deadline has passed when its batch starts is left out, and t
   expect(await other).toBe("B");
 });
 
-test("where nobody waits any more, no batch starts", async () => {
+test("an item whose call was cancelled is dropped from its batch, with the signal's reason", async () => {
   const { batcher, batches } = controlled();
-  await expect(workUntil(performance.now(), () => batcher.submit("late"))).rejects.toMatchObject({
+  const reason = new Error("the client disconnected");
+  const cancelled = batcher.submit("a", { ...unlimited, signal: AbortSignal.abort(reason), aborted: true });
+  const other = batcher.submit("b");
+  await expect(cancelled).rejects.toBe(reason);
+  await turn();
+  expect(batches.map(({ items }) => items)).toEqual([["b"]]);
+  batches[0]?.answer();
+  expect(await other).toBe("B");
+});
+
+test("a batch gets the signal of its call only if batches hold one item", async () => {
+  const call = { ...unlimited, signal: new AbortController().signal };
+  for (const maxItems of [1, 2]) {
+    const signals: (AbortSignal | undefined)[] = [];
+    const run = async (items: readonly number[], _: number, signal: AbortSignal | undefined) => {
+      signals.push(signal);
+      return items;
+    };
+    await new Batcher(run, { maxItems, maxRunning: 1 }).submit(0, call);
+    expect(signals).toEqual([maxItems === 1 ? call.signal : undefined]);
+  }
+});
+
+test("no batch starts if all its items are dropped", async () => {
+  const { batcher, batches } = controlled();
+  await expect(batcher.submit("late", expired)).rejects.toMatchObject({
     reason: "DEADLINE_EXCEEDED",
   });
   expect(batches).toEqual([]);
@@ -149,15 +176,15 @@ test("a batch runs until the last deadline in it, or without one where an item h
   };
   const batcher = new Batcher(run, { maxItems: 10, maxRunning: 1 });
   const soon = performance.now() + 60_000;
-  const submit = (deadline: number) => workUntil(deadline, () => batcher.submit(0));
+  const submit = (deadline: number) => batcher.submit(0, { ...unlimited, deadline });
   await Promise.all([submit(soon), submit(soon + 5), submit(soon + 2)]);
   await Promise.all([submit(soon), batcher.submit(0)]);
   expect(deadlines).toEqual([soon + 5, Infinity]);
 });
 
-test("more than the room holds are refused at once; those in it are answered, and leave room", async () => {
-  const room = new WaitingRoom(3);
-  const { batcher, batches } = controlled({ maxItems: 2 }, room);
+test("items beyond the limit fail at once with OVERLOADED; answered ones free their places", async () => {
+  const limit = new ConcurrencyLimit(3);
+  const { batcher, batches } = controlled({ maxItems: 2 }, limit);
   const waiting = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
   await turn();
   await expect(batcher.submit("d")).rejects.toMatchObject({ reason: "OVERLOADED" });
@@ -172,14 +199,14 @@ test("more than the room holds are refused at once; those in it are answered, an
   expect(await next).toEqual(["E", "F"]);
 });
 
-test("who failed, or came too late, leaves room too", async () => {
-  const room = new WaitingRoom(1);
-  const { batcher, batches } = controlled({}, room);
+test("items that failed or were dropped free their places", async () => {
+  const limit = new ConcurrencyLimit(1);
+  const { batcher, batches } = controlled({}, limit);
   const failing = batcher.submit("a").catch((error: unknown) => error);
   await turn();
   batches[0]?.fail(new Error("no such thing"));
   await failing;
-  await workUntil(performance.now(), () => batcher.submit("late")).catch(() => undefined);
+  await batcher.submit("late", expired).catch(() => undefined);
   const last = batcher.submit("b");
   await turn();
   batches[1]?.answer();

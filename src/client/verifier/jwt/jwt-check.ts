@@ -1,61 +1,88 @@
-import { maxJwtLength, parseCompactJws } from "./compact-jws.ts";
+import { LRUCache } from "lru-cache";
+import { maxJwtLength, parseCompactJws } from "../../../jwt/compact-jws.ts";
+import { isSignedBy } from "../../../jwt/signature.ts";
+import { jwtCacheKey, readStatement } from "../../../jwt/statement.ts";
 import type { KeySet } from "./key-set.ts";
-import { isAllowedAlgorithm, isSigned } from "./signature.ts";
-import { type Expectation, type Statement, readStatement } from "./statement.ts";
-import { StatementCache } from "./statement-cache.ts";
-import type { Invalidity } from "../verdict.ts";
+import { type SessionClaims, sessionClaimsOf } from "./session-claims.ts";
 
-/** What a JWT states, what is wrong with it, or that no keys can be had to tell. */
-export type CheckedJwt = Statement | Invalidity | "keys unavailable";
+/** The first check that an invalid JWT fails. The checks run in this order. */
+export type Invalidity =
+  | "form" // not three canonical base64url parts with JSON inside, or longer than 16,384 characters
+  | "algorithm" // not on the allow-list, or not the key's
+  | "key" // the project publishes no such key
+  | "signature"
+  | "type" // `typ` is not JWT
+  | "issuer"
+  | "audience"
+  | "claims" // a claim is missing or has the wrong form
+  | "time" // not valid yet
+  | "session"; // the server knows no such session
 
-/** Checks everything of a JWT that time and revocation cannot change, and remembers what it found good. */
+export interface ExpectedJwt {
+  /** `<issuer>/<project id>`. */
+  readonly issuer: string;
+  /** The project id. */
+  readonly audience: string;
+}
+
+/** A JWT with a valid signature and valid claims. Only time and revocation can still end it. */
+export interface CheckedJwt {
+  readonly claims: SessionClaims;
+  /** The key that signed it. */
+  readonly kid: string;
+}
+
+/** Checks everything about a JWT that time and revocation cannot change, and caches valid JWTs. */
 export class JwtCheck {
   readonly #keys: KeySet;
-  readonly #expectation: Expectation;
-  readonly #cache: StatementCache;
+  readonly #expected: ExpectedJwt;
+  readonly #cache: LRUCache<string, CheckedJwt> | undefined;
 
-  constructor(keys: KeySet, expectation: Expectation, cacheSize: number) {
+  /** `cacheSize` 0 disables the cache. */
+  constructor(keys: KeySet, expected: ExpectedJwt, cacheSize: number) {
     this.#keys = keys;
-    this.#expectation = expectation;
-    this.#cache = new StatementCache(cacheSize);
+    this.#expected = expected;
+    this.#cache = cacheSize > 0 ? new LRUCache({ max: cacheSize }) : undefined;
   }
 
-  /** How many JWTs are remembered. */
-  get cached(): number {
-    return this.#cache.size;
+  get cachedCount(): number {
+    return this.#cache?.size ?? 0;
   }
 
   /** Checks form, algorithm, key, signature, type, issuer, audience and claims, in this order. */
-  check(jwt: string): CheckedJwt | Promise<CheckedJwt> {
+  check(jwt: string): CheckedJwt | Promise<CheckedJwt | Invalidity | "keys unavailable"> | "form" {
     if (typeof jwt !== "string" || jwt.length > maxJwtLength) return "form";
-    const key = StatementCache.keyOf(jwt);
-    return this.#cache.get(key) ?? this.#checkAnew(jwt, key);
+    const cacheKey = jwtCacheKey(jwt);
+    return this.#cache?.get(cacheKey) ?? this.#checkUncached(jwt, cacheKey);
   }
 
-  /** Nothing more is to be gained from remembering it. */
+  /** Removes a JWT from the cache. */
   forget(jwt: string): void {
-    this.#cache.delete(StatementCache.keyOf(jwt));
+    this.#cache?.delete(jwtCacheKey(jwt));
   }
 
-  /** What was good may not be any more. */
+  /** Empties the cache, because keys may no longer be valid. */
   clear(): void {
-    this.#cache.clear();
+    this.#cache?.clear();
   }
 
-  async #checkAnew(jwt: string, cacheKey: string): Promise<CheckedJwt> {
+  async #checkUncached(jwt: string, cacheKey: string): Promise<CheckedJwt | Invalidity | "keys unavailable"> {
     const jws = parseCompactJws(jwt);
     if (jws === undefined) return "form";
-    const { alg, kid } = jws.header;
-    if (!isAllowedAlgorithm(alg)) return "algorithm";
-    const key = typeof kid === "string" ? await this.#keys.find(kid) : "unknown";
+    const { algorithm, kid, isJwt, issuer, audience, session } = readStatement(jws);
+    if (algorithm === undefined) return "algorithm";
+    const key = kid === undefined ? "unknown" : await this.#keys.find(kid);
     if (key === "unavailable") return "keys unavailable";
     if (key === "unknown") return "key";
-    if (key.algorithm !== alg) return "algorithm";
-    if (!isSigned(key, jws.signed, jws.signature)) return "signature";
-    const claims = readStatement(jws, this.#expectation);
-    if (typeof claims === "string") return claims;
-    const statement = { claims, kid: key.kid };
-    this.#cache.set(cacheKey, statement);
-    return statement;
+    if (key.algorithm !== algorithm) return "algorithm";
+    if (!isSignedBy(key, jwt)) return "signature";
+    if (!isJwt) return "type";
+    if (issuer !== this.#expected.issuer) return "issuer";
+    if (!audience.includes(this.#expected.audience)) return "audience";
+    const claims = session.default && sessionClaimsOf(session.default, jws.payload);
+    if (claims === undefined) return "claims";
+    const checked = { claims, kid: key.kid };
+    this.#cache?.set(cacheKey, checked);
+    return checked;
   }
 }

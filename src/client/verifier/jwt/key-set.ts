@@ -1,33 +1,33 @@
-import type { VerifierClock } from "../stream/clock.ts";
-import type { TlsClientOptions } from "../../tls.ts";
-import { isObject } from "./compact-jws.ts";
-import { getJson } from "./get-json.ts";
-import { type VerifyingKey, importKey } from "./signature.ts";
+import { type IncomingMessage, get as getHttp } from "node:http";
+import { get as getHttps } from "node:https";
+import { json } from "node:stream/consumers";
+import { isJsonObject } from "../../../jwt/compact-jws.ts";
+import { type KeyWithId, readJwk } from "../../../jwt/signature.ts";
+import type { ClientClock } from "../../clock.ts";
+import type { TlsClientOptions } from "../../transport.ts";
 
-/** How a key set works; times in milliseconds. */
 export interface KeySetOptions {
-  /** Where the JWKS is now. */
+  /** Returns the URL of the JWKS at the address in use. */
   readonly url: () => string;
   readonly tls?: TlsClientOptions | undefined;
-  readonly clock: VerifierClock;
-  /** Shortest time between two fetches that an unknown key id can cause. */
-  readonly refetchInterval: number;
-  /** Longest wait for an answer. */
-  readonly timeout: number;
+  readonly clock: ClientClock;
+  /** Shortest time between two fetches that unknown key ids cause. */
+  readonly refetchIntervalMs: number;
+  readonly timeoutMs: number;
 }
 
-/** Most keys read of a JWKS. */
+/** Number of keys that are read from a JWKS. */
 const maxKeys = 100;
-/** After which a JWKS is fetched again while it goes on being used. */
-const maxAge = 10 * 60_000;
-/** Shortest time between two fetches when the last one failed. */
-const retryInterval = 500;
+/** Age after which a JWKS is fetched again in the background. */
+const maxAgeMs = 10 * 60_000;
+/** Shortest time between two fetches after a failure. */
+const retryIntervalMs = 500;
 
-/** The project's signing keys, from its JWKS: fetched when first needed, kept, and fetched again when an unknown one appears. */
+/** The project's signing keys. Fetches the JWKS on first use, and again when an unknown key id appears. */
 export class KeySet {
   readonly #options: KeySetOptions;
   readonly #closed = new AbortController();
-  #keys: ReadonlyMap<string, VerifyingKey> | undefined;
+  #keys: ReadonlyMap<string, KeyWithId> | undefined;
   #loading: Promise<boolean> | undefined;
   #loadedAt = -Infinity;
   #failedAt = -Infinity;
@@ -36,31 +36,24 @@ export class KeySet {
     this.#options = options;
   }
 
-  /** The ids of the keys held. */
-  get kids(): readonly string[] {
-    return [...(this.#keys?.keys() ?? [])];
-  }
-
-  /**
-   * The key of this id; "unknown" where the JWKS has none, "unavailable" where no JWKS that is new enough to tell can be had.
-   */
-  async find(kid: string): Promise<VerifyingKey | "unknown" | "unavailable"> {
+  /** Returns "unknown" if the JWKS has no such key, and "unavailable" if no JWKS that is new enough can be fetched. */
+  async find(kid: string): Promise<KeyWithId | "unknown" | "unavailable"> {
     const known = this.#keys?.get(kid);
     if (known !== undefined) {
-      if (this.#age() > maxAge) void this.#load();
+      if (this.#age() > maxAgeMs) void this.#load();
       return known;
     }
-    const isRecent = this.#age() < this.#options.refetchInterval || (await this.#load());
+    const isRecent = this.#age() < this.#options.refetchIntervalMs || (await this.#load());
     return this.#keys?.get(kid) ?? (isRecent ? "unknown" : "unavailable");
   }
 
-  /** Has the keys fetched when they are needed next; those held serve until then. */
+  /** Makes the next look-up fetch the JWKS. Known keys stay in use until then. */
   expire(): void {
     this.#loadedAt = -Infinity;
     this.#loading = undefined;
   }
 
-  /** Has the keys fetched when they are needed next; those held are not used any more. */
+  /** Drops all keys, so that the next look-up fetches the JWKS. */
   reset(): void {
     this.#keys = undefined;
     this.expire();
@@ -74,14 +67,14 @@ export class KeySet {
     return this.#options.clock.monotonic() - this.#loadedAt;
   }
 
-  /** Fetches once for all who wait; false where that fails, and what is held stays. */
+  /** Fetches the JWKS once for all concurrent callers. Returns false on failure; the known keys stay. */
   #load(): Promise<boolean> {
     const { clock } = this.#options;
     if (this.#loading !== undefined) return this.#loading;
-    if (clock.monotonic() - this.#failedAt < retryInterval) return Promise.resolve(false);
+    if (clock.monotonic() - this.#failedAt < retryIntervalMs) return Promise.resolve(false);
     const loading = this.#fetch().then(
       (keys) => {
-        // Begun before the keys were to be fetched anew, it may have missed why.
+        // expire() or reset() was called during the fetch, so that its result may be too old.
         if (this.#loading !== loading) return this.#load();
         this.#loading = undefined;
         this.#keys = keys;
@@ -98,13 +91,34 @@ export class KeySet {
     return loading;
   }
 
-  async #fetch(): Promise<ReadonlyMap<string, VerifyingKey>> {
-    const { url, tls, timeout } = this.#options;
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(timeout)]);
+  async #fetch(): Promise<ReadonlyMap<string, KeyWithId>> {
+    const { url, tls, timeoutMs } = this.#options;
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(timeoutMs)]);
     const body = await getJson(url(), signal, tls);
-    const keys = isObject(body) ? body["keys"] : undefined;
-    if (!Array.isArray(keys)) throw new Error(`${url()} answered without a JWKS`);
-    const imported = keys.slice(0, maxKeys).flatMap((jwk: unknown) => importKey(jwk) ?? []);
+    const keys = isJsonObject(body) ? body["keys"] : undefined;
+    if (!Array.isArray(keys)) throw new Error(`${url()}: the answer is not a JWKS`);
+    const imported = keys.slice(0, maxKeys).flatMap((jwk: unknown) => readJwk(jwk) ?? []);
     return new Map(imported.map((key) => [key.kid, key]));
   }
+}
+
+/**
+ * Fetches JSON and bypasses caches. Rejects for every status except 200, redirects included. Not `fetch()`, which takes no CA.
+ */
+function getJson(url: string, signal: AbortSignal, tls: TlsClientOptions = {}): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const options = { signal, headers: { accept: "application/json", "cache-control": "no-cache" } };
+    const onResponse = (response: IncomingMessage) => {
+      if (response.statusCode === 200) {
+        json(response).then(resolve, reject);
+      } else {
+        response.resume();
+        reject(new Error(`${url} answered ${response.statusCode}`));
+      }
+    };
+    const request = url.startsWith("https:")
+      ? getHttps(url, { ...options, ...tls }, onResponse)
+      : getHttp(url, options, onResponse);
+    request.once("error", reject);
+  });
 }

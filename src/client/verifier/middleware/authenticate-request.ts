@@ -1,46 +1,45 @@
-import type { SessionClaims } from "../jwt/claims.ts";
-import { describeRefusal } from "../verdict.ts";
+import type { SessionClaims } from "../jwt/session-claims.ts";
+import { describeRejection } from "../verdict.ts";
 import type { Verifier } from "../verifier.ts";
 
-/** A header of a request, or metadata of a call, by its name in lower case. */
+/** Returns a header of a request, or metadata of a call. `name` is in lower case. */
 export type HeaderReader = (name: string) => string | undefined;
 
-/** What every edge can be told. */
-export interface EdgeOptions {
+export interface MiddlewareOptions {
   /**
-   * Where the session JWT is; `authorization: Bearer <jwt>` by default. Undefined where there is none. One that throws has met
-   * what is no JWT.
+   * Returns the session JWT of a request, or undefined if it has none; `authorization: Bearer <jwt>` by default. If it throws,
+   * the request is rejected like one with an invalid JWT.
    */
   readonly extract?: (header: HeaderReader) => string | undefined;
 }
 
-/** A request that may pass, or the answer that it gets. */
-export type Admission =
+/** The claims of an accepted request, or the answer to a rejected one. */
+export type RequestVerdict =
   | { readonly claims: SessionClaims }
   | {
       readonly claims?: undefined;
-      /** 401, or 503 where it cannot be told now. */
+      /** 503 if no verdict is possible at present. */
       readonly status: 401 | 503;
-      /** For the one who called, in words. */
+      /** For the caller. */
       readonly message: string;
-      /** Headers of the answer, their names in lower case. */
+      /** Headers of the answer, with names in lower case. */
       readonly headers: Readonly<Record<string, string>>;
     };
 
-/** Asks the verifier whether a request may pass. Never rejects. */
-export async function admit(
+/** Verifies the session JWT of a request. Never rejects. */
+export async function authenticateRequest(
   verifier: Pick<Verifier, "verify">,
-  { extract = bearer }: EdgeOptions,
+  { extract = bearer }: MiddlewareOptions,
   header: HeaderReader,
-): Promise<Admission> {
-  const jwt = extractedBy(extract, header);
-  // RFC 6750, section 3.1: nothing is said of an error where no credential came.
+): Promise<RequestVerdict> {
+  const jwt = tryExtract(extract, header);
+  // RFC 6750, section 3.1: no error code if the request has no credential.
   if (jwt === undefined) {
     return { status: 401, message: "the request carries no session JWT", headers: challenge("Bearer") };
   }
   const verdict = await verifier.verify(jwt);
   if (verdict.ok) return { claims: verdict.claims };
-  const message = describeRefusal(verdict);
+  const message = describeRejection(verdict);
   return verdict.reason === "stale"
     ? { status: 503, message, headers: { "retry-after": "1" } }
     : {
@@ -50,13 +49,16 @@ export async function admit(
       };
 }
 
-/** The credential of `authorization: Bearer …` (RFC 6750, section 2.1). */
+/** Reads `authorization: Bearer …` (RFC 6750, section 2.1). */
 function bearer(header: HeaderReader): string | undefined {
   return /^Bearer +([^\s]+) *$/i.exec(header("authorization") ?? "")?.[1];
 }
 
-/** What is extracted, if anything is; a text that is no JWT where that fails. */
-function extractedBy(extract: NonNullable<EdgeOptions["extract"]>, header: HeaderReader): string | undefined {
+/** Returns an invalid JWT if `extract` throws. */
+function tryExtract(
+  extract: NonNullable<MiddlewareOptions["extract"]>,
+  header: HeaderReader,
+): string | undefined {
   try {
     return extract(header);
   } catch {

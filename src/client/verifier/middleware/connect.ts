@@ -1,16 +1,16 @@
 import { Code, ConnectError, type ContextKey, type Interceptor, createContextKey } from "@connectrpc/connect";
-import type { SessionClaims } from "../jwt/claims.ts";
+import type { SessionClaims } from "../jwt/session-claims.ts";
 import type { Verifier } from "../verifier.ts";
-import { type EdgeOptions, admit } from "./authenticate-request.ts";
+import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 
-/** Where handlers find the claims of the calling session: `context.values.get(sessionClaimsKey)`. Undefined without {@link verifierInterceptor}. */
+/** Key of the session's claims: `context.values.get(sessionClaimsKey)`. Undefined without {@link verifierInterceptor}. */
 export const sessionClaimsKey: ContextKey<SessionClaims | undefined> = createContextKey<
   SessionClaims | undefined
 >(undefined, { description: "session claims" });
 
 /**
- * Lets only calls with a good session JWT reach the handlers of a Connect server. Others fail with UNAUTHENTICATED, or with
- * UNAVAILABLE where it cannot be told now.
+ * Accepts calls with a valid session JWT on a Connect server. Others fail with UNAUTHENTICATED, or with UNAVAILABLE if no
+ * verdict is possible at present.
  *
  * ```ts
  * router.service(GreetService, {
@@ -18,16 +18,20 @@ export const sessionClaimsKey: ContextKey<SessionClaims | undefined> = createCon
  * }, { interceptors: [verifierInterceptor(verifier)] });
  * ```
  */
-export function verifierInterceptor(verifier: Verifier, options: EdgeOptions = {}): Interceptor {
+export function verifierInterceptor(verifier: Verifier, options: MiddlewareOptions = {}): Interceptor {
   return (next) => async (request) => {
-    const admission = await admit(verifier, options, (name) => request.header.get(name) ?? undefined);
-    if (admission.claims === undefined) {
-      const { status, message, headers } = admission;
+    const outcome = await authenticateRequest(
+      verifier,
+      options,
+      (name) => request.header.get(name) ?? undefined,
+    );
+    if (outcome.claims === undefined) {
+      const { status, message, headers } = outcome;
       throw new ConnectError(message, status === 401 ? Code.Unauthenticated : Code.Unavailable, {
         ...headers,
       });
     }
-    request.contextValues.set(sessionClaimsKey, admission.claims);
+    request.contextValues.set(sessionClaimsKey, outcome.claims);
     return next(request);
   };
 }

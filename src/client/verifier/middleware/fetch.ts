@@ -1,13 +1,13 @@
-import type { SessionClaims } from "../jwt/claims.ts";
+import type { SessionClaims } from "../jwt/session-claims.ts";
 import type { Verifier } from "../verifier.ts";
-import { type EdgeOptions, admit } from "./authenticate-request.ts";
+import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 
-/** A handler of the Fetch API, as Hono, Deno, Bun and workers take it. */
+/** A handler of the Fetch API, for example of Hono, Deno or Bun. */
 export type FetchHandler = (request: Request) => Promise<Response>;
 
 /**
- * Lets only requests with a good session JWT reach `handler`, with the claims of their session. Others are answered with 401
- * and `WWW-Authenticate`, or with 503 where it cannot be told now.
+ * Passes requests with a valid session JWT to `handler`, with the session's claims. Answers others with 401 and
+ * `WWW-Authenticate`, or with 503 if no verdict is possible at present.
  *
  * ```ts
  * const handle = withSession(verifier, (_request, claims) => new Response(`hello ${claims.memberId}`));
@@ -16,12 +16,16 @@ export type FetchHandler = (request: Request) => Promise<Response>;
 export function withSession(
   verifier: Verifier,
   handler: (request: Request, claims: SessionClaims) => Response | Promise<Response>,
-  options: EdgeOptions = {},
+  options: MiddlewareOptions = {},
 ): FetchHandler {
   return async (request) => {
-    const admission = await admit(verifier, options, (name) => request.headers.get(name) ?? undefined);
-    if (admission.claims !== undefined) return handler(request, admission.claims);
-    const { status, message, headers } = admission;
+    const outcome = await authenticateRequest(
+      verifier,
+      options,
+      (name) => request.headers.get(name) ?? undefined,
+    );
+    if (outcome.claims !== undefined) return handler(request, outcome.claims);
+    const { status, message, headers } = outcome;
     return Response.json({ message }, { status, headers: { "cache-control": "no-store", ...headers } });
   };
 }

@@ -6,16 +6,16 @@ import {
   ServerListenerBuilder,
   status as Status,
 } from "@grpc/grpc-js";
-import type { SessionClaims } from "../jwt/claims.ts";
+import type { SessionClaims } from "../jwt/session-claims.ts";
 import type { Verifier } from "../verifier.ts";
-import { type EdgeOptions, admit } from "./authenticate-request.ts";
+import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 
-/** By the metadata that handlers get with the call. */
-const claimsByMetadata = new WeakMap<Metadata, SessionClaims>();
+/** Property of the metadata that handlers get with an accepted call. */
+const claimsProperty = Symbol("session claims");
 
-/** The claims of the session that makes the call. Throws where {@link verifierInterceptor} did not let it in. */
+/** Returns the claims of the call's session. Throws if the call did not pass {@link verifierInterceptor}. */
 export function sessionClaimsOf(call: { readonly metadata: Metadata }): SessionClaims {
-  const claims = claimsByMetadata.get(call.metadata);
+  const { [claimsProperty]: claims } = call.metadata as MetadataWithClaims;
   if (claims === undefined) {
     throw new Error("the call did not pass verifierInterceptor: add it to the server's interceptors");
   }
@@ -23,9 +23,8 @@ export function sessionClaimsOf(call: { readonly metadata: Metadata }): SessionC
 }
 
 /**
- * Lets only calls with a good session JWT reach the handlers of a `@grpc/grpc-js` server. Others fail with UNAUTHENTICATED, or
- * with UNAVAILABLE where it cannot be told now. `isPublic` tells by its path, such as `/grpc.health.v1.Health/Check`, which
- * method needs no session; none is by default.
+ * Accepts calls with a valid session JWT on a `@grpc/grpc-js` server. Others fail with UNAUTHENTICATED, or with UNAVAILABLE if no
+ * verdict is possible at present. `isPublic` exempts methods by path, such as `/grpc.health.v1.Health/Check`; none by default.
  *
  * ```ts
  * const server = new Server({ interceptors: [verifierInterceptor(verifier)] });
@@ -39,18 +38,18 @@ export function verifierInterceptor(
   {
     isPublic = () => false,
     ...options
-  }: EdgeOptions & { readonly isPublic?: (path: string) => boolean } = {},
+  }: MiddlewareOptions & { readonly isPublic?: (path: string) => boolean } = {},
 ): ServerInterceptor {
   return (method, call) => {
     if (isPublic(method.path)) return new ServerInterceptingCall(call);
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
-        void admit(verifier, options, (name) => textOf(metadata, name)).then((admission) => {
-          if (admission.claims === undefined) {
-            const code = admission.status === 401 ? Status.UNAUTHENTICATED : Status.UNAVAILABLE;
-            call.sendStatus({ code, details: admission.message, metadata: metadataOf(admission.headers) });
+        void authenticateRequest(verifier, options, (name) => textOf(metadata, name)).then((outcome) => {
+          if (outcome.claims === undefined) {
+            const code = outcome.status === 401 ? Status.UNAUTHENTICATED : Status.UNAVAILABLE;
+            call.sendStatus({ code, details: outcome.message, metadata: metadataOf(outcome.headers) });
           } else {
-            claimsByMetadata.set(metadata, admission.claims);
+            (metadata as MetadataWithClaims)[claimsProperty] = outcome.claims;
             next(metadata);
           }
         });
@@ -61,6 +60,10 @@ export function verifierInterceptor(
       new ResponderBuilder().withStart((next) => next(listener)).build(),
     );
   };
+}
+
+interface MetadataWithClaims extends Metadata {
+  [claimsProperty]?: SessionClaims;
 }
 
 function textOf(metadata: Metadata, name: string): string | undefined {

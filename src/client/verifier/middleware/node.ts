@@ -1,15 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { SessionClaims } from "../jwt/claims.ts";
+import type { SessionClaims } from "../jwt/session-claims.ts";
 import type { Verifier } from "../verifier.ts";
-import { type EdgeOptions, admit } from "./authenticate-request.ts";
+import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 
-/** Middleware in the form of Express, which plain `node:http` handlers can call too. */
+/** Middleware for Express and for `node:http`. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
 
-/** Property of a request that was let in. */
+/** Property of an accepted request. */
 const claimsProperty = Symbol("session claims");
 
-/** The claims of the session that makes the request. Throws where {@link verifierMiddleware} did not let it in. */
+/** Returns the claims of the request's session. Throws if the request did not pass {@link verifierMiddleware}. */
 export function sessionClaimsOf(request: IncomingMessage): SessionClaims {
   const { [claimsProperty]: claims } = request as RequestWithClaims;
   if (claims === undefined) {
@@ -19,8 +19,8 @@ export function sessionClaimsOf(request: IncomingMessage): SessionClaims {
 }
 
 /**
- * Lets only requests with a good session JWT go on to `next`. Others are answered with 401 and `WWW-Authenticate`, or with 503
- * where it cannot be told now.
+ * Calls `next` for requests with a valid session JWT. Answers others with 401 and `WWW-Authenticate`, or with 503 if no verdict
+ * is possible at present.
  *
  * ```ts
  * const guard = verifierMiddleware(verifier);
@@ -31,15 +31,15 @@ export function sessionClaimsOf(request: IncomingMessage): SessionClaims {
  *
  * With Express: `app.use(verifierMiddleware(verifier))`.
  */
-export function verifierMiddleware(verifier: Verifier, options: EdgeOptions = {}): Middleware {
+export function verifierMiddleware(verifier: Verifier, options: MiddlewareOptions = {}): Middleware {
   return (request, response, next) => {
-    void admit(verifier, options, (name) => textOf(request, name)).then((admission) => {
-      if (admission.claims === undefined) {
-        const { status, message, headers } = admission;
+    void authenticateRequest(verifier, options, (name) => textOf(request, name)).then((outcome) => {
+      if (outcome.claims === undefined) {
+        const { status, message, headers } = outcome;
         const type = { "content-type": "application/json", "cache-control": "no-store" };
         response.writeHead(status, { ...type, ...headers }).end(JSON.stringify({ message }));
       } else {
-        (request as RequestWithClaims)[claimsProperty] = admission.claims;
+        (request as RequestWithClaims)[claimsProperty] = outcome.claims;
         next();
       }
     });

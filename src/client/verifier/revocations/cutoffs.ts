@@ -1,4 +1,4 @@
-/** Everything of one target that was created before `revision` is dead. */
+/** Revokes every session of a target that was created before `revision`. */
 export interface Cutoff {
   readonly revision: number;
   /** Milliseconds since 1970. */
@@ -7,7 +7,7 @@ export interface Cutoff {
 
 /** The newest cutoff of each member, or of each organization. */
 export class Cutoffs {
-  /** In the order of their revisions, which is nearly that of matterUntil. */
+  /** Ordered by revision, which is nearly the order of matterUntil. */
   readonly #byId = new Map<string, Cutoff>();
 
   get size(): number {
@@ -18,7 +18,7 @@ export class Cutoffs {
     return this.#byId.get(id);
   }
 
-  /** A cutoff newer than all before. */
+  /** Sets a cutoff whose revision is higher than all before. */
   set(id: string, cutoff: Cutoff): void {
     const matterUntil = Math.max(cutoff.matterUntil, this.#byId.get(id)?.matterUntil ?? 0);
     this.#byId.delete(id);
@@ -26,8 +26,8 @@ export class Cutoffs {
   }
 
   /**
-   * Drops those that mattered only before `limit`. It looks no further than the oldest that still matters, so that one behind
-   * it, made when JWTs lived shorter, stays until that one goes.
+   * Drops cutoffs that mattered only before `limit`. Stops at the oldest one that still matters: a cutoff behind it, from a time
+   * when JWTs had shorter lifetimes, stays until that one goes.
    */
   forget(limit: number): void {
     for (const [id, { matterUntil }] of this.#byId) {

@@ -1,90 +1,90 @@
-import type { Freshness } from "../stream/freshness.ts";
-import type { Moment } from "../stream/clock.ts";
-import type { Revocation } from "./revocation.ts";
+import type { Moment } from "../../clock.ts";
+import type { StreamStart } from "../../subscribe.ts";
+import type { Freshness } from "./freshness.ts";
+import type { VerifierRevocation } from "./revocation.ts";
 import { RevocationIndex } from "./revocation-index.ts";
 
-/** A message of the stream. */
+/** A message of the stream of revocations. */
 export interface StreamMessage {
-  readonly revocations: readonly Revocation[];
+  readonly revocations: readonly VerifierRevocation[];
   readonly revision: number;
   readonly caughtUp: boolean;
-  /** Milliseconds; see WatchRevocationsResponse.elapsed. */
-  readonly elapsed: number;
+  /** See WatchRevocationsResponse.elapsed. */
+  readonly elapsedMs: number;
 }
 
-/** Where a stream is to start. */
-export type StreamStart = "snapshot" | { readonly afterRevision: number };
+/** What a message has changed besides adding its revocations. */
+export type CopyChange = "none" | "first snapshot" | "resynchronised";
 
-/** What receiving a message has changed, beside the revocations it held. */
-export type Change = "none" | "first snapshot" | "resynchronised";
-
-/** The stream cannot be gone on with; only a snapshot tells again what is revoked. */
+/** A message does not continue the copy, so that a new snapshot is needed. */
 export class OutOfStepError extends Error {
   override readonly name = "OutOfStepError";
 }
 
-/** The verifier's copy of the project's log: what of it can still matter, across streams, and as of when. */
+/** The verifier's copy of the project's log: the revocations that can still matter, across streams. */
 export class RevocationCopy {
   readonly #freshness: Freshness;
   #index: RevocationIndex | undefined;
-  /** A snapshot that is still coming in. */
+  /** The index of a snapshot that is not complete yet. */
   #incoming: RevocationIndex | undefined;
 
   constructor(freshness: Freshness) {
     this.#freshness = freshness;
   }
 
-  /** What JWTs are judged by; undefined before the first snapshot is whole. */
+  /** The index that decides about JWTs; undefined before the first snapshot is complete. */
   get index(): RevocationIndex | undefined {
     return this.#index;
   }
 
-  /** A stream begins: how. A snapshot that an earlier one left unfinished begins again. */
-  begin(): StreamStart {
+  /** Returns where the next stream starts, and prepares for it. An incomplete snapshot starts again. */
+  nextStart(): StreamStart {
     if (this.#index !== undefined && this.#incoming === undefined) {
-      return { afterRevision: this.#index.revision };
+      return { case: "afterRevision", value: BigInt(this.#index.revision) };
     }
-    this.#incoming = new RevocationIndex();
-    return "snapshot";
+    this.requireSnapshot();
+    return { case: "snapshot", value: true };
   }
 
-  /** The log does not go on from what is held: the next stream brings a snapshot. What is held is heeded until it is whole. */
-  fallOut(): void {
+  /** Makes the next stream start with a snapshot. The current index stays in use until the snapshot is complete. */
+  requireSnapshot(): void {
     this.#incoming = new RevocationIndex();
   }
 
   /**
-   * Takes in a message of a call begun at `callStart`. Throws OutOfStepError where it does not continue what is held. The
-   * revisions of a log are without gap, so that a missing one is seen.
+   * Applies a message of the call that started at `callStart`. Throws OutOfStepError if it does not continue the copy: the
+   * revisions of a log have no gaps, so that a missing one is noticed.
    */
-  receive(message: StreamMessage, callStart: Moment): Change {
+  apply(message: StreamMessage, callStart: Moment): CopyChange {
     const change =
       this.#incoming === undefined ? this.#continue(message) : this.#fill(this.#incoming, message);
-    if (message.caughtUp && this.#incoming === undefined) this.#freshness.proven(callStart, message.elapsed);
+    if (message.caughtUp && this.#incoming === undefined) {
+      this.#freshness.recordSync(callStart, message.elapsedMs);
+    }
     return change;
   }
 
-  #continue({ revocations, revision }: StreamMessage): Change {
+  #continue({ revocations, revision }: StreamMessage): CopyChange {
     const index = this.#index;
     const from = index?.revision ?? 0;
     const missing = revocations.findIndex((revocation, i) => revocation.revision !== from + i + 1);
     if (missing >= 0 || revision !== from + revocations.length) {
       throw new OutOfStepError(
-        `after revision ${from} came ${revocations.length} revocations up to revision ${revision}: they should follow each other`,
+        `the stream is at revision ${from}; the next message has ${revocations.length} revocations up to revision ${revision}, which leaves a gap`,
       );
     }
     for (const revocation of revocations) index?.apply(revocation);
     return "none";
   }
 
-  /** Known is known: what the snapshot brings beyond what is held is heeded at once, not only when it is whole. */
-  #fill(incoming: RevocationIndex, { revocations, revision, caughtUp }: StreamMessage): Change {
+  /** Adds revocations of an incomplete snapshot to the current index as well, so that they count at once. */
+  #fill(incoming: RevocationIndex, { revocations, revision, caughtUp }: StreamMessage): CopyChange {
     const index = this.#index;
     for (const revocation of revocations) {
       incoming.apply(revocation);
       index?.apply(revocation);
     }
-    incoming.reach(revision);
+    incoming.advanceTo(revision);
     if (!caughtUp) return "none";
     this.#index = incoming;
     this.#incoming = undefined;

@@ -1,9 +1,9 @@
 import { type Cutoff, Cutoffs } from "./cutoffs.ts";
-import type { Revocation, Scope } from "./revocation.ts";
+import type { VerifierRevocation, VerifierScope } from "./revocation.ts";
 import { SessionTable } from "./session-table.ts";
 import { SparedSessions, type Sparing } from "./spared-sessions.ts";
 
-/** Whose JWT it is. */
+/** The session that a JWT names. */
 export interface Subject {
   readonly sessionId: string;
   readonly memberId: string;
@@ -12,38 +12,37 @@ export interface Subject {
   readonly revision: number;
 }
 
-/** What ended a session, or refuses a key. */
-export interface Ending {
+/** The revocation of a session or signing key. */
+export interface FoundRevocation {
   readonly revision: number;
-  readonly scope: Scope;
+  readonly scope: VerifierScope;
 }
 
-/** How many calls of `forget` look at every revoked session once. */
+/** Number of calls of forget() that visit every revoked session once. */
 const forgetCycle = 32;
 
-/** Every revocation that can still matter, for asking what a JWT is worth without asking the server. Pure: no clock, no stream. */
+/** Every revocation that can still matter. Decides about JWTs without the server. Has no clock and no stream. */
 export class RevocationIndex {
   readonly #sessions = new SessionTable();
   readonly #members = new Cutoffs();
   readonly #organizations = new Cutoffs();
   readonly #spared = new SparedSessions();
-  /** Never forgotten: whoever holds a leaked key signs JWTs that live as long as they like. */
+  /** Never forgotten: a leaked key can sign JWTs of any lifetime. */
   readonly #keys = new Map<string, number>();
   #project: Cutoff | undefined;
   #revision = 0;
   #forgottenUntil = 0;
 
-  /** Everything up to this revision is held, if it can still matter. */
+  /** The index holds every revocation up to this revision that can still matter. */
   get revision(): number {
     return this.#revision;
   }
 
-  /** JWTs that expired before are not to be judged here any more: what killed them may be forgotten. Milliseconds since 1970. */
+  /** JWTs that expired before must be rejected: their revocation may be forgotten. Milliseconds since 1970. */
   get forgottenUntil(): number {
     return this.#forgottenUntil;
   }
 
-  /** How much is held. */
   get sizes(): { readonly sessions: number; readonly cutoffs: number; readonly sessionBytes: number } {
     return {
       sessions: this.#sessions.size,
@@ -52,8 +51,8 @@ export class RevocationIndex {
     };
   }
 
-  /** Adds the next revocation; one that is held already changes nothing. */
-  apply(revocation: Revocation): void {
+  /** Adds the next revocation. Ignores revocations up to the current revision. */
+  apply(revocation: VerifierRevocation): void {
     if (revocation.revision <= this.#revision) return;
     const { scope, targetId, revision, matterUntil } = revocation;
     switch (scope) {
@@ -69,24 +68,24 @@ export class RevocationIndex {
     this.#revision = revision;
   }
 
-  /** Nothing up to `revision` is missing. */
-  reach(revision: number): void {
+  /** Records that no revocation up to `revision` is missing. */
+  advanceTo(revision: number): void {
     this.#revision = Math.max(this.#revision, revision);
   }
 
-  /** What ended the session, if anything did. */
-  endingOf(subject: Subject): Ending | undefined {
+  /** Returns the revocation of a session, if it is revoked. */
+  findRevocation(subject: Subject): FoundRevocation | undefined {
     const revision = this.#sessions.find(subject.sessionId);
-    return revision === undefined ? this.#cutoffEnding(subject) : { revision, scope: "session" };
+    return revision === undefined ? this.#findCutoff(subject) : { revision, scope: "session" };
   }
 
-  /** What refuses everything signed with the key, if anything does. */
-  endingOfKey(kid: string): Ending | undefined {
+  /** Returns the revocation of a signing key, if it is revoked. */
+  findKeyRevocation(kid: string): FoundRevocation | undefined {
     const revision = this.#keys.get(kid);
     return revision === undefined ? undefined : { revision, scope: "signing_key" };
   }
 
-  /** Drops what mattered only before `limit`, in milliseconds since 1970; of revoked sessions, a part with every call. */
+  /** Drops what mattered only before `limit`, in milliseconds since 1970. Each call visits a part of the revoked sessions. */
   forget(limit: number): void {
     this.#sessions.forget(limit, Math.ceil(256 / forgetCycle));
     this.#members.forget(limit);
@@ -96,13 +95,13 @@ export class RevocationIndex {
     this.#forgottenUntil = Math.max(this.#forgottenUntil, limit);
   }
 
-  #cutOff(scope: "member" | "organization" | "project", revocation: Revocation): void {
+  #cutOff(scope: "member" | "organization" | "project", revocation: VerifierRevocation): void {
     const { targetId, revision, matterUntil, exceptSessionId } = revocation;
-    const before = this.#cutoffOf(scope, targetId)?.revision ?? 0;
-    const until = Math.max(matterUntil, this.#cutoffOf(scope, targetId)?.matterUntil ?? 0);
+    const previous = this.#cutoffOf(scope, targetId);
+    const before = previous?.revision ?? 0;
+    const until = Math.max(matterUntil, previous?.matterUntil ?? 0);
     if (exceptSessionId !== undefined) {
-      const sparing = { scope, targetId, last: revision, before, matterUntil: until };
-      this.#spared.add(exceptSessionId, sparing);
+      this.#spared.add(exceptSessionId, { scope, targetId, last: revision, before, matterUntil: until });
     }
     if (scope === "project") this.#project = { revision, matterUntil: until };
     else (scope === "member" ? this.#members : this.#organizations).set(targetId, { revision, matterUntil });
@@ -119,24 +118,27 @@ export class RevocationIndex {
     }
   }
 
-  #cutoffEnding(subject: Subject): Ending | undefined {
+  #findCutoff(subject: Subject): FoundRevocation | undefined {
     const { memberId, organizationId, revision } = subject;
     const member = this.#members.get(memberId);
     const organization = organizationId === undefined ? undefined : this.#organizations.get(organizationId);
     const newest = Math.max(member?.revision ?? 0, organization?.revision ?? 0, this.#project?.revision ?? 0);
     if (newest <= revision) return undefined;
-    const cutoffs = [endingBy("member", member), endingBy("organization", organization)];
-    cutoffs.push(endingBy("project", this.#project));
-    const sparings = this.#spared.of(subject.sessionId).filter((sparing) => reaches(sparing, subject));
-    return firstToHit(revision, cutoffs.flat(), sparings);
+    const cutoffs = [
+      foundBy("member", member),
+      foundBy("organization", organization),
+      foundBy("project", this.#project),
+    ].flat();
+    const sparings = this.#spared.of(subject.sessionId).filter((sparing) => applies(sparing, subject));
+    return firstToHit(revision, cutoffs, sparings);
   }
 }
 
-function endingBy(scope: Scope, cutoff: Cutoff | undefined): readonly Ending[] {
+function foundBy(scope: VerifierScope, cutoff: Cutoff | undefined): readonly FoundRevocation[] {
   return cutoff === undefined ? [] : [{ scope, revision: cutoff.revision }];
 }
 
-function reaches({ scope, targetId }: Sparing, { memberId, organizationId }: Subject): boolean {
+function applies({ scope, targetId }: Sparing, { memberId, organizationId }: Subject): boolean {
   switch (scope) {
     case "member":
       return targetId === memberId;
@@ -148,15 +150,15 @@ function reaches({ scope, targetId }: Sparing, { memberId, organizationId }: Sub
 }
 
 /**
- * The first cutoff that hit a session created at `created`. Each sparing counts only if the session was alive until then, and
- * makes it count as created at that revision. Of an overwritten cutoff nothing is needed: the one that overwrote it kills too,
- * unless it spared the session, and then the sparing remembers the one before.
+ * Returns the first cutoff that revoked a session created at revision `created`. A sparing counts only if the session was not
+ * revoked before; then the session counts as created at that revision. An overwritten cutoff is not needed: the later one
+ * revokes the session too, unless it spared the session, and then the sparing holds the earlier one.
  */
 function firstToHit(
   created: number,
-  newest: readonly Ending[],
+  newest: readonly FoundRevocation[],
   sparings: readonly Sparing[],
-): Ending | undefined {
+): FoundRevocation | undefined {
   const overwritten = sparings.map(({ scope, before }) => ({ scope, revision: before }));
   const cutoffs = [...newest, ...overwritten].toSorted((a, b) => a.revision - b.revision);
   let counted = created;

@@ -4,26 +4,26 @@ import {
   RevocationScope,
 } from "../../../../gen/session/v1/session_service_pb.ts";
 
-/** What a revocation ended, in the words of the API. A revoked signing key ends what it signed, not the sessions. */
-export type Scope = "session" | "member" | "organization" | "project" | "signing_key";
+/** A revoked signing key invalidates the JWTs that it signed, not the sessions. */
+export type VerifierScope = "session" | "member" | "organization" | "project" | "signing_key";
 
-/** A revocation as the verifier holds it. */
-export interface Revocation {
+/** A revocation in the verifier's copy of the log. */
+export interface VerifierRevocation {
   readonly revision: number;
-  readonly scope: Scope;
+  readonly scope: VerifierScope;
   /** Id of the session, member, organization, project or signing key. */
   readonly targetId: string;
-  /** The session within the scope that was to be spared. */
+  /** The session within the scope that is exempt. */
   readonly exceptSessionId: string | undefined;
-  /** When the last JWT it can matter to has expired, in milliseconds since 1970; Infinity when the server does not say. */
+  /** Expiry of the last JWT that it can affect, in milliseconds since 1970; Infinity if the server does not state it. */
   readonly matterUntil: number;
 }
 
 /**
- * Reads a revocation of the stream. Throws for a scope that this version does not know: a verifier that cannot tell what was
- * revoked must not go on as if nothing was.
+ * Reads a revocation of the stream. Throws for an unknown scope: a verifier that does not know what was revoked must not
+ * continue.
  */
-export function readRevocation(message: RevocationMessage): Revocation {
+export function readRevocation(message: RevocationMessage): VerifierRevocation {
   return {
     revision: Number(message.revision),
     scope: scopeOf(message),
@@ -33,7 +33,7 @@ export function readRevocation(message: RevocationMessage): Revocation {
   };
 }
 
-function scopeOf({ scope, revision }: RevocationMessage): Scope {
+function scopeOf({ scope, revision }: RevocationMessage): VerifierScope {
   switch (scope) {
     case RevocationScope.SESSION:
       return "session";
@@ -47,7 +47,7 @@ function scopeOf({ scope, revision }: RevocationMessage): Scope {
       return "signing_key";
     default:
       throw new Error(
-        `revision ${revision} has the scope ${scope}, which this verifier does not know: use a newer one`,
+        `revision ${revision} has the scope ${scope}, which this version of the verifier does not know: upgrade it`,
       );
   }
 }

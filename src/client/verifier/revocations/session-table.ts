@@ -1,4 +1,4 @@
-/** Words of a row: the id, the revision's halves, and the second until which it matters; 0 there marks an empty row. */
+/** 32-bit words of a row: the id, the two halves of the revision, and the second until which it matters (0: empty row). */
 const rowWords = 7;
 const highWord = 4;
 const lowWord = 5;
@@ -7,48 +7,48 @@ const untilWord = 6;
 const shardCount = 256;
 const smallestCapacity = 8;
 const wordSize = 2 ** 32;
-const forEver = wordSize - 1;
+const maxSecond = wordSize - 1;
 
 /**
- * Revoked sessions by id. A row is 28 bytes outside the JavaScript heap, in open addressing; 256 small tables instead of one
- * keep every growth and every forgetting short, however many rows there are.
+ * Revoked sessions by id: a hash table with open addressing and rows of 28 bytes outside the JavaScript heap. 256 small tables
+ * in place of a large one keep every rebuild short.
  */
 export class SessionTable {
   readonly #shards = Array.from({ length: shardCount }, () => new Shard());
   readonly #key = new Uint32Array(4);
   #nextToForget = 0;
 
-  /** How many sessions are held, including those that wait to be forgotten. */
+  /** Number of sessions, including those that forget() has not visited yet. */
   get size(): number {
     return this.#shards.reduce((sum, shard) => sum + shard.size, 0);
   }
 
-  /** Bytes of all rows, empty ones too. */
+  /** Bytes of all rows, including empty ones. */
   get bytes(): number {
     return this.#shards.reduce((sum, shard) => sum + shard.bytes, 0);
   }
 
   /**
-   * Holds that `id`, a UUID, was revoked at `revision`, until `until` (milliseconds since 1970). Of several revocations of one
-   * session the first stays. Throws where `id` is no UUID.
+   * Adds a session that was revoked at `revision`, until `until` (milliseconds since 1970). The first revocation of a session
+   * stays. Throws if `id` is not a UUID.
    */
   add(id: string, revision: number, until: number): void {
     if (!readUuid(id, this.#key)) {
-      throw new Error(`a revoked session has the id "${id}": it should be a UUID`);
+      throw new Error(`a revoked session has the id "${id}", which is not a UUID`);
     }
     const hash = hashOf(this.#key, 0);
-    const seconds = Math.min(Math.max(1, Math.ceil(until / 1000)), forEver);
+    const seconds = Math.min(Math.max(1, Math.ceil(until / 1000)), maxSecond);
     this.#shardOf(hash).add(this.#key, hash, revision, seconds);
   }
 
-  /** The revision at which `id` was revoked, if it was. */
+  /** Returns the revision at which the session was revoked, if it was. */
   find(id: string): number | undefined {
     if (!readUuid(id, this.#key)) return undefined;
     const hash = hashOf(this.#key, 0);
     return this.#shardOf(hash).find(this.#key, hash);
   }
 
-  /** Drops what mattered only before `limit` (milliseconds since 1970) from the next `shards` of 256. */
+  /** Drops rows that mattered only before `limit` (milliseconds since 1970) from the next `shards` of the 256 tables. */
   forget(limit: number, shards: number): void {
     for (let i = 0; i < shards; i++) {
       this.#shards[this.#nextToForget]?.forget(Math.floor(limit / 1000));
@@ -58,12 +58,12 @@ export class SessionTable {
 
   #shardOf(hash: number): Shard {
     const shard = this.#shards[hash % shardCount];
-    if (shard === undefined) throw new Error("the hash of a session id is no whole number");
+    if (shard === undefined) throw new Error("the hash of a session id is not a whole number");
     return shard;
   }
 }
 
-/** One table with linear probing; rows leave only when it is rebuilt, so that no probe meets a hole. */
+/** One table with linear probing. Only a rebuild removes rows, so that no probe meets a gap. */
 class Shard {
   size = 0;
   #words = new Uint32Array(0);
@@ -104,7 +104,7 @@ class Shard {
     this.#rebuild(live === 0 ? 0 : capacityFor(live), limit);
   }
 
-  /** Where the row of the id that is in `from` at `at` is, or would be. */
+  /** Returns the index of the row for the id at `from[at]`, or of the empty row where it belongs. */
   #rowOf(from: Uint32Array, at: number, hash: number): number {
     const words = this.#words;
     const mask = this.#capacity - 1;
@@ -122,7 +122,7 @@ class Shard {
     }
   }
 
-  /** Moves the rows that matter at `limit` or later into a table of `capacity`. */
+  /** Moves the rows that matter at `limit` or later into a table with `capacity` rows. */
   #rebuild(capacity: number, limit: number): void {
     const old = this.#words;
     this.#words = new Uint32Array(capacity * rowWords);
@@ -140,12 +140,12 @@ class Shard {
   }
 }
 
-/** A power of two that leaves room to grow. */
+/** Returns a power of two that leaves room to grow. */
 function capacityFor(rows: number): number {
   return Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(rows / 0.6)));
 }
 
-/** Spreads the bits of an id over 32; UUIDv7 begins with the time, so every word takes part. */
+/** Hashes an id to 32 bits. Uses every word, because UUIDv7 starts with the time. */
 function hashOf(words: Uint32Array, at: number): number {
   let hash = Math.imul(words[at + 2] ?? 0, 0x85eb_ca6b) ^ Math.imul(words[at + 1] ?? 0, 0xc2b2_ae35);
   hash ^= words[at + 3] ?? 0;
@@ -154,7 +154,7 @@ function hashOf(words: Uint32Array, at: number): number {
   return (hash ^ (hash >>> 15)) >>> 0;
 }
 
-/** Reads the 32 digits of a UUID, in either case, into four words; false when it is none. */
+/** Reads a UUID, in upper or lower case, into four words. Returns false if the text is not a UUID. */
 function readUuid(text: string, into: Uint32Array): boolean {
   if (text.length !== 36) return false;
   let word = 0;

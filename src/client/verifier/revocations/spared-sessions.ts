@@ -1,20 +1,20 @@
-import type { Scope } from "./revocation.ts";
+import type { VerifierScope } from "./revocation.ts";
 
-/** Cutoffs of one target, one after the other, that all spared the same session. */
+/** Consecutive cutoffs of one target that all exempt the same session. */
 export interface Sparing {
-  readonly scope: Scope;
+  readonly scope: VerifierScope;
   readonly targetId: string;
-  /** The last of them. Those before it need not be known: they spared the session too. */
+  /** Revision of the last one. The earlier ones are not needed: they exempt the session too. */
   readonly last: number;
-  /** The cutoff of the target before the first; 0 when none is held. */
+  /** Revision of the target's cutoff before the first one; 0 without one. */
   readonly before: number;
   /** Milliseconds since 1970. */
   readonly matterUntil: number;
 }
 
 /**
- * Which sessions cutoffs were to spare. Whether one was spared indeed is not known here: a dead session stays dead, and the id
- * may be that of a session outside the scope. It is decided when a JWT tells whose the session is.
+ * Sessions that cutoffs exempt. An exemption may have no effect: the session may be revoked before, or lie outside the scope.
+ * This is decided later, when a JWT names the session's member and organization.
  */
 export class SparedSessions {
   readonly #bySession = new Map<string, readonly Sparing[]>();
@@ -23,12 +23,12 @@ export class SparedSessions {
     return this.#bySession.size;
   }
 
-  /** In the order of their revisions. */
+  /** Ordered by revision. */
   of(sessionId: string): readonly Sparing[] {
     return this.#bySession.get(sessionId) ?? [];
   }
 
-  /** A cutoff newer than all before. Joins the last one where both are of one target with nothing of it in between. */
+  /** Adds a cutoff whose revision is higher than all before. Extends the last sparing if both are consecutive cutoffs of one target. */
   add(sessionId: string, sparing: Sparing): void {
     const known = this.of(sessionId);
     const last = known.at(-1);
@@ -39,7 +39,7 @@ export class SparedSessions {
     this.#bySession.set(sessionId, [...(joins ? known.slice(0, -1) : known), joined]);
   }
 
-  /** Drops the sessions whose cutoffs all mattered only before `limit`; like Cutoffs, from the oldest on. */
+  /** Drops sessions whose cutoffs all mattered only before `limit`. Stops at the first other one, like Cutoffs. */
   forget(limit: number): void {
     for (const [sessionId, sparings] of this.#bySession) {
       if (sparings.some(({ matterUntil }) => matterUntil >= limit)) return;

@@ -1,19 +1,14 @@
-import { type Kysely, sql } from "kysely";
-import type { SchemaMigration } from "../schema-migration.ts";
+import { type SchemaMigration, inOrder } from "./schema-migration.ts";
 
-/** Session tokens that replace each other. */
+/** Rotation of session tokens. */
 export const tokenRotation: SchemaMigration = {
   indexes: {
-    // The replaced tokens of a session, to forget the oldest. No session has an entry before its first rotation.
+    // Finds the oldest replaced tokens of a session. A session has no entry before its first rotation.
     session_tokens_replaced:
       "session_tokens (project_id, session_id, replace_time) where replace_time is not null",
   },
-  async up(db: Kysely<unknown>): Promise<void> {
-    for (const statement of statements) await sql.raw(statement).execute(db);
-  },
+  up: inOrder([
+    // Derives the successor of a replaced token from the token itself.
+    `alter table session_tokens add column successor_salt bytea`,
+  ]),
 };
-
-const statements = [
-  // What the successor of a replaced token is derived with, from the token that only its holder knows.
-  `alter table session_tokens add column successor_salt bytea`,
-];

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkHistory } from "./check-history.ts";
-import type { Creation, Look, Operation, Revocation } from "../history.ts";
+import type { Creation, Observation, Operation, Revocation } from "../history.ts";
 
 const creation = (
   start: number,
@@ -18,14 +18,19 @@ const creation = (
   ...overrides,
 });
 
-const look = (start: number, end: number, saw: Look["saw"], blamed?: number): Look => ({
-  kind: "look",
+const observation = (
+  start: number,
+  end: number,
+  saw: Observation["saw"],
+  revokedBy?: number,
+): Observation => ({
+  kind: "observation",
   session: "s",
   by: "token",
   saw,
   start,
   end,
-  ...(blamed === undefined ? {} : { blamed }),
+  ...(revokedBy === undefined ? {} : { revokedBy }),
 });
 
 const revocation = (
@@ -48,44 +53,49 @@ const member = { scope: "member", target: "m" } as const;
 const project = { scope: "project", target: "" } as const;
 
 const good: Record<string, readonly Operation[]> = {
-  "alive, revoked, dead": [creation(0, 1), look(2, 3, "alive"), revocation(4, 5, 1), look(6, 7, "dead", 1)],
+  "alive, revoked, dead": [
+    creation(0, 1),
+    observation(2, 3, "alive"),
+    revocation(4, 5, 1),
+    observation(6, 7, "dead", 1),
+  ],
   "either way while it is being revoked": [
     creation(0, 1),
     revocation(2, 9, 1),
-    look(3, 4, "dead", 1),
-    look(5, 6, "alive"),
+    observation(3, 4, "dead", 1),
+    observation(5, 6, "alive"),
   ],
   "alive in an answer that was asked for before the revocation returned": [
     creation(0, 1),
     revocation(2, 4, 1),
-    look(3, 9, "alive"),
+    observation(3, 9, "alive"),
   ],
   "spared by a cutoff": [
     creation(0, 1),
     revocation(2, 3, 1, { ...member, except: "s" }),
-    look(4, 5, "alive"),
+    observation(4, 5, "alive"),
   ],
-  "created after a cutoff": [revocation(0, 1, 1, member), creation(2, 3, 1), look(4, 5, "alive")],
+  "created after a cutoff": [revocation(0, 1, 1, member), creation(2, 3, 1), observation(4, 5, "alive")],
   "a login in flight that read the revision before": [
     revocation(1, 3, 1, project),
     creation(0, 4, 0),
-    look(5, 6, "dead", 1),
+    observation(5, 6, "dead", 1),
   ],
   "a login in flight that read it after": [
     revocation(1, 3, 1, project),
     creation(0, 4, 1),
-    look(5, 6, "alive"),
+    observation(5, 6, "alive"),
   ],
-  "dead by a revocation that nobody knows the outcome of": [
+  "dead by a revocation with an unknown outcome": [
     creation(0, 1),
     revocation(2, Infinity, undefined, member),
-    look(3, 4, "alive"),
-    look(5, 6, "dead", 7),
+    observation(3, 4, "alive"),
+    observation(5, 6, "dead", 7),
   ],
   "alive after a revocation of another member": [
     creation(0, 1),
     revocation(2, 3, 1, { scope: "member", target: "other" }),
-    look(4, 5, "alive"),
+    observation(4, 5, "alive"),
   ],
   "revoked twice, answered with the first": [
     creation(0, 1),
@@ -100,11 +110,11 @@ test.each(Object.entries(good))("holds: %s", (_, history) => {
 });
 
 const bad: readonly (readonly [rule: string, name: string, history: readonly Operation[]])[] = [
-  ["alive after its revocation", "by id", [creation(0, 1), revocation(2, 3, 1), look(4, 5, "alive")]],
+  ["alive after its revocation", "by id", [creation(0, 1), revocation(2, 3, 1), observation(4, 5, "alive")]],
   [
     "alive after its revocation",
     "by member",
-    [creation(0, 1), revocation(2, 3, 1, member), look(4, 5, "alive")],
+    [creation(0, 1), revocation(2, 3, 1, member), observation(4, 5, "alive")],
   ],
   [
     "alive after its revocation",
@@ -112,18 +122,18 @@ const bad: readonly (readonly [rule: string, name: string, history: readonly Ope
     [
       creation(0, 1),
       revocation(2, 3, 1, { scope: "organization", target: "o", except: "other" }),
-      look(4, 5, "alive"),
+      observation(4, 5, "alive"),
     ],
   ],
   [
     "alive after its revocation",
     "of its project",
-    [creation(0, 1), revocation(2, 3, 1, project), look(4, 5, "alive")],
+    [creation(0, 1), revocation(2, 3, 1, project), observation(4, 5, "alive")],
   ],
   [
     "alive after its revocation",
     "alive again after it was seen dead",
-    [creation(0, 1), revocation(2, 3, 1), look(4, 5, "dead", 1), look(6, 7, "alive")],
+    [creation(0, 1), revocation(2, 3, 1), observation(4, 5, "dead", 1), observation(6, 7, "alive")],
   ],
   [
     "alive after its revocation",
@@ -132,31 +142,35 @@ const bad: readonly (readonly [rule: string, name: string, history: readonly Ope
       creation(0, 1),
       revocation(2, 3, 1, { ...member, except: "s" }),
       revocation(4, 5, 2, member),
-      look(6, 7, "alive"),
+      observation(6, 7, "alive"),
     ],
   ],
   [
     "alive after its revocation",
     "a login in flight that read the revision before the cutoff",
-    [creation(0, 4, 0), revocation(1, 3, 1, project), look(5, 6, "alive")],
+    [creation(0, 4, 0), revocation(1, 3, 1, project), observation(5, 6, "alive")],
   ],
-  ["dead before any revocation", "never revoked", [creation(0, 1), look(2, 3, "dead")]],
-  ["dead before any revocation", "revoked later", [creation(0, 1), look(2, 3, "dead"), revocation(4, 5, 1)]],
+  ["dead before any revocation", "never revoked", [creation(0, 1), observation(2, 3, "dead")]],
+  [
+    "dead before any revocation",
+    "revoked later",
+    [creation(0, 1), observation(2, 3, "dead"), revocation(4, 5, 1)],
+  ],
   [
     "dead before any revocation",
     "by a cutoff that had returned before it was created",
-    [revocation(0, 1, 1, member), creation(2, 3, 1), look(4, 5, "dead", 1)],
+    [revocation(0, 1, 1, member), creation(2, 3, 1), observation(4, 5, "dead", 1)],
   ],
   [
     "dead before any revocation",
     "by a cutoff that spared it",
-    [creation(0, 1), revocation(2, 3, 1, { ...member, except: "s" }), look(4, 5, "dead", 1)],
+    [creation(0, 1), revocation(2, 3, 1, { ...member, except: "s" }), observation(4, 5, "dead", 1)],
   ],
-  ["acknowledged session is missing", "lost", [creation(0, 1), look(2, 3, "missing")]],
+  ["acknowledged session is missing", "lost", [creation(0, 1), observation(2, 3, "missing")]],
   [
     "wrong revision blamed",
     "of a revocation elsewhere",
-    [creation(0, 1), revocation(2, 3, 1), look(4, 5, "dead", 9)],
+    [creation(0, 1), revocation(2, 3, 1), observation(4, 5, "dead", 9)],
   ],
   [
     "wrong revision blamed",
@@ -186,7 +200,7 @@ test.each(bad)("catches: %s, %s", (rule, _, history) => {
 });
 
 test("a violation shows its operations", () => {
-  const operations = [creation(0, 1), revocation(2, 3, 1), look(4, 5, "alive")] as const;
+  const operations = [creation(0, 1), revocation(2, 3, 1), observation(4, 5, "alive")] as const;
   expect(checkHistory(operations)).toEqual([
     { rule: "alive after its revocation", operations: [operations[2], operations[1], operations[0]] },
   ]);

@@ -1,8 +1,7 @@
-import { RevisionOrder, revisionOf } from "./revision-order.ts";
-import type { Creation, Look, Operation, Revocation } from "../history.ts";
-import { Killers } from "../processes/killers.ts";
+import { RevisionOrder, RevocationIndex, revisionOf } from "./revocation-index.ts";
+import type { Creation, Observation, Operation, Revocation } from "../history.ts";
 
-/** Something that the service must never do, and where it did. */
+/** A broken rule, with the operations that show it. */
 export interface Violation {
   readonly rule:
     | "alive after its revocation"
@@ -16,14 +15,14 @@ export interface Violation {
   readonly operations: readonly Operation[];
 }
 
-/** Everything in a history that the promises rule out. Operations may be in any order. */
+/** Checks a history. Operations may be in any order. */
 export function checkHistory(history: readonly Operation[]): readonly Violation[] {
   const revocations = history.filter((operation) => operation.kind === "revocation");
   const effective = revocations.filter((revocation) => revocation.effective);
   const known = effective.filter(({ revision }) => revision !== undefined);
   const order = new RevisionOrder(known);
   const creations = history.filter((operation) => operation.kind === "creation");
-  const killers = new Killers(effective, creations);
+  const index = new RevocationIndex(effective, creations);
   const sessions = new Map(creations.map((creation) => [creation.session, creation]));
   return [
     ...history.flatMap((operation) => {
@@ -31,52 +30,58 @@ export function checkHistory(history: readonly Operation[]): readonly Violation[
       const session = sessionNamed(operation);
       const creation = session === undefined ? undefined : sessions.get(session);
       if (creation === undefined) return [];
-      return operation.kind === "look"
-        ? checkLook(operation, creation, killers.of(creation))
-        : checkRepeated(operation, creation, killers.of(creation));
+      return operation.kind === "observation"
+        ? checkObservation(operation, creation, index.of(creation))
+        : checkRepeated(operation, creation, index.of(creation));
     }),
     ...checkUnique(known),
     ...checkOrder(known, order),
   ];
 }
 
-function sessionNamed(operation: Look | Revocation): string | undefined {
-  if (operation.kind === "look") return operation.session;
+function sessionNamed(operation: Observation | Revocation): string | undefined {
+  if (operation.kind === "observation") return operation.session;
   return operation.scope === "session" && !operation.effective ? operation.target : undefined;
 }
 
-function checkLook(look: Look, creation: Creation, killers: readonly Revocation[]): readonly Violation[] {
-  switch (look.saw) {
+function checkObservation(
+  observation: Observation,
+  creation: Creation,
+  revocations: readonly Revocation[],
+): readonly Violation[] {
+  switch (observation.saw) {
     case "missing":
-      return [{ rule: "acknowledged session is missing", operations: [look, creation] }];
+      return [{ rule: "acknowledged session is missing", operations: [observation, creation] }];
     case "alive": {
-      const killer = killers.find(({ end }) => end < look.start);
-      return killer === undefined
+      const revocation = revocations.find(({ end }) => end < observation.start);
+      return revocation === undefined
         ? []
-        : [{ rule: "alive after its revocation", operations: [look, killer, creation] }];
+        : [{ rule: "alive after its revocation", operations: [observation, revocation, creation] }];
     }
     case "dead": {
-      const begun = killers.filter(({ start }) => start < look.end);
-      if (begun.length === 0) return [{ rule: "dead before any revocation", operations: [look, creation] }];
-      const fits = look.blamed === undefined || begun.some(couldBe(look.blamed));
-      return fits ? [] : [{ rule: "wrong revision blamed", operations: [look, creation, ...begun] }];
+      const begun = revocations.filter(({ start }) => start < observation.end);
+      if (begun.length === 0) {
+        return [{ rule: "dead before any revocation", operations: [observation, creation] }];
+      }
+      const fits = observation.revokedBy === undefined || begun.some(couldBe(observation.revokedBy));
+      return fits ? [] : [{ rule: "wrong revision blamed", operations: [observation, creation, ...begun] }];
     }
   }
 }
 
-/** A receipt of a session that was dead already names the revision that ended it. */
+/** Checks the receipt for a session that was dead already: it has the revision that ended the session. */
 function checkRepeated(
   receipt: Revocation,
   creation: Creation,
-  killers: readonly Revocation[],
+  revocations: readonly Revocation[],
 ): readonly Violation[] {
-  const begun = killers.filter(({ start }) => start < receipt.end);
+  const begun = revocations.filter(({ start }) => start < receipt.end);
   const { revision } = receipt;
   if (revision === undefined || begun.some(couldBe(revision))) return [];
   return [{ rule: "wrong revision blamed", operations: [receipt, creation, ...begun] }];
 }
 
-/** One whose outcome is unknown could have any revision. */
+/** A revocation with an unknown outcome may have any revision. */
 function couldBe(revision: number): (revocation: Revocation) => boolean {
   return (revocation) => revocation.revision === undefined || revocation.revision === revision;
 }
@@ -103,7 +108,7 @@ function checkUnique(known: readonly Revocation[]): readonly Violation[] {
     .map((operations) => ({ rule: "revision given twice", operations }));
 }
 
-/** Of two revocations of which one returned before the other began, the later one has the greater revision. */
+/** If one revocation returned before another started, the other has the greater revision. */
 function checkOrder(known: readonly Revocation[], order: RevisionOrder): readonly Violation[] {
   return known.flatMap((revocation) => {
     const before = order.newestReturnedBefore(revocation.start);

@@ -1,7 +1,7 @@
 import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
 import { type Operation, type Revocation, reaches } from "../history.ts";
-import { RevisionOrder, revisionOf } from "./revision-order.ts";
-import type { Lineage } from "../watcher.ts";
+import { RevisionOrder, revisionOf } from "./revocation-index.ts";
+import type { WatchedLog } from "../watcher.ts";
 
 /** A row of `revocations`. */
 export interface LogRow {
@@ -11,7 +11,7 @@ export interface LogRow {
   readonly except_session_id: string | null;
 }
 
-/** Compares what was acknowledged with what is stored at the end. Each line says one thing that is wrong. */
+/** Compares acknowledged operations with the database. Returns a line per problem. */
 export function checkStored(
   history: readonly Operation[],
   log: readonly LogRow[],
@@ -19,10 +19,10 @@ export function checkStored(
   projectId: string,
 ): readonly string[] {
   const rows = new Map(log.map((row) => [row.revision, row]));
-  const wrong: string[] = [];
+  const problems: string[] = [];
   log.forEach(({ revision }, i) => {
     const expected = (log[0]?.revision ?? 1) + i;
-    if (revision !== expected) wrong.push(`the log has revision ${revision} where ${expected} should be`);
+    if (revision !== expected) problems.push(`the log has revision ${revision} where ${expected} should be`);
   });
   const acknowledged = new Set<number>();
   let unknown = 0;
@@ -37,15 +37,17 @@ export function checkStored(
     const row = rows.get(revision);
     const stored = row?.scope === "project" ? row.target_id === projectId : row?.target_id === target;
     if (row?.scope !== scope || !stored) {
-      wrong.push(`revision ${revision} (${scope} ${target}) is not in the log`);
+      problems.push(`revision ${revision} (${scope} ${target}) is not in the log`);
     }
   }
   const ghosts = log.filter(({ revision }) => !acknowledged.has(revision)).length;
-  if (ghosts > unknown) wrong.push(`${ghosts} rows of the log are nobody's, ${unknown} outcomes are unknown`);
-  return [...wrong, ...checkSessions(history, log, sessions)];
+  if (ghosts > unknown) {
+    problems.push(`${ghosts} rows of the log were not requested; only ${unknown} outcomes are unknown`);
+  }
+  return [...problems, ...checkSessions(history, log, sessions)];
 }
 
-/** Every acknowledged session is there, and dead if, and only if, the log reaches it. */
+/** Every acknowledged session is stored, and dead if and only if the log has a revocation of it. */
 function checkSessions(
   history: readonly Operation[],
   log: readonly LogRow[],
@@ -58,36 +60,36 @@ function checkSessions(
     if (operation.kind !== "creation") return [];
     const { session, member, organization, createdRevision } = operation;
     const keys = [`session/${session}`, `member/${member}`, `organization/${organization}`, "project"];
-    const killer = keys
+    const revocation = keys
       .flatMap((key) => byTarget.get(key) ?? [])
       .find(
         ({ revision, scope, target_id: target, except_session_id: except }) =>
           revision > createdRevision &&
           reaches({ scope, target, ...(except === null ? {} : { except }) }, operation),
       );
-    const expected = killer === undefined ? "alive" : "dead";
+    const expected = revocation === undefined ? "alive" : "dead";
     const stored = sessions.get(session) ?? "missing";
     return stored === expected ? [] : [`session ${session} is ${stored}, by the log it is ${expected}`];
   });
 }
 
-/** Compares what a watcher received with the log: each once, in order, none missing, and nothing claimed that was not so. */
-export function checkLineage(
-  lineage: Lineage,
+/** Compares received revocations with the log: each once, in order, without gaps, and with true claims. */
+export function checkWatchedLog(
+  watched: WatchedLog,
   log: readonly LogRow[],
   history: readonly Operation[],
 ): readonly string[] {
   const rows = new Map(log.map((row) => [row.revision, row]));
-  const wrong: string[] = [];
-  lineage.revocations.forEach((received, i) => {
-    const expected = lineage.from + 1 + i;
+  const problems: string[] = [];
+  watched.revocations.forEach((received, i) => {
+    const expected = watched.from + 1 + i;
     const row = rows.get(expected);
     if (Number(received.revision) !== expected) {
-      wrong.push(`received revision ${received.revision} where ${expected} should be`);
+      problems.push(`received revision ${received.revision} where ${expected} should be`);
     }
-    // Rows that were purged since cannot be compared.
+    // Purged rows cannot be compared.
     else if (row !== undefined && !isSame(received, row)) {
-      wrong.push(`received revision ${expected} with wrong contents`);
+      problems.push(`received revision ${expected} with different contents`);
     }
   });
   const known = history.filter(
@@ -95,13 +97,13 @@ export function checkLineage(
       operation.kind === "revocation" && operation.effective && operation.revision !== undefined,
   );
   const order = new RevisionOrder(known);
-  for (const { asOf, revision } of lineage.claims) {
+  for (const { asOf, revision } of watched.claims) {
     const returned = revisionOf(order.newestReturnedBefore(asOf));
     if (returned > revision) {
-      wrong.push(`claimed revision ${revision} to be the newest when ${returned} had returned already`);
+      problems.push(`claimed that ${revision} is the newest revision after ${returned} had returned`);
     }
   }
-  return wrong;
+  return problems;
 }
 
 const scopes: Record<LogRow["scope"], RevocationScope> = {
@@ -111,7 +113,7 @@ const scopes: Record<LogRow["scope"], RevocationScope> = {
   project: RevocationScope.PROJECT,
 };
 
-function isSame(received: Lineage["revocations"][number], row: LogRow): boolean {
+function isSame(received: WatchedLog["revocations"][number], row: LogRow): boolean {
   return (
     received.scope === scopes[row.scope] &&
     received.targetId === row.target_id &&

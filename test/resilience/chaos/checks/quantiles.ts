@@ -1,4 +1,4 @@
-/** How a quantity is spread; NaN where nothing was measured. */
+/** Quantiles of a quantity; NaN without measurements. */
 export interface Quantiles {
   readonly count: number;
   readonly p50: number;
@@ -6,7 +6,7 @@ export interface Quantiles {
   readonly max: number;
 }
 
-/** The spread of these values, to a hundredth. */
+/** Quantiles, rounded to hundredths. */
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number) => {

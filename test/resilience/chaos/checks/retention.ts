@@ -1,22 +1,22 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { startDeployment } from "../processes/deployment.ts";
-import type { VerifierLook } from "../processes/verifier.ts";
+import type { VerifierObservation } from "../processes/verifier.ts";
 
-/** What became of a verifier that slept while the log was cut off behind it. */
+/** Verdicts of a verifier that was frozen past retention. */
 export interface Awakening {
-  /** Everything it said, from its sleep on, about a session that was revoked meanwhile. */
-  readonly revoked: readonly VerifierLook["verdict"][];
-  /** What it said of a live session at last. */
-  readonly alive: VerifierLook["verdict"] | undefined;
-  /** How often it had to begin again with a snapshot. */
+  /** All verdicts on a session that was revoked meanwhile. */
+  readonly revoked: readonly VerifierObservation["verdict"][];
+  /** The last verdict on a live session. */
+  readonly alive: VerifierObservation["verdict"] | undefined;
+  /** Number of new snapshots. */
   readonly resynchronised: number;
 }
 
 /**
- * A verifier sleeps past its bound, its stream is cut and the log goes on; what it would have to resume after is removed, as
- * a purge does after retention, which is days. Then it wakes up.
+ * Freezes a verifier past its staleness bound, cuts its stream, and deletes the row that it would resume after, as the purge does after
+ * retention. Then thaws the verifier.
  */
-export async function sleepPastRetention(maxStaleness: number, within: number): Promise<Awakening> {
+export async function sleepPastRetention(maxStaleness: number, timeoutMs: number): Promise<Awakening> {
   const deployment = await startDeployment(1);
   try {
     const [replica] = deployment.replicas;
@@ -35,23 +35,25 @@ export async function sleepPastRetention(maxStaleness: number, within: number): 
       const revoke = (id: string) => sessions.revoke({ target: { case: "id", value: id } });
       const { revision } = await revoke(forgotten.id);
       await revoke(ended.id);
-      // Its session is as good as gone: nobody asks for it any more.
+      // The session of this row is not used any more.
       await deployment.sql("delete from revocations where revision <= $1", String(revision));
       verifier.ask(ended);
       await delay(maxStaleness);
     } finally {
       verifier.thaw();
     }
-    const last = (id: string) => verifier.looks.findLast(({ session }) => session === id)?.verdict;
-    for (let waited = 0; waited < within && last(alive.id)?.ok !== true; waited += 20) {
+    const last = (id: string) => verifier.observations.findLast(({ session }) => session === id)?.verdict;
+    for (let waited = 0; waited < timeoutMs && last(alive.id)?.ok !== true; waited += 20) {
       verifier.ask(ended);
       verifier.ask(alive);
       await delay(20);
     }
     verifier.ask(ended);
-    await verifier.settled(within);
+    await verifier.answered(timeoutMs);
     return {
-      revoked: verifier.looks.filter(({ session }) => session === ended.id).map(({ verdict }) => verdict),
+      revoked: verifier.observations
+        .filter(({ session }) => session === ended.id)
+        .map(({ verdict }) => verdict),
       alive: last(alive.id),
       resynchronised: verifier.events.resynchronised ?? 0,
     };

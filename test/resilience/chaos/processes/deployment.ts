@@ -11,20 +11,20 @@ import type { OnStale } from "../../../../src/client/verifier/verifier.ts";
 import { VerifierProcess } from "./verifier.ts";
 import { Replica, type ReplicaOptions } from "./replica.ts";
 
-/** Replicas in processes of their own on a database of their own. */
+/** Replicas as processes, on their own database. */
 export interface Deployment {
   readonly options: ReplicaOptions;
   readonly postgres: EmbeddedPostgres;
   readonly replicas: readonly Replica[];
-  /** A verifier of these replicas' JWTs. Times in milliseconds. */
+  /** Starts a verifier. Times in milliseconds. */
   startVerifier(onStale: OnStale, maxStaleness: number): Promise<VerifierProcess>;
-  /** Runs a statement on the database, past the service. */
+  /** Runs a statement directly on the database. */
   readonly sql: <Row>(statement: string, ...values: readonly unknown[]) => Promise<readonly Row[]>;
-  /** Ends everything and removes the database. */
+  /** Stops all processes and removes the database. */
   stop(): Promise<void>;
 }
 
-/** Starts `count` replicas. Rejects with nothing left running. */
+/** Starts `count` replicas. Leaves nothing running if it fails. */
 export async function startDeployment(count: number): Promise<Deployment> {
   const stops: (() => Promise<unknown>)[] = [];
   const stop = async () => {
@@ -49,7 +49,7 @@ export async function startDeployment(count: number): Promise<Deployment> {
     }
     const startVerifier = async (onStale: OnStale, maxStaleness: number) => {
       const verifier = await VerifierProcess.start({
-        // Each begins with another one of the replicas.
+        // Each starts with a different replica.
         baseUrl: replicas.map((_, i) => replicas[(i + stops.length) % count]?.url ?? ""),
         credential: { projectId: options.projectId, secret: options.secret },
         onStale,

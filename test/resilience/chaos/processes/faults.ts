@@ -3,20 +3,20 @@ import type { Deployment } from "./deployment.ts";
 import type { Replica } from "./replica.ts";
 import type { VerifierProcess } from "./verifier.ts";
 
-/** What something can happen to. */
-export interface Scene {
+/** Targets of a fault. */
+export interface FaultTargets {
   readonly deployment: Deployment;
   readonly replica: Replica;
   readonly verifier: VerifierProcess;
 }
 
-/** Something that goes wrong while the service works; resolves when it has been mended. Durations in milliseconds. */
+/** A fault. `run` injects it and resolves after recovery. Durations in milliseconds. */
 export interface Fault {
   readonly name: string;
-  readonly run: (scene: Scene) => Promise<void>;
+  readonly run: (scene: FaultTargets) => Promise<void>;
 }
 
-/** `kill -9` of a replica; it is started again after `down`. */
+/** Kills a replica (SIGKILL); starts it again after `down`. */
 export function killReplica(down: number): Fault {
   return {
     name: "a replica is killed (SIGKILL)",
@@ -28,13 +28,13 @@ export function killReplica(down: number): Fault {
   };
 }
 
-/** PostgreSQL stops without finishing anything, as `pg_ctl stop -m immediate` has it, and recovers from its log. */
+/** Immediate shutdown of PostgreSQL, like `pg_ctl stop -m immediate`; it recovers from its log. */
 export const crashDatabase: Fault = {
   name: "PostgreSQL crashes (immediate shutdown)",
   run: ({ deployment }) => crash(deployment),
 };
 
-/** Both in the same moment, as when a machine loses its power. */
+/** Both at once, like a power failure. */
 export const crashBoth: Fault = {
   name: "a replica is killed and PostgreSQL crashes at once",
   async run({ deployment, replica }) {
@@ -43,15 +43,15 @@ export const crashBoth: Fault = {
   },
 };
 
-/** Resolves when it runs again. */
+/** Resolves when PostgreSQL runs again. */
 async function crash({ postgres }: Deployment): Promise<void> {
   const crashed = postgres.pid();
-  if (crashed === undefined) throw new Error("PostgreSQL does not run: there is nothing to crash");
+  if (crashed === undefined) throw new Error("PostgreSQL does not run");
   process.kill(crashed, "SIGQUIT");
   while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
 }
 
-/** The connections on which replicas hear of commits are cut. */
+/** Cuts the LISTEN connections of all replicas. */
 export const cutListeners: Fault = {
   name: "listeners are cut (pg_terminate_backend)",
   async run({ deployment: { sql } }) {
@@ -61,14 +61,14 @@ export const cutListeners: Fault = {
   },
 };
 
-/** A replica stands still, with all its connections open. */
-export function freezeReplica(still: number): Fault {
+/** Freezes a replica; its connections stay open. */
+export function freezeReplica(durationMs: number): Fault {
   return {
-    name: "a replica stands still (SIGSTOP)",
+    name: "a replica is frozen (SIGSTOP)",
     async run({ replica }) {
       replica.freeze();
       try {
-        await delay(still);
+        await delay(durationMs);
       } finally {
         replica.thaw();
       }
@@ -76,14 +76,14 @@ export function freezeReplica(still: number): Fault {
   };
 }
 
-/** A verifier stands still; with it what it was asked. */
-export function freezeVerifier(still: number): Fault {
+/** Freezes a verifier. */
+export function freezeVerifier(durationMs: number): Fault {
   return {
-    name: "a verifier stands still (SIGSTOP)",
+    name: "a verifier is frozen (SIGSTOP)",
     async run({ verifier }) {
       verifier.freeze();
       try {
-        await delay(still);
+        await delay(durationMs);
       } finally {
         verifier.thaw();
       }
@@ -91,7 +91,7 @@ export function freezeVerifier(still: number): Fault {
   };
 }
 
-/** All database connections of all replicas are cut, mid-statement. */
+/** Cuts all database connections of all replicas, also in a statement. */
 export const cutConnections: Fault = {
   name: "all database connections are cut",
   async run({ deployment: { sql } }) {

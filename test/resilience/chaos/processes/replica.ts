@@ -1,7 +1,7 @@
 import { type Sessiond, connectSessiond } from "../../../../src/client/client.ts";
-import { type Child, startChild } from "./child.ts";
+import { type Child, startChild } from "../../../support/process/child.ts";
 
-/** What replicas of one service have in common. */
+/** Options that all replicas of a service share. */
 export interface ReplicaOptions {
   readonly databaseUrl: string;
   readonly masterKey: string;
@@ -9,14 +9,14 @@ export interface ReplicaOptions {
   readonly secret: string;
 }
 
-/** A server in a process of its own. */
+/** A server process. */
 export class Replica {
   readonly #options: ReplicaOptions;
   #port = "0";
   #child: Child | undefined;
-  #expectEnd = false;
-  /** Times that it ended without having been told to, with its last words. */
-  readonly surprises: string[] = [];
+  #exitExpected = false;
+  /** The last error lines of each unexpected exit. */
+  readonly unexpectedExits: string[] = [];
 
   private constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -28,16 +28,16 @@ export class Replica {
     return replica;
   }
 
-  /** Stays the same when it is started again. */
+  /** Stays the same after a restart. */
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  get complaints(): readonly string[] {
-    return this.#child?.complaints ?? [];
+  get errorLines(): readonly string[] {
+    return this.#child?.errorLines ?? [];
   }
 
-  /** Starts it, again at the port that it had. */
+  /** Starts the process; a restart uses the same port. */
   async start(): Promise<void> {
     const { databaseUrl, masterKey, projectId, secret } = this.#options;
     const child = startChild("src/cli/main.ts", ["serve"], {
@@ -48,31 +48,31 @@ export class Replica {
       SESSIOND_LOG_LEVEL: "warn",
     });
     this.#child = child;
-    this.#expectEnd = false;
+    this.#exitExpected = false;
     void child.ended.then(() => {
-      if (!this.#expectEnd) this.surprises.push(child.complaints.slice(-5).join("\n"));
+      if (!this.#exitExpected) this.unexpectedExits.push(child.errorLines.slice(-5).join("\n"));
     });
-    const [, port = ""] = await child.said(/listens on http:\/\/127\.0\.0\.1:(\d+)/);
+    const [, port = ""] = await child.printed(/listens on http:\/\/127\.0\.0\.1:(\d+)/);
     this.#port = port;
   }
 
-  /** `kill -9`; resolves when it is gone. */
+  /** Sends SIGKILL and waits for the end. */
   async kill(): Promise<void> {
-    this.#expectEnd = true;
+    this.#exitExpected = true;
     await this.#child?.kill();
   }
 
-  /** SIGSTOP: it keeps its connections and answers nobody. */
+  /** Sends SIGSTOP. Connections stay open. */
   freeze(): void {
     this.#child?.process.kill("SIGSTOP");
   }
 
-  /** SIGCONT: it goes on as if nothing had happened. */
+  /** Sends SIGCONT. */
   thaw(): void {
     this.#child?.process.kill("SIGCONT");
   }
 
-  /** A client with a connection of its own; calls without a deadline of their own get `timeoutMs`. */
+  /** A client with its own connection and a default deadline. */
   connect(timeoutMs: number): Sessiond["sessions"] {
     const { projectId, secret } = this.#options;
     const credential = { projectId, secret };

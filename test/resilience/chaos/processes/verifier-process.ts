@@ -1,26 +1,54 @@
-// Run as a process of its own: a service that verifies session JWTs locally, told what to verify over IPC.
-import { createVerifier } from "../../../../src/client/verifier/verifier.ts";
-import { monotonic } from "../monotonic.ts";
-import type { VerifierAnswer, VerifierMessage, VerifierStart } from "./verifier-messages.ts";
+// A process that verifies session JWTs locally. Receives requests over IPC.
+import {
+  type Verdict,
+  type VerifierOptions,
+  createVerifier,
+} from "../../../../src/client/verifier/verifier.ts";
+import { monotonic } from "../history.ts";
 
-const start: VerifierStart = JSON.parse(process.argv[2] ?? "{}");
+/** A request: verify a JWT, or expect the revocation of a session. */
+export type VerifierMessage =
+  | { readonly kind: "verify"; readonly id: number; readonly jwt: string }
+  | { readonly kind: "expect"; readonly session: string; readonly jwt: string };
+
+/** A message of the verifier. Times are in milliseconds of the monotonic clock. */
+export type VerifierAnswer =
+  | { readonly kind: "event"; readonly name: VerifierEvent }
+  /** The revocation takes effect from `at` on. `refused`: the expected JWT was refused. */
+  | { readonly kind: "received"; readonly revision: number; readonly at: number; readonly refused?: true }
+  | VerifierVerdict;
+
+export type VerifierEvent = "ready" | "stale" | "fresh" | "resynchronised";
+
+/** A verdict, with the reported staleness just before and just after it. */
+export interface VerifierVerdict {
+  readonly kind: "verdict";
+  readonly id: number;
+  readonly start: number;
+  readonly end: number;
+  readonly before: number;
+  readonly after: number;
+  readonly verdict: Verdict;
+}
+
+const start: VerifierOptions = JSON.parse(process.argv[2] ?? "{}");
 const verifier = createVerifier(start);
 const send = (answer: VerifierAnswer) => process.send?.(answer);
 
-/** JWTs of sessions that are about to be revoked, by session: each is verified as soon as a revocation could concern it. */
+/** JWTs of sessions that will be revoked, by session id. Each is verified when a revocation of the session arrives. */
 const expected = new Map<string, string>();
 
 verifier.events.on("revocation", ({ revision, targetId }) => {
-  const heardAt = monotonic();
+  const receivedAt = monotonic();
   const jwt = expected.get(targetId);
   if (jwt === undefined) {
-    send({ kind: "heard", revision, at: heardAt });
+    send({ kind: "received", revision, at: receivedAt });
     return;
   }
   expected.delete(targetId);
   void verifier.verify(jwt).then((verdict) => {
     const refused = !verdict.ok && verdict.reason === "revoked";
-    send({ kind: "heard", revision, at: monotonic(), ...(refused ? { refused } : {}) });
+    send({ kind: "received", revision, at: monotonic(), ...(refused ? { refused } : {}) });
   });
 });
 for (const name of ["stale", "fresh", "resynchronised"] as const) {

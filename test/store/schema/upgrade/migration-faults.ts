@@ -1,23 +1,23 @@
-import { CompiledQuery, Kysely } from "kysely";
-import { databaseDialect } from "../../../../src/storage/connection/database.ts";
-import type { SchemaMigration } from "../../../../src/storage/schema/schema-migration.ts";
+import { CompiledQuery, type Kysely } from "kysely";
+import { openDatabase } from "../../../../src/storage/connection/database.ts";
+import type { Tables } from "../../../../src/storage/schema/tables.ts";
+import type { SchemaMigration } from "../../../../src/storage/schema/migrations/schema-migration.ts";
 
 /**
- * What a migration does that it may not while the release before serves, on a database as that left it; then undone. By the words
- * of its statements, and by what the database says of them: whether a row of a table that was there was read or written, or the
- * table written anew, all of which takes as long as it is large.
+ * Finds what a migration must not do while the release before serves, in a transaction that is rolled back: forbidden keywords,
+ * and reading, writing or rewriting an existing table, which takes as long as the table is large.
  */
 export async function faultsOf(url: string, migration: SchemaMigration): Promise<readonly string[]> {
   const statements: string[] = [];
-  const dialect = databaseDialect({
+  const options = {
     url,
     maxConnections: 1,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 20_000,
     preparedStatements: false,
     onConnectionError: () => undefined,
-  });
-  const db = new Kysely<unknown>({ dialect, log: ({ query }) => void statements.push(query.sql) });
+  };
+  const db = openDatabase(options, ({ query }) => void statements.push(query.sql));
   try {
     const transaction = await db.startTransaction().execute();
     const before = await tablesIn(transaction);
@@ -31,7 +31,7 @@ export async function faultsOf(url: string, migration: SchemaMigration): Promise
       if (now === undefined) return [];
       const faults = [];
       if (now.rows !== rows) faults.push(`${name}: rows are read or written`);
-      if (now.file !== file) faults.push(`${name}: is written anew`);
+      if (now.file !== file) faults.push(`${name}: is rewritten`);
       return faults;
     });
     const contracts = migration.needs === undefined ? said.flatMap(contractionIn) : [];
@@ -41,7 +41,7 @@ export async function faultsOf(url: string, migration: SchemaMigration): Promise
   }
 }
 
-/** Words that take something away, which is for migrations that say in `needs` who still serves after them. */
+/** Keywords that remove something, which only migrations with `needs` may do. */
 function contractionIn(statement: string): readonly string[] {
   const words =
     /\bdrop (?!constraint)\w+( \w+)?|\brename\b|\balter column \w+ (?:set data )?type\b|\bset not null\b|\bdrop default\b/i;
@@ -51,13 +51,13 @@ function contractionIn(statement: string): readonly string[] {
 
 interface TableFacts {
   readonly name: string;
-  /** The file that it is in: another one where it was written anew. */
+  /** The table's file; a rewritten table has another one. */
   readonly file: string;
-  /** How many rows and index entries this transaction has read or written, from the table or for an index on it. */
+  /** Rows and index entries of the table that this transaction has read or written. */
   readonly rows: string;
 }
 
-async function tablesIn(db: Kysely<unknown>): Promise<readonly TableFacts[]> {
+async function tablesIn(db: Kysely<Tables>): Promise<readonly TableFacts[]> {
   const query = CompiledQuery.raw(`
     select c.relname as name, pg_relation_filenode(c.oid)::text as file,
       (s.seq_scan + s.seq_tup_read + coalesce(s.idx_scan, 0) + s.n_tup_ins + s.n_tup_upd + s.n_tup_del)::text as rows

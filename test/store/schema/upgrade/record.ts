@@ -8,13 +8,13 @@ import { openStore } from "../../../support/postgres/open-store.ts";
 import { type Asked, type Exchange, type Recording, listen, toValue } from "./recording.ts";
 import { useEverything } from "./scenario.ts";
 
-// Records what this version asks of its database, for later versions to be tested with: `npm run record:upgrade`, once for each
-// release. It is named by the newest migration; that of a release is never made again.
+// Records the statements of this version, to test later versions with: `npm run record:upgrade`, once for each
+// release. A recording is named by the newest migration; that of a release is never repeated.
 
 const statements: Recording["statements"][number][] = [];
 const exchanges: Exchange[] = [];
 
-/** Notes every statement of this process with its answer. */
+/** Records every statement of this process with its answer. */
 function recordQueries(): void {
   const query: (this: Client, config: Asked) => Promise<unknown> = Reflect.get(Client.prototype, "query");
   Reflect.set(Client.prototype, "query", async function (this: Client, config: Asked | string) {

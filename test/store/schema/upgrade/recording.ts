@@ -1,27 +1,27 @@
 import { readFileSync } from "node:fs";
 import type { Client } from "pg";
 
-/** What code of one schema asked of its database, and what it was told, statement by statement on one connection. */
+/** The statements and answers of the code of one schema, on one connection. */
 export interface Recording {
-  /** Each text once: what it is prepared as, where it is, and what it says. */
+  /** Each text once, with the name of its prepared statement if it has one. */
   readonly statements: readonly { readonly name?: string; readonly text: string }[];
   readonly exchanges: readonly Exchange[];
 }
 
-/** One statement with its answer. */
+/** A statement with its answer. */
 export interface Exchange {
-  /** Its place among the statements. */
+  /** Index of the statement. */
   readonly statement: number;
   readonly values: readonly Value[];
   readonly answer: Answer;
 }
 
-/** What came back: rows as the database wrote them, or the SQLSTATE of a failure. */
+/** Rows as the database sent them, or the SQLSTATE of a failure. */
 export type Answer =
   | { readonly columns: readonly string[]; readonly rows: readonly (readonly (string | null)[])[] }
   | { readonly error: string };
 
-/** A parameter as JSON has it. */
+/** A parameter in JSON. */
 export type Value =
   | string
   | number
@@ -31,19 +31,19 @@ export type Value =
   | { readonly bytes: string }
   | readonly Value[];
 
-/** The recording of this name, which is that of the newest migration that its code knew. */
+/** Reads the recording that is named by the newest migration of its code. */
 export function readRecording(name: string): Recording {
   return JSON.parse(readFileSync(new URL(`recorded/${name}.json`, import.meta.url), "utf8"));
 }
 
-/** A statement as it is given to pg. */
+/** A statement for pg. */
 export interface Asked {
   readonly name?: string | undefined;
   readonly text: string;
   readonly values?: readonly unknown[] | undefined;
 }
 
-/** Runs a statement by `query`, and listens to what the database says. Nothing else may run on the client meanwhile. */
+/** Runs a statement by `query` and records the answer. The client must run nothing else meanwhile. */
 export async function listen(client: Client, query: () => Promise<unknown>): Promise<Answer> {
   const columns: string[] = [];
   const rows: (string | null)[][] = [];
@@ -64,7 +64,7 @@ export async function listen(client: Client, query: () => Promise<unknown>): Pro
   }
 }
 
-/** A parameter for JSON. Throws for what it has no form for. */
+/** Converts a parameter to JSON; throws for unsupported types. */
 export function toValue(value: unknown): Value {
   if (value === undefined || value === null) return null;
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
@@ -74,7 +74,7 @@ export function toValue(value: unknown): Value {
   throw new Error(`no form for the parameter ${JSON.stringify(value)}`);
 }
 
-/** And back. */
+/** Converts a parameter from JSON. */
 export function fromValue(value: Value): unknown {
   if (value === null || typeof value !== "object") return value;
   if ("time" in value) return new Date(value.time);

@@ -1,7 +1,7 @@
 import { Client } from "pg";
 import { type Answer, type Recording, fromValue, listen } from "./recording.ts";
 
-/** Code of an earlier release, as far as its database sees it: it asks what it asked when it was recorded, on one connection. */
+/** Code of an earlier release: runs its recorded statements on one connection. */
 export class OldCode {
   readonly #client: Client;
   readonly #recording: Recording;
@@ -18,12 +18,12 @@ export class OldCode {
     return new OldCode(client, recording);
   }
 
-  /** How much there is to ask. */
+  /** Number of recorded statements. */
   get length(): number {
     return this.#recording.exchanges.length;
   }
 
-  /** Asks on, up to exchange number `end`; returns what was answered otherwise than it was to be. */
+  /** Runs statements up to number `end`, and returns those with a different answer. */
   async go(end = this.length): Promise<readonly Difference[]> {
     const differences: Difference[] = [];
     for (; this.#next < end; this.#next++) {
@@ -39,7 +39,7 @@ export class OldCode {
     return differences;
   }
 
-  /** Asks until it is within a transaction that holds the lock of a row. */
+  /** Runs statements until it is in a transaction that holds a row lock. */
   async goIntoTransaction(): Promise<void> {
     const { exchanges, statements } = this.#recording;
     const place = exchanges.findIndex(({ statement }) => statements[statement]?.text.includes("for update"));
@@ -51,7 +51,7 @@ export class OldCode {
   }
 }
 
-/** A statement that is answered otherwise than it was. */
+/** A statement with a different answer. */
 export interface Difference {
   readonly text: string;
   readonly expected: Answer;

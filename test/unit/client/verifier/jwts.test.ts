@@ -29,33 +29,36 @@ const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("
 const now = () => Math.floor(Date.now() / 1000);
 
 describe("a good JWT", () => {
-  test.each(["ES256", "EdDSA", "RS256"])("of %s is accepted with its claims, twice", async (alg) => {
-    const own = await newKey(alg);
-    service.jwks.keys = [own.jwk];
-    const claims = { ...goodClaims(), tier: { name: "gold" } };
-    const jwt = await signed(own, claims);
-    const verdict = await verifier.verify(jwt);
-    expect(verdict).toEqual({
-      ok: true,
-      answeredBy: "verifier",
-      stale: false,
-      claims: {
-        sessionId: claims.sid,
-        memberId: "ada",
-        organizationId: "acme",
-        roles: ["admin"],
-        revision: 0,
-        issuedAt: claims.iat,
-        notBefore: claims.nbf,
-        expiresAt: claims.exp,
-        payload: claims,
-      },
-    });
-    expect(await verifier.verify(jwt)).toEqual(verdict);
-    expect(verifier.status().held.jwts).toBe(1);
-  });
+  test.each(["ES256", "EdDSA", "RS256"])(
+    "of %s is accepted with its claims, also from the cache",
+    async (alg) => {
+      const own = await newKey(alg);
+      service.jwks.keys = [own.jwk];
+      const claims = { ...goodClaims(), tier: { name: "gold" } };
+      const jwt = await signed(own, claims);
+      const verdict = await verifier.verify(jwt);
+      expect(verdict).toEqual({
+        ok: true,
+        answeredBy: "verifier",
+        stale: false,
+        claims: {
+          sessionId: claims.sid,
+          memberId: "ada",
+          organizationId: "acme",
+          roles: ["admin"],
+          revision: 0,
+          issuedAt: claims.iat,
+          notBefore: claims.nbf,
+          expiresAt: claims.exp,
+          payload: claims,
+        },
+      });
+      expect(await verifier.verify(jwt)).toEqual(verdict);
+      expect(verifier.status().held.jwts).toBe(1);
+    },
+  );
 
-  test("may lack organization, roles, nbf and the key's alg, and its aud may be one text", async () => {
+  test("may lack organization, roles, nbf and the key's alg, and its aud may be a string", async () => {
     const { alg: _, ...jwk } = key.jwk;
     service.jwks.keys = [jwk];
     const { organization_id: _1, roles: _2, nbf: _3, ...claims } = goodClaims();
@@ -66,7 +69,7 @@ describe("a good JWT", () => {
     });
   });
 
-  test("shares claims that nobody can change", async () => {
+  test("has frozen claims", async () => {
     const verdict = await verifier.verify(await signed(key, { tier: { name: "gold" } }));
     if (!verdict.ok) throw new Error("expected a good JWT");
     expect(() => Object.assign(verdict.claims.payload["tier"] as object, { name: "lead" })).toThrow(
@@ -76,18 +79,18 @@ describe("a good JWT", () => {
   });
 });
 
-/** What each is refused for. */
+/** Defects and the check that each fails. */
 const bad: Record<string, readonly [what: string, make: () => Promise<string>]> = {
-  "the empty text": ["form", async () => ""],
+  "no characters": ["form", async () => ""],
   "two parts": ["form", async () => (await signed(key)).replace(/\.[^.]*$/, "")],
   "a fourth part": ["form", async () => `${await signed(key)}.x`],
   "more than 16,384 characters": ["form", () => signed(key, { padding: "x".repeat(16_384) })],
   padding: ["form", async () => `${await signed(key)}=`],
-  "a blank at its end": ["form", async () => `${await signed(key)} `],
-  "a lenient twin of the signature": ["form", async () => twinOf(await signed(key))],
-  "a payload that is no JSON": ["form", async () => withPayload(await signed(key), "no JSON")],
+  "a trailing space": ["form", async () => `${await signed(key)} `],
+  "a signature that only a lenient decoder accepts": ["form", async () => twinOf(await signed(key))],
+  "a payload that is not JSON": ["form", async () => withPayload(await signed(key), "not JSON")],
   "a payload that is a list": ["form", async () => withPayload(await signed(key), "[]")],
-  "a payload that is no UTF-8": [
+  "a payload that is not UTF-8": [
     "form",
     async () => withPayload(await signed(key), Buffer.from('{"a":"\xff"}', "latin1")),
   ],
@@ -97,8 +100,8 @@ const bad: Record<string, readonly [what: string, make: () => Promise<string>]> 
   "no alg": ["algorithm", async () => headed({ alg: undefined })],
   "an alg that is not the key's": ["algorithm", async () => headed({ alg: "RS256" })],
   "no kid": ["key", () => signed(key, {}, { kid: undefined })],
-  "a kid of no key": ["key", () => signed(stranger)],
-  "a kid that is a name of Object": ["key", () => signed(key, {}, { kid: "__proto__" })],
+  "an unknown kid": ["key", () => signed(stranger)],
+  "the kid __proto__": ["key", () => signed(key, {}, { kid: "__proto__" })],
   "an attacker's key under our kid": ["signature", () => signed({ ...stranger, kid: key.kid })],
   "an attacker's key in the header": [
     "signature",
@@ -117,17 +120,17 @@ const bad: Record<string, readonly [what: string, make: () => Promise<string>]> 
   "another audience": ["audience", () => signed(key, { aud: ["other"] })],
   "no audience": ["audience", () => signed(key, { aud: undefined })],
   "no sid": ["claims", () => signed(key, { sid: undefined })],
-  "a sid that is no UUID": ["claims", () => signed(key, { sid: "session" })],
+  "a sid that is not a UUID": ["claims", () => signed(key, { sid: "session" })],
   "no sub": ["claims", () => signed(key, { sub: undefined })],
   "no rev": ["claims", () => signed(key, { rev: undefined })],
-  "a rev that is no revision": ["claims", () => signed(key, { rev: 1.5 })],
+  "a rev that is not a whole number": ["claims", () => signed(key, { rev: 1.5 })],
   "a negative rev": ["claims", () => signed(key, { rev: -1 })],
   "no exp": ["claims", () => signed(key, { exp: undefined })],
   "no iat": ["claims", () => signed(key, { iat: undefined })],
-  "roles that are no texts": ["claims", () => signed(key, { roles: [1] })],
-  "an organization that is no text": ["claims", () => signed(key, { organization_id: 1 })],
-  "an nbf to come": ["time", () => signed(key, { nbf: now() + 60 })],
-  "an iat to come": ["time", () => signed(key, { iat: now() + 60 })],
+  "roles that are not strings": ["claims", () => signed(key, { roles: [1] })],
+  "an organization that is not a string": ["claims", () => signed(key, { organization_id: 1 })],
+  "an nbf in the future": ["time", () => signed(key, { nbf: now() + 60 })],
+  "an iat in the future": ["time", () => signed(key, { iat: now() + 60 })],
 };
 
 test.each(Object.entries(bad))("a JWT with %s is invalid", async (_, [what, make]) => {
@@ -136,7 +139,7 @@ test.each(Object.entries(bad))("a JWT with %s is invalid", async (_, [what, make
   expect(await verifier.verify(jwt)).toEqual({ ok: false, reason: "invalid", what });
 });
 
-test("the JWTs of a key that is not for signatures, or too short, are refused", async () => {
+test("rejects JWTs of keys that are not for signatures", async () => {
   const encrypting = { ...key.jwk, use: "enc" };
   const mislabelled = { ...key.jwk, alg: "RS256" };
   for (const jwk of [
@@ -152,7 +155,7 @@ test("the JWTs of a key that is not for signatures, or too short, are refused", 
 });
 
 describe("time", () => {
-  test("expires a JWT after its exp and the tolerance, remembered or not", async () => {
+  test("expires a JWT after its exp and the tolerance, cached or not", async () => {
     const clock = manualVerifierClock();
     const timed = verifierOf(service, { clock, clockTolerance: 2000, maxStaleness: 86_400_000 });
     await timed.ready();
@@ -166,7 +169,7 @@ describe("time", () => {
     expect(await timed.verify(jwt)).toEqual({ ok: false, reason: "expired" });
   });
 
-  test("that is set back does not bring back what may be forgotten", async () => {
+  test("that is set back does not revive JWTs whose revocation may be forgotten", async () => {
     const clock = manualVerifierClock();
     const timed = verifierOf(service, { clock, maxStaleness: 86_400_000 });
     await timed.ready();
@@ -180,7 +183,7 @@ describe("time", () => {
   });
 });
 
-test("no more JWTs are remembered than asked for, and the last used stay", async () => {
+test("caches at most cacheSize JWTs", async () => {
   const small = verifierOf(service, { cacheSize: 2 });
   await small.ready();
   for (let i = 0; i < 5; i++) await small.verify(await signed(key));
@@ -201,14 +204,14 @@ function hs256(): string {
   return `${text}.${createHmac("sha256", JSON.stringify(key.jwk)).update(text).digest("base64url")}`;
 }
 
-/** The same JWT with another payload; `raw` says that it is not encoded yet. */
+/** Replaces the payload. A `raw` payload is encoded first. */
 function withPayload(jwt: string, payload: string | Buffer, raw = true): string {
   const [header = "", , signature = ""] = jwt.split(".");
   const part = raw ? Buffer.from(payload).toString("base64url") : String(payload);
   return `${header}.${part}.${signature}`;
 }
 
-/** The same bits, and others behind them: the last character of 64 bytes in base64url holds two bits. */
+/** Changes unused bits of the signature: the last of 86 characters holds only two bits of 64 bytes. */
 function twinOf(jwt: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const last = alphabet.indexOf(jwt.at(-1) ?? "");

@@ -4,7 +4,7 @@ import { aheadClock } from "./verifier-clock.ts";
 import { caughtUp, newKey, scriptedService, signed, silence, verifierOf } from "./scripted-service.ts";
 import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
 
-test("many JWTs at once cause one fetch, and a key that appears is found, once the interval allows", async () => {
+test("concurrent JWTs cause one fetch, and a new key is found after the refetch interval", async () => {
   const service = await scriptedService();
   const [old, rotated] = [await newKey(), await newKey()];
   service.jwks.keys = [old.jwk];
@@ -25,7 +25,7 @@ test("many JWTs at once cause one fetch, and a key that appears is found, once t
   expect(service.jwks.fetches).toBe(2);
 });
 
-test("without keys nothing can be told, and a later fetch mends it", async () => {
+test("rejects as stale without keys, until a later fetch succeeds", async () => {
   const service = await scriptedService();
   const key = await newKey();
   service.jwks.keys = [key.jwk];
@@ -38,13 +38,13 @@ test("without keys nothing can be told, and a later fetch mends it", async () =>
   service.jwks.answer = answer;
   clock.advance(1000);
   expect(await verifier.verify(await signed(key))).toMatchObject({ ok: true });
-  service.jwks.answer = (response) => response.end("no JSON");
+  service.jwks.answer = (response) => response.end("not JSON");
   clock.advance(10_000);
   expect(await verifier.verify(await signed(await newKey()))).toMatchObject({ reason: "stale" });
   expect(await verifier.verify(await signed(key))).toMatchObject({ ok: true });
 });
 
-test("a revoked signing key is refused at once, also for JWTs that were accepted before; the next key is found at once", async () => {
+test("a revoked signing key is rejected at once, also for cached JWTs, and the next key is found at once", async () => {
   const service = await scriptedService();
   const [leaked, next] = [await newKey(), await newKey()];
   service.jwks.keys = [leaked.jwk];
@@ -63,13 +63,13 @@ test("a revoked signing key is refused at once, also for JWTs that were accepted
   service.jwks.keys = [next.jwk];
   revoke.resolve();
   await vi.waitUntil(() => verifier.status().revision === 5, patience);
-  const refusal = { ok: false, reason: "revoked", scope: "signing_key", revision: 5 };
-  expect(await verifier.verify(jwt)).toEqual(refusal);
-  expect(await verifier.verify(await signed(leaked, { exp: 9_999_999_999 }))).toEqual(refusal);
+  const rejection = { ok: false, reason: "revoked", scope: "signing_key", revision: 5 };
+  expect(await verifier.verify(jwt)).toEqual(rejection);
+  expect(await verifier.verify(await signed(leaked, { exp: 9_999_999_999 }))).toEqual(rejection);
   expect(await verifier.verify(await signed(next))).toMatchObject({ ok: true });
 });
 
-test("after a resynchronisation only keys that are published now are trusted", async () => {
+test("trusts only the keys of the current JWKS after a resynchronisation", async () => {
   const service = await scriptedService();
   const [withdrawn, next] = [await newKey(), await newKey()];
   service.jwks.keys = [withdrawn.jwk];

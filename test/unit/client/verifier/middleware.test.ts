@@ -11,7 +11,7 @@ import {
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
 import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
 import { grpcClient, grpcServiceDefinition } from "../../../../src/client/grpc.ts";
-import type { EdgeOptions } from "../../../../src/client/verifier/middleware/authenticate-request.ts";
+import type { MiddlewareOptions } from "../../../../src/client/verifier/middleware/authenticate-request.ts";
 import {
   verifierInterceptor as connectInterceptor,
   sessionClaimsKey,
@@ -60,36 +60,36 @@ beforeEach(async () => {
   await verifier.ready();
 });
 
-/** What an edge is asked, and what it must answer: 200, 401 or 503. */
+/** Requests and the status of their answers. */
 const cases: readonly (readonly [name: string, headers: () => Record<string, string>, status: number])[] = [
-  ["a good JWT", () => ({ authorization: `Bearer ${jwts.good}` }), 200],
-  ["a good JWT, its scheme in lower case", () => ({ authorization: `bearer ${jwts.good}` }), 200],
-  ["a revoked one", () => ({ authorization: `Bearer ${jwts.revoked}` }), 401],
-  ["an expired one", () => ({ authorization: `Bearer ${jwts.expired}` }), 401],
-  ["what is no JWT", () => ({ authorization: "Bearer x" }), 401],
+  ["a valid JWT", () => ({ authorization: `Bearer ${jwts.good}` }), 200],
+  ["a valid JWT, with the scheme in lower case", () => ({ authorization: `bearer ${jwts.good}` }), 200],
+  ["a revoked JWT", () => ({ authorization: `Bearer ${jwts.revoked}` }), 401],
+  ["an expired JWT", () => ({ authorization: `Bearer ${jwts.expired}` }), 401],
+  ["text that is not a JWT", () => ({ authorization: "Bearer x" }), 401],
   ["another scheme", () => ({ authorization: "Basic eDp5" }), 401],
-  ["nothing", () => ({}), 401],
+  ["no credential", () => ({}), 401],
 ];
 
-const fromCookie: EdgeOptions = {
+const fromCookie: MiddlewareOptions = {
   extract: (header) =>
     decodeURIComponent(/session=([^;]*)/.exec(header("cookie") ?? "")?.[1] ?? "") || undefined,
 };
 
 describe("a Fetch-API handler", () => {
-  const handle = (by: Verifier, options?: EdgeOptions) => {
+  const handle = (by: Verifier, options?: MiddlewareOptions) => {
     const wrapped = withSession(by, (_request, claims) => new Response(`hello ${claims.memberId}`), options);
     return (headers: Record<string, string>) => wrapped(new Request("http://shop.test/", { headers }));
   };
-  test.each(cases)("is asked with %s", async (_, headers, status) => {
+  test.each(cases)("authenticates a request with %s", async (_, headers, status) => {
     expect(await shown(await handle(verifier)(headers()))).toEqual(httpAnswers[status]);
   });
-  test("is asked while nobody can tell", async () => {
+  test("answers 503 or UNAVAILABLE if no verdict is possible", async () => {
     expect(await shown(await handle(closed)({ authorization: `Bearer ${jwts.good}` }))).toEqual(
       httpAnswers[503],
     );
   });
-  test("takes the JWT from elsewhere, and what cannot be read there is none", async () => {
+  test("reads the JWT with extract, and rejects the request if extract throws", async () => {
     expect(await shown(await handle(verifier, fromCookie)({ cookie: `a=b; session=${jwts.good}` }))).toEqual(
       httpAnswers[200],
     );
@@ -113,10 +113,10 @@ describe("a node:http handler", () => {
     const { port } = server.address() as AddressInfo;
     return fetch(`http://127.0.0.1:${port}/`, { headers: { ...headers, connection: "close" } });
   };
-  test.each(cases)("is asked with %s", async (_, headers, status) => {
+  test.each(cases)("authenticates a request with %s", async (_, headers, status) => {
     expect(await shown(await handle(verifier, headers()))).toEqual(httpAnswers[status]);
   });
-  test("is asked while nobody can tell", async () => {
+  test("answers 503 or UNAVAILABLE if no verdict is possible", async () => {
     expect(await shown(await handle(closed, { authorization: `Bearer ${jwts.good}` }))).toEqual(
       httpAnswers[503],
     );
@@ -133,7 +133,7 @@ describe("a node:http handler", () => {
   });
 });
 
-/** What the caller sees of an answer. */
+/** The parts of an answer that are compared. */
 async function shown(response: Response) {
   const body = await response.text();
   const { status, headers } = response;
@@ -160,7 +160,7 @@ describe.each([
   ["gRPC", createGrpcTransport],
   ["Connect", (options: { baseUrl: string }) => createConnectTransport({ ...options, httpVersion: "1.1" })],
 ])("a Connect handler, over %s", (_, transport) => {
-  const ask = async (by: Verifier, headers: Record<string, string>) => {
+  const call = async (by: Verifier, headers: Record<string, string>) => {
     const members: (string | undefined)[] = [];
     const see = (context: {
       values: { get(key: typeof sessionClaimsKey): { memberId: string } | undefined };
@@ -183,20 +183,24 @@ describe.each([
     const streamed = await drain(client.watch({}, { headers })).then(answered, refused);
     return { members, errors: [unary, streamed] };
   };
-  test.each(cases)("is asked with %s", async (_, headers, status) => {
-    const { members, errors } = await ask(verifier, headers());
+  test.each(cases)("authenticates a request with %s", async (_, headers, status) => {
+    const { members, errors } = await call(verifier, headers());
     expect(members).toEqual(status === 200 ? ["ada", "ada"] : []);
     expect(errors).toEqual([rpcAnswers[status], rpcAnswers[status]]);
   });
-  test("is asked while nobody can tell", async () => {
-    const { members, errors } = await ask(closed, { authorization: `Bearer ${jwts.good}` });
+  test("answers 503 or UNAVAILABLE if no verdict is possible", async () => {
+    const { members, errors } = await call(closed, { authorization: `Bearer ${jwts.good}` });
     expect(members).toEqual([]);
     expect(errors).toEqual([rpcAnswers[503], rpcAnswers[503]]);
   });
 });
 
 describe("a grpc-js handler", () => {
-  const ask = async (by: Verifier, headers: Record<string, string>, isPublic?: (path: string) => boolean) => {
+  const call = async (
+    by: Verifier,
+    headers: Record<string, string>,
+    isPublic?: (path: string) => boolean,
+  ) => {
     const members: string[] = [];
     const server = new grpc.Server({
       interceptors: [verifierInterceptor(by, isPublic === undefined ? {} : { isPublic })],
@@ -230,17 +234,17 @@ describe("a grpc-js handler", () => {
       : answered());
     return { members, errors: [unary, streamed] };
   };
-  test.each(cases)("is asked with %s", async (_, headers, status) => {
-    const { members, errors } = await ask(verifier, headers());
+  test.each(cases)("authenticates a request with %s", async (_, headers, status) => {
+    const { members, errors } = await call(verifier, headers());
     expect(members).toEqual(status === 200 ? ["ada", "ada"] : []);
     expect(errors).toEqual([rpcAnswers[status], rpcAnswers[status]]);
   });
-  test("is asked while nobody can tell", async () => {
-    const { errors } = await ask(closed, { authorization: `Bearer ${jwts.good}` });
+  test("answers 503 or UNAVAILABLE if no verdict is possible", async () => {
+    const { errors } = await call(closed, { authorization: `Bearer ${jwts.good}` });
     expect(errors).toEqual([rpcAnswers[503], rpcAnswers[503]]);
   });
-  test("may be public", async () => {
-    const { errors } = await ask(closed, {}, (path) => path === "/grpc.health.v1.Health/Check");
+  test("exempts public methods", async () => {
+    const { errors } = await call(closed, {}, (path) => path === "/grpc.health.v1.Health/Check");
     expect(errors).toEqual([rpcAnswers[200], rpcAnswers[200]]);
   });
 });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { momentOf } from "../../../../src/client/verifier/stream/clock.ts";
-import { Freshness } from "../../../../src/client/verifier/stream/freshness.ts";
+import { momentOf } from "../../../../src/client/clock.ts";
+import { Freshness } from "../../../../src/client/verifier/revocations/freshness.ts";
 import {
   OutOfStepError,
   RevocationCopy,
@@ -11,103 +11,104 @@ import { manualVerifierClock } from "./verifier-clock.ts";
 
 const first = randomUUID();
 const second = randomUUID();
+const snapshot = { case: "snapshot", value: true };
 
 function open() {
   const clock = manualVerifierClock();
-  const freshness = new Freshness(clock);
+  const freshness = new Freshness(clock, 5000, () => undefined);
   const copy = new RevocationCopy(freshness);
-  const receive = (message: Partial<StreamMessage>) =>
-    copy.receive({ revocations: [], revision: 0, caughtUp: true, elapsed: 0, ...message }, momentOf(clock));
-  return { clock, freshness, copy, receive };
+  const apply = (message: Partial<StreamMessage>) =>
+    copy.apply({ revocations: [], revision: 0, caughtUp: true, elapsedMs: 0, ...message }, momentOf(clock));
+  return { clock, freshness, copy, apply };
 }
 
-function ended(revision: number, targetId: string) {
+function sessionRevocation(revision: number, targetId: string) {
   const scope = "session" as const;
   return { revision, scope, targetId, exceptSessionId: undefined, matterUntil: Infinity };
 }
 
-function isEnded(copy: RevocationCopy, sessionId: string): boolean {
+function isRevoked(copy: RevocationCopy, sessionId: string): boolean {
   const subject = { sessionId, memberId: "ada", organizationId: undefined, revision: 0 };
-  return copy.index?.endingOf(subject) !== undefined;
+  return copy.index?.findRevocation(subject) !== undefined;
 }
 
 describe("a snapshot", () => {
-  test("is nothing until it is whole", () => {
-    const { copy, freshness, receive } = open();
-    expect(copy.begin()).toBe("snapshot");
-    expect(receive({ revocations: [ended(4, first)], revision: 4, caughtUp: false })).toBe("none");
+  test("has no effect before it is complete", () => {
+    const { copy, freshness, apply } = open();
+    expect(copy.nextStart()).toEqual(snapshot);
+    expect(apply({ revocations: [sessionRevocation(4, first)], revision: 4, caughtUp: false })).toBe("none");
     expect(copy.index).toBeUndefined();
     expect(freshness.staleness()).toBe(Infinity);
-    expect(receive({ revocations: [ended(5, second)], revision: 7 })).toBe("first snapshot");
-    expect([first, second].map((id) => isEnded(copy, id))).toEqual([true, true]);
+    expect(apply({ revocations: [sessionRevocation(5, second)], revision: 7 })).toBe("first snapshot");
+    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
     expect(freshness.staleness()).toBe(0);
-    expect(copy.begin()).toEqual({ afterRevision: 7 });
+    expect(copy.nextStart()).toEqual({ case: "afterRevision", value: 7n });
   });
 
-  test("that breaks off begins again", () => {
-    const { copy, receive } = open();
-    copy.begin();
-    receive({ revocations: [ended(4, first)], revision: 4, caughtUp: false });
-    expect(copy.begin()).toBe("snapshot");
-    receive({ revision: 9 });
-    expect(isEnded(copy, first)).toBe(false);
+  test("that breaks off starts again", () => {
+    const { copy, apply } = open();
+    copy.nextStart();
+    apply({ revocations: [sessionRevocation(4, first)], revision: 4, caughtUp: false });
+    expect(copy.nextStart()).toEqual(snapshot);
+    apply({ revision: 9 });
+    expect(isRevoked(copy, first)).toBe(false);
   });
 
-  test("takes the place of what was held only when it is whole, and what it brings is heeded before", () => {
-    const { copy, clock, freshness, receive } = open();
-    copy.begin();
-    receive({ revocations: [ended(1, first)], revision: 1 });
-    copy.fallOut();
+  test("replaces the index when it is complete; its revocations apply before", () => {
+    const { copy, clock, freshness, apply } = open();
+    copy.nextStart();
+    apply({ revocations: [sessionRevocation(1, first)], revision: 1 });
+    copy.requireSnapshot();
     clock.advance(2000);
-    expect(copy.begin()).toBe("snapshot");
-    receive({ revocations: [ended(8, second)], revision: 8, caughtUp: false });
-    expect([first, second].map((id) => isEnded(copy, id))).toEqual([true, true]);
+    expect(copy.nextStart()).toEqual(snapshot);
+    apply({ revocations: [sessionRevocation(8, second)], revision: 8, caughtUp: false });
+    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
     expect(freshness.staleness()).toBe(2000);
-    expect(receive({ revision: 9 })).toBe("resynchronised");
-    expect([first, second].map((id) => isEnded(copy, id))).toEqual([false, true]);
+    expect(apply({ revision: 9 })).toBe("resynchronised");
+    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([false, true]);
     expect(freshness.staleness()).toBe(0);
   });
 
-  test("that breaks off while something is held leaves that as it is, and begins again", () => {
-    const { copy, receive } = open();
-    copy.begin();
-    receive({ revocations: [ended(1, first)], revision: 1 });
-    copy.fallOut();
-    copy.begin();
-    receive({ revocations: [ended(8, second)], revision: 8, caughtUp: false });
-    expect(copy.begin()).toBe("snapshot");
-    expect([first, second].map((id) => isEnded(copy, id))).toEqual([true, true]);
+  test("that breaks off leaves the current index in use and starts again", () => {
+    const { copy, apply } = open();
+    copy.nextStart();
+    apply({ revocations: [sessionRevocation(1, first)], revision: 1 });
+    copy.requireSnapshot();
+    copy.nextStart();
+    apply({ revocations: [sessionRevocation(8, second)], revision: 8, caughtUp: false });
+    expect(copy.nextStart()).toEqual(snapshot);
+    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
   });
 });
 
 describe("a message that", () => {
   const following = () => {
     const opened = open();
-    opened.copy.begin();
-    opened.receive({ revision: 5 });
+    opened.copy.nextStart();
+    opened.apply({ revision: 5 });
     return opened;
   };
 
-  test("goes on is taken in, and proves freshness only when it has caught up", () => {
-    const { copy, clock, freshness, receive } = following();
+  test("continues the log is applied, and proves freshness only if it has caught up", () => {
+    const { copy, clock, freshness, apply } = following();
     clock.advance(1000);
-    receive({ revocations: [ended(6, first)], revision: 6, caughtUp: false });
-    expect(isEnded(copy, first)).toBe(true);
+    apply({ revocations: [sessionRevocation(6, first)], revision: 6, caughtUp: false });
+    expect(isRevoked(copy, first)).toBe(true);
     expect(freshness.staleness()).toBe(1000);
-    receive({ revision: 6 });
+    apply({ revision: 6 });
     expect(freshness.staleness()).toBe(0);
   });
 
   test.each([
-    ["skips a revision", { revocations: [ended(7, first)], revision: 7 }],
-    ["has a hole", { revocations: [ended(6, first), ended(8, second)], revision: 8 }],
-    ["repeats one", { revocations: [ended(5, first)], revision: 5 }],
-    ["says that more was sent than was", { revision: 6 }],
+    ["skips a revision", { revocations: [sessionRevocation(7, first)], revision: 7 }],
+    ["has a gap", { revocations: [sessionRevocation(6, first), sessionRevocation(8, second)], revision: 8 }],
+    ["repeats a revision", { revocations: [sessionRevocation(5, first)], revision: 5 }],
+    ["names a higher revision than it has", { revision: 6 }],
     ["goes back", { revision: 4 }],
-  ])("%s is out of step, and changes nothing", (_, message) => {
-    const { copy, freshness, clock, receive } = following();
+  ])("%s is rejected and changes nothing", (_, message) => {
+    const { copy, freshness, clock, apply } = following();
     clock.advance(1000);
-    expect(() => receive(message)).toThrow(OutOfStepError);
+    expect(() => apply(message)).toThrow(OutOfStepError);
     expect(freshness.staleness()).toBe(1000);
     expect(copy.index?.revision).toBe(5);
   });

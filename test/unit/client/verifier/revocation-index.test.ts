@@ -6,16 +6,16 @@ import {
   type Subject,
 } from "../../../../src/client/verifier/revocations/revocation-index.ts";
 import { SparedSessions } from "../../../../src/client/verifier/revocations/spared-sessions.ts";
-import type { Revocation } from "../../../../src/client/verifier/revocations/revocation.ts";
+import type { VerifierRevocation } from "../../../../src/client/verifier/revocations/revocation.ts";
 
 const second = 1000;
 
 function revocation(
   revision: number,
-  scope: Revocation["scope"],
+  scope: VerifierRevocation["scope"],
   targetId: string,
-  overrides: Partial<Revocation> = {},
-): Revocation {
+  overrides: Partial<VerifierRevocation> = {},
+): VerifierRevocation {
   return { revision, scope, targetId, exceptSessionId: undefined, matterUntil: 1000 * second, ...overrides };
 }
 
@@ -23,36 +23,36 @@ function subject(overrides: Partial<Subject> = {}): Subject {
   return { sessionId: randomUUID(), memberId: "ada", organizationId: "acme", revision: 0, ...overrides };
 }
 
-function indexOf(...revocations: readonly Revocation[]): RevocationIndex {
+function indexOf(...revocations: readonly VerifierRevocation[]): RevocationIndex {
   const index = new RevocationIndex();
   for (const each of revocations) index.apply(each);
   return index;
 }
 
 describe("a session", () => {
-  test("is ended by name, whatever its created revision", () => {
+  test("is revoked by its id, whatever its created revision", () => {
     const dead = subject({ revision: 9 });
     const index = indexOf(revocation(3, "session", dead.sessionId.toUpperCase()));
-    expect(index.endingOf(dead)).toEqual({ scope: "session", revision: 3 });
-    expect(index.endingOf(subject())).toBeUndefined();
+    expect(index.findRevocation(dead)).toEqual({ scope: "session", revision: 3 });
+    expect(index.findRevocation(subject())).toBeUndefined();
   });
 
   test.each([
     ["member", "ada"],
     ["organization", "acme"],
     ["project", "the-project"],
-  ] as const)("is ended by a cutoff of its %s if it was created before", (scope, target) => {
+  ] as const)("is revoked by a cutoff of its %s if it was created before", (scope, target) => {
     const index = indexOf(revocation(5, scope, target));
-    expect(index.endingOf(subject({ revision: 4 }))).toEqual({ scope, revision: 5 });
-    expect(index.endingOf(subject({ revision: 5 }))).toBeUndefined();
+    expect(index.findRevocation(subject({ revision: 4 }))).toEqual({ scope, revision: 5 });
+    expect(index.findRevocation(subject({ revision: 5 }))).toBeUndefined();
     const foreign = subject({ memberId: "bob", organizationId: undefined });
-    expect(index.endingOf(foreign)?.scope).toBe(scope === "project" ? scope : undefined);
+    expect(index.findRevocation(foreign)?.scope).toBe(scope === "project" ? scope : undefined);
   });
 
-  test("is told of by the first cutoff that hit it", () => {
+  test("is reported with the first cutoff that revoked it", () => {
     const index = indexOf(revocation(5, "organization", "acme"), revocation(7, "member", "ada"));
-    expect(index.endingOf(subject())).toEqual({ scope: "organization", revision: 5 });
-    expect(index.endingOf(subject({ revision: 5 }))).toEqual({ scope: "member", revision: 7 });
+    expect(index.findRevocation(subject())).toEqual({ scope: "organization", revision: 5 });
+    expect(index.findRevocation(subject({ revision: 5 }))).toEqual({ scope: "member", revision: 7 });
   });
 });
 
@@ -60,37 +60,37 @@ describe("a spared session", () => {
   const spared = subject({ revision: 2 });
   const sparing = { exceptSessionId: spared.sessionId };
 
-  test("lives on, until the next cutoff", () => {
+  test("stays valid until the next cutoff", () => {
     const index = indexOf(revocation(5, "member", "ada", sparing));
-    expect(index.endingOf(spared)).toBeUndefined();
-    expect(index.endingOf(subject({ revision: 2 }))).toMatchObject({ revision: 5 });
+    expect(index.findRevocation(spared)).toBeUndefined();
+    expect(index.findRevocation(subject({ revision: 2 }))).toMatchObject({ revision: 5 });
     index.apply(revocation(6, "project", "p"));
-    expect(index.endingOf(spared)).toEqual({ scope: "project", revision: 6 });
+    expect(index.findRevocation(spared)).toEqual({ scope: "project", revision: 6 });
   });
 
-  test("was not spared when it was dead already", () => {
+  test("stays revoked if it was revoked before", () => {
     const index = indexOf(revocation(4, "member", "ada"), revocation(5, "member", "ada", sparing));
-    expect(index.endingOf(spared)).toEqual({ scope: "member", revision: 4 });
-    expect(index.endingOf({ ...spared, revision: 4 })).toBeUndefined();
+    expect(index.findRevocation(spared)).toEqual({ scope: "member", revision: 4 });
+    expect(index.findRevocation({ ...spared, revision: 4 })).toBeUndefined();
   });
 
-  test("was not spared by a cutoff that was not of its member", () => {
+  test("is not spared by a cutoff of another member", () => {
     const index = indexOf(revocation(4, "member", "ada"), revocation(5, "member", "bob", sparing));
-    expect(index.endingOf(spared)).toEqual({ scope: "member", revision: 4 });
+    expect(index.findRevocation(spared)).toEqual({ scope: "member", revision: 4 });
   });
 
-  test("was not spared by the second of two cutoffs that spared it, if another hit it in between", () => {
+  test("stays revoked if another cutoff hit it between two that spare it", () => {
     const index = indexOf(
       revocation(5, "member", "ada", sparing),
       revocation(6, "organization", "acme"),
       revocation(7, "member", "ada", sparing),
     );
-    expect(index.endingOf(spared)).toEqual({ scope: "organization", revision: 6 });
-    expect(index.endingOf({ ...spared, revision: 5 })).toEqual({ scope: "organization", revision: 6 });
-    expect(index.endingOf({ ...spared, organizationId: undefined })).toBeUndefined();
+    expect(index.findRevocation(spared)).toEqual({ scope: "organization", revision: 6 });
+    expect(index.findRevocation({ ...spared, revision: 5 })).toEqual({ scope: "organization", revision: 6 });
+    expect(index.findRevocation({ ...spared, organizationId: undefined })).toBeUndefined();
   });
 
-  test("is held once for all cutoffs of one target in a row", () => {
+  test("is stored once for consecutive cutoffs of one target", () => {
     const held = new SparedSessions();
     const sparing = { scope: "member", targetId: "ada", matterUntil: 1 } as const;
     held.add("s", { ...sparing, last: 5, before: 3 });
@@ -101,33 +101,35 @@ describe("a spared session", () => {
   });
 });
 
-test("a signing key that was revoked stays so", () => {
+test("a revoked signing key is never forgotten", () => {
   const index = indexOf(revocation(1, "signing_key", "k1", { matterUntil: 10 * second }));
   index.forget(5000 * second);
-  expect(index.endingOfKey("k1")).toEqual({ scope: "signing_key", revision: 1 });
-  expect(index.endingOfKey("k2")).toBeUndefined();
+  expect(index.findKeyRevocation("k1")).toEqual({ scope: "signing_key", revision: 1 });
+  expect(index.findKeyRevocation("k2")).toBeUndefined();
 });
 
-test("what is held already changes nothing", () => {
+test("ignores revisions that it has applied already", () => {
   const dead = subject();
   const index = indexOf(revocation(4, "session", dead.sessionId), revocation(3, "member", "ada"));
-  expect(index.endingOf(dead)).toMatchObject({ scope: "session", revision: 4 });
-  expect(index.endingOf(subject())).toBeUndefined();
+  expect(index.findRevocation(dead)).toMatchObject({ scope: "session", revision: 4 });
+  expect(index.findRevocation(subject())).toBeUndefined();
   expect(index.revision).toBe(4);
 });
 
-test("revisions beyond 32 bits are told as they are", () => {
+test("keeps revisions beyond 32 bits exactly", () => {
   const dead = subject();
   const revision = Number.MAX_SAFE_INTEGER - 1;
-  expect(indexOf(revocation(revision, "session", dead.sessionId)).endingOf(dead)).toMatchObject({ revision });
+  expect(indexOf(revocation(revision, "session", dead.sessionId)).findRevocation(dead)).toMatchObject({
+    revision,
+  });
 });
 
-test("a session id that is no UUID is refused in words", () => {
-  expect(() => indexOf(revocation(1, "session", "no-uuid"))).toThrow(/should be a UUID/);
+test("rejects a session id that is not a UUID", () => {
+  expect(() => indexOf(revocation(1, "session", "no-uuid"))).toThrow(/not a UUID/);
 });
 
 describe("forgetting", () => {
-  test("drops what mattered before, and nothing that matters still", () => {
+  test("drops revocations that no longer matter, and no others", () => {
     const early = Array.from({ length: 2000 }, () => subject());
     const late = Array.from({ length: 2000 }, () => subject());
     const index = new RevocationIndex();
@@ -145,14 +147,14 @@ describe("forgetting", () => {
     for (let i = 0; i < 32; i++) index.forget(150 * second);
     expect(index.sizes).toMatchObject({ sessions: 2000, cutoffs: 0 });
     expect(index.sizes.sessionBytes).toBeLessThan(sessionBytes);
-    expect(early.map((each) => index.endingOf(each))).not.toContainEqual(expect.anything());
-    expect(late.every((each) => index.endingOf(each)?.scope === "session")).toBe(true);
+    expect(early.map((each) => index.findRevocation(each))).not.toContainEqual(expect.anything());
+    expect(late.every((each) => index.findRevocation(each)?.scope === "session")).toBe(true);
     expect(index.forgottenUntil).toBe(150 * second);
     for (let i = 0; i < 32; i++) index.forget(300 * second);
     expect(index.sizes).toEqual({ sessions: 0, cutoffs: 0, sessionBytes: 0 });
   });
 
-  test("waits for the last of several revocations of one target", () => {
+  test("keeps a target until its last revocation no longer matters", () => {
     const dead = subject();
     const index = indexOf(
       revocation(1, "member", "ada", { matterUntil: 300 * second }),
@@ -161,12 +163,12 @@ describe("forgetting", () => {
       revocation(4, "session", dead.sessionId, { matterUntil: 200 * second }),
     );
     for (let i = 0; i < 32; i++) index.forget(250 * second);
-    expect(index.endingOf(subject())).toMatchObject({ revision: 2 });
-    expect(index.endingOf(dead)).toMatchObject({ scope: "session", revision: 3 });
+    expect(index.findRevocation(subject())).toMatchObject({ revision: 2 });
+    expect(index.findRevocation(dead)).toMatchObject({ scope: "session", revision: 3 });
   });
 });
 
-/** The server as it would be without cutoffs: every session is told of every revocation. */
+/** Model of the server without cutoffs: every revocation marks each session. */
 interface ModelSession {
   readonly id: string;
   readonly memberId: string;
@@ -188,7 +190,7 @@ const commands = fc.array(
   { maxLength: 40, size: "max" },
 );
 
-test("a JWT is refused exactly when its session is dead, whatever was revoked and spared in which order", () => {
+test("rejects a JWT if and only if its session is revoked, after any sequence of revocations and exemptions", () => {
   fc.assert(
     fc.property(commands, (script) => {
       const index = new RevocationIndex();
@@ -239,7 +241,7 @@ test("a JWT is refused exactly when its session is dead, whatever was revoked an
             session.dead = true;
             break;
           case "member":
-            // Whose member is cut off, and who is spared, need not belong together.
+            // The spared session need not belong to the member.
             cutOff("member", members[b % members.length] ?? "ada", except);
             break;
           case "organization":
@@ -250,7 +252,7 @@ test("a JWT is refused exactly when its session is dead, whatever was revoked an
         }
       }
       for (const { session, subject } of jwts) {
-        expect(index.endingOf(subject) !== undefined, JSON.stringify(subject)).toBe(session.dead);
+        expect(index.findRevocation(subject) !== undefined, JSON.stringify(subject)).toBe(session.dead);
       }
     }),
     { numRuns: 3000 },

@@ -15,7 +15,6 @@ import { listening } from "../../server/listener/listening.ts";
 type Watch = ServiceImpl<typeof SessionService>["watchRevocations"];
 type Authenticate = ServiceImpl<typeof SessionService>["authenticate"];
 
-/** A key to sign with, and the form in which a JWKS has it. */
 export interface TestKey {
   readonly kid: string;
   readonly alg: string;
@@ -23,21 +22,20 @@ export interface TestKey {
   readonly jwk: JWK;
 }
 
-/** A service that says what a test has it say: for what the real one does not do on demand. */
+/** A service with scripted answers, for behaviour that the real one does not show on demand. */
 export interface ScriptedService {
   readonly url: string;
   readonly port: number;
-  /** The published keys, and how often they were asked for. */
+  /** The published keys and the number of fetches. */
   readonly jwks: { keys: JWK[]; fetches: number; answer: (response: ServerResponse) => void };
-  /** Answers WatchRevocations; by default it is caught up at revision 0 and stays silent. */
+  /** Answers WatchRevocations. By default it has caught up at revision 0 and stays silent. */
   watch: Watch;
   authenticate: Authenticate;
 }
 
-/** Of every scripted service. */
 export const projectId = "scripted";
 
-/** Starts one that runs until the test ends. */
+/** Starts a service that runs until the test ends. */
 export async function scriptedService(): Promise<ScriptedService> {
   const jwks: ScriptedService["jwks"] = {
     keys: [],
@@ -52,7 +50,7 @@ export async function scriptedService(): Promise<ScriptedService> {
       }),
   });
   const { url, port } = await listening({
-    // Verifiers cut connections, as they should.
+    // Verifiers cut connections.
     onError: () => undefined,
     handler: (request, response) => {
       if (request.url !== `/session/v1/projects/${projectId}/jwks`) return rpc(request, response);
@@ -72,13 +70,13 @@ export async function scriptedService(): Promise<ScriptedService> {
   return service;
 }
 
-/** A stream that is caught up at `revision` and says no more. */
+/** A stream that has caught up at `revision` and stays silent. */
 export async function* caughtUp(context: HandlerContext, revision = 0) {
   yield { revision: BigInt(revision), caughtUp: true, elapsed: {} };
   await silence(context);
 }
 
-/** Until the stream is over. */
+/** Resolves when the stream ends. */
 export function silence({ signal }: HandlerContext): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener("abort", () => resolve());
@@ -86,7 +84,7 @@ export function silence({ signal }: HandlerContext): Promise<void> {
   });
 }
 
-/** A verifier of a scripted service, patient with its silence, that ends with the test. */
+/** A verifier that tolerates the silence of a scripted service. Closes with the test. */
 export function verifierOf(service: ScriptedService, options: Partial<VerifierOptions> = {}): Verifier {
   const verifier = createVerifier({
     baseUrl: service.url,
@@ -99,14 +97,13 @@ export function verifierOf(service: ScriptedService, options: Partial<VerifierOp
   return verifier;
 }
 
-/** A new key of this algorithm. */
 export async function newKey(alg = "ES256", kid: string = randomUUID()): Promise<TestKey> {
   const pair = await generateKeyPair(alg, { extractable: true });
   const jwk = { ...(await exportJWK(pair.publicKey)), kid, alg, use: "sig" };
   return { kid, alg, privateKey: pair.privateKey, jwk };
 }
 
-/** The claims of a good session JWT. */
+/** The claims of a valid session JWT. */
 export function goodClaims() {
   const now = Math.floor(Date.now() / 1000);
   return {
@@ -124,13 +121,13 @@ export function goodClaims() {
   };
 }
 
-/** A JWT with these claims instead of the good ones. */
+/** Signs a JWT whose valid claims are replaced by `claims`. */
 export function signed(
   { privateKey, alg, kid }: TestKey,
   claims: Readonly<Record<string, unknown>> = {},
   header: Readonly<Record<string, unknown>> = {},
 ): Promise<string> {
-  // Undefined takes a claim or a header away.
+  // Undefined removes a claim or header.
   return new SignJWT({ ...goodClaims(), ...claims })
     .setProtectedHeader({ alg, kid, typ: "JWT", ...header })
     .sign(privateKey);

@@ -31,7 +31,7 @@ beforeEach(async () => {
   };
 });
 
-/** A verifier whose server has said nothing for as long as it may. */
+/** A verifier whose revocations have just become too old. */
 async function stale(onStale: "ask" | "refuse" | "accept") {
   const clock = aheadClock();
   const verifier = verifierOf(service, { clock, onStale, maxStaleness: 60_000, askTimeout: 300 });
@@ -42,7 +42,7 @@ async function stale(onStale: "ask" | "refuse" | "accept") {
 }
 
 test.each(["ask", "refuse", "accept"] as const)(
-  "before the first snapshot nothing is accepted without asking: %s",
+  "accepts nothing locally before the first snapshot: %s",
   async (onStale) => {
     service.watch = async function* (_request, context) {
       yield { revision: 9n, caughtUp: false, elapsed: {} };
@@ -56,7 +56,7 @@ test.each(["ask", "refuse", "accept"] as const)(
 );
 
 test.each(["ask", "refuse", "accept"] as const)(
-  "what is known to be revoked is refused however old that is: %s",
+  "rejects a session that is known to be revoked, however old this knowledge is: %s",
   async (onStale) => {
     const verifier = await stale(onStale);
     expect(await verifier.verify(revokedJwt)).toMatchObject({
@@ -67,14 +67,14 @@ test.each(["ask", "refuse", "accept"] as const)(
   },
 );
 
-test("refuse: refuses, and says how old what it holds is", async () => {
+test("refuse: rejects with the age of the known revocations", async () => {
   const verifier = await stale("refuse");
   const verdict = await verifier.verify(jwt);
   expect(verdict).toMatchObject({ ok: false, reason: "stale" });
   expect(verdict).toHaveProperty("staleness", expect.closeTo(60_000, -4));
 });
 
-test("accept: accepts, and says so in the verdict and by an event, each time", async () => {
+test("accept: accepts, with a mark in the verdict and an event each time", async () => {
   const verifier = await stale("accept");
   const told: string[] = [];
   verifier.events.on("staleAccepted", ({ sessionId }) => told.push(sessionId));
@@ -85,7 +85,7 @@ test("accept: accepts, and says so in the verdict and by an event, each time", a
 });
 
 describe("ask", () => {
-  test("accepts what the server accepts, and asks again every time", async () => {
+  test("accepts what the server accepts, and asks on every call", async () => {
     const asked: unknown[] = [];
     service.authenticate = ({ credential }) => {
       asked.push(credential.value);
@@ -98,7 +98,7 @@ describe("ask", () => {
     expect(asked).toEqual([jwt, jwt, jwt]);
   });
 
-  const refusals: readonly (readonly [string, Record<string, string>, object])[] = [
+  const rejections: readonly (readonly [string, Record<string, string>, object])[] = [
     [
       "SESSION_REVOKED",
       { scope: "session", revision: "7" },
@@ -115,15 +115,15 @@ describe("ask", () => {
     ["SESSION_UNKNOWN", {}, { reason: "invalid", what: "session" }],
     ["SESSION_UNKNOWN", { problem: "key" }, { reason: "invalid", what: "key" }],
   ];
-  test.each(refusals)("refuses what the server refuses: %s", async (reason, metadata, refusal) => {
+  test.each(rejections)("rejects what the server rejects: %s", async (reason, metadata, rejection) => {
     service.authenticate = () => {
       const value = { reason, domain: "sessiond", metadata };
       throw new ConnectError("no", Code.Unauthenticated, undefined, [{ desc: ErrorInfoSchema, value }]);
     };
-    expect(await (await stale("ask")).verify(jwt)).toEqual({ ok: false, ...refusal });
+    expect(await (await stale("ask")).verify(jwt)).toEqual({ ok: false, ...rejection });
   });
 
-  test("refuses as stale when the server does not answer in time", async () => {
+  test("rejects as stale if the server does not answer in time", async () => {
     service.authenticate = async (_request, context) => {
       await silence(context);
       return {};
@@ -137,7 +137,7 @@ describe("ask", () => {
     expect(await verifier.verify(jwt)).toMatchObject({ ok: true, answeredBy: "server" });
   });
 
-  test("refuses as stale when the credential may not ask", async () => {
+  test("rejects as stale if the credential lacks the permission", async () => {
     service.authenticate = () => {
       throw new ConnectError("sessions.authenticate is missing", Code.PermissionDenied);
     };

@@ -1,11 +1,11 @@
-import type { VerifierClock } from "../../../../src/client/verifier/stream/clock.ts";
+import type { ClientClock } from "../../../../src/client/clock.ts";
 import { type ManualClock, manualClock } from "../../rpc/manual-clock.ts";
 
-/** A verifier's clocks and timers, which stand still until a test moves them. */
-export interface ManualVerifierClock extends VerifierClock {
-  /** Time passes: both clocks move, timers go off. */
+/** Clocks and timers that stand still until a test moves them. */
+export interface ManualVerifierClock extends ClientClock {
+  /** Moves both clocks and runs timers that are due. */
   advance(ms: number): void;
-  /** The machine sleeps: only the wall clock moves. Or its wall clock is set, back where negative. */
+  /** Moves only the wall clock, like a suspension of the machine; back if negative. */
   suspend(ms: number): void;
   readonly pending: ManualClock["pending"];
 }
@@ -25,8 +25,8 @@ export function manualVerifierClock(wallStart = Date.now()): ManualVerifierClock
   };
 }
 
-/** The machine's clocks, which a test can put forward; timers are the machine's. */
-export function aheadClock(): VerifierClock & { advance(ms: number): void } {
+/** The machine's clocks, moved ahead by the test. Timers run in real time. */
+export function aheadClock(): ClientClock & { advance(ms: number): void } {
   let ahead = 0;
   return {
     monotonic: () => performance.now() + ahead,

@@ -19,7 +19,7 @@ import { aheadClock } from "./verifier-clock.ts";
 
 const key = await newKey();
 
-/** Where each stream started. */
+/** Records where each stream starts. */
 function recordStarts(service: ScriptedService): unknown[] {
   const starts: unknown[] = [];
   const { watch } = service;
@@ -38,7 +38,7 @@ async function next<Name extends keyof VerifierEventMap>(
   return event as VerifierEventMap[Name][0];
 }
 
-test("a stream that ends, in whatever way, is gone on with where it ended", async () => {
+test("a stream that ends for any reason resumes where it ended", async () => {
   const service = await scriptedService();
   const endings = [
     () => undefined,
@@ -65,11 +65,11 @@ test("a stream that ends, in whatever way, is gone on with where it ended", asyn
   };
   const starts = recordStarts(service);
   const verifier = verifierOf(service);
-  const told: number[] = [];
-  verifier.events.on("revocation", (revocation) => told.push(revocation.revision));
+  const received: number[] = [];
+  verifier.events.on("revocation", (revocation) => received.push(revocation.revision));
   await vi.waitUntil(() => starts.length === 4 && verifier.status().connected, patience);
   expect(starts).toEqual(["snapshot", 5n, 6n, 7n]);
-  expect(told).toEqual([5, 6, 7]);
+  expect(received).toEqual([5, 6, 7]);
   expect(verifier.status()).toMatchObject({
     revision: 7,
     fresh: true,
@@ -78,18 +78,18 @@ test("a stream that ends, in whatever way, is gone on with where it ended", asyn
   });
 });
 
-test("a stream that is silent for three heartbeats is cut, and gone on with", async () => {
+test("a stream that is silent for three heartbeats is cut and resumed", async () => {
   const service = await scriptedService();
   const starts = recordStarts(service);
   const verifier = verifierOf(service, { heartbeat: 100, maxStaleness: 60_000 });
   await verifier.ready();
   const { error } = await next(verifier, "disconnected");
-  expect(error.message).toBe("nothing came for 500 ms, not even a heartbeat");
+  expect(error.message).toBe("no message for 500 ms, not even a heartbeat");
   await next(verifier, "connected");
   expect(starts).toEqual(["snapshot", 0n]);
 });
 
-test("a log that does not reach back is begun again, and what was known stays known until the snapshot is whole", async () => {
+test("a log that no longer reaches back causes a snapshot, and the old index stays in use until it is complete", async () => {
   const service = await scriptedService();
   service.jwks.keys = [key.jwk];
   const { sid } = goodClaims();
@@ -127,7 +127,7 @@ test("a log that does not reach back is begun again, and what was known stays kn
   expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 51 });
 });
 
-test("a log with a hole is begun again", async () => {
+test("a gap in the log causes a snapshot", async () => {
   const service = await scriptedService();
   let streams = 0;
   service.watch = async function* (_request, context) {
@@ -139,13 +139,13 @@ test("a log with a hole is begun again", async () => {
   const verifier = verifierOf(service);
   const { error } = await next(verifier, "disconnected");
   expect(error.message).toBe(
-    "after revision 4 came 0 revocations up to revision 6: they should follow each other",
+    "the stream is at revision 4; the next message has 0 revocations up to revision 6, which leaves a gap",
   );
   expect(await next(verifier, "resynchronised")).toEqual({ revision: 9 });
   expect(starts).toEqual(["snapshot", "snapshot"]);
 });
 
-test("a revocation of a scope that is not known makes the verifier stale, not blind", async () => {
+test("a revocation of an unknown scope makes the verifier stale", async () => {
   const service = await scriptedService();
   service.jwks.keys = [key.jwk];
   service.watch = async function* (_request, context) {
@@ -160,33 +160,33 @@ test("a revocation of a scope that is not known makes the verifier stale, not bl
   const verifier = verifierOf(service, { onStale: "accept" });
   const { error } = await next(verifier, "disconnected");
   expect(error.message).toBe(
-    "revision 5 has the scope 99, which this verifier does not know: use a newer one",
+    "revision 5 has the scope 99, which this version of the verifier does not know: upgrade it",
   );
   expect(await verifier.verify(await signed(key))).toMatchObject({ reason: "stale" });
 });
 
-test("a call begun before the machine slept is not relied on: another one is made", async () => {
+test("a stream from before a suspension of the machine is replaced", async () => {
   const service = await scriptedService();
-  const slept = Promise.withResolvers<void>();
+  const resume = Promise.withResolvers<void>();
   let streams = 0;
   service.watch = async function* (_request, context) {
     yield { revision: 4n, caughtUp: true, elapsed: {} };
     if (++streams === 1) {
-      await slept.promise;
+      await resume.promise;
       yield { revision: 4n, caughtUp: true, elapsed: {} };
     }
     await silence(context);
   };
   const clock = aheadClock();
-  let asleep = 0;
-  const verifier = verifierOf(service, { clock: { ...clock, wall: () => clock.wall() + asleep } });
+  let suspendedMs = 0;
+  const verifier = verifierOf(service, { clock: { ...clock, wall: () => clock.wall() + suspendedMs } });
   await verifier.ready();
-  asleep = 3_600_000;
+  suspendedMs = 3_600_000;
   const stale = next(verifier, "stale");
   expect(verifier.status().fresh).toBe(false);
   expect((await stale).staleness).toBeGreaterThanOrEqual(3_600_000);
   const fresh = next(verifier, "fresh");
-  slept.resolve();
+  resume.resolve();
   expect(await fresh).toEqual({ revision: 4 });
   expect(streams).toBe(2);
 });
@@ -195,22 +195,25 @@ test.each([
   [Code.Unauthenticated, /wrong secret/],
   [Code.PermissionDenied, /sessions.read/],
   [Code.Unimplemented, /no such method/],
-])("ready() rejects for code %d, which waiting does not mend, and attempts go on", async (code, message) => {
-  const service = await scriptedService();
-  const { watch } = service;
-  service.watch = () => {
-    throw new ConnectError("wrong secret, sessions.read, no such method", code);
-  };
-  const verifier = verifierOf(service);
-  await expect(verifier.ready()).rejects.toThrow(message);
-  await expect(verifier.ready()).rejects.toThrow(message);
-  expect(verifier.status()).toMatchObject({ connected: false, lastError: { code } });
-  service.watch = watch;
-  await next(verifier, "fresh");
-  await verifier.ready();
-});
+])(
+  "ready() rejects for code %d, which a retry cannot mend, and the verifier tries again",
+  async (code, message) => {
+    const service = await scriptedService();
+    const { watch } = service;
+    service.watch = () => {
+      throw new ConnectError("wrong secret, sessions.read, no such method", code);
+    };
+    const verifier = verifierOf(service);
+    await expect(verifier.ready()).rejects.toThrow(message);
+    await expect(verifier.ready()).rejects.toThrow(message);
+    expect(verifier.status()).toMatchObject({ connected: false, lastError: { code } });
+    service.watch = watch;
+    await next(verifier, "fresh");
+    await verifier.ready();
+  },
+);
 
-test("a closed verifier refuses, waits for nothing, and leaves no timer behind", async () => {
+test("a closed verifier rejects JWTs at once and leaves no timer", async () => {
   const service = await scriptedService();
   service.jwks.keys = [key.jwk];
   const timers = new Set<object>();
@@ -239,7 +242,7 @@ test("a closed verifier refuses, waits for nothing, and leaves no timer behind",
   expect(verifier.status().connected).toBe(false);
 });
 
-test("options that are wrong are refused in words, all at once", () => {
+test("createVerifier reports all invalid options at once", () => {
   const credential = { projectId: "p", secret: "very secret" };
   const create = () =>
     createVerifier({
@@ -249,8 +252,8 @@ test("options that are wrong are refused in words, all at once", () => {
       heartbeat: 900,
       clockTolerance: 60_000,
     });
-  expect(create).toThrow(/baseUrl must be an http or https URL/);
-  expect(create).toThrow(/heartbeat is 900: more than half of maxStaleness, 1000/);
+  expect(create).toThrow(/baseUrl must be one or several http or https URLs/);
+  expect(create).toThrow(/heartbeat is 900: it must be at most half of maxStaleness, which is 1000/);
   expect(create).toThrow(/clockTolerance is 60000: it must be from 0 to 30000/);
   expect(() => createVerifier({ baseUrl: [], credential })).toThrow(/baseUrl/);
   expect(create).not.toThrow(/very secret/);

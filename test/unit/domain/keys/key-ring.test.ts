@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { CompactSign, compactVerify } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
+import { unlimited } from "../../../../src/transport/call-context.ts";
 import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
 import { defaultPolicy } from "../../../../src/domain/policy.ts";
-import { resealSigningKeys } from "../../../../src/domain/keys/rewrap.ts";
+import { rewrapSigningKeys } from "../../../../src/domain/keys/key-material.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
-import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/memory-signing-keys.ts";
+import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/in-memory.ts";
 import { at, must, newProject, projectId } from "../../../support/fixtures/stored.ts";
 
 const bytes = randomBytes(32);
@@ -25,23 +26,23 @@ const newRing = (current = masterKey, accepted = [masterKey], timetable = schedu
   new KeyRing(keys, { current, accepted }, () => time, timetable);
 const kidAt = async (ms: number, ring = newRing()) => {
   time = at(ms);
-  return (await ring.signingKey(project)).kid;
+  return (await ring.signingKey(project, unlimited)).kid;
 };
 
-test("the first use makes a key, however many use it at once, on however many replicas", async () => {
+test("concurrent first uses on several replicas create one key", async () => {
   const rings = [newRing(), newRing(), newRing()];
-  const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project)));
+  const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project, unlimited)));
   expect(new Set(used.map(({ kid }) => kid))).toEqual(new Set([must(keys.stored[0]).kid]));
   expect(keys.stored).toHaveLength(1);
 });
 
 test.each(["ES256", "EdDSA", "RS256"] as const)(
-  "what one replica signs with %s, another verifies",
+  "one replica verifies what another signs with %s",
   async (signatureAlgorithm) => {
     const owner = { ...project, policy: { ...defaultPolicy, signatureAlgorithm } };
-    const signing = await newRing().signingKey(owner);
+    const signing = await newRing().signingKey(owner, unlimited);
     expect(signing.algorithm).toBe(signatureAlgorithm);
-    const verifying = must(await newRing().verifyingKey(project.id, signing.kid));
+    const verifying = must(await newRing().verifyingKey(project.id, signing.kid, unlimited));
     const jws = await new CompactSign(Buffer.from("data"))
       .setProtectedHeader({ alg: signatureAlgorithm })
       .sign(signing.key);
@@ -49,30 +50,30 @@ test.each(["ES256", "EdDSA", "RS256"] as const)(
   },
 );
 
-test("each project has its own key, which verifies for no other", async () => {
+test("each project has its own key", async () => {
   const ring = newRing();
-  const { kid } = await ring.signingKey(project);
-  expect((await ring.signingKey(other)).kid).not.toBe(kid);
-  expect(await ring.verifyingKey(project.id, kid)).toBeDefined();
-  expect(await ring.verifyingKey(other.id, kid)).toBeUndefined();
+  const { kid } = await ring.signingKey(project, unlimited);
+  expect((await ring.signingKey(other, unlimited)).kid).not.toBe(kid);
+  expect(await ring.verifyingKey(project.id, kid, unlimited)).toBeDefined();
+  expect(await ring.verifyingKey(other.id, kid, unlimited)).toBeUndefined();
 });
 
-test("the material of a key is read once; whether it is good is asked every time", async () => {
+test("reads key material once, and the state of a key every time", async () => {
   const ring = newRing();
-  const { kid } = await ring.signingKey(project);
+  const { kid } = await ring.signingKey(project, unlimited);
   const before = keys.asked();
   for (let i = 0; i < 3; i++) {
-    await ring.signingKey(project);
-    expect(await ring.verifyingKey(project.id, kid)).toBeDefined();
+    await ring.signingKey(project, unlimited);
+    expect(await ring.verifyingKey(project.id, kid, unlimited)).toBeDefined();
   }
   expect(keys.asked()).toBe(before + 1);
   keys.change(kid, { revocation: { revision: 1, time } });
-  expect(await ring.verifyingKey(project.id, kid)).toBeUndefined();
-  expect(await newRing().verifyingKey(project.id, kid)).toBeUndefined();
+  expect(await ring.verifyingKey(project.id, kid, unlimited)).toBeUndefined();
+  expect(await newRing().verifyingKey(project.id, kid, unlimited)).toBeUndefined();
 });
 
-test("publishes public keys only, the first before it is used", async () => {
-  const [jwk, ...others] = await newRing().publicJwks(project);
+test("publishes public keys only, and the first before its use", async () => {
+  const [jwk, ...others] = await newRing().publicJwks(project, unlimited);
   expect(others).toEqual([]);
   const { kid } = must(keys.stored[0]);
   const coordinate: unknown = expect.stringMatching(/^[\w-]{43}$/);
@@ -87,43 +88,45 @@ test("publishes public keys only, the first before it is used", async () => {
   });
 });
 
-test("a rotation publishes the next key, which takes over after the publication delay on every replica", async () => {
+test("a rotation publishes the next key, which signs after the publication delay on every replica", async () => {
   const [one, two] = [newRing(), newRing()];
   const first = await kidAt(0, one);
   expect(await kidAt(10, two)).toBe(first);
-  const next = await one.rotate(project);
+  const next = await one.rotate(project, unlimited);
   expect(next).not.toBe(first);
   for (const ring of [one, two, newRing()]) {
     expect(await kidAt(109, ring)).toBe(first);
-    expect((await ring.publicJwks(project)).map(({ kid }) => kid)).toEqual([first, next]);
+    expect((await ring.publicJwks(project, unlimited)).map(({ kid }) => kid)).toEqual([first, next]);
   }
   for (const ring of [one, two, newRing()]) {
     expect(await kidAt(110, ring)).toBe(next);
-    expect((await ring.publicJwks(project)).map(({ kid }) => kid)).toEqual([next, first]);
+    expect((await ring.publicJwks(project, unlimited)).map(({ kid }) => kid)).toEqual([next, first]);
   }
 });
 
-test("a rotation that is asked for again, here or elsewhere, is the same one", async () => {
+test("concurrent and repeated rotations create one key", async () => {
   await kidAt(0);
   const ring = newRing();
-  const asked = await Promise.all([ring, ring, newRing(), newRing()].map((one) => one.rotate(project)));
+  const asked = await Promise.all(
+    [ring, ring, newRing(), newRing()].map((one) => one.rotate(project, unlimited)),
+  );
   expect(new Set(asked).size).toBe(1);
   time = at(99);
-  expect(await ring.rotate(project)).toBe(asked[0]);
+  expect(await ring.rotate(project, unlimited)).toBe(asked[0]);
   time = at(100);
-  expect(await ring.rotate(project)).not.toBe(asked[0]);
+  expect(await ring.rotate(project, unlimited)).not.toBe(asked[0]);
   expect(keys.stored).toHaveLength(3);
 });
 
-test("which key signs is known without asking for as long as a JWKS may be cached; no rotation is missed", async () => {
+test("isSigningWith uses a cached schedule for the lifetime of a JWKS and misses no rotation", async () => {
   const timetable = { rotationPeriodMs: 0, publicationDelayMs: 600_000 };
   const [one, two] = [newRing(masterKey, [], timetable), newRing(masterKey, [], timetable)];
-  const asked = vi.spyOn(keys, "signingLine");
-  const { kid: first } = await two.signingKey(project);
-  const next = await one.rotate(project);
+  const asked = vi.spyOn(keys, "signingSchedule");
+  const { kid: first } = await two.signingKey(project, unlimited);
+  const next = await one.rotate(project, unlimited);
   asked.mockClear();
   time = at(299_999);
-  expect(await two.isSigningWith(project, first)).toBe(true);
+  expect(await two.isSigningWith(project, first, unlimited)).toBe(true);
   expect(asked).not.toHaveBeenCalled();
   for (const [ms, kid, other] of [
     [300_000, first, next],
@@ -131,28 +134,28 @@ test("which key signs is known without asking for as long as a JWKS may be cache
     [600_000, next, first],
   ] as const) {
     time = at(ms);
-    expect(await two.isSigningWith(project, kid)).toBe(true);
-    expect(await two.isSigningWith(project, other)).toBe(false);
+    expect(await two.isSigningWith(project, kid, unlimited)).toBe(true);
+    expect(await two.isSigningWith(project, other, unlimited)).toBe(false);
   }
   expect(asked).toHaveBeenCalledTimes(2);
   time = at(0);
-  expect(await two.isSigningWith(project, first)).toBe(true);
+  expect(await two.isSigningWith(project, first, unlimited)).toBe(true);
 });
 
 test("the first rotation of a project without a key gives it two", async () => {
-  const next = await newRing().rotate(project);
+  const next = await newRing().rotate(project, unlimited);
   expect(keys.stored).toHaveLength(2);
   expect(await kidAt(0)).not.toBe(next);
   expect(await kidAt(100)).toBe(next);
 });
 
-test("a key is followed by another when its time is over, once, whoever finds it due", async () => {
+test("a key is followed by one other key after the rotation period", async () => {
   const first = await kidAt(0);
   expect(await kidAt(999)).toBe(first);
   expect(keys.stored).toHaveLength(1);
   time = at(1000);
   const rings = [newRing(), newRing(), newRing()];
-  const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project)));
+  const used = await Promise.all([...rings, ...rings].map((ring) => ring.signingKey(project, unlimited)));
   expect(new Set(used.map(({ kid }) => kid))).toEqual(new Set([first]));
   expect(keys.stored).toHaveLength(2);
   const second = await kidAt(1100);
@@ -163,13 +166,13 @@ test("a key is followed by another when its time is over, once, whoever finds it
   expect(keys.stored).toHaveLength(3);
 });
 
-test("who fetches the keys finds a rotation due as well", async () => {
+test("publicJwks starts a rotation that is due", async () => {
   await kidAt(0);
   time = at(1000);
-  expect(await newRing().publicJwks(project)).toHaveLength(2);
+  expect(await newRing().publicJwks(project, unlimited)).toHaveLength(2);
 });
 
-test("without a period no key is followed by itself", async () => {
+test("without a rotation period only rotate() creates the next key", async () => {
   const ring = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time, {
     ...schedule,
     rotationPeriodMs: 0,
@@ -179,60 +182,60 @@ test("without a period no key is followed by itself", async () => {
   expect(keys.stored).toHaveLength(1);
 });
 
-test("a retired key is published until the last JWT it signed has expired, and verifies after that too", async () => {
+test("a retired key is published until its last JWT has expired, and verifies afterwards", async () => {
   const ring = newRing();
   const first = await kidAt(0, ring);
-  const next = await ring.rotate(project);
+  const next = await ring.rotate(project, unlimited);
   const published = async (ms: number) => {
     time = at(ms);
     const unscheduled = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time);
-    return (await unscheduled.publicJwks(project)).map(({ kid }) => kid);
+    return (await unscheduled.publicJwks(project, unlimited)).map(({ kid }) => kid);
   };
   const longestJwt = 3_600_000;
   expect(await published(100 + longestJwt)).toEqual([next, first]);
   expect(await published(100 + 2 * longestJwt)).toEqual([next]);
-  expect(await ring.verifyingKey(project.id, first)).toBeDefined();
+  expect(await ring.verifyingKey(project.id, first, unlimited)).toBeDefined();
 });
 
-test("a revoked key is neither published nor followed by nothing", async () => {
+test("a revoked key is not published and has a successor", async () => {
   const ring = newRing();
   const first = await kidAt(0, ring);
   keys.change(first, { revocation: { revision: 1, time: at(5) }, retireTime: at(5) });
   const second = await kidAt(5, ring);
   expect(second).not.toBe(first);
-  expect((await ring.publicJwks(project)).map(({ kid }) => kid)).toEqual([second]);
+  expect((await ring.publicJwks(project, unlimited)).map(({ kid }) => kid)).toEqual([second]);
 });
 
 test("a change of algorithm takes effect with the next rotation", async () => {
   const ring = newRing();
-  await ring.signingKey(project);
+  await ring.signingKey(project, unlimited);
   const changed = { ...project, policy: { ...defaultPolicy, jwtProfile: "stytch" as const } };
-  expect((await ring.signingKey(changed)).algorithm).toBe("ES256");
-  await ring.rotate(changed);
+  expect((await ring.signingKey(changed, unlimited)).algorithm).toBe("ES256");
+  await ring.rotate(changed, unlimited);
   time = at(100);
-  expect((await ring.signingKey(changed)).algorithm).toBe("RS256");
-  expect((await ring.publicJwks(changed)).map(({ alg }) => alg)).toEqual(["RS256", "ES256"]);
+  expect((await ring.signingKey(changed, unlimited)).algorithm).toBe("RS256");
+  expect((await ring.publicJwks(changed, unlimited)).map(({ alg }) => alg)).toEqual(["RS256", "ES256"]);
 });
 
-test("a clock that lags behind the one that activated the only key signs with it all the same", async () => {
+test("a replica with a slow clock signs with a key that is not active yet", async () => {
   const first = await kidAt(1000);
   expect(await kidAt(500)).toBe(first);
 });
 
 test("the private key is stored sealed", async () => {
-  await newRing().signingKey(project);
+  await newRing().signingKey(project, unlimited);
   const { sealedPrivateKey, masterKeyId } = must(keys.stored[0]);
   expect(sealedPrivateKey.includes("PRIVATE KEY")).toBe(false);
   expect(masterKeyId).toBe(masterKey.id);
 });
 
-test("a master key that is not configured is asked for in words that tell which, and no secret", async () => {
-  await newRing().signingKey(project);
+test("an error about a missing master key names the key and no secret", async () => {
+  await newRing().signingKey(project, unlimited);
   const wrong = masterKeyOf(randomBytes(32));
   const words = (promise: Promise<unknown>) => promise.catch((error: unknown) => String(error));
   const failures = [
-    await words(newRing(wrong, []).signingKey(project)),
-    await words(resealSigningKeys(keys, { current: wrong, accepted: [] }, time)),
+    await words(newRing(wrong, []).signingKey(project, unlimited)),
+    await words(rewrapSigningKeys(keys, { current: wrong, accepted: [] }, time)),
   ];
   for (const failure of failures) {
     expect(failure).toContain(masterKey.id);
@@ -245,39 +248,39 @@ test("a master key that is not configured is asked for in words that tell which,
   }
 });
 
-test("an accepted master key opens; after resealing nobody needs it", async () => {
+test("an accepted master key opens keys, and is not needed after rewrapping", async () => {
   const kid = await kidAt(0);
-  await newRing().signingKey(other);
+  await newRing().signingKey(other, unlimited);
   const current = masterKeyOf(randomBytes(32));
   expect(await kidAt(1, newRing(current))).toBe(kid);
-  expect(await resealSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(2);
+  expect(await rewrapSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(2);
   expect(await kidAt(2, newRing(current, []))).toBe(kid);
-  expect(await resealSigningKeys(keys, { current, accepted: [] }, time)).toBe(0);
-  await expect(newRing().signingKey(project)).rejects.toThrow(current.id);
+  expect(await rewrapSigningKeys(keys, { current, accepted: [] }, time)).toBe(0);
+  await expect(newRing().signingKey(project, unlimited)).rejects.toThrow(current.id);
 });
 
-test("resealing does any number of keys, and leaves alone those that sign no more", async () => {
+test("rewraps any number of keys, except retired ones", async () => {
   const ring = newRing();
   const owners = Array.from({ length: 130 }, (_, i) => newProject({ id: projectId(`p${i}`) }));
-  for (const owner of owners) await ring.signingKey(owner);
+  for (const owner of owners) await ring.signingKey(owner, unlimited);
   const { kid } = must(keys.stored[0]);
   keys.change(kid, { retireTime: time });
   const current = masterKeyOf(randomBytes(32));
-  expect(await resealSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(129);
+  expect(await rewrapSigningKeys(keys, { current, accepted: [masterKey] }, time)).toBe(129);
   const unsealed = keys.stored.filter(({ masterKeyId }) => masterKeyId !== current.id);
   expect(unsealed.map((key) => key.kid)).toEqual([kid]);
 });
 
-test("a sealed key that was moved to another project does not open there", async () => {
-  await newRing().signingKey(project);
+test("a sealed key does not open for another project", async () => {
+  await newRing().signingKey(project, unlimited);
   keys.stored.push({ ...must(keys.stored[0]), projectId: other.id });
-  await expect(newRing().signingKey(other)).rejects.toThrow("unable to authenticate");
+  await expect(newRing().signingKey(other, unlimited)).rejects.toThrow("unable to authenticate");
 });
 
-test("a failure to load is not remembered", async () => {
+test("does not cache a failure to load a key", async () => {
   const ring = newRing();
   const failing = vi.spyOn(keys, "findSigningKey").mockRejectedValueOnce(new Error("database away"));
-  await expect(ring.signingKey(project)).rejects.toThrow("database away");
-  expect((await ring.signingKey(project)).kid).toBe(must(keys.stored[0]).kid);
+  await expect(ring.signingKey(project, unlimited)).rejects.toThrow("database away");
+  expect((await ring.signingKey(project, unlimited)).kid).toBe(must(keys.stored[0]).kid);
   expect(failing).toHaveBeenCalledTimes(2);
 });

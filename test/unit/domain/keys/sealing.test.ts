@@ -38,7 +38,7 @@ test("does not open what was cut, lengthened or changed anywhere", () => {
   }
 });
 
-test("a master key has 32 bytes, and an id that is the same everywhere and tells nothing of them", () => {
+test("a master key has 32 bytes and an id that is derived from them and does not reveal them", () => {
   for (const length of [0, 16, 31, 33]) expect(() => masterKeyOf(Buffer.alloc(length))).toThrow(RangeError);
   const bytes = randomBytes(32);
   expect(masterKeyOf(bytes).id).toBe(masterKeyOf(Buffer.from(bytes)).id);

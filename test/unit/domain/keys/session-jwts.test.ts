@@ -10,11 +10,13 @@ import {
   generateKeyPair,
 } from "jose";
 import { beforeAll, expect, test } from "vitest";
-import { SessionJwts, type VerifyOptions, maxJwtLength } from "../../../../src/domain/keys/session-jwts.ts";
+import { unlimited } from "../../../../src/transport/call-context.ts";
+import { maxJwtLength } from "../../../../src/jwt/compact-jws.ts";
+import { SessionJwts, type VerifyOptions } from "../../../../src/domain/keys/session-jwts.ts";
 import { KeyRing } from "../../../../src/domain/keys/key-ring.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
 import type { Session } from "../../../../src/domain/sessions/session.ts";
-import { memorySigningKeys } from "../../../support/fixtures/memory-signing-keys.ts";
+import { memorySigningKeys } from "../../../support/fixtures/in-memory.ts";
 import {
   at,
   hour,
@@ -39,8 +41,8 @@ let key: KeyObject;
 let jwt: string;
 
 beforeAll(async () => {
-  ({ kid, key } = await keyRing.signingKey(project));
-  jwt = await jwts.sign(session, project, start);
+  ({ kid, key } = await keyRing.signingKey(project, unlimited));
+  jwt = await jwts.sign(session, project, start, unlimited);
 });
 
 function sessionWith(overrides: Partial<Session>): Session {
@@ -48,10 +50,10 @@ function sessionWith(overrides: Partial<Session>): Session {
 }
 
 function verify(text: string, options: Partial<VerifyOptions> = {}) {
-  return jwts.verify(text, { projectId: project.id, now: start, allowExpired: false, ...options });
+  return jwts.verify(text, { projectId: project.id, now: start, allowExpired: false, ...options }, unlimited);
 }
 
-/** A JWT with the project's own signature and claims that are right but for `claims`. */
+/** Signs a JWT whose valid claims are replaced by `claims`. */
 function signed(
   claims: Record<string, unknown>,
   header: object = {},
@@ -63,6 +65,7 @@ function signed(
     aud: [project.id],
     sub: session.memberId,
     sid: session.id,
+    rev: session.createdRevision,
     iat: now,
     nbf: now,
     exp: now + 300,
@@ -76,13 +79,13 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-test("what was signed verifies, for the project and for the one its audience names", async () => {
+test("verifies a JWT for a given project and for the project of its audience", async () => {
   expect(await verify(jwt)).toMatchObject(good);
   expect(await verify(jwt, { projectId: undefined })).toMatchObject(good);
   expect(await verify(await signed({}))).toMatchObject(good);
 });
 
-test("the claims tell of the session; those of the service cannot be replaced by custom ones", async () => {
+test("writes the session into the claims, which custom claims cannot replace", async () => {
   const posing = Object.fromEntries(
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "organization_id", "roles", "rev"].map(
       (name) => [name, "x"],
@@ -90,7 +93,7 @@ test("the claims tell of the session; those of the service cannot be replaced by
   );
   const customClaims = { plan: "gold", nested: { list: [1] }, ...posing };
   const rich = sessionWith({ organizationId: organizationId("acme"), roles: ["admin"], customClaims });
-  const claims = decodeJwt(await jwts.sign(rich, project, at(1999)));
+  const claims = decodeJwt(await jwts.sign(rich, project, at(1999), unlimited));
   const now = start.getTime() / 1000 + 1;
   expect(claims).toEqual({
     iss: `${issuer}/${project.id}`,
@@ -107,7 +110,7 @@ test("the claims tell of the session; those of the service cannot be replaced by
     exp: now + 300,
     jti: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown,
   });
-  const without = decodeJwt(await jwts.sign(sessionWith({ customClaims }), project, start));
+  const without = decodeJwt(await jwts.sign(sessionWith({ customClaims }), project, start, unlimited));
   expect(without).not.toHaveProperty("organization_id");
 });
 
@@ -115,13 +118,13 @@ test.for([
   ["the policy's lifetime", {}, 0, 300_000],
   ["the session's end", { expireTime: at(100_900) }, 0, 100_000],
   ["the session's idle end", { idleTimeout: 30_500, lastAccessTime: at(-9000) }, 0, 30_000],
-  ["the session's end, at whatever fraction of a second", { expireTime: at(100_300) }, 700, 100_000],
-] as const)("ends no later than %s", async ([, overrides, now, end]) => {
-  const claims = decodeJwt(await jwts.sign(sessionWith(overrides), project, at(now)));
+  ["the session's end, with fractions of a second", { expireTime: at(100_300) }, 700, 100_000],
+] as const)("expires no later than %s", async ([, overrides, now, end]) => {
+  const claims = decodeJwt(await jwts.sign(sessionWith(overrides), project, at(now), unlimited));
   expect(claims.exp).toBe(at(end).getTime() / 1000);
 });
 
-test("one that has expired is told as such, or accepted where that is asked for", async () => {
+test("an expired JWT is rejected as expired, or accepted with allowExpired", async () => {
   const { exp } = decodeJwt(jwt);
   const last = new Date(must(exp) * 1000 - 1);
   expect(await verify(jwt, { now: last })).toMatchObject(good);
@@ -141,8 +144,10 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
   ["another type", "type", () => signed({}, { typ: "at+jwt" })],
   ["no type", "type", () => signed({}, { typ: undefined })],
   ["no session", "claims", () => signed({ sid: undefined })],
-  ["a session that is no id", "claims", () => signed({ sid: "' or 1=1" })],
-  ["a session that is no text", "claims", () => signed({ sid: [session.id] })],
+  ["a session that is not a UUID", "claims", () => signed({ sid: "' or 1=1" })],
+  ["a session that is not a string", "claims", () => signed({ sid: [session.id] })],
+  ["no revision", "claims", () => signed({ rev: undefined })],
+  ["a revision that is not a whole number", "claims", () => signed({ rev: 1.5 })],
   ["no member", "claims", () => signed({ sub: undefined })],
   ["no expiry", "claims", () => signed({ exp: undefined })],
   ["no time of issue", "claims", () => signed({ iat: undefined })],
@@ -155,7 +160,7 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
   ["a key that is unknown", "key", () => signed({}, { kid: "unknown" })],
   ["no key id", "key", () => signed({}, { kid: undefined })],
   [
-    "a key id that is no text",
+    "a key id that is not a string",
     "key",
     async () => `${encode({ alg: "ES256", kid: 7, typ: "JWT" })}.${jwt.split(".")[1]}.AAAA`,
   ],
@@ -168,13 +173,13 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
         text.replace(/^[^.]+/, encode({ alg: "ES256", kid, typ: "JWT", crit: ["x"], x: 1 })),
       ),
   ],
-])("%s is refused (%s), expired or not", async ([, problem, make]) => {
+])("a JWT with %s is rejected (%s), expired or not", async ([, problem, make]) => {
   const text = await make();
   expect(await verify(text)).toMatchObject({ problem });
   expect(await verify(text, { allowExpired: true })).toMatchObject({ problem });
 });
 
-test("whatever is wrong beside the expiry outweighs it", async () => {
+test("any other problem has priority over the expiry", async () => {
   for (const claims of [{ iss: "x" }, { aud: "x" }, { sid: "x" }, { nbf: past.exp + 100 }]) {
     const verdict = await verify(await signed({ ...past, ...claims }), { allowExpired: true });
     expect(verdict).toHaveProperty("problem");
@@ -182,18 +187,18 @@ test("whatever is wrong beside the expiry outweighs it", async () => {
   }
 });
 
-test("a JWT of another project is not this one's, though its key is known", async () => {
-  const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start);
+test("rejects a JWT of another project, although the key ring knows its key", async () => {
+  const theirs = await jwts.sign({ ...session, projectId: foreign.id }, foreign, start, unlimited);
   expect(await verify(theirs)).toMatchObject({ problem: "key" });
   expect(await verify(theirs, { projectId: undefined })).toMatchObject({ projectId: foreign.id });
-  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign);
+  const { key: theirKey, kid: theirKid } = await keyRing.signingKey(foreign, unlimited);
   expect(await verify(await signed({}, { kid: theirKid }, theirKey))).toMatchObject({ problem: "key" });
   expect(await verify(await signed({}, {}, theirKey), { projectId: undefined })).toMatchObject({
     problem: "signature",
   });
 });
 
-test("no algorithm but the key's own is believed", async () => {
+test("accepts only the algorithm of the key", async () => {
   const [, payload] = jwt.split(".");
   const publicKey = must(keys.stored.find((stored) => stored.kid === kid)).publicJwk;
   expect(await calculateJwkThumbprint(publicKey)).toBe(kid);
@@ -206,13 +211,13 @@ test("no algorithm but the key's own is believed", async () => {
   }
 });
 
-test("a changed payload is not what was signed", async () => {
+test("rejects a changed payload", async () => {
   const [header, , signature] = jwt.split(".");
   const payload = encode({ ...decodeJwt(jwt), sub: "eve" });
   expect(await verify(`${header}.${payload}.${signature}`)).toMatchObject({ problem: "signature" });
 });
 
-test("a twin that lenient decoders read alike is refused, whichever part", async () => {
+test("rejects parts that only a lenient decoder accepts", async () => {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const parts = jwt.split(".");
   for (const [i, part] of parts.entries()) {
@@ -226,7 +231,7 @@ test("a twin that lenient decoders read alike is refused, whichever part", async
 });
 
 test.for(["", ".", "..", "...", "a.b.c", "e30.e30.", "e30.e30.e30", "bnVsbA.bnVsbA.bnVsbA", "W10.W10.W10"])(
-  "%j is no JWT",
+  "%j is not a JWT",
   async (text) => {
     for (const projectId of [project.id, undefined]) {
       expect(await verify(text, { projectId })).toHaveProperty("problem");
@@ -234,7 +239,7 @@ test.for(["", ".", "..", "...", "a.b.c", "e30.e30.", "e30.e30.e30", "bnVsbA.bnVs
   },
 );
 
-test("a text of any length is answered, one that is too long unread", async () => {
+test("rejects text of any length", async () => {
   for (const length of [10_000, maxJwtLength, maxJwtLength + 1, 1_000_000]) {
     expect(await verify(`${jwt}${"A".repeat(length)}`)).toHaveProperty("problem");
   }
@@ -242,7 +247,7 @@ test("a text of any length is answered, one that is too long unread", async () =
   expect(await verify(long)).toMatchObject({ problem: "form" });
 });
 
-test("no garbage makes it throw", async () => {
+test("never throws for random text", async () => {
   const json = fc.json().map((text) => Buffer.from(text).toString("base64url"));
   const header = fc
     .record(
@@ -273,47 +278,51 @@ test("no garbage makes it throw", async () => {
 
 test.for<[what: string, options: Partial<VerifyOptions>, problem: string]>([
   ["once it has expired", { now: at(300_000) }, "expired"],
-  ["before it begins", { now: at(-1000) }, "time"],
+  ["before its nbf", { now: at(-1000) }, "time"],
   ["by another project", { projectId: foreign.id }, "key"],
-])("one that was good is refused %s, however often it was shown", async ([, options, problem]) => {
+])("a cached JWT is rejected %s", async ([, options, problem]) => {
   for (let i = 0; i < 3; i++) {
     expect(await verify(jwt)).toMatchObject(good);
     expect(await verify(jwt, options)).toMatchObject({ problem });
   }
 });
 
-test("one that was good is refused once its key is revoked, at every replica that has seen it", async () => {
+test("a cached JWT is rejected on every replica after its key is revoked", async () => {
   const owner = newProject();
   const other = new SessionJwts(
     new KeyRing(keys, { current: masterKeyOf(randomBytes(32)), accepted: [] }, () => start),
     issuer,
   );
-  const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start);
+  const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start, unlimited);
   const options = { projectId: owner.id, now: start, allowExpired: true };
   for (const replica of [jwts, other, jwts, other]) {
-    expect(await replica.verify(theirs, options)).toMatchObject({ projectId: owner.id });
+    expect(await replica.verify(theirs, options, unlimited)).toMatchObject({ projectId: owner.id });
   }
   keys.change(must(decodeProtectedHeader(theirs).kid), { revocation: { revision: 1, time: start } });
   for (const replica of [jwts, other, jwts, other]) {
-    expect(await replica.verify(theirs, options)).toMatchObject({ problem: "key" });
+    expect(await replica.verify(theirs, options, unlimited)).toMatchObject({ problem: "key" });
   }
 });
 
-test("a signature that held with one key is none of another one of that id", async () => {
+test("a cached signature does not count for another key with the same id", async () => {
   const { publicKey } = await generateKeyPair("ES256");
   const [one, two] = [newProject(), newProject()];
-  const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start);
+  const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start, unlimited);
   const stored = must(keys.stored.find(({ projectId }) => projectId === one.id));
   const options = { now: start, allowExpired: false };
   keys.stored.push({ ...stored, projectId: two.id, publicJwk: await exportJWK(publicKey) });
-  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
-  expect(await jwts.verify(theirs, { ...options, projectId: two.id })).toMatchObject({
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id }, unlimited)).toMatchObject({
+    projectId: one.id,
+  });
+  expect(await jwts.verify(theirs, { ...options, projectId: two.id }, unlimited)).toMatchObject({
     problem: "signature",
   });
-  expect(await jwts.verify(theirs, { ...options, projectId: one.id })).toMatchObject({ projectId: one.id });
+  expect(await jwts.verify(theirs, { ...options, projectId: one.id }, unlimited)).toMatchObject({
+    projectId: one.id,
+  });
 });
 
-test("what comes after a refused one of the same key is judged by itself", async () => {
+test("a rejected JWT does not affect the next one of the same key", async () => {
   const [header, payload, signature] = jwt.split(".");
   const changed = `${header}.${encode({ ...decodeJwt(jwt), sub: "eve" })}.${signature}`;
   for (const [text, verdict] of [

@@ -1,13 +1,9 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { planRevocations } from "../../../../src/domain/revocations/revocation-plan.ts";
-import type {
-  CutoffTarget,
-  Revocation,
-  RevocationOrder,
-} from "../../../../src/domain/revocations/revocation.ts";
+import type { CutoffTarget, Revocation, RevocationCommand } from "../../../../src/domain/revocation.ts";
 import type { Session } from "../../../../src/domain/sessions/session.ts";
-import { RevocationModel } from "../../../support/fixtures/revocation-model.ts";
+import { RevocationModel } from "../../../support/fixtures/in-memory.ts";
 import {
   at,
   hour,
@@ -26,19 +22,19 @@ function session(overrides: Partial<Session> = {}): Session {
   return { ...newSession(project), createdRevision: 5, revocation: undefined, ...overrides };
 }
 
-function order(target: RevocationOrder["target"], time = at(0)): RevocationOrder {
+function command(target: RevocationCommand["target"], time = at(0)): RevocationCommand {
   return orderOf(project, target, { time });
 }
 
 function end(one: Session, time = at(0)) {
-  return { order: order({ scope: "session", id: one.id }, time), session: one };
+  return { command: command({ scope: "session", id: one.id }, time), session: one };
 }
 
-function cut(target: CutoffTarget, spared?: Session) {
-  return { order: order(target), session: spared };
+function cut(target: CutoffTarget, except?: Session) {
+  return { command: command(target), session: except };
 }
 
-test("orders take the next revisions in their order", () => {
+test("commands take the next revisions in their order", () => {
   const [one, two] = [session(), session()];
   const plan = planRevocations([end(one), cut({ scope: "member", id: memberId("bob") }), end(two)], 10);
   expect(plan.receipts.map((receipt) => receipt?.revision)).toEqual([11, 12, 13]);
@@ -53,14 +49,14 @@ test("orders take the next revisions in their order", () => {
   ]);
 });
 
-test("a session that is not there takes no revision", () => {
+test("an unknown session takes no revision", () => {
   const unknown = { ...end(session()), session: undefined };
   const plan = planRevocations([unknown, end(session())], 0);
   expect(plan.receipts).toMatchObject([undefined, { revision: 1 }]);
   expect(plan.log).toHaveLength(1);
 });
 
-test("a session that was revoked before answers with that, and only what a receipt tells", () => {
+test("a session that was revoked before gets the receipt of that revocation, without its reason", () => {
   const revocation: Revocation = {
     revision: 7,
     scope: "member",
@@ -84,36 +80,36 @@ test("the same session twice in a batch is revoked once", () => {
   expect(plan.log).toHaveLength(1);
 });
 
-test("an expired session counts as none", () => {
+test("an expired session is not counted", () => {
   expect(planRevocations([end(session(), at(hour))], 0).receipts[0]?.revokedCount).toBe(0);
 });
 
-test("a session that an earlier cutoff of the batch ended answers with the cutoff", () => {
+test("a session that an earlier cutoff of the batch ended gets the receipt of the cutoff", () => {
   const one = session({ createdRevision: 0 });
   const plan = planRevocations([cut({ scope: "member", id: ada }), end(one, at(3))], 0);
   expect(plan.receipts[1]).toEqual({ revision: 1, time: at(0), revokedCount: 0 });
   expect(plan.ended.size).toBe(0);
 });
 
-test("a session that was spared is ended by name and by the next cutoff", () => {
+test("an exempted session is ended by name and by the next cutoff", () => {
   const one = session({ createdRevision: 0 });
-  const sparing = cut({ scope: "member", id: ada, except: one.id }, one);
-  const named = planRevocations([sparing, end(one)], 0);
-  expect([...named.spared]).toEqual([[one.id, 1]]);
+  const exempting = cut({ scope: "member", id: ada, except: one.id }, one);
+  const named = planRevocations([exempting, end(one)], 0);
+  expect([...named.exempted]).toEqual([[one.id, 1]]);
   expect([...named.ended]).toEqual([[one.id, 2]]);
-  const again = planRevocations([sparing, cut({ scope: "project" }), end(one)], 0);
+  const again = planRevocations([exempting, cut({ scope: "project" }), end(one)], 0);
   expect(again.receipts.map((receipt) => receipt?.revision)).toEqual([1, 2, 2]);
 });
 
-test("only a live session within the scope is spared", () => {
-  const [dead, bobs] = [session(), session({ memberId: memberId("bob") })];
-  const spare = (one: Session) => cut({ scope: "member", id: ada, except: one.id }, one);
-  expect(planRevocations([end(dead), spare(dead), spare(bobs)], 0).spared.size).toBe(0);
+test("only an active session within the scope is exempted", () => {
+  const [revoked, bobs] = [session(), session({ memberId: memberId("bob") })];
+  const exempt = (one: Session) => cut({ scope: "member", id: ada, except: one.id }, one);
+  expect(planRevocations([end(revoked), exempt(revoked), exempt(bobs)], 0).exempted.size).toBe(0);
   const one = session({ createdRevision: 0 });
-  expect(planRevocations([cut({ scope: "project" }), spare(one)], 0).spared.size).toBe(0);
+  expect(planRevocations([cut({ scope: "project" }), exempt(one)], 0).exempted.size).toBe(0);
 });
 
-test("any batch ends as if its orders came one by one", () => {
+test("any batch ends as if its commands came one by one", () => {
   const draft = fc.record({
     kind: fc.constantFrom("session", "member", "organization", "project"),
     which: fc.nat(5),
@@ -130,18 +126,18 @@ test("any batch ends as if its orders came one by one", () => {
     );
     const model = new RevocationModel(sessions);
     const batch = drafts.map(({ kind, which, except }, i) => {
-      const spared = except === undefined ? undefined : sessions[except];
+      const excepted = except === undefined ? undefined : sessions[except];
       const cutoffs = {
-        member: { scope: "member", id: memberId(`m${which % 3}`), except: spared?.id },
-        organization: { scope: "organization", id: organizationId(`o${which % 3}`), except: spared?.id },
-        project: { scope: "project", except: spared?.id },
+        member: { scope: "member", id: memberId(`m${which % 3}`), except: excepted?.id },
+        organization: { scope: "organization", id: organizationId(`o${which % 3}`), except: excepted?.id },
+        project: { scope: "project", except: excepted?.id },
       } as const;
-      if (kind !== "session") return { order: order(cutoffs[kind], at(i)), session: spared };
+      if (kind !== "session") return { command: command(cutoffs[kind], at(i)), session: excepted };
       const named = sessions[which];
       const id = named?.id ?? session().id;
-      return { order: order({ scope: "session", id }, at(i)), session: named };
+      return { command: command({ scope: "session", id }, at(i)), session: named };
     });
-    const expected = batch.map((item) => model.revoke(item.order));
+    const expected = batch.map((item) => model.revoke(item.command));
     const plan = planRevocations(batch, 0);
     expect(plan.receipts).toEqual(expected);
     expect(plan.log.map(({ revision }) => revision)).toEqual(

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Revocation } from "../../../../src/domain/revocations/revocation.ts";
+import type { Revocation } from "../../../../src/domain/revocation.ts";
 import {
   type Session,
   idleExpireTimeOf,

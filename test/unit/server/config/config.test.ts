@@ -1,6 +1,16 @@
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
-import { callerVariableNames, readConfig, readDatabaseConfig } from "../../../../src/server/config/config.ts";
+import {
+  connectionsPerReplica,
+  connectionsPerWorker,
+  readConfig,
+  readDatabaseConfig,
+} from "../../../../src/server/config/config.ts";
+import {
+  callerVariableNames,
+  configurationTable,
+  variableNames,
+} from "../../../../src/server/config/variables.ts";
 
 const key = Buffer.alloc(32, 1).toString("base64");
 
@@ -15,7 +25,7 @@ function problemsOf(environment: Record<string, string>): readonly string[] {
   return "problems" in read ? read.problems : [];
 }
 
-test("without any variable the embedded default is configured", () => {
+test("configures the embedded default without any variable", () => {
   const { config, warnings } = configOf({});
   expect(config).toMatchObject({
     databaseUrl: undefined,
@@ -26,7 +36,7 @@ test("without any variable the embedded default is configured", () => {
   expect(warnings).toEqual([]);
 });
 
-test("an empty variable counts as absent", () => {
+test("treats an empty variable as absent", () => {
   expect(configOf({ SESSIOND_LISTEN: "", DATABASE_URL: "" }).config.listen.port).toBe(8080);
 });
 
@@ -39,7 +49,7 @@ test.each([
 });
 
 test.each(["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1"])(
-  "SESSIOND_LISTEN=%s is refused",
+  "rejects SESSIOND_LISTEN=%s",
   (text) => {
     expect(problemsOf({ SESSIOND_LISTEN: text })).toEqual([
       expect.stringMatching(/^SESSIOND_LISTEN: must be host:port/),
@@ -49,14 +59,14 @@ test.each(["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127
 
 describe("without TLS", () => {
   test.each(["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"])(
-    "%s is listened on",
+    "allows %s",
     (listen) => {
       expect(problemsOf({ SESSIOND_LISTEN: listen })).toEqual([]);
     },
   );
 
   test.each([":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1", "sessiond.example:1"])(
-    "%s is refused unless it is said to be right",
+    "rejects %s unless SESSIOND_ALLOW_PLAINTEXT is on",
     (listen) => {
       expect(problemsOf({ SESSIOND_LISTEN: listen })).toEqual([
         expect.stringMatching(/^SESSIOND_LISTEN: must be a loopback address while there is no TLS/),
@@ -69,7 +79,7 @@ describe("without TLS", () => {
 describe("TLS", () => {
   const files = { SESSIOND_TLS_CERT_FILE: "tls.crt", SESSIOND_TLS_KEY_FILE: "tls.key" };
 
-  test("may listen everywhere", () => {
+  test("allows every address", () => {
     const { config } = configOf({ ...files, SESSIOND_LISTEN: ":9000" });
     expect(config.listen).toEqual({ host: "::", port: 9000 });
     expect(config.tls).toEqual({
@@ -87,29 +97,29 @@ describe("TLS", () => {
       { SESSIOND_TLS_CLIENT_CA_FILE: "a" },
       "SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE",
     ],
-  ])("half of it is refused: %o", (environment, problem) => {
+  ])("rejects incomplete settings: %o", (environment, problem) => {
     expect(problemsOf(environment)).toEqual([problem]);
   });
 });
 
-test("one process serves, or as many as SESSIOND_WORKERS says", () => {
+test("SESSIOND_WORKERS sets the number of processes, 1 by default", () => {
   expect(configOf({}).config.workers).toBe(1);
   expect(configOf({ SESSIOND_WORKERS: "4" }).config.workers).toBe(4);
   expect(configOf({ SESSIOND_WORKERS: "auto" }).config.workers).toBe(availableParallelism());
 });
 
-test.each(["0", "-1", "1.5", "257", "max", " 2", "0x2"])("SESSIOND_WORKERS=%s is refused", (text) => {
+test.each(["0", "-1", "1.5", "257", "max", " 2", "0x2"])("rejects SESSIOND_WORKERS=%s", (text) => {
   expect(problemsOf({ SESSIOND_WORKERS: text })).toEqual([
-    "SESSIOND_WORKERS: must be a whole number from 1 to 256, or auto for one on each core",
+    "SESSIOND_WORKERS: must be a whole number from 1 to 256, or auto for one per CPU core",
   ]);
 });
 
-test("a bootstrap secret may hold colons", () => {
+test("allows colons in a bootstrap secret", () => {
   const { bootstrapProject } = configOf({ SESSIOND_BOOTSTRAP_PROJECT: "project-test-1:a:b:c" }).config;
   expect(bootstrapProject).toEqual({ projectId: "project-test-1", secret: "a:b:c" });
 });
 
-describe("everything that is wrong is said at once", () => {
+describe("all problems are reported at once", () => {
   const wrong = {
     DATABASE_URL: "mysql://u:hunter2@h/d",
     SESSIOND_LISTEN: "nowhere",
@@ -130,7 +140,7 @@ describe("everything that is wrong is said at once", () => {
     expect(new Set(names)).toEqual(new Set(Object.keys(wrong)));
   });
 
-  test("what is wrong together too", () => {
+  test("also those of several variables together", () => {
     const half = { SESSIOND_LOG_LEVEL: "loud", SESSIOND_TLS_CERT_FILE: "tls.crt" };
     expect(problemsOf(half).map((problem) => problem.split(":", 1)[0])).toEqual([
       "SESSIOND_LOG_LEVEL",
@@ -144,7 +154,7 @@ describe("everything that is wrong is said at once", () => {
   });
 });
 
-test("with DATABASE_URL the master key is required", () => {
+test("requires a master key with DATABASE_URL", () => {
   const url = "postgres://localhost/x";
   expect(problemsOf({ DATABASE_URL: url })).toEqual([
     expect.stringMatching(/^SESSIOND_MASTER_KEY: is required/),
@@ -152,14 +162,14 @@ test("with DATABASE_URL the master key is required", () => {
   expect(configOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key }).config.databaseUrl).toBe(url);
 });
 
-test("keys are rotated every 90 days, published for 10 minutes before, by master keys of any number", () => {
+test("rotates keys every 90 days, publishes them for 10 minutes first, and accepts several master keys", () => {
   const { config } = configOf({ SESSIOND_MASTER_KEYS_ACCEPTED: `${key}, ${key}` });
   expect(config.keySchedule).toEqual({ rotationPeriodMs: 90 * 86_400_000, publicationDelayMs: 600_000 });
   expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
 });
 
 test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
-  "the master key %s is refused",
+  "rejects the master key %s",
   (text) => {
     expect(problemsOf({ SESSIOND_MASTER_KEY: text })).toEqual([
       expect.stringMatching(/^SESSIOND_MASTER_KEY: must be 32 bytes/),
@@ -168,7 +178,7 @@ test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
 );
 
 test.each([`${key},`, `${key};${key}`, `${key},${key.slice(1)}`])(
-  "the accepted master keys %s are refused",
+  "rejects the accepted master keys %s",
   (text) => {
     expect(problemsOf({ SESSIOND_MASTER_KEYS_ACCEPTED: text })).toEqual([
       expect.stringMatching(/^SESSIOND_MASTER_KEYS_ACCEPTED: must be master keys/),
@@ -176,17 +186,17 @@ test.each([`${key},`, `${key};${key}`, `${key},${key.slice(1)}`])(
   },
 );
 
-test("a mistyped variable is warned of, by name alone", () => {
+test("warns of an unknown variable without its value", () => {
   expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
     "SESSIOND_LISTN is not a variable of this version",
   ]);
 });
 
-test("a variable that tells commands whom to call is no mistake", () => {
+test("does not warn of variables of the commands", () => {
   for (const name of callerVariableNames) expect(configOf({ [name]: "x" }).warnings).toEqual([]);
 });
 
-test("who works on the database alone needs no master key", () => {
+test("reads the database part without a master key", () => {
   const databaseUrl = "postgres://user@host/database";
   expect(readDatabaseConfig({ DATABASE_URL: databaseUrl, SESSIOND_DATA_DIR: "" })).toEqual({
     config: {
@@ -202,7 +212,7 @@ test("who works on the database alone needs no master key", () => {
 });
 
 describe("limits", () => {
-  test("by default only failed authentications have one", () => {
+  test("apply to failed authentications only by default", () => {
     expect(configOf({}).config).toMatchObject({
       maxWaiting: 5_000,
       callRates: {
@@ -214,7 +224,7 @@ describe("limits", () => {
     });
   });
 
-  test("a burst is ten seconds' worth unless told otherwise, and one at least; 0 a second is no limit", () => {
+  test("have a burst of ten seconds by default, at least one; a rate of 0 disables them", () => {
     const { callRates } = configOf({
       SESSIOND_CALLS_PER_SECOND_PER_SERVICE: "100",
       SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
@@ -236,7 +246,30 @@ describe("limits", () => {
     ["SESSIOND_CALL_BURST_PER_ADDRESS", "0"],
     ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "1.5"],
     ["SESSIOND_DATABASE_MAX_WAITING", "0"],
-  ])("%s=%s is refused", (name, value) => {
+  ])("reject %s=%s", (name, value) => {
     expect(problemsOf({ [name]: value })).toEqual([expect.stringMatching(`^${name}: must be a `)]);
   });
+});
+
+test.each([
+  [{ maxConnections: 10, workers: 1 }, 10],
+  [{ maxConnections: 10, workers: 2 }, 5],
+  [{ maxConnections: 10, workers: 3 }, 3],
+  [{ maxConnections: 10, workers: 8 }, 2],
+])("of %o each worker gets %i connections", (config, share) => {
+  expect(connectionsPerWorker(config)).toBe(share);
+});
+
+test("the embedded PostgreSQL allows the pools and the listeners of all workers", () => {
+  expect(connectionsPerReplica({ maxConnections: 10, workers: 64 })).toBeGreaterThan(64 * (2 + 1));
+  expect(connectionsPerReplica({ maxConnections: 1000, workers: 1 })).toBeGreaterThan(1000 + 1);
+});
+
+test("the configuration table has a complete row for every variable", () => {
+  const rows = configurationTable().trimEnd().split("\n").slice(2);
+  expect(rows.map((row) => row.split("`")[1])).toEqual(variableNames);
+  for (const row of rows) expect(row).toMatch(/^\| `[A-Z_]+` \| [^|]+ \| (?:`[^|`]+`)? \| [A-Z`][^|]+\. \|$/);
+  expect(rows).toContain(
+    "| `SESSIOND_WORKERS` | a whole number from 1 to 256, or auto for one per CPU core | `1` | Number of processes that serve on this port. |",
+  );
 });

@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { developmentProject } from "../../../../src/server/data-directory.ts";
+import { developmentProject } from "../../../../src/server/config/data-directory.ts";
 
 async function directory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "sessiond-data-"));

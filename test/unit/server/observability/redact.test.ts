@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { withoutSecrets } from "../../../../src/server/observability/redact.ts";
-import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../../src/domain/sessions/token.ts";
+import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../../src/domain/token.ts";
 
 const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
 

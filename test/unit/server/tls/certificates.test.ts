@@ -3,14 +3,13 @@ import { rm } from "node:fs/promises";
 import { pino } from "pino";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "../../../../src/server/tls/certificates.ts";
-import { warnOfExpiry, watchTlsFiles } from "../../../../src/server/tls/certificate-watch.ts";
-import { authority } from "../../../support/process/certificates.ts";
-import { keepSaid } from "../../../support/output/output.ts";
-import { type TlsFolder, tlsFolder } from "../../../support/process/tls-folder.ts";
+import { warnOfExpiry, watchCertificates } from "../../../../src/server/tls/certificate-watch.ts";
+import { type TlsFolder, authority, tlsFolder } from "../../../support/process/certificates.ts";
+import { recordOutput } from "../../../support/output/output.ts";
 
-/** Reads lines of a log, which are kept with all others. */
-const noting = (lines: unknown[]) => (line: string) => {
-  keepSaid("log", line);
+/** Parses log lines into `lines`, and keeps them for the search for secrets. */
+const collectInto = (lines: unknown[]) => (line: string) => {
+  recordOutput("log", line);
   lines.push(JSON.parse(line));
 };
 
@@ -30,8 +29,8 @@ beforeEach(() => {
   };
 });
 
-describe("what is in the files is read, or refused in words", () => {
-  test("a certificate, its key, and a CA", async () => {
+describe("reading the files", () => {
+  test("returns a certificate, its key, and a CA", async () => {
     await folder.mount(one, ca.cert);
     expect(await readTlsMaterial(files)).toMatchObject({ ...one, clientCa: ca.cert });
     expect(await readTlsMaterial({ ...files, clientCaFile: undefined })).toMatchObject({
@@ -47,15 +46,20 @@ describe("what is in the files is read, or refused in words", () => {
   });
   test.each([
     [
-      "the key of another",
+      "the key of another certificate",
       { ...one, key: other.key },
       ca.cert,
       /KEY_FILE: is not the key of the first certificate/,
     ],
-    ["no certificate", { ...one, cert: "" }, ca.cert, /CERT_FILE: must hold certificates in PEM/],
-    ["a key in its place", { ...one, cert: one.key }, ca.cert, /CERT_FILE: must hold certificates in PEM/],
+    ["an empty certificate", { ...one, cert: "" }, ca.cert, /CERT_FILE: must hold certificates in PEM/],
     [
-      "no key",
+      "a key instead of a certificate",
+      { ...one, cert: one.key },
+      ca.cert,
+      /CERT_FILE: must hold certificates in PEM/,
+    ],
+    [
+      "a certificate instead of a key",
       { ...one, key: one.cert },
       ca.cert,
       /KEY_FILE: must hold a private key in PEM, without a passphr/,
@@ -68,84 +72,92 @@ describe("what is in the files is read, or refused in words", () => {
     ],
     ["an empty CA", one, "", /CLIENT_CA_FILE: must hold certificates in PEM/],
     ["a damaged CA", one, `${ca.cert}${ca.cert.replace(/M/g, "A")}`, /CLIENT_CA_FILE: must hold cert/],
-  ])("%s", async (_, pair, clientCa, complaint) => {
+  ])("rejects %s without showing the key", async (_, pair, clientCa, message) => {
     await folder.mount(pair, clientCa);
     const failure = await readTlsMaterial(files).catch(String);
-    expect(failure).toMatch(complaint);
+    expect(failure).toMatch(message);
     expect(failure).not.toContain(one.key.split("\n")[1]);
   });
 
-  test("none at all", async () => {
+  test("rejects a missing file", async () => {
     await expect(readTlsMaterial(files)).rejects.toThrow("SESSIOND_TLS_CERT_FILE: the file cannot be read");
   });
 });
 
-describe("files that change", () => {
-  /** A watch over what `mount` puts there, whose log and outcome the test sees. */
+describe("watching the files", () => {
   async function watching() {
     const lines: Record<string, unknown>[] = [];
-    const log = pino({}, { write: noting(lines) });
-    const seen: TlsMaterial[] = [];
-    const first = await readTlsMaterial(files);
-    const watch = watchTlsFiles(files, first, log, (material) => seen.push(material));
+    const log = pino({}, { write: collectInto(lines) });
+    const changes: TlsMaterial[] = [];
+    const failures: string[] = [];
+    const watch = watchCertificates(files, await readTlsMaterial(files), log, {
+      onChange: (material) => changes.push(material),
+      onFailure: (error) => failures.push(String(error)),
+    });
     onTestFinished(() => watch.stop());
-    return { look: () => watch.look(), seen, lines };
+    return { check: () => watch.check(), changes, failures, lines };
   }
 
-  test("are taken over when a link is swapped, once", async () => {
+  test("reports a swapped link once", async () => {
     await folder.mount(one, ca.cert);
-    const { look, seen, lines } = await watching();
-    await look();
-    expect(seen).toEqual([]);
+    const { check, changes, lines } = await watching();
+    await check();
+    expect(changes).toEqual([]);
     await folder.mount(other, ca.cert);
-    await look();
-    await look();
-    expect(seen).toEqual([expect.objectContaining(other)]);
+    await check();
+    await check();
+    expect(changes).toEqual([expect.objectContaining(other)]);
     expect(lines.map(({ msg }) => msg)).toEqual(["TLS certificates changed"]);
   });
 
-  test("are taken over when only the CA is another", async () => {
+  test("reports a change of the CA alone", async () => {
     const clientCa = authority().cert;
     await folder.mount(one, ca.cert);
-    const { look, seen } = await watching();
+    const { check, changes } = await watching();
     await folder.mount(one, clientCa);
-    await look();
-    expect(seen).toEqual([expect.objectContaining({ ...one, clientCa })]);
+    await check();
+    expect(changes).toEqual([expect.objectContaining({ ...one, clientCa })]);
   });
 
-  test("and cannot be used leave what was in use, are complained of once, and mended by the next", async () => {
+  test("keeps the previous files if the new ones cannot be used, reports each failure once, and recovers", async () => {
     await folder.mount(one, ca.cert);
-    const { look, seen, lines } = await watching();
+    const { check, changes, failures } = await watching();
     await folder.mount({ ...other, key: one.key }, ca.cert);
-    await look();
-    await look();
+    await check();
+    await check();
     await rm(folder.link);
-    await look();
-    await look();
-    expect(seen).toEqual([]);
-    expect(lines.map(({ level, fault }) => [level, fault])).toEqual([
-      [50, expect.stringContaining("SESSIOND_TLS_KEY_FILE: is not the key")],
-      [50, expect.stringContaining("SESSIOND_TLS_CERT_FILE: the file cannot be read")],
+    await check();
+    await check();
+    expect(changes).toEqual([]);
+    expect(failures).toEqual([
+      expect.stringContaining("SESSIOND_TLS_KEY_FILE: is not the key"),
+      expect.stringContaining("SESSIOND_TLS_CERT_FILE: the file cannot be read"),
     ]);
     await folder.mount(other, ca.cert);
-    await look();
-    expect(seen).toEqual([expect.objectContaining(other)]);
+    await check();
+    expect(changes).toEqual([expect.objectContaining(other)]);
   });
 
-  test("are looked at by themselves", async () => {
+  test("checks at intervals", async () => {
     await folder.mount(one, ca.cert);
     const taken = Promise.withResolvers<TlsMaterial>();
     const log = pino({ level: "silent" });
-    const watch = watchTlsFiles(files, await readTlsMaterial(files), log, taken.resolve, 5);
+    const watch = watchCertificates(
+      files,
+      await readTlsMaterial(files),
+      log,
+      { onChange: taken.resolve, onFailure: taken.reject },
+      5,
+    );
     onTestFinished(() => watch.stop());
     await folder.mount(other, ca.cert);
     expect(await taken.promise).toMatchObject(other);
   });
 });
 
-test("a certificate that has expired is warned of", () => {
+test("warns of an expired certificate", () => {
   const lines: unknown[] = [];
-  const log = pino({}, { write: noting(lines) });
+  const log = pino({}, { write: collectInto(lines) });
   const material = { ...one, clientCa: undefined };
   warnOfExpiry({ ...material, expireTime: new Date(Date.now() + 60_000) }, log);
   expect(lines).toEqual([]);

@@ -1,0 +1,72 @@
+import type { ClientClock } from "../clock.ts";
+import { type Connection, type Credential, type TlsClientOptions, connect } from "../transport.ts";
+
+export interface ConnectionsOptions {
+  /** Addresses of the same service. */
+  readonly baseUrls: readonly [string, ...string[]];
+  readonly tls: TlsClientOptions | undefined;
+  readonly credential: Credential;
+  readonly clock: ClientClock;
+}
+
+/** How long calls may continue on the shared connection after the address has changed. */
+const retirementMs = 10_000;
+
+/** Connections to a service that may have several addresses. */
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #open = new Set<Connection>();
+  readonly #retiring = new Set<() => void>();
+  #current = 0;
+  #shared: Connection | undefined;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** The address in use. */
+  get baseUrl(): string {
+    const { baseUrls } = this.#options;
+    return baseUrls[this.#current % baseUrls.length] ?? baseUrls[0];
+  }
+
+  /** Changes to the next address. */
+  rotate(): void {
+    this.#current++;
+  }
+
+  /** Opens a new connection, which does not share the faults of another one, such as a frozen peer. */
+  open(): Connection {
+    const { tls, credential } = this.#options;
+    const opened = connect({ baseUrl: this.baseUrl, tls, credential });
+    const close = () => {
+      this.#open.delete(connection);
+      opened.close();
+    };
+    const connection = { ...opened, close };
+    this.#open.add(connection);
+    return connection;
+  }
+
+  /** Returns the connection that single calls share. */
+  shared(): Connection {
+    if (this.#shared?.baseUrl !== this.baseUrl) this.replaceShared(this.#shared, retirementMs);
+    return (this.#shared ??= this.open());
+  }
+
+  /** Makes later calls use a new connection if `failed` is the shared one, and closes `failed` after `graceMs`. */
+  replaceShared(failed: Connection | undefined, graceMs: number): void {
+    if (failed === undefined || this.#shared !== failed) return;
+    this.#shared = undefined;
+    const cancel = this.#options.clock.after(graceMs, () => {
+      this.#retiring.delete(cancel);
+      failed.close();
+    });
+    this.#retiring.add(cancel);
+  }
+
+  close(): void {
+    for (const cancel of this.#retiring) cancel();
+    for (const connection of this.#open) connection.close();
+  }
+}

@@ -1,0 +1,65 @@
+import { type ClientClock, type Moment, ageOf } from "../../clock.ts";
+
+/** Knows how stale the verifier's copy of the log may be. */
+export class Freshness {
+  readonly #clock: ClientClock;
+  readonly #maxStalenessMs: number;
+  readonly #onChange: (isFresh: boolean) => void;
+  #asOf: Moment | undefined;
+  #isFresh = false;
+  #closed = false;
+  #cancelTimer: (() => void) | undefined;
+
+  /** `onChange` is called at the moment when the copy becomes fresh or stale. */
+  constructor(clock: ClientClock, maxStalenessMs: number, onChange: (isFresh: boolean) => void) {
+    this.#clock = clock;
+    this.#maxStalenessMs = maxStalenessMs;
+    this.#onChange = onChange;
+  }
+
+  /**
+   * Records that the copy holds everything that was committed when the server read its database, at least `elapsedMs` after the
+   * verifier started the call at `callStart`. Uses only the verifier's clocks, so that a delayed message does not look newer.
+   */
+  recordSync(callStart: Moment, elapsedMs: number): void {
+    const asOf = {
+      monotonic: Math.min(callStart.monotonic + elapsedMs, this.#clock.monotonic()),
+      wall: Math.min(callStart.wall + elapsedMs, this.#clock.wall()),
+    };
+    if (ageOf(asOf, this.#clock) <= this.staleness()) this.#asOf = asOf;
+  }
+
+  /** Returns the largest possible age of the copy, in milliseconds; Infinity before the first snapshot. */
+  staleness(): number {
+    return this.#asOf === undefined ? Infinity : Math.max(0, ageOf(this.#asOf, this.#clock));
+  }
+
+  /** Reports whether the copy is younger than the bound; calls `onChange` if that has changed. False after close(). */
+  isFresh(): boolean {
+    if (this.#closed) return false;
+    const staleness = this.staleness();
+    const isFresh = staleness < this.#maxStalenessMs;
+    if (isFresh) this.#cancelTimer ??= this.#startTimer(this.#maxStalenessMs - staleness);
+    if (isFresh !== this.#isFresh) {
+      this.#isFresh = isFresh;
+      this.#onChange(isFresh);
+    }
+    return isFresh;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer?.();
+  }
+
+  #startTimer(ms: number): () => void {
+    return this.#clock.after(ms, () => {
+      this.#cancelTimer = undefined;
+      this.isFresh();
+    });
+  }
+}

@@ -1,0 +1,108 @@
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { parseProjectId } from "../../domain/ids.ts";
+
+// Parsers of single variables. No problem repeats a value, because it may be a secret.
+
+/** A variable parsed by `parse`, which returns undefined for a wrong value. `accepts` goes into the problem and the table. */
+function parsed<T>(accepts: string, parse: (text: string) => T | undefined) {
+  return z
+    .string()
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value !== undefined) return value;
+      context.addIssue(`must be ${accepts}`);
+      return z.NEVER;
+    })
+    .meta({ accepts });
+}
+
+function number(accepts: string, isValid: (value: number) => boolean) {
+  return parsed(accepts, (text) => (isValid(Number(text)) ? Number(text) : undefined));
+}
+
+/** A whole number within bounds; `unit` ends with a space. */
+export const wholeNumber = (min: number, max: number, unit = "") =>
+  number(
+    `a whole number ${unit}from ${min} to ${max}`,
+    (value) => Number.isInteger(value) && value >= min && value <= max,
+  );
+
+export const milliseconds = (min: number, max: number) => wholeNumber(min, max, "of milliseconds ");
+
+/** The shortest retention exceeds the lifetime of every session JWT, and so the time for which a revocation is needed. */
+export const retentionDays = wholeNumber(0, 3650, "of days ");
+
+/** Fractions allow less than one call per second. */
+export const callsPerSecond = number(
+  "a number from 0 to 1000000",
+  (value) => value >= 0 && value <= 1_000_000,
+);
+
+export const burst = wholeNumber(1, 10_000_000);
+
+export const databaseUrl = parsed("postgres://user:password@host:port/database", (text) =>
+  /^postgres(ql)?:\/\//.test(text) ? text : undefined,
+);
+
+/** An address to listen on: a host without brackets, and a port. */
+export const listen = parsed(
+  "host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080 for every address",
+  (text) => {
+    const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+    const host = bracketed ?? plain;
+    if (host === undefined || Number(port) > 65_535) return undefined;
+    return { host: host === "" ? "::" : host, port: Number(port) };
+  },
+);
+
+/** More is a typing error. */
+const maxWorkers = 256;
+
+/** `auto` as in nginx and Puma. 0 is refused, because other servers disagree on what it means. */
+export const workers = parsed(
+  `a whole number from 1 to ${maxWorkers}, or auto for one per CPU core`,
+  (text) => {
+    if (text === "auto") return Math.min(availableParallelism(), maxWorkers);
+    const count = Number(text);
+    return /^\d+$/.test(text) && count >= 1 && count <= maxWorkers ? count : undefined;
+  },
+);
+
+export const masterKey = parsed("32 bytes in base64; `openssl rand -base64 32` makes one", masterKeyBytes);
+
+export const masterKeys = parsed("master keys, each 32 bytes in base64, separated by commas", (text) => {
+  const keys = text.split(",").map((key) => masterKeyBytes(key.trim()));
+  return keys.every((bytes) => bytes !== undefined) ? keys : undefined;
+});
+
+/** Encodes again and compares, because Buffer skips invalid characters: a mistyped key must not become another key. */
+function masterKeyBytes(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
+}
+
+export const bootstrapProject = parsed(
+  "<project_id>:<secret>; an id has letters, digits, '.', '_' and '-'",
+  (text) => {
+    const separator = text.indexOf(":");
+    const projectId = parseProjectId(text.slice(0, Math.max(0, separator)));
+    const secret = text.slice(separator + 1);
+    return separator > 0 && projectId !== undefined && secret !== "" ? { projectId, secret } : undefined;
+  },
+);
+
+export const origins = parsed("origins separated by commas, such as https://app.example.com", (text) => {
+  const list = text.split(",").map((origin) => origin.trim());
+  return list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin) ? list : undefined;
+});
+
+export const pathPrefix = parsed("a path such as /auth, without a slash at the end", (text) =>
+  /^(\/[A-Za-z0-9._~-]+)+$/.test(text) ? text : undefined,
+);
+
+export const cookieName = parsed("a cookie name", (text) =>
+  /^[\w!#$%&'*+.^`|~-]+$/.test(text) ? text : undefined,
+);
+
+export const onOff = z.enum(["on", "off"]);

@@ -1,0 +1,85 @@
+import type { ProjectId } from "../domain/ids.ts";
+import {
+  type CutoffTarget,
+  type RevocationCommand,
+  type RevocationReceipt,
+  isCutoff,
+} from "../domain/revocation.ts";
+import type { LogPage } from "../domain/revocations/revocation-log.ts";
+import type { RevocationPage, RevocationQuery, RevocationStore } from "../domain/store/revocation-store.ts";
+import { type CallContext, unlimited, withoutCancellation } from "../transport/call-context.ts";
+import { type BatchLimits, type Batcher, ProjectBatchers } from "./connection/batcher.ts";
+import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
+import { listRevocations } from "./revocations/list.ts";
+import { oldestRelevantRevision, oldestResumable, readRevocations } from "./revocations/log-reads.ts";
+import { recordRevocations } from "./revocations/writes.ts";
+import { type CountQuery, countActive } from "./sessions/writes.ts";
+
+/** The project's row lock lets one batch of revocations commit at a time. */
+const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
+/** The duration of a count grows with the number of sessions: two at a time leave connections to other calls. */
+const counts: BatchLimits = { maxItems: 1, maxRunning: 2 };
+
+/** Revocations in Postgres. */
+export class PostgresRevocationStore implements RevocationStore {
+  readonly #reads: StatementRunner;
+  readonly #background: StatementRunner;
+  readonly #revocations: ProjectBatchers<RevocationCommand, RevocationReceipt | undefined>;
+  readonly #counts: Batcher<CountQuery, number>;
+
+  constructor({ reads, writes, background }: Runners, notify: boolean) {
+    this.#reads = reads;
+    this.#background = background;
+    this.#revocations = new ProjectBatchers((projectId) =>
+      writes.batcher("revocations", revocations, (db, commands: readonly RevocationCommand[]) =>
+        recordRevocations(db, projectId, commands, notify),
+      ),
+    );
+    this.#counts = reads.batcher("counts", counts, (db, queries: readonly CountQuery[]) =>
+      Promise.all(queries.map((query) => countActive(db, query))),
+    );
+  }
+
+  /**
+   * Revocations of one project share transactions. The sessions of a cutoff are counted before, because a count under the
+   * project's lock would block all its other revocations.
+   */
+  async revoke(
+    command: RevocationCommand,
+    call: CallContext = unlimited,
+  ): Promise<RevocationReceipt | undefined> {
+    const { projectId, target, time } = command;
+    const lasting = withoutCancellation(call);
+    const revokedCount =
+      command.count && isCutoff(target)
+        ? await this.countActive(projectId, target, time, lasting)
+        : undefined;
+    const receipt = await this.#revocations.submit(projectId, command, lasting);
+    return receipt && (revokedCount === undefined ? receipt : { ...receipt, revokedCount });
+  }
+
+  countActive(
+    projectId: ProjectId,
+    target: CutoffTarget,
+    now: Date,
+    call: CallContext = unlimited,
+  ): Promise<number> {
+    return this.#counts.submit({ projectId, target, now }, call);
+  }
+
+  listRevocations(query: RevocationQuery, call: CallContext = unlimited): Promise<RevocationPage> {
+    return this.#reads.run(call, (db) => listRevocations(db, query));
+  }
+
+  readRevocations(projectId: ProjectId, after: number, limit: number): Promise<LogPage> {
+    return this.#background.run(unlimited, (db) => readRevocations(db, projectId, after, limit));
+  }
+
+  oldestResumable(projectId: ProjectId): Promise<number> {
+    return this.#background.run(unlimited, (db) => oldestResumable(db, projectId));
+  }
+
+  oldestRelevantRevision(projectId: ProjectId, now: Date): Promise<number> {
+    return this.#background.run(unlimited, (db) => oldestRelevantRevision(db, projectId, now));
+  }
+}

@@ -1,0 +1,139 @@
+import type { MemberId, OrganizationId, ProjectId, SessionId } from "../domain/ids.ts";
+import type { SessionTarget } from "../domain/revocation.ts";
+import type { SessionLimit } from "../domain/sessions/session-limit.ts";
+import type { Session } from "../domain/sessions/session.ts";
+import type {
+  CreationWithinLimit,
+  FoundByToken,
+  NewSession,
+  SessionOwner,
+  SessionQuery,
+  SessionStore,
+  TokenReplacement,
+} from "../domain/store/session-store.ts";
+import type { SecretHash, TokenRef } from "../domain/token.ts";
+import { type CallContext, unlimited } from "../transport/call-context.ts";
+import { type BatchLimits, type Batcher, ProjectBatchers, lookups } from "./connection/batcher.ts";
+import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
+import { type LimitedCreation, createWithinLimits } from "./revocations/limited-creation.ts";
+import { type Creation, createSessions } from "./sessions/creation.ts";
+import {
+  type OwnedSession,
+  type SessionKey,
+  findByIds,
+  findByTokens,
+  findOwners,
+  listSessions,
+} from "./sessions/reads.ts";
+import { replaceToken } from "./sessions/token-rotation.ts";
+import { type Access, extendSession, isMemberOf, recordAccesses } from "./sessions/writes.ts";
+
+/** Two at a time: one commits while the other is prepared. */
+const creations: BatchLimits = { maxItems: 200, maxRunning: 2 };
+/** One transaction per project at a time: others would wait for its locks on members. */
+const limitedCreations: BatchLimits = { maxItems: 50, maxRunning: 1 };
+/** In the background, so one at a time is enough. */
+const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
+
+/** Sessions and tokens in Postgres. */
+export class PostgresSessionStore implements SessionStore {
+  readonly #reads: StatementRunner;
+  readonly #writes: StatementRunner;
+  readonly #byId: Batcher<SessionKey, Session | undefined>;
+  readonly #byToken: Batcher<TokenRef, FoundByToken | undefined>;
+  readonly #owners: Batcher<OwnedSession, SessionOwner | undefined>;
+  readonly #creations: Batcher<Creation, Session | undefined>;
+  readonly #limitedCreations: ProjectBatchers<LimitedCreation, CreationWithinLimit>;
+  readonly #accesses: Batcher<Access, undefined>;
+  readonly #onLostAccess: (error: unknown) => void;
+
+  constructor(
+    { reads, writes, accesses: accessWrites }: Runners,
+    notify: boolean,
+    onLostAccess: (error: unknown) => void,
+  ) {
+    this.#reads = reads;
+    this.#writes = writes;
+    this.#byId = reads.batcher("sessions by id", lookups, findByIds);
+    this.#byToken = reads.batcher("sessions by token", lookups, findByTokens);
+    this.#owners = reads.batcher("owners", lookups, findOwners);
+    this.#creations = writes.batcher("creations", creations, createSessions);
+    this.#limitedCreations = new ProjectBatchers((projectId) =>
+      writes.batcher<LimitedCreation, CreationWithinLimit>(
+        "limited creations",
+        limitedCreations,
+        (db, items) => createWithinLimits(db, projectId, items, notify),
+      ),
+    );
+    this.#accesses = accessWrites.batcher("accesses", accesses, recordAccesses);
+    this.#onLostAccess = onLostAccess;
+  }
+
+  createSession(
+    session: NewSession,
+    tokenHash: SecretHash,
+    call: CallContext = unlimited,
+  ): Promise<Session | undefined> {
+    return this.#creations.submit({ session, tokenHash }, call);
+  }
+
+  createSessionWithin(
+    session: NewSession,
+    tokenHash: SecretHash,
+    limit: SessionLimit,
+    call: CallContext = unlimited,
+  ): Promise<CreationWithinLimit> {
+    return this.#limitedCreations.submit(session.projectId, { session, tokenHash, limit }, call);
+  }
+
+  replaceToken(replacement: TokenReplacement, call: CallContext = unlimited): Promise<boolean> {
+    return this.#writes.run(call, (db) => replaceToken(db, replacement));
+  }
+
+  findSession(
+    projectId: ProjectId,
+    id: SessionId,
+    call: CallContext = unlimited,
+  ): Promise<Session | undefined> {
+    return this.#byId.submit({ projectId, id }, call);
+  }
+
+  findOwner(
+    projectId: ProjectId,
+    target: SessionTarget,
+    call: CallContext = unlimited,
+  ): Promise<SessionOwner | undefined> {
+    return this.#owners.submit({ projectId, target }, call);
+  }
+
+  findSessionByToken(token: TokenRef, call: CallContext = unlimited): Promise<FoundByToken | undefined> {
+    return this.#byToken.submit(token, call);
+  }
+
+  listSessions(query: SessionQuery, call: CallContext = unlimited): Promise<readonly Session[]> {
+    return this.#reads.run(call, (db) => listSessions(db, query));
+  }
+
+  extendSession(
+    projectId: ProjectId,
+    id: SessionId,
+    expireTime: Date,
+    now: Date,
+    call: CallContext = unlimited,
+  ): Promise<Session | undefined> {
+    return this.#writes.run(call, (db) => extendSession(db, projectId, id, expireTime, now));
+  }
+
+  recordAccess({ projectId, id }: Session, time: Date): void {
+    this.#accesses.submit({ projectId, id, time }).catch(this.#onLostAccess);
+  }
+
+  isMemberOf(
+    projectId: ProjectId,
+    memberId: MemberId,
+    organizationId: OrganizationId,
+    call: CallContext = unlimited,
+  ): Promise<boolean> {
+    return this.#reads.run(call, (db) => isMemberOf(db, projectId, memberId, organizationId));
+  }
+}

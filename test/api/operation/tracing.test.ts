@@ -1,0 +1,138 @@
+import { Code } from "@connectrpc/connect";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import {
+  InMemorySpanExporter,
+  NodeTracerProvider,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-node";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import { connectSessiond } from "../../../src/client/client.ts";
+import { Tracing } from "../../../src/server/observability/tracing.ts";
+import { recordOutput } from "../../support/output/output.ts";
+import { patience } from "../../support/patience.ts";
+import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
+import { serveProcess } from "../../support/process/serve-process.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+
+const withoutSdk = Tracing.ofProcess();
+const exporter = new InMemorySpanExporter();
+
+/** A service in a process that has an SDK, registered as an operator's `--import` would have done before. */
+async function tracedService() {
+  new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
+  return runningService();
+}
+
+const service = await tracedService();
+afterAll(() => {
+  const shown = exporter.getFinishedSpans().map(({ name, attributes, status, events }) => {
+    return { name, attributes, status, events };
+  });
+  recordOutput("traces", JSON.stringify(shown));
+});
+
+test("without an SDK nothing is traced", () => {
+  expect(withoutSdk).toBeUndefined();
+});
+
+const traceId = "0af7651916cd43dd8448eb211c80319c";
+const parentId = "b7ad6b7169203331";
+const headers = {
+  authorization: service.basic,
+  traceparent: `00-${traceId}-${parentId}-01`,
+  tracestate: "a=b",
+};
+
+/** The span of the call with this request id, which is made when the call is over. */
+const spanOf = (requestId: string): Promise<ReadableSpan> =>
+  vi.waitFor(() => {
+    const span = exporter
+      .getFinishedSpans()
+      .find(({ attributes }) => attributes["sessiond.request_id"] === requestId);
+    if (span === undefined) throw new Error("no such span yet");
+    return span;
+  }, patience);
+
+test("a gRPC call is a span in its caller's trace", async () => {
+  const { sessions } = connectSessiond({ baseUrl: service.url, credential: service });
+  await sessions.create({ memberId: "traced" }, { headers: { ...headers, "x-request-id": "traced-grpc" } });
+  const span = await spanOf("traced-grpc");
+  expect(span.name).toBe("session.v1.SessionService/Create");
+  expect(span.kind).toBe(SpanKind.SERVER);
+  expect(span.spanContext().traceId).toBe(traceId);
+  expect(span.parentSpanContext?.spanId).toBe(parentId);
+  expect(span.spanContext().traceState?.get("a")).toBe("b");
+  expect(span.status.code).toBe(SpanStatusCode.UNSET);
+  expect(span.attributes).toEqual({
+    "rpc.system": "grpc",
+    "rpc.service": "session.v1.SessionService",
+    "rpc.method": "Create",
+    "rpc.grpc.status_code": 0,
+    "sessiond.project": service.projectId,
+    "sessiond.request_id": "traced-grpc",
+  });
+  const [seconds, nanoseconds] = span.startTime;
+  expect(Math.abs(seconds * 1000 + nanoseconds / 1e6 - Date.now())).toBeLessThan(60_000);
+});
+
+test("the log line names the trace", async () => {
+  await fetch(`${service.url}/session/v1/sessions?member_id=m`, {
+    headers: { ...headers, "x-request-id": "traced-log" },
+  });
+  const span = await spanOf("traced-log");
+  expect(span.attributes).toMatchObject({ "http.request.method": "GET", "http.response.status_code": 200 });
+  const line = service.log.find(({ request_id }) => request_id === "traced-log");
+  expect(line).toMatchObject({ trace_id: traceId });
+});
+
+test("a refusal tells its reason, and is no error of the server's", async () => {
+  const answer = await fetch(`${service.url}/session/v1/sessions/no-uuid`, {
+    headers: { ...headers, "x-request-id": "traced-refusal" },
+  });
+  expect(answer.status).toBe(400);
+  const span = await spanOf("traced-refusal");
+  expect(span.status.code).toBe(SpanStatusCode.UNSET);
+  expect(span.attributes["error.type"]).toBe("FIELD_INVALID");
+});
+
+test("what no method serves is a span that says nothing of the path", async () => {
+  await fetch(`${service.url}/nowhere/secret`, { headers: { "x-request-id": "traced-nowhere" } });
+  const span = await spanOf("traced-nowhere");
+  expect(span.name).toBe("HTTP");
+  expect(span.parentSpanContext).toBeUndefined();
+  expect(JSON.stringify(span.attributes)).not.toContain("nowhere/");
+});
+
+test("no secret is in any span", async () => {
+  const { sessions } = connectSessiond({ baseUrl: service.url, credential: service });
+  const { token, jwt } = await sessions.create({ memberId: "secret" });
+  await sessions.authenticate(
+    { credential: { case: "token", value: token } },
+    { headers: { "x-request-id": "traced-secret" } },
+  );
+  await expect(
+    sessions.authenticate({ credential: { case: "jwt", value: `${jwt}x` } }),
+  ).rejects.toMatchObject({ code: Code.Unauthenticated });
+  await spanOf("traced-secret");
+  const all = JSON.stringify(
+    exporter
+      .getFinishedSpans()
+      .map(({ name, attributes, status, events }) => [name, attributes, status, events]),
+  );
+  for (const secret of [service.secret, token, jwt]) expect(all).not.toContain(secret);
+});
+
+test("an operator loads an SDK with --import", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  const served = serveProcess({
+    DATABASE_URL: database.url,
+    SESSIOND_MASTER_KEY: testMasterKey,
+    NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
+  });
+  const baseUrl = `http://127.0.0.1:${await served.listening}`;
+  await fetch(`${baseUrl}/session/v1/projects/none/jwks`, { headers: { traceparent: headers.traceparent } });
+  await vi.waitFor(() => expect(served.stdout()).toContain(`traceId: '${traceId}'`), patience);
+  expect(served.stdout()).toContain("session.v1.ProjectService/GetJwks");
+});

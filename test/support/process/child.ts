@@ -1,0 +1,66 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { recordOutput } from "../output/output.ts";
+
+/** A child process that ends with its parent. */
+export interface Child {
+  readonly process: ChildProcess;
+  readonly pid: number;
+  /** Resolves when the process has ended. */
+  readonly ended: Promise<unknown>;
+  /** The last lines of standard error. */
+  readonly errorLines: readonly string[];
+  /** Resolves with the first match in a line of standard output. Rejects with the last errors if the process ends. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Sends SIGKILL, which also ends a stopped process; waits for the end. */
+  kill(): Promise<void>;
+}
+
+/** For Node's `--import`: ends a forked process when its parent is gone. */
+export const endWithParent = `data:text/javascript,${encodeURIComponent(
+  `process.on("disconnect", () => process.exit(1)); process.channel?.unref();`,
+)}`;
+
+/** Runs a TypeScript file, named relative to the project's root, with this Node. */
+export function startChild(
+  file: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Child {
+  const child = fork(file, args, {
+    cwd: new URL("../../..", import.meta.url),
+    execArgv: ["--import", endWithParent],
+    env: { PATH: process.env["PATH"], ...environment },
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+    serialization: "advanced",
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve).once("error", resolve));
+  const errorLines: string[] = [];
+  if (child.stdout === null || child.stderr === null) throw new Error("the child has no standard output");
+  const output = createInterface({ input: child.stdout });
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    recordOutput(`standard error of ${file}`, line);
+    errorLines.push(line);
+    if (errorLines.length > 200) errorLines.shift();
+  });
+  return {
+    process: child,
+    pid: child.pid ?? 0,
+    ended,
+    errorLines,
+    async printed(pattern) {
+      const over = ended.then(() => undefined);
+      for (;;) {
+        const line = await Promise.race([once(output, "line"), over]);
+        if (line === undefined) throw new Error(`${file} ended: ${errorLines.slice(-5).join("\n")}`);
+        const match = pattern.exec(String(line[0]));
+        if (match !== null) return match;
+      }
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,237 @@
+import { expect, onTestFinished, test, vi } from "vitest";
+import { type Clock, systemClock } from "../../../../src/domain/clock.ts";
+import { SessiondError } from "../../../../src/domain/errors.ts";
+import {
+  type FeedMessage,
+  type FeedOptions,
+  defaultFeedOptions,
+} from "../../../../src/domain/revocations/project-feed.ts";
+import { RevocationFeeds, type WatchStart } from "../../../../src/domain/revocations/revocation-feeds.ts";
+import type { LoggedRevocation, RevocationLog } from "../../../../src/domain/revocations/revocation-log.ts";
+import { RevocationRing } from "../../../../src/domain/revocations/revocation-ring.ts";
+import { patience } from "../../../support/patience.ts";
+import { at, must, projectId } from "../../../support/fixtures/stored.ts";
+import { manualClock } from "../../rpc/manual-clock.ts";
+
+const id = projectId("project");
+
+function revocation(revision: number): LoggedRevocation {
+  const target = { scope: "member", targetId: "ada", exceptSessionId: undefined } as const;
+  return { revision, ...target, time: at(0), cause: "logout", relevantUntil: at(0) };
+}
+
+/** A log in memory. */
+class MemoryLog implements RevocationLog {
+  readings = 0;
+  /** Awaited before each read. */
+  before: () => Promise<void> = async () => undefined;
+  #revocations: LoggedRevocation[] = [];
+  #head = 0;
+
+  revoke(count = 1): void {
+    for (let i = 0; i < count; i++) this.#revocations.push(revocation(++this.#head));
+  }
+
+  /** Removes the oldest revocations, as a purge does. */
+  removeUpTo(last: number): void {
+    this.#revocations = this.#revocations.filter(({ revision }) => revision > last);
+  }
+
+  async readRevocations(_: unknown, after: number, limit: number) {
+    this.readings++;
+    await this.before();
+    const revocations = this.#revocations.filter(({ revision }) => revision > after).slice(0, limit);
+    return { revocations, head: this.#head };
+  }
+
+  async oldestResumable(): Promise<number> {
+    return (this.#revocations[0]?.revision ?? this.#head + 1) - 1;
+  }
+
+  oldestRelevantRevision(): Promise<number> {
+    return this.oldestResumable();
+  }
+}
+
+interface Setup {
+  readonly clock?: Clock;
+  readonly options?: Partial<FeedOptions>;
+}
+
+/** A project's log with its feeds, which learn of revocations only through `changed`. */
+function setUp({ clock = systemClock, options = {} }: Setup = {}) {
+  const log = new MemoryLog();
+  const feeds = new RevocationFeeds(log, clock, () => at(0), { ...defaultFeedOptions, ...options });
+  const watch = (start: WatchStart = "now", heartbeat = 60_000) => {
+    const end = new AbortController();
+    onTestFinished(() => end.abort());
+    const stream = feeds.watch({ projectId: id, start, heartbeat, signal: end.signal });
+    const next = async (): Promise<FeedMessage> => (await stream.next()).value;
+    const failure = async () => next().catch((error: unknown) => error);
+    const stop = async () => {
+      end.abort();
+      await stream.return(undefined as never);
+    };
+    return { next, failure, stop };
+  };
+  return { log, feeds, watch };
+}
+
+const revisionsOf = ({ revocations }: FeedMessage) => revocations.map(({ revision }) => revision);
+
+test("a watcher that falls behind the ring fails, others do not, and it can resume", async () => {
+  const { log, feeds, watch } = setUp({ options: { ringSize: 3 } });
+  const slow = watch();
+  const quick = watch();
+  await Promise.all([slow.next(), quick.next()]);
+  for (let revision = 1; revision <= 5; revision++) {
+    log.revoke();
+    feeds.changed(id);
+    expect(revisionsOf(await quick.next())).toEqual([revision]);
+  }
+  expect(await slow.failure()).toMatchObject({ reason: "WATCHER_TOO_SLOW" });
+  expect(revisionsOf(await watch({ after: 0 }).next())).toEqual([1, 2, 3, 4, 5]);
+});
+
+test("one read serves all watchers", async () => {
+  const { log, feeds, watch } = setUp({ clock: manualClock() });
+  const watchers = Array.from({ length: 100 }, () => watch());
+  await Promise.all(watchers.map((watcher) => watcher.next()));
+  // One for the first, and one that started after the others had joined.
+  expect(log.readings).toBeLessThanOrEqual(2);
+  const before = log.readings;
+  log.revoke();
+  const received = watchers.map((watcher) => watcher.next());
+  feeds.changed(id);
+  expect((await Promise.all(received)).map(revisionsOf)).toEqual(watchers.map(() => [1]));
+  expect(log.readings).toBe(before + 1);
+});
+
+test("without watchers the log is not read", async () => {
+  const clock = manualClock();
+  const { log, feeds, watch } = setUp({ clock });
+  const watcher = watch("now", 1000);
+  await watcher.next();
+  await watcher.stop();
+  expect(clock.pending).toBe(0);
+  const before = log.readings;
+  feeds.changed(id);
+  feeds.changed(undefined);
+  clock.advance(60_000);
+  expect(log.readings).toBe(before);
+});
+
+test("watchers fail once the database has not answered for `patience`, and not before", async () => {
+  const clock = manualClock();
+  const { log, watch } = setUp({ clock, options: { pollInterval: 1000, patience: 3000 } });
+  const watcher = watch();
+  await watcher.next();
+  const settled = { done: false };
+  const failure = watcher.failure().finally(() => (settled.done = true));
+  const gone = new SessiondError("DATABASE_UNAVAILABLE");
+  log.before = () => Promise.reject(gone);
+  const before = log.readings;
+  clock.advance(1000);
+  await vi.waitUntil(() => log.readings > before && clock.pending > 0, patience);
+  expect(settled.done).toBe(false);
+  while (!settled.done) {
+    clock.advance(100);
+    await new Promise(setImmediate);
+  }
+  expect(await failure).toBe(gone);
+  // The first read failed at 1,000; `patience` is 3,000.
+  expect(clock.now()).toBeGreaterThanOrEqual(4000);
+});
+
+test("a short outage ends no watch", async () => {
+  const clock = manualClock();
+  const { log, watch } = setUp({ clock, options: { pollInterval: 1000, patience: 3000 } });
+  const watcher = watch();
+  await watcher.next();
+  const next = watcher.next();
+  log.before = () => Promise.reject(new SessiondError("DATABASE_UNAVAILABLE"));
+  const before = log.readings;
+  clock.advance(1000);
+  await vi.waitUntil(() => log.readings > before && clock.pending > 0, patience);
+  log.revoke();
+  log.before = async () => undefined;
+  clock.advance(1000);
+  expect(revisionsOf(await next)).toEqual([1]);
+});
+
+test("an outage counts from the start of the read that failed", async () => {
+  const clock = manualClock();
+  const { log, feeds, watch } = setUp({ clock, options: { patience: 3000 } });
+  const watcher = watch();
+  await watcher.next();
+  const failure = watcher.failure();
+  const silence = Promise.withResolvers<void>();
+  log.before = () => silence.promise;
+  feeds.changed(id);
+  clock.advance(15_000);
+  silence.reject(new SessiondError("DATABASE_UNAVAILABLE"));
+  expect(await failure).toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+});
+
+test("a heartbeat repeats the time of the last successful read", async () => {
+  const clock = manualClock();
+  const { log, watch } = setUp({ clock });
+  const watcher = watch("now", 1000);
+  const first = await watcher.next();
+  log.before = () => new Promise(() => undefined);
+  for (let i = 0; i < 3; i++) {
+    const next = watcher.next();
+    await new Promise(setImmediate);
+    clock.advance(1000);
+    expect(await next).toEqual(first);
+  }
+});
+
+test("watchers get revocations while more are committed during each read", async () => {
+  const { log, feeds, watch } = setUp({ clock: manualClock() });
+  const watcher = watch();
+  await watcher.next();
+  // Each read is followed by another one.
+  log.before = async () => feeds.changed(id);
+  log.revoke();
+  feeds.changed(id);
+  expect(revisionsOf(await watcher.next())).toEqual([1]);
+  log.revoke();
+  expect(revisionsOf(await watcher.next())).toEqual([2]);
+  log.before = async () => undefined;
+});
+
+test("watchers of a feed that retention has overtaken must resume, so that no revocation is skipped", async () => {
+  const { log, feeds, watch } = setUp();
+  const watcher = watch();
+  await watcher.next();
+  log.revoke(5);
+  log.removeUpTo(3);
+  feeds.changed(id);
+  expect(await watcher.failure()).toMatchObject({ reason: "WATCHER_TOO_SLOW" });
+  const metadata = { oldest_revision: "3", revision: "5" };
+  expect(await watch({ after: 0 }).failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE", metadata });
+  expect(revisionsOf(await watch({ after: 3 }).next())).toEqual([4, 5]);
+});
+
+test("a watcher that retention overtakes between two pages fails", async () => {
+  const { log, watch } = setUp();
+  log.revoke(2500);
+  const watcher = watch("oldest");
+  expect(must(revisionsOf(await watcher.next()).at(-1))).toBe(1000);
+  log.removeUpTo(1500);
+  expect(await watcher.failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE" });
+});
+
+test("the ring keeps the newest revocations and knows where they start", () => {
+  const ring = new RevocationRing(3);
+  ring.restart(5);
+  ring.append([6, 7].map(revocation));
+  expect([ring.start, ring.head]).toEqual([5, 7]);
+  ring.append([8, 9].map(revocation));
+  expect([ring.start, ring.head]).toEqual([6, 9]);
+  expect(ring.after(7).map(({ revision }) => revision)).toEqual([8, 9]);
+  expect(ring.after(9)).toEqual([]);
+  ring.restart(20);
+  expect([ring.start, ring.head, ...ring.after(20)]).toEqual([20, 20]);
+});

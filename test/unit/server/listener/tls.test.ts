@@ -1,0 +1,373 @@
+import { once } from "node:events";
+import { request } from "node:https";
+import {
+  type ClientHttp2Session,
+  type SecureClientSessionOptions,
+  connect as connectHttp2,
+} from "node:http2";
+import { text } from "node:stream/consumers";
+import { type ConnectionOptions, type TLSSocket, connect as connectTls } from "node:tls";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { HttpRequest, HttpResponse, RequestHandler } from "../../../../src/transport/http-message.ts";
+import type { ListenerOptions } from "../../../../src/server/listener/listener.ts";
+import { PeerRegistry } from "../../../../src/server/listener/peer.ts";
+import type { TlsMaterial } from "../../../../src/server/tls/certificates.ts";
+import type { TlsOptions } from "../../../../src/server/listener/tls.ts";
+import { type Certified, authority } from "../../../support/process/certificates.ts";
+import { listening as listeningWith } from "./listening.ts";
+import { preface } from "../../../support/fixtures/http2-bytes.ts";
+import { openRaw } from "./raw-connection.ts";
+
+const ca = authority();
+const clients = authority();
+const here = ca.issue({ names: ["IP:127.0.0.1"] });
+
+function materialOf({ cert, key }: Certified, clientCa?: string): TlsMaterial {
+  return { cert, key, clientCa, expireTime: new Date(0) };
+}
+
+function tlsOf(certified: Certified, clientCa?: string): TlsOptions {
+  return { material: materialOf(certified, clientCa), minVersion: "TLSv1.2" };
+}
+
+/** Failures that tests cause on purpose. */
+const ignored = { onError: () => undefined } satisfies Partial<ListenerOptions>;
+
+function say(res: HttpResponse, body: string): void {
+  if ("stream" in res) res.end(body);
+  else res.end(body);
+}
+
+const peers = new PeerRegistry();
+const listening: typeof listeningWith = (options) => listeningWith({ peers, ...options });
+
+/** The names of the client, as the server sees them. */
+function namesIn(req: HttpRequest): readonly string[] | undefined {
+  return peers.peerOf("stream" in req ? req.stream.session : req.socket).certificateNames;
+}
+
+/** Answers with the protocol, the body, and who the client is. */
+const echo: RequestHandler = async (req, res) => {
+  const body = await text(req);
+  say(res, `${req.httpVersion} ${body} ${namesIn(req)?.join() ?? "nobody"}`);
+};
+
+async function http1(port: number, options: ConnectionOptions = {}): Promise<string> {
+  const req = request({ host: "127.0.0.1", port, ca: ca.cert, method: "POST", agent: false, ...options });
+  req.end("hello");
+  const [res] = await once(req, "response");
+  return text(res);
+}
+
+function session(url: string, options: SecureClientSessionOptions = {}): ClientHttp2Session {
+  const opened = connectHttp2(url, { ca: ca.cert, ...options });
+  onTestFinished(() => opened.destroy());
+  return opened.on("error", () => {});
+}
+
+async function http2(on: ClientHttp2Session): Promise<string> {
+  const stream = on.request({ ":method": "POST", ":path": "/" });
+  stream.end("hello");
+  // A stream of a connection that was cut ends as if its answer were empty.
+  await new Promise<void>((resolve, reject) => {
+    stream.once("response", () => resolve()).on("error", () => {});
+    stream.once("close", () => reject(new Error("the connection was cut")));
+  });
+  return text(stream);
+}
+
+/** What clients say of a connection that ended before its answer. */
+const cut = /socket hang up|ECONNRESET|EPIPE|was cut|disconnected before/;
+
+/** A connection that shakes hands and sends nothing; its failure is a rejection. */
+async function shakeHands(port: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
+  const socket = connectTls({ host: "127.0.0.1", port, ca: ca.cert, ...options });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, "secureConnect");
+  return socket.on("error", () => {});
+}
+
+test("serves HTTP/1.1 and HTTP/2 on one port, as ALPN says", async () => {
+  const { port, url } = await listening({ handler: echo, tls: tlsOf(here) });
+  expect(await http1(port)).toBe("1.1 hello nobody");
+  expect(await http1(port, { ALPNProtocols: ["http/1.1"] })).toBe("1.1 hello nobody");
+  expect(await http2(session(url))).toBe("2.0 hello nobody");
+  const both = await shakeHands(port, { ALPNProtocols: ["http/1.1", "h2"] });
+  expect(both.alpnProtocol).toBe("h2");
+});
+
+test("refuses a client that speaks neither in the handshake, and TLS 1.1", async () => {
+  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+  await expect(shakeHands(port, { ALPNProtocols: ["spdy/3"] })).rejects.toThrow(/no application protocol/);
+  const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" } as const;
+  await expect(shakeHands(port, old)).rejects.toThrow(/protocol version/);
+  expect((await shakeHands(port, { maxVersion: "TLSv1.2" })).getProtocol()).toBe("TLSv1.2");
+});
+
+test("speaks no TLS older than it is told to", async () => {
+  const { port } = await listening({
+    handler: echo,
+    tls: { ...tlsOf(here), minVersion: "TLSv1.3" },
+    ...ignored,
+  });
+  await expect(shakeHands(port, { maxVersion: "TLSv1.2" })).rejects.toThrow(/protocol version/);
+  expect((await shakeHands(port)).getProtocol()).toBe("TLSv1.3");
+});
+
+test("resumes no session: each handshake is by the certificates of now", async () => {
+  const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    const first = await shakeHands(port, { maxVersion });
+    let kept = first.getSession();
+    first.on("session", (ticket: NonNullable<typeof kept>) => (kept = ticket));
+    first.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    await text(first);
+    const second = await shakeHands(port, { maxVersion, ...(kept && { session: kept }) });
+    expect(second.isSessionReused()).toBe(false);
+  }
+});
+
+describe("what is not encrypted is not served", () => {
+  test("HTTP/1.1 is told so", async () => {
+    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+    const raw = await openRaw(port);
+    raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    expect(await raw.closed).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"this port speaks TLS: use https"/);
+  });
+
+  test("HTTP/2 is closed", async () => {
+    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+    const raw = await openRaw(port);
+    raw.write(preface);
+    expect(await raw.closed).toBe("");
+  });
+});
+
+describe("a slow handshake is cut", () => {
+  test.each([
+    ["says nothing", ""],
+    ["begins a record", "\x16\x03\x01"],
+    ["begins a hello", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"],
+  ])("of a client that %s", async (_, bytes) => {
+    const { port } = await listening({
+      handler: echo,
+      tls: tlsOf(here),
+      limits: { prefaceTimeoutMs: 50 },
+      ...ignored,
+    });
+    const raw = await openRaw(port);
+    raw.write(Buffer.from(bytes, "latin1"));
+    await expect(raw.closed).resolves.toBeTypeOf("string");
+    expect(await http1(port)).toContain("hello");
+  });
+
+  test("and so is an HTTP/2 connection that says nothing after it", async () => {
+    const limits = { prefaceTimeoutMs: 50 };
+    const { port } = await listening({ handler: echo, tls: tlsOf(here), limits });
+    const socket = await shakeHands(port, { ALPNProtocols: ["h2"] });
+    await expect(text(socket)).resolves.toBeTypeOf("string");
+  });
+
+  test("and an HTTP/1.1 connection that says nothing after it", async () => {
+    const limits = { headersTimeoutMs: 50, requestTimeoutMs: 50 };
+    const { port } = await listening({ handler: echo, tls: tlsOf(here), limits });
+    expect(await text(await shakeHands(port))).toContain("408 Request Timeout");
+  });
+});
+
+test("closes connections beyond the limit and serves the others", async () => {
+  const { port } = await listening({ handler: echo, tls: tlsOf(here), limits: { maxConnections: 1 } });
+  const kept = await shakeHands(port);
+  await expect(shakeHands(port)).rejects.toThrow(cut);
+  kept.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  expect(await text(kept)).toContain("200 OK");
+});
+
+describe("a client certificate", () => {
+  const names = ["URI:spiffe://prod.example/ns/shop/sa/orders", "DNS:orders.shop.svc"];
+  const known = clients.issue({ names });
+  const guarded = tlsOf(here, clients.cert);
+
+  test("that verifies names the client, over both protocols", async () => {
+    const { port, url } = await listening({ handler: echo, tls: guarded });
+    const both = "spiffe://prod.example/ns/shop/sa/orders,orders.shop.svc";
+    expect(await http1(port, known)).toBe(`1.1 hello ${both}`);
+    expect(await http2(session(url, known))).toBe(`2.0 hello ${both}`);
+    expect(await http1(port, { ...known, maxVersion: "TLSv1.2" })).toBe(`1.1 hello ${both}`);
+  });
+
+  test("is not demanded", async () => {
+    const { port, url } = await listening({ handler: echo, tls: guarded });
+    expect(await http1(port)).toBe("1.1 hello nobody");
+    expect(await http2(session(url))).toBe("2.0 hello nobody");
+  });
+
+  test("is not asked for without a CA, and never believed", async () => {
+    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+    expect(await http1(port, known)).toBe("1.1 hello nobody");
+  });
+
+  test("with names that could be others in disguise names nobody by them", async () => {
+    const { port } = await listening({ handler: echo, tls: guarded });
+    const disguised = [
+      "DNS:a, URI:spiffe://prod.example/admin",
+      "DNS:*.example",
+      "URI:https://orders.example/",
+      "URI:spiffe://prod.example",
+      "IP:10.0.0.1",
+      'DNS:b", URI:spiffe://prod.example/admin',
+    ];
+    expect(await http1(port, clients.issue({ names: disguised }))).toBe("1.1 hello ");
+    expect(await http1(port, clients.issue())).toBe("1.1 hello ");
+    expect(await http1(port, clients.issue({ names: [...disguised, "DNS:ORDERS.example"] }))).toBe(
+      "1.1 hello orders.example",
+    );
+    const many = Array.from({ length: 101 }, (_, i) => `DNS:n${i}.example`);
+    expect(await http1(port, clients.issue({ names: many }))).toBe("1.1 hello ");
+  });
+
+  const yesterday = new Date(Date.now() - 86_400_000);
+  test.each([
+    ["of another authority", authority().issue({ names }), "UNABLE_TO"],
+    ["of the server's authority", ca.issue({ names }), "SELF_SIGNED"],
+    ["that has expired", clients.issue({ names, notAfter: new Date(Date.now() - 1000) }), "CERT_HAS_EXPIRED"],
+    ["that is not good yet", clients.issue({ names, notBefore: tomorrow() }), "CERT_NOT_YET_VALID"],
+    ["that has long expired", clients.issue({ names, notBefore: yesterday, notAfter: yesterday }), "EXPIRED"],
+  ])("%s is refused, and so is the connection", async (_, certified, problem) => {
+    const failures: string[] = [];
+    const { port, url } = await listening({
+      handler: echo,
+      tls: guarded,
+      onError: (error, place) => failures.push(`${place}: ${String(error)}`),
+    });
+    await expect(http1(port, certified)).rejects.toThrow(cut);
+    await expect(http2(session(url, certified))).rejects.toThrow(cut);
+    const refused = failures.filter((failure) => failure.startsWith("client certificate:"));
+    expect(refused).toEqual([expect.stringMatching(problem), expect.stringMatching(problem)]);
+  });
+
+  test("that expires ends its connections gently", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const arrived = Promise.withResolvers<HttpResponse>();
+    const { url, port } = await listening({
+      handler: (req, res) => (req.url === "/held" ? arrived.resolve(res) : echo(req, res)),
+      tls: guarded,
+    });
+    const kept = await shakeHands(port, known);
+    const opened = session(url, known);
+    // To acknowledge the server's SETTINGS has a time of its own; by the answer to this it has been done.
+    await once(opened, "remoteSettings");
+    await new Promise((answered) => opened.ping(answered));
+    const goaway = once(opened, "goaway");
+    const held = opened.request({ ":path": "/held" });
+    const response = await arrived.promise;
+    vi.advanceTimersByTime(86_400_000);
+    await goaway;
+    say(response, "finished");
+    expect(await text(held)).toBe("finished");
+    await once(opened, "close");
+    kept.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    expect(await text(kept)).toMatch(/connection: close/i);
+  });
+});
+
+function tomorrow(): Date {
+  return new Date(Date.now() + 43_200_000);
+}
+
+describe("other certificates", () => {
+  test("are those of later connections, while earlier ones go on", async () => {
+    const other = authority();
+    const { port, url, ...listener } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+    const before = session(url);
+    expect(await http2(before)).toBe("2.0 hello nobody");
+    listener.renewTls(materialOf(other.issue({ names: ["IP:127.0.0.1"] })));
+    expect(await http1(port, { ca: other.cert })).toBe("1.1 hello nobody");
+    await expect(http1(port)).rejects.toThrow(/unable to verify|self-signed|unable to get/);
+    expect(await http2(before)).toBe("2.0 hello nobody");
+  });
+
+  test("of the clients' authority count at once, for those who were there before too", async () => {
+    const known = clients.issue({ names: ["DNS:orders.example"] });
+    const { port, ...listener } = await listening({
+      handler: echo,
+      tls: tlsOf(here, clients.cert),
+      ...ignored,
+    });
+    expect(await http1(port, known)).toBe("1.1 hello orders.example");
+    listener.renewTls(materialOf(here, authority().cert));
+    await expect(http1(port, known)).rejects.toThrow(cut);
+  });
+});
+
+describe("a drain", () => {
+  const longGrace = 60_000;
+
+  test("lets requests finish, says so, and closes idle connections at once", async () => {
+    const arrivals: HttpResponse[] = [];
+    const both = Promise.withResolvers<void>();
+    const { port, url, ...listener } = await listening({
+      handler(_, res) {
+        if (arrivals.push(res) === 2) both.resolve();
+      },
+      tls: tlsOf(here),
+    });
+    const idle = await shakeHands(port);
+    const opened = session(url);
+    const goaway = once(opened, "goaway");
+    const answers = [http1(port), http2(opened)];
+    await both.promise;
+    const drained = listener.drain(longGrace);
+    await goaway;
+    await once(idle.resume(), "close");
+    for (const res of arrivals) say(res, "finished");
+    expect(await Promise.all(answers)).toEqual(["finished", "finished"]);
+    await drained;
+  });
+
+  test("cuts what does not end in time", async () => {
+    const arrived = Promise.withResolvers<void>();
+    const { url, ...listener } = await listening({ handler: () => arrived.resolve(), tls: tlsOf(here) });
+    const opened = session(url);
+    const answer = http2(opened).catch(String);
+    await arrived.promise;
+    await listener.drain(0);
+    expect(await answer).toMatch(cut);
+  });
+
+  test("does not serve whoever was still shaking hands", async () => {
+    const { port, ...listener } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+    const raw = await openRaw(port);
+    raw.write(Buffer.from("\x16\x03\x01", "latin1"));
+    const silent = await openRaw(port);
+    await listener.drain(50);
+    expect(await raw.closed).toBe("");
+    expect(await silent.closed).toBe("");
+  });
+});
+
+test("a client that wants another handshake does not get one, and the others are served", async () => {
+  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+  const greedy = await shakeHands(port, { maxVersion: "TLSv1.2" });
+  const outcome = await new Promise((resolve) => {
+    greedy.once("error", resolve).once("close", () => resolve(new Error("closed")));
+    greedy.renegotiate({ rejectUnauthorized: false }, resolve);
+  });
+  expect(outcome).toBeInstanceOf(Error);
+  expect(await http1(port)).toBe("1.1 hello nobody");
+});
+
+test("an answer that nobody takes is given up with TLS too", async () => {
+  const { url, port } = await listening({
+    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
+    tls: tlsOf(here),
+    limits: { unreadTimeoutMs: 50 },
+    ...ignored,
+  });
+  const opened = session(url, { settings: { initialWindowSize: 0 } });
+  const stream = opened.request({ ":path": "/" });
+  await new Promise((closed) => stream.on("error", () => {}).once("close", closed));
+  expect(stream.rstCode).toBe(8);
+  expect((await shakeHands(port)).authorized).toBe(true);
+});
