@@ -16,7 +16,7 @@ interface Layer {
 /** The layers of src. Imports, those of types included, point up this list only. */
 const layers: Readonly<Record<string, Layer>> = {
   jwt: { packages: /^(uuid|node:crypto)$/, folders: ["."] },
-  transport: { packages: /^node:.*$/, folders: ["."] },
+  transport: { packages: /^(@bufbuild\/protobuf|@connectrpc\/connect|node:.*)$/, folders: ["."] },
   domain: {
     layers: ["jwt", "transport"],
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
@@ -50,6 +50,7 @@ const layers: Readonly<Record<string, Layer>> = {
     folders: ["messages", "grpc", "."],
   },
   rest: {
+    layers: ["transport"],
     gen: /^(google|rest)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect(\/protocol)?|node:.*)$/,
     folders: ["errors", "http", "routes", "binding", "."],
@@ -64,7 +65,7 @@ const layers: Readonly<Record<string, Layer>> = {
     layers: ["transport", "domain", "storage", "embedded-postgres", "auth", "rpc", "rest", "compat"],
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
-      /^(@bufbuild\/protobuf|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
+      /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
     folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers"],
   },
   client: {

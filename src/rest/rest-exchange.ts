@@ -1,20 +1,34 @@
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, Registry } from "@bufbuild/protobuf";
 import type { Call } from "../transport/call.ts";
-import type { HttpRequest } from "../transport/http-message.ts";
-import type { UnaryExchange, UnaryHandler } from "../transport/pipeline.ts";
+import type { HttpRequest, HttpResponse, Target } from "../transport/http-message.ts";
+import type { Pipeline, UnaryExchange, UnaryHandler } from "../transport/pipeline.ts";
 import { type Payload, defaultWrite, encodeAnswer } from "./answer.ts";
 import { bindRequest, readsHttpBody } from "./binding/bind.ts";
 import type { ServedRoute } from "./build-routes.ts";
-import { unsupportedMediaType } from "./errors/failure.ts";
+import type { ErrorContext } from "./error-answer.ts";
+import { type Failure, unsupportedMediaType } from "./errors/failure.ts";
 import { mergeAnswerHeaders } from "./http/headers.ts";
 import { isJsonContentType } from "./http/media-type.ts";
 import { receiveBody } from "./http/request-body.ts";
 import { send } from "./http/send.ts";
-import type { RestRequest } from "./rest-request.ts";
+
+/** A request that is answered once: with a message, a stream or an error. */
+export interface AnswerableRequest {
+  readonly http: HttpRequest;
+  readonly response: HttpResponse;
+  readonly target: Target;
+  readonly context: { readonly pipeline: Pipeline; readonly registry: Registry | undefined };
+  /** Whether the client went away before its answer had ended. */
+  readonly isGone: boolean;
+  /** Answers with an error. An answer that has begun is cut off. */
+  fail(error: unknown): Promise<void>;
+  failureOf(error: unknown): Failure;
+  errorContext(): ErrorContext;
+}
 
 /** A call of a method that REST serves at a route. */
 export interface RoutedCall {
-  readonly request: RestRequest;
+  readonly request: AnswerableRequest;
   readonly call: Call;
   readonly route: ServedRoute;
   /** Segments of the path as sent, without the verb. */

@@ -15,7 +15,7 @@ import { type Dialect, type FailedRequest, defaultDialect } from "./dialect.ts";
 import { type ErrorContext, sendFailure } from "./error-answer.ts";
 import { type Failure, badRequest, failureOf, methodNotAllowed, pathNotFound } from "./errors/failure.ts";
 import { requestHeaders } from "./http/headers.ts";
-import { RestExchange, refuseDeclaredBody } from "./rest-exchange.ts";
+import { type AnswerableRequest, RestExchange, refuseDeclaredBody } from "./rest-exchange.ts";
 import type { Match, RouteTable } from "./routes/route-table.ts";
 import { answerStream } from "./stream.ts";
 
@@ -30,12 +30,11 @@ export interface TranscoderContext {
 }
 
 /** One REST request, from its target to its answer. */
-export class RestRequest {
+export class RestRequest implements AnswerableRequest {
   readonly context: TranscoderContext;
   readonly http: HttpRequest;
   readonly response: HttpResponse;
   readonly target: Target;
-  /** Whether the client went away before its answer had ended. */
   isGone = false;
   readonly #match: Match<ServedRoute>;
   #values: ContextValues | undefined;
@@ -103,7 +102,6 @@ export class RestRequest {
     });
   }
 
-  /** Answers with an error. An answer that has begun is cut off. */
   async fail(error: unknown): Promise<void> {
     const failure = this.failureOf(error);
     if (this.response.headersSent) abortResponse(this.response);

@@ -212,8 +212,9 @@ async function* outputsOf(
 ): AsyncGenerator<Message> {
   switch (spec.kind) {
     case "server_streaming":
-      for await (const output of spec.impl(await onlyMessage(messages), call))
-        {yield completed(spec.method, output);}
+      for await (const output of spec.impl(await onlyMessage(messages), call)) {
+        yield completed(spec.method, output);
+      }
       break;
     case "client_streaming":
       yield completed(spec.method, await spec.impl(messages, call));

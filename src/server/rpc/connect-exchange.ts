@@ -145,8 +145,9 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
     let body = message;
     if (message.length >= compressMinBytes) {
       // Only answers to GET are cached.
-      if (query !== undefined)
-        {headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");}
+      if (query !== undefined) {
+        headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");
+      }
       if (compression !== null) {
         headers["content-encoding"] = compression.name;
         body = await compression.compress(message);

@@ -82,7 +82,7 @@ beforeAll(async () => {
   mkdirSync(installed, { recursive: true });
   await run(tsc, ["-p", ".", "--outDir", join(installed, "dist")]);
   cpSync("package.json", join(installed, "package.json"));
-  for (const name of ["@grpc", "@bufbuild", "@connectrpc", "@types", "undici-types"]) {
+  for (const name of ["@grpc", "@bufbuild", "@connectrpc", "@types", "lru-cache", "undici-types", "uuid"]) {
     symlinkSync(resolve("node_modules", name), join(folder, "node_modules", name));
   }
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
