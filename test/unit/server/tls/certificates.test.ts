@@ -146,7 +146,8 @@ describe("watching the files", () => {
       files,
       await readTlsMaterial(files),
       log,
-      { onChange: taken.resolve, onFailure: taken.reject },
+      // A read between the two writes finds a key of another certificate.
+      { onChange: taken.resolve, onFailure: () => undefined },
       5,
     );
     onTestFinished(() => watch.stop());
