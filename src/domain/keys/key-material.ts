@@ -74,7 +74,7 @@ function openPrivateKey(stored: StoredSigningKey, masterKeys: readonly MasterKey
   if (masterKey !== undefined) return open(masterKey, sealedPrivateKey, sealingContext(stored));
   const configured = masterKeys.map(({ id }) => id).join(" and ");
   throw new Error(
-    `signing key ${kid} of project ${projectId} is sealed with master key ${masterKeyId}, which is not configured ` +
+    `signing key ${kid} of project ${projectId} is encrypted with master key ${masterKeyId}, which is not configured ` +
       `(${configured}): add that key to SESSIOND_MASTER_KEY or SESSIOND_MASTER_KEYS_ACCEPTED`,
   );
 }

@@ -36,7 +36,7 @@ test("a master key is changed in two steps, and a wrong one is refused at start,
   const [old, current] = [keyOf("o"), keyOf("n")];
   const first = await logsIn(database.url, old);
   await expect(logsIn(database.url, current)).rejects.toThrow(
-    /was wrapped with master key [0-9a-f]{16}, which is not configured .*SESSIOND_MASTER_KEYS_ACCEPTED/,
+    /is encrypted with master key [0-9a-f]{16}, which is not configured .*SESSIOND_MASTER_KEYS_ACCEPTED/,
   );
   const during = await logsIn(database.url, current, `${keyOf("x")}, ${old}`);
   const after = await logsIn(database.url, current);
