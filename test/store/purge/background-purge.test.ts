@@ -39,7 +39,7 @@ interface Line {
   readonly sessions?: number;
 }
 
-/** A replica that purges, by a clock that the test moves. */
+/** Starts a replica's purge, with a clock that the test moves. */
 function purging(url = database.url) {
   const own = openStore(url, { maxConnections: 1 });
   const clock = manualClock();
@@ -67,7 +67,7 @@ function purging(url = database.url) {
   return { clock, lines, batches, stop, abort: () => stopping.abort() };
 }
 
-/** Moves the clocks on until something has come true. */
+/** Advances the clocks until a condition holds. */
 async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[]): Promise<void> {
   while (!isTrue()) {
     for (const clock of clocks) clock.advance(60_000);
@@ -78,7 +78,7 @@ async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[
 const login = (count: number) =>
   Promise.all(Array.from({ length: count }, () => storedSession(opened.store, project)));
 
-test("a replica purges some time after its start, tells what, and not again before an hour has passed", async () => {
+test("purges some time after the start, logs what, and pauses for an hour", async () => {
   await login(3);
   const replica = purging();
   expect(replica.lines).toEqual([]);
@@ -88,19 +88,19 @@ test("a replica purges some time after its start, tells what, and not again befo
 
   await login(2);
   const other = purging();
-  // What says how long ago it was is the database's clock.
+  // Only the database's clock decides how long ago the last purge was.
   for (let i = 0; i < 200; i++) {
     for (const { clock } of [replica, other]) clock.advance(60_000);
     await setImmediate();
   }
   expect([...replica.lines.slice(1), ...other.lines]).toEqual([]);
   await sql`update purge_lease set finish_time = finish_time - interval '1 hour'`.execute(opened.db);
-  const said = () => [...replica.lines.slice(1), ...other.lines];
-  await moveUntil(() => said().length > 0, replica.clock, other.clock);
-  expect(said()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);
+  const newLines = () => [...replica.lines.slice(1), ...other.lines];
+  await moveUntil(() => newLines().length > 0, replica.clock, other.clock);
+  expect(newLines()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);
 });
 
-test("a replica that drains stops after its batch, and another goes on", async () => {
+test("a draining replica stops after its batch, and another one continues", async () => {
   await login(1200);
   const draining = purging();
   await moveUntil(() => draining.batches.length > 0, draining.clock);
@@ -113,20 +113,20 @@ test("a replica that drains stops after its batch, and another goes on", async (
   expect(next.lines).toMatchObject([{ outcome: "finished", sessions: 1200 - first }]);
 });
 
-test("one that waits stops at once", async () => {
+test("a waiting replica stops at once", async () => {
   const replica = purging();
   await replica.stop();
   expect(replica.clock.pending).toBe(0);
   expect(replica.lines).toEqual([]);
 });
 
-test("a database that does not answer is told of, and asked again later", async () => {
+test("logs an unreachable database, and tries again later", async () => {
   const replica = purging("postgres://nobody@127.0.0.1:1/none");
   await moveUntil(() => replica.lines.length > 1, replica.clock);
   expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it will be tried again"));
 });
 
-test("nothing is purged by a machine whose clock is ahead of the database's", async () => {
+test("purges nothing if this machine's clock is ahead of the database's", async () => {
   await login(1);
   const { now } = Date;
   Date.now = () => now() + day;
