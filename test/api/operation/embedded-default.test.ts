@@ -7,10 +7,9 @@ import { basicAuthorization } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 
-/** An empty folder to start in. */
 async function emptyFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "sessiond-start-"));
-  // PostgreSQL runs as another user where the tests run as root, and must get in.
+  // If the tests run as root, PostgreSQL runs as another user, who must be able to enter.
   await chmod(folder, 0o755);
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
@@ -19,7 +18,7 @@ async function emptyFolder(): Promise<string> {
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 
 test(
-  "no configuration: prints what one needs, and a restart keeps everything",
+  "without configuration, prints the commands to try, and keeps all data over a restart",
   { timeout: 90_000 },
   async () => {
     const folder = await emptyFolder();
@@ -72,7 +71,7 @@ test(
     await sessions.authenticate({ credential: { case: "jwt", value: jwt } });
     await sessions.revoke({ target: { case: "token", value: token } });
 
-    // Killed, it leaves PostgreSQL behind; the next start takes over, and nothing acknowledged is lost.
+    // A killed service leaves PostgreSQL running. The next start stops it and loses nothing acknowledged.
     second.signal("SIGKILL");
     expect(await second.ended).toBe("SIGKILL");
     const third = serveProcess({}, folder);
@@ -85,7 +84,7 @@ test(
   },
 );
 
-/** What the commands that the service printed print when they are pasted, but for grpcurl's, which is not installed here. */
+/** Output of the printed commands, except grpcurl, which is not installed. */
 async function paste(printed: string, folder: string): Promise<string> {
   const commands = printed
     .split("terminal:\n")[1]

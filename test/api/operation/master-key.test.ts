@@ -10,8 +10,8 @@ import { createTestDatabase } from "../../support/postgres/test-database.ts";
 const keyOf = (letter: string) => Buffer.alloc(32, letter).toString("base64");
 const secret = "a-secret";
 
-/** A service on `url` with these master keys, and a login with it. */
-async function logsIn(url: string, master: string, accepted = ""): Promise<string> {
+/** Starts a service with these master keys, and creates a session; returns its JWT. */
+async function createJwt(url: string, master: string, accepted = ""): Promise<string> {
   const read = readConfig({
     DATABASE_URL: url,
     SESSIOND_LISTEN: "127.0.0.1:0",
@@ -30,30 +30,30 @@ async function logsIn(url: string, master: string, accepted = ""): Promise<strin
   }
 }
 
-test("a master key is changed in two steps, and a wrong one is refused at start, in words", async () => {
+test("a master key is changed in two steps, and a wrong one is rejected at start", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
   const [old, current] = [keyOf("o"), keyOf("n")];
-  const first = await logsIn(database.url, old);
-  await expect(logsIn(database.url, current)).rejects.toThrow(
+  const first = await createJwt(database.url, old);
+  await expect(createJwt(database.url, current)).rejects.toThrow(
     /is encrypted with master key [0-9a-f]{16}, which is not configured .*SESSIOND_MASTER_KEYS_ACCEPTED/,
   );
-  const during = await logsIn(database.url, current, `${keyOf("x")}, ${old}`);
-  const after = await logsIn(database.url, current);
+  const during = await createJwt(database.url, current, `${keyOf("x")}, ${old}`);
+  const after = await createJwt(database.url, current);
   const kids = [first, during, after].map((jwt) => jwt.split(".")[0]);
   expect(new Set(kids).size).toBe(1);
-  await expect(logsIn(database.url, old)).rejects.toThrow("is not configured");
+  await expect(createJwt(database.url, old)).rejects.toThrow("is not configured");
 });
 
-test("where a master key is lost, its keys can be retired by hand", async () => {
+test("if a master key is lost, its signing keys can be retired by hand", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
-  const before = await logsIn(database.url, keyOf("o"));
+  const before = await createJwt(database.url, keyOf("o"));
   const opened = openStore(database.url);
   onTestFinished(() => opened.close());
   await sql`
     update signing_keys set activate_time = least(activate_time, now()), retire_time = now()
     where retire_time is null or retire_time > now()`.execute(opened.db);
-  const after = await logsIn(database.url, keyOf("n"));
+  const after = await createJwt(database.url, keyOf("n"));
   expect(after.split(".")[0]).not.toBe(before.split(".")[0]);
 });

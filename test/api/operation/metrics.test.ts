@@ -21,7 +21,7 @@ const { sessions } = connectSessiond({ baseUrl: url, credential: { projectId, se
 
 const calls = "sessiond_call_duration_seconds_count";
 
-/** The metrics once they are as they should be: a call counts when its answer is over, which its client does not wait for. */
+/** The metrics once a condition holds: a call counts when its answer has ended, which can be after its client returns. */
 const metricsWhere = (isSo: (metrics: Metrics) => boolean, from = metricsUrl) =>
   vi.waitFor(async () => {
     const metrics = await readMetrics(from);
@@ -29,7 +29,7 @@ const metricsWhere = (isSo: (metrics: Metrics) => boolean, from = metricsUrl) =>
     return metrics;
   }, patience);
 
-test("a call counts once, by method, protocol and code, whichever the protocol", async () => {
+test("counts a call of any protocol once, by method, protocol and code", async () => {
   const method = "session.v1.SessionService/List";
   const options = { baseUrl: url, interceptors: [withHeaders({ authorization: basic })] };
   const transports = {
@@ -51,7 +51,7 @@ test("a call counts once, by method, protocol and code, whichever the protocol",
   expect(metrics.sum("sessiond_call_duration_seconds_bucket", { method, le: "+Inf" })).toBe(5);
 });
 
-test("paths that are no method's count as one, so that nobody can make metrics without end", async () => {
+test("counts all paths without a method as one, so that clients cannot create metrics", async () => {
   const before = await readMetrics(metricsUrl);
   for (let i = 0; i < 20; i++) await fetch(`${url}/nowhere/${i}`, { headers: { "x-request-id": `r${i}` } });
   const unknown = { method: "POST", headers: { "content-type": "application/grpc-web+proto" } };
@@ -63,7 +63,7 @@ test("paths that are no method's count as one, so that nobody can make metrics w
   expect(after.valuesOf("method").size).toBeLessThanOrEqual(before.valuesOf("method").size + 1);
 });
 
-test("watchers, and how long revocations take to them", async () => {
+test("shows watchers and the propagation lag of revocations", async () => {
   const end = new AbortController();
   onTestFinished(() => end.abort());
   const stream = sessions.watchRevocations({}, { signal: end.signal })[Symbol.asyncIterator]();
@@ -76,18 +76,18 @@ test("watchers, and how long revocations take to them", async () => {
   expect(metrics.sum("sessiond_feed_staleness_seconds")).toBeLessThan(30);
 });
 
-test("batches, connections, the database's pool, the version and the runtime", async () => {
+test("shows batches, connections, the connection pool, the version and the runtime", async () => {
   await sessions.create({ memberId: "batched" });
   const metrics = await readMetrics(metricsUrl);
   expect(metrics.sum("sessiond_batch_size_count", { kind: "creations" })).toBeGreaterThan(0);
   expect(metrics.sum("sessiond_connections")).toBeGreaterThan(0);
   expect(metrics.sum("sessiond_database_connections")).toBeGreaterThan(0);
   expect(metrics.sum("sessiond_database_connections_waited_for")).toBe(0);
-  expect(metrics.valuesOf("version").size).toBe(2); // ours and Node's
+  expect(metrics.valuesOf("version").size).toBe(2); // sessiond's and Node's
   expect(metrics.sum("process_cpu_seconds_total")).toBeGreaterThan(0);
 });
 
-test("a request whose answer has not ended is in flight", async () => {
+test("counts a request as in flight until its answer has ended", async () => {
   const holder = new Client({ connectionString: service.databaseUrl });
   await holder.connect();
   onTestFinished(() => holder.end());
@@ -103,7 +103,7 @@ test("a request whose answer has not ended is in flight", async () => {
   expect(metrics.sum("sessiond_calls_in_flight")).toBe(0);
 });
 
-test("only GET /metrics is answered, and no call", async () => {
+test("serves GET /metrics only, and no calls", async () => {
   const base = new URL(metricsUrl).origin;
   const ask = async (path: string, method: string) => (await fetch(base + path, { method })).status;
   expect(await ask("/metrics?x=1", "GET")).toBe(200);
@@ -114,24 +114,23 @@ test("only GET /metrics is answered, and no call", async () => {
   expect((await fetch(metricsUrl)).headers.get("content-type")).toBe(
     "text/plain; version=0.0.4; charset=utf-8",
   );
-  // And none of this on the port for calls.
   expect((await fetch(`${url}/metrics`)).status).toBe(404);
 });
 
-test("workers show their metrics together", async () => {
+test("sums the metrics of workers", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
-  const crew = serveProcess({
+  const workers = serveProcess({
     DATABASE_URL: database.url,
     SESSIOND_MASTER_KEY: testMasterKey,
     SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
     SESSIOND_WORKERS: "2",
     SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
   });
-  const port = await crew.listening;
-  const [, shownAt] = /"port":(\d+),"msg":"serving metrics"/.exec(crew.stderr()) ?? [];
+  const port = await workers.listening;
+  const [, shownAt] = /"port":(\d+),"msg":"serving metrics"/.exec(workers.stderr()) ?? [];
   const from = `http://127.0.0.1:${shownAt}/metrics`;
-  // A connection each, in turn handed to the one and the other.
+  // Each call has its own connection; the workers get them in turn.
   for (let i = 0; i < 4; i++) {
     await fetch(`http://127.0.0.1:${port}/session/v1/sessions?member_id=m`, {
       headers: { authorization: basic, connection: "close" },
@@ -141,11 +140,10 @@ test("workers show their metrics together", async () => {
   const metrics = await metricsWhere((shown) => shown.sum(calls, { method }) === 4, from);
   expect(metrics.samples.filter(({ name }) => name === "sessiond_build_info")).toHaveLength(1);
   expect(metrics.sum("sessiond_build_info")).toBe(1);
-  // Both keep a connection to the database.
   expect(metrics.sum("sessiond_database_connections")).toBeGreaterThanOrEqual(2);
 });
 
-test("metrics are shown until everything else has ended", async () => {
+test("serves metrics until everything else has ended", async () => {
   const holder = new Client({ connectionString: stopping.databaseUrl });
   await holder.connect();
   onTestFinished(() => holder.end());

@@ -11,35 +11,35 @@ import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf, withHeaders } from "../../support/fixtures/service-clients.ts";
 
-/** So seldom that no test sees a second one: a token takes ten minutes. */
-const hardlyEver = String(1 / 600);
+/** One token in ten minutes, so that no test sees a second one. */
+const oncePerTenMinutes = String(1 / 600);
 
 const unlimited = await runningService();
 
-/** A replica with limits, which nobody has called yet. */
+/** A replica with limits. */
 async function limited(environment: Readonly<Record<string, string>>) {
   return runningService({ databaseUrl: unlimited.databaseUrl, environment });
 }
 
 const services = await limited({
-  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: hardlyEver,
+  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: oncePerTenMinutes,
   SESSIOND_CALL_BURST_PER_SERVICE: "1",
 });
 const members = await limited({
-  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: hardlyEver,
+  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: oncePerTenMinutes,
   SESSIOND_CALL_BURST_PER_MEMBER: "1",
 });
 const addresses = await limited({
-  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: hardlyEver,
+  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: oncePerTenMinutes,
   SESSIOND_CALL_BURST_PER_ADDRESS: "3",
 });
 const guarded = await limited({
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: hardlyEver,
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: oncePerTenMinutes,
   SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: "5",
 });
 
 const strict = await limited({
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: hardlyEver,
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: oncePerTenMinutes,
   SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: "1",
 });
 
@@ -50,18 +50,18 @@ const post = (url: string, headers: Readonly<Record<string, string>>, body?: obj
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
 
-/** The whole seconds until a token comes, less those that the test took. */
+/** Whole seconds until the next token, minus those that the test took. */
 function expectTenMinutes(retryAfter: string | null | undefined): void {
   expect(retryAfter).toMatch(/^(600|5\d\d)$/);
 }
 
 describe("a service beyond its limit", () => {
-  // Whoever comes first takes the only token.
+  // Takes the only token.
   beforeAll(async () => {
     await sessionsOf(services).create({ memberId: "first" });
   });
 
-  test("is told over gRPC, with RetryInfo and a trailer", async () => {
+  test("gets RetryInfo and a trailer over gRPC", async () => {
     const call = grpcJsCalls(SessionService, services).create(
       { memberId: "m" },
       { authorization: services.basic },
@@ -73,7 +73,7 @@ describe("a service beyond its limit", () => {
     expectTenMinutes(String(error.metadata.get("retry-after")[0]));
   });
 
-  test("is told over Connect, with 429 and Retry-After", async () => {
+  test("gets 429 and Retry-After over Connect", async () => {
     const { url, basic } = services;
     const answer = await post(
       `${url}/session.v1.SessionService/Create`,
@@ -94,7 +94,7 @@ describe("a service beyond its limit", () => {
     expectTenMinutes(String(error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds));
   });
 
-  test("is told over REST", async () => {
+  test("gets 429 and Retry-After over REST", async () => {
     const answer = await post(
       `${services.url}/session/v1/sessions`,
       { authorization: services.basic },
@@ -110,7 +110,7 @@ describe("a service beyond its limit", () => {
   });
 
   test.each(["/v1/sessions/revoke", "/v1/b2b/sessions/revoke"])(
-    "is told as Stytch documents it: %s",
+    "gets the error that Stytch documents: %s",
     async (path) => {
       const answer = await post(
         services.url + path,
@@ -129,7 +129,7 @@ describe("a service beyond its limit", () => {
     },
   );
 
-  test("is in the log, as who it is", async () => {
+  test("is named in the log", async () => {
     await sessionsOf(services)
       .create({ memberId: "m" })
       .catch(() => undefined);
@@ -144,7 +144,7 @@ describe("a service beyond its limit", () => {
 });
 
 describe("an end user beyond their limit", () => {
-  test("is told as Flashback would, whichever of their sessions calls", async () => {
+  test("gets the error of Flashback, whichever of their sessions calls", async () => {
     const mine = await newLogin(unlimited);
     const other = await newLogin(unlimited, { memberId: mine.memberId });
     const revokeAll = (token: string) =>
@@ -160,7 +160,7 @@ describe("an end user beyond their limit", () => {
     expect((await revokeAll((await newLogin(unlimited)).token)).status, "another one").toBe(200);
   });
 
-  test("is told as Kratos would", async () => {
+  test("gets the error of Kratos", async () => {
     const { id, token } = await newLogin(unlimited);
     const call = () =>
       fetch(`${members.url}/auth/sessions/${id}`, {
@@ -177,7 +177,7 @@ describe("an end user beyond their limit", () => {
   });
 });
 
-test("an address has one limit for all methods, public ones too, over all its connections; what it says of others is not believed", async () => {
+test("an address has one limit for all methods and connections; forwarding headers do not change it", async () => {
   const headers = (i: number) => ({ "x-forwarded-for": `192.0.2.${i}`, forwarded: `for=192.0.2.${i}` });
   const jwks = (i: number) =>
     fetch(`${addresses.url}/session/v1/projects/${addresses.projectId}/jwks`, { headers: headers(i) });
@@ -192,7 +192,7 @@ test("an address has one limit for all methods, public ones too, over all its co
   expect((await fetch(`${addresses.url}/healthz`)).status, "probes are not calls").toBe(200);
 });
 
-test("an address from which others guess goes on with what was good there, and loses no other call to what has ended", async () => {
+test("recently valid credentials are not limited by failures of other clients at the same address, nor do ended sessions count as failures", async () => {
   const good = await newLogin(unlimited);
   const late = await newLogin(unlimited);
   const ended = await newLogin(unlimited);
@@ -219,6 +219,6 @@ test("an address from which others guess goes on with what was good there, and l
   expect((await list(good.token)).status).toBe(200);
 });
 
-test("the subject of Authenticate may be unknown as often as it likes: the caller is not", async () => {
+test("unknown subjects of Authenticate do not count as failed authentications of the caller", async () => {
   for (let i = 0; i < 20; i++) expect(await verdictOn(strict, { token: `sst_${i}` })).toBe("SESSION_UNKNOWN");
 });

@@ -17,7 +17,7 @@ afterAll(() => database.drop());
 const masterKey = { SESSIOND_MASTER_KEY: testMasterKey };
 const secret = "bootstrap-secret-of-this-test";
 
-test("everything that is wrong with the configuration is said at once, and no value is repeated", async () => {
+test("reports all problems of the configuration at once, without values", async () => {
   const values = {
     DATABASE_URL: "mysql://user:secret-password@host/db",
     SESSIOND_LISTEN: "nowhere-at-all",
@@ -39,13 +39,13 @@ test("everything that is wrong with the configuration is said at once, and no va
   for (const value of Object.values(values)) expect(process.stderr()).not.toContain(value);
 });
 
-test("DATABASE_URL without a master key is refused", async () => {
+test("rejects DATABASE_URL without a master key", async () => {
   const process = serveProcess({ DATABASE_URL: database.url });
   expect(await process.ended).toBe(1);
   expect(process.stderr()).toMatch(/SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64/);
 });
 
-test("a database that is not there is refused in words, without its password", async () => {
+test("reports an unreachable database without its password", async () => {
   const url = new URL(database.url);
   Object.assign(url, { port: "1", password: "a-database-password" });
   const process = serveProcess({ ...masterKey, DATABASE_URL: url.href });
@@ -55,7 +55,7 @@ test("a database that is not there is refused in words, without its password", a
   expect(process.stderr()).not.toMatch(/ {4}at /);
 });
 
-test("a schema that is newer than the code is refused", async () => {
+test("rejects a newer schema", async () => {
   const newer = await createTestDatabase();
   try {
     const client = new Client({ connectionString: newer.url });
@@ -71,7 +71,7 @@ test("a schema that is newer than the code is refused", async () => {
   }
 });
 
-test("a schema that is newer, and made for this version to serve on, is served and left alone", async () => {
+test("serves a newer schema that allows this version, and leaves it unchanged", async () => {
   const newer = await createTestDatabase();
   try {
     const client = new Client({ connectionString: newer.url });
@@ -96,7 +96,7 @@ test("a schema that is newer, and made for this version to serve on, is served a
   }
 });
 
-test("an address that is taken is refused in words; a variable that does not exist is warned of", async () => {
+test("reports an address in use; warns of an unknown variable", async () => {
   const one = serveProcess({ ...masterKey, DATABASE_URL: database.url, SESSIOND_LISTENS: "x" });
   const port = await one.listening;
   const other = serveProcess({
@@ -120,7 +120,7 @@ describe("with a bootstrap project", () => {
     basic: basicAuthorization("bootstrapped", secret),
   });
 
-  test("it is created once, has every permission, and its secret is nowhere in the output", async () => {
+  test("creates it once with all permissions, and never prints its secret", async () => {
     const first = serveProcess(environment());
     const { token } = await sessionsOf(serviceAt(await first.listening)).create({ memberId: "m" });
     const scope = { case: "project", value: true } as const;
@@ -139,7 +139,7 @@ describe("with a bootstrap project", () => {
     }
   });
 
-  test("another secret for a project that exists changes nothing, and is said", async () => {
+  test("reports another secret for an existing project, and changes nothing", async () => {
     const process = serveProcess({
       ...environment(),
       SESSIOND_BOOTSTRAP_PROJECT: "bootstrapped:another-secret",
@@ -155,7 +155,7 @@ describe("with a bootstrap project", () => {
 });
 
 describe("SIGTERM", () => {
-  test("calls in flight are finished, watchers are told, and the exit status is 0", async () => {
+  test("finishes calls in flight, notifies watchers, and exits with 0", async () => {
     const process = serveProcess({
       ...masterKey,
       DATABASE_URL: database.url,
@@ -168,7 +168,7 @@ describe("SIGTERM", () => {
     const seen = watched[Symbol.asyncIterator]();
     await seen.next();
 
-    // A revocation waits for the project's row lock, which the test holds while the service is told to stop.
+    // A revocation waits for the project's row lock, which the test holds while it stops the service.
     const holder = new Client({ connectionString: database.url });
     await holder.connect();
     await holder.query("begin");
@@ -186,7 +186,7 @@ describe("SIGTERM", () => {
     expect(process.stderr()).toContain('"stopped"');
   });
 
-  /** How many connections of the service wait for a lock. */
+  /** Number of connections that wait for a lock. */
   async function waiting(client: Client): Promise<number> {
     const { rows } = await client.query<{ count: string }>(
       "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",

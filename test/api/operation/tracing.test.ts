@@ -18,7 +18,7 @@ import { createTestDatabase } from "../../support/postgres/test-database.ts";
 const withoutSdk = Tracing.ofProcess();
 const exporter = new InMemorySpanExporter();
 
-/** A service in a process that has an SDK, registered as an operator's `--import` would have done before. */
+/** A service in a process with an SDK, registered as by an operator's `--import`. */
 async function tracedService() {
   new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
   return runningService();
@@ -32,7 +32,7 @@ afterAll(() => {
   recordOutput("traces", JSON.stringify(shown));
 });
 
-test("without an SDK nothing is traced", () => {
+test("traces nothing without an SDK", () => {
   expect(withoutSdk).toBeUndefined();
 });
 
@@ -44,7 +44,7 @@ const headers = {
   tracestate: "a=b",
 };
 
-/** The span of the call with this request id, which is made when the call is over. */
+/** The span of the call with this request id; created when the call has ended. */
 const spanOf = (requestId: string): Promise<ReadableSpan> =>
   vi.waitFor(() => {
     const span = exporter
@@ -86,7 +86,7 @@ test("the log line names the trace", async () => {
   expect(line).toMatchObject({ trace_id: traceId });
 });
 
-test("a refusal tells its reason, and is no error of the server's", async () => {
+test("a rejected call has a reason, and no error status", async () => {
   const answer = await fetch(`${service.url}/session/v1/sessions/no-uuid`, {
     headers: { ...headers, "x-request-id": "traced-refusal" },
   });
@@ -96,7 +96,7 @@ test("a refusal tells its reason, and is no error of the server's", async () => 
   expect(span.attributes["error.type"]).toBe("FIELD_INVALID");
 });
 
-test("what no method serves is a span that says nothing of the path", async () => {
+test("the span of an unknown path does not contain the path", async () => {
   await fetch(`${service.url}/nowhere/secret`, { headers: { "x-request-id": "traced-nowhere" } });
   const span = await spanOf("traced-nowhere");
   expect(span.name).toBe("HTTP");
@@ -104,7 +104,7 @@ test("what no method serves is a span that says nothing of the path", async () =
   expect(JSON.stringify(span.attributes)).not.toContain("nowhere/");
 });
 
-test("no secret is in any span", async () => {
+test("no span contains a secret", async () => {
   const { sessions } = connectSessiond({ baseUrl: service.url, credential: service });
   const { token, jwt } = await sessions.create({ memberId: "secret" });
   await sessions.authenticate(
@@ -123,7 +123,7 @@ test("no secret is in any span", async () => {
   for (const secret of [service.secret, token, jwt]) expect(all).not.toContain(secret);
 });
 
-test("an operator loads an SDK with --import", async () => {
+test("an SDK can be loaded with --import", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
   const served = serveProcess({

@@ -30,31 +30,34 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 
 const secret = "bootstrap-secret-of-this-test";
-const basic = basicAuthorization("crew", secret);
+const basic = basicAuthorization("workers", secret);
 
 /** A service with two workers. */
 function twoWorkers(environment: Readonly<Record<string, string>> = {}): ServeProcess {
   return serveProcess({
     DATABASE_URL: database.url,
     SESSIOND_MASTER_KEY: testMasterKey,
-    SESSIOND_BOOTSTRAP_PROJECT: `crew:${secret}`,
+    SESSIOND_BOOTSTRAP_PROJECT: `workers:${secret}`,
     SESSIOND_WORKERS: "2",
     ...environment,
   });
 }
 
 /** Clients of one worker, on one connection. */
-interface Seat {
+interface WorkerClient {
   readonly worker: number;
   readonly requestId: string;
   readonly sessions: Client<typeof SessionService>;
   readonly health: Client<typeof Health>;
 }
 
-/** A connection to each of two workers: opens some until both have answered. */
-async function seats(service: ServeProcess, authorization = basic): Promise<readonly [Seat, Seat]> {
+/** Opens connections until each of two workers has answered one. */
+async function connectToBoth(
+  service: ServeProcess,
+  authorization = basic,
+): Promise<readonly [WorkerClient, WorkerClient]> {
   const baseUrl = `http://127.0.0.1:${await service.listening}`;
-  const found = new Map<number, Seat>();
+  const found = new Map<number, WorkerClient>();
   for (;;) {
     const requestId = randomUUID();
     const interceptors = [withHeaders({ authorization, "x-request-id": requestId })];
@@ -68,14 +71,13 @@ async function seats(service: ServeProcess, authorization = basic): Promise<read
   }
 }
 
-/** Kills a worker without a word. */
 function kill(worker: number): void {
   process.kill(worker, "SIGKILL");
 }
 
-test("what ends at one worker is refused by the other at once, both ways", async () => {
+test("a session revoked at one worker is rejected by the other at once, both ways", async () => {
   const service = twoWorkers();
-  const [one, other] = await seats(service);
+  const [one, other] = await connectToBoth(service);
   expect(one.worker).not.toBe(other.worker);
   expect([one.worker, other.worker]).not.toContain(service.pid);
   for (let round = 0; round < 10; round++) {
@@ -89,16 +91,16 @@ test("what ends at one worker is refused by the other at once, both ways", async
     expect(await ask({ case: "token", value: token })).toBe("SESSION_REVOKED");
     expect(await ask({ case: "jwt", value: jwt })).toBe("SESSION_REVOKED");
   }
-  for (const seat of [one, other]) {
-    const pids = linesOf(service).filter((line) => line["request_id"] === seat.requestId);
-    expect(new Set(pids.map(({ pid }) => pid))).toEqual(new Set([seat.worker]));
+  for (const { requestId, worker } of [one, other]) {
+    const pids = linesOf(service).filter((line) => line["request_id"] === requestId);
+    expect(new Set(pids.map(({ pid }) => pid))).toEqual(new Set([worker]));
     expect(pids.length).toBeGreaterThan(10);
   }
 });
 
-test("the embedded PostgreSQL serves all workers; secrets are in no arguments and no log", async () => {
+test("the embedded PostgreSQL serves all workers; no argument and no log contains a secret", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sessiond-workers-"));
-  // PostgreSQL runs as another user where the tests run as root, and must get in.
+  // If the tests run as root, PostgreSQL runs as another user, who must be able to enter.
   await chmod(folder, 0o755);
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const service = serveProcess({ SESSIOND_WORKERS: "2" }, folder);
@@ -108,7 +110,7 @@ test("the embedded PostgreSQL serves all workers; secrets are in no arguments an
   expect(service.stdout().split(development)).toHaveLength(2);
   expect(service.stdout().split("sessiond listens")).toHaveLength(2);
 
-  const [one, other] = await seats(service, basicAuthorization("development", development));
+  const [one, other] = await connectToBoth(service, basicAuthorization("development", development));
   for (const { sessions } of [one, other]) await sessions.create({ memberId: "m" });
   const seen = [service.stderr()];
   if (process.platform === "linux") {
@@ -123,7 +125,7 @@ test("the embedded PostgreSQL serves all workers; secrets are in no arguments an
   expect(service.stderr()).toContain("database system is shut down");
 });
 
-/** The files of a data directory that hold a secret: the password of its PostgreSQL among them. */
+/** The secrets of a data directory, by file. */
 async function secretsIn(directory: string): Promise<ReadonlyMap<string, string>> {
   const names = ["master.key", "development-secret", "postgres.password"];
   const entries = names.map(async (name) => {
@@ -133,25 +135,25 @@ async function secretsIn(directory: string): Promise<ReadonlyMap<string, string>
   return new Map(await Promise.all(entries));
 }
 
-describe("a stop", () => {
-  /** A revocation that waits for the project's row lock, which the test holds until it says so. */
-  async function heldRevocation({ sessions }: Seat) {
+describe("stopping", () => {
+  /** A revocation that waits for the project's row lock, which the test holds until `release`. */
+  async function heldRevocation({ sessions }: WorkerClient) {
     const holder = new Postgres({ connectionString: database.url });
     await holder.connect();
     onTestFinished(() => holder.end());
     await holder.query("begin");
-    await holder.query("select from project_revisions where project_id = 'crew' for update");
-    // With a deadline: Connect's client does not always notice that a server which had said goodbye is gone.
+    await holder.query("select from project_revisions where project_id = 'workers' for update");
+    // With a deadline, because Connect's client does not always notice that a server is gone after its GOAWAY.
     const answer = sessions.revokeAll({ scope: { case: "project", value: true } }, { timeoutMs: 12_000 });
     answer.catch(() => undefined);
     const waiting = `select from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`;
     await expect.poll(async () => (await holder.query(waiting)).rowCount, { timeout: 10_000 }).toBe(1);
-    return { answer, letGo: () => holder.query("commit") };
+    return { answer, release: () => holder.query("commit") };
   }
 
-  /** The statuses of a seat's health, of which the first was seen. */
-  async function watchHealth({ health }: Seat) {
+  /** Watches a worker's health; the first status has been read. */
+  async function watchHealth({ health }: WorkerClient) {
     const statuses = health.watch({})[Symbol.asyncIterator]();
     await statuses.next();
     return statuses;
@@ -159,22 +161,22 @@ describe("a stop", () => {
 
   test.each([
     ["SIGTERM to the primary", () => [], "SIGTERM"],
-    ["Ctrl-C, which all processes hear", ([one, other]) => [one.worker, other.worker], "SIGINT"],
-  ] satisfies [string, (seats: readonly [Seat, Seat]) => number[], NodeJS.Signals][])(
-    "%s: calls in flight are finished, watchers of every worker are told, and the exit status is 0",
-    async (_, hearing, signal) => {
+    ["SIGINT to all processes, as by Ctrl-C", ([one, other]) => [one.worker, other.worker], "SIGINT"],
+  ] satisfies [string, (clients: readonly [WorkerClient, WorkerClient]) => number[], NodeJS.Signals][])(
+    "%s: finishes calls in flight, notifies watchers of every worker, and exits with 0",
+    async (_, signalled, signal) => {
       const service = twoWorkers();
-      const both = await seats(service);
+      const both = await connectToBoth(service);
       const watching = await Promise.all(both.map(watchHealth));
-      const { answer, letGo } = await heldRevocation(both[0]);
+      const { answer, release } = await heldRevocation(both[0]);
 
-      for (const pid of hearing(both)) process.kill(pid, signal);
+      for (const pid of signalled(both)) process.kill(pid, signal);
       service.signal(signal);
       for (const statuses of watching) {
         expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
         await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
       }
-      await letGo();
+      await release();
       expect((await answer).revision).toBeGreaterThan(0n);
       expect(await service.ended).toBe(0);
       const stopped = linesOf(service).filter((line) => line.msg === "worker stopped");
@@ -183,14 +185,14 @@ describe("a stop", () => {
     },
   );
 
-  test("a second signal means now, for workers too", async () => {
+  test("ends at once, with its workers, at a second signal", async () => {
     const service = twoWorkers({ SESSIOND_SHUTDOWN_GRACE_MS: "600000" });
-    const [one] = await seats(service);
+    const [one] = await connectToBoth(service);
     const { answer } = await heldRevocation(one);
     service.signal("SIGTERM");
     await logged(service, "worker stopping", 2);
     service.signal("SIGTERM");
-    // It ends when nobody has its standard error open any more: when its workers are gone.
+    // Resolves when no process has standard error open, so when the workers have ended.
     expect(await service.ended).toBe(1);
     await expect(answer).rejects.toBeInstanceOf(ConnectError);
     expect(
@@ -200,13 +202,13 @@ describe("a stop", () => {
     ).toBe("worker stopping");
   });
 
-  test("a worker that does not stop in time is killed", async () => {
+  test("kills a worker that does not stop in time", async () => {
     const service = twoWorkers({
       SESSIOND_SHUTDOWN_GRACE_MS: "0",
       SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "1000",
       SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "1000",
     });
-    const [one] = await seats(service);
+    const [one] = await connectToBoth(service);
     process.kill(one.worker, "SIGSTOP");
     service.signal("SIGTERM");
     expect(await service.ended).toBe(0);
@@ -215,28 +217,28 @@ describe("a stop", () => {
     );
   });
 
-  test("a primary that was killed takes its workers with it, after their drain", async () => {
+  test("drains and ends the workers if the primary was killed", async () => {
     const service = twoWorkers();
-    const both = await seats(service);
+    const both = await connectToBoth(service);
     const watching = await Promise.all(both.map(watchHealth));
-    const { answer, letGo } = await heldRevocation(both[0]);
+    const { answer, release } = await heldRevocation(both[0]);
     service.signal("SIGKILL");
     for (const statuses of watching) {
       expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
       await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
     }
-    await letGo();
+    await release();
     expect((await answer).revision).toBeGreaterThan(0n);
-    // Not before nobody has its standard error open any more.
+    // Resolves when no process has standard error open.
     expect(await service.ended).toBe("SIGKILL");
     expect(linesOf(service).filter((line) => line.msg === "worker stopped")).toHaveLength(2);
   });
 });
 
 describe("a worker that ends", () => {
-  test("is replaced while the other serves, later each time, and its cause is logged", async () => {
+  test("is replaced after growing waits while the other serves, and its cause is logged", async () => {
     const service = twoWorkers();
-    const [one, other] = await seats(service);
+    const [one, other] = await connectToBoth(service);
     let victim = one.worker;
     for (let listening = 3; listening <= 5; listening++) {
       kill(victim);
@@ -253,16 +255,16 @@ describe("a worker that ends", () => {
       expect(ends[i]?.["wait_ms"]).toBeGreaterThanOrEqual(boundMs / 2);
     }
     expect(ends).toHaveLength(3);
-    const again = await seats(service);
+    const again = await connectToBoth(service);
     expect(new Set(again.map(({ worker }) => worker))).toEqual(new Set([victim, other.worker]));
     service.signal("SIGTERM");
     expect(await service.ended).toBe(0);
   });
 
-  test("by an error of its own says which, and is replaced", async () => {
+  test("logs its uncaught error, and is replaced", async () => {
     const flaw = "data:text/javascript,process.on('SIGUSR2', () => { throw new Error('a flaw') })";
     const service = twoWorkers({ NODE_OPTIONS: `--import "${flaw}"` });
-    const [one] = await seats(service);
+    const [one] = await connectToBoth(service);
     process.kill(one.worker, "SIGUSR2");
     const [last] = await logged(service, "worker failed");
     expect(last).toMatchObject({ pid: one.worker, level: 60, fault: expect.stringContaining("a flaw") });
@@ -271,20 +273,20 @@ describe("a worker that ends", () => {
     await logged(service, "listening", 3);
   });
 
-  test("with all others is replaced at the same port, also where the system chose that", async () => {
+  test("together with all others is replaced at the same port, even if the system chose the port", async () => {
     const service = twoWorkers();
-    const [one, other] = await seats(service);
+    const [one, other] = await connectToBoth(service);
     kill(one.worker);
     kill(other.worker);
     const port = await service.listening;
     const here = () => linesOf(service).filter((line) => line.msg === "listening" && line["port"] === port);
     await vi.waitUntil(() => here().length === 4, patience);
-    const again = await seats(service);
+    const again = await connectToBoth(service);
     for (const { worker } of again) expect([one.worker, other.worker]).not.toContain(worker);
   });
 });
 
-test("what no worker can start with is refused in words, once", async () => {
+test("a failure to start is reported once for all workers", async () => {
   const taken = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void taken.close());
   await once(taken, "listening");

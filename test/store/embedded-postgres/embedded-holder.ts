@@ -1,5 +1,4 @@
-// Run by embedded.test.ts as a process of its own: supervises the PostgreSQL in the directory named by its
-// argument until it is killed or told "exit", when it exits without stopping it.
+// Process of embedded.test.ts: supervises the PostgreSQL in the directory of its argument. Exits at any message, without stopping it.
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 
 process.on("message", () => process.exit(0));

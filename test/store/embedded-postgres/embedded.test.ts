@@ -18,7 +18,7 @@ let directory: string;
 
 beforeEach(async ({ onTestFinished }) => {
   const made = await mkdtemp(join(tmpdir(), "sessiond-embedded-"));
-  // Registered first, so it runs last, after everything in the directory has ended.
+  // Registered first, so that it runs last.
   onTestFinished(() => rm(made, { recursive: true, force: true }));
   directory = made;
 });
@@ -40,7 +40,7 @@ async function query(url: string, statement: string): Promise<unknown[]> {
   }
 }
 
-async function answers(url: string): Promise<boolean> {
+async function isReachable(url: string): Promise<boolean> {
   return query(url, "select 1").then(
     () => true,
     () => false,
@@ -55,7 +55,7 @@ async function hasEnded(): Promise<boolean> {
   );
 }
 
-function runs(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch {
@@ -63,7 +63,7 @@ function runs(pid: number): boolean {
   }
 }
 
-/** Another process that supervises the same directory. */
+/** Starts another process that supervises the same directory. */
 async function startHolder(): Promise<{ holder: ChildProcess; url: string; pid: number }> {
   const holder = fork(new URL("embedded-holder.ts", import.meta.url).pathname, [directory], { execArgv: [] });
   onTestFinished(async () => {
@@ -96,7 +96,7 @@ test("keeps rows across a restart, and leaves no process", async () => {
   const pid = first.pid() ?? 0;
   await query(first.url, "create table kept as select 1 as row");
   await first.stop();
-  expect(runs(pid)).toBe(false);
+  expect(isRunning(pid)).toBe(false);
 
   const second = await start();
   expect(await query(second.url, "select row from kept")).toEqual([{ row: 1 }]);
@@ -113,7 +113,7 @@ test("is durable and speaks UTF-8 in the C locale", async () => {
   ).toEqual([{ fsync: "on", commit: "on", encoding: 6, datcollate: "C" }]);
 });
 
-test("admits no other user", async () => {
+test("rejects other users and wrong passwords", async () => {
   const { url } = await start();
   expect(await mode()).toBe("700");
   expect(await mode("pgdata")).toBe("700");
@@ -124,13 +124,13 @@ test("admits no other user", async () => {
   await expect(query(wrong.href, "select 1")).rejects.toThrow("password authentication failed");
 });
 
-test("accepts an empty directory that was accessible to others, and restricts it", async () => {
+test("accepts an empty directory that others may enter, and closes it to them", async () => {
   await chmod(directory, 0o777);
   await start({ durable: false });
   expect(await mode()).toBe("700");
 });
 
-test("refuses a directory with other files, and leaves it as it is", async () => {
+test("rejects a directory with other files, and leaves it unchanged", async () => {
   await chmod(directory, 0o755);
   await writeFile(join(directory, "thesis.txt"), "");
   await expect(start()).rejects.toThrow(`The directory ${directory} holds files that are not sessiond's`);
@@ -138,7 +138,7 @@ test("refuses a directory with other files, and leaves it as it is", async () =>
   expect(await readdir(directory)).toEqual(["thesis.txt"]);
 });
 
-test("refuses a second process with an explanation, and stays unharmed", async () => {
+test("rejects a second process, which does not affect the first", async () => {
   const { holder, url } = await startHolder();
   await expect(start()).rejects.toThrow(
     `The directory ${directory} is in use by another sessiond (pid ${holder.pid})`,
@@ -150,11 +150,11 @@ test("recovers after the server was killed, and loses nothing", async () => {
   const { holder, url } = await startHolder();
   await query(url, "create table kept as select 1 as row");
   await endBy(holder, "SIGKILL");
-  expect(await answers(url)).toBe(true);
+  expect(await isReachable(url)).toBe(true);
 
   const { url: newUrl } = await start();
   expect(await query(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
-  expect(await answers(url)).toBe(false);
+  expect(await isReachable(url)).toBe(false);
 });
 
 test("recovers after the server and its PostgreSQL were killed together", async () => {
@@ -171,7 +171,7 @@ test("does not outlive a server that exits without stopping it", async () => {
   const { holder, url } = await startHolder();
   await endBy(holder, "exit");
   await expect.poll(hasEnded, patience).toBe(true);
-  expect(await answers(url)).toBe(false);
+  expect(await isReachable(url)).toBe(false);
 });
 
 test("ignores the pid of an unrelated process", async () => {
@@ -179,7 +179,7 @@ test("ignores the pid of an unrelated process", async () => {
   const file = join(directory, "pgdata", "postmaster.pid");
   const left = await readFile(file, "utf8");
   await first.stop();
-  // As after a crash and a reboot: the files name an unrelated process of the same user.
+  // As after a crash and a reboot: the pid in the files belongs to another process of the same user.
   const { uid, gid } = await stat(join(directory, "pgdata"));
   const unrelated = spawn("sleep", ["600"], process.geteuid?.() === 0 ? { uid, gid } : {});
   onTestFinished(() => void unrelated.kill("SIGKILL"));
@@ -190,10 +190,10 @@ test("ignores the pid of an unrelated process", async () => {
 
   const second = await start();
   expect(await query(second.url, "select 1 as row")).toEqual([{ row: 1 }]);
-  expect(runs(unrelated.pid ?? 0)).toBe(true);
+  expect(isRunning(unrelated.pid ?? 0)).toBe(true);
 });
 
-test("repeats a first start that crashed", async () => {
+test("starts from scratch after a crash during the first start", async () => {
   const first = await start({ durable: false });
   await first.stop();
   await rm(join(directory, "pgdata"), { recursive: true });
@@ -204,21 +204,21 @@ test("repeats a first start that crashed", async () => {
   expect((await readdir(directory)).sort()).toEqual(["lock", "pgdata", "postgres.password"]);
 });
 
-test("starts again, at the same address, when PostgreSQL is killed", async () => {
+test("restarts PostgreSQL at the same address when it is killed", async () => {
   const log: string[] = [];
   const postgres = await start({ log: (line) => log.push(line) });
   await query(postgres.url, "create table kept as select 1 as row");
   const pid = postgres.pid() ?? 0;
   process.kill(pid, "SIGKILL");
 
-  await expect.poll(() => postgres.pid() !== pid && answers(postgres.url), patience).toBe(true);
+  await expect.poll(() => postgres.pid() !== pid && isReachable(postgres.url), patience).toBe(true);
   expect(await query(postgres.url, "select row from kept")).toEqual([{ row: 1 }]);
   expect(log).toContainEqual(
     expect.stringContaining("PostgreSQL ended unexpectedly (it ended with SIGKILL)"),
   );
 });
 
-test("stops while it is starting again", async () => {
+test("stops during a restart", async () => {
   const events = new EventEmitter();
   const log = (line: string) => void events.emit(line.replace(/.*(restarting it)/, "$1"));
   const postgres = await start({ durable: false, log });
@@ -238,18 +238,18 @@ test("logs no statement and no value", async () => {
   expect(log.join("\n")).not.toContain("secret-value");
 });
 
-test("starts below a directory that other users may not enter, also as root", async () => {
+test("starts below a directory that other users may not enter, even as root", async () => {
   await chmod(directory, 0o700);
   const { url } = await start({ directory: join(directory, "closed", "data"), durable: false });
   expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
 });
 
-test("lets only one of two concurrent starts succeed", async () => {
+test("lets only one of two simultaneous starts succeed", async () => {
   const results = await Promise.allSettled([start({ durable: false }), start({ durable: false })]);
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
 });
 
-test("names the package to install if there is none, and DATABASE_URL", async () => {
+test("names the missing package and DATABASE_URL", async () => {
   const missing = Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" });
   const failure: unknown = await findBinaries(() => Promise.reject(missing)).catch((error: unknown) => error);
   expect(failure).toMatchObject({
@@ -266,7 +266,7 @@ test("keeps the cause if the package is installed but broken", async () => {
   await expect(findBinaries(async () => ({}))).rejects.toThrow("has no path named postgres");
 });
 
-test("makes the library links that an install without scripts lacks", async () => {
+test("creates the library links that an install without scripts lacks", async () => {
   const root = join(directory, "native");
   await mkdir(join(root, "lib"), { recursive: true });
   await writeFile(join(root, "lib", "libx.so.1.2"), "library");

@@ -56,7 +56,7 @@ function purging(url = opened.url) {
   return { clock, lines, batches, stop, abort: () => stopping.abort() };
 }
 
-/** Advances the clocks until a condition is met. */
+/** Advances the clocks until a condition holds. */
 async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[]): Promise<void> {
   while (!isTrue()) {
     for (const clock of clocks) clock.advance(60_000);
@@ -67,7 +67,7 @@ async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[
 const login = (count: number) =>
   Promise.all(Array.from({ length: count }, () => storedSession(opened.store, project)));
 
-test("a replica purges some time after its start, logs the result, and does not purge again within an hour", async () => {
+test("purges some time after the start, logs what, and pauses for an hour", async () => {
   await login(3);
   const replica = purging();
   expect(replica.lines).toEqual([]);
@@ -77,16 +77,16 @@ test("a replica purges some time after its start, logs the result, and does not 
 
   await login(2);
   const other = purging();
-  // The interval is measured by the database's clock.
+  // Only the database's clock decides how long ago the last purge was.
   for (let i = 0; i < 200; i++) {
     for (const { clock } of [replica, other]) clock.advance(60_000);
     await setImmediate();
   }
   expect([...replica.lines.slice(1), ...other.lines]).toEqual([]);
   await sql`update purge_lease set finish_time = finish_time - interval '1 hour'`.execute(opened.db);
-  const said = () => [...replica.lines.slice(1), ...other.lines];
-  await moveUntil(() => said().length > 0, replica.clock, other.clock);
-  expect(said()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);
+  const newLines = () => [...replica.lines.slice(1), ...other.lines];
+  await moveUntil(() => newLines().length > 0, replica.clock, other.clock);
+  expect(newLines()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);
 });
 
 test("a draining replica stops after its batch, and another one continues", async () => {
@@ -109,13 +109,13 @@ test("a waiting replica stops at once", async () => {
   expect(replica.lines).toEqual([]);
 });
 
-test("logs an outage of the database, and tries again later", async () => {
+test("logs an unreachable database, and tries again later", async () => {
   const replica = purging("postgres://nobody@127.0.0.1:1/none");
   await moveUntil(() => replica.lines.length > 1, replica.clock);
   expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it will be tried again"));
 });
 
-test("a machine whose clock is ahead of the database's purges nothing", async () => {
+test("purges nothing if this machine's clock is ahead of the database's", async () => {
   await login(1);
   const { now } = Date;
   Date.now = () => now() + day;

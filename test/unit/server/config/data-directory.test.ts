@@ -10,7 +10,7 @@ async function directory(): Promise<string> {
   return path;
 }
 
-test("the development secret is made once, and only its owner can read it", async () => {
+test("creates the development secret once, readable by its owner only", async () => {
   const path = await directory();
   const first = await developmentProject(path);
   const second = await developmentProject(path);
@@ -18,11 +18,8 @@ test("the development secret is made once, and only its owner can read it", asyn
   expect((await stat(first.file)).mode & 0o777).toBe(0o600);
 });
 
-test.each(["", "\n", "ssk_short"])(
-  "a development secret that was not written whole is refused: %o",
-  async (text) => {
-    const path = await directory();
-    await writeFile(join(path, "development-secret"), text);
-    await expect(developmentProject(path)).rejects.toThrow("holds no secret");
-  },
-);
+test.each(["", "\n", "ssk_short"])("rejects an incomplete development secret: %o", async (text) => {
+  const path = await directory();
+  await writeFile(join(path, "development-secret"), text);
+  await expect(developmentProject(path)).rejects.toThrow("holds no secret");
+});

@@ -6,7 +6,7 @@ const module = fileURLToPath(
   new URL("../../../../src/server/observability/log-destination.ts", import.meta.url),
 );
 
-/** Runs `script`, which has `output` on standard error; its exit code, and what it wrote there. */
+/** Runs `script` with `output` on standard error; returns its exit status and the lines. */
 function run(script: string) {
   const { status, stderr } = spawnSync(
     process.execPath,
@@ -20,7 +20,7 @@ function run(script: string) {
   return { status, lines: stderr.split("\n").slice(0, -1) };
 }
 
-test("what is written before an exit arrives, whole and in order", () => {
+test("writes all lines before an exit, complete and in order", () => {
   const { status, lines } = run(
     `for (let i = 0; i < 10_000; i++) output.write("line " + i + " ü".repeat(i % 50) + "\\n"); process.exit(3);`,
   );
@@ -28,12 +28,12 @@ test("what is written before an exit arrives, whole and in order", () => {
   expect(lines).toEqual(Array.from({ length: 10_000 }, (_, i) => `line ${i}${" ü".repeat(i % 50)}`));
 });
 
-test("an uncaught error leaves no line behind", () => {
+test("writes all lines before an uncaught error", () => {
   const { lines } = run(`output.write("last words\\n"); throw new Error("the end");`);
   expect(lines).toContain("last words");
 });
 
-test.runIf(process.platform === "linux")("a disk that is full ends no process, and fills no memory", () => {
+test.runIf(process.platform === "linux")("neither ends the process nor fills memory on a full disk", () => {
   const { status, lines } = run(
     `const full = logOutput("/dev/full");
     for (let i = 0; i < 3_000; i++) {
@@ -46,7 +46,7 @@ test.runIf(process.platform === "linux")("a disk that is full ends no process, a
   expect({ status, lines }).toEqual({ status: 0, lines: ["still here"] });
 });
 
-test("a line longer than a piece is written like any other", () => {
+test("writes a line longer than the buffer", () => {
   const long = "x".repeat(40_000);
   const { lines } = run(
     `output.write("a\\n"); output.write("x".repeat(40_000) + "\\n"); output.write("b\\n");`,

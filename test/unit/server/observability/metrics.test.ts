@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Metrics } from "../../../../src/server/observability/metrics.ts";
 
-test("what is purged counts by kind, from nothing on", async () => {
+test("counts purged rows by kind, starting at 0", async () => {
   const metrics = new Metrics();
   const shown = async () => (await metrics.registry.metrics()).match(/^sessiond_purged_total\{.*$/gm);
   expect(await shown()).toEqual([

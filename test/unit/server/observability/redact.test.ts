@@ -9,16 +9,16 @@ test.each([
   ["a service secret", newServiceSecret()],
   ["a JWT", jwt],
   ["a JWT without its signature", jwt.slice(0, jwt.lastIndexOf("."))],
-])("%s does not survive", (_, secret) => {
+])("removes %s", (_, secret) => {
   expect(withoutSecrets(`/sessions/${secret}/revoke`)).toBe("/sessions/[secret]/revoke");
 });
 
-test("a password in a URL does not survive", () => {
+test("removes a password from a URL", () => {
   expect(withoutSecrets("postgres://user:pa55@host:5432/db")).toBe("postgres://user:[secret]@host:5432/db");
 });
 
 test.each(["/sessions/0190d4f3-7a34-7bb1-8ae0-4a1b2a0f0a9e/revoke", "connect ECONNREFUSED 127.0.0.1:5432"])(
-  "%s stays as it is",
+  "leaves %s unchanged",
   (text) => {
     expect(withoutSecrets(text)).toBe(text);
   },

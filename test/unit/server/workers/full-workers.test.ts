@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { openRaw } from "../listener/raw-connection.ts";
 
-test("a connection beyond what all workers take is closed, and not handed from one to the other", async () => {
+test("a connection beyond the limits of all workers is closed, not passed between them forever", async () => {
   const primary = fork(new URL("two-full-workers.ts", import.meta.url));
   onTestFinished(async () => {
     primary.disconnect();

@@ -1,5 +1,5 @@
-// Run as a process of its own: two workers of node's cluster, with room for one connection each, on a port that it sends to
-// whoever started it. It ends with that.
+// Process of full-workers.test.ts: two workers of node:cluster that allow one connection each. Sends their port to its parent, and
+// ends with it.
 import cluster from "node:cluster";
 import { createListener } from "../../../../src/server/listener/listener.ts";
 
