@@ -1,11 +1,11 @@
 import type { Reporter, TestModule } from "vitest/node";
 import type { SecretReport } from "./output/secret-report.ts";
 
-/** Ends the run's output with one plain line, `N passed, N failed`, for CI that knows no test runner in particular. */
+/** Ends the output with the line `N passed, N failed`, for any CI. */
 export class ClosingLine implements Reporter {
   readonly #secrets: SecretReport;
 
-  /** What `secrets` finds counts as failed. */
+  /** Each finding of `secrets` counts as failed. */
   constructor(secrets: SecretReport) {
     this.#secrets = secrets;
   }

@@ -1,4 +1,4 @@
-// Loaded with --import, as an operator loads an OpenTelemetry SDK: prints every span.
+// For --import, like an OpenTelemetry SDK. Prints every span.
 import { ConsoleSpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
 
 new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(new ConsoleSpanExporter())] }).register();

@@ -1,4 +1,4 @@
-/** oxlint rules of this project, for what its own rules do not cover. */
+/** oxlint rules of this project. */
 const noPrivateKeyword = {
   create: (context) => {
     const check = (node) => {

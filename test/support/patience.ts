@@ -1,2 +1,2 @@
-/** For `vi.waitUntil`: how often to look, and when to give up on what should take milliseconds. */
+/** Options for `vi.waitUntil`. The condition should hold within milliseconds. */
 export const patience = { timeout: 20_000, interval: 5 };

@@ -20,7 +20,7 @@ const { stage, past } = await setStage();
 const ways = waysTo(stage);
 const world = await World.create(stage, past);
 
-/** What this process has any database run: that of the service, while nobody else calls. */
+/** Statements that this process sends to any database. While no other call runs, they are those of the tested call. */
 const queries = vi.spyOn(Client.prototype, "query");
 afterAll(() => queries.mockRestore());
 
@@ -39,7 +39,7 @@ const outsiders = [
   "member session with a grant",
 ];
 
-/** A request by somebody for what they do not reach, and for what is not there, both of which the table says to be told alike. */
+/** A request for an object that the caller may not reach, and for one that does not exist. By the table, both get the same answer. */
 const pairs = requests.flatMap((request) =>
   outsiders.flatMap((caller) =>
     request.targets.flatMap((kind) => {

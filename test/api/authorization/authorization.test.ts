@@ -35,7 +35,7 @@ test("every method is in the table, by every field that names something; every c
   for (const { name, targets } of requests) expect(table.requests.get(name)?.targets).toEqual(targets);
 });
 
-/** The fields by which a request can name something that may be somebody else's. */
+/** The fields by which a request can name an object of another owner. */
 function namingFields({ input }: DescMethod): readonly string[] {
   return input.fields
     .filter(({ scalar, name }) => scalar === ScalarType.STRING && /^(.+_)?(id|token|jwt|kid)$/.test(name))

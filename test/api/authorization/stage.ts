@@ -85,7 +85,7 @@ export class Stage {
     return { id: session?.id ?? "", token, jwt };
   }
 
-  /** Has nothing be known of the session any more. */
+  /** Purges the session. */
   async forget({ id }: Named): Promise<void> {
     await this.#database.query("delete from session_tokens where session_id = $1", [id]);
     await this.#database.query("delete from sessions where id = $1", [id]);

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 export interface Table {
   /** The gRPC code and the HTTP status of each reason. */
   readonly reasons: ReadonlyMap<string, { readonly code: string; readonly status: string }>;
-  /** For each request, its targets and what each caller is told for each of them. */
+  /** For each request, its targets and the result for each caller and target. */
   readonly requests: ReadonlyMap<string, Expected>;
 }
 

@@ -208,7 +208,7 @@ export class World {
 
 const neverMade = "01900000-0000-7000-8000-000000000000";
 
-/** What has this name, made on first use. Whoever asks for a name asks for the same type. */
+/** The object of this name, created on first use. A name always has the same type. */
 function once<T>(made: Map<string, Promise<unknown>>, name: string, make: () => Promise<T>): Promise<T> {
   const known = made.get(name) ?? make();
   made.set(name, known);

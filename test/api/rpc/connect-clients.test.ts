@@ -88,7 +88,7 @@ async function failure(call: Promise<unknown>) {
 describe.each(transports)("%s", (_name, transport) => {
   const sessions = createClient(SessionService, transport(asService));
 
-  test("a session's life, and the reason of its end", async () => {
+  test("a session is created, used and revoked, and the refusal has a reason", async () => {
     const memberId = `member-${randomUUID()}`;
     const { session, token, jwt } = await sessions.create({ memberId, customClaims: { plan: "gold" } });
     const id = session?.id ?? "";
@@ -140,7 +140,7 @@ describe.each(transports)("%s", (_name, transport) => {
     });
   });
 
-  test("field violations, missing credentials, and what needs none", async () => {
+  test("field violations, missing credentials, and calls without credentials", async () => {
     const error = await errorOf(sessions.create({ memberId: "", roles: [""] }));
     expect(error.code).toBe(Code.InvalidArgument);
     expect(error.rawMessage).toContain("member_id: ");

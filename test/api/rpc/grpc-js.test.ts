@@ -38,7 +38,7 @@ async function login(request: Request<"create"> = {}) {
   return { id: session?.id ?? "", memberId, token, jwt };
 }
 
-/** Code and reason of a failed call, as grpc-js users read them. */
+/** Code and reason of a failed call. */
 async function failure(call: Promise<unknown>) {
   const error = await failureOf(call);
   const { reason, domain, metadata } = errorInfoOf(error) ?? {};
@@ -56,7 +56,7 @@ async function failureOf(call: Promise<unknown>): Promise<ServiceError> {
 }
 
 describe("a session's life", () => {
-  test("create tells all that was asked for", async () => {
+  test("create returns all requested fields", async () => {
     const { session, token, jwt } = await create({
       memberId: "alice",
       organizationId: "acme",
@@ -156,7 +156,7 @@ describe("revoke", () => {
     },
   );
 
-  test("by member: counts only when asked", async () => {
+  test("by member, counts only on request", async () => {
     const { memberId, token } = await login();
     await login({ memberId });
     const target = { case: "memberId", value: memberId } as const;
@@ -173,7 +173,7 @@ describe("revoke", () => {
     expect((await authenticate("token", (await login({ memberId })).token)).session?.memberId).toBe(memberId);
   });
 
-  test("nothing that is there", async () => {
+  test("an unknown session", async () => {
     const targets = [
       { case: "id", value: randomUUID() },
       { case: "token", value: `sst_${"x".repeat(51)}` },
@@ -194,7 +194,7 @@ describe("revoke", () => {
 });
 
 describe("revoke all", () => {
-  test("of a member, but one", async () => {
+  test("of a member, except one", async () => {
     const kept = await login();
     const { memberId } = kept;
     const other = await login({ memberId });
@@ -225,7 +225,7 @@ describe("revoke all", () => {
     expect((await authenticate("token", outside.token)).session?.id).toBe(outside.id);
   });
 
-  test("of an end user's own self", async () => {
+  test("of the calling end user", async () => {
     const mine = await login();
     const asMember = { authorization: `Bearer ${mine.token}` };
     const scope = { case: "self", value: true } as const;
@@ -295,7 +295,7 @@ describe("callers", () => {
     expect(await failure(authenticate("token", other.token))).toMatchObject({ reason: "SESSION_REVOKED" });
   });
 
-  test("credentials that are none", async () => {
+  test("refuses invalid credentials", async () => {
     const cases: [CallHeaders, string][] = [
       [{}, "CREDENTIAL_MISSING"],
       [{ authorization: "Basic !" }, "CREDENTIAL_INVALID"],
@@ -318,7 +318,7 @@ describe("callers", () => {
   const basicOf = (id: string, secret: string) =>
     `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 
-  test("a service without the permission is told which", async () => {
+  test("names the permission that a service lacks", async () => {
     const request = { projectId: service.projectId, permissions: ["sessions.read"] };
     const { secret } = await projects.createServiceCredential(request, asService);
     const headers = { authorization: basicOf(service.projectId, secret) };
@@ -331,7 +331,7 @@ describe("callers", () => {
   });
 });
 
-test("fields out of bounds are named, all at once", async () => {
+test("names all invalid fields at once", async () => {
   const error = await failureOf(
     create({
       memberId: "",
@@ -356,12 +356,12 @@ test("fields out of bounds are named, all at once", async () => {
   expect(errorInfoOf(error)).toMatchObject({ reason: "FIELD_INVALID", domain: "sessiond" });
 });
 
-test("a client made at run time from the .proto files, with no code of this project", async () => {
+test("works with a client that is built from the .proto files at run time", async () => {
   const definition = loadSync("session/v1/session_service.proto", {
     includeDirs: ["proto", "proto/third_party"],
     keepCase: true,
   });
-  // What proto-loader makes is known only when it runs; grpc-js types it as any shape at all.
+  // The shape is known only at run time.
   const { session } = loadPackageDefinition(definition) as unknown as {
     session: { v1: { SessionService: new (...args: unknown[]) => DynamicClient } };
   };

@@ -22,7 +22,7 @@ const violationsOf = async (filter: Filter) => {
   return (shown.findDetails(BadRequestSchema)[0]?.fieldViolations ?? []).map(({ field }) => field);
 };
 
-test("operators, services and end users are told apart, each with what they ended and why", async () => {
+test("shows operators, services and end users as actors, with target and reason", async () => {
   const login = await newLogin(service, { memberId: "ada" });
   const other = await newLogin(service, { memberId: "ada" });
   const { revision } = await sessions.revoke({
@@ -70,7 +70,7 @@ test("operators, services and end users are told apart, each with what they ende
   expect(await listed(around)).toEqual([key, all, one]);
 });
 
-test("over REST, page by page; a page token is good for its own filters alone", async () => {
+test("pages over REST; a page token is valid only for its filters", async () => {
   for (let i = 0; i < 5; i++) await sessions.revokeAll({ scope: { case: "memberId", value: "paged" } });
   const get = async (query: Record<string, string>) => {
     const response = await fetch(
@@ -103,7 +103,7 @@ test("over REST, page by page; a page token is good for its own filters alone", 
   expect((await get({ page_token: token })).status).toBe(400);
 });
 
-test("what is out of its bounds is named, all of it at once", async () => {
+test("names all invalid fields at once", async () => {
   const times = { startTime: { seconds: 10n, nanos: 0 }, endTime: { seconds: 10n, nanos: 0 } };
   expect(await violationsOf({ ...times, actor: "ada", scope: 99 as RevocationScope, targetId: "x" })).toEqual(
     ["end_time", "actor", "scope", "target_id"],
@@ -129,7 +129,7 @@ test("what is out of its bounds is named, all of it at once", async () => {
   expect(await violationsOf({ pageToken: "forged" })).toEqual(["page_token"]);
 });
 
-test("it takes sessions.read, and no end user", async () => {
+test("requires sessions.read, and refuses end users", async () => {
   const { secret } = await projectsOf(service).createServiceCredential({
     projectId: service.projectId,
     displayName: "revokes only",
@@ -143,7 +143,7 @@ test("it takes sessions.read, and no end user", async () => {
   expect(await refused(`Bearer ${token}`)).toBe("CALLER_NOT_ALLOWED");
 });
 
-test("watchers are told neither who nor why", async () => {
+test("watchers receive neither actor nor reason", async () => {
   await sessions.revoke({ target: { case: "memberId", value: "watched" }, reason: "private" });
   const stop = new AbortController();
   const stream = sessions.watchRevocations(

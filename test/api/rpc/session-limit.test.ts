@@ -17,7 +17,7 @@ const calls = [grpcJsCalls(SessionService, first), grpcJsCalls(SessionService, s
 const limit = (maxSessionsPerMember: number, sessionLimitAction: SessionLimitAction) =>
   projectsOf(first).updatePolicy({ projectId, policy: { maxSessionsPerMember, sessionLimitAction } });
 
-/** What came of so many logins of one member at once, over both replicas: ids, or reasons. */
+/** Results of concurrent logins of one member, over both replicas: ids or reasons. */
 const logInAtOnce = (memberId: string, count: number) =>
   Promise.all(
     Array.from({ length: count }, (_, i) =>
@@ -32,7 +32,7 @@ async function sessionsOfMember(memberId: string, state: SessionState) {
   return (await sessionsOf(second).list({ memberId, state, pageSize: 1000 })).sessions;
 }
 
-test("logins at once beyond the limit are refused, and the limit counts from the next one on", async () => {
+test("refuses concurrent logins beyond the limit", async () => {
   const memberId = randomUUID();
   await limit(2, SessionLimitAction.REFUSE);
   const outcomes = await logInAtOnce(memberId, 40);
@@ -60,7 +60,7 @@ test("logins at once beyond the limit are refused, and the limit counts from the
   await newLogin(second, { memberId });
 });
 
-test("logins at once end the oldest, which is refused on both replicas and says why", async () => {
+test("concurrent logins end the oldest session, which both replicas refuse with a reason", async () => {
   const memberId = randomUUID();
   const oldest = await newLogin(first, { memberId });
   await limit(2, SessionLimitAction.END_OLDEST);
@@ -77,7 +77,7 @@ test("logins at once end the oldest, which is refused on both replicas and says 
   for (const service of [first, second]) expect(await verdictOn(service, oldest)).toBe("SESSION_REVOKED");
 });
 
-test("the policy shows what was set, the defaults, and what is out of bounds", async () => {
+test("the policy shows values and defaults, and refuses values out of bounds", async () => {
   const policy = {
     maxSessionsPerMember: 1000,
     sessionLimitAction: SessionLimitAction.END_OLDEST,

@@ -24,19 +24,19 @@ const delay = 60_000;
 const kidOf = (jwt: string) => decodeProtectedHeader(jwt).kid;
 const currentKid = async (service: RunningService) => kidOf((await newLogin(service)).jwt);
 
-/** The ids in the JWKS, as plain HTTP gives it. */
+/** Key ids in the JWKS, over plain HTTP. */
 async function jwksOf(service: RunningService, path = `/session/v1/projects/${projectId}/jwks`) {
   const response = await fetch(service.url + path);
   const body = (await response.json()) as { keys: { kid: string; alg: string }[] };
   return { kids: body.keys.map(({ kid }) => kid), body, response };
 }
 
-/** The JWT to use from now on, where this one is presented to a replica. */
+/** The JWT that a replica returns for this one. */
 async function jwtAfter(service: RunningService, jwt: string): Promise<string> {
   return (await sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } })).jwt;
 }
 
-/** What a replica says of a JWT: "active", or the problem. */
+/** Verdict of a replica on a JWT: "active", or the reason. */
 async function verdictOnJwt(service: RunningService, jwt: string): Promise<string> {
   try {
     await sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } });
@@ -55,7 +55,7 @@ async function rotated(service = one): Promise<SigningKey> {
   return must((await projectsOf(service).rotateSigningKey({ projectId })).signingKey);
 }
 
-test("one call rotates: the next key is published, then signs on both replicas, and what was signed stays good", async () => {
+test("rotates with one call: the next key is published, then signs on both replicas; earlier JWTs stay valid", async () => {
   const before = await newLogin(one);
   const first = must(kidOf(before.jwt));
   const next = await rotated();
@@ -79,7 +79,7 @@ test("one call rotates: the next key is published, then signs on both replicas, 
   for (const replica of replicas) expect((await jwksOf(replica)).kids).toEqual([next.kid]);
 });
 
-test("once another key signs, a JWT of the one before is answered with one of its own, on every replica", async () => {
+test("after a rotation, every replica answers a JWT of the previous key with one of the current key", async () => {
   const { jwt } = await newLogin(one);
   for (const replica of replicas) expect(await jwtAfter(replica, jwt)).toBe(jwt);
   const next = await rotated();
@@ -89,7 +89,7 @@ test("once another key signs, a JWT of the one before is answered with one of it
   for (const replica of replicas) expect(kidOf(await jwtAfter(replica, jwt))).toBe(next.kid);
 });
 
-test("rotations asked of both replicas at once make one key", async () => {
+test("concurrent rotations on both replicas create one key", async () => {
   await newLogin(one);
   const asked = await Promise.all(Array.from({ length: 8 }, (_, i) => rotated(replicas[i % 2])));
   expect(new Set(asked.map(({ kid }) => kid)).size).toBe(1);
@@ -98,7 +98,7 @@ test("rotations asked of both replicas at once make one key", async () => {
   clock.advance(delay);
 });
 
-test("a leaked key is refused at once, everywhere, and the revocation is in the log", async () => {
+test("refuses a revoked key at once on every replica, and logs the revocation", async () => {
   const login = await newLogin(one);
   for (const replica of replicas) expect(await verdictOnJwt(replica, login.jwt)).toBe("active");
   const kid = must(kidOf(login.jwt));
@@ -120,7 +120,7 @@ test("a leaked key is refused at once, everywhere, and the revocation is in the 
     expect(info).toMatchObject({ reason: "JWT_INVALID", metadata: { problem: "key" } });
     const { kids } = await jwksOf(replica);
     expect(kids).not.toContain(kid);
-    // The session lives on: its token gets a JWT of the key that signs now, which is published already.
+    // The session stays active: its token gets a JWT of the current key, which is published.
     const credential = { case: "token", value: login.token } as const;
     const { jwt } = await sessionsOf(replica).authenticate({ credential, issueJwt: true });
     expect(kidOf(jwt)).toBe(kids[0]);
@@ -140,7 +140,7 @@ test("a leaked key is refused at once, everywhere, and the revocation is in the 
   expect(again.signingKey).toEqual(signingKey);
 });
 
-test("where a key waits to take over, it does so when the one before is revoked", async () => {
+test("the next key takes over when the current one is revoked", async () => {
   const first = must(await currentKid(one));
   const next = await rotated();
   await projects.revokeSigningKey({ projectId, kid: first });
@@ -148,7 +148,7 @@ test("where a key waits to take over, it does so when the one before is revoked"
   expect((await keyOf(next.kid)).state).toBe(State.ACTIVE);
 });
 
-test("where the key that waits is revoked, the one that signs goes on", async () => {
+test("the current key stays when the next one is revoked", async () => {
   const first = must(await currentKid(one));
   const next = await rotated();
   await projectsOf(other).revokeSigningKey({ projectId, kid: next.kid });
@@ -156,7 +156,7 @@ test("where the key that waits is revoked, the one that signs goes on", async ()
   for (const replica of replicas) expect(await currentKid(replica)).toBe(first);
 });
 
-test("keys are rotated on schedule, once, whichever replica finds it due", async () => {
+test("rotates keys on schedule once, on either replica", async () => {
   const first = must(await currentKid(one));
   clock.advance(91 * 86_400_000);
   await Promise.all(replicas.flatMap((replica) => [newLogin(replica), newLogin(replica)]));
@@ -197,7 +197,7 @@ test.each(["jwks", ".well-known/jwks.json"])(
   },
 );
 
-test("what is unknown is told as such, what is wrong by its field", async () => {
+test("reports unknown keys, and invalid fields by name", async () => {
   const failureOf = (call: Promise<unknown>) => call.then(() => "answered", reasonOf);
   const unknown = "no-such-project";
   expect(await failureOf(projects.rotateSigningKey({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
@@ -215,7 +215,7 @@ test("what is unknown is told as such, what is wrong by its field", async () => 
   expect(await answer.text()).toMatch(/policy\.jwt_profile: .*policy\.signature_algorithm: /);
 });
 
-test("signing keys are for operators alone", async () => {
+test("only operators manage signing keys", async () => {
   const { secret } = await projects.createServiceCredential({
     projectId,
     permissions: ["sessions.revoke_all"],

@@ -9,7 +9,7 @@ function inWords(access: MethodAccess): string {
   return [...service, ...member].join(", ");
 }
 
-test("what is served, where, and for whom, is what surface.txt says", async () => {
+test("the served methods, paths and permissions match surface.txt", async () => {
   const { routes, access } = assembled();
   const lines = [...access.entries()].map(([method, entry]) => {
     const name = `${method.parent.typeName}.${method.name}`;

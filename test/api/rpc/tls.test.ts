@@ -61,7 +61,7 @@ const orders = certified(`URI:${ordersId}`);
 await register("second.example", may, secondProject);
 const second = certified("DNS:second.example");
 
-/** Writes PEMs where curl finds them. */
+/** Writes PEM files for curl. */
 function pem(name: string, text: string): string {
   const file = join(pems, name);
   writeFileSync(file, text);
@@ -70,10 +70,10 @@ function pem(name: string, text: string): string {
 const caFile = ["--cacert", pem("ca.crt", ca.cert)];
 const asOrders = ["--cert", pem("orders.crt", orders.cert), "--key", pem("orders.key", orders.key)];
 
-/** What a client is told of certificates. */
+/** Certificates of a client. */
 type ClientPems = Readonly<Partial<Record<"ca" | "cert" | "key", string>>>;
 
-/** Ways to create a session by certificate alone, without any header; they reject with what tells a reason. */
+/** Ways to create a session with only a certificate. They reject with an error that has a reason. */
 const ways: readonly [string, (options: ClientPems, headers?: Record<string, string>) => Create][] = [
   [
     "Connect's gRPC",
@@ -119,7 +119,7 @@ function reason(error: unknown): string {
   return errorInfoOf(error)?.reason ?? reasonOf(error);
 }
 
-/** Whether a call creates a session in the first project, or in another; or why it creates none. */
+/** The project in which a call creates a session, or the reason why it fails. */
 async function outcome(create: Create): Promise<string> {
   try {
     const { session } = await create({ memberId: "ada" });
@@ -131,15 +131,15 @@ async function outcome(create: Create): Promise<string> {
 }
 
 describe.each(ways)("by %s", (_, by) => {
-  test("a registered certificate is as good as a secret", async () => {
+  test("accepts a registered certificate like a secret", async () => {
     expect(await outcome(by(orders))).toBe("created");
   });
 
-  test("it calls in the project of its credential", async () => {
+  test("acts in the project of its credential", async () => {
     expect(await outcome(by(second))).toBe("created in another project");
   });
 
-  test("one without a name, or with one that nobody has, is no credential", async () => {
+  test("a certificate without a registered name is not a credential", async () => {
     expect(await outcome(by({}))).toBe("CREDENTIAL_MISSING");
     expect(await outcome(by(clients.issue()))).toBe("CREDENTIAL_MISSING");
     expect(await outcome(by(certified("DNS:unknown.example")))).toBe("CREDENTIAL_INVALID");
@@ -148,7 +148,7 @@ describe.each(ways)("by %s", (_, by) => {
     );
   });
 
-  test("a credential in the headers counts in its place", async () => {
+  test("a credential in the headers takes precedence", async () => {
     expect(await outcome(by(second, { authorization: service.basic }))).toBe("created");
     expect(await outcome(by(orders, { authorization: "Basic bm9ib2R5OnNlY3JldA==" }))).toBe(
       "CREDENTIAL_INVALID",
@@ -157,20 +157,20 @@ describe.each(ways)("by %s", (_, by) => {
     expect(await outcome(by(orders, { "x-session-token": "sst_no_session" }))).toBe("SESSION_UNKNOWN");
   });
 
-  test("one that does not verify lets nobody in, whatever the headers", async () => {
+  test("refuses a connection with an invalid certificate, regardless of headers", async () => {
     const forged = authority().issue({ names: [`URI:${ordersId}`] });
     expect(await outcome(by(forged, { authorization: service.basic }))).not.toMatch(/created|CREDENTIAL/);
     const expired = clients.issue({ names: [`URI:${ordersId}`], notAfter: new Date(Date.now() - 60_000) });
     expect(await outcome(by(expired, { authorization: service.basic }))).not.toMatch(/created|CREDENTIAL/);
   });
 
-  test("a server of another authority is refused", async () => {
+  test("clients refuse a server of another authority", async () => {
     const answer = await outcome(by({ ...orders, ca: authority().cert }));
     expect(answer).toMatch(/self-signed|unable to (get|verify)/);
   });
 });
 
-test("a credential that is disabled is refused on connections that are there, and its name is free", async () => {
+test("refuses a disabled credential on open connections, and frees its name", async () => {
   const id = await register("leaving.example", may);
   const leaving = certified("DNS:leaving.example");
   const { sessions } = connectSessiond({ baseUrl: service.url, tls: { ...tls, ...leaving } });
@@ -181,7 +181,7 @@ test("a credential that is disabled is refused on connections that are there, an
   expect(await outcome((request) => sessions.create(request))).toBe("created in another project");
 });
 
-test("of a disabled project it is refused", async () => {
+test("refuses a certificate of a disabled project", async () => {
   await admin.projects.createProject({ id: "project-test-closing" });
   await register("closing.example", may, "project-test-closing");
   const { sessions } = connectSessiond({
@@ -193,7 +193,7 @@ test("of a disabled project it is refused", async () => {
   expect(await outcome((request) => sessions.create(request))).toBe("CREDENTIAL_INVALID");
 });
 
-test("it has the permissions of its credential, and is named in the log by it", async () => {
+test("has the permissions of its credential, and the log names the credential", async () => {
   const { projects } = connectSessiond({ baseUrl: service.url, tls: { ...tls, ...orders } });
   await expect(projects.listProjects({})).rejects.toSatisfy(
     (error) => reason(error) === "PERMISSION_MISSING",
@@ -208,7 +208,7 @@ describe("a name", () => {
       .createServiceCredential({ projectId: secondProject, permissions: may, certificateNames: names })
       .then(({ credential }) => credential?.certificateNames, reason);
 
-  test("is one credential's in the whole deployment", async () => {
+  test("belongs to one credential in the deployment", async () => {
     expect(await creation([ordersId])).toBe("CERTIFICATE_NAME_EXISTS");
     expect(await creation(["one.example", "one.example", "two.example"])).toEqual([
       "one.example",
@@ -218,7 +218,7 @@ describe("a name", () => {
     expect(listed[0]?.certificateNames).toEqual(["one.example", "two.example"]);
   });
 
-  test("that could not be one is refused by its field", async () => {
+  test("is refused by its field if invalid", async () => {
     const request = {
       project_id: secondProject,
       permissions: may,
@@ -251,7 +251,7 @@ describe.each([["--http1.1"], ["--http2"]])("REST with curl %s", (version) => {
     expect(without.status).toBe(401);
   });
 
-  test("Stytch's APIs take it for Basic; beside a member session too", async () => {
+  test("Stytch's APIs accept it instead of Basic, also with a member session", async () => {
     const create = () => admin.sessions.create({ memberId: "carol" });
     const revoke = (path: string, body: object, ...more: string[]) =>
       ask(...asOrders, "--json", JSON.stringify(body), ...more, `${service.url}${path}`);
@@ -268,18 +268,18 @@ describe.each([["--http1.1"], ["--http2"]])("REST with curl %s", (version) => {
     expect(otherwise.status).toBe(401);
   });
 
-  test("the APIs of end users do not", async () => {
+  test("the APIs of end users do not accept it", async () => {
     const { session } = await admin.sessions.create({ memberId: "erin" });
     const answer = await ask(...asOrders, "-X", "POST", `${service.url}/sessions/${session?.id}/revoke`);
     expect(answer.status).toBe(401);
   });
 
-  test("health is for everybody", async () => {
+  test("health needs no certificate", async () => {
     expect((await ask(`${service.url}/healthz`)).status).toBe(200);
   });
 });
 
-test("Kratos's cookie is for pages of https", async () => {
+test("Kratos's cookie is Secure", async () => {
   const [mine, other] = [
     await admin.sessions.create({ memberId: "fay" }),
     await admin.sessions.create({ memberId: "fay" }),
@@ -291,7 +291,7 @@ test("Kratos's cookie is for pages of https", async () => {
   expect((await end(service.url)).status).toBe(204);
 });
 
-test("a verifier knows the server by its CA, and is known by its certificate", async () => {
+test("a verifier trusts the server by its CA and authenticates with its certificate", async () => {
   const { jwt, session } = await admin.sessions.create({ memberId: "gus" });
   const verifier = createVerifier({
     baseUrl: service.url,
@@ -312,7 +312,7 @@ test("a verifier knows the server by its CA, and is known by its certificate", a
   expect(await distrusting.verify(jwt)).toMatchObject({ ok: false, reason: "stale" });
 });
 
-test("files that change are taken over, while calls go on", async () => {
+test("reloads changed files during calls", async () => {
   const own = tlsFolder();
   onTestFinished(() => own.remove());
   await own.mount(newServer(), clients.cert);
@@ -333,7 +333,7 @@ test("files that change are taken over, while calls go on", async () => {
 describe("the command", () => {
   const environment = { DATABASE_URL: service.databaseUrl, SESSIOND_MASTER_KEY: testMasterKey };
 
-  test("says https, and serves it from every worker", async () => {
+  test("logs https and serves it from every worker", async () => {
     const process = serveProcess({ ...environment, ...folder.environment, SESSIOND_WORKERS: "2" });
     const baseUrl = `https://127.0.0.1:${await process.listening}`;
     expect(process.stdout()).toContain(`sessiond listens on ${baseUrl} `);
@@ -347,7 +347,7 @@ describe("the command", () => {
     expect(workers.size).toBe(2);
   });
 
-  test.each(["1", "2"])("of %s workers refuses files that do not fit, in words", async (workers) => {
+  test.each(["1", "2"])("with %s workers refuses mismatched files", async (workers) => {
     const broken = tlsFolder();
     onTestFinished(() => broken.remove());
     await broken.mount({ cert: newServer().cert, key: newServer().key }, clients.cert);
@@ -358,7 +358,7 @@ describe("the command", () => {
     );
   });
 
-  test("does not listen everywhere without TLS", async () => {
+  test("does not listen on all addresses without TLS", async () => {
     const process = serveProcess({ ...environment, SESSIOND_LISTEN: "0.0.0.0:0" });
     expect(await process.ended).toBe(1);
     expect(process.stderr()).toContain("SESSIOND_LISTEN: must be a loopback address while there is no TLS");

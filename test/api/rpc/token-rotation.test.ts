@@ -21,7 +21,7 @@ const headers = { authorization: first.basic };
 const onFirst = grpcJsCalls(SessionService, first);
 const onSecond = grpcJsCalls(SessionService, second);
 
-/** A login whose token was replaced longer ago than the leeway. */
+/** A login whose token was replaced before the leeway. */
 async function rotated() {
   const login = await newLogin(first);
   const { token } = await onFirst.rotateToken({ token: login.token }, headers);
@@ -32,7 +32,7 @@ async function rotated() {
 const endOf = async (service: RunningService, id: string) =>
   (await sessionsOf(service).get({ id })).session?.revokeCause;
 
-test("many that rotate one token over two replicas all get one new token, over gRPC and REST", async () => {
+test("concurrent rotations of a token over two replicas, gRPC and REST return one new token", async () => {
   const { id, token } = await newLogin(first);
   const byRest = async ({ url }: RunningService) => {
     const body = JSON.stringify({ token, issue_jwt: true });
@@ -56,7 +56,7 @@ test("many that rotate one token over two replicas all get one new token, over g
   expect(await verdictOn(second, { token: next })).toBe("active");
 });
 
-test("an old token that is presented on one replica ends the session on the other, and watchers are told", async () => {
+test("a replaced token that is presented on one replica ends the session on both, and watchers receive it", async () => {
   const { login, old, token } = await rotated();
   const stopped = new AbortController();
   const heard = (async () => {
@@ -126,7 +126,7 @@ test.each([
   expect(await verdictOn(second, spared)).toBe("active");
 });
 
-test("Stytch's revocation by an old token is no reuse of it", async () => {
+test("Stytch's revocation by a replaced token is not reuse", async () => {
   const { login, old } = await rotated();
   const body = JSON.stringify({ session_token: old });
   const url = `${first.url}/v1/sessions/revoke`;
@@ -134,7 +134,7 @@ test("Stytch's revocation by an old token is no reuse of it", async () => {
   expect(await endOf(second, login.id)).toBe(RevocationCause.UNSPECIFIED);
 });
 
-test("what is no token is told with its field, and an end user rotates none", async () => {
+test("names the field of a malformed token, and refuses end users", async () => {
   const { token } = await newLogin(first);
   for (const text of ["", "x".repeat(513)]) {
     expect(

@@ -52,7 +52,7 @@ async function newSession(memberId: string, organizationId = "") {
 
 const member = (value: string) => ({ target: { case: "memberId", value } }) as const;
 
-test("the first message comes at once, and says where the log is", async () => {
+test("the first message arrives at once with the current position", async () => {
   const { revision } = await sessions.revoke(member("first"));
   const watch = watching({});
   expect(await watch.next()).toMatchObject({ revocations: [], revision, caughtUp: true });
@@ -79,7 +79,7 @@ test.each([
   expect(seen).toMatchObject([
     { revision: start + 1n, scope: RevocationScope.SESSION, targetId: id, exceptSessionId: "" },
     { revision: start + 2n, scope: RevocationScope.MEMBER, targetId: "ada", exceptSessionId: "" },
-    // Not alive any more, so not spared: a watcher must not believe it alive.
+    // The session is dead, so it is not excepted: a watcher must not treat it as alive.
     { revision: start + 3n, scope: RevocationScope.ORGANIZATION, targetId: "acme", exceptSessionId: "" },
     { revision: start + 4n, scope: RevocationScope.PROJECT, targetId: one.projectId, exceptSessionId: alive },
   ]);
@@ -99,7 +99,7 @@ test("a stream resumes at any replica, without gap or repetition", async () => {
   }
 });
 
-test("the oldest retained revocation is the first, whatever came before", async () => {
+test("starts with the oldest retained revocation", async () => {
   const { revision } = await sessions.revoke(member("cyd"));
   const watch = watching({ start: { case: "oldest", value: true } });
   const seen = await watch.until(revision);
@@ -109,7 +109,7 @@ test("the oldest retained revocation is the first, whatever came before", async 
   watch.end();
 });
 
-test("a snapshot ends with a message that is caught up", async () => {
+test("a snapshot ends with a caught-up message", async () => {
   const { revision } = await sessions.revoke(member("dan"));
   const watch = watching({ start: { case: "snapshot", value: true } });
   const seen = [];
@@ -123,7 +123,7 @@ test("a snapshot ends with a message that is caught up", async () => {
   watch.end();
 });
 
-test("heartbeats carry the newest revision, and how fresh it is", async () => {
+test("heartbeats have the newest revision and its age", async () => {
   const watch = watching({ heartbeat: durationFromMs(100) });
   const messages = [await watch.next(), await watch.next(), await watch.next()];
   const elapsed = messages.map(
@@ -135,7 +135,7 @@ test("heartbeats carry the newest revision, and how fresh it is", async () => {
   watch.end();
 });
 
-test("a revision that the log does not reach is OUT_OF_RANGE, with those it does", async () => {
+test("a revision outside the log is OUT_OF_RANGE, with the retained range", async () => {
   const { revision } = await sessions.revoke(member("eve"));
   const failure = await watching({ start: { case: "afterRevision", value: revision + 1n } })
     .next()
@@ -159,7 +159,7 @@ test.each([
   expect(failure).toMatchObject({ code: Code.InvalidArgument, rawMessage: expect.stringContaining(field) });
 });
 
-test("over REST the stream is NDJSON, or SSE where that is accepted", async () => {
+test("over REST the stream is NDJSON, or SSE if accepted", async () => {
   const { revision } = await sessions.revoke(member("fay"));
   const path = `${one.url}/session/v1/revocations:watch?after_revision=${revision - 1n}`;
   for (const [accept, type] of [
@@ -193,7 +193,7 @@ test("over gRPC-Web the stream is the same", async () => {
   end.abort();
 });
 
-test("a stream does not outlive its credential for long", async () => {
+test("a stream ends soon after its credential is disabled", async () => {
   const clock = movableClock();
   const service = await runningService({ databaseUrl: one.databaseUrl, now: clock.now });
   const { projectId } = service;
@@ -217,7 +217,7 @@ test("a stream does not outlive its credential for long", async () => {
   expect(errorInfoOf(failure)).toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
-test("a server that stops ends its streams with UNAVAILABLE, to be resumed", async () => {
+test("a stopping server ends its streams with UNAVAILABLE", async () => {
   const third = await runningService({ databaseUrl: one.databaseUrl });
   const watch = watching({}, clientOf(third));
   await watch.next();

@@ -37,7 +37,7 @@ const healthz = async () => {
 const serving = { status: 200, body: '{"status":"SERVING"}' };
 const notServing = { status: 503, body: '{"status":"NOT_SERVING"}' };
 
-/** Runs while the database cannot be reached; afterwards everything must come back by itself. */
+/** Runs while the database is unreachable, and checks the recovery afterwards. */
 async function withoutDatabase(work: () => Promise<void>): Promise<void> {
   relay.cut();
   try {
@@ -48,7 +48,7 @@ async function withoutDatabase(work: () => Promise<void>): Promise<void> {
   }
 }
 
-test("health says so, calls are UNAVAILABLE, and all comes back without a restart", async () => {
+test("health fails and calls are UNAVAILABLE; both recover without a restart", async () => {
   const login = await newLogin(service);
   const watching = new AbortController();
   const watched = health.watch({ service: "session.v1.SessionService" }, { signal: watching.signal });
@@ -85,7 +85,7 @@ test("health says so, calls are UNAVAILABLE, and all comes back without a restar
   watching.abort();
 });
 
-test("a database that accepts and says nothing counts as down too", async () => {
+test("a database that accepts connections but does not answer counts as down", async () => {
   const login = await newLogin(service);
   relay.fallSilent();
   try {
@@ -98,7 +98,7 @@ test("a database that accepts and says nothing counts as down too", async () => 
   await expect.poll(() => verdictOn(service, login), patience).toBe("active");
 });
 
-test("connections that the database ended are replaced: no caller sees an error", async () => {
+test("replaces connections that the database ended, without an error for callers", async () => {
   const login = await newLogin(service);
   const client = new Client({ connectionString: database.url });
   await client.connect();
@@ -113,7 +113,7 @@ test("connections that the database ended are replaced: no caller sees an error"
 });
 
 describe("the documented APIs", () => {
-  test("say what is documented for a server error", async () => {
+  test("answer with the documented server error", async () => {
     const { token, id } = await newLogin(service);
     const bearer = ["-X", "POST", "-H", `Authorization: Bearer ${token}`];
     const stytchBody = ["-u", credentials, "--json", JSON.stringify({ session_id: id })];

@@ -39,7 +39,7 @@ async function poolAtRest(): Promise<void> {
   }, patience);
 }
 
-test("a database that vanishes without a word: every call ends, by its deadline where it has one, and all comes back", async () => {
+test("every call ends, by its deadline if it has one, when the database falls silent; the service recovers", async () => {
   const logins = await newLogins(service, 10);
   const login = await newLogin(service);
   await expectOwnAnswers(service, logins);
@@ -67,7 +67,7 @@ test("a database that vanishes without a word: every call ends, by its deadline 
   await poolAtRest();
 });
 
-/** Asks until there is an answer. Whatever was told before that must be that the database does not answer. */
+/** Retries until a call succeeds. Any error but DATABASE_UNAVAILABLE is thrown. */
 async function answered<T>(ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -78,9 +78,9 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
-test("one connection that goes silent in a transaction holds nobody up for long, though the database does not hear of it", async () => {
+test("a connection that falls silent in a transaction delays other calls only briefly", async () => {
   const login = await newLogin(service);
-  const silence = relay.harm("silence", /^commit$/, /insert into revocations/);
+  const silence = relay.injectFault("silence", /^commit$/, /insert into revocations/);
   // Below the timeout of statements, so that it has a commit of its own.
   expect(await sessions.revoke({ target: byId(login) }, withGrpcTimeout(1500)).catch(reasonOf)).toBe(
     "DEADLINE_EXCEEDED",
@@ -97,7 +97,7 @@ test("one connection that goes silent in a transaction holds nobody up for long,
   await projectsOf(service).updatePolicy({ projectId, policy: limit });
   const memberId = randomUUID();
   const logInAgain = () => newLogin(service, { memberId });
-  const another = relay.harm("silence", /insert into sessions/);
+  const another = relay.injectFault("silence", /insert into sessions/);
   expect(await logInAgain().catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
   await another;
   expect(await verdictOn(service, await answered(logInAgain))).toBe("active");
@@ -105,7 +105,7 @@ test("one connection that goes silent in a transaction holds nobody up for long,
   await poolAtRest();
 });
 
-test("a statement that hangs is ended, others are served meanwhile, and its connection goes on", async () => {
+test("a hanging statement is cancelled, other calls are served meanwhile, and its connection stays usable", async () => {
   const lost = () => service.log.filter(({ msg }) => msg === "database connection lost").length;
   const [login, other] = [await newLogin(service), await newLogin(service)];
   const before = lost();

@@ -11,7 +11,7 @@ import { sessionsOf, withHeaders } from "../../support/fixtures/service-clients.
 
 const service = await runningService();
 const operator = new Client({ connectionString: service.databaseUrl });
-/** Outside of the operator's transactions: within one, what runs is looked up only once. */
+/** Used outside of transactions, because a transaction reads pg_stat_activity only once. */
 const observer = new Client({ connectionString: service.databaseUrl });
 let login: Login;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([operator.end(), observer.end()]));
 
-/** Runs while whatever asks for sessions waits. */
+/** Runs while statements on sessions wait for a lock. */
 async function stalled(work: () => Promise<void>): Promise<void> {
   await operator.query("begin");
   await operator.query("lock table cutoffs in access exclusive mode");
@@ -49,7 +49,7 @@ const calls: [method: string, rest: [verb: string, path: string], body: () => ob
   ["RevokeAll", ["POST", "/session/v1/sessions:revokeAll"], () => ({ project: true, validate_only: true })],
 ];
 
-/** Sends a request whose client would wait for ever, and does not know the deadline it tells. */
+/** Sends a deadline that only the service enforces. */
 function send(verb: string, path: string, headers: Readonly<Record<string, string>>, body: object) {
   return fetch(service.url + path.replace("$id", login.id), {
     method: verb,
@@ -59,7 +59,7 @@ function send(verb: string, path: string, headers: Readonly<Record<string, strin
 }
 
 describe.each(calls)("%s", (method, [verb, path], body) => {
-  test("over Connect ends at the deadline, and so does its statement", async () => {
+  test("over Connect ends at the deadline, with its statement", async () => {
     await stalled(async () => {
       const call = send(
         "POST",
@@ -88,7 +88,7 @@ describe.each(calls)("%s", (method, [verb, path], body) => {
   });
 });
 
-test("over gRPC, from a client of @grpc/grpc-js: the log says so too", async () => {
+test("over gRPC with @grpc/grpc-js, and the log shows it", async () => {
   const client = grpcJsClient(SessionService, service);
   const headers = metadataOf({ ...asService(), "x-request-id": "in-a-hurry" });
   await stalled(async () => {
@@ -106,7 +106,7 @@ test("over gRPC, from a client of @grpc/grpc-js: the log says so too", async () 
     .toMatchObject({ method: "session.v1.SessionService/List" });
 });
 
-test("the gate keeps nobody beyond their deadline", async () => {
+test("authentication ends at the deadline", async () => {
   await operator.query("begin");
   await operator.query("lock table service_credentials in access exclusive mode");
   const answer = await send("POST", "/session.v1.SessionService/Create", { "connect-timeout-ms": "200" }, {});
@@ -118,7 +118,7 @@ test("the gate keeps nobody beyond their deadline", async () => {
   });
 });
 
-test("a list whose caller goes away is not looked for any longer", async () => {
+test("cancels the statement of a list when the caller disconnects", async () => {
   await stalled(async () => {
     const gone = new AbortController();
     const transport = createGrpcTransport({ baseUrl: service.url, interceptors: [withHeaders(asService())] });
@@ -135,7 +135,7 @@ test("a list whose caller goes away is not looked for any longer", async () => {
   });
 });
 
-test("a revocation whose deadline passes before its batch begins is not done", async () => {
+test("skips a revocation whose deadline passes before its batch starts", async () => {
   const [first, second] = [await newLogin(service), await newLogin(service)];
   const revoke = (id: string, timeoutMs?: number) =>
     sessionsOf(service).revoke(
@@ -150,13 +150,13 @@ test("a revocation whose deadline passes before its batch begins is not done", a
     expect(ConnectError.from(error).code).toBe(Code.DeadlineExceeded);
   });
   await running;
-  // A revocation that comes later is answered after the batch that the late one would have been in.
+  // A later revocation is answered after the batch of the expired one.
   await revoke(first.id);
   expect(await verdictOn(service, first)).toBe("SESSION_REVOKED");
   expect(await verdictOn(service, second)).toBe("active");
 });
 
-test("a call whose statement others wait for longer ends at its own deadline all the same", async () => {
+test("a call ends at its deadline although others wait longer for the same statement", async () => {
   let patient: Promise<unknown> = Promise.resolve();
   await stalled(async () => {
     const authenticate = (headers: Readonly<Record<string, string>>) =>

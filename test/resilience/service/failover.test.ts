@@ -10,7 +10,7 @@ import { serveProcess } from "../../support/process/serve-process.ts";
 
 const secret = "bootstrap-secret-of-this-test";
 
-/** A service on a primary and its standby, and a client of it. */
+/** A service on a primary and its standby, with a client. */
 async function replicatedService() {
   const postgres = await replicatedPostgres();
   const service = serveProcess({
@@ -24,12 +24,12 @@ async function replicatedService() {
   return { ...postgres, service, sessions, byId };
 }
 
-test("a standby that takes over has everything that was acknowledged, and the service follows", async () => {
+test("a promoted standby has all acknowledged changes, and the service follows it", async () => {
   const { primary, standby, sessions, byId } = await replicatedService();
   const acknowledged = { created: new Map<string, string>(), revoked: new Map<string, bigint>() };
   const failures = new Set<string>();
   const over = new AbortController();
-  /** Logs in, and revokes every other session, on and on; what fails is not acknowledged. */
+  /** Creates sessions and revokes every other one, until stopped. */
   const load = async () => {
     for (let i = 0; !over.signal.aborted; i++) {
       try {
@@ -40,7 +40,7 @@ test("a standby that takes over has everything that was acknowledged, and the se
         const { revision } = await sessions.revoke(byId(session.id), { timeoutMs: 5000 });
         acknowledged.revoked.set(session.id, revision);
       } catch (error) {
-        // There is nobody to answer for a while.
+        // No primary for a while.
         failures.add(reasonOf(error));
       }
     }
@@ -63,7 +63,7 @@ test("a standby that takes over has everything that was acknowledged, and the se
     const verdict = await sessions
       .authenticate({ credential: { case: "token", value: token } })
       .then(() => "active", reasonOf);
-    // One whose revocation was not acknowledged may be either.
+    // Without an acknowledged revocation, the session may be in either state.
     const right = acknowledged.revoked.has(id) ? ["SESSION_REVOKED"] : ["active", "SESSION_REVOKED"];
     if (!right.includes(verdict)) wrong.push({ id, verdict });
   }
@@ -71,19 +71,19 @@ test("a standby that takes over has everything that was acknowledged, and the se
   const rows = await standby.sql<{ revision: string; target_id: string }>(
     "select revision, target_id from revocations where project_id = 'failover' order by revision",
   );
-  // None missing, none twice, and each the one that was told.
+  // Without gaps or duplicates, and equal to the acknowledged ones.
   expect(rows.map(({ revision }) => Number(revision))).toEqual(rows.map((_, i) => i + 1));
   const logged = new Map(rows.map(({ target_id, revision }) => [target_id, BigInt(revision)]));
   for (const [id, revision] of acknowledged.revoked) expect(logged.get(id)).toBe(revision);
 }, 120_000);
 
-test("a commit that no standby has is not acknowledged, however often it is asked for", async () => {
+test("does not acknowledge a commit that no standby has, nor its retries", async () => {
   const { primary, standby, sessions, byId } = await replicatedService();
   const { session } = await sessions.create({ memberId: "m" });
   const order = byId(session?.id ?? "");
   await standby.crash();
 
-  /** Ends what waits for the standby, as an operator might who sees it hang; resolves when there was something. */
+  /** Cancels commits that wait for the standby. Resolves after the first one. */
   const cancelWait = () =>
     vi.waitUntil(async () => {
       const ended = await primary.sql(
@@ -95,7 +95,7 @@ test("a commit that no standby has is not acknowledged, however often it is aske
   const first = attempt();
   await cancelWait();
   expect(await first).toBe("DATABASE_UNAVAILABLE");
-  // It stands on the primary by now.
+  // The primary has committed it by now.
   const repeated = attempt();
   await cancelWait();
   expect(await repeated).toBe("DATABASE_UNAVAILABLE");
@@ -104,7 +104,7 @@ test("a commit that no standby has is not acknowledged, however often it is aske
   expect(await last).toBe("acknowledged");
 }, 120_000);
 
-test("a standby is not read from: it may not have heard of a revocation yet", async () => {
+test("does not read from a standby, which may lack a revocation", async () => {
   const { primary, standby } = await replicatedPostgres();
   const open = (url: string) => {
     const db = openDatabase({
@@ -119,7 +119,7 @@ test("a standby is not read from: it may not have heard of a revocation yet", as
   };
   await migrateToLatest(open(primary.url));
   await expect(open(standby.url).selectFrom("projects").select("id").execute()).rejects.toThrow(/standby/);
-  // Named first, it is passed over.
+  // A standby that is named first is skipped.
   const { host } = new URL(primary.url);
   const both = standby.url.replace(/(@[^/]+)/, `$1,${host}`);
   expect(await open(both).selectFrom("projects").select("id").execute()).toEqual([]);

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => operator.end());
 
-/** Has the database stand still for whoever needs these tables in a way that the lock forbids. */
+/** Locks these tables, so that conflicting statements wait. */
 async function stalled<T>(lock: string, work: () => Promise<T>): Promise<T> {
   await operator.query("begin");
   await operator.query(`lock table ${lock} mode`);
@@ -31,7 +31,7 @@ async function stalled<T>(lock: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Calls that wait in all places, once some more than those were refused. */
+/** Fills the queue. Resolves when further calls were refused. */
 async function fillUp(
   call: (i: number) => Promise<unknown>,
 ): Promise<{ answers: Promise<readonly unknown[]> }> {
@@ -57,7 +57,7 @@ const membersOf = async (prefix: string) => {
   return rows.map(({ member_id }) => member_id);
 };
 
-test("when more calls wait for the database than may, the next fail at once, in every protocol; those waiting are answered, each once", async () => {
+test("calls beyond the queue limit fail at once, in every protocol; queued calls are answered once", async () => {
   const { answers } = await stalled("projects, service_credentials in access exclusive", async () => {
     const full = await fillUp((i) => sessionsOf(service).create({ memberId: `waits ${i}` }));
     const post = (path: string, headers: Readonly<Record<string, string>>, body: object = {}) =>
@@ -111,7 +111,7 @@ test("when more calls wait for the database than may, the next fail at once, in 
   expect(await verdictOn(service, login)).toBe("active");
 });
 
-test("whoever reads a JWKS needs no credential, so a crowd of them leaves the places of callers free", async () => {
+test("JWKS reads, which need no credential, do not use the queue of authenticated calls", async () => {
   const statuses: number[] = [];
   const read = async () => {
     const answer = await fetch(`${service.url}/session/v1/projects/${service.projectId}/jwks`);
@@ -129,13 +129,13 @@ test("whoever reads a JWKS needs no credential, so a crowd of them leaves the pl
 });
 
 describe("while nothing can be written", () => {
-  test("what is read is answered, and accesses that cannot be noted keep nobody out", async () => {
+  test("answers reads, although access times cannot be written", async () => {
     const logins: Login[] = [];
     for (let i = 0; i < 2 * places; i++) logins.push(await newLogin(service));
     await operator.query("update sessions set last_access_time = last_access_time - interval '10 minutes'");
     const { answers } = await stalled("sessions in share", async () => {
       const full = await fillUp((i) => sessionsOf(service).create({ memberId: `writes ${i}` }));
-      // Once all that write have been told who calls, which is a read.
+      // After authentication of the writes, which is a read.
       await expect.poll(() => verdictOn(service, login), patience).toBe("active");
       for (const one of logins) expect(await verdictOn(service, one)).toBe("active");
       const revocation = sessionsOf(service).revoke({ target: { case: "id", value: login.id } });

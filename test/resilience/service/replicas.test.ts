@@ -12,10 +12,10 @@ const second = await runningService({ databaseUrl: first.databaseUrl });
 const headers = { authorization: first.basic };
 const onFirst = grpcJsCalls(SessionService, first);
 const onSecond = grpcJsCalls(SessionService, second);
-/** The replicas in turn. */
+/** Alternates between the replicas. */
 const callsOf = (turn: number) => (turn % 2 === 0 ? onFirst : onSecond);
 
-test("what one replica created, the other knows, by token and by JWT", async () => {
+test("a session of one replica is valid on the other, by token and by JWT", async () => {
   const { id, token, jwt } = await newLogin(first);
   for (const credential of [
     { case: "token", value: token },
@@ -57,7 +57,7 @@ describe.each([
   });
 });
 
-test("the same id revoked a hundred times at once over both replicas gives one revision", async () => {
+test("a hundred concurrent revocations of one id over both replicas have one revision", async () => {
   const { id } = await newLogin(first);
   const revokeOn = (replica: number) =>
     callsOf(replica).revoke({ target: { case: "id", value: id }, reason: `caller ${replica}` }, headers);
@@ -71,7 +71,7 @@ test("the same id revoked a hundred times at once over both replicas gives one r
   expect(revision).toBe((receipts[0]?.revision ?? 0n) + 1n);
 });
 
-test("a hundred sessions revoked at once over both replicas get a hundred revisions, without a gap", async () => {
+test("a hundred concurrent revocations over both replicas have a hundred revisions without a gap", async () => {
   const logins = await Promise.all(Array.from({ length: 100 }, () => newLogin(first)));
   const receipts = await Promise.all(
     logins.map(({ id }, i) => callsOf(i).revoke({ target: { case: "id", value: id } }, headers)),
@@ -89,7 +89,7 @@ test("a hundred sessions revoked at once over both replicas get a hundred revisi
   expect(new Set(refused)).toEqual(new Set(["SESSION_REVOKED"]));
 });
 
-test("nobody who asks after a revocation gets the answer of somebody who asked before", async () => {
+test("a call that starts after a revocation never gets the answer of an earlier call", async () => {
   const ask = async (turn: number, token: string) =>
     callsOf(turn)
       .authenticate({ credential: { case: "token", value: token } }, headers)

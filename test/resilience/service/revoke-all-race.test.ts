@@ -9,7 +9,7 @@ const second = await runningService({ databaseUrl: first.databaseUrl });
 const headers = { authorization: first.basic };
 const replicas = [grpcJsCalls(SessionService, first), grpcJsCalls(SessionService, second)];
 
-/** When a call began and returned, as this process saw it: one count for all calls, so that any two can be compared. */
+/** Start and return of a call, by one counter for all calls. */
 interface Span {
   readonly began: number;
   readonly returned: number;
@@ -50,7 +50,7 @@ async function create(): Promise<void> {
 }
 
 async function authenticate(): Promise<void> {
-  // Mostly young sessions: old ones are dead for certain.
+  // Mostly recent sessions: old ones are dead.
   const { token } = creates[Math.max(0, creates.length - 1 - any(12))] ?? {};
   if (token === undefined) return create();
   const began = ++count;
@@ -74,7 +74,7 @@ async function revokeAll(): Promise<void> {
   revocations.push({ began, returned: ++count, member });
 }
 
-/** Calls one after another, until the history is long enough. */
+/** Makes calls in sequence. */
 async function caller(calls: number): Promise<void> {
   for (let i = 0; i < calls; i++) {
     const choice = any(20);
@@ -82,11 +82,11 @@ async function caller(calls: number): Promise<void> {
   }
 }
 
-/** 2,400 calls; seconds on a quiet machine, but nothing here depends on how many. */
+/** 2,400 calls take seconds on an idle machine. */
 const timeout = 120_000;
 
 test(
-  "a session does not outlive a revoke-all that returned, whatever is in flight on two replicas",
+  "no session outlives a returned revoke-all, with concurrent calls on two replicas",
   { timeout },
   async () => {
     await Promise.all(Array.from({ length: 24 }, () => caller(100)));
@@ -110,12 +110,12 @@ test(
           (member ?? made.member) === made.member && made.returned < began && over < seen.began,
       );
       if (end !== undefined) outlived.push({ made, end, seen });
-      // Nobody comes back to life either.
+      // No session becomes active again.
       if ((firstRefused.get(seen.token) ?? Infinity) < seen.began) outlived.push({ made, seen, back: true });
     }
     expect(outlived).toEqual([]);
 
-    // No session is refused that no revoke-all could have ended: each began before the refusal, and none was over before the create began.
+    // A refusal needs a revoke-all that started before it and returned after the creation started.
     const wronged = authentications.filter(({ token, verdict, returned: at }) => {
       const made = returned.get(token);
       if (verdict === "active" || made === undefined) return false;

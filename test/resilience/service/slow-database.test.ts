@@ -24,12 +24,12 @@ const narrow = await runningService({
   },
 });
 const operator = new Client({ connectionString: database.url });
-/** Outside of the operator's transactions: within one, what runs is looked up only once. */
+/** Used outside of transactions, because a transaction reads pg_stat_activity only once. */
 const observer = new Client({ connectionString: database.url });
 beforeAll(() => Promise.all([operator.connect(), observer.connect()]));
 afterAll(() => Promise.all([operator.end(), observer.end()]));
 
-test("over a slow network everybody gets their own answer, many by one statement, and what is revoked stays so", async () => {
+test("with a slow network, batched calls get their own answers and revoked sessions stay revoked", async () => {
   relay.slowDown(25);
   onTestFinished(() => relay.mend());
   const statements = async () =>
@@ -45,7 +45,7 @@ test("over a slow network everybody gets their own answer, many by one statement
     revoked.map(({ id }) => sessionsOf(far).revoke({ target: { case: "id", value: id } })),
   );
   expect(new Set(receipts.map(({ revision }) => revision)).size).toBe(revoked.length);
-  // Those in a hurry cannot be answered in time, and keep nobody else from their answer.
+  // Calls with a short deadline fail and do not delay others.
   const hurried = logins.map(({ id }) =>
     sessionsOf(far)
       .get({ id }, withGrpcTimeout(60))
@@ -56,7 +56,7 @@ test("over a slow network everybody gets their own answer, many by one statement
   expect(new Set(await Promise.all(hurried))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
 });
 
-/** How many statements of the narrow service wait for the operator. */
+/** Number of statements of the narrow service that wait for the lock. */
 async function hanging(): Promise<number> {
   const { rowCount } = await observer.query(
     `select from pg_stat_activity where datname = current_database() and application_name = 'sessiond'
@@ -65,10 +65,10 @@ async function hanging(): Promise<number> {
   return rowCount ?? 0;
 }
 
-test("while every connection is taken calls wait in their places and no others, by their deadlines, and nothing is lost of it", async () => {
+test("with a full pool, calls wait within their queue until their deadline, and nothing leaks", async () => {
   const logins = await newLogins(narrow, connections);
   const sessions = sessionsOf(narrow);
-  // What a round left behind would show in the next one.
+  // Leaks of one round would show in the next.
   for (let round = 1; round <= 3; round++) {
     await operator.query("begin");
     await operator.query("lock table session_tokens in access exclusive mode");
@@ -82,7 +82,7 @@ test("while every connection is taken calls wait in their places and no others, 
     const wait = () => {
       waiting.push(sessions.create({ memberId: "waits" }).catch((error) => refusals.push(reasonOf(error))));
     };
-    // As many look-ups of one kind as may run wait for a connection; the next wait for them.
+    // The permitted number of batches waits for a connection; further lookups wait for those.
     for (const taken of [1, 2]) {
       wait();
       await vi.waitUntil(async () => (await poolUse(narrow.metricsUrl)).waitedFor === taken, patience);

@@ -14,7 +14,7 @@ import { type Output, type Secret, flush, outputVariable } from "./output.ts";
 const service = await runningService();
 const interceptors = [withHeaders({ authorization: service.basic })];
 
-/** What this process has kept. */
+/** Records of this process. */
 function kept<T>(what: "output" | "secrets"): readonly T[] {
   flush();
   const file = join(process.env[outputVariable] ?? "", `${what}-${process.pid}.jsonl`);
@@ -22,7 +22,7 @@ function kept<T>(what: "output" | "secrets"): readonly T[] {
   return lines.map((line): T => JSON.parse(line));
 }
 
-test("every secret that a service hands out is known, whatever it is asked by", async () => {
+test("records every issued secret, for every kind of client", async () => {
   const clients = [sessionsOf(service), connected("1.1"), overWeb()];
   const created = await Promise.all(clients.map((client) => client.create({ memberId: "ada" })));
   const texts = kept<Secret>("secrets").map((issued) => ("text" in issued ? issued.text : ""));
@@ -35,7 +35,7 @@ test.each([
   ["Connect", () => connected("1.1"), "error answer"],
   ["Connect over HTTP/2", () => connected("2"), "error answer"],
   ["gRPC-Web", () => overWeb(), "end of a stream"],
-] as const)("what a client of %s is told of a failure is kept, and the log", async (_, client, source) => {
+] as const)("records error answers of %s, and the log", async (_, client, source) => {
   const before = kept<Output>("output").length;
   const id = randomUUID();
   const revoking = client().revoke(
@@ -69,7 +69,7 @@ function connected(httpVersion: "1.1" | "2") {
   );
 }
 
-test("what REST answers to a failure is kept", async () => {
+test("records error answers of REST", async () => {
   const { id } = await newLogin(service);
   const answer = await fetch(`${service.url}/sessions/${id}/revoke`, {
     method: "POST",

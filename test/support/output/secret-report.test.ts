@@ -33,7 +33,7 @@ const basic = (text: string) => Buffer.from(`project-1:${text}`).toString("base6
 test.each([
   ["a session token", token],
   ["a service secret within a word", `x${secret}`],
-  ["a JWT that nobody issued", `Bearer ${part({ alg: "HS256" })}.${part({ sub: "eve" })}.`],
+  ["a JWT that was not issued", `Bearer ${part({ alg: "HS256" })}.${part({ sub: "eve" })}.`],
   ["a session token in a Basic header", `Authorization: Basic ${basic(token)}`],
   ["a service secret in a URL's query", `/x?secret=${encodeURIComponent(secret).replaceAll("_", "%5F")}&a=1`],
   ["a private key", "-----BEGIN PRIVATE KEY-----"],
@@ -45,14 +45,17 @@ test.each([
   ["a master key, escaped", encodeURIComponent(masterKey)],
   ["a chosen secret", `{"message":"${chosen} is wrong"}`],
   ["a chosen secret in a Basic header", `Basic ${basic(chosen)}`],
-  ["a chosen secret in base64 behind something", `xy${Buffer.from(chosen).toString("base64url")}`],
+  ["a chosen secret in base64 after other text", `xy${Buffer.from(chosen).toString("base64url")}`],
   ["a chosen secret in hex", Buffer.from(chosen).toString("hex")],
   ["a short secret", "postgres://user:pa55word!@host/db"],
-  ["a secret that nobody has seen", `no credential ${unseen}.`.replace(".", " ")],
-  ["a secret that nobody has seen, in a Basic header", basic(unseen)],
-  ["a secret that nobody has seen, in a message of gRPC-Web", `no%20credential%20${unseen}%20here`],
-  ["a secret that nobody has seen, as a parameter", `secret=${unseen}`],
-])("%s is found", (_, text) => {
+  ["a secret of which only the hash is known", `no credential ${unseen}.`.replace(".", " ")],
+  ["a secret of which only the hash is known, in a Basic header", basic(unseen)],
+  [
+    "a secret of which only the hash is known, in a message of gRPC-Web",
+    `no%20credential%20${unseen}%20here`,
+  ],
+  ["a secret of which only the hash is known, as a parameter", `secret=${unseen}`],
+])("finds %s", (_, text) => {
   expect(search.kindsIn(`{"level":30,"msg":"call"}\n${text}\n`)).not.toEqual([]);
 });
 
@@ -62,11 +65,11 @@ test.each([
   part({ alg: "ES256" }),
   `sha256 ${createHash("sha256").update("something else").digest("hex")}`,
   "[secret]",
-])("%s is no secret", (text) => {
+])("does not report %s", (text) => {
   expect(search.kindsIn(text)).toEqual([]);
 });
 
-test("a leak is told by where it is, without the secret", async () => {
+test("reports the place of a leak, without the secret", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sessiond-output-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const issued: Secret = { kind: "a bootstrap secret", text: chosen };

@@ -5,19 +5,19 @@ import { createInterface } from "node:readline";
 import { type Output, type Secret, outputVariable } from "./output.ts";
 import { SecretSearch } from "./secret-search.ts";
 
-/** Where a secret was found. */
+/** A place where a secret was found. */
 export interface Leak {
   readonly file: string;
   readonly source: string;
-  /** The file that it was kept in, and the line there. */
+  /** File and line of the record. */
   readonly kept: string;
   readonly line: number;
   readonly kinds: readonly string[];
 }
 
 /**
- * When a run is over, looks for every secret that was issued in it in all that services have said in it. What it finds it tells
- * without the secret, and leaves the folder for whoever looks into it.
+ * After a run, searches the output of all services for every issued secret. Reports the places without the secrets, and keeps the
+ * folder if there are any.
  */
 export class SecretReport {
   readonly #folder = mkdtempSync(join(tmpdir(), "sessiond-output-"));
@@ -27,12 +27,12 @@ export class SecretReport {
     process.on("exit", () => this.#isNeeded || rmSync(this.#folder, { recursive: true, force: true }));
   }
 
-  /** For the processes of the run. */
+  /** Environment of the test processes. */
   get environment(): Record<string, string> {
     return { [outputVariable]: this.#folder };
   }
 
-  /** Says where there are secrets; resolves with how many places that are, each a failure of the run. */
+  /** Prints the places of secrets; resolves with their number. Each counts as a failure of the run. */
   async tell(): Promise<number> {
     const leaks = await findLeaks(this.#folder);
     if (leaks.length === 0) return 0;
@@ -44,14 +44,14 @@ export class SecretReport {
     );
     const more = lines.length > maxShown ? `  ... and ${lines.length - maxShown} more\n` : "";
     const shown = lines.slice(0, maxShown).join("");
-    process.stderr.write(`Secrets were found in what services said:\n${shown}${more}\n`);
+    process.stderr.write(`Secrets were found in the output of services:\n${shown}${more}\n`);
     return leaks.length;
   }
 }
 
 const maxShown = 50;
 
-/** Searches what was kept in a folder. */
+/** Searches the records in a folder. */
 export async function findLeaks(folder: string): Promise<readonly Leak[]> {
   const files = readdirSync(folder);
   const issued: Secret[] = [];
@@ -74,7 +74,7 @@ async function* entriesIn<T>(file: string): AsyncGenerator<{ entry: T; line: num
   let line = 0;
   for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     line++;
-    // A process that was killed may have left half a line.
+    // A killed process may have left an incomplete line.
     if (text.endsWith("}")) yield { entry: JSON.parse(text), line };
   }
 }

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import type { Secret } from "./output.ts";
 
-/** Secrets that are known by their form alone. */
+/** Secrets that have a recognisable form. */
 export const secretForms: readonly { readonly kind: string; readonly form: RegExp }[] = [
   { kind: "a session token", form: /sst_[\w-]{51}/g },
   { kind: "a service secret", form: /ssk_[\w-]{43}/g },
@@ -9,20 +9,20 @@ export const secretForms: readonly { readonly kind: string; readonly form: RegEx
   { kind: "a private key", form: /-----BEGIN [A-Z ]*PRIVATE KEY-----|"d" ?: ?"[\w-]{20,}"/g },
 ];
 
-/** As much of a secret as gives it away, in characters: from its middle, as its start may be the same for all. */
+/** Number of characters, from the middle of a secret, that identify it. Secrets may share a start. */
 const chunkLength = 16;
 
-/** Characters of the shortest that counts as a secret: a shorter one is found by chance. */
+/** Minimum length of a secret: shorter texts occur by chance. */
 const shortest = 8;
 
-/** Finds secrets in what was said: as they are, within something, cut short, escaped for a URL, in base64, or in hex. */
+/** Finds secrets in text: verbatim, embedded, truncated, URL-escaped, in base64 or in hex. */
 export class SecretSearch {
-  /** Kinds by the middle of what was issued. */
+  /** Kinds by the middle of the secret. */
   readonly #chunks = new Map<string, string>();
   readonly #lengths = new Set<number>();
-  /** Kinds by SHA-256, of what nobody has seen. */
+  /** Kinds by SHA-256, of secrets whose text is unknown. */
   readonly #hashes = new Map<string, string>();
-  /** Runs of characters that were looked at before, with what was found: most are said over and over. */
+  /** Results by run of characters: most runs repeat. */
   readonly #known = new Map<string, string | undefined>();
 
   constructor(issued: Iterable<Secret>) {
@@ -40,7 +40,7 @@ export class SecretSearch {
   }
 
   #add(kind: string, text: string): void {
-    // The first part of a JWT says nothing that is secret; each of the others is one by itself.
+    // The header of a JWT is not secret. Payload and signature are, each on its own.
     const [, payload, signature] = /^eyJ[\w-]+\.(eyJ[\w-]+)\.([\w-]+)$/.exec(text) ?? [];
     const secrets = payload === undefined || signature === undefined ? [text] : [payload, signature];
     for (const secret of secrets.filter(({ length }) => length >= shortest)) {
@@ -79,7 +79,7 @@ function middleOf(secret: string): string {
   return secret.slice(start, start + chunkLength);
 }
 
-/** What a run of characters may stand for. Base64 is read from each of its four places, as something may stand before it. */
+/** Decodings of a run of characters. Decodes base64 from each of four offsets, because other text may precede it. */
 function decoded(run: string): readonly string[] {
   const texts: string[] = [];
   if (/%[0-9a-f]{2}/i.test(run)) texts.push(run.replaceAll(/%([0-9a-f]{2})/gi, (_, code) => fromHex(code)));

@@ -1,21 +1,21 @@
-/** What a client of Postgres sends, up to where it waits for an answer. */
+/** Messages of a Postgres client, up to where it waits for an answer. */
 export interface Sent {
   readonly bytes: Buffer;
-  /** The text of the statement that it runs, "" for the start of the connection; undefined for what is not answered like these. */
+  /** Text of the statement, or "" for the start of a connection. Undefined for messages without such an answer. */
   readonly statement: string | undefined;
 }
 
-/** The protocol's version 3, in two bytes: other first messages ask for encryption, or to cancel something. */
+/** Major version of the protocol. Other first messages request encryption or a cancellation. */
 const protocolVersion = 3;
 
-/** Takes apart what a client sends over one unencrypted connection, in chunks of whatever size. */
+/** Parses the messages of a client on one unencrypted connection, from chunks of any size. */
 export class SentStatements {
   readonly #messages = new Messages(false);
   readonly #prepared = new Map<string, string>();
   #bytes: Buffer[] = [];
   #statement: string | undefined;
 
-  /** What is complete with this chunk. */
+  /** Messages that this chunk completes. */
   *read(chunk: Buffer): Generator<Sent> {
     for (const message of this.#messages.read(chunk)) {
       this.#bytes.push(message);
@@ -46,11 +46,11 @@ export class SentStatements {
   }
 }
 
-/** What the database sends, up to where it is ready for the next statement. */
+/** Parses the answers of the database. */
 export class Answers {
   readonly #messages = new Messages(true);
 
-  /** Messages that are complete with this chunk; `isLast` where the database has no more to say to one statement. */
+  /** Messages that this chunk completes. `isLast`: the database is ready for the next statement. */
   *read(chunk: Buffer): Generator<{ readonly bytes: Buffer; readonly isLast: boolean }> {
     for (const bytes of this.#messages.read(chunk)) yield { bytes, isLast: tagOf(bytes) === "Z" };
   }
@@ -58,7 +58,7 @@ export class Answers {
 
 const tagOf = (message: Buffer) => String.fromCharCode(message[0] ?? 0);
 
-/** Messages as they come out of chunks: a tag of one byte, where they have one, and their length behind it. */
+/** Splits chunks into messages: an optional tag of one byte, then the length. */
 class Messages {
   tagged: boolean;
   #rest: Buffer = Buffer.alloc(0);

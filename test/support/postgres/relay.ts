@@ -1,44 +1,44 @@
 import { once } from "node:events";
 import { type AddressInfo, type Socket, connect, createServer } from "node:net";
-import { type Harm, RelayedConnection, type Way } from "./relayed-connection.ts";
+import { type Fault, RelayedConnection, type Way } from "./relayed-connection.ts";
 
-/** A way to a database, or to a service, that can be cut, as networks are. */
+/** A TCP proxy to a database or service, with network faults. */
 export interface Relay {
-  /** The database's URL by this way. */
+  /** URL of the target through the proxy. */
   readonly url: string;
-  /** Ends every connection, and new ones before they reach the database. */
+  /** Closes all connections, and new ones before they reach the target. */
   cut(): void;
-  /** Ends each new connection as soon as the database has said that it is ready for it. */
+  /** Closes each new connection when the database is ready for its first statement. */
   breakWhenReady(): void;
-  /** Keeps connections, old and new, but passes nothing on, not even that one side has gone. */
+  /** Keeps all connections open but forwards nothing, not even a close. */
   fallSilent(): void;
-  /** Holds what comes from either side for so many milliseconds. */
+  /** Delays data in both directions, in milliseconds. */
   slowDown(delay: number): void;
   /**
-   * Has the next statement whose text matches come to harm, if need be only right behind one that matches `after`; resolves when
-   * it has.
+   * Injects a fault at the next statement that matches, if the statement before it matches `after`. Resolves when
+   * injected.
    */
-  harm(harm: Harm, statement: RegExp, after?: RegExp): Promise<void>;
-  /** Passes everything on again, and at once; connections that were silent stay so. */
+  injectFault(fault: Fault, statement: RegExp, after?: RegExp): Promise<void>;
+  /** Forwards everything again without delay. Silent connections stay silent. */
   mend(): void;
   close(): Promise<void>;
 }
 
-/** Starts a relay on a free port of loopback. */
+/** Starts a relay on a free loopback port. */
 export async function startRelay(targetUrl: string): Promise<Relay> {
   const target = new URL(targetUrl);
   const isDatabase = target.protocol.startsWith("postgres");
   const connections = new Set<RelayedConnection>();
-  /** Those that were silent from the start. */
+  /** Connections that were silent from the start. */
   const silent = new Set<Socket>();
   let mode: "pass" | "cut" | "break" | "silent" = "pass";
   let delay = 0;
-  let trap: { harm: Harm; statement: RegExp; after: RegExp; done: () => void } | undefined;
+  let trap: { fault: Fault; statement: RegExp; after: RegExp; done: () => void } | undefined;
 
   const way: Way = {
     delay: () => delay,
     breaks: () => mode === "break",
-    harmFor: (statement, before) => {
+    faultFor: (statement, before) => {
       if (trap === undefined || !trap.statement.test(statement) || !trap.after.test(before)) return undefined;
       const sprung = trap;
       trap = undefined;
@@ -80,9 +80,9 @@ export async function startRelay(targetUrl: string): Promise<Relay> {
       for (const connection of connections) connection.fallSilent();
     },
     slowDown: (milliseconds) => (delay = milliseconds),
-    harm: (harm, statement, after = /(?:)/) => {
+    injectFault: (fault, statement, after = /(?:)/) => {
       const { promise, resolve } = Promise.withResolvers<void>();
-      trap = { harm, statement, after, done: resolve };
+      trap = { fault, statement, after, done: resolve };
       return promise;
     },
     mend: () => {

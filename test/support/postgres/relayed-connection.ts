@@ -3,23 +3,23 @@ import { setTimeout } from "node:timers/promises";
 import { Answers, SentStatements } from "./postgres-messages.ts";
 
 /**
- * What may happen to a statement, and to whatever is sent after it, once those before it are answered. `lost`: its connection is
- * reset before the database has it. `unanswered`: its connection is reset when the database is through with it, before the
- * answer. `silence`: its connection falls silent before the database has it, and neither side hears that the other has gone.
+ * A fault at a statement, injected when earlier statements are answered. `lost`: the connection is reset before the database
+ * receives the statement. `unanswered`: the connection is reset after the statement ran, before the answer. `silence`: the
+ * connection falls silent before the database receives the statement; neither side sees the other close.
  */
-export type Harm = "lost" | "unanswered" | "silence";
+export type Fault = "lost" | "unanswered" | "silence";
 
-/** What is done to the bytes on their way, which may change at any time. */
+/** Faults of the relay, which may change at any time. */
 export interface Way {
-  /** How long they are held, in milliseconds. */
+  /** Delay in milliseconds. */
   readonly delay: () => number;
-  /** Whether the connection is ended when the database has said that it is ready for it. */
+  /** Whether the connection closes when the database is ready. */
   readonly breaks: () => boolean;
-  /** The harm for a statement, told with the text of the one before it; and whom to tell that it is done. */
-  readonly harmFor: (
+  /** The fault for a statement, given the statement before it. `done` is called when injected. */
+  readonly faultFor: (
     statement: string,
     before: string,
-  ) => { readonly harm: Harm; readonly done: () => void } | undefined;
+  ) => { readonly fault: Fault; readonly done: () => void } | undefined;
 }
 
 /** One connection through a relay, to a database unless it is `opaque`. */
@@ -29,13 +29,13 @@ export class RelayedConnection {
   readonly #way: Way;
   readonly #statements: SentStatements | undefined;
   readonly #answers: Answers | undefined;
-  /** Whether anything goes on from either side. */
+  /** Whether data of each side is forwarded. */
   #requestsPass = true;
   #answersPass = true;
   #before = "";
-  /** How many statements wait for their answer. */
+  /** Number of unanswered statements. */
   #unanswered = 0;
-  /** Runs when none does any more. */
+  /** Runs when all statements are answered. */
   #whenAnswered: (() => void) | undefined;
   /** Resolves when both sides have ended. */
   readonly ended: Promise<unknown>;
@@ -49,7 +49,7 @@ export class RelayedConnection {
     this.ended = Promise.all([this.#passRequests(), this.#passAnswers()]);
   }
 
-  /** Passes nothing on any more, not even that one side has gone. */
+  /** Stops forwarding, also of a close. */
   fallSilent(): void {
     this.#requestsPass = false;
     this.#answersPass = false;
@@ -72,21 +72,21 @@ export class RelayedConnection {
 
   #request(bytes: Buffer, statement: string | undefined): void {
     if (!this.#requestsPass) return;
-    const trap = statement === undefined ? undefined : this.#way.harmFor(statement, this.#before);
-    if (trap !== undefined) return this.#harm(trap.harm, bytes, trap.done);
+    const trap = statement === undefined ? undefined : this.#way.faultFor(statement, this.#before);
+    if (trap !== undefined) return this.#injectFault(trap.fault, bytes, trap.done);
     this.#outbound.write(bytes);
     if (statement === undefined) return;
     this.#before = statement;
     this.#unanswered++;
   }
 
-  #harm(harm: Harm, bytes: Buffer, done: () => void): void {
+  #injectFault(fault: Fault, bytes: Buffer, done: () => void): void {
     this.#requestsPass = false;
-    if (harm === "unanswered") this.#outbound.write(bytes);
+    if (fault === "unanswered") this.#outbound.write(bytes);
     this.#whenAnswered = () => {
       this.#answersPass = false;
-      if (harm === "silence") return done();
-      // The database is through with what it got when it takes notice of this end, by its own.
+      if (fault === "silence") return done();
+      // The database closes its side after it ran the statement.
       this.#outbound.end().once("close", () => {
         this.#inbound.resetAndDestroy();
         done();
@@ -112,7 +112,7 @@ export class RelayedConnection {
     if (this.#unanswered === 0) this.#whenAnswered?.();
   }
 
-  /** Chunks from one side, late; they end with it, however it ends. */
+  /** Delayed chunks of one side, until it ends in any way. */
   async *#chunksFrom(side: Socket): AsyncGenerator<Buffer> {
     try {
       for await (const chunk of side) {

@@ -12,14 +12,14 @@ import { freePort } from "../../../src/embedded-postgres/supervisor.ts";
 import { type Postmaster, startPostmaster } from "../../../src/embedded-postgres/postmaster.ts";
 import { chooseRunAs } from "../../../src/embedded-postgres/run-as.ts";
 
-/** One of two servers. */
+/** A server of the pair. */
 export interface Server {
   readonly url: string;
-  /** Runs a statement as its operator. */
+  /** Runs a statement directly. */
   readonly sql: <Row>(statement: string) => Promise<readonly Row[]>;
-  /** Ends it without a word, as a machine that loses its power. */
+  /** Immediate shutdown, like a power failure. */
   crash(): Promise<void>;
-  /** Starts it again, as it was. */
+  /** Starts the server again. */
   start(): Promise<void>;
 }
 
@@ -27,11 +27,11 @@ export interface Server {
 export interface ReplicatedPostgres {
   readonly primary: Server;
   readonly standby: Server;
-  /** Both, as DATABASE_URL names several hosts. */
+  /** DATABASE_URL with both hosts. */
   readonly url: string;
 }
 
-/** Starts both; ends them with the test. */
+/** Starts both servers. Stops them with the test. */
 export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
   const binaries = await findBinaries();
   const root = await mkdtemp(join(tmpdir(), "sessiond-replicated-"));
@@ -43,7 +43,7 @@ export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
   await giveTo(runAs, directory);
   const { dataDirectory, password } = await openCluster({ directory, binaries, runAs, durable: true });
   const copy = join(root, "two");
-  // Never started, it is as good as a backup.
+  // A cluster that never ran can be copied.
   await promisify(execFile)("cp", ["-a", dataDirectory, copy]);
   const [port, standbyPort] = [await freePort(), await freePort()];
   await appendFile(

@@ -7,11 +7,11 @@ import { recordSecret } from "../output/output.ts";
 /** An empty database with the newest schema. */
 export interface TestDatabase {
   readonly url: string;
-  /** Removes it, ending connections that are still open. */
+  /** Drops the database and closes its connections. */
   drop(): Promise<void>;
 }
 
-/** Creates a database for one test file, so that files do not see each other's rows. For `beforeAll`. */
+/** Creates a database for a test file. For `beforeAll`. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const clusterUrl = inject("postgresUrl");
   recordSecret({ kind: "the password of the database", text: new URL(clusterUrl).password });
@@ -26,7 +26,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** Keeps the hashes of what was issued in a database: whoever made it, and whatever form it has. */
+/** Records the hashes of all secrets in a database. */
 async function keepHashes(url: string): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();

@@ -11,15 +11,15 @@ export interface Certified {
   readonly key: string;
 }
 
-/** What a certificate says; by default it is good from yesterday to tomorrow, for either side of a connection. */
+/** Contents of a certificate. Valid from yesterday to tomorrow by default, for servers and clients. */
 export interface CertificateOptions {
-  /** As Node writes them: `DNS:a.example`, `URI:spiffe://a/b`, `IP:127.0.0.1`. */
+  /** In Node's notation: `DNS:a.example`, `URI:spiffe://a/b`, `IP:127.0.0.1`. */
   readonly names?: readonly string[];
   readonly notBefore?: Date;
   readonly notAfter?: Date;
 }
 
-/** A certificate authority of a test. */
+/** A certificate authority. */
 export interface Authority {
   /** Its own certificate, in PEM. */
   readonly cert: string;
@@ -29,7 +29,7 @@ export interface Authority {
 
 const day = 86_400_000;
 
-/** A new authority; each has a name and a key of its own. */
+/** Creates an authority with its own name and key. */
 export function authority(): Authority {
   const name = distinguishedName(`authority ${randomBytes(4).toString("hex")}`);
   const keys = newKeys();
@@ -115,7 +115,7 @@ function generalName(name: string): Buffer {
   }
 }
 
-/** GeneralizedTime; RFC 5280 wants the shorter form before 2050, and nobody minds. */
+/** GeneralizedTime. RFC 5280 requires UTCTime before 2050, but no client rejects this. */
 function time(date: Date): Buffer {
   return der(0x18, Buffer.from(`${date.toISOString().replace(/\D/g, "").slice(0, 14)}Z`));
 }
@@ -145,20 +145,20 @@ function pem(bytes: Buffer): string {
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
 }
 
-/** A folder with the files of a TLS server, as the kubelet mounts a secret. */
+/** A folder with the files of a TLS server, like a secret that the kubelet mounts. */
 export interface TlsFolder {
-  /** What tells a service of the files. */
+  /** Configuration variables that name the files. */
   readonly environment: Readonly<
     Record<"SESSIOND_TLS_CERT_FILE" | "SESSIOND_TLS_KEY_FILE" | "SESSIOND_TLS_CLIENT_CA_FILE", string>
   >;
-  /** The link that leads to the files of now. */
+  /** Symbolic link to the current files. */
   readonly link: string;
-  /** Puts files of another version in place: in a folder of their own, to which the link is swapped. */
+  /** Writes a new version of the files to its own folder and swaps the link. */
   mount(certified: Certified, clientCa: string): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** Makes the folder, with nothing mounted. */
+/** Creates the folder without files. */
 export function tlsFolder(): TlsFolder {
   const folder = mkdtempSync(join(tmpdir(), "sessiond-tls-"));
   const link = join(folder, "current");

@@ -24,12 +24,12 @@ export function grpcJsClient<S extends DescService>(
   return client;
 }
 
-/** The same, with promises. */
+/** A client with promises. */
 export function grpcJsCalls<S extends DescService>(
   desc: S,
   service: { readonly port: number },
 ): GrpcJsCalls<S> {
-  // Which method is which is known only while this runs; GrpcJsCalls tells its users.
+  // Methods are known only at run time.
   const client = grpcJsClient(desc, service) as unknown as Record<string, UntypedMethod>;
   const callOf = (name: string) => (request: object, headers: CallHeaders) =>
     answerTo((done) => client[name]?.(request, metadataOf(headers), { deadline: Date.now() + 15_000 }, done));
@@ -45,7 +45,7 @@ export function metadataOf(headers: CallHeaders): Metadata {
   return metadata;
 }
 
-/** Makes a call with a callback a promise; rejects with the ServiceError. */
+/** Converts a call with a callback to a promise that rejects with the ServiceError. */
 export function answerTo<T>(call: (done: Callback<T>) => unknown): Promise<T> {
   return new Promise((resolve, reject) => {
     call((error, response) => {

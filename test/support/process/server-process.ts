@@ -6,30 +6,29 @@ import { createInterface } from "node:readline";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 import { startChild } from "./child.ts";
 
-/** `sessiond serve` in a process of its own, on a PostgreSQL of its own. Needs no test runner. */
+/** `sessiond serve` as a process on its own PostgreSQL. Works without a test runner. */
 export interface ServerProcess {
   readonly port: number;
   readonly pid: number;
   readonly projectId: string;
   readonly secret: string;
-  /** `authorization` of its one service credential, which may do everything. */
+  /** Authorization header of the bootstrap credential, which has all permissions. */
   readonly basic: string;
-  /** Whether it has ended, which it was not told to. */
+  /** Whether the process has ended. */
   readonly hasEnded: () => boolean;
-  /** The last of what it wrote to standard error. */
+  /** The last lines of standard error. */
   readonly errorLines: readonly string[];
-  /** Ends it and removes the database. Safe to call again. */
+  /** Stops the process and removes the database. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** What differs from the defaults. */
 export interface ServerProcessOptions {
   readonly environment?: Readonly<Record<string, string>>;
-  /** Takes each line of standard error: the log, and what Node has to say. */
+  /** Receives each line of standard error: the log and messages of Node. */
   readonly onLine?: (line: string) => void;
 }
 
-/** Starts it. Rejects with nothing left running. */
+/** Starts a server. Leaves nothing running if it fails. */
 export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
   const stops: (() => Promise<unknown>)[] = [];
   const stop = async () => {
