@@ -11,7 +11,7 @@ async function connect(): Promise<Client> {
   return client;
 }
 
-test("test databases are separate, and can be dropped while in use", async () => {
+test("databases are separate, and can be dropped while in use", async () => {
   const [one, other] = await Promise.all([connect(), connect()]);
   await one.query("create table only_here ()");
   await expect(other.query("select from only_here")).rejects.toThrow("does not exist");
