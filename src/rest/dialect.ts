@@ -41,6 +41,8 @@ export interface Dialect {
   readonly unknownQueryParameters?: "refuse" | "ignore";
   /** "refuse" by default. Unknown names of enum values are refused either way. */
   readonly unknownMembers?: "refuse" | "ignore";
+  /** A body on a route without a body rule: ignored by default; "json" refuses one that is too large or not JSON. */
+  readonly bodyWithoutRule?: "ignore" | "json";
   /** `WWW-Authenticate` of a 401 that has none of its own; "Bearer" by default. */
   readonly challenge?: string;
 }

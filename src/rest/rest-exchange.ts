@@ -40,7 +40,7 @@ const noBytes = new Uint8Array();
 /** Reads the message of a call from its path, body and query; undefined if the client is gone. */
 export async function receiveMessage({ request, route, segments }: RoutedCall): Promise<Message | undefined> {
   const { http, target, context } = request;
-  const body = route.body.kind === "none" ? noBytes : await receiveBody(http, context.pipeline.readMaxBytes);
+  const body = ignoresBody(route) ? noBytes : await receiveBody(http, context.pipeline.readMaxBytes);
   if (body === "gone") return undefined;
   if (body.length > 0) refuseContentType(route, http);
   const { dialect } = route;
@@ -58,10 +58,14 @@ export async function receiveMessage({ request, route, segments }: RoutedCall): 
 /** Refuses a body that is not JSON before it is read, if the request says that it has one. */
 export function refuseDeclaredBody(route: ServedRoute, http: HttpRequest): void {
   const hasBody = (http.headers["content-length"] ?? "0") !== "0";
-  if (hasBody && route.body.kind !== "none") refuseContentType(route, http);
+  if (hasBody && !ignoresBody(route)) refuseContentType(route, http);
 }
 
-/** The content type of an empty body means nothing (RFC 9110, 8.3), and neither does that of a body that no rule reads. */
+function ignoresBody({ body, dialect }: ServedRoute): boolean {
+  return body.kind === "none" && dialect.bodyWithoutRule !== "json";
+}
+
+/** The content type of an empty body means nothing (RFC 9110, 8.3). */
 function refuseContentType(route: ServedRoute, { headers }: HttpRequest): void {
   if (!readsHttpBody(route) && !isJsonContentType(headers["content-type"])) {
     throw unsupportedMediaType("the content type is not application/json", { accept: "application/json" });

@@ -91,9 +91,7 @@ export class RestRequest implements AnswerableRequest {
       method: route.method,
       protocolName: "rest",
       requestMethod: method,
-      // A fixed origin: the Host header is data of the caller, and interceptors may parse this with `new URL`.
-      origin: "http://localhost",
-      target: url.startsWith("/") ? url : this.target.path,
+      target: url,
       headers,
       toHeaders: requestHeaders,
       values,

@@ -3,6 +3,7 @@ import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { CallContext } from "./call-context.ts";
 import { readTimeout } from "./deadline.ts";
+import { withoutOrigin } from "./http-message.ts";
 
 /** What a call starts with. */
 export interface CallInit {
@@ -11,9 +12,7 @@ export interface CallInit {
   readonly protocolName: string;
   /** HTTP method. */
   readonly requestMethod: string;
-  /** Scheme and authority of the URL. */
-  readonly origin: string;
-  /** Path and query of the URL. */
+  /** Target of the request, as sent. */
   readonly target: string;
   readonly headers: IncomingHttpHeaders;
   /** Makes the headers that handlers see; all but pseudo-headers by default. */
@@ -69,8 +68,9 @@ export class Call implements HandlerContext, CallContext {
     return this.method.parent;
   }
 
+  /** URL with a fixed origin: the Host header is data of the caller, and interceptors may parse this with `new URL`. */
   get url(): string {
-    return this.#init.origin + this.#init.target;
+    return `http://localhost${withoutOrigin(this.#init.target)}`;
   }
 
   get contextValues(): ContextValues {

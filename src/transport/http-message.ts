@@ -21,7 +21,7 @@ export interface Target {
  * loses its origin. A URL parser would also resolve `..` and decode escapes.
  */
 export function splitTarget(target: string): Target {
-  const local = target.startsWith("/") ? target : withoutOrigin(target);
+  const local = withoutOrigin(target);
   const query = local.indexOf("?");
   return query < 0
     ? { path: local, query: "" }
@@ -30,12 +30,14 @@ export function splitTarget(target: string): Target {
 
 /** Path of a request target, see {@link splitTarget}. */
 export function pathOf(target: string): string {
-  const local = target.startsWith("/") ? target : withoutOrigin(target);
+  const local = withoutOrigin(target);
   const query = local.indexOf("?");
   return query < 0 ? local : local.slice(0, query);
 }
 
-function withoutOrigin(target: string): string {
+/** Path and query of a request target. */
+export function withoutOrigin(target: string): string {
+  if (target.startsWith("/")) return target;
   const origin = /^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i.exec(target)?.[0];
   if (origin === undefined) return target;
   const local = target.slice(origin.length);

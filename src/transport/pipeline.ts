@@ -125,6 +125,9 @@ export class Pipeline {
     const onShutdown = () => call.abort(shutdown?.reason);
     shutdown?.addEventListener("abort", onShutdown);
     let outputs: AsyncIterator<Message> | undefined;
+    // A proxy must pass on each message at once.
+    call.responseHeader.set("x-accel-buffering", "no");
+    call.responseHeader.set("cache-control", "no-store");
     try {
       if (shutdown?.aborted === true) onShutdown();
       const opened = await call.until(async () => {

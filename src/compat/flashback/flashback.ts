@@ -18,7 +18,7 @@ export function flashback(deps: Dependencies): CompatApi<typeof SessionService> 
     service: SessionService,
     access: { revoke: { member: true }, revokeAll: { member: true } },
     scheme: bearer,
-    dialect: { prefixes: ["/sessions"], writeError, challenge: "Bearer" },
+    dialect: { prefixes: ["/sessions"], writeError, challenge: "Bearer", bodyWithoutRule: "json" },
     implementation: {
       async revoke(request, context) {
         const id = parseSessionId(request.id);

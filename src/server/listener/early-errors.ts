@@ -4,13 +4,17 @@ import type { Socket } from "node:net";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { SessiondError } from "../../domain/errors.ts";
+import { statusJson } from "../../rest/errors/status-json.ts";
 import { fromSessiondError } from "../../rpc/connect-errors.ts";
-import type { HttpRequest, HttpResponse } from "../../transport/http-message.ts";
+import { type HttpRequest, type HttpResponse, pathOf } from "../../transport/http-message.ts";
 import type { Protocol } from "./protocol-sniffer.ts";
 
+/** Path of a method of RPC. */
+const rpcPath = /^\/\w+(\.\w+)+\/\w+$/;
+
 /**
- * Answers a request that is refused before it reaches a protocol implementation: gRPC and gRPC-Web with trailers only, every
- * other client with a Connect error in JSON. Headers that a failed handler had prepared are removed, except the request id.
+ * Answers a request that is refused before it reaches a protocol implementation: gRPC and gRPC-Web with trailers only, Connect
+ * with its JSON, everything else with the JSON of google.rpc.Status. Headers that a failed handler had prepared are removed, except the request id.
  * An HTTP/1 connection is closed, because the end of the refused request's body is not known for certain.
  */
 export function sendEarlyError(req: HttpRequest, res: HttpResponse, error: SessiondError): void {
@@ -20,7 +24,8 @@ export function sendEarlyError(req: HttpRequest, res: HttpResponse, error: Sessi
   if (req.httpVersionMajor === 1) res.setHeader("connection", "close");
   const contentType = req.headers["content-type"] ?? "";
   if (!/^application\/grpc(-web(-text)?)?($|[+;])/i.test(contentType)) {
-    const body = Buffer.from(errorToJsonBytes(shown, undefined));
+    const isRpc = rpcPath.test(pathOf(req.url ?? ""));
+    const body = Buffer.from(isRpc ? errorToJsonBytes(shown, undefined) : JSON.stringify(statusJson(shown)));
     res.statusCode = codeToHttpStatus(shown.code);
     res.setHeader("content-type", "application/json");
     // TypeScript cannot call a union of overloads.

@@ -126,7 +126,11 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
 
   fail(failure: unknown): Promise<void> {
     const error = this.#serving.pipeline.outcomes.failed(failure, this.call.values);
-    mergeNonProtocolHeaders(this.call.responseHeader, error.metadata);
+    const { responseHeader } = this.call;
+    mergeNonProtocolHeaders(responseHeader, error.metadata);
+    if (error.code === Code.Unauthenticated && !responseHeader.has("www-authenticate")) {
+      responseHeader.set("www-authenticate", "Bearer");
+    }
     return this.#respond(
       codeToHttpStatus(error.code),
       "application/json",

@@ -12,7 +12,7 @@ import type { FailureReporter } from "../listener/guard.ts";
 import { contextValuesOf } from "../observability/call-log.ts";
 import { AcceptedCompression, compressMinBytes } from "./compression.ts";
 import { addHeaders, readableGrpcMessage } from "./headers.ts";
-import { createHostCheck } from "./header-checks.ts";
+import { isAuthority } from "./header-checks.ts";
 import {
   type RpcMethod,
   type RpcServing,
@@ -32,7 +32,6 @@ export class GrpcUnary {
   readonly #serving: RpcServing;
   readonly #methods: ReadonlyMap<string, RpcMethod>;
   readonly #compression = new AcceptedCompression("grpc-accept-encoding");
-  readonly #isUsableHost = createHostCheck();
   readonly #onError: FailureReporter;
   readonly #onStreamError: (error: Error) => void;
 
@@ -56,7 +55,6 @@ export class GrpcUnary {
       method: method.spec.method,
       protocolName: "grpc",
       requestMethod: "POST",
-      origin: `${record.peer.secure ? "https" : "http"}://${headers[":authority"]}`,
       target: path,
       headers,
       values: contextValuesOf(record),
@@ -95,7 +93,7 @@ export class GrpcUnary {
       (encoding === undefined || encoding === "identity") &&
       headers["expect"] === undefined &&
       headers["host"] === undefined &&
-      this.#isUsableHost(headers[":authority"]) &&
+      isAuthority(headers[":authority"]) &&
       countHeader(rawHeaders, "authorization") <= 1
     );
   }

@@ -2,41 +2,35 @@ import { SessiondError } from "../../domain/errors.ts";
 import { type HttpRequest, type RequestHandler, countHeader } from "../../transport/http-message.ts";
 import { sendEarlyError } from "../listener/early-errors.ts";
 
-/** RFC 3986 `host [":" port]`: a bracketed IP literal, or a name or IPv4 address of unreserved, escaped and sub-delim characters. */
-const hostAndPort = /^(\[[0-9a-f:.]+\]|[\w\-.~%!$&'()*+,;=]+)(:\d*)?$/i;
+/** RFC 3986 `host [":" port]`: a bracketed IPv6 address, or a name or IPv4 address. */
+const hostAndPort = /^(\[[\da-f:.]+(%25[\w.~-]+)?\]|([\w\-.~!$&'()*+;=]|%[\da-f]{2})+)(:\d{0,5})?$/i;
 
-/** Answers requests whose Host (HTTP/2: `:authority`) is missing, repeated or not the host of a URL with INVALID_ARGUMENT. */
+/** Answers requests whose Host (HTTP/2: `:authority`) is missing, repeated or malformed with INVALID_ARGUMENT. */
 export function safeHost(handler: RequestHandler): RequestHandler {
-  const isUsable = createHostCheck();
   return (req, res) => {
-    const complaint = hostComplaint(req, isUsable);
+    const complaint = hostComplaint(req);
     if (complaint === undefined) return handler(req, res);
     const violations = [{ field: "host", description: complaint }];
     sendEarlyError(req, res, new SessiondError("FIELD_INVALID", { violations }));
   };
 }
 
-function hostComplaint(req: HttpRequest, isUsable: (host: string) => boolean): string | undefined {
+function hostComplaint(req: HttpRequest): string | undefined {
   const header = "authority" in req ? ":authority or Host header" : "Host header";
   const host = "authority" in req ? req.authority : req.headers.host;
+  if (host === undefined && req.httpVersion === "1.0") return undefined;
   if (host === undefined || host === "") {
     return `the ${header} is missing: send the host name and port of this server`;
   }
   if (countHeader(req.rawHeaders, "host") > 1) return "more than one Host header: send exactly one";
-  if (!isUsable(host)) return `the ${header} is not a host name or address with an optional port`;
+  if (!isAuthority(host)) return `the ${header} is not a host name or address with an optional port`;
   return undefined;
 }
 
-/** Checks whether a Host header or `:authority` can be the host of a URL. Remembers the last one, which most requests share. */
-export function createHostCheck(): (host: string | undefined) => boolean {
-  let known = "";
-  return (host) => {
-    if (host === undefined || host === "") return false;
-    if (host === known) return true;
-    const isUsable = hostAndPort.test(host) && URL.canParse(`http://${host}`);
-    if (isUsable) known = host;
-    return isUsable;
-  };
+/** Whether a Host header or `:authority` is well-formed. gRPC's C-core sends all addresses of a list, escaped or not. */
+export function isAuthority(value: string | undefined): boolean {
+  if (value === undefined) return false;
+  return hostAndPort.test(value) || value.split(/,|%2c/i).every((one) => hostAndPort.test(one));
 }
 
 /**

@@ -3,7 +3,6 @@ import { Code, ConnectError, type MethodImplSpec } from "@connectrpc/connect";
 import type { UniversalHandlerOptions } from "@connectrpc/connect/protocol";
 import { parseJsonMessage } from "../../rest/binding/bind.ts";
 import { badRequest } from "../../rest/errors/failure.ts";
-import { callRecordKey } from "../../rpc/call-record.ts";
 import { Call, clientGone } from "../../transport/call.ts";
 import { type HttpRequest, type HttpResponse, onClientGone } from "../../transport/http-message.ts";
 import type { Pipeline, UnaryHandler } from "../../transport/pipeline.ts";
@@ -89,12 +88,10 @@ export function openCall(
 ): Call {
   const { headers } = request;
   const values = calls.contextValues(request);
-  const scheme = values.get(callRecordKey).peer.secure ? "https" : "http";
   const call = new Call({
     method: spec.method,
     protocolName,
     requestMethod: request.method ?? "",
-    origin: `${scheme}://${"authority" in request ? request.authority : headers.host}`,
     target: request.url ?? "",
     headers,
     values,

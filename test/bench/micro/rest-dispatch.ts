@@ -35,7 +35,6 @@ async function direct(): Promise<Message> {
     method: unary.method,
     protocolName: "rest",
     requestMethod: "GET",
-    origin: "http://localhost",
     target: "/v1/books/n",
     headers: { accept: "application/json", "x-request-id": "r" },
     values: createContextValues(),

@@ -17,7 +17,7 @@ import { chooseStreamFormat, isJsonContentType } from "../../../src/rest/http/me
 import { buildRoutes } from "../../../src/rest/build-routes.ts";
 import { readTimeout } from "../../../src/transport/deadline.ts";
 import { protocolOf } from "../../../src/server/listener/protocol-sniffer.ts";
-import { createHostCheck } from "../../../src/server/rpc/header-checks.ts";
+import { isAuthority } from "../../../src/server/rpc/header-checks.ts";
 import { malformedTimeout } from "../../../src/server/rpc/rpc-method.ts";
 import { restServices } from "../hostile/surface.ts";
 import { anyCredentials } from "./credentials.ts";
@@ -126,7 +126,7 @@ const subjects: readonly Subject[] = [
         isJsonContentType(text);
         chooseStreamFormat(text);
         protocolOf(Buffer.from(text));
-        if (createHostCheck()(text)) void new URL(`http://${text}`);
+        isAuthority(text);
       },
     ),
   },

@@ -25,7 +25,7 @@ describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
     for (let round = 1; round <= 2; round++) {
       const answer = await fetch(url, { method: "POST", body: "x" });
       expect(answer.status).toBe(500);
-      expect(await answer.json()).toMatchObject({ code: "internal", message: "internal error" });
+      expect(await answer.json()).toMatchObject({ code: 13, message: "internal error" });
       expect(reported).toHaveLength(round);
     }
     expect(reported[0]).toEqual(["Error: secret detail", "handler"]);
