@@ -147,15 +147,13 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
     addHeaders(headers, call.setTrailers, "trailer-");
     headers["content-type"] = contentType;
     let body = message;
-    if (message.length >= compressMinBytes) {
-      // Only answers to GET are cached.
-      if (query !== undefined) {
-        headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");
-      }
-      if (compression !== null) {
-        headers["content-encoding"] = compression.name;
-        body = await compression.compress(message);
-      }
+    // Only answers to GET are cached.
+    if (query !== undefined) {
+      headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");
+    }
+    if (compression !== null && message.length >= compressMinBytes) {
+      headers["content-encoding"] = compression.name;
+      body = await compression.compress(message);
     }
     headers["content-length"] = body.length;
     if (response.destroyed) return;

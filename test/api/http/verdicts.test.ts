@@ -41,7 +41,7 @@ function alike(
     gRPC: { ...outcome, status: 200 },
     "gRPC-Web": { ...outcome, status: 200 },
     Connect: web,
-    "Connect GET": web,
+    "Connect GET": { ...web, headers: { ...web.headers, vary: "accept-encoding" } },
     REST: { ...outcome, status: rest, headers: headers.rest ?? {} },
   };
 }
@@ -51,6 +51,8 @@ const challenge = { "www-authenticate": anyone };
 const unauthenticated = (reason: string) =>
   alike("Unauthenticated", reason, [401, 401], { connect: challenge, rest: challenge });
 const invalid = alike("InvalidArgument", "FIELD_INVALID", [400, 400]);
+/** Refused before a protocol is known. */
+const badHost = { ...invalid, "Connect GET": invalid.Connect };
 
 /** Sets the deadline header of each protocol. */
 function timeouts(grpc: string, connect: string, rest: string): NonNullable<Row["sent"]> {
@@ -167,8 +169,8 @@ const rows: readonly Row[] = [
       gRPC: undefined,
       "gRPC-Web": undefined,
       Connect: undefined,
-      "Connect GET": { status: 200, code: "Ok" },
-      REST: { status: 200, code: "Ok" },
+      "Connect GET": ok["Connect GET"],
+      REST: ok.REST,
     },
   },
   {
@@ -253,10 +255,10 @@ const rows: readonly Row[] = [
     sent: (_, { target }) => ({ target: `HTTPS://me@elsewhere.example:8443${target}` }),
     answers: { ...ok, gRPC: undefined },
   },
-  { name: "no Host", sent: { host: null }, answers: { ...invalid, gRPC: undefined } },
-  { name: "an empty Host", sent: { host: "" }, answers: { ...invalid, gRPC: undefined } },
-  { name: "a Host that is not one", sent: { host: "[" }, answers: invalid },
-  { name: "a Host with a user", sent: { host: "me@a" }, answers: { ...invalid, gRPC: undefined } },
+  { name: "no Host", sent: { host: null }, answers: { ...badHost, gRPC: undefined } },
+  { name: "an empty Host", sent: { host: "" }, answers: { ...badHost, gRPC: undefined } },
+  { name: "a Host that is not one", sent: { host: "[" }, answers: badHost },
+  { name: "a Host with a user", sent: { host: "me@a" }, answers: { ...badHost, gRPC: undefined } },
   {
     name: "a list of addresses, which C-core sends as :authority",
     sent: { host: "127.0.0.1:1,127.0.0.1:2" },
