@@ -1,81 +1,82 @@
-import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { promisify } from "node:util";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Application, compilePatience, installPackage } from "../support/process/installed-package.ts";
 
-const run = promisify(execFile);
-const tsc = resolve("node_modules/.bin/tsc");
-
-/** What a user of the package writes. */
+/** A program that uses the exports of the package, with copies of the peer dependencies that only the application has. */
 const program = `
-import { credentials, type ServiceError } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServiceError, credentials } from "@grpc/grpc-js";
 import { create } from "@bufbuild/protobuf";
 import { connectSessiond } from "sessiond/client";
 import { grpcClient, grpcServiceDefinition } from "sessiond/grpc";
 import { errorInfoOf } from "sessiond/error-info";
 import { createTranscoder } from "sessiond/rest";
-import { RevokeRequestSchema, SessionService } from "sessiond/gen/session/v1/session_service_pb";
+import { RevokeRequestSchema, RevokeResponseSchema, SessionService } from "sessiond/gen/session/v1/session_service_pb";
 import { SessionState } from "sessiond/gen/session/v1/session_pb";
 import { SessionService as Stytch } from "sessiond/gen/compat/stytch/v1/session_service_pb";
 
 const { sessions } = connectSessiond({ baseUrl: "http://127.0.0.1:1", defaultTimeoutMs: 500 });
-const client = grpcClient(SessionService, "127.0.0.1:1", credentials.createInsecure());
-client.close();
 const refused: unknown = await sessions.get({ id: "x" }).catch((error: unknown) => error);
 const request = create(RevokeRequestSchema, { target: { case: "memberId", value: "alice" } });
 // @ts-expect-error: the stubs are typed
 const wrong: ServiceError = request;
-console.log(JSON.stringify({
-  method: SessionService.method.revoke.name,
-  definition: Object.keys(grpcServiceDefinition(SessionService)).length,
-  active: SessionState.ACTIVE,
-  stytch: Stytch.typeName,
-  info: errorInfoOf(refused) ?? null,
-  routes: createTranscoder({ services: [] }).routes.length,
-  target: wrong === undefined ? null : request.target.case,
-}));
+
+const server = new Server();
+server.addService(grpcServiceDefinition(SessionService), {
+  revoke: (_call: unknown, callback: (error: null, response: object) => void) =>
+    callback(null, create(RevokeResponseSchema, { revision: 7n })),
+});
+server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (_error, port) => {
+  const client = grpcClient(SessionService, "127.0.0.1:" + port, credentials.createInsecure());
+  client.revoke(request, (error, response) => {
+    client.close();
+    server.forceShutdown();
+    console.log(JSON.stringify({
+      method: SessionService.method.revoke.name,
+      definition: Object.keys(grpcServiceDefinition(SessionService)).length,
+      active: SessionState.ACTIVE,
+      stytch: Stytch.typeName,
+      info: errorInfoOf(refused) ?? null,
+      routes: createTranscoder({ services: [] }).routes.length,
+      target: wrong === undefined ? null : request.target.case,
+      revoked: error?.message ?? String(response?.revision),
+    }));
+  });
+});
 `;
 
-let folder: string;
+let application: Application;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "sessiond-user-"));
-  const installed = join(folder, "node_modules", "sessiond");
-  mkdirSync(installed, { recursive: true });
-  await run(tsc, ["-p", ".", "--outDir", join(installed, "dist")]);
-  cpSync("package.json", join(installed, "package.json"));
-  for (const scope of ["@grpc", "@bufbuild", "@connectrpc", "@types", "undici-types"]) {
-    symlinkSync(resolve("node_modules", scope), join(folder, "node_modules", scope));
-  }
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  writeFileSync(join(folder, "user.ts"), program);
-});
+  application = await installPackage();
+}, compilePatience);
 
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => application.remove());
 
-test("a user of the package gets typed stubs and clients from its exports", async () => {
-  const strict = [
-    "--strict",
-    "--module",
-    "nodenext",
-    "--target",
-    "es2024",
-    "--types",
-    "node",
-    "--skipLibCheck",
-  ];
-  await run(tsc, [...strict, "--noUncheckedSideEffectImports", "user.ts"], { cwd: folder });
-  const { stdout } = await run(process.execPath, ["user.js"], { cwd: folder });
-  expect(JSON.parse(stdout)).toEqual({
-    method: "Revoke",
-    definition: 10,
-    active: 1,
-    stytch: "compat.stytch.v1.SessionService",
-    info: null,
-    routes: 0,
-    target: "memberId",
-  });
+test(
+  "an application gets typed stubs and clients, which work with its own copies of the peer dependencies",
+  async () => {
+    const [output = ""] = await application.run("user", program);
+    expect(JSON.parse(output)).toEqual({
+      method: "Revoke",
+      definition: 10,
+      active: 1,
+      stytch: "compat.stytch.v1.SessionService",
+      info: null,
+      routes: 0,
+      target: "memberId",
+      revoked: "7",
+    });
+  },
+  compilePatience,
+);
+
+test("packages whose classes cross the API are peer dependencies with ranges", () => {
+  const {
+    dependencies,
+    peerDependencies,
+  }: Record<string, Record<string, string>> = JSON.parse(readFileSync("package.json", "utf8"));
+  const names = ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node", "@grpc/grpc-js"];
+  expect(Object.keys(peerDependencies ?? {})).toEqual(names);
+  for (const range of Object.values(peerDependencies ?? {})) expect(range).toMatch(/^\^\d/);
+  expect(Object.keys(dependencies ?? {})).toEqual(expect.not.arrayContaining(names));
 });

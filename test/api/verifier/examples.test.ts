@@ -1,22 +1,21 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
-import { promisify } from "node:util";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
+import {
+  type Application,
+  compilePatience,
+  installPackage,
+} from "../../support/process/installed-package.ts";
 
-const run = promisify(execFile);
-const tsc = resolve("node_modules/.bin/tsc");
 const service = await runningService();
-const { projectId, secret } = service;
-const folder = await mkdtemp(join(tmpdir(), "sessiond-verifier-"));
+let application: Application;
 
-afterAll(() => rm(folder, { recursive: true }));
+beforeAll(async () => {
+  application = await installPackage();
+}, compilePatience);
+
+afterAll(() => application.remove());
 
 /** The TypeScript examples of a page. */
 function examplesOf(page: string): readonly string[] {
@@ -74,20 +73,6 @@ async function answer(this: { address(): unknown; close(): void }) {
 `;
 }
 
-// Compiling the package and the examples takes its time on a busy machine.
-const patience = 120_000;
-
-beforeAll(async () => {
-  const installed = join(folder, "node_modules", "sessiond");
-  mkdirSync(installed, { recursive: true });
-  await run(tsc, ["-p", ".", "--outDir", join(installed, "dist")]);
-  cpSync("package.json", join(installed, "package.json"));
-  for (const name of ["@grpc", "@bufbuild", "@connectrpc", "@types", "lru-cache", "undici-types", "uuid"]) {
-    symlinkSync(resolve("node_modules", name), join(folder, "node_modules", name));
-  }
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-}, patience);
-
 test(
   "the verifier's examples compile, accept members, refuse others, and leave nothing running",
   async () => {
@@ -102,7 +87,7 @@ test(
       "grpc 16",
     ]);
   },
-  patience,
+  compilePatience,
 );
 
 test(
@@ -116,21 +101,11 @@ process.exit();
 `;
     expect(await outputOf("readme", program)).toEqual(["hello alice", "alice"]);
   },
-  patience,
+  compilePatience,
 );
 
-/** Compiles and runs a program that gets the project, its secret and a session JWT; returns its lines of output. */
+/** Runs a program that gets the project, its secret and a session JWT. */
 async function outputOf(name: string, program: string): Promise<readonly string[]> {
-  writeFileSync(join(folder, `${name}.ts`), program);
-  const strict = "--strict --module nodenext --target es2024 --types node --skipLibCheck".split(" ");
-  await run(tsc, [...strict, `${name}.ts`], { cwd: folder }).catch((error: { stdout: string }) => {
-    throw new Error(error.stdout);
-  });
   const { jwt } = await newLogin(service, { memberId: "alice" });
-  const child = spawn(process.execPath, [`${name}.js`, projectId, secret, jwt], { cwd: folder });
-  const exited = once(child, "exit");
-  const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code] = await exited;
-  expect({ errors, code }).toEqual({ errors: "", code: 0 });
-  return output.trimEnd().split("\n");
+  return application.run(name, program, [service.projectId, service.secret, jwt]);
 }
