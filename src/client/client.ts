@@ -2,18 +2,13 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import type { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { requireNode } from "../transport/node-version.ts";
-import { type Credential, type TlsClientOptions, connect } from "./transport.ts";
+import { type ConnectOptions, connect } from "./transport.ts";
 
 requireNode();
 
 export type { Credential, TlsClientOptions } from "./transport.ts";
 
-export interface SessiondOptions {
-  /** Such as `https://sessiond.example`, or `http://127.0.0.1:8080`. */
-  readonly baseUrl: string;
-  /** Authenticates the calling service. Without it, and without a client certificate, every call needs an `authorization` header. */
-  readonly credential?: Credential;
-  readonly tls?: TlsClientOptions;
+export interface SessiondOptions extends ConnectOptions {
   /** Deadline of calls that set none, in milliseconds; 10,000 by default. Streams need `timeoutMs: 0`, which means no deadline. */
   readonly defaultTimeoutMs?: number;
 }
@@ -36,7 +31,7 @@ export interface Sessiond {
  * ```
  */
 export function connectSessiond(options: SessiondOptions): Sessiond {
-  const connection = connect({ defaultTimeoutMs: 10_000, ...options });
+  const connection = connect(options, options.defaultTimeoutMs ?? 10_000);
   return {
     sessions: connection.sessions,
     projects: createClient(ProjectService, connection.transport),

@@ -17,10 +17,7 @@ import { requireNode } from "../transport/node-version.ts";
 
 requireNode();
 
-/**
- * The definition of a service in the form of `@grpc/grpc-js`, one entry per RPC under its name in camel case.
- * Goes into `grpc.makeGenericClientConstructor` and `server.addService` alike.
- */
+/** The definition of a service in the form of `@grpc/grpc-js`: one entry per RPC, under its name in camel case. */
 export type GrpcServiceDefinition<Service extends DescService> = {
   readonly [Name in keyof Service["method"]]: grpc.MethodDefinition<
     MessageShape<Service["method"][Name]["input"]>,
@@ -33,16 +30,19 @@ export type GrpcClient<Service extends DescService> = grpc.Client & {
   readonly [Name in keyof Service["method"]]: GrpcMethod<Service["method"][Name]>;
 };
 
-/** The signatures `@grpc/grpc-js` gives an RPC of this kind. Requests may be messages or their init objects. */
+/** The signature that `@grpc/grpc-js` gives an RPC of this kind. Requests may be messages or their init objects. */
 export type GrpcMethod<Method extends DescMethod> =
   Method extends DescMethodUnary<infer Input, infer Output>
-    ? UnaryMethod<Input, Output>
+    ? (request: MessageInitShape<Input>, ...rest: CallArguments<Output>) => grpc.ClientUnaryCall
     : Method extends DescMethodServerStreaming<infer Input, infer Output>
-      ? ServerStreamingMethod<Input, Output>
+      ? (
+          request: MessageInitShape<Input>,
+          ...rest: CallSettings
+        ) => grpc.ClientReadableStream<MessageShape<Output>>
       : Method extends DescMethodClientStreaming<infer Input, infer Output>
-        ? ClientStreamingMethod<Input, Output>
+        ? (...rest: CallArguments<Output>) => grpc.ClientWritableStream<MessageInitShape<Input>>
         : Method extends DescMethodBiDiStreaming<infer Input, infer Output>
-          ? BidiStreamingMethod<Input, Output>
+          ? (...rest: CallSettings) => grpc.ClientDuplexStream<MessageInitShape<Input>, MessageShape<Output>>
           : never;
 
 /** Receives the outcome of a call with one answer: an error with a gRPC status code, or the message. */
@@ -51,57 +51,15 @@ export type GrpcCallback<Output extends DescMessage> = (
   response?: MessageShape<Output>,
 ) => void;
 
-interface UnaryMethod<Input extends DescMessage, Output extends DescMessage> {
-  (request: MessageInitShape<Input>, callback: GrpcCallback<Output>): grpc.ClientUnaryCall;
-  (
-    request: MessageInitShape<Input>,
-    metadataOrOptions: grpc.Metadata | grpc.CallOptions,
-    callback: GrpcCallback<Output>,
-  ): grpc.ClientUnaryCall;
-  (
-    request: MessageInitShape<Input>,
-    metadata: grpc.Metadata,
-    options: grpc.CallOptions,
-    callback: GrpcCallback<Output>,
-  ): grpc.ClientUnaryCall;
-}
+type CallSettings =
+  | []
+  | [metadataOrOptions: grpc.Metadata | grpc.CallOptions]
+  | [metadata: grpc.Metadata, options: grpc.CallOptions];
 
-interface ServerStreamingMethod<Input extends DescMessage, Output extends DescMessage> {
-  (
-    request: MessageInitShape<Input>,
-    options?: grpc.CallOptions,
-  ): grpc.ClientReadableStream<MessageShape<Output>>;
-  (
-    request: MessageInitShape<Input>,
-    metadata: grpc.Metadata,
-    options?: grpc.CallOptions,
-  ): grpc.ClientReadableStream<MessageShape<Output>>;
-}
-
-interface ClientStreamingMethod<Input extends DescMessage, Output extends DescMessage> {
-  (callback: GrpcCallback<Output>): grpc.ClientWritableStream<MessageInitShape<Input>>;
-  (
-    metadataOrOptions: grpc.Metadata | grpc.CallOptions,
-    callback: GrpcCallback<Output>,
-  ): grpc.ClientWritableStream<MessageInitShape<Input>>;
-  (
-    metadata: grpc.Metadata,
-    options: grpc.CallOptions,
-    callback: GrpcCallback<Output>,
-  ): grpc.ClientWritableStream<MessageInitShape<Input>>;
-}
-
-interface BidiStreamingMethod<Input extends DescMessage, Output extends DescMessage> {
-  (options?: grpc.CallOptions): grpc.ClientDuplexStream<MessageInitShape<Input>, MessageShape<Output>>;
-  (
-    metadata: grpc.Metadata,
-    options?: grpc.CallOptions,
-  ): grpc.ClientDuplexStream<MessageInitShape<Input>, MessageShape<Output>>;
-}
+type CallArguments<Output extends DescMessage> = [...CallSettings, callback: GrpcCallback<Output>];
 
 /**
- * Creates a `@grpc/grpc-js` client for a generated service. There is no code generator between the two, and
- * none is needed: the descriptor that `protoc-gen-es` generates knows everything.
+ * Creates a `@grpc/grpc-js` client for a service that `protoc-gen-es` has generated. Needs no other code generator.
  *
  * ```ts
  * import { credentials, Metadata } from "@grpc/grpc-js";
@@ -127,21 +85,21 @@ export function grpcClient<Service extends DescService>(
   for (const { localName } of service.methods) {
     if (localName in grpc.Client.prototype) {
       throw new Error(
-        `${service.typeName}: the RPC "${localName}" would hide the method "${localName}" of every grpc-js client; call grpcServiceDefinition and make the client yourself`,
+        `${service.typeName}: the RPC "${localName}" would hide the method "${localName}" of every grpc-js client; call grpcServiceDefinition and grpc.makeGenericClientConstructor instead`,
       );
     }
   }
   const Client = grpc.makeGenericClientConstructor(grpcServiceDefinition(service), service.typeName);
-  // grpc-js makes the methods while it runs; the definition they are made from is what GrpcClient describes.
+  // grpc-js makes the methods at run time, from the definition.
   return new Client(address, credentials, options) as unknown as GrpcClient<Service>;
 }
 
-/** Creates the `@grpc/grpc-js` definition of a generated service, for `server.addService` or a client of one's own. */
+/** Creates the definition of a generated service, for `server.addService` and `makeGenericClientConstructor`. */
 export function grpcServiceDefinition<Service extends DescService>(
   service: Service,
 ): GrpcServiceDefinition<Service> {
   const entries = service.methods.map((method) => [method.localName, methodDefinition(method)] as const);
-  // Object.fromEntries forgets the names; they are those of Service["method"], where protobuf-es uses localName too.
+  // Object.fromEntries loses the type of the names. Service["method"] has localName as its keys too.
   return Object.fromEntries(entries) as unknown as GrpcServiceDefinition<Service>;
 }
 
@@ -159,7 +117,7 @@ function methodDefinition(method: DescMethod) {
   };
 }
 
-/** A message is taken as it is, an init object is made one; what fits neither fails the call with INTERNAL. */
+/** Accepts a message or an init object. Throws for anything else, which fails the call with INTERNAL. */
 function serializer<Desc extends DescMessage>(desc: Desc): grpc.serialize<MessageInitShape<Desc>> {
   return (message) => {
     const bytes = toBinary(desc, create(desc, message));

@@ -17,11 +17,11 @@ export interface Credential {
 }
 
 export interface ConnectOptions {
+  /** Such as `https://sessiond.example`, or `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
+  /** Authenticates the calling service. Without it, and without a client certificate, every call needs an `authorization` header. */
   readonly credential?: Credential | undefined;
   readonly tls?: TlsClientOptions | undefined;
-  /** Deadline of calls that set none. Without it such calls have no deadline. */
-  readonly defaultTimeoutMs?: number;
 }
 
 /** One HTTP/2 connection, opened on the first call. */
@@ -33,7 +33,8 @@ export interface Connection {
   close(): void;
 }
 
-export function connect({ baseUrl, credential, tls, defaultTimeoutMs }: ConnectOptions): Connection {
+/** Calls that set no deadline get one of `defaultTimeoutMs`, or none without it. */
+export function connect({ baseUrl, credential, tls }: ConnectOptions, defaultTimeoutMs?: number): Connection {
   const sessionManager = new Http2SessionManager(baseUrl, undefined, tls);
   const interceptors = credential?.secret === undefined ? [] : [basicCredentials(credential)];
   const timeout = defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs };

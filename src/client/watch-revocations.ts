@@ -3,7 +3,7 @@ import { machineClock } from "./clock.ts";
 import { type StreamStart, isPermanent, subscribe } from "./subscribe.ts";
 import { type ConnectOptions, connect } from "./transport.ts";
 
-export interface WatchRevocationsOptions extends Omit<ConnectOptions, "defaultTimeoutMs"> {
+export interface WatchRevocationsOptions extends ConnectOptions {
   /** Starts with the next commit if `case` is undefined. */
   readonly start: StreamStart;
   /** Longest silence of the server, in milliseconds; 1,000 by default. */

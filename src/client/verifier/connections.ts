@@ -1,32 +1,24 @@
-import type { ClientClock } from "../clock.ts";
-import { type Connection, type Credential, type TlsClientOptions, connect } from "../transport.ts";
-
-export interface ConnectionsOptions {
-  /** Addresses of the same service. */
-  readonly baseUrls: readonly [string, ...string[]];
-  readonly tls: TlsClientOptions | undefined;
-  readonly credential: Credential;
-  readonly clock: ClientClock;
-}
+import { type Connection, connect } from "../transport.ts";
+import type { VerifierSettings } from "./options.ts";
 
 /** How long calls may continue on the shared connection after the address has changed. */
 const retirementMs = 10_000;
 
 /** Connections to a service that may have several addresses. */
 export class Connections {
-  readonly #options: ConnectionsOptions;
+  readonly #settings: VerifierSettings;
   readonly #open = new Set<Connection>();
   readonly #retiring = new Set<() => void>();
   #current = 0;
   #shared: Connection | undefined;
 
-  constructor(options: ConnectionsOptions) {
-    this.#options = options;
+  constructor(settings: VerifierSettings) {
+    this.#settings = settings;
   }
 
   /** The address in use. */
   get baseUrl(): string {
-    const { baseUrls } = this.#options;
+    const { baseUrls } = this.#settings;
     return baseUrls[this.#current % baseUrls.length] ?? baseUrls[0];
   }
 
@@ -37,7 +29,7 @@ export class Connections {
 
   /** Opens a new connection, which does not share the faults of another one, such as a frozen peer. */
   open(): Connection {
-    const { tls, credential } = this.#options;
+    const { tls, credential } = this.#settings;
     const opened = connect({ baseUrl: this.baseUrl, tls, credential });
     const close = () => {
       this.#open.delete(connection);
@@ -58,7 +50,7 @@ export class Connections {
   replaceShared(failed: Connection | undefined, graceMs: number): void {
     if (failed === undefined || this.#shared !== failed) return;
     this.#shared = undefined;
-    const cancel = this.#options.clock.after(graceMs, () => {
+    const cancel = this.#settings.clock.after(graceMs, () => {
       this.#retiring.delete(cancel);
       failed.close();
     });

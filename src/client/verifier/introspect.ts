@@ -1,7 +1,7 @@
 import { errorInfoOf } from "../error-info.ts";
 import type { Connections } from "./connections.ts";
-import type { Invalidity } from "./jwt/jwt-check.ts";
-import type { VerifierScope } from "./revocations/revocation.ts";
+import { invalidities } from "./jwt/jwt-check.ts";
+import { verifierScopes } from "./revocations/revocation.ts";
 import { type Rejection, invalid } from "./verdict.ts";
 
 /**
@@ -37,7 +37,7 @@ function rejectionIn(error: unknown): Rejection | undefined {
     case "SESSION_REVOKED":
     case "SESSION_REVOKED_BY_CUTOFF": {
       const { revision, scope: name } = info.metadata;
-      const scope = scopes.find((each) => each === name) ?? "session";
+      const scope = verifierScopes.find((each) => each === name) ?? "session";
       return { ok: false, reason: "revoked", revision: Number(revision ?? 0), scope };
     }
     case "SESSION_UNKNOWN":
@@ -46,17 +46,3 @@ function rejectionIn(error: unknown): Rejection | undefined {
       return undefined;
   }
 }
-
-const scopes: readonly VerifierScope[] = ["session", "member", "organization", "project", "signing_key"];
-
-const invalidities: readonly Invalidity[] = [
-  "form",
-  "algorithm",
-  "key",
-  "signature",
-  "type",
-  "issuer",
-  "audience",
-  "claims",
-  "time",
-];

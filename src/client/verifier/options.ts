@@ -39,20 +39,7 @@ export interface VerifierOptions {
 }
 
 /** Complete and valid options. */
-export interface VerifierSettings extends Required<
-  Pick<
-    VerifierOptions,
-    | "maxStaleness"
-    | "onStale"
-    | "clockTolerance"
-    | "heartbeat"
-    | "askTimeout"
-    | "cacheSize"
-    | "jwksRefetchInterval"
-    | "clock"
-    | "credential"
-  >
-> {
+export interface VerifierSettings extends Required<Omit<VerifierOptions, "baseUrl" | "tls" | "issuer">> {
   readonly baseUrls: readonly [string, ...string[]];
   readonly tls: TlsClientOptions | undefined;
   /** Expected `iss`. */

@@ -5,18 +5,20 @@ import { jwtCacheKey, readStatement } from "../../../jwt/statement.ts";
 import type { KeySet } from "./key-set.ts";
 import { type SessionClaims, sessionClaimsOf } from "./session-claims.ts";
 
+export const invalidities = [
+  "form", // not three canonical base64url parts with JSON inside, or longer than 16,384 characters
+  "algorithm", // not on the allow-list, or not the key's
+  "key", // the project publishes no such key
+  "signature",
+  "type", // `typ` is not JWT
+  "issuer",
+  "audience",
+  "claims", // a claim is missing or has the wrong form
+  "time", // not valid yet
+  "session", // the server knows no such session
+] as const;
 /** The first check that an invalid JWT fails. The checks run in this order. */
-export type Invalidity =
-  | "form" // not three canonical base64url parts with JSON inside, or longer than 16,384 characters
-  | "algorithm" // not on the allow-list, or not the key's
-  | "key" // the project publishes no such key
-  | "signature"
-  | "type" // `typ` is not JWT
-  | "issuer"
-  | "audience"
-  | "claims" // a claim is missing or has the wrong form
-  | "time" // not valid yet
-  | "session"; // the server knows no such session
+export type Invalidity = (typeof invalidities)[number];
 
 export interface ExpectedJwt {
   /** `<issuer>/<project id>`. */

@@ -26,27 +26,24 @@ export type RequestVerdict =
       readonly headers: Readonly<Record<string, string>>;
     };
 
-/** Verifies the session JWT of a request. Never rejects. */
+/** Verifies the session JWT of a request with these headers. Never rejects. */
 export async function authenticateRequest(
   verifier: Pick<Verifier, "verify">,
   { extract = bearer }: MiddlewareOptions,
-  header: HeaderReader,
+  readHeader: (name: string) => string | null | undefined,
 ): Promise<RequestVerdict> {
-  const jwt = tryExtract(extract, header);
+  const jwt = tryExtract(extract, (name) => readHeader(name) ?? undefined);
   // RFC 6750, section 3.1: no error code if the request has no credential.
   if (jwt === undefined) {
-    return { status: 401, message: "the request carries no session JWT", headers: challenge("Bearer") };
+    const headers = { "www-authenticate": "Bearer" };
+    return { status: 401, message: "the request carries no session JWT", headers };
   }
   const verdict = await verifier.verify(jwt);
   if (verdict.ok) return { claims: verdict.claims };
   const message = describeRejection(verdict);
-  return verdict.reason === "stale"
-    ? { status: 503, message, headers: { "retry-after": "1" } }
-    : {
-        status: 401,
-        message,
-        headers: challenge(`Bearer error="invalid_token", error_description="${message}"`),
-      };
+  if (verdict.reason === "stale") return { status: 503, message, headers: { "retry-after": "1" } };
+  const challenge = `Bearer error="invalid_token", error_description="${message}"`;
+  return { status: 401, message, headers: { "www-authenticate": challenge } };
 }
 
 /** Reads `authorization: Bearer …` (RFC 6750, section 2.1). */
@@ -64,8 +61,4 @@ function tryExtract(
   } catch {
     return "";
   }
-}
-
-function challenge(value: string): Readonly<Record<string, string>> {
-  return { "www-authenticate": value };
 }

@@ -20,16 +20,10 @@ export const sessionClaimsKey: ContextKey<SessionClaims | undefined> = createCon
  */
 export function verifierInterceptor(verifier: Verifier, options: MiddlewareOptions = {}): Interceptor {
   return (next) => async (request) => {
-    const outcome = await authenticateRequest(
-      verifier,
-      options,
-      (name) => request.header.get(name) ?? undefined,
-    );
+    const outcome = await authenticateRequest(verifier, options, (name) => request.header.get(name));
     if (outcome.claims === undefined) {
-      const { status, message, headers } = outcome;
-      throw new ConnectError(message, status === 401 ? Code.Unauthenticated : Code.Unavailable, {
-        ...headers,
-      });
+      const code = outcome.status === 401 ? Code.Unauthenticated : Code.Unavailable;
+      throw new ConnectError(outcome.message, code, { ...outcome.headers });
     }
     request.contextValues.set(sessionClaimsKey, outcome.claims);
     return next(request);

@@ -19,11 +19,7 @@ export function withSession(
   options: MiddlewareOptions = {},
 ): FetchHandler {
   return async (request) => {
-    const outcome = await authenticateRequest(
-      verifier,
-      options,
-      (name) => request.headers.get(name) ?? undefined,
-    );
+    const outcome = await authenticateRequest(verifier, options, (name) => request.headers.get(name));
     if (outcome.claims !== undefined) return handler(request, outcome.claims);
     const { status, message, headers } = outcome;
     return Response.json({ message }, { status, headers: { "cache-control": "no-store", ...headers } });

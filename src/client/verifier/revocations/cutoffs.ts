@@ -5,7 +5,7 @@ export interface Cutoff {
   readonly matterUntil: number;
 }
 
-/** The newest cutoff of each member, or of each organization. */
+/** The newest cutoff of each target of one scope. */
 export class Cutoffs {
   /** Ordered by revision, which is nearly the order of matterUntil. */
   readonly #byId = new Map<string, Cutoff>();
@@ -18,11 +18,12 @@ export class Cutoffs {
     return this.#byId.get(id);
   }
 
-  /** Sets a cutoff whose revision is higher than all before. */
-  set(id: string, cutoff: Cutoff): void {
-    const matterUntil = Math.max(cutoff.matterUntil, this.#byId.get(id)?.matterUntil ?? 0);
+  /** Sets a cutoff whose revision is higher than all before. It matters for as long as the one that it replaces, or longer. */
+  set(id: string, revision: number, until: number): Cutoff {
+    const cutoff = { revision, matterUntil: Math.max(until, this.#byId.get(id)?.matterUntil ?? 0) };
     this.#byId.delete(id);
-    this.#byId.set(id, { revision: cutoff.revision, matterUntil });
+    this.#byId.set(id, cutoff);
+    return cutoff;
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Cutoff, Cutoffs } from "./cutoffs.ts";
+import { Cutoffs } from "./cutoffs.ts";
 import type { VerifierRevocation, VerifierScope } from "./revocation.ts";
 import { SessionTable } from "./session-table.ts";
 import { SparedSessions, type Sparing } from "./spared-sessions.ts";
@@ -18,18 +18,21 @@ export interface FoundRevocation {
   readonly scope: VerifierScope;
 }
 
+type CutoffScope = "member" | "organization" | "project";
+
+/** Id under which the cutoff of the project is kept: there is only one project. */
+const theProject = "";
+
 /** Number of calls of forget() that visit every revoked session once. */
 const forgetCycle = 32;
 
 /** Every revocation that can still matter. Decides about JWTs without the server. Has no clock and no stream. */
 export class RevocationIndex {
   readonly #sessions = new SessionTable();
-  readonly #members = new Cutoffs();
-  readonly #organizations = new Cutoffs();
+  readonly #cutoffs = { member: new Cutoffs(), organization: new Cutoffs(), project: new Cutoffs() };
   readonly #spared = new SparedSessions();
   /** Never forgotten: a leaked key can sign JWTs of any lifetime. */
   readonly #keys = new Map<string, number>();
-  #project: Cutoff | undefined;
   #revision = 0;
   #forgottenUntil = 0;
 
@@ -43,11 +46,12 @@ export class RevocationIndex {
     return this.#forgottenUntil;
   }
 
-  get sizes(): { readonly sessions: number; readonly cutoffs: number; readonly sessionBytes: number } {
+  get sizes(): { readonly sessions: number; readonly sessionBytes: number; readonly cutoffs: number } {
+    const { member, organization, project } = this.#cutoffs;
     return {
       sessions: this.#sessions.size,
-      cutoffs: this.#members.size + this.#organizations.size + (this.#project === undefined ? 0 : 1),
       sessionBytes: this.#sessions.bytes,
+      cutoffs: member.size + organization.size + project.size,
     };
   }
 
@@ -88,54 +92,38 @@ export class RevocationIndex {
   /** Drops what mattered only before `limit`, in milliseconds since 1970. Each call visits a part of the revoked sessions. */
   forget(limit: number): void {
     this.#sessions.forget(limit, Math.ceil(256 / forgetCycle));
-    this.#members.forget(limit);
-    this.#organizations.forget(limit);
-    if (this.#project !== undefined && this.#project.matterUntil < limit) this.#project = undefined;
+    for (const cutoffs of Object.values(this.#cutoffs)) cutoffs.forget(limit);
     this.#spared.forget(limit);
     this.#forgottenUntil = Math.max(this.#forgottenUntil, limit);
   }
 
-  #cutOff(scope: "member" | "organization" | "project", revocation: VerifierRevocation): void {
+  #cutOff(scope: CutoffScope, revocation: VerifierRevocation): void {
     const { targetId, revision, matterUntil, exceptSessionId } = revocation;
-    const previous = this.#cutoffOf(scope, targetId);
-    const before = previous?.revision ?? 0;
-    const until = Math.max(matterUntil, previous?.matterUntil ?? 0);
-    if (exceptSessionId !== undefined) {
-      this.#spared.add(exceptSessionId, { scope, targetId, last: revision, before, matterUntil: until });
-    }
-    if (scope === "project") this.#project = { revision, matterUntil: until };
-    else (scope === "member" ? this.#members : this.#organizations).set(targetId, { revision, matterUntil });
-  }
-
-  #cutoffOf(scope: "member" | "organization" | "project", id: string): Cutoff | undefined {
-    switch (scope) {
-      case "member":
-        return this.#members.get(id);
-      case "organization":
-        return this.#organizations.get(id);
-      case "project":
-        return this.#project;
-    }
+    const cutoffs = this.#cutoffs[scope];
+    const id = scope === "project" ? theProject : targetId;
+    const before = cutoffs.get(id)?.revision ?? 0;
+    const cutoff = cutoffs.set(id, revision, matterUntil);
+    if (exceptSessionId === undefined) return;
+    const sparing = { scope, targetId, last: revision, before, matterUntil: cutoff.matterUntil };
+    this.#spared.add(exceptSessionId, sparing);
   }
 
   #findCutoff(subject: Subject): FoundRevocation | undefined {
     const { memberId, organizationId, revision } = subject;
-    const member = this.#members.get(memberId);
-    const organization = organizationId === undefined ? undefined : this.#organizations.get(organizationId);
-    const newest = Math.max(member?.revision ?? 0, organization?.revision ?? 0, this.#project?.revision ?? 0);
-    if (newest <= revision) return undefined;
-    const cutoffs = [
-      foundBy("member", member),
-      foundBy("organization", organization),
-      foundBy("project", this.#project),
-    ].flat();
+    const { member: members, organization: organizations, project: projects } = this.#cutoffs;
+    const member = members.get(memberId)?.revision ?? 0;
+    const organization =
+      organizationId === undefined ? 0 : (organizations.get(organizationId)?.revision ?? 0);
+    const project = projects.get(theProject)?.revision ?? 0;
+    if (Math.max(member, organization, project) <= revision) return undefined;
+    const newest = [
+      { scope: "member", revision: member },
+      { scope: "organization", revision: organization },
+      { scope: "project", revision: project },
+    ] as const;
     const sparings = this.#spared.of(subject.sessionId).filter((sparing) => applies(sparing, subject));
-    return firstToHit(revision, cutoffs, sparings);
+    return firstToHit(revision, newest, sparings);
   }
-}
-
-function foundBy(scope: VerifierScope, cutoff: Cutoff | undefined): readonly FoundRevocation[] {
-  return cutoff === undefined ? [] : [{ scope, revision: cutoff.revision }];
 }
 
 function applies({ scope, targetId }: Sparing, { memberId, organizationId }: Subject): boolean {

@@ -4,8 +4,17 @@ import {
   RevocationScope,
 } from "../../../../gen/session/v1/session_service_pb.ts";
 
+export const verifierScopes = ["session", "member", "organization", "project", "signing_key"] as const;
 /** A revoked signing key invalidates the JWTs that it signed, not the sessions. */
-export type VerifierScope = "session" | "member" | "organization" | "project" | "signing_key";
+export type VerifierScope = (typeof verifierScopes)[number];
+
+const scopeNames: Readonly<Partial<Record<RevocationScope, VerifierScope>>> = {
+  [RevocationScope.SESSION]: "session",
+  [RevocationScope.MEMBER]: "member",
+  [RevocationScope.ORGANIZATION]: "organization",
+  [RevocationScope.PROJECT]: "project",
+  [RevocationScope.SIGNING_KEY]: "signing_key",
+};
 
 /** A revocation in the verifier's copy of the log. */
 export interface VerifierRevocation {
@@ -24,32 +33,20 @@ export interface VerifierRevocation {
  * continue.
  */
 export function readRevocation(message: RevocationMessage): VerifierRevocation {
+  const { revision, targetId, exceptSessionId } = message;
+  const scope = scopeNames[message.scope];
+  if (scope === undefined) {
+    throw new Error(
+      `revision ${revision} has the scope ${message.scope}, which this version of the verifier does not know: upgrade it`,
+    );
+  }
   return {
-    revision: Number(message.revision),
-    scope: scopeOf(message),
-    targetId: message.targetId,
-    exceptSessionId: message.exceptSessionId === "" ? undefined : message.exceptSessionId.toLowerCase(),
+    revision: Number(revision),
+    scope,
+    targetId,
+    exceptSessionId: exceptSessionId === "" ? undefined : exceptSessionId.toLowerCase(),
     matterUntil: millisecondsOf(message.matterUntilTime),
   };
-}
-
-function scopeOf({ scope, revision }: RevocationMessage): VerifierScope {
-  switch (scope) {
-    case RevocationScope.SESSION:
-      return "session";
-    case RevocationScope.MEMBER:
-      return "member";
-    case RevocationScope.ORGANIZATION:
-      return "organization";
-    case RevocationScope.PROJECT:
-      return "project";
-    case RevocationScope.SIGNING_KEY:
-      return "signing_key";
-    default:
-      throw new Error(
-        `revision ${revision} has the scope ${scope}, which this version of the verifier does not know: upgrade it`,
-      );
-  }
 }
 
 function millisecondsOf(time: Timestamp | undefined): number {

@@ -19,10 +19,6 @@ export interface Sparing {
 export class SparedSessions {
   readonly #bySession = new Map<string, readonly Sparing[]>();
 
-  get size(): number {
-    return this.#bySession.size;
-  }
-
   /** Ordered by revision. */
   of(sessionId: string): readonly Sparing[] {
     return this.#bySession.get(sessionId) ?? [];
