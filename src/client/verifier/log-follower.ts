@@ -1,89 +1,139 @@
 import { Code } from "@connectrpc/connect";
-import type { WatchRevocationsResponse } from "../../../gen/session/v1/session_service_pb.ts";
-import { type ClientClock, driftSince } from "../clock.ts";
+import { driftSince } from "../clock.ts";
 import { codeOf } from "../error-info.ts";
-import { type SubscriptionEvent, subscribe } from "../subscribe.ts";
+import { type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
 import type { Connections } from "./connections.ts";
-import {
-  type CopyChange,
-  OutOfStepError,
-  type RevocationCopy,
-  type StreamMessage,
-} from "./revocations/revocation-copy.ts";
-import { readRevocation } from "./revocations/revocation.ts";
+import type { EventSource } from "./events.ts";
+import type { KeySet } from "./jwt/key-set.ts";
+import type { JwtCheck } from "./jwt/jwt-check.ts";
+import type { VerifierSettings } from "./options.ts";
+import type { Freshness } from "./revocations/freshness.ts";
+import { OutOfStepError, type RevocationCopy } from "./revocations/revocation-copy.ts";
+import { readMessage } from "./revocations/revocation.ts";
 
-export interface LogFollowerOptions {
+/** What a verifier consists of. */
+export interface VerifierParts {
+  readonly settings: VerifierSettings;
+  readonly source: EventSource;
   readonly connections: Connections;
+  readonly keys: KeySet;
+  readonly jwts: JwtCheck;
   readonly copy: RevocationCopy;
-  readonly clock: ClientClock;
-  readonly heartbeatMs: number;
-  /** Drift of the two clocks beyond which the start of a call no longer dates its messages. */
-  readonly maxDriftMs: number;
-  readonly signal: AbortSignal;
+  readonly freshness: Freshness;
 }
 
-export interface LogListener {
-  connected(baseUrl: string, resumedAfter: number | undefined): void;
-  applied(message: StreamMessage, change: CopyChange): void;
-  /** A stream has ended, or failed to start if it was not connected. */
-  disconnected(baseUrl: string, error: Error, wasConnected: boolean): void;
-}
+type EventOf<Kind> = SubscriptionEvent & { readonly kind: Kind };
 
-/** Keeps the copy up to date until the signal aborts. Never rejects. */
-export async function followLog(options: LogFollowerOptions, listener: LogListener): Promise<void> {
-  const { connections, copy, clock, heartbeatMs, signal } = options;
-  const events = subscribe({
-    open: () => connections.open(),
-    nextStart: () => copy.nextStart(),
-    heartbeatMs,
-    clock,
-    signal,
-  });
-  for await (const event of events) {
-    switch (event.kind) {
-      case "connected":
-        listener.connected(
-          event.baseUrl,
-          event.start.case === "afterRevision" ? Number(event.start.value) : undefined,
+/** Keeps the copy of the log up to date, and emits events. */
+export class LogFollower {
+  /** Whether a stream is running. */
+  isConnected = false;
+  /** Why the last stream or attempt ended; undefined while a stream is running. */
+  lastError: Error | undefined;
+  readonly #parts: VerifierParts;
+  readonly #closing = new AbortController();
+  readonly #following: Promise<void>;
+  #ready = Promise.withResolvers<void>();
+  #isReady = false;
+
+  constructor(parts: VerifierParts) {
+    this.#parts = parts;
+    this.#ready.promise.catch(() => undefined);
+    this.#following = this.#follow();
+  }
+
+  /** See Verifier.ready. */
+  ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Ends the stream. Resolves when nothing runs any more. */
+  async close(): Promise<void> {
+    this.isConnected = false;
+    const closed = new Error("the verifier is closed");
+    this.#settleReady(closed);
+    this.#closing.abort(closed);
+    await this.#following;
+  }
+
+  async #follow(): Promise<void> {
+    const { settings, connections, copy } = this.#parts;
+    const events = subscribe({
+      open: () => connections.open(),
+      nextStart: () => copy.nextStart(),
+      heartbeatMs: settings.heartbeat,
+      clock: settings.clock,
+      signal: this.#closing.signal,
+    });
+    for await (const event of events) {
+      if (event.kind === "connected") this.#connected(event);
+      else if (event.kind === "message") this.#received(event);
+      else this.#disconnected(event);
+    }
+  }
+
+  #connected({ baseUrl, start }: EventOf<"connected">): void {
+    this.isConnected = true;
+    this.lastError = undefined;
+    const resumedAfter = start.case === "afterRevision" ? Number(start.value) : undefined;
+    this.#parts.source.emit("connected", { baseUrl, resumedAfter });
+  }
+
+  #received(event: EventOf<"message">): void {
+    const { clock, maxStaleness } = this.#parts.settings;
+    try {
+      this.#apply(event);
+      if (driftSince(event.callStart, clock) > maxStaleness / 4) {
+        throw new Error(
+          "the machine was suspended or its clock was set: the stream's start is no longer dated",
         );
-        break;
-      case "message":
-        applyMessage(event, options, listener);
-        break;
-      case "disconnected": {
-        const { baseUrl, error, wasConnected } = event;
-        listener.disconnected(baseUrl, error, wasConnected);
-        if (error instanceof OutOfStepError || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
-        else connections.rotate();
+      }
+    } catch (error) {
+      event.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #apply({ message: response, callStart }: EventOf<"message">): void {
+    const { copy, keys, jwts, freshness, source } = this.#parts;
+    const message = readMessage(response);
+    const change = copy.apply(message, callStart);
+    const { revocations, revision } = message;
+    if (change !== "none") {
+      // A snapshot may lack the revocation of a key that the JWKS no longer has.
+      keys.reset();
+      jwts.clear();
+    }
+    if (revocations.some(({ scope }) => scope === "signing_key")) keys.expire();
+    if (copy.index !== undefined) {
+      this.#settleReady();
+      if (change !== "first snapshot" && source.hasListeners("revocation")) {
+        for (const revocation of revocations) source.emit("revocation", revocation);
       }
     }
+    if (change === "resynchronised") source.emit("resynchronised", { revision });
+    freshness.isFresh();
   }
-}
 
-function applyMessage(
-  { message: response, callStart, fail }: SubscriptionEvent & { kind: "message" },
-  { copy, clock, maxDriftMs }: LogFollowerOptions,
-  listener: LogListener,
-): void {
-  try {
-    const message = readMessage(response);
-    listener.applied(message, copy.apply(message, callStart));
-    if (driftSince(callStart, clock) > maxDriftMs) {
-      fail(
-        new Error("the machine was suspended or its clock was set: the stream's start is no longer dated"),
-      );
+  #disconnected({ baseUrl, error, wasConnected }: EventOf<"disconnected">): void {
+    const { source, copy, connections } = this.#parts;
+    this.isConnected = false;
+    this.lastError = error;
+    if (isPermanent(error)) this.#settleReady(error);
+    source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
+    if (error instanceof OutOfStepError || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
+    else connections.rotate();
+  }
+
+  /** Success is final. A failure is the answer to ready() until the next outcome. */
+  #settleReady(error?: Error): void {
+    if (this.#isReady) return;
+    const next = Promise.withResolvers<void>();
+    next.promise.catch(() => undefined);
+    for (const { resolve, reject } of [this.#ready, next]) {
+      if (error === undefined) resolve();
+      else reject(error);
     }
-  } catch (error) {
-    fail(error instanceof Error ? error : new Error(String(error)));
+    this.#ready = next;
+    this.#isReady = error === undefined;
   }
-}
-
-function readMessage({ revocations, revision, caughtUp, elapsed }: WatchRevocationsResponse): StreamMessage {
-  return {
-    revocations: revocations.map(readRevocation),
-    revision: Number(revision),
-    caughtUp,
-    // Without it the message only proves that it was read after the call started.
-    elapsedMs: elapsed === undefined ? 0 : Number(elapsed.seconds) * 1000 + Math.floor(elapsed.nanos / 1e6),
-  };
 }

@@ -1,14 +1,13 @@
-import { isPermanent } from "../subscribe.ts";
 import { Connections } from "./connections.ts";
-import { type DecisionSources, decide } from "./decide.ts";
+import { decide } from "./decide.ts";
 import { EventSource, type VerifierEvents } from "./events.ts";
 import { JwtCheck } from "./jwt/jwt-check.ts";
 import { KeySet } from "./jwt/key-set.ts";
 import { requireNode } from "../../transport/node-version.ts";
-import { type LogListener, followLog } from "./log-follower.ts";
+import { LogFollower, type VerifierParts } from "./log-follower.ts";
 import { type VerifierOptions, type VerifierSettings, readOptions } from "./options.ts";
 import { Freshness } from "./revocations/freshness.ts";
-import { type CopyChange, RevocationCopy, type StreamMessage } from "./revocations/revocation-copy.ts";
+import { RevocationCopy } from "./revocations/revocation-copy.ts";
 import type { Verdict } from "./verdict.ts";
 
 requireNode();
@@ -84,140 +83,77 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return new LocalVerifier(readOptions(options));
 }
 
-class LocalVerifier implements Verifier, LogListener {
-  readonly #settings: VerifierSettings;
-  readonly #source = new EventSource();
-  readonly #freshness: Freshness;
-  readonly #copy: RevocationCopy;
-  readonly #connections: Connections;
-  readonly #keys: KeySet;
-  readonly #jwts: JwtCheck;
-  readonly #sources: DecisionSources;
-  readonly #closing = new AbortController();
-  readonly #following: Promise<void>;
-  #ready = Promise.withResolvers<void>();
-  #isReady = false;
+class LocalVerifier implements Verifier {
+  readonly #parts: VerifierParts;
+  readonly #follower: LogFollower;
   #cancelForget: () => void;
-  #connected = false;
-  #lastError: Error | undefined;
 
   constructor(settings: VerifierSettings) {
-    const { tls, credential, clock, heartbeat: heartbeatMs, maxStaleness, askTimeout } = settings;
-    const { projectId } = credential;
-    this.#settings = settings;
-    this.#freshness = new Freshness(clock, maxStaleness, (isFresh) => {
-      if (isFresh) this.#source.emit("fresh", { revision: this.#copy.index?.revision ?? 0 });
-      else this.#source.emit("stale", { staleness: this.#freshness.staleness() });
-    });
-    this.#copy = new RevocationCopy(this.#freshness);
-    this.#connections = new Connections(settings);
-    this.#keys = new KeySet({
-      url: () => `${this.#connections.baseUrl}/session/v1/projects/${projectId}/jwks`,
-      tls,
-      clock,
-      refetchIntervalMs: settings.jwksRefetchInterval,
-      timeoutMs: askTimeout,
-    });
-    const expected = { issuer: settings.issuer, audience: projectId };
-    this.#jwts = new JwtCheck(this.#keys, expected, settings.cacheSize);
-    this.#sources = {
-      settings,
-      jwts: this.#jwts,
-      copy: this.#copy,
-      freshness: this.#freshness,
-      connections: this.#connections,
-      source: this.#source,
-    };
-    this.#ready.promise.catch(() => undefined);
-    const { signal } = this.#closing;
-    const followed = { connections: this.#connections, copy: this.#copy, clock, heartbeatMs, signal };
-    this.#following = followLog({ ...followed, maxDriftMs: maxStaleness / 4 }, this);
-    this.#cancelForget = clock.after(forgetIntervalMs, () => this.#forget());
+    this.#parts = partsOf(settings);
+    this.#follower = new LogFollower(this.#parts);
+    this.#cancelForget = settings.clock.after(forgetIntervalMs, () => this.#forget());
   }
 
   get events(): VerifierEvents {
-    return this.#source.events;
+    return this.#parts.source.events;
   }
 
   verify(jwt: string): Promise<Verdict> {
-    return decide(this.#sources, jwt);
+    return decide(this.#parts, jwt);
   }
 
   status(): VerifierStatus {
-    const { sessions = 0, sessionBytes = 0, cutoffs = 0 } = this.#copy.index?.sizes ?? {};
+    const { copy, freshness, connections, jwts } = this.#parts;
+    const { sessions = 0, sessionBytes = 0, cutoffs = 0 } = copy.index?.sizes ?? {};
     return {
-      connected: this.#connected,
-      baseUrl: this.#connections.baseUrl,
-      revision: this.#copy.index?.revision,
-      staleness: this.#freshness.staleness(),
-      fresh: this.#freshness.isFresh(),
-      lastError: this.#lastError,
-      held: { sessions, sessionBytes, cutoffs, jwts: this.#jwts.cachedCount },
+      connected: this.#follower.isConnected,
+      baseUrl: connections.baseUrl,
+      revision: copy.index?.revision,
+      staleness: freshness.staleness(),
+      fresh: freshness.isFresh(),
+      lastError: this.#follower.lastError,
+      held: { sessions, sessionBytes, cutoffs, jwts: jwts.cachedCount },
     };
   }
 
   ready(): Promise<void> {
-    return this.#ready.promise;
+    return this.#follower.ready();
   }
 
   async close(): Promise<void> {
-    this.#connected = false;
+    const { freshness, keys, connections } = this.#parts;
     this.#cancelForget();
-    this.#freshness.close();
-    const closed = new Error("the verifier is closed");
-    this.#settleReady(closed);
-    this.#closing.abort(closed);
-    this.#keys.close();
-    this.#connections.close();
-    await this.#following;
-  }
-
-  connected(baseUrl: string, resumedAfter: number | undefined): void {
-    this.#connected = true;
-    this.#lastError = undefined;
-    this.#source.emit("connected", { baseUrl, resumedAfter });
-  }
-
-  applied({ revocations, revision }: StreamMessage, change: CopyChange): void {
-    if (change !== "none") {
-      // A snapshot may lack the revocation of a key that the JWKS no longer has.
-      this.#keys.reset();
-      this.#jwts.clear();
-    }
-    if (revocations.some(({ scope }) => scope === "signing_key")) this.#keys.expire();
-    if (this.#copy.index !== undefined) {
-      this.#settleReady();
-      if (change !== "first snapshot" && this.#source.hasListeners("revocation")) {
-        for (const revocation of revocations) this.#source.emit("revocation", revocation);
-      }
-    }
-    if (change === "resynchronised") this.#source.emit("resynchronised", { revision });
-    this.#freshness.isFresh();
-  }
-
-  disconnected(baseUrl: string, error: Error, wasConnected: boolean): void {
-    this.#connected = false;
-    this.#lastError = error;
-    if (isPermanent(error)) this.#settleReady(error);
-    this.#source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
-  }
-
-  /** Success is final. A failure is the answer to ready() until the next outcome. */
-  #settleReady(error?: Error): void {
-    if (this.#isReady) return;
-    const next = Promise.withResolvers<void>();
-    next.promise.catch(() => undefined);
-    for (const { resolve, reject } of [this.#ready, next]) {
-      if (error === undefined) resolve();
-      else reject(error);
-    }
-    this.#ready = next;
-    this.#isReady = error === undefined;
+    freshness.close();
+    const ended = this.#follower.close();
+    keys.close();
+    connections.close();
+    await ended;
   }
 
   #forget(): void {
-    const { clock, clockTolerance } = this.#settings;
-    this.#copy.index?.forget(clock.wall() - clockTolerance - forgetMarginMs);
-    this.#cancelForget = clock.after(forgetIntervalMs, () => this.#forget());
+    const { settings, copy } = this.#parts;
+    copy.index?.forget(settings.clock.wall() - settings.clockTolerance - forgetMarginMs);
+    this.#cancelForget = settings.clock.after(forgetIntervalMs, () => this.#forget());
   }
+}
+
+function partsOf(settings: VerifierSettings): VerifierParts {
+  const { clock, credential, maxStaleness } = settings;
+  const source = new EventSource();
+  const freshness = new Freshness(clock, maxStaleness, (isFresh) => {
+    if (isFresh) source.emit("fresh", { revision: copy.index?.revision ?? 0 });
+    else source.emit("stale", { staleness: freshness.staleness() });
+  });
+  const copy = new RevocationCopy(freshness);
+  const connections = new Connections(settings);
+  const keys = new KeySet({
+    url: () => `${connections.baseUrl}/session/v1/projects/${credential.projectId}/jwks`,
+    tls: settings.tls,
+    clock,
+    refetchIntervalMs: settings.jwksRefetchInterval,
+    timeoutMs: settings.askTimeout,
+  });
+  const expected = { issuer: settings.issuer, audience: credential.projectId };
+  const jwts = new JwtCheck(keys, expected, settings.cacheSize);
+  return { settings, source, connections, keys, jwts, copy, freshness };
 }

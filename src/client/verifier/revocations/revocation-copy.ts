@@ -1,17 +1,8 @@
 import type { Moment } from "../../clock.ts";
 import type { StreamStart } from "../../subscribe.ts";
 import type { Freshness } from "./freshness.ts";
-import type { VerifierRevocation } from "./revocation.ts";
+import type { StreamMessage } from "./revocation.ts";
 import { RevocationIndex } from "./revocation-index.ts";
-
-/** A message of the stream of revocations. */
-export interface StreamMessage {
-  readonly revocations: readonly VerifierRevocation[];
-  readonly revision: number;
-  readonly caughtUp: boolean;
-  /** See WatchRevocationsResponse.elapsed. */
-  readonly elapsedMs: number;
-}
 
 /** What a message has changed besides adding its revocations. */
 export type CopyChange = "none" | "first snapshot" | "resynchronised";

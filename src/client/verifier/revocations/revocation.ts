@@ -2,6 +2,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import {
   type Revocation as RevocationMessage,
   RevocationScope,
+  type WatchRevocationsResponse,
 } from "../../../../gen/session/v1/session_service_pb.ts";
 
 export const verifierScopes = ["session", "member", "organization", "project", "signing_key"] as const;
@@ -28,11 +29,17 @@ export interface VerifierRevocation {
   readonly matterUntil: number;
 }
 
-/**
- * Reads a revocation of the stream. Throws for an unknown scope: a verifier that does not know what was revoked must not
- * continue.
- */
-export function readRevocation(message: RevocationMessage): VerifierRevocation {
+/** A message of the stream of revocations. */
+export interface StreamMessage {
+  readonly revocations: readonly VerifierRevocation[];
+  readonly revision: number;
+  readonly caughtUp: boolean;
+  /** See WatchRevocationsResponse.elapsed. */
+  readonly elapsedMs: number;
+}
+
+/** Throws for an unknown scope: a verifier that does not know what was revoked must not continue. */
+function readRevocation(message: RevocationMessage): VerifierRevocation {
   const { revision, targetId, exceptSessionId } = message;
   const scope = scopeNames[message.scope];
   if (scope === undefined) {
@@ -46,6 +53,18 @@ export function readRevocation(message: RevocationMessage): VerifierRevocation {
     targetId,
     exceptSessionId: exceptSessionId === "" ? undefined : exceptSessionId.toLowerCase(),
     matterUntil: millisecondsOf(message.matterUntilTime),
+  };
+}
+
+/** Reads a message of the stream. Throws for a revocation of an unknown scope. */
+export function readMessage(message: WatchRevocationsResponse): StreamMessage {
+  const { revocations, revision, caughtUp, elapsed } = message;
+  return {
+    revocations: revocations.map(readRevocation),
+    revision: Number(revision),
+    caughtUp,
+    // Without it the message only proves that it was read after the call started.
+    elapsedMs: elapsed === undefined ? 0 : Number(elapsed.seconds) * 1000 + Math.floor(elapsed.nanos / 1e6),
   };
 }
 

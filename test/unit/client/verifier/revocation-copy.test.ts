@@ -5,8 +5,8 @@ import { Freshness } from "../../../../src/client/verifier/revocations/freshness
 import {
   OutOfStepError,
   RevocationCopy,
-  type StreamMessage,
 } from "../../../../src/client/verifier/revocations/revocation-copy.ts";
+import type { StreamMessage } from "../../../../src/client/verifier/revocations/revocation.ts";
 import { manualVerifierClock } from "./verifier-clock.ts";
 
 const first = randomUUID();
