@@ -13,7 +13,7 @@ export type StreamStart = WatchRevocationsRequest["start"];
 
 export type SubscriptionEvent =
   /** The first message of a stream has arrived. */
-  | { readonly kind: "connected"; readonly baseUrl: string; readonly start: StreamStart }
+  | { readonly kind: "connected"; readonly start: StreamStart }
   | {
       readonly kind: "message";
       readonly message: WatchRevocationsResponse;
@@ -23,12 +23,7 @@ export type SubscriptionEvent =
       readonly fail: (error: Error) => void;
     }
   /** A stream has ended, or failed to start if it was never `connected`. The next attempt follows after a wait. */
-  | {
-      readonly kind: "disconnected";
-      readonly baseUrl: string;
-      readonly error: Error;
-      readonly wasConnected: boolean;
-    };
+  | { readonly kind: "disconnected"; readonly error: Error; readonly wasConnected: boolean };
 
 export interface SubscribeOptions {
   /** Opens a connection of its own for each stream, so that it does not share the faults of another one. */
@@ -69,7 +64,6 @@ export async function* subscribe(options: SubscribeOptions): AsyncGenerator<Subs
   const backoff = new Backoff(backoffBounds);
   while (!signal.aborted) {
     const connection = open();
-    const { baseUrl } = connection;
     const start = nextStart();
     const callStart = momentOf(clock);
     let wasConnected = false;
@@ -77,7 +71,7 @@ export async function* subscribe(options: SubscribeOptions): AsyncGenerator<Subs
     const fail = (cause: Error) => void (error = cause);
     try {
       for await (const message of openStream(connection, start, options)) {
-        if (!wasConnected) yield { kind: "connected", baseUrl, start };
+        if (!wasConnected) yield { kind: "connected", start };
         wasConnected = true;
         yield { kind: "message", message, callStart, fail };
         if (error !== undefined) break;
@@ -90,7 +84,7 @@ export async function* subscribe(options: SubscribeOptions): AsyncGenerator<Subs
     }
     if (signal.aborted) return;
     error ??= new Error("the server ended the stream");
-    yield { kind: "disconnected", baseUrl, error, wasConnected };
+    yield { kind: "disconnected", error, wasConnected };
     await pause(clock, backoff.nextMs(), signal);
   }
 }

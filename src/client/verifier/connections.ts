@@ -7,8 +7,8 @@ const retirementMs = 10_000;
 /** Connections to a service that may have several addresses. */
 export class Connections {
   readonly #settings: VerifierSettings;
-  readonly #open = new Set<Connection>();
-  readonly #retiring = new Set<() => void>();
+  /** Connections that are closed later, and the function that cancels this. */
+  readonly #retiring = new Map<Connection, () => void>();
   #current = 0;
   #shared: Connection | undefined;
 
@@ -19,7 +19,7 @@ export class Connections {
   /** The address in use. */
   get baseUrl(): string {
     const { baseUrls } = this.#settings;
-    return baseUrls[this.#current % baseUrls.length] ?? baseUrls[0];
+    return baseUrls[this.#current % baseUrls.length] ?? "";
   }
 
   /** Changes to the next address. */
@@ -27,17 +27,10 @@ export class Connections {
     this.#current++;
   }
 
-  /** Opens a new connection, which does not share the faults of another one, such as a frozen peer. */
+  /** Opens a new connection, which does not share the faults of another one, such as a frozen peer. The caller closes it. */
   open(): Connection {
     const { tls, credential } = this.#settings;
-    const opened = connect({ baseUrl: this.baseUrl, tls, credential });
-    const close = () => {
-      this.#open.delete(connection);
-      opened.close();
-    };
-    const connection = { ...opened, close };
-    this.#open.add(connection);
-    return connection;
+    return connect({ baseUrl: this.baseUrl, tls, credential });
   }
 
   /** Returns the connection that single calls share. */
@@ -51,14 +44,18 @@ export class Connections {
     if (failed === undefined || this.#shared !== failed) return;
     this.#shared = undefined;
     const cancel = this.#settings.clock.after(graceMs, () => {
-      this.#retiring.delete(cancel);
+      this.#retiring.delete(failed);
       failed.close();
     });
-    this.#retiring.add(cancel);
+    this.#retiring.set(failed, cancel);
   }
 
+  /** Closes all connections that calls share. */
   close(): void {
-    for (const cancel of this.#retiring) cancel();
-    for (const connection of this.#open) connection.close();
+    for (const [connection, cancel] of this.#retiring) {
+      cancel();
+      connection.close();
+    }
+    this.#shared?.close();
   }
 }

@@ -72,11 +72,12 @@ export class LogFollower {
     }
   }
 
-  #connected({ baseUrl, start }: EventOf<"connected">): void {
+  #connected({ start }: EventOf<"connected">): void {
     this.isConnected = true;
     this.lastError = undefined;
     const resumedAfter = start.case === "afterRevision" ? Number(start.value) : undefined;
-    this.#parts.source.emit("connected", { baseUrl, resumedAfter });
+    const { source, connections } = this.#parts;
+    source.emit("connected", { baseUrl: connections.baseUrl, resumedAfter });
   }
 
   #received(event: EventOf<"message">): void {
@@ -114,11 +115,12 @@ export class LogFollower {
     freshness.isFresh();
   }
 
-  #disconnected({ baseUrl, error, wasConnected }: EventOf<"disconnected">): void {
+  #disconnected({ error, wasConnected }: EventOf<"disconnected">): void {
     const { source, copy, connections } = this.#parts;
     this.isConnected = false;
     this.lastError = error;
     if (isPermanent(error)) this.#settleReady(error);
+    const { baseUrl } = connections;
     source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
     if (error instanceof OutOfStepError || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
     else connections.rotate();

@@ -40,7 +40,7 @@ export interface VerifierOptions {
 
 /** Complete and valid options. */
 export interface VerifierSettings extends Required<Omit<VerifierOptions, "baseUrl" | "tls" | "issuer">> {
-  readonly baseUrls: readonly [string, ...string[]];
+  readonly baseUrls: readonly string[];
   readonly tls: TlsClientOptions | undefined;
   /** Expected `iss`. */
   readonly issuer: string;
@@ -80,10 +80,13 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
   return settings;
 }
 
-function readBaseUrls(baseUrl: string | readonly string[], problems: string[]): [string, ...string[]] {
-  const [first = "", ...others] = typeof baseUrl === "string" ? [baseUrl] : baseUrl;
-  if (![first, ...others].every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
+function readBaseUrls(baseUrl: string | readonly string[], problems: string[]): readonly string[] {
+  const urls = [baseUrl].flat();
+  if (
+    urls.length === 0 ||
+    !urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))
+  ) {
     problems.push("baseUrl must be one or several http or https URLs, such as http://127.0.0.1:8080");
   }
-  return [first.replace(/\/+$/, ""), ...others.map((url) => url.replace(/\/+$/, ""))];
+  return urls.map((url) => url.replace(/\/+$/, ""));
 }

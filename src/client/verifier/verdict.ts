@@ -1,5 +1,4 @@
-import type { Invalidity } from "./jwt/jwt-check.ts";
-import type { SessionClaims } from "./jwt/session-claims.ts";
+import type { Invalidity, SessionClaims } from "./jwt/jwt-check.ts";
 import type { VerifierScope } from "./revocations/revocation.ts";
 
 export interface Accepted {
@@ -34,16 +33,14 @@ export function invalid(what: Invalidity): Rejection {
   return { ok: false, reason: "invalid", what };
 }
 
+const descriptions: Readonly<Record<Rejection["reason"], string>> = {
+  expired: "the session JWT has expired",
+  revoked: "the session was revoked",
+  stale: "the session cannot be verified at present; try again",
+  invalid: "the session JWT is not valid",
+};
+
 /** Describes a rejection to the caller who presented the JWT, without further details. */
-export function describeRejection(rejection: Rejection): string {
-  switch (rejection.reason) {
-    case "expired":
-      return "the session JWT has expired";
-    case "revoked":
-      return "the session was revoked";
-    case "stale":
-      return "the session cannot be verified at present; try again";
-    case "invalid":
-      return "the session JWT is not valid";
-  }
+export function describeRejection({ reason }: Rejection): string {
+  return descriptions[reason];
 }

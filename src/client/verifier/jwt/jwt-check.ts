@@ -1,9 +1,9 @@
 import { LRUCache } from "lru-cache";
-import { maxJwtLength, parseCompactJws } from "../../../jwt/compact-jws.ts";
+import type { SessionReference } from "../../../jwt/claims.ts";
+import { type JsonObject, maxJwtLength, parseCompactJws } from "../../../jwt/compact-jws.ts";
 import { isSignedBy } from "../../../jwt/signature.ts";
 import { jwtCacheKey, readStatement } from "../../../jwt/statement.ts";
 import type { KeySet } from "./key-set.ts";
-import { type SessionClaims, sessionClaimsOf } from "./session-claims.ts";
 
 export const invalidities = [
   "form", // not three canonical base64url parts with JSON inside, or longer than 16,384 characters
@@ -25,6 +25,15 @@ export interface ExpectedJwt {
   readonly issuer: string;
   /** The project id. */
   readonly audience: string;
+}
+
+/** The claims of an accepted session JWT. Frozen, because verdicts on one JWT share the object. Times in seconds since 1970. */
+export interface SessionClaims extends SessionReference {
+  readonly memberId: string;
+  readonly organizationId: string | undefined;
+  readonly roles: readonly string[];
+  /** All claims of the JWT, including custom ones. */
+  readonly payload: JsonObject;
 }
 
 /** A JWT with a valid signature and valid claims. Only time and revocation can still end it. */
@@ -87,4 +96,19 @@ export class JwtCheck {
     this.#cache?.set(cacheKey, checked);
     return checked;
   }
+}
+
+/** Completes the claims of the default profile. Returns undefined if one of them has the wrong form. */
+function sessionClaimsOf(reference: SessionReference, payload: JsonObject): SessionClaims | undefined {
+  const { sub, roles = [], organization_id: organizationId } = payload;
+  if (typeof sub !== "string") return undefined;
+  if (organizationId !== undefined && typeof organizationId !== "string") return undefined;
+  if (!Array.isArray(roles) || !roles.every((role) => typeof role === "string")) return undefined;
+  return deepFreeze({ ...reference, memberId: sub, organizationId, roles: [...roles], payload });
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
 }

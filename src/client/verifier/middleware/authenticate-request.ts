@@ -1,4 +1,4 @@
-import type { SessionClaims } from "../jwt/session-claims.ts";
+import type { SessionClaims } from "../jwt/jwt-check.ts";
 import { describeRejection } from "../verdict.ts";
 import type { Verifier } from "../verifier.ts";
 
@@ -32,7 +32,12 @@ export async function authenticateRequest(
   { extract = bearer }: MiddlewareOptions,
   readHeader: (name: string) => string | null | undefined,
 ): Promise<RequestVerdict> {
-  const jwt = tryExtract(extract, (name) => readHeader(name) ?? undefined);
+  let jwt: string | undefined;
+  try {
+    jwt = extract((name) => readHeader(name) ?? undefined);
+  } catch {
+    jwt = ""; // no valid JWT
+  }
   // RFC 6750, section 3.1: no error code if the request has no credential.
   if (jwt === undefined) {
     const headers = { "www-authenticate": "Bearer" };
@@ -49,16 +54,4 @@ export async function authenticateRequest(
 /** Reads `authorization: Bearer …` (RFC 6750, section 2.1). */
 function bearer(header: HeaderReader): string | undefined {
   return /^Bearer +([^\s]+) *$/i.exec(header("authorization") ?? "")?.[1];
-}
-
-/** Returns an invalid JWT if `extract` throws. */
-function tryExtract(
-  extract: NonNullable<MiddlewareOptions["extract"]>,
-  header: HeaderReader,
-): string | undefined {
-  try {
-    return extract(header);
-  } catch {
-    return "";
-  }
 }

@@ -1,5 +1,5 @@
 import { Code, ConnectError, type ContextKey, type Interceptor, createContextKey } from "@connectrpc/connect";
-import type { SessionClaims } from "../jwt/session-claims.ts";
+import type { SessionClaims } from "../jwt/jwt-check.ts";
 import type { Verifier } from "../verifier.ts";
 import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 

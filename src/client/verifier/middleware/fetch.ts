@@ -1,4 +1,4 @@
-import type { SessionClaims } from "../jwt/session-claims.ts";
+import type { SessionClaims } from "../jwt/jwt-check.ts";
 import type { Verifier } from "../verifier.ts";
 import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 

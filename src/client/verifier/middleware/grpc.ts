@@ -6,7 +6,7 @@ import {
   ServerListenerBuilder,
   status as Status,
 } from "@grpc/grpc-js";
-import type { SessionClaims } from "../jwt/session-claims.ts";
+import type { SessionClaims } from "../jwt/jwt-check.ts";
 import type { Verifier } from "../verifier.ts";
 import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
 

@@ -1,3 +1,5 @@
+export type CutoffScope = "member" | "organization" | "project";
+
 /** Revokes every session of a target that was created before `revision`. */
 export interface Cutoff {
   readonly revision: number;

@@ -2,12 +2,12 @@ import { type ClientClock, type Moment, ageOf } from "../../clock.ts";
 
 /** Knows how stale the verifier's copy of the log may be. */
 export class Freshness {
+  isClosed = false;
   readonly #clock: ClientClock;
   readonly #maxStalenessMs: number;
   readonly #onChange: (isFresh: boolean) => void;
   #asOf: Moment | undefined;
   #isFresh = false;
-  #closed = false;
   #cancelTimer: (() => void) | undefined;
 
   /** `onChange` is called at the moment when the copy becomes fresh or stale. */
@@ -36,7 +36,7 @@ export class Freshness {
 
   /** Reports whether the copy is younger than the bound; calls `onChange` if that has changed. False after close(). */
   isFresh(): boolean {
-    if (this.#closed) return false;
+    if (this.isClosed) return false;
     const staleness = this.staleness();
     const isFresh = staleness < this.#maxStalenessMs;
     if (isFresh) this.#cancelTimer ??= this.#startTimer(this.#maxStalenessMs - staleness);
@@ -47,12 +47,8 @@ export class Freshness {
     return isFresh;
   }
 
-  get isClosed(): boolean {
-    return this.#closed;
-  }
-
   close(): void {
-    this.#closed = true;
+    this.isClosed = true;
     this.#cancelTimer?.();
   }
 

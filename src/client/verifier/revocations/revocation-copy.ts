@@ -5,7 +5,7 @@ import type { StreamMessage } from "./revocation.ts";
 import { RevocationIndex } from "./revocation-index.ts";
 
 /** What a message has changed besides adding its revocations. */
-export type CopyChange = "none" | "first snapshot" | "resynchronised";
+type CopyChange = "none" | "first snapshot" | "resynchronised";
 
 /** A message does not continue the copy, so that a new snapshot is needed. */
 export class OutOfStepError extends Error {

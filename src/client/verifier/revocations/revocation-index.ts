@@ -1,4 +1,4 @@
-import { Cutoffs } from "./cutoffs.ts";
+import { type CutoffScope, Cutoffs } from "./cutoffs.ts";
 import type { VerifierRevocation, VerifierScope } from "./revocation.ts";
 import { SessionTable } from "./session-table.ts";
 import { SparedSessions, type Sparing } from "./spared-sessions.ts";
@@ -17,8 +17,6 @@ export interface FoundRevocation {
   readonly revision: number;
   readonly scope: VerifierScope;
 }
-
-type CutoffScope = "member" | "organization" | "project";
 
 /** Id under which the cutoff of the project is kept: there is only one project. */
 const theProject = "";
@@ -127,14 +125,7 @@ export class RevocationIndex {
 }
 
 function applies({ scope, targetId }: Sparing, { memberId, organizationId }: Subject): boolean {
-  switch (scope) {
-    case "member":
-      return targetId === memberId;
-    case "organization":
-      return targetId === organizationId;
-    default:
-      return scope === "project";
-  }
+  return { member: memberId, organization: organizationId, project: targetId }[scope] === targetId;
 }
 
 /**

@@ -1,8 +1,8 @@
-import type { VerifierScope } from "./revocation.ts";
+import type { CutoffScope } from "./cutoffs.ts";
 
 /** Consecutive cutoffs of one target that all exempt the same session. */
 export interface Sparing {
-  readonly scope: VerifierScope;
+  readonly scope: CutoffScope;
   readonly targetId: string;
   /** Revision of the last one. The earlier ones are not needed: they exempt the session too. */
   readonly last: number;
