@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { patience } from "../../../support/patience.ts";
 import { aheadClock } from "./verifier-clock.ts";
-import { caughtUp, newKey, scriptedService, signed, silence, verifierOf } from "./scripted-service.ts";
+import { caughtUp, caughtUpAt, newKey, scriptedService, signed, verifierOf } from "./scripted-service.ts";
 import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
 
 test("concurrent JWTs cause one fetch, and a new key is found after the refetch interval", async () => {
@@ -50,11 +50,9 @@ test("a revoked signing key is rejected at once, also for cached JWTs, and the n
   service.jwks.keys = [leaked.jwk];
   const revoke = Promise.withResolvers<void>();
   service.watch = async function* (_request, context) {
-    yield { revision: 4n, caughtUp: true, elapsed: {} };
+    yield caughtUpAt(4);
     await revoke.promise;
-    const revocation = { revision: 5n, scope: RevocationScope.SIGNING_KEY, targetId: leaked.kid };
-    yield { revocations: [revocation], revision: 5n, caughtUp: true, elapsed: {} };
-    await silence(context);
+    yield* caughtUp(context, 5, { scope: RevocationScope.SIGNING_KEY, targetId: leaked.kid });
   };
   const verifier = verifierOf(service, { jwksRefetchInterval: 600_000 });
   await verifier.ready();
@@ -78,12 +76,10 @@ test("trusts only the keys of the current JWKS after a resynchronisation", async
   service.watch = async function* (request, context) {
     starts.push(request.start.case);
     if (starts.length === 1) {
-      yield { revision: 4n, caughtUp: true, elapsed: {} };
+      yield caughtUpAt(4);
       await end.promise;
-      yield { revision: 40n, caughtUp: true, elapsed: {} };
-    } else {
-      yield* caughtUp(context, 40);
     }
+    yield* caughtUp(context, 40);
   };
   const verifier = verifierOf(service);
   await verifier.ready();

@@ -4,7 +4,7 @@ import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@conn
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from "jose";
 import { onTestFinished } from "vitest";
-import { SessionService } from "../../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope, SessionService } from "../../../../gen/session/v1/session_service_pb.ts";
 import {
   type Verifier,
   type VerifierOptions,
@@ -62,7 +62,7 @@ export async function scriptedService(): Promise<ScriptedService> {
     url,
     port,
     jwks,
-    watch: (_request, context) => caughtUp(context),
+    watch: (_request, context) => caughtUp(context, 0),
     authenticate: () => {
       throw new ConnectError("not scripted", Code.Unavailable);
     },
@@ -70,9 +70,16 @@ export async function scriptedService(): Promise<ScriptedService> {
   return service;
 }
 
-/** A stream that has caught up at `revision` and stays silent. */
-export async function* caughtUp(context: HandlerContext, revision = 0) {
-  yield { revision: BigInt(revision), caughtUp: true, elapsed: {} };
+/** A message that has caught up at `revision`, with a revocation there if its target is given. */
+export function caughtUpAt(revision: number, target?: { scope?: RevocationScope; targetId: string }) {
+  const revocation = { revision: BigInt(revision), scope: RevocationScope.SESSION, ...target };
+  const revocations = target === undefined ? [] : [revocation];
+  return { revocations, revision: BigInt(revision), caughtUp: true, elapsed: {} };
+}
+
+/** A stream with this message, which then stays silent. */
+export async function* caughtUp(context: HandlerContext, ...message: Parameters<typeof caughtUpAt>) {
+  yield caughtUpAt(...message);
   await silence(context);
 }
 

@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ErrorInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
-import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
 import { patience } from "../../../support/patience.ts";
 import {
   type ScriptedService,
+  caughtUp,
   goodClaims,
   newKey,
   scriptedService,
@@ -25,11 +25,7 @@ let service: ScriptedService;
 beforeEach(async () => {
   service = await scriptedService();
   service.jwks.keys = [key.jwk];
-  service.watch = async function* (_request, context) {
-    const revocation = { revision: 1n, scope: RevocationScope.SESSION, targetId: dead };
-    yield { revocations: [revocation], revision: 1n, caughtUp: true, elapsed: {} };
-    await silence(context);
-  };
+  service.watch = (_request, context) => caughtUp(context, 1, { targetId: dead });
 });
 
 /** A verifier whose revocations have just become too old. */
@@ -60,11 +56,8 @@ test.each(["ask", "refuse", "accept"] as const)(
   "rejects a session that is known to be revoked, however old this knowledge is: %s",
   async (onStale) => {
     const verifier = await stale(onStale);
-    expect(await verifier.verify(revokedJwt)).toMatchObject({
-      reason: "revoked",
-      scope: "session",
-      revision: 1,
-    });
+    const rejection = { reason: "revoked", scope: "session", revision: 1 };
+    expect(await verifier.verify(revokedJwt)).toMatchObject(rejection);
   },
 );
 
@@ -77,12 +70,12 @@ test("refuse: rejects with the age of the known revocations", async () => {
 
 test("accept: accepts, with a mark in the verdict and an event each time", async () => {
   const verifier = await stale("accept");
-  const told: string[] = [];
-  verifier.events.on("staleAccepted", ({ sessionId }) => told.push(sessionId));
+  const accepted: string[] = [];
+  verifier.events.on("staleAccepted", ({ sessionId }) => accepted.push(sessionId));
   const verdict = await verifier.verify(jwt);
   expect(verdict).toMatchObject({ ok: true, stale: true, answeredBy: "verifier" });
   await verifier.verify(jwt);
-  expect(told).toHaveLength(2);
+  expect(accepted).toHaveLength(2);
 });
 
 describe("ask", () => {
@@ -99,17 +92,10 @@ describe("ask", () => {
     expect(asked).toEqual([jwt, jwt, jwt]);
   });
 
+  const revoked = (scope: string) => ({ reason: "revoked", scope, revision: 7 });
   const rejections: readonly (readonly [string, Record<string, string>, object])[] = [
-    [
-      "SESSION_REVOKED",
-      { scope: "session", revision: "7" },
-      { reason: "revoked", scope: "session", revision: 7 },
-    ],
-    [
-      "SESSION_REVOKED_BY_CUTOFF",
-      { scope: "project", revision: "8" },
-      { reason: "revoked", scope: "project", revision: 8 },
-    ],
+    ["SESSION_REVOKED", { scope: "session", revision: "7" }, revoked("session")],
+    ["SESSION_REVOKED_BY_CUTOFF", { scope: "project", revision: "7" }, revoked("project")],
     ["JWT_EXPIRED", {}, { reason: "expired" }],
     ["SESSION_EXPIRED", {}, { reason: "expired" }],
     ["SESSION_IDLE_EXPIRED", {}, { reason: "expired" }],
@@ -130,10 +116,8 @@ describe("ask", () => {
       return {};
     };
     const verifier = await stale("ask");
-    expect(await Promise.all([verifier.verify(jwt), verifier.verify(jwt)])).toMatchObject([
-      { reason: "stale" },
-      { reason: "stale" },
-    ]);
+    const verdicts = await Promise.all([verifier.verify(jwt), verifier.verify(jwt)]);
+    expect(verdicts).toMatchObject([{ reason: "stale" }, { reason: "stale" }]);
     service.authenticate = () => ({});
     const verdict = { ok: true, answeredBy: "server" };
     await vi.waitFor(async () => expect(await verifier.verify(jwt)).toMatchObject(verdict), patience);

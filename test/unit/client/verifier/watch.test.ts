@@ -8,11 +8,11 @@ import { patience } from "../../../support/patience.ts";
 import {
   type ScriptedService,
   caughtUp,
+  caughtUpAt,
   goodClaims,
   newKey,
   scriptedService,
   signed,
-  silence,
   verifierOf,
 } from "./scripted-service.ts";
 import { aheadClock } from "./verifier-clock.ts";
@@ -41,27 +41,18 @@ async function next<Name extends keyof VerifierEventMap>(
 test("a stream that ends for any reason resumes where it ended", async () => {
   const service = await scriptedService();
   const endings = [
-    () => undefined,
-    () => {
-      throw new ConnectError("draining", Code.Unavailable);
-    },
-    () => {
-      throw new ConnectError("too slow", Code.Aborted);
-    },
+    undefined,
+    new ConnectError("draining", Code.Unavailable),
+    new ConnectError("too slow", Code.Aborted),
   ];
   let revision = 4;
   service.watch = async function* (_request, context) {
-    yield { revision: BigInt(revision), caughtUp: true, elapsed: {} };
-    const end = endings.shift();
-    if (end === undefined) return yield* caughtUp(context, revision);
+    yield caughtUpAt(revision);
+    if (endings.length === 0) return yield* caughtUp(context, revision);
+    const ending = endings.shift();
     revision++;
-    const revocation = {
-      revision: BigInt(revision),
-      scope: RevocationScope.MEMBER,
-      targetId: `m${revision}`,
-    };
-    yield { revocations: [revocation], revision: BigInt(revision), caughtUp: true, elapsed: {} };
-    end();
+    yield caughtUpAt(revision, { scope: RevocationScope.MEMBER, targetId: `m${revision}` });
+    if (ending !== undefined) throw ending;
   };
   const starts = recordStarts(service);
   const verifier = verifierOf(service);
@@ -93,13 +84,12 @@ test("a log that no longer reaches back causes a snapshot, and the old index sta
   const service = await scriptedService();
   service.jwks.keys = [key.jwk];
   const { sid } = goodClaims();
-  const dead = { revision: 3n, scope: RevocationScope.SESSION, targetId: sid };
   const [cut, whole] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let streams = 0;
   service.watch = async function* (_request, context) {
     switch (++streams) {
       case 1:
-        yield { revocations: [dead], revision: 3n, caughtUp: true, elapsed: {} };
+        yield caughtUpAt(3, { targetId: sid });
         await cut.promise;
         return;
       case 2:
@@ -107,8 +97,7 @@ test("a log that no longer reaches back causes a snapshot, and the old index sta
       default:
         yield { revocations: [], revision: 50n, caughtUp: false, elapsed: {} };
         await whole.promise;
-        yield { revocations: [{ ...dead, revision: 51n }], revision: 51n, caughtUp: true, elapsed: {} };
-        await silence(context);
+        yield* caughtUp(context, 51, { targetId: sid });
     }
   };
   const starts = recordStarts(service);
@@ -132,8 +121,8 @@ test("a gap in the log causes a snapshot", async () => {
   let streams = 0;
   service.watch = async function* (_request, context) {
     if (++streams > 1) return yield* caughtUp(context, 9);
-    yield { revision: 4n, caughtUp: true, elapsed: {} };
-    yield { revision: 6n, caughtUp: true, elapsed: {} };
+    yield caughtUpAt(4);
+    yield caughtUpAt(6);
   };
   const starts = recordStarts(service);
   const verifier = verifierOf(service);
@@ -148,15 +137,8 @@ test("a gap in the log causes a snapshot", async () => {
 test("a revocation of an unknown scope makes the verifier stale", async () => {
   const service = await scriptedService();
   service.jwks.keys = [key.jwk];
-  service.watch = async function* (_request, context) {
-    yield {
-      revocations: [{ revision: 5n, scope: 99 as RevocationScope, targetId: "x" }],
-      revision: 5n,
-      caughtUp: true,
-      elapsed: {},
-    };
-    await silence(context);
-  };
+  const target = { scope: 99 as RevocationScope, targetId: "x" };
+  service.watch = (_request, context) => caughtUp(context, 5, target);
   const verifier = verifierOf(service, { onStale: "accept" });
   const { error } = await next(verifier, "disconnected");
   expect(error.message).toBe(
@@ -170,12 +152,9 @@ test("a stream from before a suspension of the machine is replaced", async () =>
   const resume = Promise.withResolvers<void>();
   let streams = 0;
   service.watch = async function* (_request, context) {
-    yield { revision: 4n, caughtUp: true, elapsed: {} };
-    if (++streams === 1) {
-      await resume.promise;
-      yield { revision: 4n, caughtUp: true, elapsed: {} };
-    }
-    await silence(context);
+    yield caughtUpAt(4);
+    if (++streams === 1) await resume.promise;
+    yield* caughtUp(context, 4);
   };
   const clock = aheadClock();
   let suspendedMs = 0;
@@ -218,16 +197,13 @@ test("a closed verifier rejects JWTs at once and leaves no timer", async () => {
   service.jwks.keys = [key.jwk];
   const timers = new Set<object>();
   const machine = aheadClock();
-  const clock = {
-    ...machine,
-    after(ms: number, call: () => void) {
-      const timer = {};
-      timers.add(timer);
-      const cancel = machine.after(ms, () => (timers.delete(timer), call()));
-      return () => (timers.delete(timer), cancel());
-    },
+  const after = (ms: number, call: () => void) => {
+    const timer = {};
+    timers.add(timer);
+    const cancel = machine.after(ms, () => (timers.delete(timer), call()));
+    return () => (timers.delete(timer), cancel());
   };
-  const verifier = verifierOf(service, { clock });
+  const verifier = verifierOf(service, { clock: { ...machine, after } });
   const unready = verifierOf(service);
   const waiting = unready.ready().catch(String);
   await unready.close();
@@ -244,14 +220,8 @@ test("a closed verifier rejects JWTs at once and leaves no timer", async () => {
 
 test("createVerifier reports all invalid options at once", () => {
   const credential = { projectId: "p", secret: "very secret" };
-  const create = () =>
-    createVerifier({
-      baseUrl: "ftp://x",
-      credential,
-      maxStaleness: 1000,
-      heartbeat: 900,
-      clockTolerance: 60_000,
-    });
+  const times = { maxStaleness: 1000, heartbeat: 900, clockTolerance: 60_000 };
+  const create = () => createVerifier({ baseUrl: "ftp://x", credential, ...times });
   expect(create).toThrow(/baseUrl must be one or several http or https URLs/);
   expect(create).toThrow(/heartbeat is 900: it must be at most half of maxStaleness, which is 1000/);
   expect(create).toThrow(/clockTolerance is 60000: it must be from 0 to 30000/);
