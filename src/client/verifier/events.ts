@@ -27,10 +27,6 @@ export type VerifierEvents = EventEmitter<VerifierEventMap>;
 export class EventSource {
   readonly events: VerifierEvents = new EventEmitter<VerifierEventMap>();
 
-  hasListeners(name: keyof VerifierEventMap): boolean {
-    return this.events.listenerCount(name) > 0;
-  }
-
   emit<Name extends keyof VerifierEventMap>(name: Name, event: VerifierEventMap[Name][0]): void {
     const emitter: EventEmitter = this.events;
     try {

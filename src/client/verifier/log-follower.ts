@@ -107,9 +107,8 @@ export class LogFollower {
     if (revocations.some(({ scope }) => scope === "signing_key")) keys.expire();
     if (copy.index !== undefined) {
       this.#settleReady();
-      if (change !== "first snapshot" && source.hasListeners("revocation")) {
-        for (const revocation of revocations) source.emit("revocation", revocation);
-      }
+      const reported = change === "first snapshot" ? [] : revocations;
+      for (const revocation of reported) source.emit("revocation", revocation);
     }
     if (change === "resynchronised") source.emit("resynchronised", { revision });
     freshness.isFresh();

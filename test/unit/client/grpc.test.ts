@@ -1,4 +1,5 @@
-import { type DescService, create, createFileRegistry } from "@bufbuild/protobuf";
+import { type DescMessage, type DescService, create, createFileRegistry } from "@bufbuild/protobuf";
+import { promisify } from "node:util";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
@@ -14,7 +15,13 @@ import {
   ServerReflection,
   type ServerReflectionResponse,
 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
-import { type GrpcClient, grpcClient, grpcServiceDefinition } from "../../../src/client/grpc.ts";
+import {
+  type GrpcCallback,
+  type GrpcClient,
+  grpcClient,
+  grpcServiceDefinition,
+} from "../../../src/client/grpc.ts";
+import { answerTo, metadataOf } from "../../support/process/grpc-js.ts";
 import { serving } from "../rpc/serving.ts";
 
 function connected<Service extends DescService>(service: Service, port: number): GrpcClient<Service> {
@@ -47,23 +54,16 @@ async function servingHealth() {
 type Outcome = [error: grpc.ServiceError | null, response?: HealthCheckResponse];
 
 describe("a unary call", () => {
-  const metadata = new grpc.Metadata();
-  metadata.set("x-echo", "sent");
+  const metadata = metadataOf({ "x-echo": "sent" });
   type Client = GrpcClient<typeof Health>;
   type Callback = (...outcome: Outcome) => void;
-  const shapes: [
-    name: string,
-    call: (client: Client, callback: Callback) => grpc.ClientUnaryCall,
-    echo: string,
-  ][] = [
+  type Call = (client: Client, callback: Callback) => grpc.ClientUnaryCall;
+  const options = { deadline: Infinity };
+  const shapes: [name: string, call: Call, echo: string][] = [
     ["a callback", (client, callback) => client.check({ service: "" }, callback), "none"],
     ["metadata", (client, callback) => client.check({}, metadata, callback), "sent"],
-    ["options", (client, callback) => client.check({}, { deadline: Infinity }, callback), "none"],
-    [
-      "metadata and options",
-      (client, callback) => client.check({}, metadata, { deadline: Infinity }, callback),
-      "sent",
-    ],
+    ["options", (client, callback) => client.check({}, options, callback), "none"],
+    ["metadata and options", (client, callback) => client.check({}, metadata, options, callback), "sent"],
     ["a message", (client, callback) => client.check(create(HealthCheckRequestSchema), callback), "none"],
   ];
   test.each(shapes)("accepts %s", async (_, call, echo) => {
@@ -90,27 +90,17 @@ describe("a unary call", () => {
     });
   };
 
-  test("fails with the status of the server", async () => {
-    expect(await failing({ service: "no" })).toMatchObject({
-      code: grpc.status.NOT_FOUND,
-      details: "no such service",
-    });
-  });
-
-  test("can be cancelled", async () => {
-    expect(await failing({ service: "never" })).toMatchObject({ code: grpc.status.CANCELLED });
-  });
-
-  test("keeps its deadline", async () => {
-    expect(await failing({ service: "never" }, { deadline: Date.now() + 50 })).toMatchObject({
-      code: grpc.status.DEADLINE_EXCEEDED,
-    });
-  });
-
-  test("fails with INTERNAL for an invalid request", async () => {
-    expect(await failing({ service: Object.create(null) as string })).toMatchObject({
-      code: grpc.status.INTERNAL,
-      details: expect.stringContaining("serialization"),
+  const { NOT_FOUND, CANCELLED, DEADLINE_EXCEEDED, INTERNAL } = grpc.status;
+  test.each<[string, string, number | undefined, number, RegExp]>([
+    ["fails with the status of the server", "no", undefined, NOT_FOUND, /^no such service$/],
+    ["can be cancelled", "never", undefined, CANCELLED, /./],
+    ["keeps its deadline", "never", 50, DEADLINE_EXCEEDED, /./],
+    ["fails with INTERNAL for an invalid request", Object.create(null), undefined, INTERNAL, /serialization/],
+  ])("%s", async (_, service, timeoutMs, code, details) => {
+    const options = timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+    expect(await failing({ service }, options)).toMatchObject({
+      code,
+      details: expect.stringMatching(details),
     });
   });
 });
@@ -168,22 +158,13 @@ test("a bidirectional stream sends and receives in turn", async () => {
 
 /** Builds a service with a client stream, because no generated one has it. */
 function collectService(rpc: string): DescService {
+  const inputType = ".grpc.health.v1.HealthCheckRequest";
   const file = create(FileDescriptorProtoSchema, {
     name: "test/collect.proto",
     package: "test",
     dependency: [Health.file.proto.name],
     service: [
-      {
-        name: "Collect",
-        method: [
-          {
-            name: rpc,
-            inputType: ".grpc.health.v1.HealthCheckRequest",
-            outputType: ".grpc.health.v1.HealthCheckRequest",
-            clientStreaming: true,
-          },
-        ],
-      },
+      { name: "Collect", method: [{ name: rpc, inputType, outputType: inputType, clientStreaming: true }] },
     ],
   });
   const service = createFileRegistry(file, () => Health.file).getService("test.Collect");
@@ -205,18 +186,12 @@ test("a client stream ends with one answer from a grpc-js server with the same d
       call.on("end", () => callback(null, { service: names.join("+") }));
     },
   });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
-      error === null ? resolve(port) : reject(error),
-    );
-  });
+  const credentials = grpc.ServerCredentials.createInsecure();
+  const port = await promisify(server.bindAsync.bind(server))("127.0.0.1:0", credentials);
   const client = connected(service, port);
-  type Join = (
-    callback: (error: grpc.ServiceError | null, response?: unknown) => void,
-  ) => grpc.ClientWritableStream<{ service: string }>;
-  const response = await new Promise((resolve, reject) => {
-    const join = client["join"] as unknown as Join;
-    const call = join.call(client, (error, response) => (error === null ? resolve(response) : reject(error)));
+  type Join = (callback: GrpcCallback<DescMessage>) => grpc.ClientWritableStream<{ service: string }>;
+  const response = await answerTo((done) => {
+    const call = (client["join"] as unknown as Join).call(client, done);
     for (const name of ["a", "b", "c"]) call.write({ service: name });
     call.end();
   });

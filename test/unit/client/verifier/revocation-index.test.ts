@@ -30,7 +30,7 @@ function indexOf(...revocations: readonly VerifierRevocation[]): RevocationIndex
 }
 
 describe("a session", () => {
-  test("is revoked by its id, whatever its created revision", () => {
+  test("is revoked by its id, at any created revision", () => {
     const dead = subject({ revision: 9 });
     const index = indexOf(revocation(3, "session", dead.sessionId.toUpperCase()));
     expect(index.findRevocation(dead)).toEqual({ scope: "session", revision: 3 });

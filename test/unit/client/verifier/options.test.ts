@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { readOptions } from "../../../../src/client/verifier/options.ts";
+import { createVerifier } from "../../../../src/client/verifier/verifier.ts";
+
+test("createVerifier reports all invalid options at once", () => {
+  const credential = { projectId: "p", secret: "very secret" };
+  const times = { maxStaleness: 1000, heartbeat: 900, clockTolerance: 60_000 };
+  const create = () => createVerifier({ baseUrl: "ftp://x", credential, ...times });
+  expect(create).toThrow(/baseUrl must be one or several http or https URLs/);
+  expect(create).toThrow(/heartbeat is 900: it must be at most half of maxStaleness, which is 1000/);
+  expect(create).toThrow(/clockTolerance is 60000: it must be from 0 to 30000/);
+  expect(() => createVerifier({ baseUrl: [], credential })).toThrow(/baseUrl/);
+  expect(create).not.toThrow(/very secret/);
+});
+
+test("the table of options in the README has the defaults of the code", () => {
+  const page = readFileSync("src/client/verifier/README.md", "utf8");
+  const rows = Array.from(page.matchAll(/^\| `(\w+)` \| `?([\w,]*)/gm), ([, name = "", value = ""]) => {
+    return [name, /^\d/.test(value) ? Number(value.replace(",", "")) : value] as const;
+  });
+  const { clock: _, ...defaults } = readOptions({
+    baseUrl: "http://127.0.0.1:8080",
+    credential: { projectId: "p" },
+  });
+  const withoutDefault = { baseUrl: "", credential: "", tls: "" };
+  const { baseUrls: _1, ...expected } = { ...defaults, issuer: "sessiond", ...withoutDefault };
+  expect(Object.fromEntries(rows)).toEqual(expected);
+  expect(defaults.issuer).toBe("sessiond/p");
+});
