@@ -62,13 +62,8 @@ type CallArguments<Output extends DescMessage> = [...CallSettings, callback: Grp
  * Creates a `@grpc/grpc-js` client for a service that `protoc-gen-es` has generated. Needs no other code generator.
  *
  * ```ts
- * import { credentials, Metadata } from "@grpc/grpc-js";
- * import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
- *
  * const client = grpcClient(Health, "localhost:8080", credentials.createInsecure());
- * const metadata = new Metadata();
- * metadata.set("authorization", "Bearer …");
- * client.check({ service: "" }, metadata, { deadline: Date.now() + 1_000 }, (error, response) => {
+ * client.check({ service: "" }, { deadline: Date.now() + 1_000 }, (error, response) => {
  *   console.log(error?.code ?? response?.status);
  *   client.close();
  * });

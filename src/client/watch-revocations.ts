@@ -35,16 +35,12 @@ export async function* watchRevocations({
     signal,
   });
   for await (const event of events) {
-    switch (event.kind) {
-      case "connected":
-        break;
-      case "message":
-        yield event.message;
-        last = event.message.revision;
-        break;
-      case "disconnected":
-        if (last === undefined || isPermanent(event.error)) throw event.error;
-        onDisconnect?.(event.error, last);
+    if (event.kind === "message") {
+      yield event.message;
+      last = event.message.revision;
+    } else if (event.kind === "disconnected") {
+      if (last === undefined || isPermanent(event.error)) throw event.error;
+      onDisconnect?.(event.error, last);
     }
   }
 }

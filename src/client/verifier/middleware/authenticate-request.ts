@@ -55,3 +55,21 @@ export async function authenticateRequest(
 function bearer(header: HeaderReader): string | undefined {
   return /^Bearer +([^\s]+) *$/i.exec(header("authorization") ?? "")?.[1];
 }
+
+const claimsProperty = Symbol("session claims");
+
+interface WithClaims {
+  [claimsProperty]?: SessionClaims;
+}
+
+/** Attaches claims to an accepted request, or to the metadata of an accepted call. */
+export function attachClaims(target: object, claims: SessionClaims): void {
+  (target as WithClaims)[claimsProperty] = claims;
+}
+
+/** Returns the attached claims. Throws an Error with the text `problem` if there are none. */
+export function attachedClaims(target: object, problem: string): SessionClaims {
+  const claims = (target as WithClaims)[claimsProperty];
+  if (claims === undefined) throw new Error(problem);
+  return claims;
+}

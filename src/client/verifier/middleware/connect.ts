@@ -11,12 +11,6 @@ export const sessionClaimsKey: ContextKey<SessionClaims | undefined> = createCon
 /**
  * Accepts calls with a valid session JWT on a Connect server. Others fail with UNAUTHENTICATED, or with UNAVAILABLE if no
  * verdict is possible at present.
- *
- * ```ts
- * router.service(GreetService, {
- *   greet: (_request, context) => ({ text: `hello ${context.values.get(sessionClaimsKey)?.memberId}` }),
- * }, { interceptors: [verifierInterceptor(verifier)] });
- * ```
  */
 export function verifierInterceptor(verifier: Verifier, options: MiddlewareOptions = {}): Interceptor {
   return (next) => async (request) => {

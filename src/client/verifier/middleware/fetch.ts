@@ -8,10 +8,6 @@ export type FetchHandler = (request: Request) => Promise<Response>;
 /**
  * Passes requests with a valid session JWT to `handler`, with the session's claims. Answers others with 401 and
  * `WWW-Authenticate`, or with 503 if no verdict is possible at present.
- *
- * ```ts
- * const handle = withSession(verifier, (_request, claims) => new Response(`hello ${claims.memberId}`));
- * ```
  */
 export function withSession(
   verifier: Verifier,

@@ -8,30 +8,22 @@ import {
 } from "@grpc/grpc-js";
 import type { SessionClaims } from "../jwt/jwt-check.ts";
 import type { Verifier } from "../verifier.ts";
-import { type MiddlewareOptions, authenticateRequest } from "./authenticate-request.ts";
-
-/** Property of the metadata that handlers get with an accepted call. */
-const claimsProperty = Symbol("session claims");
+import {
+  type MiddlewareOptions,
+  attachClaims,
+  attachedClaims,
+  authenticateRequest,
+} from "./authenticate-request.ts";
 
 /** Returns the claims of the call's session. Throws if the call did not pass {@link verifierInterceptor}. */
 export function sessionClaimsOf(call: { readonly metadata: Metadata }): SessionClaims {
-  const { [claimsProperty]: claims } = call.metadata as MetadataWithClaims;
-  if (claims === undefined) {
-    throw new Error("the call did not pass verifierInterceptor: add it to the server's interceptors");
-  }
-  return claims;
+  const problem = "the call did not pass verifierInterceptor: add it to the server's interceptors";
+  return attachedClaims(call.metadata, problem);
 }
 
 /**
  * Accepts calls with a valid session JWT on a `@grpc/grpc-js` server. Others fail with UNAUTHENTICATED, or with UNAVAILABLE if no
  * verdict is possible at present. `isPublic` exempts methods by path, such as `/grpc.health.v1.Health/Check`; none by default.
- *
- * ```ts
- * const server = new Server({ interceptors: [verifierInterceptor(verifier)] });
- * server.addService(definition, {
- *   greet: (call, callback) => callback(null, { text: `hello ${sessionClaimsOf(call).memberId}` }),
- * });
- * ```
  */
 export function verifierInterceptor(
   verifier: Verifier,
@@ -49,7 +41,7 @@ export function verifierInterceptor(
             const code = outcome.status === 401 ? Status.UNAUTHENTICATED : Status.UNAVAILABLE;
             call.sendStatus({ code, details: outcome.message, metadata: metadataOf(outcome.headers) });
           } else {
-            (metadata as MetadataWithClaims)[claimsProperty] = outcome.claims;
+            attachClaims(metadata, outcome.claims);
             next(metadata);
           }
         });
@@ -60,10 +52,6 @@ export function verifierInterceptor(
       new ResponderBuilder().withStart((next) => next(listener)).build(),
     );
   };
-}
-
-interface MetadataWithClaims extends Metadata {
-  [claimsProperty]?: SessionClaims;
 }
 
 function textOf(metadata: Metadata, name: string): string | undefined {
