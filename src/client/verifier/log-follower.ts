@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { driftSince } from "../clock.ts";
 import { codeOf } from "../error-info.ts";
-import { type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
+import { type StreamStart, type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
 import type { Connections } from "./connections.ts";
 import type { EventSource } from "./events.ts";
 import type { KeySet } from "./jwt/key-set.ts";
@@ -66,13 +66,13 @@ export class LogFollower {
       signal: this.#closing.signal,
     });
     for await (const event of events) {
-      if (event.kind === "connected") this.#connected(event);
+      if (event.kind === "connected") this.#connected(event.start);
       else if (event.kind === "message") this.#received(event);
       else this.#disconnected(event);
     }
   }
 
-  #connected({ start }: EventOf<"connected">): void {
+  #connected(start: StreamStart): void {
     this.isConnected = true;
     this.lastError = undefined;
     const resumedAfter = start.case === "afterRevision" ? Number(start.value) : undefined;

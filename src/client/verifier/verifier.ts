@@ -63,7 +63,7 @@ export interface VerifierStatus {
 }
 
 const forgetIntervalMs = 1000;
-/** How long a revocation is kept after it has stopped to matter. */
+/** How long a revocation is kept after it can affect no JWT. */
 const forgetMarginMs = 10_000;
 
 /**
@@ -79,61 +79,46 @@ const forgetMarginMs = 10_000;
  * ```
  */
 export function createVerifier(options: VerifierOptions): Verifier {
-  return new LocalVerifier(readOptions(options));
+  const settings = readOptions(options);
+  const { clock, clockTolerance } = settings;
+  const parts = partsOf(settings);
+  const { source, copy, freshness, keys, connections } = parts;
+  const follower = new LogFollower(parts);
+  const forget = () => {
+    copy.index?.forget(clock.wall() - clockTolerance - forgetMarginMs);
+    cancelForget = clock.after(forgetIntervalMs, forget);
+  };
+  let cancelForget = clock.after(forgetIntervalMs, forget);
+  return {
+    events: source.events,
+    verify: (jwt) => decide(parts, jwt),
+    status: () => statusOf(parts, follower),
+    ready: () => follower.ready(),
+    async close() {
+      cancelForget();
+      freshness.close();
+      const ended = follower.close();
+      keys.close();
+      connections.close();
+      await ended;
+    },
+  };
 }
 
-class LocalVerifier implements Verifier {
-  readonly #parts: VerifierParts;
-  readonly #follower: LogFollower;
-  #cancelForget: () => void;
-
-  constructor(settings: VerifierSettings) {
-    this.#parts = partsOf(settings);
-    this.#follower = new LogFollower(this.#parts);
-    this.#cancelForget = settings.clock.after(forgetIntervalMs, () => this.#forget());
-  }
-
-  get events(): VerifierEvents {
-    return this.#parts.source.events;
-  }
-
-  verify(jwt: string): Promise<Verdict> {
-    return decide(this.#parts, jwt);
-  }
-
-  status(): VerifierStatus {
-    const { copy, freshness, connections, jwts } = this.#parts;
-    const { sessions = 0, sessionBytes = 0, cutoffs = 0 } = copy.index?.sizes ?? {};
-    return {
-      connected: this.#follower.isConnected,
-      baseUrl: connections.baseUrl,
-      revision: copy.index?.revision,
-      staleness: freshness.staleness(),
-      fresh: freshness.isFresh(),
-      lastError: this.#follower.lastError,
-      held: { sessions, sessionBytes, cutoffs, jwts: jwts.cachedCount },
-    };
-  }
-
-  ready(): Promise<void> {
-    return this.#follower.ready();
-  }
-
-  async close(): Promise<void> {
-    const { freshness, keys, connections } = this.#parts;
-    this.#cancelForget();
-    freshness.close();
-    const ended = this.#follower.close();
-    keys.close();
-    connections.close();
-    await ended;
-  }
-
-  #forget(): void {
-    const { settings, copy } = this.#parts;
-    copy.index?.forget(settings.clock.wall() - settings.clockTolerance - forgetMarginMs);
-    this.#cancelForget = settings.clock.after(forgetIntervalMs, () => this.#forget());
-  }
+function statusOf(
+  { copy, freshness, connections, jwts }: VerifierParts,
+  follower: LogFollower,
+): VerifierStatus {
+  const { sessions = 0, sessionBytes = 0, cutoffs = 0 } = copy.index?.sizes ?? {};
+  return {
+    connected: follower.isConnected,
+    baseUrl: connections.baseUrl,
+    revision: copy.index?.revision,
+    staleness: freshness.staleness(),
+    fresh: freshness.isFresh(),
+    lastError: follower.lastError,
+    held: { sessions, sessionBytes, cutoffs, jwts: jwts.cachedCount },
+  };
 }
 
 function partsOf(settings: VerifierSettings): VerifierParts {

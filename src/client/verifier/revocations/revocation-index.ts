@@ -21,8 +21,8 @@ export interface FoundRevocation {
 /** Id under which the cutoff of the project is kept: there is only one project. */
 const theProject = "";
 
-/** Number of calls of forget() that visit every revoked session once. */
-const forgetCycle = 32;
+/** Number of the session table's 256 parts that a call of forget() visits. */
+const shardsPerForget = 8;
 
 /** Every revocation that can still matter. Decides about JWTs without the server. Has no clock and no stream. */
 export class RevocationIndex {
@@ -89,7 +89,7 @@ export class RevocationIndex {
 
   /** Drops what mattered only before `limit`, in milliseconds since 1970. Each call visits a part of the revoked sessions. */
   forget(limit: number): void {
-    this.#sessions.forget(limit, Math.ceil(256 / forgetCycle));
+    this.#sessions.forget(limit, shardsPerForget);
     for (const cutoffs of Object.values(this.#cutoffs)) cutoffs.forget(limit);
     this.#spared.forget(limit);
     this.#forgottenUntil = Math.max(this.#forgottenUntil, limit);
