@@ -137,7 +137,6 @@ function partsOf(settings: VerifierSettings): VerifierParts {
     refetchIntervalMs: settings.jwksRefetchInterval,
     timeoutMs: settings.askTimeout,
   });
-  const expected = { issuer: settings.issuer, audience: credential.projectId };
-  const jwts = new JwtCheck(keys, expected, settings.cacheSize);
+  const jwts = new JwtCheck(keys, settings.issuer, credential.projectId, settings.cacheSize);
   return { settings, source, connections, keys, jwts, copy, freshness };
 }

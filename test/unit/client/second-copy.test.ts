@@ -48,12 +48,8 @@ function failingHealth() {
   );
 }
 
-test("the copies are not the packages that the client imports", () => {
-  expect(connectCopy.ConnectError).not.toBe(connect.ConnectError);
-  expect(grpcCopy.Client).not.toBe(grpc.Client);
-});
-
 test("errorInfoOf reads a ConnectError of a second copy of @connectrpc/connect", async () => {
+  expect(connectCopy.ConnectError).not.toBe(connect.ConnectError);
   const made = new connectCopy.ConnectError("no", connect.Code.Unauthenticated, undefined, [detail]);
   expect(errorInfoOf(made)).toMatchObject(detail.value);
   const { url } = await failingHealth();
@@ -64,6 +60,7 @@ test("errorInfoOf reads a ConnectError of a second copy of @connectrpc/connect",
 });
 
 test("a second copy of @grpc/grpc-js makes clients, and errors that errorInfoOf reads", async () => {
+  expect(grpcCopy.Client).not.toBe(grpc.Client);
   const { port } = await failingHealth();
   const Client = grpcCopy.makeGenericClientConstructor(grpcServiceDefinition(Health), Health.typeName);
   const client = new Client(`127.0.0.1:${port}`, grpcCopy.credentials.createInsecure());

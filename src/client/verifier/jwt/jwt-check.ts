@@ -20,13 +20,6 @@ export const invalidities = [
 /** The first check that an invalid JWT fails. The checks run in this order. */
 export type Invalidity = (typeof invalidities)[number];
 
-export interface ExpectedJwt {
-  /** `<issuer>/<project id>`. */
-  readonly issuer: string;
-  /** The project id. */
-  readonly audience: string;
-}
-
 /** The claims of an accepted session JWT. Frozen, because verdicts on one JWT share the object. Times in seconds since 1970. */
 export interface SessionClaims extends SessionReference {
   readonly memberId: string;
@@ -46,13 +39,15 @@ export interface CheckedJwt {
 /** Checks everything about a JWT that time and revocation cannot change, and caches valid JWTs. */
 export class JwtCheck {
   readonly #keys: KeySet;
-  readonly #expected: ExpectedJwt;
+  readonly #issuer: string;
+  readonly #projectId: string;
   readonly #cache: LRUCache<string, CheckedJwt> | undefined;
 
-  /** `cacheSize` 0 disables the cache. */
-  constructor(keys: KeySet, expected: ExpectedJwt, cacheSize: number) {
+  /** Accepts JWTs with this `iss`, and this project as `aud`. `cacheSize` 0 disables the cache. */
+  constructor(keys: KeySet, issuer: string, projectId: string, cacheSize: number) {
     this.#keys = keys;
-    this.#expected = expected;
+    this.#issuer = issuer;
+    this.#projectId = projectId;
     this.#cache = cacheSize > 0 ? new LRUCache({ max: cacheSize }) : undefined;
   }
 
@@ -67,7 +62,6 @@ export class JwtCheck {
     return this.#cache?.get(cacheKey) ?? this.#checkUncached(jwt, cacheKey);
   }
 
-  /** Removes a JWT from the cache. */
   forget(jwt: string): void {
     this.#cache?.delete(jwtCacheKey(jwt));
   }
@@ -88,8 +82,8 @@ export class JwtCheck {
     if (key.algorithm !== algorithm) return "algorithm";
     if (!isSignedBy(key, jwt)) return "signature";
     if (!isJwt) return "type";
-    if (issuer !== this.#expected.issuer) return "issuer";
-    if (!audience.includes(this.#expected.audience)) return "audience";
+    if (issuer !== this.#issuer) return "issuer";
+    if (!audience.includes(this.#projectId)) return "audience";
     const claims = session.default && sessionClaimsOf(session.default, jws.payload);
     if (claims === undefined) return "claims";
     const checked = { claims, kid: key.kid };

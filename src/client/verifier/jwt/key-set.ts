@@ -102,9 +102,7 @@ export class KeySet {
   }
 }
 
-/**
- * Fetches JSON and bypasses caches. Rejects for every status except 200, redirects included. Not `fetch()`, which takes no CA.
- */
+/** Fetches JSON, past caches. Rejects for every status except 200, redirects included. Not `fetch()`, which takes no CA. */
 function getJson(url: string, signal: AbortSignal, tls: TlsClientOptions = {}): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const options = { signal, headers: { accept: "application/json", "cache-control": "no-cache" } };

@@ -26,7 +26,7 @@ export type RequestVerdict =
       readonly headers: Readonly<Record<string, string>>;
     };
 
-/** Verifies the session JWT of a request with these headers. Never rejects. */
+/** Verifies the session JWT of a request. Never rejects. */
 export async function authenticateRequest(
   verifier: Pick<Verifier, "verify">,
   { extract = bearer }: MiddlewareOptions,

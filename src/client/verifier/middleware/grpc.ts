@@ -39,7 +39,11 @@ export function verifierInterceptor(
         void authenticateRequest(verifier, options, (name) => textOf(metadata, name)).then((outcome) => {
           if (outcome.claims === undefined) {
             const code = outcome.status === 401 ? Status.UNAUTHENTICATED : Status.UNAVAILABLE;
-            call.sendStatus({ code, details: outcome.message, metadata: metadataOf(outcome.headers) });
+            call.sendStatus({
+              code,
+              details: outcome.message,
+              metadata: Metadata.fromHttp2Headers(outcome.headers),
+            });
           } else {
             attachClaims(metadata, outcome.claims);
             next(metadata);
@@ -57,10 +61,4 @@ export function verifierInterceptor(
 function textOf(metadata: Metadata, name: string): string | undefined {
   const [value] = metadata.get(name);
   return typeof value === "string" ? value : undefined;
-}
-
-function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
-  const metadata = new Metadata();
-  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-  return metadata;
 }

@@ -2,6 +2,7 @@ import { type ClientClock, type Moment, ageOf } from "../../clock.ts";
 
 /** Knows how stale the verifier's copy of the log may be. */
 export class Freshness {
+  /** Set by close(). */
   isClosed = false;
   readonly #clock: ClientClock;
   readonly #maxStalenessMs: number;

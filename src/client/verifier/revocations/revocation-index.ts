@@ -1,16 +1,11 @@
+import type { SessionClaims } from "../jwt/jwt-check.ts";
 import { type CutoffScope, Cutoffs } from "./cutoffs.ts";
 import type { VerifierRevocation, VerifierScope } from "./revocation.ts";
 import { SessionTable } from "./session-table.ts";
 import { SparedSessions, type Sparing } from "./spared-sessions.ts";
 
 /** The session that a JWT names. */
-export interface Subject {
-  readonly sessionId: string;
-  readonly memberId: string;
-  readonly organizationId: string | undefined;
-  /** The session's created revision when the JWT was signed. */
-  readonly revision: number;
-}
+export type Subject = Pick<SessionClaims, "sessionId" | "memberId" | "organizationId" | "revision">;
 
 /** The revocation of a session or signing key. */
 export interface FoundRevocation {

@@ -101,7 +101,9 @@ class Shard {
     for (let row = 0; row < this.#words.length; row += rowWords) {
       if ((this.#words[row + untilWord] ?? 0) >= limit) live++;
     }
-    this.#rebuild(live === 0 ? 0 : capacityFor(live), limit);
+    // A power of two that leaves room to grow.
+    const capacity = Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(live / 0.6)));
+    this.#rebuild(live === 0 ? 0 : capacity, limit);
   }
 
   /** Returns the index of the row for the id at `from[at]`, or of the empty row where it belongs. */
@@ -138,11 +140,6 @@ class Shard {
       this.size++;
     }
   }
-}
-
-/** Returns a power of two that leaves room to grow. */
-function capacityFor(rows: number): number {
-  return Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(rows / 0.6)));
 }
 
 /** Hashes an id to 32 bits. Uses every word, because UUIDv7 starts with the time. */
