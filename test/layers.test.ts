@@ -77,7 +77,8 @@ const layers: Readonly<Record<string, Layer>> = {
   cli: {
     layers: ["transport", "server", "client"],
     gen: /^session\//,
-    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@grpc\/grpc-js|commander|pino|node:.*)$/,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|commander|pino|node:.*)$/,
+    folders: ["output", "run", "commands", "doctor", "demo", "serve", "."],
   },
 };
 

@@ -2,8 +2,8 @@ import { get as getHttp } from "node:http";
 import { get as getHttps } from "node:https";
 
 /**
- * Run beside a service, in its environment: exits 0 if it is alive, 1 if not. It asks for life and not for health, as engines
- * restart what fails, which would mend no database.
+ * Liveness probe for containers: runs in the environment of a service and exits 0 if it is alive, or else 1. It does not check
+ * health, because container engines restart what fails, and a restart would not bring a database back.
  */
 const { SESSIOND_LISTEN: listen = "", SESSIOND_TLS_CERT_FILE: certFile = "" } = process.env;
 const [, host = "", port = "8080"] = /^(.*):(\d+)$/.exec(listen) ?? [];
@@ -13,7 +13,7 @@ const options = {
   port,
   path: "/livez",
   timeout: 2_000,
-  // It asks itself; its certificate has no name for this address.
+  // The certificate is not issued for this address.
   rejectUnauthorized: false,
 };
 const request = (certFile === "" ? getHttp : getHttps)(options, (response) => {

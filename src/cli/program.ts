@@ -1,36 +1,41 @@
 import { Command, CommanderError } from "commander";
-import { outliveBrokenOutput } from "./broken-output.ts";
+import { version } from "../server/config/config.ts";
 import { addCredentialCommands } from "./commands/credential.ts";
 import { addKeysCommands } from "./commands/keys.ts";
-import type { MigrateOptions } from "./commands/migrate.ts";
 import { addProjectCommands } from "./commands/project.ts";
-import type { PurgeOptions } from "./commands/purge.ts";
-import { addSessionsCommands } from "./commands/sessions.ts";
-import { type ConnectionOptions, withConnection } from "./connection.ts";
-import { exitCodes } from "./failure.ts";
-import { runs } from "./run.ts";
-import { version } from "../server/config/config.ts";
+import { addSessionsList } from "./commands/sessions-list.ts";
+import { addSessionsRevocations } from "./commands/sessions-revocations.ts";
+import { addSessionsRevoke } from "./commands/sessions-revoke.ts";
+import { addSessionsWatch } from "./commands/sessions-watch.ts";
+import { exitCodes } from "./output/failure.ts";
+import { surviveBrokenOutput } from "./output/output.ts";
+import { addCommand } from "./run/command.ts";
+import { connectionOptions } from "./run/target.ts";
 
 const epilogue = `
 Commands that call the service find it and their credential so:
   service     --server, else SESSIOND_SERVER, else http://127.0.0.1:8080
   credential  --as and --secret-file, else SESSIOND_PROJECT and SESSIOND_SECRET_FILE or SESSIOND_SECRET;
-              with none of them, and a service on this machine, the project "development"
+              without any of them, and with a service on this machine, the project "development"
               of \`sessiond serve\` in this folder (SESSIOND_DATA_DIR)
-  Secrets are never taken from arguments.
+  Secrets are never arguments.
 
 Exit status:
-  0  done        2  the command line is wrong       4  credential refused, or permission missing
-  1  failed      3  no such session, project, …     5  service or database does not answer: try again
-  141  who read the output went away
+  0  success     2  the command line is wrong       4  credential refused, or permission missing
+  1  failure     3  no such session, project, …     5  service or database does not answer: try again
+  141  the reader of the output went away
 
-Results go to standard output, all else to standard error. --json prints messages of the API in proto JSON, and errors
-as {"error": {"code", "reason", "message", "metadata"}}.`;
+Results go to standard output, everything else to standard error. --json prints messages of the API in proto JSON, and
+errors as {"error": {"code", "reason", "message", "metadata"}}.`;
 
-/** The command `sessiond`, ready to parse. What runs the service is loaded only where it is needed: it takes a while. */
+const databaseHelp = "\nThe database is that of DATABASE_URL, or else the embedded one in SESSIOND_DATA_DIR.";
+
+/** The command `sessiond`. Commands that need the server's code load it when they run, because it takes a while. */
 export function sessiondProgram(): Command {
   const program = new Command("sessiond")
-    .description("An internal session service over gRPC, Connect and REST, and what its operators need.")
+    .description(
+      "An internal session service over gRPC, Connect and REST, and the commands of its operators.",
+    )
     .version(version(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help for a command")
@@ -40,72 +45,65 @@ export function sessiondProgram(): Command {
     .command("serve")
     .description("run the service; configuration comes from the environment (see the README)")
     .action(async () => (await import("./serve/serve.ts")).serve(process.env));
-  addMigrateCommands(program);
-  addPurgeCommand(program);
+  addDatabaseCommands(program);
   program
     .command("demo")
-    .description("play the main job against a service of its own, and print it as a table")
+    .description("show the main use case on a service of its own, as a table")
     .action(async () => (await import("./demo/demo.ts")).demo());
   addProjectCommands(program);
   addCredentialCommands(program);
   addKeysCommands(program);
-  addSessionsCommands(program);
-  const doctor = program
-    .command("doctor")
-    .description("check configuration, database, keys, clock, address and service, and say what to mend")
-    .addHelpText("after", "\nIt changes nothing. Exit status 1 if a check fails; a warning does not.");
-  runs<ConnectionOptions>(withConnection(doctor), async (run) =>
-    (await import("./commands/doctor.ts")).doctor(run),
-  );
+  const sessions = program
+    .command("sessions")
+    .description("sessions of the calling project: list, revoke, revoke-all, revocations, watch");
+  addSessionsList(sessions);
+  addSessionsRevoke(sessions);
+  addSessionsRevocations(sessions);
+  addSessionsWatch(sessions);
+  addCommand(program, "doctor", {
+    description: "check configuration, database, keys, clock, address and service, and say what to correct",
+    options: connectionOptions,
+    help: "\nIt changes nothing. Exit status 1 if a check fails; a warning does not count.",
+    action: async (run) => (await import("./doctor/doctor.ts")).doctor(run),
+  });
   return program;
 }
 
-function addMigrateCommands(program: Command): void {
-  const migrate = program
-    .command("migrate")
-    .description(
-      "bring the schema of the database up to date, as `serve` does when it starts; replicas may run",
-    )
-    .option("--dry-run", "only say which migrations would be applied")
-    .addHelpText(
-      "after",
-      "\nIt takes the database from DATABASE_URL, else the embedded one in SESSIOND_DATA_DIR.",
-    );
-  runs<MigrateOptions>(migrate, async (run) => (await import("./commands/migrate.ts")).migrate(run));
-  const status = migrate
-    .command("status")
-    .description("list migrations; exit status 1 unless the schema is that of this version");
-  runs(status, async (run) => (await import("./commands/migrate.ts")).migrateStatus(run));
+function addDatabaseCommands(program: Command): void {
+  const migrate = addCommand(program, "migrate", {
+    description: "apply migrations to the database, as `serve` does when it starts; replicas may run",
+    options: { "--dry-run": "only list the migrations that would be applied" },
+    help: databaseHelp,
+    action: async (run) => (await import("./commands/database.ts")).migrate(run),
+  });
+  addCommand(migrate, "status", {
+    description: "list migrations; exit status 1 unless the schema is that of this version",
+    options: {},
+    action: async (run) => (await import("./commands/database.ts")).migrateStatus(run),
+  });
+  addCommand(program, "purge", {
+    description:
+      "delete sessions and revocations that ended longer ago than the retention, as `serve` does in the background; " +
+      "replicas may run",
+    options: {
+      "--dry-run": "only count them",
+      "--retention-days <days>": "how long ended sessions are kept (SESSIOND_RETENTION_DAYS; default: 90)",
+    },
+    help:
+      `${databaseHelp} Only one purge can run: exit status 1\n` +
+      "if another is running, or if this one was interrupted, which ends it after the current batch.",
+    action: async (run) => (await import("./commands/database.ts")).purge(run),
+  });
 }
 
-function addPurgeCommand(program: Command): void {
-  const purge = program
-    .command("purge")
-    .description(
-      "delete sessions and revocations that ended longer ago than retention, as `serve` does by itself; replicas may run",
-    )
-    .option("--dry-run", "only say how many that are")
-    .option(
-      "--retention-days <days>",
-      "how long what has ended is kept (SESSIOND_RETENTION_DAYS; default: 90)",
-    )
-    .addHelpText(
-      "after",
-      "\nIt takes the database from DATABASE_URL, else the embedded one in SESSIOND_DATA_DIR. One purges at a time: exit status 1\n" +
-        "if somebody else is at it, or if it was interrupted, after its batch.",
-    );
-  runs<PurgeOptions>(purge, async (run) => (await import("./commands/purge.ts")).purge(run));
-}
-
-/**
- * Runs the command. A command line that makes no sense is told on standard error with the usage, or as JSON where that is asked
- * for, and ends with status 2.
- */
+/** Runs the command. A wrong command line ends with status 2, and with the usage or JSON on standard error. */
 export async function runProgram(args: readonly string[]): Promise<void> {
-  outliveBrokenOutput();
+  surviveBrokenOutput();
   const program = sessiondProgram();
-  if (args.includes("--json")) tellingAsJson(program);
-  else showingUsage(program);
+  configureErrors(
+    program,
+    args.includes("--json") ? reportAsJson : (command) => command.showHelpAfterError(),
+  );
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
@@ -114,17 +112,17 @@ export async function runProgram(args: readonly string[]): Promise<void> {
   }
 }
 
-function showingUsage(command: Command): void {
-  command.showHelpAfterError();
-  for (const sub of command.commands) showingUsage(sub);
+/** Configures a command and all its subcommands. */
+function configureErrors(command: Command, configure: (command: Command) => void): void {
+  configure(command);
+  for (const sub of command.commands) configureErrors(sub, configure);
 }
 
-function tellingAsJson(command: Command): void {
+function reportAsJson(command: Command): void {
   command.configureOutput({
     outputError: (text, write) => {
       const message = text.trim().replace(/^error: /, "");
       write(`${JSON.stringify({ error: { code: "USAGE", reason: "", message, metadata: {} } })}\n`);
     },
   });
-  for (const sub of command.commands) tellingAsJson(sub);
 }

@@ -9,81 +9,70 @@ import {
   RevokeSigningKeyResponseSchema,
   RotateSigningKeyResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
-import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
-import { messageJson } from "../output/message-json.ts";
-import { type ProjectOptions, withProject } from "../options/project-option.ts";
-import { type RevocationOptions, whyOf, withRevocation } from "../options/revocation-options.ts";
-import { type Run, runs } from "../run.ts";
-import { pairs, table } from "../output/table.ts";
-import { timeOf, wordOf } from "../output/enum-format.ts";
+import { enumWord, formatTime } from "../output/format.ts";
+import { type Columns, pairs, table } from "../output/table.ts";
+import { addServiceCommand, projectIdOf } from "../run/command.ts";
+import { projectOption, revocationDetails, revocationOptions } from "../run/options.ts";
 
 /** Adds `sessiond keys …`; each needs a credential with `projects.admin`. */
 export function addKeysCommands(program: Command): void {
   const keys = program
     .command("keys")
     .description("signing keys: list, rotate, revoke (needs projects.admin)");
-  runs(
-    withConnection(withProject(keys.command("list").description("list signing keys, newest first"))),
-    listKeys,
-  );
-  const rotate = keys
-    .command("rotate")
-    .description("publish a next key, which signs after the publication delay without another call");
-  runs(withConnection(withProject(rotate)), rotateKeys);
-  const revoke = keys
-    .command("revoke")
-    .description("refuse a key that has leaked, and every JWT that it signed; the sessions live on")
-    .argument("<kid>", "the key")
-    // One key in 64 has an id that begins with "-": it is no option, not even -h.
-    .helpOption("--help", "print help")
-    .allowUnknownOption();
-  runs(withConnection(withProject(withRevocation(revoke))), revokeKey);
+
+  addServiceCommand(keys, "list", {
+    description: "list signing keys, newest first",
+    options: projectOption,
+    action: async (run) => {
+      const response = await run.projects.listSigningKeys({ projectId: projectIdOf(run) });
+      await run.output.message(ListSigningKeysResponseSchema, response, table(columns, response.signingKeys));
+    },
+  });
+
+  addServiceCommand(keys, "rotate", {
+    description: "publish a next key, which signs after the publication delay without another call",
+    options: projectOption,
+    action: async (run) => {
+      const response = await run.projects.rotateSigningKey({ projectId: projectIdOf(run) });
+      await run.output.message(RotateSigningKeyResponseSchema, response, toText(response.signingKey));
+    },
+  });
+
+  const revoke = addServiceCommand(keys, "revoke", {
+    description: "refuse a leaked key and every JWT that it signed; sessions stay valid",
+    options: { "<kid>": "the key", ...projectOption, ...revocationOptions },
+    action: async (run) => {
+      const request = {
+        projectId: projectIdOf(run),
+        kid: run.options.kid,
+        ...revocationDetails(run.options),
+      };
+      const response = await run.projects.revokeSigningKey(request);
+      await run.output.message(RevokeSigningKeyResponseSchema, response, toText(response.signingKey));
+    },
+  });
+  // One key in 64 has an id that begins with "-", which must not be taken for an option, not even for -h.
+  revoke.helpOption("--help", "print help").allowUnknownOption();
 }
 
-type KeyOptions = ConnectionOptions & ProjectOptions;
+const columns: Columns<SigningKey> = {
+  kid: ({ kid }) => kid,
+  algorithm: ({ algorithm }) => enumWord(SignatureAlgorithmSchema, algorithm),
+  state: ({ state }) => enumWord(SigningKeyStateSchema, state),
+  created: ({ createTime }) => formatTime(createTime),
+  "signs from": ({ activateTime }) => formatTime(activateTime),
+  to: ({ retireTime }) => formatTime(retireTime),
+  "published until": ({ publishEndTime }) => formatTime(publishEndTime),
+  revoked: ({ revokeTime }) => formatTime(revokeTime),
+};
 
-async function listKeys(run: Run<KeyOptions>): Promise<void> {
-  const answer = await calling(run, ({ projects }, { credential }) =>
-    projects.listSigningKeys({ projectId: run.options.project ?? credential.projectId }),
-  );
-  const rows = answer.signingKeys.map((key) => [
-    key.kid,
-    wordOf(SignatureAlgorithmSchema, key.algorithm),
-    wordOf(SigningKeyStateSchema, key.state),
-    timeOf(key.createTime),
-    timeOf(key.activateTime),
-    timeOf(key.retireTime),
-    timeOf(key.publishEndTime),
-    timeOf(key.revokeTime),
-  ]);
-  const head = ["kid", "algorithm", "state", "created", "signs from", "to", "published until", "revoked"];
-  await run.output.result(messageJson(ListSigningKeysResponseSchema, answer), table(head, rows));
-}
-
-async function rotateKeys(run: Run<KeyOptions>): Promise<void> {
-  const answer = await calling(run, ({ projects }, { credential }) =>
-    projects.rotateSigningKey({ projectId: run.options.project ?? credential.projectId }),
-  );
-  await run.output.result(messageJson(RotateSigningKeyResponseSchema, answer), described(answer.signingKey));
-}
-
-async function revokeKey(run: Run<KeyOptions & RevocationOptions>): Promise<void> {
-  const { options, operands } = run;
-  const [kid = ""] = operands;
-  const answer = await calling(run, ({ projects }, { credential }) =>
-    projects.revokeSigningKey({ projectId: options.project ?? credential.projectId, kid, ...whyOf(options) }),
-  );
-  await run.output.result(messageJson(RevokeSigningKeyResponseSchema, answer), described(answer.signingKey));
-}
-
-function described(key: SigningKey | undefined): string {
+function toText(key: SigningKey | undefined): string {
   if (key === undefined) return "";
-  const revoked = key.revokeTime === undefined ? [] : ([["revoked", timeOf(key.revokeTime)]] as const);
-  return pairs([
-    ["key", key.kid],
-    ["algorithm", wordOf(SignatureAlgorithmSchema, key.algorithm)],
-    ["state", wordOf(SigningKeyStateSchema, key.state)],
-    ["signs from", timeOf(key.activateTime)],
-    ...revoked,
-  ]);
+  return pairs({
+    key: key.kid,
+    algorithm: enumWord(SignatureAlgorithmSchema, key.algorithm),
+    state: enumWord(SigningKeyStateSchema, key.state),
+    "signs from": formatTime(key.activateTime),
+    revoked: key.revokeTime && formatTime(key.revokeTime),
+  });
 }

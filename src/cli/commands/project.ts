@@ -1,25 +1,20 @@
-import { type Command, Option } from "commander";
+import { create as createMessage } from "@bufbuild/protobuf";
+import type { Command } from "commander";
 import { EnvironmentSchema, ProjectSchema } from "../../../gen/session/v1/project_pb.ts";
 import {
   DisableProjectResponseSchema,
   ListProjectsResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
-import { create as createMessage } from "@bufbuild/protobuf";
-import { type ConnectionOptions, calling, withAddress, withConnection } from "../connection.ts";
-import { confirm, isInteractive } from "../options/confirm.ts";
-import { CommandFailure, toldFailure } from "../failure.ts";
-import { messageJson } from "../output/message-json.ts";
-import {
-  type SecretOutOptions,
-  makingCredential,
-  printCredential,
-  withSecretOut,
-} from "../credentials/new-credential.ts";
-import { type PageOptions, more, readPages, withPages } from "../options/pages.ts";
-import { readList, servicePermissions } from "../credentials/permissions.ts";
-import { type Run, runs } from "../run.ts";
-import { pairs, table } from "../output/table.ts";
-import { timeOf, valueOf, wordOf, wordsOf } from "../output/enum-format.ts";
+import { CommandFailure, describeError } from "../output/failure.ts";
+import { enumValue, enumWord, enumWords, formatTime } from "../output/format.ts";
+import { messageJson } from "../output/output.ts";
+import { pairs } from "../output/table.ts";
+import { type ServiceRun, addServiceCommand } from "../run/command.ts";
+import { listOptions, printList } from "../run/list.ts";
+import { type OptionValues, parseList } from "../run/options.ts";
+import { explainCallError } from "../run/service.ts";
+import { confirm, isInteractive } from "../run/terminal.ts";
+import { printCredential, secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
 
 /** Adds `sessiond project …`; each needs a credential with `projects.admin`. */
 export function addProjectCommands(program: Command): void {
@@ -27,102 +22,78 @@ export function addProjectCommands(program: Command): void {
     .command("project")
     .description("projects: create, list, disable (needs projects.admin)");
 
-  const create = withConnection(
-    withSecretOut(project.command("create").description("create a project and its first credential"))
-      .argument("<id>", "letters, digits, '.', '_', '-'; up to 64 characters")
-      .option("--display-name <name>", "a name for people", "")
-      .addOption(
-        new Option("--environment <environment>", "what it is for")
-          .choices(wordsOf(EnvironmentSchema))
-          .default("test"),
-      )
-      .option("--permissions <list>", "of its first credential", servicePermissions.join(","))
-      .option("--no-credential", "create no credential"),
-  );
-  runs(create, createProject);
+  addServiceCommand(project, "create", {
+    description: "create a project and its first credential",
+    options: createOptions,
+    action: createProject,
+  });
 
-  runs(withConnection(withPages(project.command("list").description("list projects by id"))), listProjects);
-
-  const disable = withConnection(
-    project
-      .command("disable")
-      .description("refuse a project's credentials, tokens and JWTs from now on, for good")
-      .argument("<id>", "the project")
-      .option("--yes", "do not ask"),
-  );
-  runs(disable, disableProject);
-}
-
-interface CreateOptions extends ConnectionOptions, SecretOutOptions {
-  readonly displayName: string;
-  readonly environment: string;
-  readonly permissions: string;
-  readonly credential: boolean;
-}
-
-/**
- * Two calls. Where it is interrupted between them, the project is there and has no credential: `credential create` makes one.
- */
-async function createProject(run: Run<CreateOptions>): Promise<void> {
-  const { options, operands, output } = run;
-  const [id = ""] = operands;
-  const { displayName, credential: withCredential } = options;
-  const environment = valueOf(EnvironmentSchema, options.environment);
-  await makingCredential(withCredential ? options : {}, (make) =>
-    calling(run, async (sessiond, target) => {
-      const { project } = await sessiond.projects.createProject({ id, displayName, environment });
-      const json = messageJson(ProjectSchema, project ?? createMessage(ProjectSchema));
-      if (!withCredential) return output.result({ project: json }, pairs([["project", id]]));
-      const request = { projectId: id, displayName, permissions: readList(options.permissions) };
-      const made = await make(sessiond, request).catch((error: unknown) => {
-        if (error instanceof CommandFailure) throw error;
-        const { message, exitCode } = toldFailure(withAddress(error, target));
-        throw new CommandFailure(
-          `project ${id} was created, but not its credential (${message}): go on with ` +
-            `\`sessiond credential create --project ${id} --permissions ${options.permissions}\``,
-          exitCode,
-          error,
-        );
+  addServiceCommand(project, "list", {
+    description: "list projects by id",
+    options: listOptions,
+    action: async (run) => {
+      await printList(run, {
+        response: ListProjectsResponseSchema,
+        read: (page) => run.projects.listProjects(page),
+        itemsOf: ({ projects }) => projects,
+        columns: {
+          id: ({ id }) => id,
+          name: ({ displayName }) => displayName,
+          environment: ({ environment }) => enumWord(EnvironmentSchema, environment),
+          created: ({ createTime }) => formatTime(createTime),
+          disabled: ({ disableTime }) => formatTime(disableTime),
+        },
       });
-      return printCredential(output, made, { json: { project: json } });
-    }),
-  );
+    },
+  });
+
+  addServiceCommand(project, "disable", {
+    description: "refuse a project's credentials, tokens and JWTs from now on, permanently",
+    options: { "<id>": "the project", "--yes": "do not ask" },
+    action: async ({ options: { id, yes }, output, projects }) => {
+      if (yes !== true && isInteractive()) {
+        await confirm(`Refuse every credential, token and JWT of project ${id}, permanently?`);
+      }
+      const response = await projects.disableProject({ id });
+      const text = pairs({ project: id, disabled: formatTime(response.project?.disableTime) });
+      await output.message(DisableProjectResponseSchema, response, text);
+    },
+  });
 }
 
-async function listProjects(run: Run<ConnectionOptions & PageOptions>): Promise<void> {
-  const { options, output } = run;
-  const { items: projects, nextPageToken } = await calling(run, ({ projects }) =>
-    readPages(options, async (page) => {
-      const answer = await projects.listProjects(page);
-      return { items: answer.projects, nextPageToken: answer.nextPageToken };
-    }),
-  );
-  const rows = projects.map(({ id, displayName, environment, createTime, disableTime }) => [
-    id,
-    displayName,
-    wordOf(EnvironmentSchema, environment),
-    timeOf(createTime),
-    timeOf(disableTime),
-  ]);
-  const message = createMessage(ListProjectsResponseSchema, { projects, nextPageToken });
-  await output.result(
-    messageJson(ListProjectsResponseSchema, message),
-    table(["id", "name", "environment", "created", "disabled"], rows) + more(nextPageToken),
-  );
-}
+const createOptions = {
+  "<id>": "letters, digits, '.', '_', '-'; up to 64 characters",
+  ...secretOutOption,
+  "--display-name <name>": { help: "a name for people", default: "" },
+  "--environment <environment>": {
+    help: "what it is for",
+    choices: enumWords(EnvironmentSchema),
+    default: "test",
+  },
+  "--permissions <list>": { help: "of its first credential", default: servicePermissions.join(",") },
+  "--no-credential": "create no credential",
+};
 
-async function disableProject(run: Run<ConnectionOptions & { readonly yes?: true }>): Promise<void> {
-  const { options, operands, output } = run;
-  const [id = ""] = operands;
-  if (options.yes !== true && isInteractive()) {
-    await confirm(`Refuse every credential, token and JWT of project ${id}, for good?`);
-  }
-  const answer = await calling(run, ({ projects }) => projects.disableProject({ id }));
-  await output.result(
-    messageJson(DisableProjectResponseSchema, answer),
-    pairs([
-      ["project", id],
-      ["disabled", timeOf(answer.project?.disableTime)],
-    ]),
-  );
+/** Makes two calls. If it is interrupted between them, the project has no credential, and `credential create` makes one. */
+async function createProject(run: ServiceRun<OptionValues<typeof createOptions>>): Promise<void> {
+  const { options, output, projects, target } = run;
+  const { id, displayName } = options;
+  const environment = enumValue(EnvironmentSchema, options.environment);
+  const secretOut = options.credential ? options.secretOut : undefined;
+  await withNewCredential(secretOut, projects, async (createCredential) => {
+    const { project } = await projects.createProject({ id, displayName, environment });
+    const json = messageJson(ProjectSchema, project ?? createMessage(ProjectSchema));
+    if (!options.credential) return output.result({ project: json }, pairs({ project: id }));
+    const request = { projectId: id, displayName, permissions: parseList(options.permissions) };
+    const created = await createCredential(request).catch((error: unknown) => {
+      if (error instanceof CommandFailure) throw error;
+      const { message, exitCode } = describeError(explainCallError(error, target));
+      throw new CommandFailure(
+        `project ${id} was created, but not its credential (${message}): continue with ` +
+          `\`sessiond credential create --project ${id} --permissions ${options.permissions}\``,
+        { exitCode, cause: error },
+      );
+    });
+    return printCredential(output, created, { json: { project: json } });
+  });
 }

@@ -1,63 +1,42 @@
-import { create } from "@bufbuild/protobuf";
-import { type Command, Option } from "commander";
-import { type Session, SessionStateSchema } from "../../../gen/session/v1/session_pb.ts";
+import type { Command } from "commander";
+import { SessionStateSchema } from "../../../gen/session/v1/session_pb.ts";
 import { ListResponseSchema } from "../../../gen/session/v1/session_service_pb.ts";
-import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
-import { usageFailure } from "../failure.ts";
-import { messageJson } from "../output/message-json.ts";
-import { type PageOptions, more, readPages, withPages } from "../options/pages.ts";
-import { type Run, runs } from "../run.ts";
-import { table } from "../output/table.ts";
-import { timeOf, valueOf, wordOf, wordsOf } from "../output/enum-format.ts";
+import { usageFailure } from "../output/failure.ts";
+import { enumValue, enumWord, enumWords, formatTime } from "../output/format.ts";
+import { addServiceCommand } from "../run/command.ts";
+import { listOptions, printList } from "../run/list.ts";
 
 /** Adds `sessions list`. */
 export function addSessionsList(sessions: Command): void {
-  const list = sessions
-    .command("list")
-    .description("list sessions of a member or an organization, newest first (needs sessions.read)")
-    .option("--member <id>", "of this member")
-    .option("--organization <id>", "of this organization")
-    .addOption(new Option("--state <state>", "only in this state").choices(wordsOf(SessionStateSchema)));
-  runs(withConnection(withPages(list)), listSessions);
-}
-
-interface ListOptions extends ConnectionOptions, PageOptions {
-  readonly member?: string;
-  readonly organization?: string;
-  readonly state?: string;
-}
-
-async function listSessions(run: Run<ListOptions>): Promise<void> {
-  const { options, output } = run;
-  const { member: memberId = "", organization: organizationId = "" } = options;
-  if (memberId === "" && organizationId === "") {
-    throw usageFailure("--member, --organization or both say whose sessions");
-  }
-  const state = valueOf(SessionStateSchema, options.state ?? "");
-  const { items, nextPageToken } = await calling(run, ({ sessions }) =>
-    readPages(options, async (page) => {
-      const answer = await sessions.list({ memberId, organizationId, state, ...page });
-      return { items: answer.sessions, nextPageToken: answer.nextPageToken };
-    }),
-  );
-  const message = create(ListResponseSchema, { sessions: items, nextPageToken });
-  const head = ["id", "member", "organization", "state", "created", "last used", "expires", "device"];
-  await output.result(
-    messageJson(ListResponseSchema, message),
-    table(head, items.map(toRow)) + more(nextPageToken),
-  );
-}
-
-function toRow(session: Session): string[] {
-  const { ipAddress = "", userAgent = "" } = session.device ?? {};
-  return [
-    session.id,
-    session.memberId,
-    session.organizationId,
-    wordOf(SessionStateSchema, session.state),
-    timeOf(session.createTime),
-    timeOf(session.lastAccessTime),
-    timeOf(session.expireTime),
-    `${ipAddress} ${userAgent}`.trim(),
-  ];
+  addServiceCommand(sessions, "list", {
+    description: "list sessions of a member or an organization, newest first (needs sessions.read)",
+    options: {
+      "--member <id>": "of this member",
+      "--organization <id>": "of this organization",
+      "--state <state>": { help: "only in this state", choices: enumWords(SessionStateSchema) },
+      ...listOptions,
+    },
+    action: async (run) => {
+      const { member: memberId = "", organization: organizationId = "", state = "" } = run.options;
+      if (memberId === "" && organizationId === "") {
+        throw usageFailure("--member, --organization or both are required");
+      }
+      const filter = { memberId, organizationId, state: enumValue(SessionStateSchema, state) };
+      await printList(run, {
+        response: ListResponseSchema,
+        read: (page) => run.sessions.list({ ...filter, ...page }),
+        itemsOf: ({ sessions }) => sessions,
+        columns: {
+          id: ({ id }) => id,
+          member: ({ memberId }) => memberId,
+          organization: ({ organizationId }) => organizationId,
+          state: ({ state }) => enumWord(SessionStateSchema, state),
+          created: ({ createTime }) => formatTime(createTime),
+          "last used": ({ lastAccessTime }) => formatTime(lastAccessTime),
+          expires: ({ expireTime }) => formatTime(expireTime),
+          device: ({ device }) => `${device?.ipAddress ?? ""} ${device?.userAgent ?? ""}`.trim(),
+        },
+      });
+    },
+  });
 }

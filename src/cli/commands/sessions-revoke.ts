@@ -1,57 +1,113 @@
 import type { Command } from "commander";
-import { type RevokeRequest, RevokeResponseSchema } from "../../../gen/session/v1/session_service_pb.ts";
-import { type ConnectionOptions, calling, withConnection } from "../connection.ts";
-import { usageFailure } from "../failure.ts";
-import { messageJson } from "../output/message-json.ts";
-import { type RevocationOptions, whyOf, withRevocation } from "../options/revocation-options.ts";
-import { endedLines } from "../output/revocation-lines.ts";
-import { type Run, runs } from "../run.ts";
+import {
+  type RevokeAllRequest,
+  type RevokeAllResponse,
+  RevokeAllResponseSchema,
+  type RevokeRequest,
+  type RevokeResponse,
+  RevokeResponseSchema,
+} from "../../../gen/session/v1/session_service_pb.ts";
+import { usageFailure } from "../output/failure.ts";
+import { formatTime } from "../output/format.ts";
 import { pairs } from "../output/table.ts";
+import { type ServiceRun, addServiceCommand } from "../run/command.ts";
+import { type OptionValues, revocationDetails, revocationOptions } from "../run/options.ts";
+import { confirm, isInteractive } from "../run/terminal.ts";
 
-/** Adds `sessions revoke`. */
+/** Adds `sessions revoke` and `sessions revoke-all`. */
 export function addSessionsRevoke(sessions: Command): void {
-  const revoke = sessions
-    .command("revoke")
-    .description("end one session, or those of a member (needs sessions.revoke)")
-    .argument("[id]", "the session")
-    .option("--token-file <file>", "the session whose token is in this file, - for standard input")
-    .option("--jwt-file <file>", "the session whose JWT is in this file, - for standard input")
-    .option("--member <id>", "all sessions of this member")
-    .option("--count", "with --member: say how many were alive, which takes time in proportion");
-  runs(withConnection(withRevocation(revoke)), revokeSession);
+  addServiceCommand(sessions, "revoke", {
+    description: "revoke one session, or those of a member (needs sessions.revoke)",
+    options: revokeOptions,
+    action: async (run) => {
+      const { count, ...options } = run.options;
+      const request = { target: await readTarget(run), count: count === true, ...revocationDetails(options) };
+      const response = await run.sessions.revoke(request);
+      await run.output.message(RevokeResponseSchema, response, toText(response));
+    },
+  });
+  addServiceCommand(sessions, "revoke-all", {
+    description:
+      "revoke all sessions of a member, an organization or the project, with one write (needs sessions.revoke_all)",
+    options: revokeAllOptions,
+    action: revokeAllSessions,
+  });
 }
 
-interface RevokeOptions extends ConnectionOptions, RevocationOptions {
-  readonly tokenFile?: string;
-  readonly jwtFile?: string;
-  readonly member?: string;
-  readonly count?: true;
-}
-
-async function revokeSession(run: Run<RevokeOptions>): Promise<void> {
-  const { options, output } = run;
-  const target = await readTarget(run);
-  const answer = await calling(run, ({ sessions }) =>
-    sessions.revoke({ target, ...whyOf(options), count: options.count === true }),
-  );
-  await output.result(messageJson(RevokeResponseSchema, answer), pairs(endedLines(answer)));
-}
+const revokeOptions = {
+  "[id]": "the session",
+  "--token-file <file>": "the session whose token is in this file, - for standard input",
+  "--jwt-file <file>": "the session whose JWT is in this file, - for standard input",
+  "--member <id>": "all sessions of this member",
+  "--count": "with --member: also count the active sessions; slow if there are many",
+  ...revocationOptions,
+};
 
 async function readTarget({
-  options,
-  operands,
+  options: { id, tokenFile, jwtFile, member },
   secrets,
-}: Run<RevokeOptions>): Promise<Exclude<RevokeRequest["target"], { case: undefined }>> {
-  const { tokenFile, jwtFile, member } = options;
-  const [id] = operands;
+}: ServiceRun<OptionValues<typeof revokeOptions>>): Promise<RevokeRequest["target"]> {
   if ([id, tokenFile, jwtFile, member].filter((target) => target !== undefined).length !== 1) {
-    throw usageFailure(
-      "exactly one of a session's id, --token-file, --jwt-file and --member says what to end",
-    );
+    throw usageFailure("exactly one of a session's id, --token-file, --jwt-file and --member is required");
   }
   if (tokenFile !== undefined) {
     return { case: "token", value: await secrets.read(tokenFile, "session token") };
   }
   if (jwtFile !== undefined) return { case: "jwt", value: await secrets.read(jwtFile, "session JWT") };
   return member === undefined ? { case: "id", value: id ?? "" } : { case: "memberId", value: member };
+}
+
+const revokeAllOptions = {
+  "--member <id>": "of this member",
+  "--organization <id>": "of this organization",
+  "--project": "of the calling project: logs everyone out",
+  "--except <id>": "keep this session",
+  "--dry-run": "only count the sessions that would end",
+  "--count": "also count the active sessions; slow if there are many",
+  "--yes": "do not ask; without a terminal there is no question anyway",
+  ...revocationOptions,
+};
+
+type RevokeAllRun = ServiceRun<OptionValues<typeof revokeAllOptions>>;
+
+async function revokeAllSessions(run: RevokeAllRun): Promise<void> {
+  const { options, output, sessions } = run;
+  const { scope, name } = readScope(run);
+  const request = { scope, exceptSessionId: options.except ?? "", ...revocationDetails(options) };
+  const dryRun = options.dryRun === true;
+  if (!dryRun && options.yes !== true && isInteractive()) {
+    const { revokedCount } = await sessions.revokeAll({ ...request, validateOnly: true });
+    await confirm(`End ${countSessions(revokedCount)} of ${name}?`);
+  }
+  const count = options.count === true;
+  const response = await sessions.revokeAll({ ...request, count, validateOnly: dryRun });
+  const text = dryRun ? pairs({ "would end": countSessions(response.revokedCount) }) : toText(response);
+  await output.message(RevokeAllResponseSchema, response, text);
+}
+
+function readScope({ options: { member, organization, project }, target }: RevokeAllRun): {
+  scope: RevokeAllRequest["scope"];
+  name: string;
+} {
+  if ([member, organization, project].filter((scope) => scope !== undefined).length !== 1) {
+    throw usageFailure("exactly one of --member, --organization and --project is required");
+  }
+  if (member !== undefined) return { scope: { case: "memberId", value: member }, name: `member ${member}` };
+  if (organization !== undefined) {
+    return { scope: { case: "organizationId", value: organization }, name: `organization ${organization}` };
+  }
+  const name = `project ${target.credential.projectId}, which logs everyone out`;
+  return { scope: { case: "project", value: true }, name };
+}
+
+function countSessions(count = 0n): string {
+  return count === 1n ? "1 session" : `${count} sessions`;
+}
+
+function toText({ revision, revokeTime, revokedCount }: RevokeResponse | RevokeAllResponse): string {
+  return pairs({
+    revision: String(revision),
+    revoked: formatTime(revokeTime),
+    "sessions ended": revokedCount?.toString(),
+  });
 }

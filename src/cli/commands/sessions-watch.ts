@@ -9,49 +9,42 @@ import {
 } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
 import { watchRevocations } from "../../client/watch-revocations.ts";
-import { type ConnectionOptions, findTarget, withAddress, withConnection } from "../connection.ts";
-import { CommandFailure, usageFailure } from "../failure.ts";
-import { inWords } from "../output/in-words.ts";
-import { interruption } from "../interruption.ts";
-import { messageJson } from "../output/message-json.ts";
-import { printable } from "../output/printable.ts";
-import { type Run, runs } from "../run.ts";
-import { timeOf, wordOf } from "../output/enum-format.ts";
+import { CommandFailure, errorText, usageFailure } from "../output/failure.ts";
+import { enumWord, formatTime } from "../output/format.ts";
+import { messageJson } from "../output/output.ts";
+import { printable } from "../output/table.ts";
+import { type ServiceRun, addServiceCommand } from "../run/command.ts";
+import type { OptionValues } from "../run/options.ts";
+import { interruptSignal } from "../run/terminal.ts";
 
 /** Adds `sessions watch`. */
 export function addSessionsWatch(sessions: Command): void {
-  const watch = sessions
-    .command("watch")
-    .description("print revocations as they come, a line each, until interrupted (needs sessions.read)")
-    .option("--after <revision>", "start after this revision")
-    .option("--oldest", "start with the oldest one that is kept")
-    .option("--snapshot", "start with those that can still matter to a session JWT")
-    .option("--no-follow", "end when there is nothing more for now")
-    .addHelpText(
-      "after",
-      "\nA connection that breaks is resumed after the last revision: no revocation is missed or printed twice.",
-    );
-  runs(withConnection(watch), watchSessions);
+  addServiceCommand(sessions, "watch", {
+    description: "print revocations as they happen, one per line, until interrupted (needs sessions.read)",
+    options: watchOptions,
+    help: "\nA broken connection resumes after the last revision: no revocation is missed or printed twice.",
+    action: watchSessions,
+  });
 }
 
-interface WatchOptions extends ConnectionOptions {
-  readonly after?: string;
-  readonly oldest?: true;
-  readonly snapshot?: true;
-  readonly follow: boolean;
-}
+const watchOptions = {
+  "--after <revision>": "start after this revision",
+  "--oldest": "start with the oldest revocation that is kept",
+  "--snapshot": "start with those that a valid session JWT may still need",
+  "--no-follow": "end when there are no more for now",
+};
 
-async function watchSessions({ options, environment, output, secrets }: Run<WatchOptions>): Promise<void> {
-  const start = readStart(options);
-  const target = await findTarget(options, environment, secrets);
+type WatchOptions = OptionValues<typeof watchOptions>;
+
+async function watchSessions({ options, output, target }: ServiceRun<WatchOptions>): Promise<void> {
   const { baseUrl, credential } = target;
   const messages = watchRevocations({
     baseUrl,
     credential,
-    start,
-    signal: interruption(),
+    start: readStart(options),
+    signal: interruptSignal(),
     onDisconnect: (error, revision) =>
-      output.note(`disconnected: ${reasonOf(error)}; resuming after revision ${revision}`),
+      output.note(`disconnected: ${disconnectReason(error)}; resuming after revision ${revision}`),
   });
   let last: bigint | undefined;
   try {
@@ -64,14 +57,14 @@ async function watchSessions({ options, environment, output, secrets }: Run<Watc
       if (caughtUp && !options.follow) break;
     }
   } catch (error) {
-    throw outOfRange(error) ?? withAddress(error, target);
+    throw outOfRange(error) ?? error;
   }
-  if (last !== undefined) output.note(`stopped; --after ${last} goes on`);
+  if (last !== undefined) output.note(`stopped; continue with --after ${last}`);
 }
 
 function readStart({ after, oldest, snapshot }: WatchOptions): WatchRevocationsRequest["start"] {
   if ([after, oldest, snapshot].filter((start) => start !== undefined).length > 1) {
-    throw usageFailure("only one of --after, --oldest and --snapshot says where to start");
+    throw usageFailure("only one of --after, --oldest and --snapshot is accepted");
   }
   if (oldest === true) return { case: "oldest", value: true };
   if (snapshot === true) return { case: "snapshot", value: true };
@@ -80,30 +73,29 @@ function readStart({ after, oldest, snapshot }: WatchOptions): WatchRevocationsR
   throw usageFailure("--after must be a revision that was printed before, or 0");
 }
 
-function reasonOf(error: Error): string {
-  return error instanceof ConnectError ? error.rawMessage : inWords(error);
+function disconnectReason(error: Error): string {
+  return error instanceof ConnectError ? error.rawMessage : errorText(error);
 }
 
-/** Says how to go on where the log does not reach back so far. */
+/** A failure that says how to continue if the log does not reach back to the revision. */
 function outOfRange(error: unknown): CommandFailure | undefined {
   if (!(error instanceof ConnectError) || error.code !== Code.OutOfRange) return undefined;
   const oldest = errorInfoOf(error)?.metadata["oldest_revision"];
-  const howTo = "--snapshot starts with what can still matter, --oldest with what is kept";
   return new CommandFailure(
-    `the log does not reach that revision; the oldest to start after is ${oldest}: ${howTo}`,
-    undefined,
-    error,
+    `the log does not reach that revision; the oldest to start after is ${oldest}: ` +
+      "--oldest starts with the oldest kept, --snapshot with those that a valid session JWT may still need",
+    { cause: error },
   );
 }
 
 function toLine({ revision, scope, targetId, exceptSessionId, revokeTime, cause }: Revocation): string {
-  const words = [
-    timeOf(revokeTime),
+  const fields = [
+    formatTime(revokeTime),
     String(revision),
-    wordOf(RevocationScopeSchema, scope),
+    enumWord(RevocationScopeSchema, scope),
     targetId,
-    wordOf(RevocationCauseSchema, cause) || "-",
+    enumWord(RevocationCauseSchema, cause) || "-",
     ...(exceptSessionId === "" ? [] : [`except ${exceptSessionId}`]),
   ];
-  return printable(words.join("  "));
+  return printable(fields.join("  "));
 }

@@ -1,4 +1,4 @@
-import { type ConfigResult, readConfig } from "../../server/config/config.ts";
+import { type Config, readConfig } from "../../server/config/config.ts";
 import { minNodeVersion, nodeProblem } from "../../transport/node-version.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
@@ -14,14 +14,15 @@ export function checkNode(): Finding {
     : fail(problem, `install Node.js ${minNodeVersion} or newer`);
 }
 
-/** Whether `serve` would take this environment. */
+/** Whether `serve` accepts this environment. `config` is undefined if it does not. */
 export function checkConfiguration(environment: NodeJS.ProcessEnv): {
-  readonly read: ConfigResult;
+  readonly config?: Config;
   readonly findings: readonly Finding[];
 } {
   const read = readConfig(environment);
   const set = "set the environment variable as the README says";
-  if ("problems" in read) return { read, findings: read.problems.map((problem) => fail(problem, set)) };
+  if ("problems" in read) return { findings: read.problems.map((problem) => fail(problem, set)) };
   const warnings = read.warnings.map((warning) => warn(warning, "correct its name, or remove it"));
-  return { read, findings: warnings.length > 0 ? warnings : [ok("the environment is in order")] };
+  const findings = warnings.length > 0 ? warnings : [ok("the environment is valid")];
+  return { config: read.config, findings };
 }

@@ -2,59 +2,54 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { connectSessiond } from "../../client/client.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
 import { callerVariableNames } from "../../server/config/variables.ts";
-import { type ConnectionOptions, type Target, findTarget, howToTrust, isUntrusted } from "../connection.ts";
-import { CommandFailure } from "../failure.ts";
-import { inWords } from "../output/in-words.ts";
-import type { Run } from "../run.ts";
+import { howToTrust, isUntrusted } from "../run/service.ts";
+import { type ConnectionInput, type ServiceTarget, findTarget } from "../run/target.ts";
+import { CommandFailure, errorText } from "../output/failure.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const { ok, warn, fail, skip } = findingsOf("service");
 
-/** The id of no session. */
+/** No session has this id. */
 const noSession = "00000000-0000-0000-0000-000000000000";
 
-/** Whether commands reach a service, and are let in. That one is to be there is certain only where somebody named it. */
-export async function checkService({
-  options,
-  environment,
-  secrets,
-}: Pick<Run<ConnectionOptions>, "options" | "environment" | "secrets">): Promise<Finding> {
-  let target: Target;
+/** Whether commands can call the service. A service that was not named may be missing: that is a warning only. */
+export async function checkService(input: ConnectionInput): Promise<Finding> {
+  let target: ServiceTarget;
   try {
-    target = await findTarget(options, environment, secrets);
+    target = await findTarget(input);
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
-    const isAsked = [
-      options.server,
-      options.as,
-      options.secretFile,
-      ...callerVariableNames.map((name) => environment[name]),
-    ].some((given) => given !== undefined && given !== "");
-    const howTo = "`sessiond --help` says how a service and a credential are named";
-    return isAsked ? fail(inWords(error), howTo) : skip(inWords(error));
+    const { server, as, secretFile } = input.options;
+    const given = [server, as, secretFile, ...callerVariableNames.map((name) => input.environment[name])];
+    return given.some((value) => value !== undefined && value !== "")
+      ? fail(errorText(error), "see `sessiond --help` for how to set the service and the credential")
+      : skip(errorText(error));
   }
-  const { baseUrl, credential, isGiven, timeout } = target;
-  const sessiond = connectSessiond({ baseUrl, credential, defaultTimeoutMs: timeout });
+  const { baseUrl, credential, timeoutMs } = target;
+  const sessiond = connectSessiond({ baseUrl, credential, defaultTimeoutMs: timeoutMs });
   try {
     await sessiond.sessions.get({ id: noSession });
-    return ok(`${baseUrl} takes the credential of project ${credential.projectId}`);
+    return accepted(target);
   } catch (error) {
-    return judge(error, baseUrl, credential.projectId, isGiven);
+    return findingOf(error, target);
   } finally {
     sessiond.close();
   }
 }
 
-function judge(error: unknown, baseUrl: string, projectId: string, isGiven: boolean): Finding {
+function accepted({ baseUrl, credential }: ServiceTarget): Finding {
+  return ok(`${baseUrl} accepts the credential of project ${credential.projectId}`);
+}
+
+function findingOf(error: unknown, target: ServiceTarget): Finding {
   if (!(error instanceof ConnectError)) throw error;
+  const { baseUrl, credential, isGiven } = target;
   const reason = errorInfoOf(error)?.reason;
-  if (error.code === Code.NotFound || reason === "PERMISSION_MISSING") {
-    return ok(`${baseUrl} takes the credential of project ${projectId}`);
-  }
+  if (error.code === Code.NotFound || reason === "PERMISSION_MISSING") return accepted(target);
   if (reason === "CREDENTIAL_INVALID") {
     return fail(
-      `${baseUrl} refuses the credential of project ${projectId}`,
-      "`sessiond credential list` shows which are good; `credential create` makes another",
+      `${baseUrl} refuses the credential of project ${credential.projectId}`,
+      "`sessiond credential list` shows the enabled ones; `credential create` creates another",
     );
   }
   if (reason !== undefined) {
@@ -63,7 +58,7 @@ function judge(error: unknown, baseUrl: string, projectId: string, isGiven: bool
   if (isUntrusted(error)) {
     return fail(`the certificate of ${baseUrl} is not trusted (${error.rawMessage})`, howToTrust);
   }
-  const start = "start it with `sessiond serve`, or name another by --server or SESSIOND_SERVER";
-  const words = `no sessiond answers at ${baseUrl} (${error.rawMessage})`;
-  return isGiven ? fail(words, start) : warn(words, start);
+  const start = "start it with `sessiond serve`, or set another address by --server or SESSIOND_SERVER";
+  const message = `no sessiond answers at ${baseUrl} (${error.rawMessage})`;
+  return isGiven ? fail(message, start) : warn(message, start);
 }

@@ -1,8 +1,8 @@
-import type { JsonValue } from "@bufbuild/protobuf";
-import { type ToldFailure, exitCodes } from "../failure.ts";
-import { printable } from "./printable.ts";
+import { type DescMessage, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { type ErrorDescription, describeError, exitCodes, isClosedPipe } from "./failure.ts";
+import { printable } from "./table.ts";
 
-/** What a command says: its result on standard output, everything else on standard error; for people, or as JSON. */
+/** Writes results to standard output and everything else to standard error, as text or as JSON. */
 export class Output {
   readonly #json: boolean;
 
@@ -10,45 +10,57 @@ export class Output {
     this.#json = json;
   }
 
-  /** The result, as one JSON document or in words. Resolves when it is written; rejects when nobody reads any more. */
+  /** Writes the result: one JSON document, or text. Resolves when it is written; rejects if the reader went away. */
   async result(value: JsonValue, text: string): Promise<void> {
     await this.item(text);
     await this.document(value);
   }
 
-  /** One of many results that come one by one: a line of JSON, or of words. */
+  /** Writes a message of the API as the result. */
+  async message<Desc extends DescMessage>(
+    desc: Desc,
+    message: MessageShape<Desc>,
+    text: string,
+  ): Promise<void> {
+    await this.result(messageJson(desc, message), text);
+  }
+
+  /** Writes one line of a stream of results: JSON, or text. */
   async line(value: JsonValue, text: string): Promise<void> {
     await write(`${this.#json ? JSON.stringify(value) : text}\n`);
   }
 
-  /** A part of a result, in words: as JSON it is told as a whole, by {@link document}. */
+  /** Writes a part of a result as text. As JSON, {@link document} writes the whole. */
   async item(text: string): Promise<void> {
     if (!this.#json) await write(`${text}\n`);
   }
 
-  /** The whole of what {@link item} told, as one JSON document. */
+  /** Writes the JSON document of a result whose parts were written by {@link item}. */
   async document(value: JsonValue): Promise<void> {
     if (this.#json) await write(`${JSON.stringify(value, undefined, 2)}\n`);
   }
 
-  /** How it goes. */
+  /** Reports progress. */
   note(text: string): void {
     process.stderr.write(`${this.#json ? JSON.stringify({ note: text }) : printable(text)}\n`);
   }
 
-  /** Why it failed, and with which status the process is to end. A reader that went away is not told of. */
-  failure(failure: ToldFailure): void {
-    const { code, reason, message, metadata, exitCode } = failure;
+  /** Reports an error and sets the exit status. A reader that went away only sets the status. */
+  failure(error: unknown): void {
+    const { exitCode, ...description } = describeError(error);
     process.exitCode = exitCode;
     if (exitCode === exitCodes.closedPipe) return;
-    const text = this.#json
-      ? JSON.stringify({ error: { code, reason, message, metadata } })
-      : inWords(failure);
+    const text = this.#json ? JSON.stringify({ error: description }) : toText(description);
     process.stderr.write(`${text}\n`);
   }
 }
 
-function inWords({ reason, message, metadata }: ToldFailure): string {
+/** A message in the proto JSON mapping. Empty fields are included, so that every answer has the same shape. */
+export function messageJson<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): JsonValue {
+  return toJson(desc, message, { alwaysEmitImplicit: true });
+}
+
+function toText({ reason, message, metadata }: Omit<ErrorDescription, "exitCode">): string {
   const details = Object.entries(metadata).map(([name, value]) => `${name}: ${value}`);
   const bracketed = reason === "" ? "" : ` (${[reason, ...details].join("; ")})`;
   const lines = `sessiond: ${message}${bracketed}`.split("\n");
@@ -59,4 +71,15 @@ async function write(text: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
   });
+}
+
+/**
+ * Keeps the process alive if standard output or error breaks, because a service would take its calls with it. An awaited write
+ * reports its failure itself; any other, such as that of `--help`, sets the exit status.
+ */
+export function surviveBrokenOutput(): void {
+  process.stdout.on("error", (error) => {
+    process.exitCode ??= isClosedPipe(error) ? exitCodes.closedPipe : exitCodes.failed;
+  });
+  process.stderr.on("error", () => undefined);
 }

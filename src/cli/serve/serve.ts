@@ -1,29 +1,22 @@
 import { once } from "node:events";
 import type { Logger } from "pino";
-import { describeFault } from "../../server/observability/redact.ts";
 import { readConfig } from "../../server/config/config.ts";
+import { describeFault } from "../../server/observability/redact.ts";
 import { type Service, startService } from "../../server/service.ts";
 import { isWorker } from "../../server/workers/worker-environment.ts";
 import { startWorkers } from "../../server/workers/workers.ts";
-import { allocateYoung } from "./allocate-young.ts";
-import { inWords } from "../output/in-words.ts";
-import { serviceLog } from "./service-log.ts";
-import { welcome } from "./welcome.ts";
-import { work } from "./work.ts";
+import { errorText } from "../output/failure.ts";
+import { banner } from "./banner.ts";
+import { disablePretenuring, serviceLog } from "./process-setup.ts";
+import { runWorker } from "./worker.ts";
 
-/**
- * Runs the service until SIGTERM or SIGINT. Standard output is for people; the log goes to standard error, as JSON.
- */
+/** Runs the service until SIGTERM or SIGINT. The banner goes to standard output, the log as JSON to standard error. */
 export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
-  allocateYoung();
-  if (isWorker(environment)) return work(environment);
+  disablePretenuring();
+  if (isWorker(environment)) return runWorker(environment);
   const read = readConfig(environment);
   if ("problems" in read) {
-    process.stderr.write(
-      `sessiond cannot start:\n${read.problems.map((problem) => `  ${problem}\n`).join("")}`,
-    );
-    process.exitCode = 1;
-    return;
+    return failStart(`\n${read.problems.map((problem) => `  ${problem}`).join("\n")}`);
   }
   const { config, warnings } = read;
   const log = serviceLog(config);
@@ -33,21 +26,24 @@ export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
   try {
     service = config.workers === 1 ? await startService(config, log) : await startWorkers(config, log);
   } catch (error) {
-    process.stderr.write(`sessiond cannot start: ${inWords(error)}\n`);
     log.debug({ fault: describeFault(error) }, "start failed");
-    process.exitCode = 1;
-    return;
+    return failStart(` ${errorText(error)}`);
   }
-  process.stdout.write(welcome(service, config.tls === undefined ? "http" : "https"));
+  process.stdout.write(banner(service, config.tls === undefined ? "http" : "https"));
   await stopRequested;
   await stop(service, log);
 }
 
+function failStart(text: string): void {
+  process.stderr.write(`sessiond cannot start:${text}\n`);
+  process.exitCode = 1;
+}
+
 async function stop(service: Service, log: Logger): Promise<void> {
   log.info("stopping");
-  // A second signal means now.
-  const impatient = () => process.exit(1);
-  process.once("SIGTERM", impatient).once("SIGINT", impatient);
+  // A second signal ends the process at once.
+  const exit = () => process.exit(1);
+  process.once("SIGTERM", exit).once("SIGINT", exit);
   await service.stop();
   log.info("stopped");
   process.exit(0);

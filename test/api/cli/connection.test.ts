@@ -72,7 +72,7 @@ test("the development secret goes to no other machine", async () => {
 
 test.each([
   [{ SESSIOND_PROJECT: "p" }, "no secret for project p"],
-  [{ SESSIOND_SECRET: "a-secret-value" }, "no project that calls"],
+  [{ SESSIOND_SECRET: "a-secret-value" }, "without a calling project"],
   [{ SESSIOND_SERVER: "localhost:8080" }, "must be a URL"],
   [{ SESSIOND_SERVER: "http://p:a-secret-value@localhost" }, "without a credential in it"],
 ])("%j is not enough, or wrong", async (environment, words) => {
@@ -127,7 +127,7 @@ test.runIf(process.platform === "linux")(
   },
 );
 
-test("a certificate of a private authority is trusted by NODE_EXTRA_CA_CERTS, and told of without", async () => {
+test("a certificate of a private authority is trusted by NODE_EXTRA_CA_CERTS, and reported without", async () => {
   const environment = callerOf(secure);
   for (const args of [list, ["sessions", "watch"], ["doctor"]]) {
     const { status, stdout, stderr } = await sessiond(args, { environment });

@@ -74,7 +74,7 @@ test("all is well with a service that runs: a line each, and status 0", async ()
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const line of [
     /^ok {4}node {12}Node\.js \d+\.\d+\.\d+ is supported \(22\.12 or newer\)$/m,
-    /^ok {4}configuration {3}the environment is in order$/m,
+    /^ok {4}configuration {3}the environment is valid$/m,
     /^skip {2}data-directory {2}DATABASE_URL is set/m,
     /^ok {4}database {8}PostgreSQL \d+\.\d+ answers$/m,
     // The databases of tests do without.
@@ -83,7 +83,7 @@ test("all is well with a service that runs: a line each, and status 0", async ()
     /^ok {4}clock {11}the database's clock is \d+ ms (ahead|behind) \(± \d+ ms\)$/m,
     /^ok {4}signing-keys {4}the master key opens all 1$/m,
     /^ok {4}listen-address {2}sessiond serves on 127\.0\.0\.1:\d+$/m,
-    /^ok {4}service {9}http:\/\/127\.0\.0\.1:\d+ takes the credential of project project-test-wire$/m,
+    /^ok {4}service {9}http:\/\/127\.0\.0\.1:\d+ accepts the credential of project project-test-wire$/m,
   ]) {
     expect(stdout).toMatch(line);
   }
@@ -110,7 +110,7 @@ const matching = ({ status, message }: { status: string; message: RegExp }) => (
   message: expect.stringMatching(message),
 });
 
-test("a database that is not there, or takes no writes, fails", async () => {
+test("a database that is not there, or is read-only, fails", async () => {
   const gone = await examine({ DATABASE_URL: "postgres://u:a-database-password@127.0.0.1:1/x" });
   expect(gone.of("database")).toMatchObject([matching({ status: "fail", message: /does not answer/ })]);
   expect(gone.text).not.toContain("a-database-password");
@@ -166,7 +166,7 @@ test("a schema with pending migrations is warned of, a newer one too if it is se
     insert into schema_migrations_needs values ('9999_future', '0005_certificate_names')`);
   const third = await examine({ DATABASE_URL: served });
   expect(third.of("migrations")).toMatchObject([
-    matching({ status: "warn", message: /still serve: .*9999_future/ }),
+    matching({ status: "warn", message: /can still serve: .*9999_future/ }),
   ]);
 });
 
@@ -194,7 +194,9 @@ test("an address that something else has fails; a free one is fine", async () =>
   const address = other.address();
   const listen = `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
   const taken = await examine({ SESSIOND_LISTEN: listen });
-  expect(taken.of("listen-address")).toMatchObject([matching({ status: "fail", message: /something else/ })]);
+  expect(taken.of("listen-address")).toMatchObject([
+    matching({ status: "fail", message: /another program/ }),
+  ]);
   await new Promise((resolve) => other.close(resolve));
   const free = await examine({ SESSIOND_LISTEN: listen });
   expect(free.of("listen-address")).toMatchObject([{ status: "ok", message: `${listen} is free` }]);
@@ -256,7 +258,9 @@ test(
     const url = `http://127.0.0.1:${await serving.listening}`;
     const { findings, of } = await examine({ ...embedded, SESSIOND_SERVER: url }, cwd);
     expect(findings.filter(({ status }) => status !== "ok")).toEqual([]);
-    expect(of("service")).toMatchObject([{ message: `${url} takes the credential of project development` }]);
+    expect(of("service")).toMatchObject([
+      { message: `${url} accepts the credential of project development` },
+    ]);
     serving.signal("SIGTERM");
     expect(await serving.ended).toBe(0);
     const later = await examine(embedded, cwd);

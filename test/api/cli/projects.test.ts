@@ -226,7 +226,7 @@ test.runIf(process.platform === "linux")(
     const script = `exec "$@" > /dev/full`;
     const { status, stderr } = await sessiondBy(script, rotate);
     expect(status).toBe(1);
-    expect(stderr).toContain("its secret could not be written down: `sessiond credential disable ");
+    expect(stderr).toContain("its secret could not be written: disable it by `sessiond credential disable ");
     expect(stderr).toContain("ENOSPC");
     expect(await trial("careful", old.secret)).toBe("ok");
   },

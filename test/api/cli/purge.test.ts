@@ -72,7 +72,7 @@ test("while another purges nothing is done, and said so; a dry run asks nobody",
   const lease = await PurgeLease.take(db, 0);
   const { status, stdout, stderr } = await on(url);
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
-  expect(stderr).toBe("sessiond: somebody else is purging: nothing was done; try again later\n");
+  expect(stderr).toBe("sessiond: another purge is running: nothing was deleted; try again later\n");
   expect((await on(url, ["--dry-run"])).status).toBe(0);
   await lease?.release(true);
   expect((await on(url)).status).toBe(0);
@@ -97,7 +97,7 @@ test("interrupted, it ends after its batch, says what it did, and lets the next 
   left = await count();
   expect(left).toBeGreaterThan(0);
   expect(JSON.parse(purging.stdout())).toMatchObject({ sessions: 50_001 - left });
-  expect(purging.stderr()).toContain("ended before everything was looked at");
+  expect(purging.stderr()).toContain("the purge is not complete");
   expect(JSON.parse((await on(url, ["--json"])).stdout)).toMatchObject({ sessions: left, tokens: 1 });
 });
 

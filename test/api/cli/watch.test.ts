@@ -56,7 +56,7 @@ test("prints revocations as they come, and ends at SIGINT with what to go on aft
   expect(second).toMatch(new RegExp(`  ${revision}  member  ${memberId}  -  except [\\w-]{36}$`));
   watch.signal("SIGINT");
   expect(await watch.ended).toBe(0);
-  expect(watch.stderr()).toContain(`--after ${revision} goes on`);
+  expect(watch.stderr()).toContain(`continue with --after ${revision}`);
   expect(linesOf(watch)).toHaveLength(2);
 });
 
@@ -85,7 +85,7 @@ test("--no-follow ends when there is nothing more for now", async () => {
   const dump = await sessiond(["sessions", "watch", "--oldest", "--no-follow"], { environment });
   expect(dump.status).toBe(0);
   expect(dump.stdout.trimEnd().split("\n")).toHaveLength(Number(revision));
-  expect(dump.stderr).toContain(`--after ${revision} goes on`);
+  expect(dump.stderr).toContain(`continue with --after ${revision}`);
 });
 
 test("a connection that breaks is resumed: nothing is missed, and nothing comes twice", async () => {

@@ -1,8 +1,8 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure } from "../output/failure.ts";
 
-/** A file that is there for a secret to come, so that no secret is made that cannot be written down. */
+/** A new file that will hold a secret. */
 export class SecretFile {
   readonly path: string;
   readonly #file: FileHandle;
@@ -13,20 +13,17 @@ export class SecretFile {
     this.#file = file;
   }
 
-  /** Makes the file, for its owner alone. Throws where there is one of this name already: it may hold another secret. */
+  /** Creates the file with mode 0600. Throws if it exists, because it may hold another secret. */
   static async create(path: string): Promise<SecretFile> {
-    try {
-      return new SecretFile(path, await open(path, "wx", 0o600));
-    } catch (error) {
-      throw new CommandFailure(
-        `a secret cannot be written to ${path}, which must be a new file`,
-        undefined,
-        error,
-      );
-    }
+    const file = await open(path, "wx", 0o600).catch((error: unknown) => {
+      throw new CommandFailure(`a secret cannot be written to ${path}, which must be a new file`, {
+        cause: error,
+      });
+    });
+    return new SecretFile(path, file);
   }
 
-  /** Writes the secret; when it returns, the file and its name are on the disk. */
+  /** Writes the secret. When it returns, the file and its directory entry are on disk. */
   async write(secret: string): Promise<void> {
     await this.#file.writeFile(`${secret}\n`);
     await this.#file.sync();
@@ -39,7 +36,7 @@ export class SecretFile {
     this.#written = true;
   }
 
-  /** Closes the file, and removes it where no secret came. */
+  /** Closes the file, and removes it if no secret was written. */
   async close(): Promise<void> {
     await this.#file.close();
     if (!this.#written) await rm(this.path, { force: true });

@@ -1,10 +1,10 @@
 import type { Service } from "../../server/service.ts";
 
 /**
- * What a person needs next, on standard output. A new secret is shown here, this once. The commands to paste are left out with
- * TLS: they would need to be told of its CA.
+ * Text for standard output when the service has started. A new secret is shown only here. With TLS the commands to try are left
+ * out, because they would need the certificate authority.
  */
-export function welcome(service: Service, scheme: "http" | "https"): string {
+export function banner(service: Service, scheme: "http" | "https"): string {
   const host = service.address.includes(":") ? `[${service.address}]` : service.address;
   const address = `${host}:${service.port}`;
   const head = `sessiond listens on ${scheme}://${address} (gRPC, gRPC-Web, Connect, REST)\n`;
@@ -17,8 +17,8 @@ type Development = NonNullable<Service["development"]>;
 
 function credential({ projectId, secret, file, isNew }: Development): string {
   const shown = isNew
-    ? `  secret    ${secret}\n            (shown only now; kept in ${file})`
-    : `  secret    kept in ${file}`;
+    ? `  secret    ${secret}\n            (shown only now; stored in ${file})`
+    : `  secret    stored in ${file}`;
   return `
   project   ${projectId}
 ${shown}
@@ -31,7 +31,7 @@ Try it, from this folder, in another terminal:
 
   S="$(cat ${file})"
 
-  # what there is
+  # list the services
   npx buf curl --http2-prior-knowledge --list-methods http://${address}
   grpcurl -plaintext ${address} list
 
@@ -39,7 +39,7 @@ Try it, from this folder, in another terminal:
   npx buf curl --protocol grpc --http2-prior-knowledge -u "${projectId}:$S" \\
     -d '{"member_id": "alice"}' http://${address}/session.v1.SessionService/Create
 
-  # create one over REST and keep its token; then authenticate it, revoke it, and see it refused
+  # create one over REST and keep its token; then authenticate it, revoke it, and authenticate it again
   api() { curl -s -u "${projectId}:$S" -H 'content-type: application/json' "http://${address}/session/v1/$1" -d "$2"; echo; }
   T="$(api sessions '{"member_id": "alice"}' | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')"
   api sessions:authenticate "{\\"token\\": \\"$T\\"}"

@@ -1,16 +1,16 @@
 import { createInterface } from "node:readline/promises";
-import { CommandFailure } from "../failure.ts";
-import { printable } from "../output/printable.ts";
+import { CommandFailure } from "../output/failure.ts";
+import { printable } from "../output/table.ts";
 
-/** Whether there is a person to ask. */
+/** Whether standard input and standard error are a terminal. */
 export function isInteractive(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
-/** Asks the person at the terminal. Throws where the answer is not yes. */
+/** Asks for confirmation on the terminal. Throws unless the answer is yes. */
 export async function confirm(question: string): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // An end of input is no yes; without this the question would stay open for ever.
+  // The question itself never settles if the input ends.
   const closed = new Promise<string>((resolve) => {
     terminal.once("close", () => resolve(""));
   });
@@ -21,4 +21,11 @@ export async function confirm(question: string): Promise<void> {
     terminal.close();
   }
   throw new CommandFailure("not confirmed: nothing was changed");
+}
+
+/** Aborted by the first SIGINT or SIGTERM. A second one ends the process as usual. */
+export function interruptSignal(): AbortSignal {
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
+  return interrupted.signal;
 }

@@ -3,35 +3,35 @@ import { get as getHttps } from "node:https";
 import { createServer } from "node:net";
 import { json } from "node:stream/consumers";
 import type { Config } from "../../server/config/config.ts";
-import { inWords } from "../output/in-words.ts";
+import { errorText } from "../output/failure.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const { ok, warn, fail } = findingsOf("listen-address");
 
-/** Milliseconds that whoever listens there has to answer. */
-const patience = 3_000;
+/** Bound on the health check of the process that listens there. */
+const healthTimeoutMs = 3_000;
 
 type ListenConfig = Pick<Config, "listen" | "tls">;
 
-/** Whether the service could listen where it is to, or does already. */
-export async function checkListening(config: ListenConfig): Promise<Finding> {
+/** Whether the service can listen on its address, or already does. */
+export async function checkListenAddress(config: ListenConfig): Promise<Finding> {
   const { host, port } = config.listen;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   if (port === 0) return ok("any free port");
-  const error = await tryListening(host, port);
+  const error = await tryListen(host, port);
   if (error === undefined) return ok(`${address} is free`);
   if (!("code" in error) || error.code !== "EADDRINUSE") {
-    return fail(`nothing can listen on ${address}: ${inWords(error)}`, "choose another SESSIOND_LISTEN");
+    return fail(`cannot listen on ${address}: ${errorText(error)}`, "set another SESSIOND_LISTEN");
   }
-  const health = await healthAt(config);
+  const health = await readHealth(config);
   if (health === "SERVING") return ok(`sessiond serves on ${address}`);
   if (health === "NOT_SERVING") {
-    return warn(`sessiond on ${address} does not serve now`, "see whether its database answers, in its log");
+    return warn(`sessiond on ${address} is not serving`, "check in its log whether its database answers");
   }
-  return fail(`${address} is taken by something else`, "stop that, or choose another SESSIOND_LISTEN");
+  return fail(`${address} is in use by another program`, "stop that, or set another SESSIOND_LISTEN");
 }
 
-async function tryListening(host: string, port: number): Promise<Error | undefined> {
+async function tryListen(host: string, port: number): Promise<Error | undefined> {
   const server = createServer();
   const error = await new Promise<Error | undefined>((resolve) => {
     server.once("error", resolve).once("listening", () => resolve(undefined));
@@ -41,16 +41,16 @@ async function tryListening(host: string, port: number): Promise<Error | undefin
   return error;
 }
 
-/** What `/healthz` says there; undefined where it is no sessiond that answers. */
-async function healthAt({ listen: { host, port }, tls }: ListenConfig): Promise<string | undefined> {
-  const nearby: Readonly<Record<string, string>> = { "::": "::1", "0.0.0.0": "127.0.0.1" };
+/** The status in the answer of `/healthz`. Undefined if it is not sessiond that answers. */
+async function readHealth({ listen: { host, port }, tls }: ListenConfig): Promise<string | undefined> {
+  const loopbackOf: Readonly<Record<string, string>> = { "::": "::1", "0.0.0.0": "127.0.0.1" };
   const options = {
-    host: nearby[host] ?? host,
+    host: loopbackOf[host] ?? host,
     port,
     path: "/healthz",
-    signal: AbortSignal.timeout(patience),
+    signal: AbortSignal.timeout(healthTimeoutMs),
     agent: false,
-    // It is asked nothing but this, and its certificate need not name this address.
+    // The certificate need not be for this address, and the request has no secret.
     rejectUnauthorized: false,
   };
   try {
@@ -61,7 +61,7 @@ async function healthAt({ listen: { host, port }, tls }: ListenConfig): Promise<
     const body: unknown = await json(answer);
     if (typeof body === "object" && body !== null && "status" in body) return String(body.status);
   } catch {
-    // Whatever it is, it is not ours.
+    // Another program.
   }
   return undefined;
 }

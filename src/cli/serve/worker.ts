@@ -1,19 +1,19 @@
 import cluster from "node:cluster";
-import { describeFault } from "../../server/observability/redact.ts";
 import { readConfig } from "../../server/config/config.ts";
 import type { Stoppable } from "../../server/lifecycle.ts";
+import { describeFault } from "../../server/observability/redact.ts";
 import { isStopMessage, startFailureMessage } from "../../server/workers/worker-process.ts";
 import { startWorker } from "../../server/workers/workers.ts";
-import { inWords } from "../output/in-words.ts";
-import { serviceLog } from "./service-log.ts";
+import { errorText } from "../output/failure.ts";
+import { serviceLog } from "./process-setup.ts";
 
-/** Serves as one of several processes, until the primary says stop or is gone. */
-export async function work(environment: NodeJS.ProcessEnv): Promise<void> {
-  // A terminal's Ctrl-C reaches the whole group, and so does many a supervisor's SIGTERM: it is for the primary to act on.
+/** Serves as one of several processes until the primary stops it or ends. */
+export async function runWorker(environment: NodeJS.ProcessEnv): Promise<void> {
+  // Ctrl-C in a terminal reaches the whole process group, as does SIGTERM of many supervisors. Only the primary acts on them.
   process.on("SIGTERM", ignore).on("SIGINT", ignore);
   const { worker } = cluster;
   const read = readConfig(environment);
-  if (worker === undefined || "problems" in read) throw new Error("a worker is started by sessiond alone");
+  if (worker === undefined || "problems" in read) throw new Error("only sessiond itself can start a worker");
   const log = serviceLog(read.config);
   process.once("uncaughtException", (error) => {
     log.fatal({ fault: describeFault(error) }, "worker failed");
@@ -21,11 +21,11 @@ export async function work(environment: NodeJS.ProcessEnv): Promise<void> {
   });
   let serving = false;
   const stopRequested = new Promise<string>((resolve) => {
-    worker.on("message", (message: unknown) => isStopMessage(message) && resolve("the primary says so"));
+    worker.on("message", (message: unknown) => isStopMessage(message) && resolve("requested by the primary"));
     worker.on("disconnect", () => {
-      // Otherwise node ends the process as soon as the primary has, with calls in flight.
+      // Otherwise Node.js exits as soon as the primary has, in the middle of calls.
       worker.exitedAfterDisconnect = serving;
-      resolve("the primary is gone");
+      resolve("the primary ended");
     });
   });
   let service: Stoppable;
@@ -33,7 +33,7 @@ export async function work(environment: NodeJS.ProcessEnv): Promise<void> {
     service = await startWorker(read.config, log);
   } catch (error) {
     log.debug({ fault: describeFault(error) }, "start failed");
-    worker.send(startFailureMessage(inWords(error)), () => process.exit(1));
+    worker.send(startFailureMessage(errorText(error)), () => process.exit(1));
     return;
   }
   serving = true;

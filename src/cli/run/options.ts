@@ -1,0 +1,65 @@
+import { type RevocationCause, RevocationCauseSchema } from "../../../gen/session/v1/session_pb.ts";
+import { enumValue, enumWords } from "../output/format.ts";
+
+/** An option or argument: its help text, or more. */
+export type OptionSpec =
+  | string
+  | {
+      readonly help: string;
+      readonly default?: string;
+      readonly choices?: readonly string[];
+      readonly required?: true;
+    };
+
+/** The options and arguments of a command by their flags, such as `--member <id>`, `--dry-run`, `--no-follow` and `<id>`. */
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** The values that a command gets, by name: `--page-token <token>` is `pageToken`, `--no-follow` is `follow`. */
+export type OptionValues<Specs extends OptionSpecs> = {
+  readonly [Flags in keyof Specs & string as OptionName<Flags>]: OptionValue<Flags, Specs[Flags]>;
+};
+
+type OptionName<Flags extends string> = Flags extends `--no-${infer Name}`
+  ? CamelCase<Name>
+  : Flags extends `--${infer Name} <${string}>` | `--${infer Name}` | `<${infer Name}>` | `[${infer Name}]`
+    ? CamelCase<Name>
+    : never;
+
+type CamelCase<Name extends string> = Name extends `${infer First}-${infer Rest}`
+  ? `${First}${Capitalize<CamelCase<Rest>>}`
+  : Name;
+
+type OptionValue<Flags extends string, Spec> = Flags extends `--no-${string}`
+  ? boolean
+  : Flags extends `<${string}>`
+    ? string
+    : Flags extends `${string}<${string}>` | `[${string}]`
+      ? Spec extends { readonly default: string } | { readonly required: true }
+        ? string
+        : string | undefined
+      : true | undefined;
+
+/** The option of the commands on a project's credentials and keys. */
+export const projectOption = { "--project <id>": "the project; default: the calling project" };
+
+/** The options of every command that revokes. */
+export const revocationOptions = {
+  "--cause <cause>": { help: "why", choices: enumWords(RevocationCauseSchema), default: "administration" },
+  "--reason <text>": {
+    help: "why, as text; kept with the sessions, and shown to who may read them",
+    default: "",
+  },
+};
+
+/** The fields of a request that say why. */
+export function revocationDetails({ cause, reason }: OptionValues<typeof revocationOptions>): {
+  cause: RevocationCause;
+  reason: string;
+} {
+  return { cause: enumValue(RevocationCauseSchema, cause), reason };
+}
+
+/** Splits the value of an option that takes a list. The service checks the entries. */
+export function parseList(text: string): string[] {
+  return text.split(",").map((entry) => entry.trim());
+}

@@ -1,0 +1,109 @@
+import { resolve } from "node:path";
+import { isLoopback } from "../../server/config/config.ts";
+import { developmentProjectId, developmentSecretFile } from "../../server/config/data-directory.ts";
+import { CommandFailure, usageFailure } from "../output/failure.ts";
+import type { OptionValues } from "./options.ts";
+import type { SecretInput } from "./secret-input.ts";
+
+/** Where a command takes the service's address and its credential from. */
+export interface ConnectionInput {
+  readonly options: ConnectionOptions;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly secrets: SecretInput;
+}
+
+/** The service to call, and the credential. */
+export interface ServiceTarget {
+  readonly baseUrl: string;
+  /** Whether `baseUrl` was given, and is not the default. */
+  readonly isGiven: boolean;
+  readonly credential: { readonly projectId: string; readonly secret: string };
+  /** Bound on one call. */
+  readonly timeoutMs: number;
+}
+
+const defaultServer = "http://127.0.0.1:8080";
+
+/** The options of every command that calls the service. */
+export const connectionOptions = {
+  "--server <url>": `the service to call (SESSIOND_SERVER; default: ${defaultServer})`,
+  "--as <project>": "the calling project (SESSIOND_PROJECT)",
+  "--secret-file <file>": "file with its secret, - for standard input (SESSIOND_SECRET_FILE)",
+  "--timeout <seconds>": { help: "longest wait for an answer", default: "30" },
+};
+
+export type ConnectionOptions = OptionValues<typeof connectionOptions>;
+
+/**
+ * Finds the service and the credential: an option wins over a variable, and a variable over the default. Without project and
+ * secret, and with a service on loopback, the credential is that of the development project, which `sessiond serve` has stored.
+ */
+export async function findTarget(input: ConnectionInput): Promise<ServiceTarget> {
+  const { options, environment } = input;
+  const server = options.server ?? envValue(environment, "SESSIOND_SERVER");
+  const baseUrl = parseBaseUrl(server ?? defaultServer);
+  const timeoutMs = parseTimeout(options.timeout);
+  const credential = (await givenCredential(input)) ?? (await developmentCredential(baseUrl, input));
+  return { baseUrl, isGiven: server !== undefined, timeoutMs, credential };
+}
+
+/** Undefined if neither project nor secret is given. */
+async function givenCredential({ options, environment, secrets }: ConnectionInput) {
+  const projectId = options.as ?? envValue(environment, "SESSIOND_PROJECT");
+  const file = options.secretFile ?? envValue(environment, "SESSIOND_SECRET_FILE");
+  const secret =
+    file === undefined ? envValue(environment, "SESSIOND_SECRET") : await secrets.read(file, "secret");
+  if (projectId !== undefined && secret !== undefined) return { projectId, secret };
+  if (projectId !== undefined) {
+    throw usageFailure(
+      `no secret for project ${projectId}: set --secret-file, SESSIOND_SECRET_FILE or SESSIOND_SECRET`,
+    );
+  }
+  if (secret !== undefined) {
+    throw usageFailure("a secret without a calling project: set --as or SESSIOND_PROJECT");
+  }
+  return undefined;
+}
+
+/** The value of a variable. An empty variable counts as absent, as everywhere. */
+function envValue(environment: NodeJS.ProcessEnv, name: string): string | undefined {
+  return environment[name] || undefined;
+}
+
+const howToCall =
+  "set --as and --secret-file, or SESSIOND_PROJECT and SESSIOND_SECRET_FILE or SESSIOND_SECRET";
+
+async function developmentCredential(baseUrl: string, { environment, secrets }: ConnectionInput) {
+  // The secret is never sent to another machine.
+  const host = new URL(baseUrl).hostname.replace(/^\[(.*)\]$/, "$1"); // a URL has IPv6 in brackets
+  if (!isLoopback(host)) throw usageFailure(`no credential for ${baseUrl}: ${howToCall}`);
+  const file = developmentSecretFile(envValue(environment, "SESSIOND_DATA_DIR") ?? ".sessiond");
+  try {
+    return { projectId: developmentProjectId, secret: await secrets.read(file, "secret") };
+  } catch (error) {
+    if (!isMissingFile(error)) throw error;
+    throw usageFailure(
+      `no credential: ${howToCall}. To use the development project, run this in the folder of ` +
+        `\`sessiond serve\`: there is no secret in ${resolve(file)}`,
+    );
+  }
+}
+
+function isMissingFile(error: unknown): boolean {
+  const cause = error instanceof CommandFailure ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+}
+
+function parseBaseUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") {
+    throw usageFailure(`the server must be a URL such as ${defaultServer}, without a credential in it`);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+function parseTimeout(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= 86_400) return Math.ceil(seconds * 1000);
+  throw usageFailure("--timeout must be a number of seconds, up to 86400");
+}
