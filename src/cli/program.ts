@@ -3,8 +3,7 @@ import { version } from "../server/config/config.ts";
 import { addCredentialCommands } from "./commands/credential.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import { addProjectCommands } from "./commands/project.ts";
-import { addSessionsList } from "./commands/sessions-list.ts";
-import { addSessionsRevocations } from "./commands/sessions-revocations.ts";
+import { addSessionsList, addSessionsRevocations } from "./commands/sessions-list.ts";
 import { addSessionsRevoke } from "./commands/sessions-revoke.ts";
 import { addSessionsWatch } from "./commands/sessions-watch.ts";
 import { exitCodes } from "./output/failure.ts";
@@ -30,8 +29,9 @@ errors as {"error": {"code", "reason", "message", "metadata"}}.`;
 
 const databaseHelp = "\nThe database is that of DATABASE_URL, or else the embedded one in SESSIOND_DATA_DIR.";
 
-/** The command `sessiond`. Commands that need the server's code load it when they run, because it takes a while. */
-export function sessiondProgram(): Command {
+/** Runs the command. A wrong command line ends with status 2, and with the usage or JSON on standard error. */
+export async function runProgram(args: readonly string[]): Promise<void> {
+  surviveBrokenOutput();
   const program = new Command("sessiond")
     .description(
       "An internal session service over gRPC, Connect and REST, and the commands of its operators.",
@@ -41,6 +41,25 @@ export function sessiondProgram(): Command {
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", epilogue)
     .exitOverride();
+  // Inherited by the commands that are added later.
+  if (args.includes("--json")) program.configureOutput({ outputError: writeErrorAsJson });
+  else program.showHelpAfterError();
+  addCommands(program);
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) process.exitCode = exitCodes.usage;
+  }
+}
+
+function writeErrorAsJson(text: string, write: (text: string) => void): void {
+  const message = text.trim().replace(/^error: /, "");
+  write(`${JSON.stringify({ error: { code: "USAGE", reason: "", message, metadata: {} } })}\n`);
+}
+
+/** Commands that need the server's code load it when they run, because it takes a while. */
+function addCommands(program: Command): void {
   program
     .command("serve")
     .description("run the service; configuration comes from the environment (see the README)")
@@ -66,7 +85,6 @@ export function sessiondProgram(): Command {
     help: "\nIt changes nothing. Exit status 1 if a check fails; a warning does not count.",
     action: async (run) => (await import("./doctor/doctor.ts")).doctor(run),
   });
-  return program;
 }
 
 function addDatabaseCommands(program: Command): void {
@@ -93,36 +111,5 @@ function addDatabaseCommands(program: Command): void {
       `${databaseHelp} Only one purge can run: exit status 1\n` +
       "if another is running, or if this one was interrupted, which ends it after the current batch.",
     action: async (run) => (await import("./commands/database.ts")).purge(run),
-  });
-}
-
-/** Runs the command. A wrong command line ends with status 2, and with the usage or JSON on standard error. */
-export async function runProgram(args: readonly string[]): Promise<void> {
-  surviveBrokenOutput();
-  const program = sessiondProgram();
-  configureErrors(
-    program,
-    args.includes("--json") ? reportAsJson : (command) => command.showHelpAfterError(),
-  );
-  try {
-    await program.parseAsync(args, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) process.exitCode = exitCodes.usage;
-  }
-}
-
-/** Configures a command and all its subcommands. */
-function configureErrors(command: Command, configure: (command: Command) => void): void {
-  configure(command);
-  for (const sub of command.commands) configureErrors(sub, configure);
-}
-
-function reportAsJson(command: Command): void {
-  command.configureOutput({
-    outputError: (text, write) => {
-      const message = text.trim().replace(/^error: /, "");
-      write(`${JSON.stringify({ error: { code: "USAGE", reason: "", message, metadata: {} } })}\n`);
-    },
   });
 }

@@ -5,14 +5,14 @@ import {
   ListServiceCredentialsResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
 import type { Sessiond } from "../../client/client.ts";
-import { CommandFailure, describeError, exitCodes } from "../output/failure.ts";
+import { CommandFailure, exitCodes } from "../output/failure.ts";
 import { formatTime } from "../output/format.ts";
 import { pairs } from "../output/table.ts";
 import { type ServiceRun, addServiceCommand, projectIdOf } from "../run/command.ts";
 import { listOptions, printList } from "../run/list.ts";
 import { type OptionValues, parseList, projectOption } from "../run/options.ts";
-import { explainCallError } from "../run/service.ts";
-import { printCredential, secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
+import { callFailure } from "../run/service.ts";
+import { secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
 
 /** Adds `sessiond credential …`; each needs a credential with `projects.admin`. */
 export function addCredentialCommands(program: Command): void {
@@ -41,9 +41,7 @@ export function addCredentialCommands(program: Command): void {
         permissions: parseList(permissions),
         certificateNames: certificateNames === undefined ? [] : parseList(certificateNames),
       };
-      await withNewCredential(secretOut, run.projects, async (create) =>
-        printCredential(run.output, await create(request)),
-      );
+      await withNewCredential(run, secretOut, async (create) => void (await create(request)));
     },
   });
 
@@ -102,7 +100,7 @@ async function rotateCredential(run: ServiceRun<OptionValues<typeof rotateOption
   const { id } = options;
   const projectId = projectIdOf(run);
   const disable = `\`sessiond credential disable ${id} --project ${projectId}\``;
-  await withNewCredential(options.secretOut, projects, async (create) => {
+  await withNewCredential(run, options.secretOut, async (create) => {
     const { displayName, permissions, certificateNames } = await enabledCredential(projects, projectId, id);
     if (certificateNames.length > 0) {
       // Disabling the old one would take the names away.
@@ -111,17 +109,14 @@ async function rotateCredential(run: ServiceRun<OptionValues<typeof rotateOption
           `enabled credential: run ${disable}, then \`sessiond credential create --certificate-names …\``,
       );
     }
-    const created = await create({ projectId, displayName, permissions });
-    await printCredential(output, created, { json: { replacedId: id }, lines: { replaces: id } });
+    const more = { json: { replacedId: id }, lines: { replaces: id } };
+    const created = await create({ projectId, displayName, permissions }, more);
     if (options.keepOld === true) {
       return output.note(`credential ${id} is still enabled: disable it by ${disable}`);
     }
     await projects.disableServiceCredential({ projectId, id }).catch((error: unknown) => {
-      const { message, exitCode } = describeError(explainCallError(error, target));
-      throw new CommandFailure(
-        `credential ${created.credential.id} is enabled, and ${id} may still be too (${message}): disable it by ${disable}`,
-        { exitCode, cause: error },
-      );
+      const state = `credential ${created.id} is enabled, and ${id} may still be too`;
+      throw callFailure(error, target, (message) => `${state} (${message}): disable it by ${disable}`);
     });
     return output.note(`credential ${id} is disabled`);
   });

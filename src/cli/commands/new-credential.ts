@@ -1,10 +1,11 @@
+import { open, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type ServiceCredential, ServiceCredentialSchema } from "../../../gen/session/v1/project_pb.ts";
-import type { Sessiond } from "../../client/client.ts";
 import { CommandFailure } from "../output/failure.ts";
-import { type Output, messageJson } from "../output/output.ts";
+import { messageJson } from "../output/output.ts";
 import { pairs } from "../output/table.ts";
-import { SecretFile } from "./secret-file.ts";
+import type { ServiceRun } from "../run/command.ts";
 
 /** What a service usually needs on its own project: the default permissions of a project's first credential. */
 export const servicePermissions: readonly string[] = [
@@ -20,73 +21,49 @@ export const secretOutOption = {
   "--secret-out <file>": "write the new secret to this new file, readable only by its owner",
 };
 
-/** A credential that was just created. */
-export interface NewCredential {
-  readonly credential: ServiceCredential;
-  /** What a command prints. Includes the secret unless it was written to a file. */
-  readonly json: JsonObject;
-  readonly lines: Readonly<Record<string, string | undefined>>;
-}
-
-/** Creates a credential and stores its secret. */
-export type CreateCredential = (request: {
-  projectId: string;
-  displayName: string;
-  permissions: string[];
-  certificateNames?: string[];
-}) => Promise<NewCredential>;
+/** Creates a credential, stores its secret and prints it, with `more`. */
+export type CreateCredential = (
+  request: { projectId: string; displayName: string; permissions: string[]; certificateNames?: string[] },
+  more?: { readonly json?: JsonObject; readonly lines?: Readonly<Record<string, string>> },
+) => Promise<ServiceCredential>;
 
 /**
  * Runs `use` with a function that creates credentials. The file for the secret is created first, so that no secret is created
  * that cannot be stored. It is removed if it stays empty.
  */
 export async function withNewCredential(
+  { output, projects }: Pick<ServiceRun<unknown>, "output" | "projects">,
   secretOut: string | undefined,
-  projects: Sessiond["projects"],
   use: (create: CreateCredential) => Promise<void>,
 ): Promise<void> {
-  const file = secretOut === undefined ? undefined : await SecretFile.create(secretOut);
+  const file = secretOut === undefined ? undefined : await createSecretFile(secretOut);
   try {
-    await use(async (request) => {
+    await use(async (request, more = {}) => {
       const { credential, secret } = await projects.createServiceCredential(request);
       if (credential === undefined) throw new Error("the service answered without the new credential");
-      await file?.write(secret).catch((error: unknown) => {
-        throw secretLost(credential, error);
-      });
       const { id, projectId, permissions, certificateNames } = credential;
-      return {
-        credential,
-        json: {
-          credential: messageJson(ServiceCredentialSchema, credential),
-          ...(file === undefined ? { secret } : { secretFile: file.path }),
-        },
-        lines: {
-          project: projectId,
-          credential: id,
-          permissions: permissions.join(", "),
-          certificates: certificateNames.join(", ") || undefined,
-          secret: file === undefined ? `${secret}  (shown only now)` : `written to ${file.path}`,
-        },
+      const json = {
+        ...more.json,
+        credential: messageJson(ServiceCredentialSchema, credential),
+        ...(file === undefined ? { secret } : { secretFile: secretOut ?? "" }),
       };
+      const text = pairs({
+        project: projectId,
+        credential: id,
+        permissions: permissions.join(", "),
+        certificates: certificateNames.join(", ") || undefined,
+        secret: file === undefined ? `${secret}  (shown only now)` : `written to ${secretOut}`,
+        ...more.lines,
+      });
+      // If the reader of standard output went away, a printed secret is lost.
+      await (file?.write(secret) ?? output.result(json, text)).catch((cause: unknown) => {
+        throw secretLost(credential, cause);
+      });
+      if (file !== undefined) await output.result(json, text);
+      return credential;
     });
   } finally {
     await file?.close();
-  }
-}
-
-/**
- * Prints a new credential, with its secret unless that is in a file, and `more`. Returns when the reader of standard output has
- * it. A reader that went away is an error here, because the secret is lost.
- */
-export async function printCredential(
-  output: Output,
-  { credential, json, lines }: NewCredential,
-  more: { readonly json?: JsonObject; readonly lines?: NewCredential["lines"] } = {},
-): Promise<void> {
-  try {
-    await output.result({ ...more.json, ...json }, pairs({ ...lines, ...more.lines }));
-  } catch (error) {
-    throw "secret" in json ? secretLost(credential, error) : error;
   }
 }
 
@@ -96,4 +73,31 @@ function secretLost({ id, projectId }: ServiceCredential, cause: unknown): Comma
     `credential ${id} was created, but its secret could not be written: disable it by ${disable}`,
     { cause },
   );
+}
+
+/** Creates a file of mode 0600 for a secret. Fails if the file exists, because it may hold another secret. */
+async function createSecretFile(path: string) {
+  const file = await open(path, "wx", 0o600).catch((cause: unknown) => {
+    throw new CommandFailure(`a secret cannot be written to ${path}, which must be a new file`, { cause });
+  });
+  let written = false;
+  return {
+    /** When it returns, the file and its directory entry are on disk. */
+    async write(secret: string): Promise<void> {
+      await file.writeFile(`${secret}\n`);
+      await file.sync();
+      const folder = await open(dirname(path), "r");
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+      written = true;
+    },
+    /** Removes the file if no secret was written. */
+    async close(): Promise<void> {
+      await file.close();
+      if (!written) await rm(path, { force: true });
+    },
+  };
 }

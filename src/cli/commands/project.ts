@@ -1,20 +1,20 @@
 import { create as createMessage } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { EnvironmentSchema, ProjectSchema } from "../../../gen/session/v1/project_pb.ts";
 import {
   DisableProjectResponseSchema,
   ListProjectsResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
-import { CommandFailure, describeError } from "../output/failure.ts";
 import { enumValue, enumWord, enumWords, formatTime } from "../output/format.ts";
 import { messageJson } from "../output/output.ts";
 import { pairs } from "../output/table.ts";
 import { type ServiceRun, addServiceCommand } from "../run/command.ts";
 import { listOptions, printList } from "../run/list.ts";
 import { type OptionValues, parseList } from "../run/options.ts";
-import { explainCallError } from "../run/service.ts";
+import { callFailure } from "../run/service.ts";
 import { confirm, isInteractive } from "../run/terminal.ts";
-import { printCredential, secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
+import { secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
 
 /** Adds `sessiond project …`; each needs a credential with `projects.admin`. */
 export function addProjectCommands(program: Command): void {
@@ -80,20 +80,20 @@ async function createProject(run: ServiceRun<OptionValues<typeof createOptions>>
   const { id, displayName } = options;
   const environment = enumValue(EnvironmentSchema, options.environment);
   const secretOut = options.credential ? options.secretOut : undefined;
-  await withNewCredential(secretOut, projects, async (createCredential) => {
+  await withNewCredential(run, secretOut, async (createCredential) => {
     const { project } = await projects.createProject({ id, displayName, environment });
-    const json = messageJson(ProjectSchema, project ?? createMessage(ProjectSchema));
-    if (!options.credential) return output.result({ project: json }, pairs({ project: id }));
+    const json = { project: messageJson(ProjectSchema, project ?? createMessage(ProjectSchema)) };
+    if (!options.credential) return output.result(json, pairs({ project: id }));
     const request = { projectId: id, displayName, permissions: parseList(options.permissions) };
-    const created = await createCredential(request).catch((error: unknown) => {
-      if (error instanceof CommandFailure) throw error;
-      const { message, exitCode } = describeError(explainCallError(error, target));
-      throw new CommandFailure(
-        `project ${id} was created, but not its credential (${message}): continue with ` +
-          `\`sessiond credential create --project ${id} --permissions ${options.permissions}\``,
-        { exitCode, cause: error },
+    await createCredential(request, { json }).catch((error: unknown) => {
+      if (!(error instanceof ConnectError)) throw error;
+      const create = `\`sessiond credential create --project ${id} --permissions ${options.permissions}\``;
+      throw callFailure(
+        error,
+        target,
+        (message) =>
+          `project ${id} was created, but not its credential (${message}): continue with ${create}`,
       );
     });
-    return printCredential(output, created, { json: { project: json } });
   });
 }

@@ -1,6 +1,11 @@
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { SessionStateSchema } from "../../../gen/session/v1/session_pb.ts";
-import { ListResponseSchema } from "../../../gen/session/v1/session_service_pb.ts";
+import { RevocationCauseSchema, SessionStateSchema } from "../../../gen/session/v1/session_pb.ts";
+import {
+  ListResponseSchema,
+  ListRevocationsResponseSchema,
+  RevocationScopeSchema,
+} from "../../../gen/session/v1/session_service_pb.ts";
 import { usageFailure } from "../output/failure.ts";
 import { enumValue, enumWord, enumWords, formatTime } from "../output/format.ts";
 import { addServiceCommand } from "../run/command.ts";
@@ -39,4 +44,55 @@ export function addSessionsList(sessions: Command): void {
       });
     },
   });
+}
+
+/** Adds `sessions revocations`. */
+export function addSessionsRevocations(sessions: Command): void {
+  addServiceCommand(sessions, "revocations", {
+    description: "list revocations with actor, cause and reason, newest first (needs sessions.read)",
+    options: {
+      "--since <time>": "at this time or later: RFC 3339, or a date in UTC",
+      "--until <time>": "before this time",
+      "--actor <actor>": "by this caller: service/<credential id> or member/<member id>, or policy",
+      "--scope <scope>": { help: "only of this scope", choices: enumWords(RevocationScopeSchema) },
+      "--target <id>": "only of this session, member, ...; with --scope",
+      ...listOptions,
+    },
+    action: async (run) => {
+      const { since, until, actor = "", scope = "", target: targetId = "" } = run.options;
+      if (targetId !== "" && scope === "") throw usageFailure("--target needs --scope");
+      const filter = {
+        ...(since !== undefined && { startTime: parseTime("--since", since) }),
+        ...(until !== undefined && { endTime: parseTime("--until", until) }),
+        actor,
+        scope: enumValue(RevocationScopeSchema, scope),
+        targetId,
+      };
+      await printList(run, {
+        response: ListRevocationsResponseSchema,
+        read: (page) => run.sessions.listRevocations({ ...filter, ...page }),
+        itemsOf: ({ revocations }) => revocations,
+        columns: {
+          revision: ({ revision }) => String(revision),
+          revoked: ({ revokeTime }) => formatTime(revokeTime),
+          scope: ({ scope }) => enumWord(RevocationScopeSchema, scope),
+          target: ({ targetId, exceptSessionId }) =>
+            exceptSessionId === "" ? targetId : `${targetId} except ${exceptSessionId}`,
+          actor: ({ actor }) => actor,
+          cause: ({ cause }) => enumWord(RevocationCauseSchema, cause),
+          reason: ({ reason }) => reason,
+        },
+      });
+    },
+  });
+}
+
+const timeForm = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/;
+
+function parseTime(option: string, text: string): Timestamp {
+  const time = new Date(text);
+  // Date takes the 30th of February for the 2nd of March.
+  const isDay = text.startsWith(new Date(`${text.slice(0, 10)}T00:00Z`).toJSON()?.slice(0, 10) ?? " ");
+  if (timeForm.test(text) && isDay && !Number.isNaN(time.getTime())) return timestampFromDate(time);
+  throw usageFailure(`${option} must be a time such as 2026-03-01T12:00:00Z, or a date such as 2026-03-01`);
 }

@@ -9,7 +9,7 @@ import {
 } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
 import { watchRevocations } from "../../client/watch-revocations.ts";
-import { CommandFailure, errorText, usageFailure } from "../output/failure.ts";
+import { CommandFailure, describeError, usageFailure } from "../output/failure.ts";
 import { enumWord, formatTime } from "../output/format.ts";
 import { messageJson } from "../output/output.ts";
 import { printable } from "../output/table.ts";
@@ -44,7 +44,7 @@ async function watchSessions({ options, output, target }: ServiceRun<WatchOption
     start: readStart(options),
     signal: interruptSignal(),
     onDisconnect: (error, revision) =>
-      output.note(`disconnected: ${disconnectReason(error)}; resuming after revision ${revision}`),
+      output.note(`disconnected: ${describeError(error).message}; resuming after revision ${revision}`),
   });
   let last: bigint | undefined;
   try {
@@ -71,10 +71,6 @@ function readStart({ after, oldest, snapshot }: WatchOptions): WatchRevocationsR
   if (after === undefined) return { case: undefined };
   if (/^\d{1,16}$/.test(after)) return { case: "afterRevision", value: BigInt(after) };
   throw usageFailure("--after must be a revision that was printed before, or 0");
-}
-
-function disconnectReason(error: Error): string {
-  return error instanceof ConnectError ? error.rawMessage : errorText(error);
 }
 
 /** A failure that says how to continue if the log does not reach back to the revision. */

@@ -7,7 +7,7 @@ import { errorInfoOf } from "../../client/error-info.ts";
 import { readConfig } from "../../server/config/config.ts";
 import { startService } from "../../server/service.ts";
 import { table } from "../output/table.ts";
-import { type DemoSession, type Ending, endings } from "./endings.ts";
+import { type DemoSession, type RestEnding, endings } from "./endings.ts";
 
 const credential = { projectId: "demo", secret: "demo-secret" };
 
@@ -26,9 +26,9 @@ export async function demo(): Promise<void> {
   process.stdout.write("Starting a service on an embedded PostgreSQL ...\n\n");
   const service = await startService(read.config, pino({ level: "silent" }));
   try {
-    const results = await playAll(`http://127.0.0.1:${service.port}`);
+    const results = await endSessions(`http://127.0.0.1:${service.port}`);
     const failures = results.filter(({ ok }) => !ok).length;
-    const text = table<Result>(
+    const text = table<(typeof results)[number]>(
       {
         "#": (_, i) => String(i + 1),
         "ended by": ({ ending }) => ending.by,
@@ -48,30 +48,22 @@ export async function demo(): Promise<void> {
   }
 }
 
-interface Result {
-  readonly ending: Ending;
-  /** The outcomes of Authenticate before and after the session was ended. */
-  readonly before: string;
-  readonly answer: string;
-  readonly after: string;
-  readonly ok: boolean;
-}
-
-async function playAll(baseUrl: string): Promise<readonly Result[]> {
-  const sessiond = connectSessiond({ baseUrl, credential });
-  const { sessions } = sessiond;
-  const results: Result[] = [];
+async function endSessions(baseUrl: string) {
+  const { sessions, ...sessiond } = connectSessiond({ baseUrl, credential });
+  const results = [];
   try {
     for (const [i, ending] of endings.entries()) {
-      const session = await createSession(sessions, i);
-      const other = await createSession(sessions, i);
-      const before = await authenticate(sessions, session);
-      const { answer, expected } =
+      const owner = { memberId: `member-${i}`, organizationId: `org-${i}` };
+      const { session, token, jwt } = await sessions.create(owner);
+      const other = await sessions.create(owner);
+      const ended = { id: session?.id ?? "", ...owner, token, jwt };
+      const before = await authenticate(sessions, token);
+      const answer =
         "call" in ending
-          ? { answer: await grpcAnswer(ending.call(sessions, session)), expected: "OK" }
-          : { answer: await restAnswer(baseUrl, ending, session, other), expected: String(ending.status) };
-      const after = await authenticate(sessions, session);
-      const ok = before === "accepted" && answer === expected && after.startsWith("refused");
+          ? await ending.call(sessions, ended)
+          : await sendRest(baseUrl, ending, ended, other.token);
+      const after = await authenticate(sessions, token);
+      const ok = before === "accepted" && answer === ending.answer && after.startsWith("refused");
       results.push({ ending, before, answer, after, ok });
     }
   } finally {
@@ -80,43 +72,29 @@ async function playAll(baseUrl: string): Promise<readonly Result[]> {
   return results;
 }
 
-type Sessions = Sessiond["sessions"];
-
-async function createSession(sessions: Sessions, i: number): Promise<DemoSession> {
-  const owner = { memberId: `member-${i}`, organizationId: `org-${i}` };
-  const { session, token, jwt } = await sessions.create(owner);
-  return { id: session?.id ?? "", ...owner, token, jwt };
-}
-
-async function authenticate(sessions: Sessions, { token }: DemoSession): Promise<string> {
+async function authenticate(sessions: Sessiond["sessions"], token: string): Promise<string> {
   return sessions.authenticate({ credential: { case: "token", value: token } }).then(
     () => "accepted",
     (error: unknown) => `refused: ${errorInfoOf(error)?.reason ?? String(error)}`,
   );
 }
 
-async function grpcAnswer(response: Promise<{ revision: bigint }>): Promise<string> {
-  return (await response).revision > 0n ? "OK" : "no revision";
-}
-
-async function restAnswer(
+/** Sends a request of the service, or without a body one of the member, who has another token. Returns the HTTP status. */
+async function sendRest(
   baseUrl: string,
-  { request, bodyOf }: Extract<Ending, { status: number }>,
+  { request, bodyOf }: RestEnding,
   session: DemoSession,
-  other: DemoSession,
+  otherToken: string,
 ): Promise<string> {
   const [method = "", path = ""] = request.replace("{id}", session.id).split(" ");
   const basic = Buffer.from(`${credential.projectId}:${credential.secret}`).toString("base64");
-  const response = await fetch(
-    baseUrl + path,
-    bodyOf === undefined
-      ? { method, headers: { authorization: `Bearer ${other.token}` } }
-      : {
-          method,
-          headers: { authorization: `Basic ${basic}`, "content-type": "application/json" },
-          body: JSON.stringify(bodyOf(session)),
-        },
-  );
+  const authorization = bodyOf === undefined ? `Bearer ${otherToken}` : `Basic ${basic}`;
+  const body = bodyOf && JSON.stringify(bodyOf(session));
+  const response = await fetch(baseUrl + path, {
+    method,
+    headers: { authorization, ...(body && { "content-type": "application/json" }) },
+    ...(body && { body }),
+  });
   await response.arrayBuffer();
   return String(response.status);
 }

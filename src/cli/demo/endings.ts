@@ -9,25 +9,26 @@ export interface DemoSession {
 }
 
 /** A way to end a session. */
-export type Ending = {
+interface Ending {
   /** The API. */
   readonly by: string;
-  /** The call, as its documentation names it; for REST, method and path before anything else. */
+  /** The call, as its documentation names it; for REST it begins with method and path. */
   readonly request: string;
-} & (
-  | { readonly call: GrpcCall }
-  | {
-      /** The expected status. */
-      readonly status: number;
-      /** The body of a request of the service. Without it the request is one of the member, with another session. */
-      readonly bodyOf?: (session: DemoSession) => object;
-    }
-);
+  /** The expected answer: the HTTP status, or for gRPC "OK". */
+  readonly answer: string;
+}
 
-type GrpcCall = (sessions: Sessiond["sessions"], session: DemoSession) => Promise<{ revision: bigint }>;
+export interface RestEnding extends Ending {
+  /** The body of a request of the service. Without it, the request is one of the member, with another session. */
+  readonly bodyOf?: (session: DemoSession) => object;
+}
+
+interface GrpcEnding extends Ending {
+  readonly call: (sessions: Sessiond["sessions"], session: DemoSession) => Promise<string>;
+}
 
 /** Every way to end a session. */
-export const endings: readonly Ending[] = [
+export const endings: readonly (GrpcEnding | RestEnding)[] = [
   grpc("Revoke {id}", (api, { id: value }) => api.revoke({ target: { case: "id", value } })),
   grpc("Revoke {token}", (api, { token: value }) => api.revoke({ target: { case: "token", value } })),
   grpc("Revoke {jwt}", (api, { jwt: value }) => api.revoke({ target: { case: "jwt", value } })),
@@ -43,8 +44,8 @@ export const endings: readonly Ending[] = [
   grpc("RevokeAll {project}", (api) => api.revokeAll({ scope: { case: "project", value: true } })),
   rest("REST", "POST /session/v1/sessions/{id}:revoke", () => ({})),
   rest("REST", "POST /session/v1/sessions:revokeAll", ({ memberId }) => ({ member_id: memberId })),
-  { by: "Flashback", request: "POST /sessions/{id}/revoke", status: 200 },
-  { by: "Flashback", request: "POST /sessions/revoke-all", status: 200 },
+  { by: "Flashback", request: "POST /sessions/{id}/revoke", answer: "200" },
+  { by: "Flashback", request: "POST /sessions/revoke-all", answer: "200" },
   rest("Stytch", "POST /v1/sessions/revoke {session_id}", ({ id }) => ({ session_id: id })),
   rest("Stytch", "POST /v1/sessions/revoke {session_token}", ({ token }) => ({ session_token: token })),
   rest("Stytch", "POST /v1/sessions/revoke {session_jwt}", ({ jwt }) => ({ session_jwt: jwt })),
@@ -52,13 +53,21 @@ export const endings: readonly Ending[] = [
     member_session_id: id,
   })),
   rest("Stytch B2B", "POST /v1/b2b/sessions/revoke {member_id}", ({ memberId }) => ({ member_id: memberId })),
-  { by: "Kratos", request: "DELETE /auth/sessions/{id}", status: 204 },
+  { by: "Kratos", request: "DELETE /auth/sessions/{id}", answer: "204" },
 ];
 
-function grpc(request: string, call: GrpcCall): Ending {
-  return { by: "gRPC", request, call };
+function grpc(
+  request: string,
+  call: (...args: Parameters<GrpcEnding["call"]>) => Promise<{ readonly revision: bigint }>,
+): GrpcEnding {
+  return {
+    by: "gRPC",
+    request,
+    answer: "OK",
+    call: async (...args) => ((await call(...args)).revision > 0n ? "OK" : "no revision"),
+  };
 }
 
-function rest(by: string, request: string, bodyOf: (session: DemoSession) => object): Ending {
-  return { by, request, status: 200, bodyOf };
+function rest(by: string, request: string, bodyOf: (session: DemoSession) => object): RestEnding {
+  return { by, request, answer: "200", bodyOf };
 }

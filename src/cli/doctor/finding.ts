@@ -14,14 +14,12 @@ export interface Finding {
 
 /** Functions that make the findings of one check. */
 export function findingsOf(check: string): Record<Status, (message: string, mend?: string) => Finding> {
-  const finding =
-    (status: Status) =>
-    (message: string, mend?: string): Finding => ({
-      check,
-      status,
-      message,
-      ...(mend === undefined ? {} : { mend }),
-    });
+  const finding = (status: Status) => (message: string, mend?: string) => ({
+    check,
+    status,
+    message,
+    ...(mend !== undefined && { mend }),
+  });
   return { ok: finding("ok"), warn: finding("warn"), fail: finding("fail"), skip: finding("skip") };
 }
 

@@ -33,30 +33,23 @@ export function usageFailure(message: string): CommandFailure {
   return new CommandFailure(message, { exitCode: exitCodes.usage });
 }
 
-/** An error as the command reports it. */
-export interface ErrorDescription {
-  /** The gRPC code of a failed call, such as `NOT_FOUND`, or else `USAGE`, `UNAVAILABLE` or `FAILED`. */
-  readonly code: string;
-  /** The name of a `session.v1.ErrorReason`; empty if the service did not answer. */
-  readonly reason: string;
-  readonly message: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly exitCode: number;
-}
-
-export function describeError(error: unknown): ErrorDescription {
+/**
+ * What the command reports of an error. `code` is the gRPC code of a failed call, such as `NOT_FOUND`, or else `USAGE`,
+ * `UNAVAILABLE` or `FAILED`; `reason` is a `session.v1.ErrorReason`, or empty if the service did not answer.
+ */
+export function describeError(error: unknown) {
   const failure = error instanceof CommandFailure ? error : undefined;
   const callError = failure === undefined ? error : failure.cause;
   if (!(callError instanceof ConnectError)) {
     const exitCode = failure?.exitCode ?? (isClosedPipe(error) ? exitCodes.closedPipe : exitCodes.failed);
     return { code: localCode(exitCode), reason: "", message: errorText(error), metadata: {}, exitCode };
   }
-  const info = errorInfoOf(callError);
+  const { reason = "", metadata = {} } = errorInfoOf(callError) ?? {};
   return {
     code: codeName(callError.code),
-    reason: info?.reason ?? "",
+    reason,
     message: failure?.message ?? callError.rawMessage,
-    metadata: { ...info?.metadata },
+    metadata,
     exitCode: failure?.exitCode ?? exitCodeOfCall[callError.code] ?? exitCodes.failed,
   };
 }

@@ -26,9 +26,5 @@ function toWord(localName: string): string {
 
 /** A time in UTC, to the second; empty if undefined. */
 export function formatTime(time: Timestamp | undefined): string {
-  return time === undefined
-    ? ""
-    : timestampDate(time)
-        .toISOString()
-        .replace(/\.\d+Z$/, "Z");
+  return time === undefined ? "" : `${timestampDate(time).toISOString().slice(0, 19)}Z`;
 }

@@ -1,5 +1,5 @@
 import { type DescMessage, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
-import { type ErrorDescription, describeError, exitCodes, isClosedPipe } from "./failure.ts";
+import { describeError, exitCodes, isClosedPipe } from "./failure.ts";
 import { printable } from "./table.ts";
 
 /** Writes results to standard output and everything else to standard error, as text or as JSON. */
@@ -50,7 +50,11 @@ export class Output {
     const { exitCode, ...description } = describeError(error);
     process.exitCode = exitCode;
     if (exitCode === exitCodes.closedPipe) return;
-    const text = this.#json ? JSON.stringify({ error: description }) : toText(description);
+    const { reason, message, metadata } = description;
+    const details = Object.entries(metadata).map(([name, value]) => `${name}: ${value}`);
+    const bracketed = reason === "" ? "" : ` (${[reason, ...details].join("; ")})`;
+    const lines = `sessiond: ${message}${bracketed}`.split("\n");
+    const text = this.#json ? JSON.stringify({ error: description }) : lines.map(printable).join("\n");
     process.stderr.write(`${text}\n`);
   }
 }
@@ -58,13 +62,6 @@ export class Output {
 /** A message in the proto JSON mapping. Empty fields are included, so that every answer has the same shape. */
 export function messageJson<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): JsonValue {
   return toJson(desc, message, { alwaysEmitImplicit: true });
-}
-
-function toText({ reason, message, metadata }: Omit<ErrorDescription, "exitCode">): string {
-  const details = Object.entries(metadata).map(([name, value]) => `${name}: ${value}`);
-  const bracketed = reason === "" ? "" : ` (${[reason, ...details].join("; ")})`;
-  const lines = `sessiond: ${message}${bracketed}`.split("\n");
-  return lines.map(printable).join("\n");
 }
 
 async function write(text: string): Promise<void> {

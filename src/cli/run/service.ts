@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Sessiond, connectSessiond } from "../../client/client.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
-import { CommandFailure, exitCodes } from "../output/failure.ts";
+import { CommandFailure, describeError, exitCodes } from "../output/failure.ts";
 import { type ConnectionInput, type ServiceTarget, findTarget } from "./target.ts";
 
 /** Runs `use` with a client of the service, which is closed afterwards. */
@@ -21,11 +21,18 @@ export async function withService<T>(
   }
 }
 
-/** Adds the service's address and advice to an error that did not come from the service. Returns any other error unchanged. */
-export function explainCallError(
+/** A failed call, with a message that includes the call's. The exit status is that of the call. */
+export function callFailure(
   error: unknown,
-  { baseUrl, timeoutMs }: Pick<ServiceTarget, "baseUrl" | "timeoutMs">,
-): unknown {
+  target: ServiceTarget,
+  toMessage: (message: string) => string,
+): CommandFailure {
+  const { message, exitCode } = describeError(explainCallError(error, target));
+  return new CommandFailure(toMessage(message), { exitCode, cause: error });
+}
+
+/** Adds the service's address and advice to an error that did not come from the service. Returns any other error unchanged. */
+function explainCallError(error: unknown, { baseUrl, timeoutMs }: ServiceTarget): unknown {
   if (!(error instanceof ConnectError) || errorInfoOf(error) !== undefined) return error;
   if (error.code === Code.DeadlineExceeded) {
     return new CommandFailure(
@@ -33,30 +40,22 @@ export function explainCallError(
       { exitCode: exitCodes.unavailable, cause: error },
     );
   }
-  if (isUntrusted(error)) {
+  const connectionError = connectionErrorCode(error);
+  if (/CERT|UNABLE_TO_VERIFY/.test(connectionError ?? "")) {
     return new CommandFailure(
-      `the certificate of ${baseUrl} is not trusted (${error.rawMessage}): ${howToTrust}`,
+      `the certificate of ${baseUrl} is not trusted (${error.rawMessage}): ` +
+        "set NODE_EXTRA_CA_CERTS to a file with the certificate of its authority",
       { cause: error },
     );
   }
   // A TLS port cancels calls without TLS, or resets their connection.
-  const isUnreachable =
-    error.code === Code.Unavailable ||
-    error.code === Code.Canceled ||
-    connectionErrorCode(error) !== undefined;
-  if (!isUnreachable) return error;
+  const unreachable = connectionError !== undefined || [Code.Unavailable, Code.Canceled].includes(error.code);
+  if (!unreachable) return error;
   return new CommandFailure(
     `${baseUrl} cannot be reached (${error.rawMessage.trim()}): is sessiond running there, with TLS as the URL says? ` +
       "Set another address by --server or SESSIOND_SERVER",
     { exitCode: exitCodes.unavailable, cause: error },
   );
-}
-
-export const howToTrust = "set NODE_EXTRA_CA_CERTS to a file with the certificate of its authority";
-
-/** Whether a call failed because the service's certificate is not trusted, or is for another name. */
-export function isUntrusted(error: ConnectError): boolean {
-  return /CERT|UNABLE_TO_VERIFY/.test(connectionErrorCode(error) ?? "");
 }
 
 /** Node's code of the connection error that made a call fail, such as ECONNREFUSED. */

@@ -15,8 +15,6 @@ export interface ConnectionInput {
 /** The service to call, and the credential. */
 export interface ServiceTarget {
   readonly baseUrl: string;
-  /** Whether `baseUrl` was given, and is not the default. */
-  readonly isGiven: boolean;
   readonly credential: { readonly projectId: string; readonly secret: string };
   /** Bound on one call. */
   readonly timeoutMs: number;
@@ -40,11 +38,10 @@ export type ConnectionOptions = OptionValues<typeof connectionOptions>;
  */
 export async function findTarget(input: ConnectionInput): Promise<ServiceTarget> {
   const { options, environment } = input;
-  const server = options.server ?? envValue(environment, "SESSIOND_SERVER");
-  const baseUrl = parseBaseUrl(server ?? defaultServer);
+  const baseUrl = parseBaseUrl(options.server ?? envValue(environment, "SESSIOND_SERVER") ?? defaultServer);
   const timeoutMs = parseTimeout(options.timeout);
   const credential = (await givenCredential(input)) ?? (await developmentCredential(baseUrl, input));
-  return { baseUrl, isGiven: server !== undefined, timeoutMs, credential };
+  return { baseUrl, timeoutMs, credential };
 }
 
 /** Undefined if neither project nor secret is given. */

@@ -1,14 +1,17 @@
 import cluster from "node:cluster";
-import { readConfig } from "../../server/config/config.ts";
+import type { Logger } from "pino";
+import { type Config, readConfig } from "../../server/config/config.ts";
 import type { Stoppable } from "../../server/lifecycle.ts";
 import { describeFault } from "../../server/observability/redact.ts";
 import { isStopMessage, startFailureMessage } from "../../server/workers/worker-process.ts";
 import { startWorker } from "../../server/workers/workers.ts";
 import { errorText } from "../output/failure.ts";
-import { serviceLog } from "./process-setup.ts";
 
 /** Serves as one of several processes until the primary stops it or ends. */
-export async function runWorker(environment: NodeJS.ProcessEnv): Promise<void> {
+export async function runWorker(
+  environment: NodeJS.ProcessEnv,
+  serviceLog: (config: Config) => Logger,
+): Promise<void> {
   // Ctrl-C in a terminal reaches the whole process group, as does SIGTERM of many supervisors. Only the primary acts on them.
   process.on("SIGTERM", ignore).on("SIGINT", ignore);
   const { worker } = cluster;

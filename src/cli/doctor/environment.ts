@@ -1,13 +1,37 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { DatabaseConfig } from "../../server/config/config.ts";
+import { type Config, type DatabaseConfig, readConfig } from "../../server/config/config.ts";
+import { minNodeVersion, nodeProblem } from "../../transport/node-version.ts";
 import { errorText } from "../output/failure.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
-const { ok, fail, skip } = findingsOf("data-directory");
+/** Whether this Node.js is supported. */
+export function checkNode(): Finding {
+  const { ok, fail } = findingsOf("node");
+  const { node } = process.versions;
+  const problem = nodeProblem(node);
+  return problem === undefined
+    ? ok(`Node.js ${node} is supported (${minNodeVersion} or newer)`)
+    : fail(problem, `install Node.js ${minNodeVersion} or newer`);
+}
+
+/** Whether `serve` accepts this environment. `config` is undefined if it does not. */
+export function checkConfiguration(environment: NodeJS.ProcessEnv): {
+  readonly config?: Config;
+  readonly findings: readonly Finding[];
+} {
+  const { ok, warn, fail } = findingsOf("configuration");
+  const read = readConfig(environment);
+  const set = "set the environment variable as the README says";
+  if ("problems" in read) return { findings: read.problems.map((problem) => fail(problem, set)) };
+  const warnings = read.warnings.map((warning) => warn(warning, "correct its name, or remove it"));
+  const findings = warnings.length > 0 ? warnings : [ok("the environment is valid")];
+  return { config: read.config, findings };
+}
 
 /** Whether other users have no access to the directory of the embedded PostgreSQL and to the secrets in it. */
 export async function checkDataDirectory({ databaseUrl, dataDirectory }: DatabaseConfig): Promise<Finding[]> {
+  const { ok, fail, skip } = findingsOf("data-directory");
   if (databaseUrl !== undefined) return [skip("DATABASE_URL is set: no data is stored here")];
   const directory = resolve(dataDirectory);
   try {
