@@ -4,7 +4,6 @@ import {
   DisableServiceCredentialResponseSchema,
   ListServiceCredentialsResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
-import type { Sessiond } from "../../client/client.ts";
 import { CommandFailure, exitCodes } from "../output/failure.ts";
 import { formatTime } from "../output/format.ts";
 import { pairs } from "../output/table.ts";
@@ -48,11 +47,10 @@ export function addCredentialCommands(program: Command): void {
   addServiceCommand(credential, "list", {
     description: "list credentials, newest first; no secret is shown",
     options: { ...projectOption, ...listOptions },
-    action: async (run) => {
-      const projectId = projectIdOf(run);
-      await printList(run, {
+    action: (run) =>
+      printList(run, {
         response: ListServiceCredentialsResponseSchema,
-        read: (page) => run.projects.listServiceCredentials({ projectId, ...page }),
+        read: (page) => run.projects.listServiceCredentials({ projectId: projectIdOf(run), ...page }),
         itemsOf: ({ credentials }) => credentials,
         columns: {
           id: ({ id }) => id,
@@ -62,8 +60,7 @@ export function addCredentialCommands(program: Command): void {
           created: ({ createTime }) => formatTime(createTime),
           disabled: ({ disableTime }) => formatTime(disableTime),
         },
-      });
-    },
+      }),
   });
 
   addServiceCommand(credential, "rotate", {
@@ -91,17 +88,19 @@ const rotateOptions = {
   ...projectOption,
 };
 
+type RotateRun = ServiceRun<OptionValues<typeof rotateOptions>>;
+
 /**
  * Disables the old credential only when the new secret is on disk, or was taken by the reader of standard output. If it is
  * interrupted before that, both are enabled, and `credential disable` disables one.
  */
-async function rotateCredential(run: ServiceRun<OptionValues<typeof rotateOptions>>): Promise<void> {
+async function rotateCredential(run: RotateRun): Promise<void> {
   const { options, output, projects, target } = run;
   const { id } = options;
   const projectId = projectIdOf(run);
   const disable = `\`sessiond credential disable ${id} --project ${projectId}\``;
   await withNewCredential(run, options.secretOut, async (create) => {
-    const { displayName, permissions, certificateNames } = await enabledCredential(projects, projectId, id);
+    const { displayName, permissions, certificateNames } = await enabledCredential(run);
     if (certificateNames.length > 0) {
       // Disabling the old one would take the names away.
       throw new CommandFailure(
@@ -116,20 +115,18 @@ async function rotateCredential(run: ServiceRun<OptionValues<typeof rotateOption
     }
     await projects.disableServiceCredential({ projectId, id }).catch((error: unknown) => {
       const state = `credential ${created.id} is enabled, and ${id} may still be too`;
-      throw callFailure(error, target, (message) => `${state} (${message}): disable it by ${disable}`);
+      throw callFailure(error, target, { state, howToContinue: `disable it by ${disable}` });
     });
     return output.note(`credential ${id} is disabled`);
   });
 }
 
-async function enabledCredential(
-  projects: Sessiond["projects"],
-  projectId: string,
-  id: string,
-): Promise<ServiceCredential> {
+async function enabledCredential(run: RotateRun): Promise<ServiceCredential> {
+  const { id } = run.options;
+  const projectId = projectIdOf(run);
   let pageToken = "";
   do {
-    const page = await projects.listServiceCredentials({ projectId, pageSize: 1000, pageToken });
+    const page = await run.projects.listServiceCredentials({ projectId, pageSize: 1000, pageToken });
     const found = page.credentials.find((credential) => credential.id === id);
     if (found?.disableTime !== undefined) {
       throw new CommandFailure(

@@ -14,19 +14,15 @@ export async function migrate({
   environment,
   output,
 }: Run<{ readonly dryRun: true | undefined }>): Promise<void> {
-  await withDatabase(environment, async (config) => {
-    if (options.dryRun === true) {
-      const pending = pendingOf(await readSchema(config));
-      return output.result({ pending: [...pending] }, toText("would apply", pending));
-    }
-    const applied = await migrateConfigured(config, (name) => output.note(`applying ${name}`));
-    return output.result({ applied: [...applied] }, toText("applied", applied));
-  });
-}
-
-function toText(verb: string, migrations: readonly string[]): string {
-  if (migrations.length === 0) return "the schema is up to date";
-  return migrations.map((name) => `${verb} ${name}`).join("\n");
+  const dryRun = options.dryRun === true;
+  const verb = dryRun ? "would apply" : "applied";
+  const names = await withDatabase(environment, async (config) =>
+    dryRun
+      ? pendingOf(await readSchema(config))
+      : migrateConfigured(config, (name) => output.note(`applying ${name}`)),
+  );
+  const text = names.map((name) => `${verb} ${name}`).join("\n") || "the schema is up to date";
+  await output.result({ [dryRun ? "pending" : "applied"]: [...names] }, text);
 }
 
 /** Lists the migrations. Fails unless the schema is that of this version. */
@@ -52,24 +48,26 @@ export async function migrateStatus({ environment, output }: Run<unknown>): Prom
   }
 }
 
-interface PurgeOptions {
-  readonly dryRun: true | undefined;
-  readonly retentionDays: string | undefined;
-}
-
 const progressIntervalMs = 2000;
 
 /**
  * Deletes what ended longer ago than the retention, as `serve` does in the background; with `--dry-run` only counts it. If it
  * is interrupted, it ends after the current batch and reports what it deleted.
  */
-export async function purge({ options, environment, output }: Run<PurgeOptions>): Promise<void> {
+export async function purge({
+  options,
+  environment,
+  output,
+}: Run<{
+  readonly dryRun: true | undefined;
+  readonly retentionDays: string | undefined;
+}>): Promise<void> {
   const dryRun = options.dryRun === true;
   const verb = dryRun ? "would purge" : "purged";
   let notedAt = performance.now();
   const { outcome, total } = await withDatabase(environment, (config) =>
     purgeConfigured(
-      { ...config, retentionMs: parseRetention(options, config.retentionMs) },
+      { ...config, retentionMs: parseRetention(options.retentionDays, config.retentionMs) },
       {
         dryRun,
         signal: interruptSignal(),
@@ -84,20 +82,15 @@ export async function purge({ options, environment, output }: Run<PurgeOptions>)
   if (outcome === "not now") {
     throw new CommandFailure("another purge is running: nothing was deleted; try again later");
   }
-  const text = pairs({
-    [`${verb} sessions`]: String(total.sessions),
-    [`${verb} tokens`]: String(total.tokens),
-    [`${verb} revocations`]: String(total.revocations),
-    [`${verb} cutoffs`]: String(total.cutoffs),
-  });
-  await output.result({ dryRun, ...total }, text);
+  const counts = Object.entries(total).map(([name, count]) => [`${verb} ${name}`, String(count)]);
+  await output.result({ dryRun, ...total }, pairs(Object.fromEntries(counts)));
   if (outcome === "interrupted") throw new CommandFailure("interrupted: the purge is not complete");
 }
 
 const dayMs = 86_400_000;
 const maxDays = 3650;
 
-function parseRetention({ retentionDays }: PurgeOptions, configuredMs: number): number {
+function parseRetention(retentionDays: string | undefined, configuredMs: number): number {
   if (retentionDays !== undefined) {
     const days = Number(retentionDays);
     if (/^\d+$/.test(retentionDays) && days >= 1 && days <= maxDays) return days * dayMs;

@@ -31,8 +31,8 @@ export function addProjectCommands(program: Command): void {
   addServiceCommand(project, "list", {
     description: "list projects by id",
     options: listOptions,
-    action: async (run) => {
-      await printList(run, {
+    action: (run) =>
+      printList(run, {
         response: ListProjectsResponseSchema,
         read: (page) => run.projects.listProjects(page),
         itemsOf: ({ projects }) => projects,
@@ -43,8 +43,7 @@ export function addProjectCommands(program: Command): void {
           created: ({ createTime }) => formatTime(createTime),
           disabled: ({ disableTime }) => formatTime(disableTime),
         },
-      });
-    },
+      }),
   });
 
   addServiceCommand(project, "disable", {
@@ -87,13 +86,9 @@ async function createProject(run: ServiceRun<OptionValues<typeof createOptions>>
     const request = { projectId: id, displayName, permissions: parseList(options.permissions) };
     await createCredential(request, { json }).catch((error: unknown) => {
       if (!(error instanceof ConnectError)) throw error;
-      const create = `\`sessiond credential create --project ${id} --permissions ${options.permissions}\``;
-      throw callFailure(
-        error,
-        target,
-        (message) =>
-          `project ${id} was created, but not its credential (${message}): continue with ${create}`,
-      );
+      const create = `sessiond credential create --project ${id} --permissions ${options.permissions}`;
+      const state = `project ${id} was created, but not its credential`;
+      throw callFailure(error, target, { state, howToContinue: `continue with \`${create}\`` });
     });
   });
 }

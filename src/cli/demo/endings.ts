@@ -1,12 +1,6 @@
 import type { Sessiond } from "../../client/client.ts";
 
-export interface DemoSession {
-  readonly id: string;
-  readonly memberId: string;
-  readonly organizationId: string;
-  readonly token: string;
-  readonly jwt: string;
-}
+export type DemoSession = Readonly<Record<"id" | "memberId" | "organizationId" | "token" | "jwt", string>>;
 
 /** A way to end a session. */
 interface Ending {

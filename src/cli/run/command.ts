@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { Sessiond } from "../../client/client.ts";
 import { Output } from "../output/output.ts";
-import type { OptionSpec, OptionSpecs, OptionValues, projectOption } from "./options.ts";
+import type { OptionDetails, OptionSpecs, OptionValues, projectOption } from "./options.ts";
 import { SecretInput } from "./secret-input.ts";
 import { withService } from "./service.ts";
 import { type ConnectionOptions, type ServiceTarget, connectionOptions } from "./target.ts";
@@ -41,7 +41,9 @@ export function addCommand<const Specs extends OptionSpecs>(
   { description, options, help = "", action }: CommandSpec<Specs, Run<OptionValues<Specs>>>,
 ): Command {
   const command = parent.command(name).description(description).addHelpText("after", help);
-  for (const [flags, spec] of Object.entries<OptionSpec>(options)) addOption(command, flags, spec);
+  for (const [flags, spec] of Object.entries<string | OptionDetails>(options)) {
+    addOption(command, flags, typeof spec === "string" ? { help: spec } : spec);
+  }
   return command.option("--json", "print JSON").action(async () => {
     const options = command.optsWithGlobals<OptionValues<Specs> & { readonly json?: true }>();
     for (const [i, argument] of command.registeredArguments.entries()) {
@@ -56,18 +58,13 @@ export function addCommand<const Specs extends OptionSpecs>(
   });
 }
 
-function addOption(command: Command, flags: string, spec: OptionSpec): void {
-  const {
-    help,
-    default: value,
-    choices,
-    required,
-  }: Exclude<OptionSpec, string> = typeof spec === "string" ? { help: spec } : spec;
+function addOption(command: Command, flags: string, details: OptionDetails): void {
+  const { help, default: value, choices, required = false } = details;
   if (!flags.startsWith("--")) {
     command.argument(flags, help);
     return;
   }
-  const option = new Option(flags, help).default(value).makeOptionMandatory(required === true);
+  const option = new Option(flags, help).default(value).makeOptionMandatory(required);
   command.addOption(choices === undefined ? option : option.choices(choices));
 }
 

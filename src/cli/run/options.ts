@@ -1,18 +1,16 @@
-import { type RevocationCause, RevocationCauseSchema } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCauseSchema } from "../../../gen/session/v1/session_pb.ts";
 import { enumValue, enumWords } from "../output/format.ts";
 
-/** An option or argument: its help text, or more. */
-export type OptionSpec =
-  | string
-  | {
-      readonly help: string;
-      readonly default?: string;
-      readonly choices?: readonly string[];
-      readonly required?: true;
-    };
+/** An option or argument. */
+export interface OptionDetails {
+  readonly help: string;
+  readonly default?: string;
+  readonly choices?: readonly string[];
+  readonly required?: true;
+}
 
-/** The options and arguments of a command by their flags, such as `--member <id>`, `--dry-run`, `--no-follow` and `<id>`. */
-export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+/** The options and arguments of a command by their flags, such as `--member <id>`, `--dry-run`, `--no-follow` and `<id>`: the help, or more. */
+export type OptionSpecs = Readonly<Record<string, string | OptionDetails>>;
 
 /** The values that a command gets, by name: `--page-token <token>` is `pageToken`, `--no-follow` is `follow`. */
 export type OptionValues<Specs extends OptionSpecs> = {
@@ -52,10 +50,7 @@ export const revocationOptions = {
 };
 
 /** The fields of a request that say why. */
-export function revocationDetails({ cause, reason }: OptionValues<typeof revocationOptions>): {
-  cause: RevocationCause;
-  reason: string;
-} {
+export function revocationDetails({ cause, reason }: OptionValues<typeof revocationOptions>) {
   return { cause: enumValue(RevocationCauseSchema, cause), reason };
 }
 

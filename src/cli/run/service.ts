@@ -21,14 +21,14 @@ export async function withService<T>(
   }
 }
 
-/** A failed call, with a message that includes the call's. The exit status is that of the call. */
+/** A failed call between others, with the state that they left and how to continue. The exit status is that of the call. */
 export function callFailure(
   error: unknown,
   target: ServiceTarget,
-  toMessage: (message: string) => string,
+  { state, howToContinue }: { readonly state: string; readonly howToContinue: string },
 ): CommandFailure {
   const { message, exitCode } = describeError(explainCallError(error, target));
-  return new CommandFailure(toMessage(message), { exitCode, cause: error });
+  return new CommandFailure(`${state} (${message}): ${howToContinue}`, { exitCode, cause: error });
 }
 
 /** Adds the service's address and advice to an error that did not come from the service. Returns any other error unchanged. */

@@ -78,17 +78,13 @@ async function developmentCredential(baseUrl: string, { environment, secrets }: 
   try {
     return { projectId: developmentProjectId, secret: await secrets.read(file, "secret") };
   } catch (error) {
-    if (!isMissingFile(error)) throw error;
+    const cause = error instanceof CommandFailure ? error.cause : undefined;
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw error;
     throw usageFailure(
       `no credential: ${howToCall}. To use the development project, run this in the folder of ` +
         `\`sessiond serve\`: there is no secret in ${resolve(file)}`,
     );
   }
-}
-
-function isMissingFile(error: unknown): boolean {
-  const cause = error instanceof CommandFailure ? error.cause : undefined;
-  return cause instanceof Error && "code" in cause && cause.code === "ENOENT";
 }
 
 function parseBaseUrl(text: string): string {
