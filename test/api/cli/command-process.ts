@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import {
   type Outcome,
   type StartedProcess,
@@ -12,11 +12,9 @@ import {
 import { recordOutput } from "../../support/output/output.ts";
 import type { RunningService } from "../../support/fixtures/running-service.ts";
 
-/** Where the command under test is. */
 export const commandFile = resolve("src/cli/main.ts");
 
-/** What else a run has. */
-export interface CommandOptions {
+interface CommandOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly input?: string;
   readonly cwd?: string;
@@ -30,38 +28,53 @@ export async function sessiond(args: readonly string[], options: CommandOptions 
   return outcome;
 }
 
-/** Starts `sessiond`. Ends it with the test. */
+/** Runs a command line of bash in which "$@" is `sessiond` with these arguments. */
+export function sessiondInBash(
+  script: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<Outcome> {
+  const bashArgs = ["--norc", "-c", script, "bash", process.execPath, commandFile, ...args];
+  return runCommand("bash", bashArgs, { environment: childEnvironment(environment) });
+}
+
+/** Starts `sessiond`, which is killed at the end of the test. */
 export function startSessiond(args: readonly string[], options: CommandOptions = {}): StartedProcess {
   const { cwd = process.cwd(), environment } = options;
   return startNode([commandFile, ...args], { cwd, env: childEnvironment(environment), endSignal: "SIGKILL" });
 }
 
-/** The environment by which a command calls this service with its bootstrap credential. */
-export function callerOf(
-  service: Pick<RunningService, "url" | "projectId" | "secret">,
-): Record<string, string> {
-  return {
-    SESSIOND_SERVER: service.url,
-    SESSIOND_PROJECT: service.projectId,
-    SESSIOND_SECRET: service.secret,
-  };
+/** The environment with which a command calls a service with its bootstrap credential. */
+export function callerOf({
+  url,
+  projectId,
+  secret,
+}: Pick<RunningService, "url" | "projectId" | "secret">): Record<string, string> {
+  return { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET: secret };
 }
 
-/** An empty folder, for as long as the test runs. */
+/** The JSON document that a successful command prints. */
+export async function jsonOf<T>(run: Promise<Outcome>): Promise<T> {
+  const { status, stdout, stderr } = await run;
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  return JSON.parse(stdout) as T;
+}
+
+/** An empty folder that is removed after the test. */
 export async function emptyFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "sessiond-cli-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A file with this text, for as long as the test runs. */
+/** A file with this text that is removed after the test. */
 export async function fileWith(text: string): Promise<string> {
   const file = join(await emptyFolder(), "file");
   await writeFile(file, text);
   return file;
 }
 
-/** What a table shows, by the titles of its columns. */
+/** The rows of a printed table, by column title. */
 export function rowsOf(table: string): Record<string, string>[] {
   const [head = "", line = "", ...rows] = table.trimEnd().split("\n");
   const columns = Array.from(line.matchAll(/-+/g), ({ index, 0: dashes }) => [index, index + dashes.length]);

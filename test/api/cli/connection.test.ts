@@ -14,40 +14,44 @@ const folder = tlsFolder();
 await folder.mount(ca.issue({ names: ["IP:127.0.0.1"] }), ca.cert);
 const secure = await runningService({ environment: folder.environment });
 afterAll(() => folder.remove());
-const list = ["sessions", "list", "--member", "nobody"];
+const list = ["sessions", "list", "--member", "unknown"];
 const done = { status: 0, stderr: "" };
 
-test("options say whom to call; the secret is in a file or on standard input", async () => {
+test("options set the service and the credential; the secret is in a file or on standard input", async () => {
   const options = ["--server", url, "--as", projectId, "--secret-file"];
   expect(await sessiond([...list, ...options, await fileWith(`${secret}\n`)])).toMatchObject(done);
   expect(await sessiond([...list, ...options, "-"], { input: secret })).toMatchObject(done);
 });
 
-test("so does the environment, the secret in a variable or in a file", async () => {
-  const environment = { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId };
-  expect(await sessiond(list, { environment: { ...environment, SESSIOND_SECRET: secret } })).toMatchObject(
-    done,
-  );
+test("variables set the service and the credential; a secret file wins over SESSIOND_SECRET", async () => {
+  const caller = callerOf(service);
+  expect(await sessiond(list, { environment: caller })).toMatchObject(done);
   const SESSIOND_SECRET_FILE = await fileWith(secret);
-  const both = { ...environment, SESSIOND_SECRET_FILE, SESSIOND_SECRET: "of another" };
-  expect(await sessiond(list, { environment: both })).toMatchObject(done);
+  const environment = { ...caller, SESSIOND_SECRET_FILE, SESSIOND_SECRET: "another" };
+  expect(await sessiond(list, { environment })).toMatchObject(done);
 });
 
-test("options go before the environment, and an empty variable counts as absent", async () => {
+test("options win over variables, and an empty variable counts as absent", async () => {
   const environment = {
     SESSIOND_SERVER: "http://127.0.0.1:1",
     SESSIOND_PROJECT: "another",
     SESSIOND_SECRET_FILE: "",
-    SESSIOND_SECRET: "of another",
+    SESSIOND_SECRET: "another",
   };
   const options = ["--server", url, "--as", projectId, "--secret-file", await fileWith(secret)];
   expect(await sessiond([...list, ...options], { environment })).toMatchObject(done);
 });
 
-test("with nothing said, it is the development project of this folder, or of SESSIOND_DATA_DIR", async () => {
-  const cwd = await emptyFolder();
-  await mkdir(join(cwd, ".sessiond"));
-  await writeFile(join(cwd, ".sessiond", "development-secret"), `${secret}\n`);
+/** A folder with the development secret of `sessiond serve`. */
+async function developmentFolder(): Promise<string> {
+  const folder = await emptyFolder();
+  await mkdir(join(folder, ".sessiond"));
+  await writeFile(join(folder, ".sessiond", "development-secret"), `${secret}\n`);
+  return folder;
+}
+
+test("the default is the development project of this folder, or of SESSIOND_DATA_DIR", async () => {
+  const cwd = await developmentFolder();
   const environment = { SESSIOND_SERVER: url };
   expect(await sessiond(list, { environment, cwd })).toMatchObject(done);
   const elsewhere = { environment: { ...environment, SESSIOND_DATA_DIR: join(cwd, ".sessiond") } };
@@ -59,23 +63,23 @@ test("with nothing said, it is the development project of this folder, or of SES
   expect(refused.stderr).toContain("there is no secret in");
 });
 
-test("the development secret goes to no other machine", async () => {
-  const cwd = await emptyFolder();
-  await mkdir(join(cwd, ".sessiond"));
-  await writeFile(join(cwd, ".sessiond", "development-secret"), secret);
-  for (const server of ["http://sessiond.example", "http://127.0.0.1.example", "http://10.0.0.1:8080"]) {
-    const { status, stderr } = await sessiond([...list, "--server", server], { cwd });
+test.each(["http://sessiond.example", "http://127.0.0.1.example", "http://10.0.0.1:8080"])(
+  "the development secret is not sent to %s",
+  async (server) => {
+    const { status, stderr } = await sessiond([...list, "--server", server], {
+      cwd: await developmentFolder(),
+    });
     expect(status).toBe(2);
     expect(stderr).toContain("no credential for");
-  }
-});
+  },
+);
 
 test.each([
   [{ SESSIOND_PROJECT: "p" }, "no secret for project p"],
   [{ SESSIOND_SECRET: "a-secret-value" }, "without a calling project"],
   [{ SESSIOND_SERVER: "localhost:8080" }, "must be a URL"],
   [{ SESSIOND_SERVER: "http://p:a-secret-value@localhost" }, "without a credential in it"],
-])("%j is not enough, or wrong", async (environment, words) => {
+])("rejects a wrong or incomplete environment: %j", async (environment, words) => {
   const { status, stderr } = await sessiond(list, { environment, cwd: await emptyFolder() });
   expect(status).toBe(2);
   expect(stderr).toContain(words);
@@ -86,7 +90,7 @@ test.each([
   ["\n", "it is empty"],
   ["two\nlines", "several lines"],
   ["x".repeat(70_000), "too long"],
-])("a file with no secret in it is refused, and not repeated", async (text, words) => {
+])("rejects a file without a secret and does not repeat it: %#", async (text, words) => {
   const file = await fileWith(text);
   const { status, stderr } = await sessiond([...list, "--server", url, "--as", "p", "--secret-file", file]);
   expect(status).toBe(1);
@@ -94,26 +98,15 @@ test.each([
   expect(stderr.trimEnd()).not.toContain(text);
 });
 
-test("standard input holds one secret only", async () => {
-  const args = [
-    "sessions",
-    "revoke",
-    "--token-file",
-    "-",
-    "--secret-file",
-    "-",
-    "--as",
-    "p",
-    "--server",
-    url,
-  ];
-  const { status, stderr } = await sessiond(args, { input: secret });
+test("standard input can hold only one secret", async () => {
+  const args = ["sessions", "revoke", "--token-file", "-", "--secret-file", "-"];
+  const { status, stderr } = await sessiond([...args, "--as", "p", "--server", url], { input: secret });
   expect(status).toBe(2);
   expect(stderr).toContain("only one secret");
 });
 
 test.runIf(process.platform === "linux")(
-  "no secret is in what other users see of the process, nor in its output",
+  "no secret is in the arguments of the process or in its output",
   async () => {
     const file = await fileWith(secret);
     const watch = startSessiond(["sessions", "watch"], {
@@ -127,7 +120,7 @@ test.runIf(process.platform === "linux")(
   },
 );
 
-test("a certificate of a private authority is trusted by NODE_EXTRA_CA_CERTS, and reported without", async () => {
+test("a private certificate authority needs NODE_EXTRA_CA_CERTS, and the error says so", async () => {
   const environment = callerOf(secure);
   for (const args of [list, ["sessions", "watch"], ["doctor"]]) {
     const { status, stdout, stderr } = await sessiond(args, { environment });
@@ -144,7 +137,7 @@ test("a certificate of a private authority is trusted by NODE_EXTRA_CA_CERTS, an
   expect(plain.stderr).toContain(`${SESSIOND_SERVER} cannot be reached`);
 });
 
-test("a server that is silent is given up after --timeout, as unavailable", async () => {
+test("a server that does not answer within --timeout is unavailable", async () => {
   const silent = createServer(() => undefined).listen(0, "127.0.0.1");
   try {
     await vi.waitUntil(() => silent.listening, patience);

@@ -29,7 +29,7 @@ async function emptyDatabase(): Promise<string> {
 const tablesIn = (url: string) =>
   query(url, "select tablename from pg_tables where schemaname = 'public' order by 1");
 
-/** `sessiond migrate` on a database. No master key: whoever migrates needs none. */
+/** Runs `sessiond migrate` on a database, without a master key. */
 const on = (url: string, ...args: string[]) =>
   sessiond(["migrate", ...args], { environment: { DATABASE_URL: url } });
 
@@ -43,21 +43,12 @@ test("status, --dry-run and migrate, from an empty database to the newest schema
   expect(names[0]).toBe("0001_initial");
   expect(rows.every(({ state, applied }) => state === "pending" && applied === "")).toBe(true);
 
-  const dry = await on(url, "--dry-run");
-  expect(dry).toEqual({
-    status: 0,
-    stderr: "",
-    stdout: names.map((name) => `would apply ${name}\n`).join(""),
-  });
+  const lines = (verb: string) => names.map((name) => `${verb} ${name}\n`).join("");
+  expect(await on(url, "--dry-run")).toEqual({ status: 0, stderr: "", stdout: lines("would apply") });
   expect(JSON.parse((await on(url, "--dry-run", "--json")).stdout)).toEqual({ pending: names });
   expect(await tablesIn(url)).toEqual([]);
 
-  const applied = await on(url);
-  expect(applied).toEqual({
-    status: 0,
-    stderr: names.map((name) => `applying ${name}\n`).join(""),
-    stdout: names.map((name) => `applied ${name}\n`).join(""),
-  });
+  expect(await on(url)).toEqual({ status: 0, stderr: lines("applying"), stdout: lines("applied") });
   expect((await on(url)).stdout).toBe("the schema is up to date\n");
   expect(JSON.parse((await on(url, "--json")).stdout)).toEqual({ applied: [] });
 
@@ -69,7 +60,7 @@ test("status, --dry-run and migrate, from an empty database to the newest schema
   });
 });
 
-test("several at once, beside a service that runs, apply each migration once", async () => {
+test("several at once apply each migration once", async () => {
   const url = await emptyDatabase();
   const runs = await Promise.all([on(url, "--json"), on(url, "--json"), on(url, "--json")]);
   expect(runs.map(({ status }) => status)).toEqual([0, 0, 0]);
@@ -80,15 +71,12 @@ test("several at once, beside a service that runs, apply each migration once", a
 
 const service = await runningService();
 
-test("it does nothing to the schema of a running service of this version", async () => {
-  expect(await on(service.databaseUrl)).toEqual({
-    status: 0,
-    stdout: "the schema is up to date\n",
-    stderr: "",
-  });
+test("a schema of this version stays as it is", async () => {
+  const upToDate = { status: 0, stdout: "the schema is up to date\n", stderr: "" };
+  expect(await on(service.databaseUrl)).toEqual(upToDate);
 });
 
-test("a schema that is newer is left alone, and said so", async () => {
+test("a newer schema stays as it is, and the error says so", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
   await query(database.url, "insert into schema_migrations values ('9999_from_the_future', now()::text)");
@@ -103,7 +91,7 @@ test("a schema that is newer is left alone, and said so", async () => {
 });
 
 test.each([[[]], [["--dry-run"]], [["status"]]])(
-  "a database that is not there is status 5, without its password: %j",
+  "an unreachable database is status 5, and its password is not printed: %j",
   async (args) => {
     const url = "postgres://user:a-database-password@127.0.0.1:1/nowhere";
     const { status, stdout, stderr } = await on(url, ...args);
@@ -113,7 +101,7 @@ test.each([[[]], [["--dry-run"]], [["status"]]])(
   },
 );
 
-test("a wrong DATABASE_URL is named, and not repeated", async () => {
+test("a wrong DATABASE_URL is named but not printed", async () => {
   const { status, stderr } = await on("mysql://a-database-password");
   expect(status).toBe(1);
   expect(stderr).toContain("DATABASE_URL: must be postgres://");
@@ -121,11 +109,11 @@ test("a wrong DATABASE_URL is named, and not repeated", async () => {
 });
 
 test(
-  "without DATABASE_URL it is the embedded one; looking does not make it",
+  "without DATABASE_URL it uses the embedded database, which --dry-run and status do not create",
   { timeout: 60_000 },
   async () => {
     const cwd = await emptyFolder();
-    // PostgreSQL runs as another user where the tests run as root, and must get in.
+    // If the tests run as root, PostgreSQL runs as another user, who needs access.
     await chmod(cwd, 0o755);
     expect((await sessiond(["migrate", "--dry-run"], { cwd })).stdout).toContain("would apply 0001_initial");
     expect((await sessiond(["migrate", "status"], { cwd })).status).toBe(1);

@@ -7,9 +7,9 @@ import { openStore } from "../../support/postgres/open-store.ts";
 import { day } from "../../support/fixtures/purging.ts";
 import { orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
-import { emptyFolder, sessiond, startSessiond } from "./command-process.ts";
+import { emptyFolder, jsonOf, sessiond, startSessiond } from "./command-process.ts";
 
-/** A database with sessions that ended so many days ago, the second by a revocation. */
+/** A database with sessions that ended this many days ago, the second by a revocation. */
 async function databaseWith(...days: readonly number[]) {
   const database = await createTestDatabase();
   const opened = openStore(database.url);
@@ -40,34 +40,25 @@ async function databaseWith(...days: readonly number[]) {
   return { url: database.url, db, left };
 }
 
-/** `sessiond purge` on a database. No master key: whoever purges needs none. */
+/** Runs `sessiond purge` on a database, without a master key. */
 const on = (url: string, args: readonly string[] = [], days = "") =>
   sessiond(["purge", ...args], { environment: { DATABASE_URL: url, SESSIOND_RETENTION_DAYS: days } });
 
-test("purge deletes what ended more than 90 days ago, or as long as is said; --dry-run only counts", async () => {
+test("deletes what ended before the retention, 90 days by default; --dry-run only counts it", async () => {
   const { url, left } = await databaseWith(200, 100, 95, 50, 5);
-  const dry = await on(url, ["--dry-run"]);
-  expect(dry).toEqual({
-    status: 0,
-    stderr: "",
-    stdout:
-      "would purge sessions     3\nwould purge tokens       3\nwould purge revocations  1\nwould purge cutoffs      0\n",
-  });
+  const counts = ["sessions     3", "tokens       3", "revocations  1", "cutoffs      0"];
+  const stdout = counts.map((count) => `would purge ${count}\n`).join("");
+  expect(await on(url, ["--dry-run"])).toEqual({ status: 0, stderr: "", stdout });
   expect(await left()).toEqual([true, true, true, true, true]);
-  expect(JSON.parse((await on(url, ["--json"], "190")).stdout)).toEqual({
-    dryRun: false,
-    sessions: 1,
-    tokens: 1,
-    revocations: 0,
-    cutoffs: 0,
-  });
-  expect(JSON.parse((await on(url, ["--json"])).stdout)).toMatchObject({ sessions: 2, revocations: 1 });
+  const one = { dryRun: false, sessions: 1, tokens: 1, revocations: 0, cutoffs: 0 };
+  expect(await jsonOf(on(url, ["--json"], "190"))).toEqual(one);
+  expect(await jsonOf(on(url, ["--json"]))).toMatchObject({ sessions: 2, revocations: 1 });
   expect(await left()).toEqual([false, false, false, true, true]);
   expect((await on(url, ["--retention-days", "10"], "0")).stdout).toContain("purged sessions     1\n");
   expect(await left()).toEqual([false, false, false, false, true]);
 });
 
-test("while another purges nothing is done, and said so; a dry run asks nobody", async () => {
+test("fails while another purge is running; a dry run does not", async () => {
   const { url, db, left } = await databaseWith(100);
   const lease = await PurgeLease.take(db, 0);
   const { status, stdout, stderr } = await on(url);
@@ -79,7 +70,7 @@ test("while another purges nothing is done, and said so; a dry run asks nobody",
   expect(await left()).toEqual([false]);
 });
 
-test("interrupted, it ends after its batch, says what it did, and lets the next one go on", async () => {
+test("an interrupted purge ends after the current batch, prints what it deleted, and can be continued", async () => {
   const { url, db } = await databaseWith(100);
   await sql`
     insert into sessions (project_id, id, member_id, created_revision, create_time, last_access_time, expire_time, user_agent,
@@ -98,7 +89,7 @@ test("interrupted, it ends after its batch, says what it did, and lets the next 
   expect(left).toBeGreaterThan(0);
   expect(JSON.parse(purging.stdout())).toMatchObject({ sessions: 50_001 - left });
   expect(purging.stderr()).toContain("the purge is not complete");
-  expect(JSON.parse((await on(url, ["--json"])).stdout)).toMatchObject({ sessions: left, tokens: 1 });
+  expect(await jsonOf(on(url, ["--json"]))).toMatchObject({ sessions: left, tokens: 1 });
 });
 
 test.each([
@@ -112,14 +103,14 @@ test.each([
   expect(stderr).toContain(text);
 });
 
-test("a retention that makes no sense is a wrong configuration", async () => {
+test("a wrong SESSIOND_RETENTION_DAYS is a wrong configuration", async () => {
   const { status, stderr } = await on("postgres://nowhere", [], "soon");
   expect(status).toBe(1);
   expect(stderr).toContain("SESSIOND_RETENTION_DAYS: must be a whole number of days from 0 to 3650");
 });
 
-test("a database that is not there is status 5; one without this version's schema is left alone", async () => {
-  expect((await on("postgres://nobody@127.0.0.1:1/none")).status).toBe(5);
+test("an unreachable database is status 5; a database with pending migrations is not purged", async () => {
+  expect((await on("postgres://user@127.0.0.1:1/none")).status).toBe(5);
   const { url, db } = await databaseWith(100);
   await sql`delete from schema_migrations where name = '0006_purge'`.execute(db);
   const { status, stderr } = await on(url);
@@ -127,10 +118,10 @@ test("a database that is not there is status 5; one without this version's schem
   expect(stderr).toContain("migrations are pending: `sessiond migrate` applies them");
 });
 
-test("without DATABASE_URL it is the embedded one, and none is made to be purged", async () => {
+test("without DATABASE_URL it uses the embedded database, which it does not create", async () => {
   const cwd = await emptyFolder();
-  // PostgreSQL runs as another user where the tests run as root, and must get in.
+  // If the tests run as root, PostgreSQL runs as another user, who needs access.
   await chmod(cwd, 0o755);
-  expect(JSON.parse((await sessiond(["purge", "--json"], { cwd })).stdout)).toMatchObject({ sessions: 0 });
+  expect(await jsonOf(sessiond(["purge", "--json"], { cwd }))).toMatchObject({ sessions: 0 });
   expect(await readdir(cwd)).toEqual([]);
 });

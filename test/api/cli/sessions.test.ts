@@ -3,13 +3,13 @@ import { childEnvironment, runCommand } from "../../support/process/command.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { callerOf, commandFile, fileWith, rowsOf, sessiond } from "./command-process.ts";
+import { callerOf, commandFile, fileWith, jsonOf, rowsOf, sessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
 const run = (...args: string[]) => sessiond(["sessions", ...args], { environment });
 
-test("list shows the sessions of a member, newest first, and what is not printable as an escape", async () => {
+test("list prints the sessions of a member, newest first, with control characters as escapes", async () => {
   const device = { userAgent: "Fire\u001b]0;fox", ipAddress: "192.0.2.1" };
   const older = await newLogin(service, { memberId: "lister", organizationId: "acme", device });
   const newer = await newLogin(service, { memberId: "lister" });
@@ -19,26 +19,20 @@ test("list shows the sessions of a member, newest first, and what is not printab
     { id: newer.id, member: "lister", organization: "", state: "active", device: "" },
     { id: older.id, organization: "acme", device: "192.0.2.1 Fire\\u001b]0;fox" },
   ]);
-  const byBoth = JSON.parse(
-    (await run("list", "--member", "lister", "--organization", "acme", "--json")).stdout,
-  );
+  const byBoth = await jsonOf(run("list", "--member", "lister", "--organization", "acme", "--json"));
   expect(byBoth).toMatchObject({
     sessions: [{ id: older.id, memberId: "lister", state: "SESSION_STATE_ACTIVE", device, roles: [] }],
     nextPageToken: "",
   });
   expect(rowsOf((await run("list", "--member", "lister", "--state", "revoked")).stdout)).toEqual([]);
-  expect(JSON.parse((await run("list", "--member", "nobody", "--json")).stdout)).toEqual({
-    sessions: [],
-    nextPageToken: "",
-  });
+  const empty = { sessions: [], nextPageToken: "" };
+  expect(await jsonOf(run("list", "--member", "unknown", "--json"))).toEqual(empty);
 });
 
-test("revoke by id ends the session with cause and reason, and again says the same", async () => {
+test("revoke by id records cause and reason, and prints the same when repeated", async () => {
   const login = await newLogin(service);
   const args = ["revoke", login.id, "--cause", "compromise", "--reason", "laptop stolen", "--json"];
-  const first = await run(...args);
-  expect({ status: first.status, stderr: first.stderr }).toEqual({ status: 0, stderr: "" });
-  const answer = JSON.parse(first.stdout) as { revision: string };
+  const answer = await jsonOf<{ revision: string }>(run(...args));
   expect(answer).toMatchObject({ revokedCount: "1", revokeTime: expect.any(String) });
   expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
   const { session } = await sessionsOf(service).get({ id: login.id });
@@ -56,11 +50,8 @@ test("revoke by token, by JWT and by member", async () => {
   expect(await verdictOn(service, byToken)).toBe("SESSION_REVOKED");
 
   const byJwt = await newLogin(service);
-  const fromStdin = await sessiond(["sessions", "revoke", "--jwt-file", "-"], {
-    environment,
-    input: byJwt.jwt,
-  });
-  expect(fromStdin.status).toBe(0);
+  const fromStdin = { environment, input: byJwt.jwt };
+  expect((await sessiond(["sessions", "revoke", "--jwt-file", "-"], fromStdin)).status).toBe(0);
   expect(await verdictOn(service, byJwt)).toBe("SESSION_REVOKED");
 
   const one = await newLogin(service);
@@ -71,22 +62,20 @@ test("revoke by token, by JWT and by member", async () => {
   for (const login of [one, other]) expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
 });
 
-test("revoke-all ends what is in its scope, but for --except; --dry-run only says how many", async () => {
+test("revoke-all ends the sessions of its scope except --except; --dry-run only counts them", async () => {
   const organizationId = "initech";
   const logins = [];
   for (let i = 0; i < 3; i++) logins.push(await newLogin(service, { organizationId }));
   const stranger = await newLogin(service);
   const [spared, ...ended] = logins;
 
-  expect((await run("revoke-all", "--organization", organizationId, "--dry-run")).stdout).toBe(
-    "would end  3 sessions\n",
-  );
-  const dry = await run("revoke-all", "--organization", organizationId, "--dry-run", "--json");
-  expect(JSON.parse(dry.stdout)).toEqual({ revision: "0", revokedCount: "3" });
+  const revokeAll = ["revoke-all", "--organization", organizationId];
+  expect((await run(...revokeAll, "--dry-run")).stdout).toBe("would end  3 sessions\n");
+  const dry = await jsonOf(run(...revokeAll, "--dry-run", "--json"));
+  expect(dry).toEqual({ revision: "0", revokedCount: "3" });
   for (const login of logins) expect(await verdictOn(service, login)).toBe("active");
 
-  const except = ["--except", spared?.id ?? ""];
-  const { status, stdout } = await run("revoke-all", "--organization", organizationId, ...except, "--count");
+  const { status, stdout } = await run(...revokeAll, "--except", spared?.id ?? "", "--count");
   expect(status).toBe(0);
   expect(stdout).toMatch(/sessions ended +2\n/);
   for (const login of ended) expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
@@ -96,33 +85,36 @@ test("revoke-all ends what is in its scope, but for --except; --dry-run only say
   expect(await verdictOn(service, stranger)).toBe("SESSION_REVOKED_BY_CUTOFF");
 });
 
-/** The command on a terminal, answered so. */
+/** Runs the command on a terminal, with this input. */
 function onTerminal(args: readonly string[], answer: string) {
   const words = [process.execPath, commandFile, "sessions", ...args].map((word) => `'${word}'`);
   const script = ["--quiet", "--return", "--command", words.join(" "), "/dev/null"];
   return runCommand("script", script, { environment: childEnvironment(environment), input: answer });
 }
 
-test.runIf(process.platform === "linux")("on a terminal, revoke-all asks, and says how many", async () => {
-  const login = await newLogin(service, { organizationId: "asked" });
-  const revokeAll = ["revoke-all", "--organization", "asked"];
-  for (const no of ["n\n", "\n", "\u0004"]) {
-    const refused = await onTerminal(revokeAll, no);
-    expect(refused.stdout).toContain("End 1 session of organization asked? [y/N]");
-    expect(refused.stdout).toContain("not confirmed: nothing was changed");
-    expect(refused.status).toBe(1);
-    expect(await verdictOn(service, login)).toBe("active");
-  }
-  const confirmed = await onTerminal(revokeAll, "y\n");
-  expect(confirmed).toMatchObject({ status: 0, stdout: expect.stringMatching(/revision +\d+/) });
-  expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
+test.runIf(process.platform === "linux")(
+  "on a terminal, revoke-all asks and says how many sessions would end",
+  async () => {
+    const login = await newLogin(service, { organizationId: "asked" });
+    const revokeAll = ["revoke-all", "--organization", "asked"];
+    for (const no of ["n\n", "\n", "\u0004"]) {
+      const refused = await onTerminal(revokeAll, no);
+      expect(refused.stdout).toContain("End 1 session of organization asked? [y/N]");
+      expect(refused.stdout).toContain("not confirmed: nothing was changed");
+      expect(refused.status).toBe(1);
+      expect(await verdictOn(service, login)).toBe("active");
+    }
+    const confirmed = await onTerminal(revokeAll, "y\n");
+    expect(confirmed).toMatchObject({ status: 0, stdout: expect.stringMatching(/revision +\d+/) });
+    expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
 
-  const { status, stdout } = await onTerminal(["revoke-all", "--project", "--yes"], "");
-  expect(status).toBe(0);
-  expect(stdout).not.toContain("[y/N]");
-});
+    const { status, stdout } = await onTerminal(["revoke-all", "--project", "--yes"], "");
+    expect(status).toBe(0);
+    expect(stdout).not.toContain("[y/N]");
+  },
+);
 
-test("revocations says who ended what, when and why, newest first", async () => {
+test("revocations lists target, actor, cause and reason, newest first", async () => {
   const since = new Date();
   const login = await newLogin(service, { memberId: "audited" });
   await run("revoke", login.id, "--reason", "lost\tphone", "--cause", "compromise");
@@ -135,20 +127,12 @@ test("revocations says who ended what, when and why, newest first", async () => 
     { scope: "session", target: login.id, actor, cause: "compromise", reason: "lost\\u0009phone" },
   ]);
   const [{ revision = "" } = {}] = rowsOf(stdout);
-  const one = await run("revocations", "--scope", "session", "--target", login.id, "--json");
-  expect(JSON.parse(one.stdout)).toMatchObject({
+  const target = ["--scope", "session", "--target", login.id];
+  expect(await jsonOf(run("revocations", ...target, "--json"))).toMatchObject({
     revocations: [{ revision: String(Number(revision) - 1), reason: "lost\tphone", exceptSessionId: "" }],
     nextPageToken: "",
   });
   expect((await run("revocations", "--limit", "1")).stdout).toContain("There are more: --page-token ");
   const none = await run("revocations", "--until", "2020-01-01", "--actor", "member/audited");
   expect(rowsOf(none.stdout)).toEqual([]);
-  for (const args of [
-    ["--since", "yesterday"],
-    ["--until", "2026-02-31T"],
-    ["--target", "ada"],
-    ["--actor", "ada"],
-  ]) {
-    expect((await run("revocations", ...args)).status).toBe(2);
-  }
 });

@@ -10,32 +10,17 @@ import { childEnvironment } from "../../support/process/command.ts";
 const service = await runningService();
 const environment = callerOf(service);
 
-/** Every command, as `--help` of its group lists it. */
-const commands = [
-  "serve",
-  "demo",
-  "doctor",
-  "migrate",
-  "migrate status",
-  "purge",
-  "project create",
-  "project list",
-  "project disable",
-  "credential create",
-  "credential list",
-  "credential rotate",
-  "credential disable",
-  "keys list",
-  "keys rotate",
-  "keys revoke",
-  "sessions list",
-  "sessions revoke",
-  "sessions revoke-all",
-  "sessions revocations",
-  "sessions watch",
-];
+const groups = {
+  "": ["serve", "demo", "doctor", "migrate", "purge"],
+  "migrate ": ["status"],
+  "project ": ["create", "list", "disable"],
+  "credential ": ["create", "list", "rotate", "disable"],
+  "keys ": ["list", "rotate", "revoke"],
+  "sessions ": ["list", "revoke", "revoke-all", "revocations", "watch"],
+};
+const commands = Object.entries(groups).flatMap(([group, names]) => names.map((name) => group + name));
 
-test.each(commands)("%s says what it is for, and what it takes", async (name) => {
+test.each(commands)("%s --help prints the usage", async (name) => {
   const { status, stdout, stderr } = await sessiond([...name.split(" "), "--help"]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toContain(`Usage: sessiond ${name} `);
@@ -70,7 +55,7 @@ test.each([
   [["project", "create"], "missing required argument 'id'"],
   [["credential", "create"], "required option '--permissions <list>' not specified"],
   [["migrate", "stauts"], "too many arguments"],
-])("%j is no command line: status 2, and the usage on standard error", async (args, words) => {
+])("rejects a wrong command line with status 2 and the usage: %j", async (args, words) => {
   const { status, stdout, stderr } = await sessiond(args, { environment });
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   expect(stderr).toContain(words);
@@ -90,73 +75,54 @@ test.each([
   [["sessions", "revoke", "no-uuid"], "must be a UUID"],
   [["sessions", "revocations", "--since", "yesterday"], "--since must be"],
   [["sessions", "revocations", "--until", "2026-02-30T12:00Z"], "--until must be"],
-])("%j makes no sense: status 2, in words", async (args, words) => {
+  [["sessions", "revocations", "--until", "2026-02-31T"], "--until must be"],
+  [["sessions", "revocations", "--target", "ada"], "--target needs --scope"],
+  [["sessions", "revocations", "--actor", "ada"], "actor"],
+])("rejects wrong values with status 2: %j", async (args, words) => {
   const { status, stdout, stderr } = await sessiond(args, { environment });
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   expect(stderr).toContain(words);
 });
 
-const aSession = "01890000-0000-7000-8000-000000000000";
+const revoke = ["sessions", "revoke", "01890000-0000-7000-8000-000000000000"];
 
 test.each([
   [["sessions", "list"], {}, 2, { code: "USAGE", reason: "" }],
   [["sessions", "nothing"], {}, 2, { code: "USAGE", reason: "" }],
   [["sessions", "revoke", "no-uuid"], {}, 2, { code: "INVALID_ARGUMENT", reason: "FIELD_INVALID" }],
-  [["sessions", "revoke", aSession], {}, 3, { code: "NOT_FOUND", reason: "SESSION_NOT_FOUND" }],
-  [
-    ["sessions", "revoke", aSession],
-    { SESSIOND_SECRET: "another" },
-    4,
-    { code: "UNAUTHENTICATED", reason: "CREDENTIAL_INVALID" },
-  ],
-  [
-    ["sessions", "revoke", aSession],
-    { SESSIOND_SERVER: "http://127.0.0.1:1" },
-    5,
-    { code: "UNAVAILABLE", reason: "" },
-  ],
-])(
-  "%j with %j fails with status %i, and as JSON with code and reason",
-  async (args, changed, status, error) => {
-    const run = { environment: { ...environment, ...changed } };
-    const told = await sessiond([...args, "--json"], run);
-    expect({ status: told.status, stdout: told.stdout }).toEqual({ status, stdout: "" });
-    const said: unknown = JSON.parse(told.stderr);
-    expect(said).toMatchObject({ error });
-    expect(Object.keys((said as { error: object }).error)).toEqual(["code", "reason", "message", "metadata"]);
-    const inWords = await sessiond(args, run);
-    expect(inWords.status).toBe(status);
-    expect(inWords.stderr).toContain(error.reason);
-    expect(inWords.stderr).not.toMatch(/^ {4}at /m);
-  },
-);
+  [revoke, {}, 3, { code: "NOT_FOUND", reason: "SESSION_NOT_FOUND" }],
+  [revoke, { SESSIOND_SECRET: "another" }, 4, { code: "UNAUTHENTICATED", reason: "CREDENTIAL_INVALID" }],
+  [revoke, { SESSIOND_SERVER: "http://127.0.0.1:1" }, 5, { code: "UNAVAILABLE", reason: "" }],
+])("%j with %j fails with status %i, as JSON with code and reason", async (args, changed, status, error) => {
+  const options = { environment: { ...environment, ...changed } };
+  const asJson = await sessiond([...args, "--json"], options);
+  expect(asJson).toMatchObject({ status, stdout: "" });
+  const printed = JSON.parse(asJson.stderr) as { error: object };
+  expect(printed).toMatchObject({ error });
+  expect(Object.keys(printed.error)).toEqual(["code", "reason", "message", "metadata"]);
+  const asText = await sessiond(args, options);
+  expect(asText.status).toBe(status);
+  expect(asText.stderr).toContain(error.reason);
+  expect(asText.stderr).not.toMatch(/^ {4}at /m);
+});
 
-test("a lacking permission is named, and is status 4", async () => {
-  const { projectId } = service;
-  const { secret } = await projectsOf(service).createServiceCredential({
-    projectId,
-    permissions: ["sessions.create"],
-  });
-  const told = await sessiond(["project", "list", "--json"], {
+test("a missing permission is named, with status 4", async () => {
+  const request = { projectId: service.projectId, permissions: ["sessions.create"] };
+  const { secret } = await projectsOf(service).createServiceCredential(request);
+  const { status, stderr } = await sessiond(["project", "list", "--json"], {
     environment: { ...environment, SESSIOND_SECRET: secret },
   });
-  expect(told.status).toBe(4);
-  expect(JSON.parse(told.stderr)).toMatchObject({
-    error: {
-      code: "PERMISSION_DENIED",
-      reason: "PERMISSION_MISSING",
-      metadata: { permission: "projects.admin" },
-    },
+  expect(status).toBe(4);
+  const metadata = { permission: "projects.admin" };
+  expect(JSON.parse(stderr)).toMatchObject({
+    error: { code: "PERMISSION_DENIED", reason: "PERMISSION_MISSING", metadata },
   });
 });
 
 test.each([[["project", "list"]], [["--help"]], [["doctor", "--help"]]])(
-  "%j: a reader that goes away ends it quietly, as a closed pipe does",
+  "ends quietly with status 141 if its reader goes away: %j",
   async (args) => {
-    const child = spawn(process.execPath, [commandFile, ...args], {
-      env: childEnvironment(environment),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(process.execPath, [commandFile, ...args], { env: childEnvironment(environment) });
     child.stdout.destroy();
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));

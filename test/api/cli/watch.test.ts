@@ -1,22 +1,19 @@
-import { expect, test, vi } from "vitest";
-import { type StartedProcess, childEnvironment, runCommand } from "../../support/process/command.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
+import type { StartedProcess } from "../../support/process/command.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { callerOf, commandFile, sessiond, startSessiond } from "./command-process.ts";
+import { callerOf, sessiond, sessiondInBash, startSessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
 
-/** Starts a watch and waits until it hears. */
-async function watching(
-  args: readonly string[],
-  changed: Record<string, string> = {},
-): Promise<StartedProcess> {
+/** Starts a watch and waits until it is connected. */
+async function startWatch(args: readonly string[], server = service.url): Promise<StartedProcess> {
   const watch = startSessiond(["sessions", "watch", ...args], {
-    environment: { ...environment, ...changed },
+    environment: { ...environment, SESSIOND_SERVER: server },
   });
   await vi.waitUntil(() => watch.stderr().includes("watching project"), patience);
   return watch;
@@ -42,8 +39,8 @@ async function revokeSome(count: number): Promise<string[]> {
 const revisionsOf = (watch: StartedProcess) =>
   linesOf(watch).map((line) => (JSON.parse(line) as { revision: string }).revision);
 
-test("prints revocations as they come, and ends at SIGINT with what to go on after", async () => {
-  const watch = await watching([]);
+test("prints revocations as they happen, and at SIGINT the revision to continue after", async () => {
+  const watch = await startWatch([]);
   const { id, memberId } = await newLogin(service);
   await sessionsOf(service).revoke({ target: { case: "id", value: id }, cause: 3 });
   const { revision } = await sessionsOf(service).revokeAll({
@@ -60,9 +57,9 @@ test("prints revocations as they come, and ends at SIGINT with what to go on aft
   expect(linesOf(watch)).toHaveLength(2);
 });
 
-test("--after, --oldest and --snapshot say where to start; --json is a document a line", async () => {
+test("--after, --oldest and --snapshot select the start; --json prints one document per line", async () => {
   const [first = "", second = "", third = ""] = await revokeSome(3);
-  const after = await watching(["--after", first, "--json"]);
+  const after = await startWatch(["--after", first, "--json"]);
   await until(after, 2);
   expect(revisionsOf(after)).toEqual([second, third]);
   expect(JSON.parse(linesOf(after)[0] ?? "")).toMatchObject({
@@ -72,7 +69,7 @@ test("--after, --oldest and --snapshot say where to start; --json is a document 
     exceptSessionId: "",
   });
   for (const start of ["--oldest", "--snapshot"]) {
-    const watch = await watching([start, "--json"]);
+    const watch = await startWatch([start, "--json"]);
     await until(watch, Number(third));
     expect(revisionsOf(watch)).toEqual(Array.from({ length: Number(third) }, (_, i) => String(i + 1)));
   }
@@ -80,7 +77,7 @@ test("--after, --oldest and --snapshot say where to start; --json is a document 
   expect(await after.ended).toBe(0);
 });
 
-test("--no-follow ends when there is nothing more for now", async () => {
+test("--no-follow ends when there are no more revocations", async () => {
   const [revision] = await revokeSome(1);
   const dump = await sessiond(["sessions", "watch", "--oldest", "--no-follow"], { environment });
   expect(dump.status).toBe(0);
@@ -88,79 +85,67 @@ test("--no-follow ends when there is nothing more for now", async () => {
   expect(dump.stderr).toContain(`continue with --after ${revision}`);
 });
 
-test("a connection that breaks is resumed: nothing is missed, and nothing comes twice", async () => {
+/** A relay to the service that is closed after the test. */
+async function relayToService() {
   const relay = await startRelay(service.url);
-  try {
-    const watch = await watching(["--json"], { SESSIOND_SERVER: relay.url });
-    const expected = await revokeSome(1);
-    await until(watch, 1);
-    for (let round = 0; round < 3; round++) {
-      relay.cut();
-      expected.push(...(await revokeSome(2)));
-      relay.mend();
-      expected.push(...(await revokeSome(1)));
-      await until(watch, expected.length);
-    }
-    expect(revisionsOf(watch)).toEqual(expected);
-    expect(watch.stderr()).toContain("disconnected: ");
-    watch.signal("SIGINT");
-    expect(await watch.ended).toBe(0);
-  } finally {
-    await relay.close();
-  }
-});
+  onTestFinished(() => relay.close());
+  return relay;
+}
 
-test("it can be ended while there is nobody to resume with", async () => {
-  const relay = await startRelay(service.url);
-  try {
-    const watch = await watching([], { SESSIOND_SERVER: relay.url });
+test("a broken connection is resumed without a missing or repeated revocation", async () => {
+  const relay = await relayToService();
+  const watch = await startWatch(["--json"], relay.url);
+  const expected = await revokeSome(1);
+  await until(watch, 1);
+  for (let round = 0; round < 3; round++) {
     relay.cut();
-    await vi.waitUntil(() => watch.stderr().includes("disconnected: "), patience);
-    watch.signal("SIGINT");
-    expect(await watch.ended).toBe(0);
-  } finally {
-    await relay.close();
+    expected.push(...(await revokeSome(2)));
+    relay.mend();
+    expected.push(...(await revokeSome(1)));
+    await until(watch, expected.length);
   }
+  expect(revisionsOf(watch)).toEqual(expected);
+  expect(watch.stderr()).toContain("disconnected: ");
+  watch.signal("SIGINT");
+  expect(await watch.ended).toBe(0);
 });
 
-test("what does not pass ends it: nobody there at first, a credential refused, a log that does not reach so far", async () => {
-  const watch = ["sessions", "watch"];
-  const nobody = { ...environment, SESSIOND_SERVER: "http://127.0.0.1:1" };
-  expect((await sessiond(watch, { environment: nobody })).status).toBe(5);
-  const stranger = { ...environment, SESSIOND_SECRET: "another" };
-  expect((await sessiond(watch, { environment: stranger })).status).toBe(4);
-  const ahead = await sessiond([...watch, "--after", "999999", "--json"], { environment });
+test("SIGINT ends it while it is disconnected", async () => {
+  const relay = await relayToService();
+  const watch = await startWatch([], relay.url);
+  relay.cut();
+  await vi.waitUntil(() => watch.stderr().includes("disconnected: "), patience);
+  watch.signal("SIGINT");
+  expect(await watch.ended).toBe(0);
+});
+
+test.each([
+  ["an unreachable service", { SESSIOND_SERVER: "http://127.0.0.1:1" }, 5],
+  ["a wrong credential", { SESSIOND_SECRET: "another" }, 4],
+])("%s ends it", async (_, changed, status) => {
+  const options = { environment: { ...environment, ...changed } };
+  expect((await sessiond(["sessions", "watch"], options)).status).toBe(status);
+});
+
+test("a revision that the log does not have ends it, and the error says how to continue", async () => {
+  const ahead = await sessiond(["sessions", "watch", "--after", "999999", "--json"], { environment });
   expect(ahead.status).toBe(1);
+  const message = expect.stringContaining("--snapshot");
   expect(JSON.parse(ahead.stderr)).toMatchObject({
-    error: {
-      code: "OUT_OF_RANGE",
-      reason: "REVISION_OUT_OF_RANGE",
-      message: expect.stringContaining("--snapshot"),
-    },
+    error: { code: "OUT_OF_RANGE", reason: "REVISION_OUT_OF_RANGE", message },
   });
 });
 
-test("a reader that goes away ends it, quietly", async () => {
+test("it ends quietly with status 141 if its reader goes away", async () => {
   await revokeSome(2);
-  const piped = `"$@" | head -n 1; echo "status \${PIPESTATUS[0]}"`;
-  // The pipe breaks with the next line: as soon as somebody revokes.
-  const args = [
-    "--norc",
-    "-c",
-    piped,
-    "bash",
-    process.execPath,
-    commandFile,
-    "sessions",
-    "watch",
-    "--oldest",
-  ];
-  const ending = runCommand("bash", args, { environment: childEnvironment(environment) });
+  const script = `"$@" | head -n 1; echo "status \${PIPESTATUS[0]}"`;
+  const ended = sessiondInBash(script, ["sessions", "watch", "--oldest"], environment);
+  // The pipe breaks only when the next line is written.
   const revoking = new AbortController();
   const revocations = (async () => {
     while (!revoking.signal.aborted) await revokeSome(1);
   })();
-  const { stdout, stderr } = await ending;
+  const { stdout, stderr } = await ended;
   revoking.abort();
   await revocations;
   expect(stdout).toMatch(/^\S+Z  1  session  [^\n]+\nstatus 141\n$/);
