@@ -8,12 +8,11 @@ import { pairs, table } from "../output/table.ts";
 import type { Run } from "../run/command.ts";
 import { interruptSignal } from "../run/terminal.ts";
 
+type MigrateRun = Run<{ readonly dryRun: true | undefined }>;
+type PurgeRun = Run<{ readonly dryRun: true | undefined; readonly retentionDays: string | undefined }>;
+
 /** Applies pending migrations, or with `--dry-run` lists them. Other migrations at the same time wait for each other. */
-export async function migrate({
-  options,
-  environment,
-  output,
-}: Run<{ readonly dryRun: true | undefined }>): Promise<void> {
+export async function migrate({ options, environment, output }: MigrateRun): Promise<void> {
   const dryRun = options.dryRun === true;
   const verb = dryRun ? "would apply" : "applied";
   const names = await withDatabase(environment, async (config) =>
@@ -54,14 +53,7 @@ const progressIntervalMs = 2000;
  * Deletes what ended longer ago than the retention, as `serve` does in the background; with `--dry-run` only counts it. If it
  * is interrupted, it ends after the current batch and reports what it deleted.
  */
-export async function purge({
-  options,
-  environment,
-  output,
-}: Run<{
-  readonly dryRun: true | undefined;
-  readonly retentionDays: string | undefined;
-}>): Promise<void> {
+export async function purge({ options, environment, output }: PurgeRun): Promise<void> {
   const dryRun = options.dryRun === true;
   const verb = dryRun ? "would purge" : "purged";
   let notedAt = performance.now();

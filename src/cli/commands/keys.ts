@@ -42,11 +42,8 @@ export function addKeysCommands(program: Command): void {
     description: "refuse a leaked key and every JWT that it signed; sessions stay valid",
     options: { "<kid>": "the key", ...projectOption, ...revocationOptions },
     action: async (run) => {
-      const request = {
-        projectId: projectIdOf(run),
-        kid: run.options.kid,
-        ...revocationDetails(run.options),
-      };
+      const { kid, ...options } = run.options;
+      const request = { projectId: projectIdOf(run), kid, ...revocationDetails(options) };
       const response = await run.projects.revokeSigningKey(request);
       await run.output.message(RevokeSigningKeyResponseSchema, response, toText(response.signingKey));
     },

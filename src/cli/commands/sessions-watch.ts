@@ -91,7 +91,7 @@ function toLine({ revision, scope, targetId, exceptSessionId, revokeTime, cause 
     enumWord(RevocationScopeSchema, scope),
     targetId,
     enumWord(RevocationCauseSchema, cause) || "-",
-    ...(exceptSessionId === "" ? [] : [`except ${exceptSessionId}`]),
+    exceptSessionId && `except ${exceptSessionId}`,
   ];
-  return printable(fields.join("  "));
+  return printable(fields.join("  ").trimEnd());
 }

@@ -17,11 +17,7 @@ export class Output {
   }
 
   /** Writes a message of the API as the result. */
-  async message<Desc extends DescMessage>(
-    desc: Desc,
-    message: MessageShape<Desc>,
-    text: string,
-  ): Promise<void> {
+  async message<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>, text: string) {
     await this.result(messageJson(desc, message), text);
   }
 

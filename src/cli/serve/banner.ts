@@ -16,13 +16,8 @@ export function banner(service: Service, scheme: "http" | "https"): string {
 type Development = NonNullable<Service["development"]>;
 
 function credential({ projectId, secret, file, isNew }: Development): string {
-  const shown = isNew
-    ? `  secret    ${secret}\n            (shown only now; stored in ${file})`
-    : `  secret    stored in ${file}`;
-  return `
-  project   ${projectId}
-${shown}
-`;
+  const shown = isNew ? `${secret}\n            (shown only now; stored in ${file})` : `stored in ${file}`;
+  return `\n  project   ${projectId}\n  secret    ${shown}\n`;
 }
 
 function commands(address: string, { projectId, file }: Development): string {

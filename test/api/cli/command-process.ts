@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, onTestFinished } from "vitest";
@@ -83,4 +85,12 @@ export function rowsOf(table: string): Record<string, string>[] {
       columns.map(([from, to]) => [head.slice(from, to).trim(), row.slice(from, to).trim()]),
     ),
   );
+}
+
+/** A TCP server on loopback, which is closed after the test. Returns its port. */
+export async function listenOnLoopback(server: Server): Promise<number> {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  return typeof address === "object" ? (address?.port ?? 0) : 0;
 }

@@ -5,7 +5,14 @@ import { afterAll, expect, test, vi } from "vitest";
 import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { callerOf, emptyFolder, fileWith, sessiond, startSessiond } from "./command-process.ts";
+import {
+  callerOf,
+  emptyFolder,
+  fileWith,
+  listenOnLoopback,
+  sessiond,
+  startSessiond,
+} from "./command-process.ts";
 
 const service = await runningService({ projectId: "development" });
 const { url, projectId, secret } = service;
@@ -32,12 +39,8 @@ test("variables set the service and the credential; a secret file wins over SESS
 });
 
 test("options win over variables, and an empty variable counts as absent", async () => {
-  const environment = {
-    SESSIOND_SERVER: "http://127.0.0.1:1",
-    SESSIOND_PROJECT: "another",
-    SESSIOND_SECRET_FILE: "",
-    SESSIOND_SECRET: "another",
-  };
+  const caller = { url: "http://127.0.0.1:1", projectId: "another", secret: "another" };
+  const environment = { ...callerOf(caller), SESSIOND_SECRET_FILE: "" };
   const options = ["--server", url, "--as", projectId, "--secret-file", await fileWith(secret)];
   expect(await sessiond([...list, ...options], { environment })).toMatchObject(done);
 });
@@ -138,17 +141,9 @@ test("a private certificate authority needs NODE_EXTRA_CA_CERTS, and the error s
 });
 
 test("a server that does not answer within --timeout is unavailable", async () => {
-  const silent = createServer(() => undefined).listen(0, "127.0.0.1");
-  try {
-    await vi.waitUntil(() => silent.listening, patience);
-    const address = silent.address();
-    const port = typeof address === "object" ? address?.port : undefined;
-    const { status, stderr } = await sessiond([...list, "--timeout", "0.3"], {
-      environment: { ...callerOf(service), SESSIOND_SERVER: `http://127.0.0.1:${port}` },
-    });
-    expect(status).toBe(5);
-    expect(stderr).toContain("did not answer within 0.3 s");
-  } finally {
-    silent.close();
-  }
+  const port = await listenOnLoopback(createServer(() => undefined));
+  const environment = { ...callerOf(service), SESSIOND_SERVER: `http://127.0.0.1:${port}` };
+  const { status, stderr } = await sessiond([...list, "--timeout", "0.3"], { environment });
+  expect(status).toBe(5);
+  expect(stderr).toContain("did not answer within 0.3 s");
 });

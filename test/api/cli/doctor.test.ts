@@ -2,14 +2,13 @@ import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Client } from "pg";
-import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
-import { patience } from "../../support/patience.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
-import { callerOf, emptyFolder, sessiond } from "./command-process.ts";
+import { callerOf, emptyFolder, listenOnLoopback, sessiond } from "./command-process.ts";
 
 const service = await runningService();
 const ca = authority();
@@ -18,7 +17,7 @@ await folder.mount(ca.issue({ names: ["DNS:sessiond.test"] }), ca.cert);
 const tls = await runningService({ environment: folder.environment });
 afterAll(() => folder.remove());
 
-/** The environment of the running service, and of who calls it. */
+/** The environment of the running service and of its callers. */
 const environment: Record<string, string> = {
   DATABASE_URL: service.databaseUrl,
   SESSIOND_MASTER_KEY: testMasterKey,
@@ -33,23 +32,23 @@ interface Finding {
   readonly mend?: string;
 }
 
-/** What the doctor finds with a changed environment; every failure and warning says what to do. */
+/** The findings with a changed environment. Checks that every failure and warning says what to do. */
 async function examine(changed: Record<string, string>, cwd?: string) {
-  const { status, stdout, stderr } = await sessiond(["doctor", "--json"], {
-    environment: { ...environment, ...changed },
-    ...(cwd === undefined ? {} : { cwd }),
-  });
+  const options = { environment: { ...environment, ...changed }, ...(cwd !== undefined && { cwd }) };
+  const { status, stdout, stderr } = await sessiond(["doctor", "--json"], options);
   const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
   const failed = findings.some((finding) => finding.status === "fail");
   expect({ status, ok }).toEqual({ status: failed ? 1 : 0, ok: !failed });
   expect(stderr).toMatch(failed ? /^\{"error":\{"code":"FAILED",.* failed"/ : /^$/);
-  const helpless = findings.filter(
-    ({ status, mend }) => ["warn", "fail"].includes(status) && mend === undefined,
-  );
-  expect(helpless).toEqual([]);
+  for (const { status, mend } of findings) {
+    if (["warn", "fail"].includes(status)) expect(mend).toBeDefined();
+  }
   const of = (check: string) => findings.filter((finding) => finding.check === check);
   return { findings, of, text: stdout + stderr };
 }
+
+/** A finding whose message matches. */
+const finding = (status: string, message: RegExp) => ({ status, message: expect.stringMatching(message) });
 
 /** A database of the newest schema, changed by these statements. */
 async function databaseWith(...statements: string[]): Promise<string> {
@@ -62,13 +61,13 @@ async function databaseWith(...statements: string[]): Promise<string> {
   return database.url;
 }
 
-/** Has the functions of schema `fake` go before PostgreSQL's own. */
+/** Makes the functions of schema `fake` hide those of PostgreSQL. */
 const faking = [
   "create schema fake",
   "do $$ begin execute format('alter database %I set search_path = fake, pg_catalog, public', current_database()); end $$",
 ];
 
-test("all is well with a service that runs: a line each, and status 0", async () => {
+test("prints a line for each check of a running service, with status 0", async () => {
   await newLogin(service);
   const { status, stdout, stderr } = await sessiond(["doctor"], { environment });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
@@ -77,7 +76,7 @@ test("all is well with a service that runs: a line each, and status 0", async ()
     /^ok {4}configuration {3}the environment is valid$/m,
     /^skip {2}data-directory {2}DATABASE_URL is set/m,
     /^ok {4}database {8}PostgreSQL \d+\.\d+ answers$/m,
-    // The databases of tests do without.
+    // The databases of tests have fsync off.
     /^warn {2}durability {6}fsync is off: .*\n +-> turn fsync on in the database$/m,
     /^ok {4}migrations {6}the schema is that of this version$/m,
     /^ok {4}clock {11}the database's clock is \d+ ms (ahead|behind) \(± \d+ ms\)$/m,
@@ -91,11 +90,9 @@ test("all is well with a service that runs: a line each, and status 0", async ()
   expect(stdout).not.toContain(service.secret);
 });
 
-test("a wrong configuration is named, and what can be looked at without it still is", async () => {
+test("names a wrong configuration, and checks what does not depend on it", async () => {
   const { of, text } = await examine({ SESSIOND_MASTER_KEY: "no-master-key-at-all", SESSIOND_LISTN: "x" });
-  expect(of("configuration")).toMatchObject(
-    [{ status: "fail", message: /^SESSIOND_MASTER_KEY: must be/ }].map(matching),
-  );
+  expect(of("configuration")).toMatchObject([finding("fail", /^SESSIOND_MASTER_KEY: must be/)]);
   expect(of("database")).toMatchObject([{ status: "ok" }]);
   expect(of("signing-keys")).toMatchObject([{ status: "skip" }]);
   expect(of("service")).toMatchObject([{ status: "ok" }]);
@@ -105,24 +102,19 @@ test("a wrong configuration is named, and what can be looked at without it still
   expect(misspelt.of("configuration")).toMatchObject([{ status: "warn" }]);
 });
 
-const matching = ({ status, message }: { status: string; message: RegExp }) => ({
-  status,
-  message: expect.stringMatching(message),
-});
-
-test("a database that is not there, or is read-only, fails", async () => {
+test("fails for a database that does not answer or takes no writes", async () => {
   const gone = await examine({ DATABASE_URL: "postgres://u:a-database-password@127.0.0.1:1/x" });
-  expect(gone.of("database")).toMatchObject([matching({ status: "fail", message: /does not answer/ })]);
+  expect(gone.of("database")).toMatchObject([finding("fail", /does not answer/)]);
   expect(gone.text).not.toContain("a-database-password");
 
   const readOnly = await databaseWith(
     "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$",
   );
   const standby = await examine({ DATABASE_URL: readOnly });
-  expect(standby.of("database")).toMatchObject([matching({ status: "fail", message: /takes no writes/ })]);
+  expect(standby.of("database")).toMatchObject([finding("fail", /takes no writes/)]);
 });
 
-test("a PostgreSQL that is too old, and a clock that is far off, fail", async () => {
+test("fails for a PostgreSQL that is too old and a clock that is far off", async () => {
   const url = await databaseWith(
     ...faking,
     `create function fake.current_setting(name text) returns text language sql as
@@ -131,11 +123,11 @@ test("a PostgreSQL that is too old, and a clock that is far off, fail", async ()
        $$ select pg_catalog.clock_timestamp() - interval '1 minute' $$`,
   );
   const { of } = await examine({ DATABASE_URL: url });
-  expect(of("database")).toMatchObject([matching({ status: "fail", message: /too old/ })]);
-  expect(of("clock")).toMatchObject([matching({ status: "fail", message: /(59|60)\d{3} ms behind/ })]);
+  expect(of("database")).toMatchObject([finding("fail", /too old/)]);
+  expect(of("clock")).toMatchObject([finding("fail", /(59|60)\d{3} ms behind/)]);
 });
 
-test("a clock that is a little off, and commits that do not wait for the disk, are warned of", async () => {
+test("warns of a clock that is a little off and of asynchronous commits", async () => {
   const url = await databaseWith(
     ...faking,
     `create function fake.current_setting(name text) returns text language sql as
@@ -145,38 +137,37 @@ test("a clock that is a little off, and commits that do not wait for the disk, a
   );
   const { of } = await examine({ DATABASE_URL: url });
   expect(of("clock")).toMatchObject([{ status: "warn" }]);
-  expect(
-    of("durability")
-      .map(({ message }) => message)
-      .join(),
-  ).toContain("synchronous_commit is off");
+  const durability = of("durability").map(({ message }) => message);
+  expect(durability.join()).toContain("synchronous_commit is off");
 });
 
-test("a schema with pending migrations is warned of, a newer one too if it is served, and fails otherwise", async () => {
-  const pending = await databaseWith(
+test.each([
+  [
+    "pending migrations",
     "delete from schema_migrations where name = '0003_signing_key_lifecycle'",
-  );
-  const first = await examine({ DATABASE_URL: pending });
-  expect(first.of("migrations")).toMatchObject([matching({ status: "warn", message: /0003_signing_key/ })]);
-  const newer = await databaseWith("insert into schema_migrations values ('9999_future', now()::text)");
-  const second = await examine({ DATABASE_URL: newer });
-  expect(second.of("migrations")).toMatchObject([matching({ status: "fail", message: /9999_future/ })]);
-  const served = await databaseWith(`
-    insert into schema_migrations values ('9999_future', now()::text);
-    insert into schema_migrations_needs values ('9999_future', '0005_certificate_names')`);
-  const third = await examine({ DATABASE_URL: served });
-  expect(third.of("migrations")).toMatchObject([
-    matching({ status: "warn", message: /can still serve: .*9999_future/ }),
-  ]);
+    finding("warn", /0003_signing_key/),
+  ],
+  [
+    "a newer schema that can be served",
+    `insert into schema_migrations values ('9999_future', now()::text);
+     insert into schema_migrations_needs values ('9999_future', '0005_certificate_names')`,
+    finding("warn", /can still serve: .*9999_future/),
+  ],
+  [
+    "any other newer schema",
+    "insert into schema_migrations values ('9999_future', now()::text)",
+    finding("fail", /9999_future/),
+  ],
+])("reports %s", async (_, statement, expected) => {
+  const { of } = await examine({ DATABASE_URL: await databaseWith(statement) });
+  expect(of("migrations")).toMatchObject([expected]);
 });
 
-test("signing keys that no master key opens fail, and say which master key is missing", async () => {
+test("fails for signing keys that no master key opens", async () => {
   await newLogin(service);
   const another = Buffer.alloc(32, "another").toString("base64");
   const { of, text } = await examine({ SESSIOND_MASTER_KEY: another });
-  expect(of("signing-keys")).toMatchObject([
-    matching({ status: "fail", message: /which is not configured/ }),
-  ]);
+  expect(of("signing-keys")).toMatchObject([finding("fail", /which is not configured/)]);
   expect(text).not.toContain(another);
   const accepted = await examine({
     SESSIOND_MASTER_KEY: another,
@@ -185,51 +176,38 @@ test("signing keys that no master key opens fail, and say which master key is mi
   expect(accepted.of("signing-keys")).toMatchObject([{ status: "ok" }]);
 });
 
-test("an address that something else has fails; a free one is fine", async () => {
+test("fails for an address that another program uses, not for a free one", async () => {
   const other = createServer((socket) =>
     socket.resume().end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi"),
   );
-  other.listen(0, "127.0.0.1");
-  await vi.waitUntil(() => other.listening, patience);
-  const address = other.address();
-  const listen = `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  const listen = `127.0.0.1:${await listenOnLoopback(other)}`;
   const taken = await examine({ SESSIOND_LISTEN: listen });
-  expect(taken.of("listen-address")).toMatchObject([
-    matching({ status: "fail", message: /another program/ }),
-  ]);
+  expect(taken.of("listen-address")).toMatchObject([finding("fail", /another program/)]);
   await new Promise((resolve) => other.close(resolve));
   const free = await examine({ SESSIOND_LISTEN: listen });
   expect(free.of("listen-address")).toMatchObject([{ status: "ok", message: `${listen} is free` }]);
 });
 
-test("a service that speaks TLS is known by its address, too", async () => {
+test("recognizes a service with TLS by its address", async () => {
   const listen = `127.0.0.1:${tls.port}`;
   const { of } = await examine({ ...folder.environment, SESSIOND_LISTEN: listen });
   expect(of("listen-address")).toMatchObject([{ status: "ok", message: `sessiond serves on ${listen}` }]);
 });
 
-test("a service that does not answer fails where it was named; so does a credential that it refuses", async () => {
+test("fails for a named service that does not answer, and for a refused or incomplete credential", async () => {
   const gone = await examine({ SESSIOND_SERVER: "http://127.0.0.1:1" });
-  expect(gone.of("service")).toMatchObject([matching({ status: "fail", message: /ECONNREFUSED/ })]);
+  expect(gone.of("service")).toMatchObject([finding("fail", /ECONNREFUSED/)]);
   const refused = await examine({ SESSIOND_SECRET: "a-wrong-secret" });
-  expect(refused.of("service")).toMatchObject([
-    matching({ status: "fail", message: /refuses the credential/ }),
-  ]);
+  expect(refused.of("service")).toMatchObject([finding("fail", /refuses the credential/)]);
   expect(refused.text).not.toContain("a-wrong-secret");
   const incomplete = await examine({ SESSIOND_SECRET: "" });
-  expect(incomplete.of("service")).toMatchObject([matching({ status: "fail", message: /no secret for/ })]);
+  expect(incomplete.of("service")).toMatchObject([finding("fail", /no secret for/)]);
 });
 
-const embedded = {
-  DATABASE_URL: "",
-  SESSIOND_MASTER_KEY: "",
-  SESSIOND_LISTEN: "127.0.0.1:0",
-  SESSIOND_SERVER: "",
-  SESSIOND_PROJECT: "",
-  SESSIOND_SECRET: "",
-};
+const unset = { SESSIOND_SERVER: "", SESSIOND_PROJECT: "", SESSIOND_SECRET: "" };
+const embedded = { ...unset, DATABASE_URL: "", SESSIOND_MASTER_KEY: "", SESSIOND_LISTEN: "127.0.0.1:0" };
 
-test("a folder where nothing ever ran is fine, and stays empty", async () => {
+test("accepts an empty folder, and leaves it empty", async () => {
   const cwd = await emptyFolder();
   const { findings, of } = await examine(embedded, cwd);
   expect(findings.map(({ status }) => status)).not.toContain("fail");
@@ -237,7 +215,7 @@ test("a folder where nothing ever ran is fine, and stays empty", async () => {
   expect(await readdir(cwd)).toEqual([]);
 });
 
-test("a data directory that others may read fails", async () => {
+test("fails for a data directory that other users can read", async () => {
   const cwd = await emptyFolder();
   const directory = join(cwd, ".sessiond");
   await mkdir(directory, { mode: 0o755 });
@@ -248,23 +226,17 @@ test("a data directory that others may read fails", async () => {
   expect(mends).toEqual([`fail: chmod go= ${directory}`, `fail: chmod go= ${join(directory, "master.key")}`]);
 });
 
-test(
-  "the embedded default is looked into while it runs, and when it does not",
-  { timeout: 90_000 },
-  async () => {
-    const cwd = await emptyFolder();
-    await chmod(cwd, 0o755);
-    const serving = serveProcess({}, cwd);
-    const url = `http://127.0.0.1:${await serving.listening}`;
-    const { findings, of } = await examine({ ...embedded, SESSIOND_SERVER: url }, cwd);
-    expect(findings.filter(({ status }) => status !== "ok")).toEqual([]);
-    expect(of("service")).toMatchObject([
-      { message: `${url} accepts the credential of project development` },
-    ]);
-    serving.signal("SIGTERM");
-    expect(await serving.ended).toBe(0);
-    const later = await examine(embedded, cwd);
-    expect(later.of("database")).toMatchObject([{ status: "ok" }]);
-    expect(later.of("signing-keys")).toMatchObject([{ status: "ok" }]);
-  },
-);
+test("checks the embedded database while it runs, and when it does not", { timeout: 90_000 }, async () => {
+  const cwd = await emptyFolder();
+  await chmod(cwd, 0o755);
+  const serving = serveProcess({}, cwd);
+  const url = `http://127.0.0.1:${await serving.listening}`;
+  const { findings, of } = await examine({ ...embedded, SESSIOND_SERVER: url }, cwd);
+  expect(findings.filter(({ status }) => status !== "ok")).toEqual([]);
+  expect(of("service")).toMatchObject([{ message: `${url} accepts the credential of project development` }]);
+  serving.signal("SIGTERM");
+  expect(await serving.ended).toBe(0);
+  const later = await examine(embedded, cwd);
+  expect(later.of("database")).toMatchObject([{ status: "ok" }]);
+  expect(later.of("signing-keys")).toMatchObject([{ status: "ok" }]);
+});
