@@ -175,7 +175,9 @@ test("destroys endless answers at the deadline, and not before what can finish h
 });
 
 test("is done at once for a listener that never listened", async () => {
-  await expect(createListener({ handler: () => {} }).drain(longGrace)).resolves.toBeUndefined();
+  await expect(
+    createListener({ handler: () => {}, onError: () => {} }).drain(longGrace),
+  ).resolves.toBeUndefined();
 });
 
 test("asked twice, drains once", async () => {

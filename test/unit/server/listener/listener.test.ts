@@ -121,7 +121,7 @@ test("keeps an HTTP/1.1 connection for the next request", async () => {
 
 test("refuses an address in use, and listens elsewhere after that", async () => {
   const first = await listening({ handler: echo });
-  const second = createListener({ handler: echo });
+  const second = createListener({ handler: echo, onError: () => {} });
   await expect(second.listen({ host: "127.0.0.1", port: first.port })).rejects.toThrow("EADDRINUSE");
   const { port } = await second.listen({ host: "127.0.0.1", port: 0 });
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("1.1 GET / ");
