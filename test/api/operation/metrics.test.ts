@@ -63,6 +63,21 @@ test("counts all paths without a method as one, so that clients cannot create me
   expect(after.valuesOf("method").size).toBeLessThanOrEqual(before.valuesOf("method").size + 1);
 });
 
+test("health probes are calls that succeeded, in the metrics and in the log", async () => {
+  const ok = (metrics: Metrics) => metrics.sum(calls, { method: "none", protocol: "http", code: "Ok" });
+  const refused = (metrics: Metrics) => metrics.sum(calls, { code: "refused" });
+  const before = await readMetrics(metricsUrl);
+  for (const path of ["/livez", "/healthz"]) {
+    expect((await fetch(url + path, { headers: { "x-request-id": `probe${path}` } })).status).toBe(200);
+  }
+  const after = await metricsWhere((shown) => ok(shown) === ok(before) + 2);
+  expect(refused(after)).toBe(refused(before));
+  for (const path of ["/livez", "/healthz"]) {
+    const line = service.log.find((entry) => entry["request_id"] === `probe${path}`);
+    expect(line).toMatchObject({ method: `GET ${path}`, code: "Ok", http_status: 200 });
+  }
+});
+
 test("shows watchers and the propagation lag of revocations", async () => {
   const end = new AbortController();
   onTestFinished(() => end.abort());
