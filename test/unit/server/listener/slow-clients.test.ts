@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
-import type { RequestHandler } from "../../../../src/transport/http-message.ts";
-import { listening } from "./listening.ts";
+import { listening, openSession } from "./listening.ts";
+import { http2Bytes, openRaw, ping } from "./raw-connection.ts";
 import { frame, frameTypes, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
-import { openRaw } from "./raw-connection.ts";
+import { type RequestHandler, endResponse } from "../../../../src/transport/http-message.ts";
 
 // Only the timeout under test is short: if another one had to do its work, the test would take too long.
 const post = { ":method": "POST", ":path": "/", ":scheme": "http", ":authority": "h" };
@@ -43,7 +43,7 @@ test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
   raw.write(preface);
   raw.write(settings);
   await silent.closed;
-  raw.write(frame(6, 0, 0, "pingpong"));
+  raw.write(ping);
   expect(await raw.received(/pingpong/)).toContain("pingpong");
 });
 
@@ -80,8 +80,7 @@ test("resets an HTTP/2 stream whose body stops halfway, and serves the others", 
       await drainBody(req, res);
     },
   });
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const slow = session.request({ ":method": "POST", ":path": "/slow" });
   slow.on("error", () => {}).write("half");
   await once(slow, "close");
@@ -106,8 +105,7 @@ test("lets an answered HTTP/2 conversation go on, and resets it when only the cl
       res.end("bye");
     },
   });
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const talk = session.request({ ":method": "POST", ":path": "/talk" });
   const said = text(talk);
   await once(talk, "response");
@@ -127,7 +125,7 @@ test("lets an answered HTTP/2 conversation go on, and resets it when only the cl
 test("closes an HTTP/2 connection without streams, PING or not, with GOAWAY", async () => {
   const { port } = await listening({ handler: drainBody, limits: { sessionIdleTimeoutMs: 50 } });
   const raw = await openRaw(port);
-  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(6, 0, 0, "pingpong")]));
+  raw.write(http2Bytes(ping));
   expect(frameTypes(await raw.closed)).toContain("GOAWAY");
 });
 
@@ -138,7 +136,7 @@ test("closes an HTTP/2 connection whose headers stop halfway", async () => {
   });
   const raw = await openRaw(port);
   // HEADERS without END_HEADERS; the CONTINUATION never comes.
-  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(1, 0, 1, headerBlock(post))]));
+  raw.write(http2Bytes(frame(1, 0, 1, headerBlock(post))));
   await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
@@ -152,12 +150,11 @@ test("keeps an HTTP/2 connection while a stream is open, and closes it after", a
       res.end();
     },
   });
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const stream = session.request({ ":path": "/" });
   await once(stream, "response");
   const later = await openRaw(port);
-  later.write(Buffer.concat([Buffer.from(preface), settings]));
+  later.write(http2Bytes());
   await later.closed;
   expect(session.closed).toBe(false);
   end.resolve();
@@ -172,11 +169,11 @@ test("does not wait for ever until the peer closes its side too", async () => {
     limits: { sessionIdleTimeoutMs: 20, lingerTimeoutMs: 20 },
   });
   const raw = await openRaw(port, true);
-  raw.write(Buffer.concat([Buffer.from(preface), settings]));
+  raw.write(http2Bytes());
   await once(raw.socket, "end");
   // The server has said all it will; only a reset can still tell this side, which stays open, that it is over.
   const poke = () => {
-    raw.write(frame(6, 0, 0, "pingpong"));
+    raw.write(ping);
     if (!raw.socket.destroyed) setImmediate(poke);
   };
   poke();
@@ -185,11 +182,10 @@ test("does not wait for ever until the peer closes its side too", async () => {
 
 test("resets an HTTP/2 stream whose answer nobody takes, and serves the others on its connection", async () => {
   const { url } = await listening({
-    handler: (_, res) => void ("stream" in res && res.end("x".repeat(100_000))),
+    handler: (_, res) => endResponse(res, "x".repeat(100_000)),
     limits: { unreadTimeoutMs: 50 },
   });
-  const session = connectHttp2(url, { settings: { initialWindowSize: 0 } });
-  onTestFinished(() => session.destroy());
+  const session = openSession(url, { settings: { initialWindowSize: 0 } });
   const unread = session.request({ ":path": "/" });
   unread.on("error", () => {}).resume();
   await once(unread, "close");
@@ -216,9 +212,7 @@ test.each([
   const { port } = await listening({
     handler(_req, res) {
       // More than any buffer of the system takes.
-      const body = Buffer.alloc(64 * 1024 * 1024);
-      if ("stream" in res) res.end(body);
-      else res.end(body);
+      endResponse(res, Buffer.alloc(64 * 1024 * 1024));
     },
     limits: { unreadTimeoutMs: 50 },
     onError: () => {},
@@ -228,7 +222,7 @@ test.each([
   raw.write(request);
   const poke = () => {
     // Only what is written finds out, as nothing is read here.
-    raw.write(typeof request === "string" ? "G" : frame(6, 0, 0, "pingpong"));
+    raw.write(typeof request === "string" ? "G" : ping);
     if (!raw.socket.destroyed) setImmediate(poke);
   };
   poke();
@@ -237,7 +231,7 @@ test.each([
 
 test("cuts the connections that most answers wait for, where all that waits is too much", async () => {
   const { port, url } = await listening({
-    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
+    handler: (_, res) => endResponse(res, Buffer.alloc(100_000)),
     limits: { maxUnreadBytes: 250_000 },
     onError: () => {},
   });
@@ -249,10 +243,9 @@ test("cuts the connections that most answers wait for, where all that waits is t
   modest.write(Buffer.concat([start, frame(1, 5, 1, get)]));
   greedy.write(Buffer.concat([start, ...[1, 3, 5].map((stream) => frame(1, 5, stream, get))]));
   await greedy.closed;
-  modest.write(frame(6, 0, 0, "pingpong"));
+  modest.write(ping);
   expect(await modest.received(/pingpong/)).toContain("pingpong");
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
 });
 

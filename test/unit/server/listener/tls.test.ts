@@ -1,22 +1,23 @@
 import { once } from "node:events";
 import { request } from "node:https";
-import {
-  type ClientHttp2Session,
-  type SecureClientSessionOptions,
-  connect as connectHttp2,
-} from "node:http2";
+import type { ClientHttp2Session, SecureClientSessionOptions } from "node:http2";
 import { text } from "node:stream/consumers";
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from "node:tls";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { HttpRequest, HttpResponse, RequestHandler } from "../../../../src/transport/http-message.ts";
 import type { ListenerOptions } from "../../../../src/server/listener/listener.ts";
 import { PeerRegistry } from "../../../../src/server/listener/peer.ts";
 import type { TlsMaterial } from "../../../../src/server/tls/certificates.ts";
 import type { TlsOptions } from "../../../../src/server/listener/tls.ts";
 import { type Certified, authority } from "../../../support/process/certificates.ts";
-import { listening as listeningWith } from "./listening.ts";
-import { preface } from "../../../support/fixtures/http2-bytes.ts";
+import { listening, openSession } from "./listening.ts";
 import { openRaw } from "./raw-connection.ts";
+import { preface } from "../../../support/fixtures/http2-bytes.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type RequestHandler,
+  endResponse,
+} from "../../../../src/transport/http-message.ts";
 
 const ca = authority();
 const clients = authority();
@@ -33,13 +34,10 @@ function tlsOf(certified: Certified, clientCa?: string): TlsOptions {
 /** Failures that tests cause on purpose. */
 const ignored = { onError: () => undefined } satisfies Partial<ListenerOptions>;
 
-function say(res: HttpResponse, body: string): void {
-  if ("stream" in res) res.end(body);
-  else res.end(body);
-}
-
 const peers = new PeerRegistry();
-const listening: typeof listeningWith = (options) => listeningWith({ peers, ...options });
+/** Serves with TLS. */
+const serving = (options: Partial<ListenerOptions> = {}) =>
+  listening({ peers, handler: echo, tls: tlsOf(here), ...options });
 
 /** The names of the client, as the server sees them. */
 function namesIn(req: HttpRequest): readonly string[] | undefined {
@@ -49,7 +47,7 @@ function namesIn(req: HttpRequest): readonly string[] | undefined {
 /** Answers with the protocol, the body, and who the client is. */
 const echo: RequestHandler = async (req, res) => {
   const body = await text(req);
-  say(res, `${req.httpVersion} ${body} ${namesIn(req)?.join() ?? "nobody"}`);
+  endResponse(res, `${req.httpVersion} ${body} ${namesIn(req)?.join() ?? "anonymous"}`);
 };
 
 async function http1(port: number, options: ConnectionOptions = {}): Promise<string> {
@@ -60,9 +58,7 @@ async function http1(port: number, options: ConnectionOptions = {}): Promise<str
 }
 
 function session(url: string, options: SecureClientSessionOptions = {}): ClientHttp2Session {
-  const opened = connectHttp2(url, { ca: ca.cert, ...options });
-  onTestFinished(() => opened.destroy());
-  return opened.on("error", () => {});
+  return openSession(url, { ca: ca.cert, ...options });
 }
 
 async function http2(on: ClientHttp2Session): Promise<string> {
@@ -88,16 +84,16 @@ async function shakeHands(port: number, options: ConnectionOptions = {}): Promis
 }
 
 test("serves HTTP/1.1 and HTTP/2 on one port, as ALPN says", async () => {
-  const { port, url } = await listening({ handler: echo, tls: tlsOf(here) });
-  expect(await http1(port)).toBe("1.1 hello nobody");
-  expect(await http1(port, { ALPNProtocols: ["http/1.1"] })).toBe("1.1 hello nobody");
-  expect(await http2(session(url))).toBe("2.0 hello nobody");
+  const { port, url } = await serving();
+  expect(await http1(port)).toBe("1.1 hello anonymous");
+  expect(await http1(port, { ALPNProtocols: ["http/1.1"] })).toBe("1.1 hello anonymous");
+  expect(await http2(session(url))).toBe("2.0 hello anonymous");
   const both = await shakeHands(port, { ALPNProtocols: ["http/1.1", "h2"] });
   expect(both.alpnProtocol).toBe("h2");
 });
 
 test("refuses a client that speaks neither in the handshake, and TLS 1.1", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+  const { port } = await serving(ignored);
   await expect(shakeHands(port, { ALPNProtocols: ["spdy/3"] })).rejects.toThrow(/no application protocol/);
   const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" } as const;
   await expect(shakeHands(port, old)).rejects.toThrow(/protocol version/);
@@ -105,17 +101,13 @@ test("refuses a client that speaks neither in the handshake, and TLS 1.1", async
 });
 
 test("speaks no TLS older than it is told to", async () => {
-  const { port } = await listening({
-    handler: echo,
-    tls: { ...tlsOf(here), minVersion: "TLSv1.3" },
-    ...ignored,
-  });
+  const { port } = await serving({ tls: { ...tlsOf(here), minVersion: "TLSv1.3" }, ...ignored });
   await expect(shakeHands(port, { maxVersion: "TLSv1.2" })).rejects.toThrow(/protocol version/);
   expect((await shakeHands(port)).getProtocol()).toBe("TLSv1.3");
 });
 
 test("resumes no session: each handshake is by the certificates of now", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+  const { port } = await serving();
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     const first = await shakeHands(port, { maxVersion });
     let kept = first.getSession();
@@ -129,14 +121,14 @@ test("resumes no session: each handshake is by the certificates of now", async (
 
 describe("what is not encrypted is not served", () => {
   test("HTTP/1.1 is told so", async () => {
-    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+    const { port } = await serving();
     const raw = await openRaw(port);
     raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     expect(await raw.closed).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"this port speaks TLS: use https"/);
   });
 
   test("HTTP/2 is closed", async () => {
-    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+    const { port } = await serving();
     const raw = await openRaw(port);
     raw.write(preface);
     expect(await raw.closed).toBe("");
@@ -149,12 +141,7 @@ describe("a slow handshake is cut", () => {
     ["begins a record", "\x16\x03\x01"],
     ["begins a hello", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"],
   ])("of a client that %s", async (_, bytes) => {
-    const { port } = await listening({
-      handler: echo,
-      tls: tlsOf(here),
-      limits: { prefaceTimeoutMs: 50 },
-      ...ignored,
-    });
+    const { port } = await serving({ limits: { prefaceTimeoutMs: 50 }, ...ignored });
     const raw = await openRaw(port);
     raw.write(Buffer.from(bytes, "latin1"));
     await expect(raw.closed).resolves.toBeTypeOf("string");
@@ -163,20 +150,20 @@ describe("a slow handshake is cut", () => {
 
   test("and so is an HTTP/2 connection that says nothing after it", async () => {
     const limits = { prefaceTimeoutMs: 50 };
-    const { port } = await listening({ handler: echo, tls: tlsOf(here), limits });
+    const { port } = await serving({ limits });
     const socket = await shakeHands(port, { ALPNProtocols: ["h2"] });
     await expect(text(socket)).resolves.toBeTypeOf("string");
   });
 
   test("and an HTTP/1.1 connection that says nothing after it", async () => {
     const limits = { headersTimeoutMs: 50, requestTimeoutMs: 50 };
-    const { port } = await listening({ handler: echo, tls: tlsOf(here), limits });
+    const { port } = await serving({ limits });
     expect(await text(await shakeHands(port))).toContain("408 Request Timeout");
   });
 });
 
 test("closes connections beyond the limit and serves the others", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here), limits: { maxConnections: 1 } });
+  const { port } = await serving({ limits: { maxConnections: 1 } });
   const kept = await shakeHands(port);
   await expect(shakeHands(port)).rejects.toThrow(cut);
   kept.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -189,7 +176,7 @@ describe("a client certificate", () => {
   const guarded = tlsOf(here, clients.cert);
 
   test("that verifies names the client, over both protocols", async () => {
-    const { port, url } = await listening({ handler: echo, tls: guarded });
+    const { port, url } = await serving({ tls: guarded });
     const both = "spiffe://prod.example/ns/shop/sa/orders,orders.shop.svc";
     expect(await http1(port, known)).toBe(`1.1 hello ${both}`);
     expect(await http2(session(url, known))).toBe(`2.0 hello ${both}`);
@@ -197,18 +184,18 @@ describe("a client certificate", () => {
   });
 
   test("is not demanded", async () => {
-    const { port, url } = await listening({ handler: echo, tls: guarded });
-    expect(await http1(port)).toBe("1.1 hello nobody");
-    expect(await http2(session(url))).toBe("2.0 hello nobody");
+    const { port, url } = await serving({ tls: guarded });
+    expect(await http1(port)).toBe("1.1 hello anonymous");
+    expect(await http2(session(url))).toBe("2.0 hello anonymous");
   });
 
   test("is not asked for without a CA, and never believed", async () => {
-    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
-    expect(await http1(port, known)).toBe("1.1 hello nobody");
+    const { port } = await serving();
+    expect(await http1(port, known)).toBe("1.1 hello anonymous");
   });
 
   test("with names that could be others in disguise names nobody by them", async () => {
-    const { port } = await listening({ handler: echo, tls: guarded });
+    const { port } = await serving({ tls: guarded });
     const disguised = [
       "DNS:a, URI:spiffe://prod.example/admin",
       "DNS:*.example",
@@ -235,8 +222,7 @@ describe("a client certificate", () => {
     ["that has long expired", clients.issue({ names, notBefore: yesterday, notAfter: yesterday }), "EXPIRED"],
   ])("%s is refused, and so is the connection", async (_, certified, problem) => {
     const failures: string[] = [];
-    const { port, url } = await listening({
-      handler: echo,
+    const { port, url } = await serving({
       tls: guarded,
       onError: (error, place) => failures.push(`${place}: ${String(error)}`),
     });
@@ -250,7 +236,7 @@ describe("a client certificate", () => {
     vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const arrived = Promise.withResolvers<HttpResponse>();
-    const { url, port } = await listening({
+    const { url, port } = await serving({
       handler: (req, res) => (req.url === "/held" ? arrived.resolve(res) : echo(req, res)),
       tls: guarded,
     });
@@ -264,7 +250,7 @@ describe("a client certificate", () => {
     const response = await arrived.promise;
     vi.advanceTimersByTime(86_400_000);
     await goaway;
-    say(response, "finished");
+    endResponse(response, "finished");
     expect(await text(held)).toBe("finished");
     await once(opened, "close");
     kept.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -279,22 +265,18 @@ function tomorrow(): Date {
 describe("other certificates", () => {
   test("are those of later connections, while earlier ones go on", async () => {
     const other = authority();
-    const { port, url, ...listener } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+    const { port, url, ...listener } = await serving(ignored);
     const before = session(url);
-    expect(await http2(before)).toBe("2.0 hello nobody");
+    expect(await http2(before)).toBe("2.0 hello anonymous");
     listener.renewTls(materialOf(other.issue({ names: ["IP:127.0.0.1"] })));
-    expect(await http1(port, { ca: other.cert })).toBe("1.1 hello nobody");
+    expect(await http1(port, { ca: other.cert })).toBe("1.1 hello anonymous");
     await expect(http1(port)).rejects.toThrow(/unable to verify|self-signed|unable to get/);
-    expect(await http2(before)).toBe("2.0 hello nobody");
+    expect(await http2(before)).toBe("2.0 hello anonymous");
   });
 
   test("of the clients' authority count at once, for those who were there before too", async () => {
     const known = clients.issue({ names: ["DNS:orders.example"] });
-    const { port, ...listener } = await listening({
-      handler: echo,
-      tls: tlsOf(here, clients.cert),
-      ...ignored,
-    });
+    const { port, ...listener } = await serving({ tls: tlsOf(here, clients.cert), ...ignored });
     expect(await http1(port, known)).toBe("1.1 hello orders.example");
     listener.renewTls(materialOf(here, authority().cert));
     await expect(http1(port, known)).rejects.toThrow(cut);
@@ -307,11 +289,10 @@ describe("a drain", () => {
   test("lets requests finish, says so, and closes idle connections at once", async () => {
     const arrivals: HttpResponse[] = [];
     const both = Promise.withResolvers<void>();
-    const { port, url, ...listener } = await listening({
+    const { port, url, ...listener } = await serving({
       handler(_, res) {
         if (arrivals.push(res) === 2) both.resolve();
       },
-      tls: tlsOf(here),
     });
     const idle = await shakeHands(port);
     const opened = session(url);
@@ -321,14 +302,14 @@ describe("a drain", () => {
     const drained = listener.drain(longGrace);
     await goaway;
     await once(idle.resume(), "close");
-    for (const res of arrivals) say(res, "finished");
+    for (const res of arrivals) endResponse(res, "finished");
     expect(await Promise.all(answers)).toEqual(["finished", "finished"]);
     await drained;
   });
 
   test("cuts what does not end in time", async () => {
     const arrived = Promise.withResolvers<void>();
-    const { url, ...listener } = await listening({ handler: () => arrived.resolve(), tls: tlsOf(here) });
+    const { url, ...listener } = await serving({ handler: () => arrived.resolve() });
     const opened = session(url);
     const answer = http2(opened).catch(String);
     await arrived.promise;
@@ -337,7 +318,7 @@ describe("a drain", () => {
   });
 
   test("does not serve whoever was still shaking hands", async () => {
-    const { port, ...listener } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+    const { port, ...listener } = await serving(ignored);
     const raw = await openRaw(port);
     raw.write(Buffer.from("\x16\x03\x01", "latin1"));
     const silent = await openRaw(port);
@@ -348,20 +329,19 @@ describe("a drain", () => {
 });
 
 test("a client that wants another handshake does not get one, and the others are served", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+  const { port } = await serving(ignored);
   const greedy = await shakeHands(port, { maxVersion: "TLSv1.2" });
   const outcome = await new Promise((resolve) => {
     greedy.once("error", resolve).once("close", () => resolve(new Error("closed")));
     greedy.renegotiate({ rejectUnauthorized: false }, resolve);
   });
   expect(outcome).toBeInstanceOf(Error);
-  expect(await http1(port)).toBe("1.1 hello nobody");
+  expect(await http1(port)).toBe("1.1 hello anonymous");
 });
 
 test("an answer that nobody takes is given up with TLS too", async () => {
-  const { url, port } = await listening({
-    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
-    tls: tlsOf(here),
+  const { url, port } = await serving({
+    handler: (_, res) => endResponse(res, Buffer.alloc(100_000)),
     limits: { unreadTimeoutMs: 50 },
     ...ignored,
   });
