@@ -70,7 +70,7 @@ test("refuses new connections", async () => {
   await expect(openRaw(server.port)).rejects.toThrow("ECONNREFUSED");
 });
 
-test("lets an HTTP/1.1 request finish, says that the connection ends, and ends it", async () => {
+test("lets an HTTP/1.1 request finish, announces the end of the connection, and closes it", async () => {
   const server = await answeringByHand();
   const agent = new Agent({ keepAlive: true });
   onTestFinished(() => agent.destroy());
@@ -84,7 +84,7 @@ test("lets an HTTP/1.1 request finish, says that the connection ends, and ends i
   await drained;
 });
 
-test("lets an HTTP/1.1 answer whose headers are out finish, and closes the connection after it", async () => {
+test("lets an HTTP/1.1 answer finish after its headers were sent, and closes the connection", async () => {
   const server = await answeringByHand();
   const raw = await openRaw(server.port);
   raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -97,7 +97,7 @@ test("lets an HTTP/1.1 answer whose headers are out finish, and closes the conne
   await drained;
 });
 
-test("delivers the whole of a large answer that is still on its way to a slow reader", async () => {
+test("delivers a large answer completely to a slow reader", async () => {
   const size = 20_000_000;
   const server = await answeringByHand();
   const raw = await openRaw(server.port);
@@ -139,7 +139,7 @@ test("opens no HTTP/2 stream after GOAWAY", async () => {
   expect(frameTypes(await raw.closed).filter((type) => type === "HEADERS")).toHaveLength(1);
 });
 
-test("destroys endless answers at the deadline, and not before what can finish has", async () => {
+test("destroys endless answers at the deadline, not earlier", async () => {
   const server = await answeringByHand();
   const session = await connectedSession(server.url);
   const endless = session.request({ ":path": "/endless" });
@@ -159,13 +159,13 @@ test("destroys endless answers at the deadline, and not before what can finish h
   await Promise.all([closed(endless), http1.closed, drained]);
 });
 
-test("is done at once for a listener that never listened", async () => {
+test("resolves at once for a listener that never listened", async () => {
   await expect(
     createListener({ handler: () => {}, onError: () => {} }).drain(longGrace),
   ).resolves.toBeUndefined();
 });
 
-test("asked twice, drains once", async () => {
+test("returns the same promise if it is called twice", async () => {
   const server = await answeringByHand();
   const first = server.drain(longGrace);
   expect(server.drain(0)).toBe(first);

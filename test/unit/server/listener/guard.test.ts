@@ -15,7 +15,7 @@ const failures: Record<string, RequestHandler> = {
 };
 
 describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
-  test("costs the HTTP/1.1 client an internal error, and is reported", async () => {
+  test("is reported, and the HTTP/1.1 client gets an internal error", async () => {
     const reported: unknown[] = [];
     const { url } = await listening({
       handler,
@@ -30,7 +30,7 @@ describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
     expect(reported[0]).toEqual(["Error: secret detail", "handler"]);
   });
 
-  test("costs the gRPC client a trailers-only INTERNAL", async () => {
+  test("gives the gRPC client a trailers-only INTERNAL", async () => {
     const { url } = await listening({ handler, onError: () => {} });
     const session = openSession(url);
     const stream = session.request({ ":method": "POST", "content-type": "application/grpc+proto" });
@@ -41,7 +41,7 @@ describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
   });
 });
 
-test("a handler that fails halfway through its answer cuts it off", async () => {
+test("aborts the answer of a handler that fails halfway", async () => {
   const { url } = await listening({
     onError: () => {},
     async handler(_, res) {
@@ -59,7 +59,7 @@ test("a handler that fails halfway through its answer cuts it off", async () => 
   expect(stream.rstCode).not.toBe(0);
 });
 
-test("a response written after its end is reported and harms nobody", async () => {
+test("reports a write after the end of a response, without consequences", async () => {
   const reported = Promise.withResolvers<unknown[]>();
   const { url } = await listening({
     onError: (error, place) => reported.resolve([error, place]),

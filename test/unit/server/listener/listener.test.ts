@@ -42,7 +42,7 @@ test("recognises HTTP/2 by a preface that arrives byte by byte", async () => {
   expect(await raw.received(/GET/)).toContain("2.0 GET /x ");
 });
 
-test("takes methods that begin like the preface for HTTP/1", async () => {
+test("recognises HTTP/1 methods that begin like the preface", async () => {
   const { port } = await listening({ handler: echo });
   for (const method of ["POST", "PUT", "PATCH", "PROPFIND"]) {
     const raw = await openRaw(port);
@@ -51,7 +51,7 @@ test("takes methods that begin like the preface for HTTP/1", async () => {
   }
 });
 
-test("answers pipelined HTTP/1.1 requests in order, the bytes of the sniffed head included", async () => {
+test("answers pipelined HTTP/1.1 requests in order, including the sniffed bytes", async () => {
   const { port } = await listening({ handler: echo });
   const raw = await openRaw(port);
   raw.write("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");

@@ -7,7 +7,7 @@ import { http2Bytes, openRaw, ping } from "./raw-connection.ts";
 import { frame, frameTypes, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
 import { type RequestHandler, endResponse } from "../../../../src/transport/http-message.ts";
 
-// Only the timeout under test is short: if another one had to do its work, the test would take too long.
+// Only the timeout under test is short: if another one fired instead, the test would take too long.
 const post = { ":method": "POST", ":path": "/", ":scheme": "http", ":authority": "h" };
 
 const drainBody: RequestHandler = async (req, res) => {
@@ -16,24 +16,15 @@ const drainBody: RequestHandler = async (req, res) => {
 };
 
 test.each([
-  ["nothing", ""],
-  ["half a preface", preface.slice(0, 10)],
-])("closes a connection that sends %s", async (_, bytes) => {
+  ["sends nothing", "", /^$/],
+  ["sends half a preface", preface.slice(0, 10), /^$/],
+  ["sends no SETTINGS", preface, /[^]*/],
+  ["does not acknowledge SETTINGS", `${preface}${frame(4, 0, 0).toString("latin1")}`, /[^]*/],
+])("closes a connection that %s", async (_, bytes, answer) => {
   const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
   const raw = await openRaw(port);
-  raw.write(bytes);
-  expect(await raw.closed).toBe("");
-});
-
-test.each([
-  ["sends no SETTINGS", ""],
-  ["acknowledges no SETTINGS", frame(4, 0, 0)],
-])("closes an HTTP/2 connection that %s", async (_, bytes) => {
-  const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
-  const raw = await openRaw(port);
-  raw.write(preface);
-  raw.write(bytes);
-  await expect(raw.closed).resolves.toBeTypeOf("string");
+  raw.write(Buffer.from(bytes, "latin1"));
+  expect(await raw.closed).toMatch(answer);
 });
 
 test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
@@ -47,28 +38,20 @@ test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
   expect(await raw.received(/pingpong/)).toContain("pingpong");
 });
 
-test("answers 408 to half-sent HTTP/1 headers", async () => {
-  const { port } = await listening({ handler: drainBody, limits: { headersTimeoutMs: 50 } });
+test.each([
+  ["half-sent headers", "X-Slow: ", { headersTimeoutMs: 50 }, "408 Request Timeout"],
+  [
+    "a half-sent body",
+    "Content-Length: 10\r\n\r\nhalf",
+    { headersTimeoutMs: 40, requestTimeoutMs: 50 },
+    "408 Request Timeout",
+  ],
+  ["an idle connection", "\r\n", { keepAliveTimeoutMs: 50 }, "200 OK"],
+])("closes an HTTP/1 connection with %s", async (_, rest, limits, answer) => {
+  const { port } = await listening({ handler: drainBody, limits });
   const raw = await openRaw(port);
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ");
-  expect(await raw.closed).toContain("HTTP/1.1 408 Request Timeout");
-});
-
-test("answers 408 to a half-sent HTTP/1 body", async () => {
-  const { port } = await listening({
-    handler: drainBody,
-    limits: { headersTimeoutMs: 40, requestTimeoutMs: 50 },
-  });
-  const raw = await openRaw(port);
-  raw.write("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf");
-  expect(await raw.closed).toContain("HTTP/1.1 408 Request Timeout");
-});
-
-test("closes an idle HTTP/1 connection", async () => {
-  const { port } = await listening({ handler: drainBody, limits: { keepAliveTimeoutMs: 50 } });
-  const raw = await openRaw(port);
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-  expect(await raw.closed).toContain("HTTP/1.1 200 OK");
+  raw.write(`POST / HTTP/1.1\r\nHost: h\r\n${rest}`);
+  expect(await raw.closed).toContain(`HTTP/1.1 ${answer}`);
 });
 
 test("resets an HTTP/2 stream whose body stops halfway, and serves the others", async () => {
@@ -92,7 +75,7 @@ test("resets an HTTP/2 stream whose body stops halfway, and serves the others", 
   expect(headers[":status"]).toBe(200);
 });
 
-test("lets an answered HTTP/2 conversation go on, and resets it when only the client keeps it open", async () => {
+test("lets an HTTP/2 conversation continue, and resets it when only the client keeps it open", async () => {
   const end = Promise.withResolvers<void>();
   const { url } = await listening({
     limits: { requestTimeoutMs: 50 },
@@ -109,7 +92,7 @@ test("lets an answered HTTP/2 conversation go on, and resets it when only the cl
   const talk = session.request({ ":method": "POST", ":path": "/talk" });
   const said = text(talk);
   await once(talk, "response");
-  // A stream that started later and has timed out proves that the first one's time was up too.
+  // A later stream has timed out, so the time of the first one has passed too.
   const slow = session.request({ ":method": "POST", ":path": "/slow" });
   await once(
     slow.on("error", () => {}),
@@ -163,7 +146,7 @@ test("keeps an HTTP/2 connection while a stream is open, and closes it after", a
   await once(session, "close");
 });
 
-test("does not wait for ever until the peer closes its side too", async () => {
+test("limits the wait until the peer closes its side", async () => {
   const { port } = await listening({
     handler: drainBody,
     limits: { sessionIdleTimeoutMs: 20, lingerTimeoutMs: 20 },
@@ -171,7 +154,7 @@ test("does not wait for ever until the peer closes its side too", async () => {
   const raw = await openRaw(port, true);
   raw.write(http2Bytes());
   await once(raw.socket, "end");
-  // The server has said all it will; only a reset can still tell this side, which stays open, that it is over.
+  // The server sends nothing more: only a reset shows this side, which stays open, that the connection ended.
   const poke = () => {
     raw.write(ping);
     if (!raw.socket.destroyed) setImmediate(poke);
@@ -180,7 +163,7 @@ test("does not wait for ever until the peer closes its side too", async () => {
   await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
-test("resets an HTTP/2 stream whose answer nobody takes, and serves the others on its connection", async () => {
+test("resets an HTTP/2 stream with an unread answer, and serves the others on its connection", async () => {
   const { url } = await listening({
     handler: (_, res) => endResponse(res, "x".repeat(100_000)),
     limits: { unreadTimeoutMs: 50 },
@@ -201,17 +184,17 @@ test.each([
     "HTTP/2",
     Buffer.concat([
       Buffer.from(preface),
-      // A window that lets everything through.
+      // A window larger than the answer.
       frame(4, 0, 0, "\0\x04\x7f\xff\xff\xff"),
       frame(4, 1, 0),
       frame(8, 0, 0, "\x7f\0\0\0"),
       frame(1, 5, 1, headerBlock({ ...post, ":method": "GET" })),
     ]),
   ],
-])("closes an %s connection that takes nothing of an answer", async (_, request) => {
+])("closes an %s connection that reads nothing of an answer", async (_, request) => {
   const { port } = await listening({
     handler(_req, res) {
-      // More than any buffer of the system takes.
+      // More than the buffers of the system hold.
       endResponse(res, Buffer.alloc(64 * 1024 * 1024));
     },
     limits: { unreadTimeoutMs: 50 },
@@ -221,7 +204,7 @@ test.each([
   raw.socket.pause();
   raw.write(request);
   const poke = () => {
-    // Only what is written finds out, as nothing is read here.
+    // Only a write detects the reset, because this side reads nothing.
     raw.write(typeof request === "string" ? "G" : ping);
     if (!raw.socket.destroyed) setImmediate(poke);
   };
@@ -229,7 +212,7 @@ test.each([
   await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
-test("cuts the connections that most answers wait for, where all that waits is too much", async () => {
+test("cuts the connections with most unread bytes if there are too many in total", async () => {
   const { port, url } = await listening({
     handler: (_, res) => endResponse(res, Buffer.alloc(100_000)),
     limits: { maxUnreadBytes: 250_000 },
@@ -249,7 +232,7 @@ test("cuts the connections that most answers wait for, where all that waits is t
   expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
 });
 
-test("refuses streams beyond what the process bears, and serves them when others have ended", async () => {
+test("refuses streams beyond the limit of the process, and serves them when others have ended", async () => {
   const waiting: (() => void)[] = [];
   const { url } = await listening({
     handler(req, res) {
@@ -278,7 +261,7 @@ test("refuses streams beyond what the process bears, and serves them when others
   expect(await text(other.request({ ":path": "/" }))).toBe("ok");
 });
 
-test("cuts an HTTP/1 connection on which requests come without end before any answer is read", async () => {
+test("cuts an HTTP/1 connection with too many pipelined requests", async () => {
   let begun = 0;
   const { port } = await listening({
     handler(_, res) {

@@ -72,7 +72,7 @@ async function http2(on: ClientHttp2Session): Promise<string> {
   return text(stream);
 }
 
-/** What clients say of a connection that ended before its answer. */
+/** Errors of clients whose connection ended before its answer. */
 const cut = /socket hang up|ECONNRESET|EPIPE|was cut|disconnected before/;
 
 /** A connection that shakes hands and sends nothing; its failure is a rejection. */
@@ -83,7 +83,7 @@ async function shakeHands(port: number, options: ConnectionOptions = {}): Promis
   return socket.on("error", () => {});
 }
 
-test("serves HTTP/1.1 and HTTP/2 on one port, as ALPN says", async () => {
+test("serves HTTP/1.1 and HTTP/2 on one port, selected by ALPN", async () => {
   const { port, url } = await serving();
   expect(await http1(port)).toBe("1.1 hello anonymous");
   expect(await http1(port, { ALPNProtocols: ["http/1.1"] })).toBe("1.1 hello anonymous");
@@ -92,7 +92,7 @@ test("serves HTTP/1.1 and HTTP/2 on one port, as ALPN says", async () => {
   expect(both.alpnProtocol).toBe("h2");
 });
 
-test("refuses a client that speaks neither in the handshake, and TLS 1.1", async () => {
+test("refuses an unknown ALPN protocol and TLS 1.1 in the handshake", async () => {
   const { port } = await serving(ignored);
   await expect(shakeHands(port, { ALPNProtocols: ["spdy/3"] })).rejects.toThrow(/no application protocol/);
   const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" } as const;
@@ -100,13 +100,13 @@ test("refuses a client that speaks neither in the handshake, and TLS 1.1", async
   expect((await shakeHands(port, { maxVersion: "TLSv1.2" })).getProtocol()).toBe("TLSv1.2");
 });
 
-test("speaks no TLS older than it is told to", async () => {
+test("refuses TLS versions below the configured minimum", async () => {
   const { port } = await serving({ tls: { ...tlsOf(here), minVersion: "TLSv1.3" }, ...ignored });
   await expect(shakeHands(port, { maxVersion: "TLSv1.2" })).rejects.toThrow(/protocol version/);
   expect((await shakeHands(port)).getProtocol()).toBe("TLSv1.3");
 });
 
-test("resumes no session: each handshake is by the certificates of now", async () => {
+test("resumes no session, so that each handshake uses the current certificates", async () => {
   const { port } = await serving();
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     const first = await shakeHands(port, { maxVersion });
@@ -119,28 +119,26 @@ test("resumes no session: each handshake is by the certificates of now", async (
   }
 });
 
-describe("what is not encrypted is not served", () => {
-  test("HTTP/1.1 is told so", async () => {
-    const { port } = await serving();
-    const raw = await openRaw(port);
-    raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    expect(await raw.closed).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"this port speaks TLS: use https"/);
-  });
-
-  test("HTTP/2 is closed", async () => {
-    const { port } = await serving();
-    const raw = await openRaw(port);
-    raw.write(preface);
-    expect(await raw.closed).toBe("");
-  });
+test.each([
+  [
+    "with the reason over HTTP/1.1",
+    "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    /^HTTP\/1.1 400 Bad Request\r\n[^]*"this port speaks TLS: use https"/,
+  ],
+  ["without an answer over HTTP/2", preface, /^$/],
+])("closes an unencrypted connection %s", async (_, bytes, answer) => {
+  const { port } = await serving();
+  const raw = await openRaw(port);
+  raw.write(bytes);
+  expect(await raw.closed).toMatch(answer);
 });
 
-describe("a slow handshake is cut", () => {
+describe("closes a connection", () => {
   test.each([
-    ["says nothing", ""],
+    ["sends nothing", ""],
     ["begins a record", "\x16\x03\x01"],
     ["begins a hello", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"],
-  ])("of a client that %s", async (_, bytes) => {
+  ])("whose client %s in the handshake", async (_, bytes) => {
     const { port } = await serving({ limits: { prefaceTimeoutMs: 50 }, ...ignored });
     const raw = await openRaw(port);
     raw.write(Buffer.from(bytes, "latin1"));
@@ -148,17 +146,12 @@ describe("a slow handshake is cut", () => {
     expect(await http1(port)).toContain("hello");
   });
 
-  test("and so is an HTTP/2 connection that says nothing after it", async () => {
-    const limits = { prefaceTimeoutMs: 50 };
+  test.each([
+    ["h2", { prefaceTimeoutMs: 50 }, /[^]*/],
+    ["http/1.1", { headersTimeoutMs: 50, requestTimeoutMs: 50 }, /408 Request Timeout/],
+  ])("whose %s client sends nothing after the handshake", async (protocol, limits, answer) => {
     const { port } = await serving({ limits });
-    const socket = await shakeHands(port, { ALPNProtocols: ["h2"] });
-    await expect(text(socket)).resolves.toBeTypeOf("string");
-  });
-
-  test("and an HTTP/1.1 connection that says nothing after it", async () => {
-    const limits = { headersTimeoutMs: 50, requestTimeoutMs: 50 };
-    const { port } = await serving({ limits });
-    expect(await text(await shakeHands(port))).toContain("408 Request Timeout");
+    expect(await text(await shakeHands(port, { ALPNProtocols: [protocol] }))).toMatch(answer);
   });
 });
 
@@ -183,18 +176,16 @@ describe("a client certificate", () => {
     expect(await http1(port, { ...known, maxVersion: "TLSv1.2" })).toBe(`1.1 hello ${both}`);
   });
 
-  test("is not demanded", async () => {
-    const { port, url } = await serving({ tls: guarded });
-    expect(await http1(port)).toBe("1.1 hello anonymous");
-    expect(await http2(session(url))).toBe("2.0 hello anonymous");
+  test.each([
+    ["is optional", guarded, {}],
+    ["is neither requested nor trusted without a CA", tlsOf(here), known],
+  ])("%s", async (_, tls, options) => {
+    const { port, url } = await serving({ tls });
+    expect(await http1(port, options)).toBe("1.1 hello anonymous");
+    expect(await http2(session(url, options))).toBe("2.0 hello anonymous");
   });
 
-  test("is not asked for without a CA, and never believed", async () => {
-    const { port } = await serving();
-    expect(await http1(port, known)).toBe("1.1 hello anonymous");
-  });
-
-  test("with names that could be others in disguise names nobody by them", async () => {
+  test("with names that could imitate others identifies no caller by them", async () => {
     const { port } = await serving({ tls: guarded });
     const disguised = [
       "DNS:a, URI:spiffe://prod.example/admin",
@@ -218,9 +209,9 @@ describe("a client certificate", () => {
     ["of another authority", authority().issue({ names }), "UNABLE_TO"],
     ["of the server's authority", ca.issue({ names }), "SELF_SIGNED"],
     ["that has expired", clients.issue({ names, notAfter: new Date(Date.now() - 1000) }), "CERT_HAS_EXPIRED"],
-    ["that is not good yet", clients.issue({ names, notBefore: tomorrow() }), "CERT_NOT_YET_VALID"],
-    ["that has long expired", clients.issue({ names, notBefore: yesterday, notAfter: yesterday }), "EXPIRED"],
-  ])("%s is refused, and so is the connection", async (_, certified, problem) => {
+    ["that is not valid yet", clients.issue({ names, notBefore: tomorrow() }), "CERT_NOT_YET_VALID"],
+    ["that expired long ago", clients.issue({ names, notBefore: yesterday, notAfter: yesterday }), "EXPIRED"],
+  ])("%s closes the connection", async (_, certified, problem) => {
     const failures: string[] = [];
     const { port, url } = await serving({
       tls: guarded,
@@ -232,7 +223,7 @@ describe("a client certificate", () => {
     expect(refused).toEqual([expect.stringMatching(problem), expect.stringMatching(problem)]);
   });
 
-  test("that expires ends its connections gently", async () => {
+  test("that expires ends its connections gracefully", async () => {
     vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const arrived = Promise.withResolvers<HttpResponse>();
@@ -242,7 +233,7 @@ describe("a client certificate", () => {
     });
     const kept = await shakeHands(port, known);
     const opened = session(url, known);
-    // To acknowledge the server's SETTINGS has a time of its own; by the answer to this it has been done.
+    // The answer to the PING shows that the client has acknowledged SETTINGS, which has a timeout of its own.
     await once(opened, "remoteSettings");
     await new Promise((answered) => opened.ping(answered));
     const goaway = once(opened, "goaway");
@@ -262,8 +253,8 @@ function tomorrow(): Date {
   return new Date(Date.now() + 43_200_000);
 }
 
-describe("other certificates", () => {
-  test("are those of later connections, while earlier ones go on", async () => {
+describe("renewed certificates", () => {
+  test("apply to new connections, while open ones continue", async () => {
     const other = authority();
     const { port, url, ...listener } = await serving(ignored);
     const before = session(url);
@@ -274,7 +265,7 @@ describe("other certificates", () => {
     expect(await http2(before)).toBe("2.0 hello anonymous");
   });
 
-  test("of the clients' authority count at once, for those who were there before too", async () => {
+  test("of the clients' CA apply at once, also to clients that connected before", async () => {
     const known = clients.issue({ names: ["DNS:orders.example"] });
     const { port, ...listener } = await serving({ tls: tlsOf(here, clients.cert), ...ignored });
     expect(await http1(port, known)).toBe("1.1 hello orders.example");
@@ -286,7 +277,7 @@ describe("other certificates", () => {
 describe("a drain", () => {
   const longGrace = 60_000;
 
-  test("lets requests finish, says so, and closes idle connections at once", async () => {
+  test("lets requests finish, announces it, and closes idle connections at once", async () => {
     const arrivals: HttpResponse[] = [];
     const both = Promise.withResolvers<void>();
     const { port, url, ...listener } = await serving({
@@ -307,7 +298,7 @@ describe("a drain", () => {
     await drained;
   });
 
-  test("cuts what does not end in time", async () => {
+  test("cuts calls that do not end in time", async () => {
     const arrived = Promise.withResolvers<void>();
     const { url, ...listener } = await serving({ handler: () => arrived.resolve() });
     const opened = session(url);
@@ -317,7 +308,7 @@ describe("a drain", () => {
     expect(await answer).toMatch(cut);
   });
 
-  test("does not serve whoever was still shaking hands", async () => {
+  test("closes connections that have not finished their handshake", async () => {
     const { port, ...listener } = await serving(ignored);
     const raw = await openRaw(port);
     raw.write(Buffer.from("\x16\x03\x01", "latin1"));
@@ -328,7 +319,7 @@ describe("a drain", () => {
   });
 });
 
-test("a client that wants another handshake does not get one, and the others are served", async () => {
+test("refuses a renegotiation and serves other clients", async () => {
   const { port } = await serving(ignored);
   const greedy = await shakeHands(port, { maxVersion: "TLSv1.2" });
   const outcome = await new Promise((resolve) => {
@@ -339,7 +330,7 @@ test("a client that wants another handshake does not get one, and the others are
   expect(await http1(port)).toBe("1.1 hello anonymous");
 });
 
-test("an answer that nobody takes is given up with TLS too", async () => {
+test("gives up an unread answer over TLS too", async () => {
   const { url, port } = await serving({
     handler: (_, res) => endResponse(res, Buffer.alloc(100_000)),
     limits: { unreadTimeoutMs: 50 },
