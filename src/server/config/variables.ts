@@ -40,14 +40,10 @@ export const variables = z.object({
   SESSIOND_TLS_MIN_VERSION: z.enum(["1.2", "1.3"]).default("1.2").describe("Oldest TLS version accepted."),
   SESSIOND_ALLOW_PLAINTEXT: forms.onOff
     .default("off")
-    .describe(
-      "`on` allows an address other than loopback without TLS; for use behind a mesh or proxy that encrypts.",
-    ),
+    .describe("`on` allows any address without TLS, for use behind a mesh or proxy that encrypts."),
   SESSIOND_BOOTSTRAP_PROJECT: forms.bootstrapProject
     .optional()
-    .describe(
-      "Project to create at start unless it exists, with a service credential that has this secret and all permissions.",
-    ),
+    .describe("Project to create at start unless it exists, and a service secret with all permissions."),
   SESSIOND_DATA_DIR: z
     .string()
     .default(".sessiond")
@@ -67,9 +63,7 @@ export const variables = z.object({
     .describe("Time that a new signing key is in the JWKS before it signs."),
   SESSIOND_RETENTION_DAYS: forms.days
     .default(90)
-    .describe(
-      "Days after which ended sessions and the revocations that ended them are deleted. 0 keeps them forever.",
-    ),
+    .describe("Days after which ended sessions and their revocations are deleted. 0 keeps them forever."),
   SESSIOND_LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")
@@ -88,20 +82,14 @@ export const variables = z.object({
     .describe("Longest duration of a statement."),
   SESSIOND_DATABASE_NOTIFY: forms.onOff
     .default("on")
-    .describe(
-      "`off` for a database without LISTEN and NOTIFY. Watchers then see revocations within a second, by polling.",
-    ),
+    .describe("`off` for a database without LISTEN and NOTIFY: watchers then poll once per second."),
   SESSIOND_DATABASE_PREPARED_STATEMENTS: forms.onOff
     .default("on")
-    .describe(
-      "`off` for a connection pooler that does not support named prepared statements across server connections.",
-    ),
+    .describe("`off` for a connection pooler that does not support named prepared statements."),
   SESSIOND_DATABASE_MAX_WAITING: forms
     .wholeNumber(1, 1_000_000)
     .default(5_000)
-    .describe(
-      "Most calls of one process that wait for database reads, and likewise for writes. Further calls fail fast.",
-    ),
+    .describe("Calls of one process that may wait for reads, and for writes. Further calls fail fast."),
   SESSIOND_CALLS_PER_SECOND_PER_SERVICE: rateLimitOf("service credential"),
   SESSIOND_CALL_BURST_PER_SERVICE: burstOf("service credential"),
   SESSIOND_CALLS_PER_SECOND_PER_MEMBER: rateLimitOf("member as an end user"),
