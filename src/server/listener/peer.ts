@@ -1,4 +1,4 @@
-import { type Peer, unknownPeer } from "../../auth/peer.ts";
+import { type Peer, unknownPeer } from "../../auth/request-credentials.ts";
 import { maxTimerMs } from "../../transport/timers.ts";
 
 /** The peer of a connection. */
