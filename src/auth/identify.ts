@@ -16,8 +16,8 @@ export interface Identity {
 }
 
 /**
- * Checks credentials against the database. CREDENTIAL_INVALID for a service that is unknown or disabled; for an end user the
- * reason that says what is wrong with the session.
+ * Checks credentials against the database. Fails with CREDENTIAL_INVALID for a service that is unknown or disabled, and with the
+ * reason of the session for an end user.
  */
 export async function identify(
   deps: Dependencies,

@@ -45,14 +45,14 @@ export class RateLimit {
     return 0;
   }
 
-  /** The milliseconds until there is a token; takes none. */
+  /** The milliseconds until a token is added; takes no token. */
   wait(key: string): number {
     const now = this.#clock.now();
     const wait = this.#fullAtOf(key, now) + this.#interval - now - this.#depth;
     return wait > tolerance ? wait : 0;
   }
 
-  /** Takes a token even if there is none. The debt is limited to one bucket. */
+  /** Takes a token even from an empty bucket. The debt is limited to one bucket. */
   charge(key: string): void {
     const now = this.#clock.now();
     this.#keep(key, Math.min(this.#fullAtOf(key, now) + this.#interval, now + 2 * this.#depth), now);

@@ -69,7 +69,9 @@ function exportedPath(exports: unknown, name: string, packageName: string): stri
  * with --ignore-scripts, and then none of its programs starts.
  */
 export async function completeLibraryLinks(root: string, packageName: string): Promise<void> {
-  for (const { source, target } of await readLinks(join(root, "pg-symlinks.json"))) {
+  const list = join(root, "pg-symlinks.json");
+  const links: unknown = existsSync(list) ? JSON.parse(await readFile(list, "utf8")) : [];
+  for (const { source, target } of links as { source: string; target: string }[]) {
     // Both are relative to the package ("native/lib/x"); a link always joins two names in one folder.
     const link = join(dirname(root), target);
     if (existsSync(link)) continue;
@@ -84,10 +86,4 @@ export async function completeLibraryLinks(root: string, packageName: string): P
       );
     }
   }
-}
-
-async function readLinks(file: string): Promise<{ source: string; target: string }[]> {
-  if (!existsSync(file)) return [];
-  const links: unknown = JSON.parse(await readFile(file, "utf8"));
-  return Array.isArray(links) ? links : [];
 }

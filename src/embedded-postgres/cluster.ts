@@ -9,7 +9,6 @@ import { type RunAs, command, run } from "./run-as.ts";
 /** The only user of the database. */
 export const userName = "sessiond";
 
-/** PostgreSQL's files, and the password of its user. */
 export interface Cluster {
   readonly dataDirectory: string;
   readonly password: string;
@@ -78,10 +77,9 @@ async function discard(directory: string, prefix: string): Promise<void> {
 
 async function readPassword(file: string): Promise<string> {
   return readFile(file, "utf8").catch((cause: unknown) => {
-    throw new Error(
-      `The password file ${file} of the embedded PostgreSQL cannot be read. Put it back as it was beside pgdata.`,
-      { cause },
-    );
+    throw new Error(`The password file ${file} of the embedded PostgreSQL cannot be read. Restore it.`, {
+      cause,
+    });
   });
 }
 

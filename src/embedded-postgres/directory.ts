@@ -34,12 +34,10 @@ async function makeDirectory(path: string): Promise<string> {
     await mkdir(path, { recursive: true, mode: 0o700 });
     return await realpath(path);
   } catch (cause) {
-    throw new Error(
-      `The directory ${resolve(path)} for the embedded PostgreSQL cannot be created or entered.`,
-      {
-        cause,
-      },
-    );
+    const name = resolve(path);
+    throw new Error(`The directory ${name} for the embedded PostgreSQL cannot be created or entered.`, {
+      cause,
+    });
   }
 }
 

@@ -50,13 +50,13 @@ function openLocked(path: string): number | "held" {
 
 async function openThenLock(path: string): Promise<number | "held"> {
   const descriptor = openSync(path, openFlags, 0o600);
-  let locked = false;
+  let isLocked = false;
   try {
-    locked = await lockDescriptor(descriptor);
+    isLocked = await lockDescriptor(descriptor);
+    return isLocked ? descriptor : "held";
   } finally {
-    if (!locked) closeSync(descriptor);
+    if (!isLocked) closeSync(descriptor);
   }
-  return locked ? descriptor : "held";
 }
 
 /**
@@ -77,8 +77,7 @@ async function lockDescriptor(descriptor: number): Promise<boolean> {
       { cause },
     );
   });
-  if (status === 0) return true;
-  if (status === 1) return false;
+  if (status === 0 || status === 1) return status === 0;
   throw new Error(`The file system cannot lock files: flock answered ${status}: ${output.trim()}`);
 }
 

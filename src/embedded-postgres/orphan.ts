@@ -8,8 +8,8 @@ import { promisify } from "node:util";
  * Stops the postmaster that a killed server left running on a data directory, if there is one. No committed data is lost. Call
  * only while holding the directory's lock.
  *
- * Returns the pid in postmaster.pid, which PostgreSQL must be told to ignore: its process has ended, or is an unrelated one that
- * reuses the pid. Throws if the postmaster does not end.
+ * Returns the pid in postmaster.pid, so that PostgreSQL can ignore it: its process has ended, or is an unrelated one with the
+ * same pid. Throws if the postmaster does not end.
  */
 export async function stopOrphanedPostmaster(
   dataDirectory: string,
@@ -50,13 +50,8 @@ async function readClaim(dataDirectory: string): Promise<Claim | undefined> {
 }
 
 async function isPostmaster(claim: Claim): Promise<boolean> {
-  const line = await commandLine(claim.pid);
-  const [program, ...rest] = line;
-  return (
-    program !== undefined &&
-    basename(program) === "postgres" &&
-    rest.join(" ").startsWith(`-D ${claim.dataDirectory} `)
-  );
+  const [program = "", ...rest] = await commandLine(claim.pid);
+  return basename(program) === "postgres" && rest.join(" ").startsWith(`-D ${claim.dataDirectory} `);
 }
 
 /** Command and arguments of a process; empty if there is no such process, or it is a zombie. */
@@ -65,9 +60,8 @@ async function commandLine(pid: number): Promise<string[]> {
     const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     return text === "" ? [] : text.split("\0");
   }
-  const { stdout } = await promisify(execFile)("ps", ["-o", "args=", "-p", String(pid)]).catch(() => ({
-    stdout: "",
-  }));
+  const ps = promisify(execFile)("ps", ["-o", "args=", "-p", String(pid)]);
+  const { stdout } = await ps.catch(() => ({ stdout: "" }));
   const [program, rest] = stdout.trim().split(/ (-D .*)/s);
   return program === undefined || rest === undefined ? [] : [program, rest];
 }

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { totalmem } from "node:os";
 import { createInterface } from "node:readline";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Binaries } from "./binaries.ts";
 import { type RunAs, command } from "./run-as.ts";
 
@@ -24,17 +23,17 @@ export interface Postmaster {
   readonly pid: number;
   /** Resolves with the cause when it has ended. */
   readonly ended: Promise<string>;
-  /** Shuts it down: open transactions are rolled back, all else is written. Resolves when it has ended. */
+  /** Shuts it down; PostgreSQL rolls back open transactions. Resolves when it has ended. */
   end(): Promise<void>;
 }
 
 /** A postmaster did not become ready. `transient`: another attempt, on another port, may succeed. */
 export class PostmasterFailure extends Error {
+  override readonly name = "PostmasterFailure";
   readonly transient: boolean;
 
   constructor(message: string, transient: boolean) {
     super(message);
-    this.name = "PostmasterFailure";
     this.transient = transient;
   }
 }
@@ -55,7 +54,7 @@ export async function startPostmaster(
     settings.dataDirectory,
     ...serverOptions(settings).flatMap((option) => ["-c", option]),
   ]);
-  // PostgreSQL ignores the pid of its "grandparent" in postmaster.pid; this variable sets that pid.
+  // PostgreSQL ignores the pid of its "grandparent" in postmaster.pid, which this variable sets.
   const grandparent = settings.ignorePid === undefined ? {} : { PG_GRANDPARENT_PID: `${settings.ignorePid}` };
   const child = spawn(file, args, {
     ...options,
@@ -74,17 +73,16 @@ export async function startPostmaster(
     });
   });
   const stopped = AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
-  const first = await Promise.race([ready, ended, aborted(stopped)]);
+  const aborted = stopped.aborted ? "aborted" : once(stopped, "abort");
+  const first = await Promise.race([ready, ended, aborted]);
   if (first === "ready" && child.pid !== undefined) {
     return { pid: child.pid, ended, end: () => end(child, ended) };
   }
   await end(child, ended);
-  const why = stopped.aborted ? "it was stopped, or was not ready in time" : first;
-  const said = recent.join("\n");
-  throw new PostmasterFailure(
-    `PostgreSQL did not start on ${settings.dataDirectory}: ${why}\n${said}`,
-    isTransient(said),
-  );
+  const why = stopped.aborted ? "it was stopped, or was not ready in time" : String(first);
+  const output = recent.join("\n");
+  const message = `PostgreSQL did not start on ${settings.dataDirectory}: ${why}\n${output}`;
+  throw new PostmasterFailure(message, transientFailure.test(output));
 }
 
 function serverOptions(settings: PostmasterSettings): string[] {
@@ -109,21 +107,15 @@ function serverOptions(settings: PostmasterSettings): string[] {
   ];
 }
 
-/**
- * In megabytes: a quarter of the memory, as the manual of PostgreSQL recommends, from its default of 128 MB to 8 GB. With a
- * million sessions a look-up by token costs a third less than with the default.
- */
+/** In megabytes: a quarter of the memory, as PostgreSQL's manual recommends, from its default of 128 MB to 8 GB. */
 function sharedBuffers(): number {
   const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
   return Math.floor(Math.min(Math.max(memory / 4 / 2 ** 20, 128), 8192));
 }
 
 /** Another process took the port, or processes of a killed postmaster are still ending. */
-function isTransient(output: string): boolean {
-  return /Address already in use|lock file "postmaster\.pid" already exists|shared memory block .* still in use/.test(
-    output,
-  );
-}
+const transientFailure =
+  /Address already in use|lock file "postmaster\.pid" already exists|shared memory block .* still in use/;
 
 /** Also stops the child when this process exits. */
 function watchEnd(child: ChildProcess): Promise<string> {
@@ -140,18 +132,11 @@ function watchEnd(child: ChildProcess): Promise<string> {
 }
 
 async function end(child: ChildProcess, ended: Promise<string>): Promise<void> {
-  for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
-    child.kill(signal);
-    const timeout = new AbortController();
-    const timer = delay(30_000, "late", { signal: timeout.signal }).catch(() => "late");
-    const first = await Promise.race([ended, timer]);
-    timeout.abort();
-    if (first !== "late") return;
-  }
+  child.kill("SIGINT");
+  const timers = [
+    setTimeout(() => child.kill("SIGQUIT"), 30_000),
+    setTimeout(() => child.kill("SIGKILL"), 60_000),
+  ];
   await ended;
-}
-
-async function aborted(signal: AbortSignal): Promise<"aborted"> {
-  if (!signal.aborted) await once(signal, "abort");
-  return "aborted";
+  for (const timer of timers) clearTimeout(timer);
 }

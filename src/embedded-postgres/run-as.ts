@@ -16,13 +16,10 @@ export type RunAs =
   | { readonly kind: "user"; readonly uid: number; readonly gid: number }
   | { readonly kind: "setpriv"; readonly uid: number; readonly gid: number; readonly capability: Capability };
 
-/** User and group id of "nobody" on Linux, even if /etc/passwd does not list it. */
-const nobody = 65534;
+/** Ids of the unprivileged user and group of Linux, even if /etc/passwd does not list them. */
+const unprivileged = { uid: 65534, gid: 65534 };
 
-/**
- * The lesser capability first. It is not enough if the programs themselves are closed (a clone made under umask 077), and many
- * containers have the greater one only.
- */
+/** The first is not enough if the programs themselves are closed (umask 077), and many containers have the second only. */
 const capabilities = ["dac_read_search", "dac_override"] as const;
 
 type Capability = (typeof capabilities)[number];
@@ -37,16 +34,10 @@ export interface Command {
 /** Builds the command that runs a program of PostgreSQL. Of this process's environment it gets PATH only. */
 export function command(as: RunAs, program: string, args: readonly string[]): Command {
   const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
-  if (as.kind === "setpriv") {
-    return { file: "setpriv", args: [...setprivArguments(as), program, ...args], options: { env } };
-  }
-  const identity = as.kind === "user" ? { uid: as.uid, gid: as.gid } : {};
-  return { file: program, args, options: { env, ...identity } };
-}
-
-function setprivArguments(as: { uid: number; gid: number; capability: Capability }): string[] {
+  if (as.kind === "self") return { file: program, args, options: { env } };
+  if (as.kind === "user") return { file: program, args, options: { env, uid: as.uid, gid: as.gid } };
   const only = `-all,+${as.capability}`;
-  return [
+  const setpriv = [
     `--reuid=${as.uid}`,
     `--regid=${as.gid}`,
     "--clear-groups",
@@ -56,23 +47,20 @@ function setprivArguments(as: { uid: number; gid: number; capability: Capability
     // Without it access(2), which PostgreSQL calls to find its programs, ignores the capability.
     "--securebits=+no_setuid_fixup",
   ];
+  return { file: "setpriv", args: [...setpriv, program, ...args], options: { env } };
 }
 
 /**
- * Chooses the user. If this process is root, that is the owner of the directory, so that the owner stays the same, or "nobody" if
- * root owns it. Throws if that user cannot be given access to the programs and the directory.
+ * Chooses the user. If this process is root, that is the owner of the directory, so that the owner stays the same, or an
+ * unprivileged user if root owns it. Throws if that user cannot get access to the programs and the directory.
  */
 export async function chooseRunAs(directory: string, binaries: Binaries): Promise<RunAs> {
   if (process.geteuid?.() !== 0) return { kind: "self" };
   const status = await stat(directory);
-  const owner = status.uid === 0 ? { uid: nobody, gid: nobody } : { uid: status.uid, gid: status.gid };
-  const needed = [
-    binaries.postgres,
-    binaries.initdb,
-    join(binaries.root, "lib"),
-    join(binaries.root, "share"),
-  ];
-  const closed = await firstClosed([...needed, dirname(directory)], owner);
+  const owner = status.uid === 0 ? unprivileged : { uid: status.uid, gid: status.gid };
+  const { root, postgres, initdb } = binaries;
+  const needed = [postgres, initdb, join(root, "lib"), join(root, "share"), dirname(directory)];
+  const closed = await firstClosed(needed, owner);
   if (closed === undefined) return { kind: "user", ...owner };
   return findCapability(owner, binaries, closed);
 }
@@ -124,9 +112,7 @@ export interface Outcome {
   readonly output: string;
 }
 
-/**
- * Runs a program to its end, for at most two minutes. If it cannot be started, the output is the reason.
- */
+/** Runs a program to its end, for at most two minutes. If it cannot be started, the output is the reason. */
 export function run(
   file: string,
   args: readonly string[],
@@ -135,8 +121,9 @@ export function run(
   const child = spawn(file, args, { timeout: 120_000, ...options });
   let output = "";
   child.stdin.end();
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  }
   return new Promise((resolve) => {
     child.once("error", (error) => resolve({ status: null, output: error.message }));
     child.once("close", (status) => resolve({ status, output: output.trim() }));

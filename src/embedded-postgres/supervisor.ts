@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Backoff } from "../transport/backoff.ts";
 import { findBinaries } from "./binaries.ts";
@@ -123,11 +123,7 @@ function supervise(
     lock.release();
   };
   let stopped: Promise<void> | undefined;
-  return {
-    url,
-    pid: () => current?.pid,
-    stop: () => (stopped ??= stop()),
-  };
+  return { url, pid: () => current?.pid, stop: () => (stopped ??= stop()) };
 }
 
 /** Retries until it succeeds, because the service cannot work without it. Undefined if the signal was aborted. */
@@ -150,9 +146,8 @@ async function restart(settings: Settings, signal: AbortSignal): Promise<Postmas
 export async function freePort(): Promise<number> {
   const server = createServer().listen({ host: "127.0.0.1", port: 0, exclusive: true });
   await once(server, "listening");
-  const address = server.address();
+  const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("a TCP listener has a port");
-  return address.port;
+  return port;
 }

@@ -1,6 +1,6 @@
 import { type HandlerContext, createContextKey } from "@connectrpc/connect";
 import type { Identity } from "../auth/identify.ts";
-import { type Peer, unknownPeer } from "../auth/peer.ts";
+import { type Peer, unknownPeer } from "../auth/request-credentials.ts";
 import type { CallContext } from "../transport/call-context.ts";
 import { Call } from "../transport/call.ts";
 

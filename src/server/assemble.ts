@@ -43,41 +43,34 @@ import type { PeerRegistry } from "./listener/peer.ts";
 import { createRpc } from "./rpc/rpc-handler.ts";
 import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
 
-/** What the parts are put together from. */
 export interface AssemblyOptions {
   readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "maxWaiting" | "kratos" | "stytch">;
   readonly deps: Dependencies & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
-  /** Where calls are told of besides the log. */
   readonly observers?: CallObservers;
-  /** Peers of the connections that requests come on. */
+  /** Peers of open connections. */
   readonly peers?: PeerRegistry;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
 }
 
-/** The service, ready to be listened for. */
+/** The service, without a listener. */
 export interface Assembly {
   readonly handler: RequestHandler;
   /** Serves some HTTP/2 streams faster than `handler` could. */
   readonly takeStream: StreamTaker;
   readonly health: Health;
-  /** Every REST route. */
   readonly routes: readonly Route[];
-  /** Who may call each method of every service. */
   readonly access: AccessTable;
 }
 
-/** Plain HTTP health check, for probes that speak no gRPC. */
+/** Readiness probe over plain HTTP. */
 const healthPath = "/healthz";
-/** Whether this process lives, in Kubernetes' words: whoever restarts what does not must not ask the database. */
+/** Liveness probe. Independent of the database: restarting this process would not bring the database back. */
 const lifePath = "/livez";
 
-/**
- * Puts the parts together; they meet nowhere else. Throws, in words, for a route collision, a fault in a route, or a method
- * without a permission entry.
- */
+/** Connects all parts. Throws for a route collision, a fault in a route, or a method without a permission entry. */
 export function assemble(options: AssemblyOptions): Assembly {
   const { config, feeds, log, observers, shutdownSignal } = options;
   const deps = { ...options.deps, jwksReaders: new ConcurrencyLimit(Math.ceil(config.maxWaiting / 10)) };
@@ -122,9 +115,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     reservedPaths: [healthPath, lifePath, ...rpc.paths],
     registry: createRegistry(file_google_rpc_error_details),
     onError: (error, { contextValues }) => {
-      // The line of the call has its own fault.
-      const isLogged = contextValues.get(callRecordKey).fault !== undefined;
-      if (!isLogged) log.error({ fault: describeFault(error) }, "REST answer failed");
+      const isLoggedWithCall = contextValues.get(callRecordKey).fault !== undefined;
+      if (!isLoggedWithCall) log.error({ fault: describeFault(error) }, "REST answer failed");
     },
   });
   const serve = safeHost(
@@ -132,15 +124,21 @@ export function assemble(options: AssemblyOptions): Assembly {
       (request, response) => rpc.handle(request, response) ?? transcoder.handle(request, response),
     ),
   );
+  const answerProbe = async (path: string, request: HttpRequest, response: HttpResponse) => {
+    const isServing = path === lifePath || (await health.isServing());
+    calls.contextValues(request).get(callRecordKey).code = isServing ? "Ok" : "Unavailable";
+    const body = JSON.stringify({ status: isServing ? "SERVING" : "NOT_SERVING" });
+    const headers = {
+      "content-type": "application/json",
+      "content-length": body.length,
+      "cache-control": "no-store",
+    };
+    sendResponse(response, isServing ? 200 : 503, headers, request.method === "HEAD" ? undefined : body);
+  };
   const handler = calls.around((request, response) => {
-    switch (pathOf(request.url ?? "")) {
-      case healthPath:
-        return health.isServing().then((isServing) => answerProbe(isServing, request, response));
-      case lifePath:
-        return answerProbe(true, request, response);
-      default:
-        return serve(request, response);
-    }
+    const path = pathOf(request.url ?? "");
+    const isProbe = path === healthPath || path === lifePath;
+    return isProbe ? answerProbe(path, request, response) : serve(request, response);
   });
   for (const { typeName } of [SessionService, ProjectService]) health.set(typeName, "serving");
   return { handler, takeStream: rpc.takeStream, health, routes: transcoder.routes, access };
@@ -155,14 +153,4 @@ function accessTable(apis: readonly CompatApi[]): AccessTable {
     .add(ReflectionV1Alpha, { serverReflectionInfo: "public" });
   for (const api of apis) table.add(api.service, api.access);
   return table;
-}
-
-function answerProbe(isServing: boolean, request: HttpRequest, response: HttpResponse): void {
-  const body = JSON.stringify({ status: isServing ? "SERVING" : "NOT_SERVING" });
-  const headers = {
-    "content-type": "application/json",
-    "content-length": body.length,
-    "cache-control": "no-store",
-  };
-  sendResponse(response, isServing ? 200 : 503, headers, request.method === "HEAD" ? undefined : body);
 }

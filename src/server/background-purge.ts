@@ -1,20 +1,17 @@
 import type { Kysely } from "kysely";
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import { type Purged, nothingPurged, purge, sumOf } from "../storage/purge/purge.ts";
+import { type PurgeOptions, nothingPurged, purge, sumOf } from "../storage/purge/purge.ts";
 import type { Tables } from "../storage/schema/tables.ts";
 import { describeFault } from "./observability/redact.ts";
 
-export interface BackgroundPurgeOptions {
+export interface BackgroundPurgeOptions extends Pick<PurgeOptions, "retentionMs" | "now"> {
   /** A pool that serves no calls. */
   readonly db: Kysely<Tables>;
-  /** How long ended sessions are kept. */
-  readonly retentionMs: number;
-  readonly now: () => Date;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called after each batch with what it purged. */
-  readonly onPurged: ((purged: Purged) => void) | undefined;
+  readonly onPurged: PurgeOptions["onBatch"] | undefined;
 }
 
 /** Time from the end of one purge of the deployment to the start of the next. */
@@ -28,7 +25,7 @@ const pauseFactor = 5;
 
 /**
  * Purges the deployment at intervals; the database's lease lets one process at a time do so. An unfinished purge is continued
- * by the next attempt, on any replica. Once the signal is aborted, resolves after the current batch. Never rejects.
+ * by the next attempt, on any replica. Resolves after the current batch once the signal is aborted. Never rejects.
  */
 export async function purgeInBackground(options: BackgroundPurgeOptions, signal: AbortSignal): Promise<void> {
   // Random, so that replicas that were started together do not all try at the same moment.
@@ -61,16 +58,14 @@ async function purgeOnce(options: BackgroundPurgeOptions, signal: AbortSignal): 
   }
 }
 
-/** Resolves after `ms`, or when the signal is aborted. Not of node:timers/promises, because tests move the clock. */
+/** Resolves after `ms`, or when the signal is aborted. Unlike node:timers/promises, it follows a clock that tests replace. */
 async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener("abort", done);
-  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = () => resolve();
+  const cancel = clock.after(ms, done);
+  signal.addEventListener("abort", done);
+  await promise;
+  cancel();
+  signal.removeEventListener("abort", done);
 }

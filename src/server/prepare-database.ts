@@ -1,7 +1,5 @@
 import type { Logger } from "pino";
 import { rewrapSigningKeys } from "../domain/keys/key-material.ts";
-import type { MasterKeys } from "../domain/keys/sealing.ts";
-import type { SigningKeyStore } from "../domain/keys/signing-key.ts";
 import type { Store } from "../domain/store/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { startEmbeddedPostgres } from "../embedded-postgres/supervisor.ts";
@@ -27,8 +25,8 @@ export interface PreparedDatabase {
 }
 
 /**
- * Does what is done once per service, for any number of processes: starts the embedded PostgreSQL, migrates the schema, creates
- * the first project, and rewraps signing keys with the current master key.
+ * Prepares the database once per service, for any number of processes: starts the embedded PostgreSQL, migrates the schema,
+ * creates the first project, and rewraps signing keys with the current master key.
  */
 export async function prepareDatabase(
   config: Config,
@@ -39,18 +37,12 @@ export async function prepareDatabase(
   // Files first, so that a mistake in them is reported before anything is changed.
   if (config.tls !== undefined) warnOfExpiry(await readTlsMaterial(config.tls), log);
   const prepared = await resolveDatabase(config, log, cleanup);
-  const { databaseUrl, masterKey, development } = prepared;
+  const { databaseUrl: url, masterKey, development } = prepared;
   const { connectTimeoutMs } = config;
+  const onConnectionError = logConnectionError(log);
   const use = (statementTimeoutMs: number, work: (db: Database) => Promise<void>) =>
-    useDatabase(
-      {
-        url: databaseUrl,
-        maxConnections: 2,
-        connectTimeoutMs,
-        statementTimeoutMs,
-        onConnectionError: logConnectionError(log),
-      },
-      (db) => withDatabaseErrors(() => work(db)),
+    useDatabase({ url, maxConnections: 2, connectTimeoutMs, statementTimeoutMs, onConnectionError }, (db) =>
+      withDatabaseErrors(() => work(db)),
     );
   // Without a timeout: statements may be slow, and another replica may be migrating.
   await use(0, async (db) => {
@@ -64,7 +56,11 @@ export async function prepareDatabase(
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;
     if (project !== undefined) await bootstrap(store, now, project, log);
-    await adoptMasterKey(store.signingKeys, masterKeysOf(masterKey, config.acceptedMasterKeys), now(), log);
+    // Throws if none of the configured master keys opens a key.
+    const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
+    const keys = await rewrapSigningKeys(store.signingKeys, masterKeys, now());
+    const fields = { keys, masterKey: masterKeys.current.id };
+    if (keys > 0) log.info(fields, "signing keys wrapped with the current master key");
   });
   return prepared;
 }
@@ -102,20 +98,6 @@ async function bootstrap(
   }
 }
 
-/** Rewraps signing keys that are wrapped with another master key. Throws if none of the configured ones opens a key. */
-async function adoptMasterKey(
-  store: SigningKeyStore,
-  masterKeys: MasterKeys,
-  now: Date,
-  log: Logger,
-): Promise<void> {
-  const keys = await rewrapSigningKeys(store, masterKeys, now);
-  if (keys > 0) {
-    log.info({ keys, masterKey: masterKeys.current.id }, "signing keys wrapped with the current master key");
-  }
-}
-
-/** Opens the store on a database. */
 export function openStore(
   db: Database,
   { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,

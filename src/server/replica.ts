@@ -12,7 +12,6 @@ import { assemble } from "./assemble.ts";
 import { purgeInBackground } from "./background-purge.ts";
 import { type Config, masterKeysOf } from "./config/config.ts";
 import type { Cleanup } from "./lifecycle.ts";
-import type { FailureReporter } from "./listener/guard.ts";
 import { createListener } from "./listener/listener.ts";
 import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
@@ -32,8 +31,8 @@ export interface ReplicaOptions {
 }
 
 /**
- * Starts the parts that every serving process has of its own: a connection pool, revocation feeds, a listener. The cleanup
- * drains it within the configured grace period.
+ * Starts the parts that each serving process has for itself: a connection pool, revocation feeds, a listener. The cleanup drains
+ * them within the configured grace period.
  */
 export async function startReplica(
   { config, database, log, now, metrics }: ReplicaOptions,
@@ -53,15 +52,19 @@ export async function startReplica(
   const jwts = new SessionJwts(keyRing, config.issuer);
   const feeds = new RevocationFeeds(store.revocations, systemClock, now, {
     ...defaultFeedOptions,
-    ...(metrics && {
-      onRead: (read) =>
-        metrics.revocationsRead(
-          read.map(({ time }) => time),
-          now(),
-        ),
-    }),
+    onRead: (revocations) => metrics?.revocationsRead(revocations, now()),
   });
-  if (config.notify) listenForRevocations(url, connectTimeoutMs, feeds, log, cleanup);
+  if (config.notify) {
+    const revocationListener = new RevocationListener({
+      url,
+      connectTimeoutMs,
+      clock: systemClock,
+      onChange: (projectId) => feeds.changed(projectId),
+      onTrouble: (error) =>
+        log.warn({ fault: describeFault(error) }, "LISTEN failed; revocations are polled for"),
+    });
+    cleanup.defer(() => revocationListener.close());
+  }
   const shutdown = new AbortController();
   const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
@@ -78,17 +81,23 @@ export async function startReplica(
     takeStream,
     peers,
     tls: config.tls && material && { material, minVersion: config.tls.minVersion },
-    onError: logFailures(log),
+    // At debug level, because most failures are the client's fault, except for refused certificates, which no answer reports.
+    onError(error, place) {
+      const fields = { place, fault: describeFault(error) };
+      if (place === "client certificate") log.warn(fields, "connection refused");
+      else log.debug(fields, "connection trouble");
+    },
   });
   metrics?.watch(feeds, listener);
   if (config.tls && material) {
-    const onFailure = (error: unknown) =>
-      log.error(
-        { fault: describeFault(error) },
-        "TLS certificates cannot be used; the previous ones stay in use",
-      );
-    const onChange = listener.renewTls.bind(listener);
-    const watch = watchCertificates(config.tls, material, log, { onChange, onFailure });
+    const watch = watchCertificates(config.tls, material, log, {
+      onChange: (changed) => listener.renewTls(changed),
+      onFailure: (error) =>
+        log.error(
+          { fault: describeFault(error) },
+          "the changed TLS files cannot be used; keeping the previous",
+        ),
+    });
     cleanup.defer(async () => watch.stop());
   }
   if (config.retentionMs > 0) {
@@ -96,8 +105,14 @@ export async function startReplica(
     const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
     cleanup.defer(() => purgeDb.destroy());
     const { retentionMs } = config;
-    const onPurged = metrics?.batchPurged;
-    const options = { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged };
+    const options = {
+      db: purgeDb,
+      retentionMs,
+      now,
+      clock: systemClock,
+      log,
+      onPurged: metrics?.batchPurged,
+    };
     const purging = purgeInBackground(options, shutdown.signal);
     cleanup.defer(() => purging); // ended by the drain below, which runs first
   }
@@ -111,35 +126,4 @@ export async function startReplica(
   const { address, port } = await listener.listen(config.listen);
   log.info({ address, port }, "listening");
   return { address, port };
-}
-
-/** Makes the feeds read at once when any replica commits a revocation. */
-function listenForRevocations(
-  url: string,
-  connectTimeoutMs: number,
-  feeds: RevocationFeeds,
-  log: Logger,
-  cleanup: Cleanup,
-): void {
-  const listener = new RevocationListener({
-    url,
-    connectTimeoutMs,
-    clock: systemClock,
-    onChange: (projectId) => feeds.changed(projectId),
-    onTrouble: (error) =>
-      log.warn({ fault: describeFault(error) }, "LISTEN failed; revocations are polled for"),
-  });
-  cleanup.defer(() => listener.close());
-}
-
-/**
- * Logs failures of connections: at debug level, because most are the client's fault, except for refused client certificates,
- * which no answer reports.
- */
-function logFailures(log: Logger): FailureReporter {
-  return (error, place) => {
-    const fields = { place, fault: describeFault(error) };
-    if (place === "client certificate") log.warn(fields, "connection refused");
-    else log.debug(fields, "connection trouble");
-  };
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
-import type { z } from "zod";
+import { z } from "zod";
 import { type MasterKeys, masterKeyOf } from "../../domain/keys/sealing.ts";
 import { callerVariableNames, variableNames, variables } from "./variables.ts";
 
@@ -8,7 +8,7 @@ const dayMs = 86_400_000;
 
 const tlsVersions = { "1.2": "TLSv1.2", "1.3": "TLSv1.3" } as const;
 
-/** The configuration of a server. Its meaning is documented with the variables. */
+/** The configuration of a server, documented with the variables. */
 export type Config = ReturnType<typeof toConfig>;
 
 /** A configuration, or everything that is wrong with the environment. */
@@ -17,19 +17,10 @@ export type ConfigResult =
   | { readonly problems: readonly string[] };
 
 /** Reads the environment. No problem repeats a value, because it may be a secret. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): ConfigResult {
+export function readConfig(environment: Environment): ConfigResult {
   const given = withoutEmpty(environment);
   const { success, data, error } = variables.safeParse(given);
-  const problems = problemsOf(error);
-  if (given["DATABASE_URL"] !== undefined && given["SESSIOND_MASTER_KEY"] === undefined) {
-    problems.push(
-      "SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64. " +
-        "`openssl rand -base64 32` makes one; keep it, and give it to every replica",
-    );
-  }
-  // Parsed separately, so that a problem in another variable does not hide these.
-  const tls = tlsVariables.safeParse(given);
-  if (tls.success) problems.push(...problemsOfTls(tls.data));
+  const problems = [...problemsOf(error), ...combinedProblemsOf(given)];
   if (!success || problems.length > 0) return { problems };
   const unknown = Object.keys(given).filter((name) => name.startsWith("SESSIOND_") && !known.has(name));
   return {
@@ -41,25 +32,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 const known: ReadonlySet<string> = new Set([...variableNames, ...callerVariableNames]);
 
 /** The part of the configuration that commands on the database need. */
-export type DatabaseConfig = Pick<
-  Config,
-  "databaseUrl" | "dataDirectory" | "connectTimeoutMs" | "retentionMs"
->;
+export type DatabaseConfig = ReturnType<typeof toDatabaseConfig>;
 
 /** Reads that part alone, without requiring the rest of the environment to be valid. */
 export function readDatabaseConfig(
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
 ): { readonly config: DatabaseConfig } | { readonly problems: readonly string[] } {
   const { success, data, error } = databaseVariables.safeParse(withoutEmpty(environment));
-  if (!success) return { problems: problemsOf(error) };
-  return {
-    config: {
-      databaseUrl: data.DATABASE_URL,
-      dataDirectory: data.SESSIOND_DATA_DIR,
-      connectTimeoutMs: data.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
-      retentionMs: data.SESSIOND_RETENTION_DAYS * dayMs,
-    },
-  };
+  return success ? { config: toDatabaseConfig(data) } : { problems: problemsOf(error) };
 }
 
 const databaseVariables = variables.pick({
@@ -69,18 +49,10 @@ const databaseVariables = variables.pick({
   SESSIOND_RETENTION_DAYS: true,
 });
 
-const tlsVariables = variables.pick({
-  SESSIOND_LISTEN: true,
-  SESSIOND_ALLOW_PLAINTEXT: true,
-  SESSIOND_TLS_CERT_FILE: true,
-  SESSIOND_TLS_KEY_FILE: true,
-  SESSIOND_TLS_CLIENT_CA_FILE: true,
-});
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** An empty variable counts as absent. */
-function withoutEmpty(
-  environment: Readonly<Record<string, string | undefined>>,
-): Record<string, string | undefined> {
+function withoutEmpty(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
 }
 
@@ -88,21 +60,27 @@ function problemsOf(error: z.ZodError | undefined): string[] {
   return (error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
 }
 
-/** Finds incomplete TLS settings, and addresses on which secrets would be readable by others. */
-function problemsOfTls(read: z.output<typeof tlsVariables>): readonly string[] {
-  const { SESSIOND_TLS_CERT_FILE: cert, SESSIOND_TLS_KEY_FILE: key, SESSIOND_LISTEN: listen } = read;
-  const problems: string[] = [];
-  if (cert === undefined && key !== undefined) {
-    problems.push("SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE");
-  }
-  if (cert !== undefined && key === undefined) {
-    problems.push("SESSIOND_TLS_KEY_FILE: is required with SESSIOND_TLS_CERT_FILE");
-  }
-  if (cert !== undefined || key !== undefined) return problems;
-  if (read.SESSIOND_TLS_CLIENT_CA_FILE !== undefined) {
-    problems.push("SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE");
-  }
-  if (read.SESSIOND_ALLOW_PLAINTEXT === "off" && !isLoopback(listen.host)) {
+/** Variables that require another one. */
+const requirements: readonly (readonly [given: string, required: string, hint?: string])[] = [
+  [
+    "DATABASE_URL",
+    "SESSIOND_MASTER_KEY",
+    ": 32 bytes in base64. `openssl rand -base64 32` makes one; keep it, and give it to every replica",
+  ],
+  ["SESSIOND_TLS_KEY_FILE", "SESSIOND_TLS_CERT_FILE"],
+  ["SESSIOND_TLS_CERT_FILE", "SESSIOND_TLS_KEY_FILE"],
+  ["SESSIOND_TLS_CLIENT_CA_FILE", "SESSIOND_TLS_CERT_FILE"],
+];
+
+/** Problems of several variables together, found even if others are wrong. */
+function combinedProblemsOf(given: Environment): readonly string[] {
+  const problems = requirements
+    .filter(([name, required]) => given[name] !== undefined && given[required] === undefined)
+    .map(([name, required, hint = ""]) => `${required}: is required with ${name}${hint}`);
+  const hasTls = (given["SESSIOND_TLS_CERT_FILE"] ?? given["SESSIOND_TLS_KEY_FILE"]) !== undefined;
+  const listen = variables.shape.SESSIOND_LISTEN.safeParse(given["SESSIOND_LISTEN"]).data;
+  const isExposed = listen !== undefined && !hasTls && !isLoopback(listen.host);
+  if (isExposed && given["SESSIOND_ALLOW_PLAINTEXT"] !== "on") {
     problems.push(
       "SESSIOND_LISTEN: must be a loopback address while there is no TLS: set SESSIOND_TLS_CERT_FILE and " +
         "SESSIOND_TLS_KEY_FILE, or SESSIOND_ALLOW_PLAINTEXT=on if a proxy or mesh in front encrypts",
@@ -111,11 +89,20 @@ function problemsOfTls(read: z.output<typeof tlsVariables>): readonly string[] {
   return problems;
 }
 
-function toConfig(read: z.output<typeof variables>) {
+function toDatabaseConfig(read: z.output<typeof databaseVariables>) {
   return {
     /** Undefined: the embedded PostgreSQL in `dataDirectory`. */
     databaseUrl: read.DATABASE_URL,
     dataDirectory: read.SESSIOND_DATA_DIR,
+    connectTimeoutMs: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
+    /** 0: forever. */
+    retentionMs: read.SESSIOND_RETENTION_DAYS * dayMs,
+  };
+}
+
+function toConfig(read: z.output<typeof variables>) {
+  return {
+    ...toDatabaseConfig(read),
     listen: read.SESSIOND_LISTEN,
     /** Undefined: no metrics. */
     metricsListen: read.SESSIOND_METRICS_LISTEN,
@@ -129,13 +116,10 @@ function toConfig(read: z.output<typeof variables>) {
       rotationPeriodMs: read.SESSIOND_SIGNING_KEY_ROTATION_DAYS * dayMs,
       publicationDelayMs: read.SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS,
     },
-    /** 0: forever. */
-    retentionMs: read.SESSIOND_RETENTION_DAYS * dayMs,
     issuer: read.SESSIOND_ISSUER,
     logLevel: read.SESSIOND_LOG_LEVEL,
     /** Of all workers together. */
     maxConnections: read.SESSIOND_DATABASE_MAX_CONNECTIONS,
-    connectTimeoutMs: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
     statementTimeoutMs: read.SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS,
     notify: read.SESSIOND_DATABASE_NOTIFY === "on",
     preparedStatements: read.SESSIOND_DATABASE_PREPARED_STATEMENTS === "on",
@@ -186,33 +170,25 @@ export function isLoopback(host: string): boolean {
   return loopback.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
-/** The configured master keys, with their ids. */
 export function masterKeysOf(current: Buffer, accepted: readonly Buffer[]): MasterKeys {
   return { current: masterKeyOf(current), accepted: accepted.map(masterKeyOf) };
 }
 
-/** Below this, statements of one pool could wait for each other. */
-const minConnectionsPerWorker = 2;
-
-/** Connections that start-up and operators' commands use besides those of the workers. */
-const spareConnections = 20;
-
-/** Size of each worker's pool. All pools together have `maxConnections` unless that is too small for the minimum. */
+/** Size of each worker's pool. At least 2, because statements of one pool could otherwise wait for each other. */
 export function connectionsPerWorker(config: Pick<Config, "maxConnections" | "workers">): number {
-  return Math.max(minConnectionsPerWorker, Math.floor(config.maxConnections / config.workers));
+  return Math.max(2, Math.floor(config.maxConnections / config.workers));
 }
 
-/** Connections that a PostgreSQL must allow if it serves one replica. Each worker has one more, which listens for revocations. */
+/**
+ * Connections that a PostgreSQL must allow if it serves one replica. Each worker has one more, which listens for revocations;
+ * start-up and commands of operators use the 20 others.
+ */
 export function connectionsPerReplica(config: Pick<Config, "maxConnections" | "workers">): number {
-  return config.workers * (connectionsPerWorker(config) + 1) + spareConnections;
+  return config.workers * (connectionsPerWorker(config) + 1) + 20;
 }
 
 /** The version of this package. */
 export function version(): string {
   const file = new URL(import.meta.resolve("sessiond/package.json"));
-  const read: unknown = JSON.parse(readFileSync(file, "utf8"));
-  if (typeof read === "object" && read !== null && "version" in read && typeof read.version === "string") {
-    return read.version;
-  }
-  throw new Error(`${file.pathname} has no version`);
+  return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, "utf8"))).version;
 }

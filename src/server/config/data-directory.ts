@@ -17,7 +17,7 @@ export async function embeddedMasterKey(directory: string): Promise<Buffer> {
   return Buffer.from(text, "base64");
 }
 
-/** The same if it exists; creates nothing. */
+/** The master key of the embedded default, if it exists. */
 export async function existingMasterKey(directory: string): Promise<Buffer | undefined> {
   const text = await readIfExists(masterKeyFile(directory));
   return text === undefined ? undefined : Buffer.from(text, "base64");
@@ -27,24 +27,22 @@ function masterKeyFile(directory: string): string {
   return join(directory, "master.key");
 }
 
-/** The file that holds the development project's secret. */
 export function developmentSecretFile(directory: string): string {
   return join(directory, "development-secret");
 }
 
-/** The development project of the embedded default. */
 export interface DevelopmentProject extends BootstrapProject {
   /** Holds the secret. */
   readonly file: string;
-  /** Whether the secret was created by this call; it is printed only then. */
+  /** Whether this call created the secret; it is printed only then. */
   readonly isNew: boolean;
 }
 
-/** The development project; its secret is created on first use. */
+/** The development project of the embedded default. Its secret is created on first use. */
 export async function developmentProject(directory: string): Promise<DevelopmentProject> {
   const file = developmentSecretFile(directory);
   const { text, isNew } = await readOrWrite(file, newServiceSecret);
-  // A crash during the write can leave the file empty, and an empty secret would let everyone in.
+  // A crash during the write can leave the file empty, and everyone knows an empty secret.
   if (text.length < newServiceSecret().length) {
     throw new Error(`${file} holds no secret: restore it, or delete ${directory} to start from scratch`);
   }

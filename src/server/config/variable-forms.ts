@@ -30,8 +30,8 @@ export const wholeNumber = (min: number, max: number, unit = "") =>
 
 export const milliseconds = (min: number, max: number) => wholeNumber(min, max, "of milliseconds ");
 
-/** The shortest retention exceeds the lifetime of every session JWT, and so the time for which a revocation is needed. */
-export const retentionDays = wholeNumber(0, 3650, "of days ");
+/** One day exceeds the lifetime of every session JWT, and so the time for which a revocation must be retained. */
+export const days = wholeNumber(0, 3650, "of days ");
 
 /** Fractions allow less than one call per second. */
 export const callsPerSecond = number(
@@ -56,18 +56,12 @@ export const listen = parsed(
   },
 );
 
-/** More is a typing error. */
-const maxWorkers = 256;
-
-/** `auto` as in nginx and Puma. 0 is refused, because other servers disagree on what it means. */
-export const workers = parsed(
-  `a whole number from 1 to ${maxWorkers}, or auto for one per CPU core`,
-  (text) => {
-    if (text === "auto") return Math.min(availableParallelism(), maxWorkers);
-    const count = Number(text);
-    return /^\d+$/.test(text) && count >= 1 && count <= maxWorkers ? count : undefined;
-  },
-);
+/** `auto` as in nginx and Puma. 0 is refused, because other servers disagree on what it means; more than 256 is a typing error. */
+export const workers = parsed("a whole number from 1 to 256, or auto for one per CPU core", (text) => {
+  if (text === "auto") return Math.min(availableParallelism(), 256);
+  const count = Number(text);
+  return /^\d+$/.test(text) && count >= 1 && count <= 256 ? count : undefined;
+});
 
 export const masterKey = parsed("32 bytes in base64; `openssl rand -base64 32` makes one", masterKeyBytes);
 

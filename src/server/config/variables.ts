@@ -1,61 +1,49 @@
 import { z } from "zod";
 import { defaultKeySchedule, minPublicationDelayMs } from "../../domain/keys/key-schedule.ts";
-import {
-  bootstrapProject,
-  burst,
-  callsPerSecond,
-  cookieName,
-  databaseUrl,
-  listen,
-  masterKey,
-  masterKeys,
-  milliseconds,
-  onOff,
-  origins,
-  pathPrefix,
-  retentionDays,
-  wholeNumber,
-  workers,
-} from "./variable-forms.ts";
+import * as forms from "./variable-forms.ts";
 
 const file = z.string().meta({ accepts: "path of a PEM file" });
 
+const rateLimitOf = (caller: string) =>
+  forms.callsPerSecond.default(0).describe(`Rate limit of one ${caller}. 0 disables it.`);
+
+const burstOf = (caller: string) =>
+  forms.burst
+    .optional()
+    .describe(`Calls that one ${caller} may make at once. By default what the rate allows in 10 seconds.`);
+
 /** Every environment variable of the service, in the order of the documentation, which is generated from it. */
 export const variables = z.object({
-  DATABASE_URL: databaseUrl
+  DATABASE_URL: forms.databaseUrl
     .optional()
     .describe(
       "PostgreSQL 14 or newer; several hosts (`@one:5432,two:5432/`) if there are standbys. Without it the embedded PostgreSQL runs.",
     ),
-  SESSIOND_MASTER_KEY: masterKey
+  SESSIOND_MASTER_KEY: forms.masterKey
     .optional()
     .describe(
       "Encrypts the signing keys. Required with `DATABASE_URL`, and the same on every replica. The embedded PostgreSQL keeps one in its data directory.",
     ),
-  SESSIOND_MASTER_KEYS_ACCEPTED: masterKeys
+  SESSIOND_MASTER_KEYS_ACCEPTED: forms.masterKeys
     .optional()
     .describe("Further master keys that decrypt but do not encrypt: the previous or the next one."),
-  SESSIOND_LISTEN: listen
+  SESSIOND_LISTEN: forms.listen
     .prefault("127.0.0.1:8080")
     .describe("Address of the service. Port 0 takes a free port."),
-  SESSIOND_WORKERS: workers.prefault("1").describe("Number of processes that serve on this port."),
-  SESSIOND_METRICS_LISTEN: listen
+  SESSIOND_WORKERS: forms.workers.prefault("1").describe("Number of processes that serve on this port."),
+  SESSIOND_METRICS_LISTEN: forms.listen
     .optional()
     .describe("Address of `GET /metrics`, without TLS or credentials. Without it no metrics are recorded."),
   SESSIOND_TLS_CERT_FILE: file.optional().describe("Certificate of the server, followed by its chain."),
   SESSIOND_TLS_KEY_FILE: file.optional().describe("Private key of the server, without a passphrase."),
   SESSIOND_TLS_CLIENT_CA_FILE: file.optional().describe("CA that client certificates are verified against."),
   SESSIOND_TLS_MIN_VERSION: z.enum(["1.2", "1.3"]).default("1.2").describe("Oldest TLS version accepted."),
-  SESSIOND_ALLOW_PLAINTEXT: onOff
+  SESSIOND_ALLOW_PLAINTEXT: forms.onOff
     .default("off")
-    .describe(
-      "`on` allows an address other than loopback without TLS; for use behind a mesh or proxy that encrypts.",
-    ),
-  SESSIOND_BOOTSTRAP_PROJECT: bootstrapProject
+    .describe("`on` allows any address without TLS, for use behind a mesh or proxy that encrypts."),
+  SESSIOND_BOOTSTRAP_PROJECT: forms.bootstrapProject
     .optional()
-    .describe(
-      "Project to create at start unless it exists, with a service credential that has this secret and all permissions.",
-    ),
+    .describe("Project to create at start unless it exists, and a service secret with all permissions."),
   SESSIOND_DATA_DIR: z
     .string()
     .default(".sessiond")
@@ -66,84 +54,67 @@ export const variables = z.object({
     .meta({ accepts: "at most 255 characters" })
     .default("sessiond")
     .describe("Prefix of the `iss` claim of session JWTs, which is `<issuer>/<project id>`."),
-  SESSIOND_SIGNING_KEY_ROTATION_DAYS: wholeNumber(0, 3650, "of days ")
+  SESSIOND_SIGNING_KEY_ROTATION_DAYS: forms.days
     .default(90)
     .describe("Days after which a signing key is replaced. 0 disables automatic rotation."),
-  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: milliseconds(minPublicationDelayMs, 86_400_000)
+  SESSIOND_SIGNING_KEY_PUBLICATION_DELAY_MS: forms
+    .milliseconds(minPublicationDelayMs, 86_400_000)
     .default(defaultKeySchedule.publicationDelayMs)
     .describe("Time that a new signing key is in the JWKS before it signs."),
-  SESSIOND_RETENTION_DAYS: retentionDays
+  SESSIOND_RETENTION_DAYS: forms.days
     .default(90)
-    .describe(
-      "Days after which ended sessions and the revocations that ended them are deleted. 0 keeps them forever.",
-    ),
+    .describe("Days after which ended sessions and their revocations are deleted. 0 keeps them forever."),
   SESSIOND_LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")
     .describe("Least severe level that is logged."),
-  SESSIOND_DATABASE_MAX_CONNECTIONS: wholeNumber(2, 1000)
+  SESSIOND_DATABASE_MAX_CONNECTIONS: forms
+    .wholeNumber(2, 1000)
     .default(10)
     .describe("Database connections of one replica. Its workers share them, at least 2 each."),
-  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: milliseconds(100, 600_000)
+  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: forms
+    .milliseconds(100, 600_000)
     .default(5_000)
     .describe("Longest wait for a database connection."),
-  SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: milliseconds(100, 600_000)
+  SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: forms
+    .milliseconds(100, 600_000)
     .default(10_000)
     .describe("Longest duration of a statement."),
-  SESSIOND_DATABASE_NOTIFY: onOff
+  SESSIOND_DATABASE_NOTIFY: forms.onOff
     .default("on")
-    .describe(
-      "`off` for a database without LISTEN and NOTIFY. Watchers then see revocations within a second, by polling.",
-    ),
-  SESSIOND_DATABASE_PREPARED_STATEMENTS: onOff
+    .describe("`off` for a database without LISTEN and NOTIFY: watchers then poll once per second."),
+  SESSIOND_DATABASE_PREPARED_STATEMENTS: forms.onOff
     .default("on")
-    .describe(
-      "`off` for a connection pooler that does not support named prepared statements across server connections.",
-    ),
-  SESSIOND_DATABASE_MAX_WAITING: wholeNumber(1, 1_000_000)
+    .describe("`off` for a connection pooler that does not support named prepared statements."),
+  SESSIOND_DATABASE_MAX_WAITING: forms
+    .wholeNumber(1, 1_000_000)
     .default(5_000)
-    .describe(
-      "Most calls of one process that wait for database reads, and likewise for writes. Further calls fail fast.",
-    ),
-  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: callsPerSecond
-    .default(0)
-    .describe("Rate limit of one service credential. 0 disables it."),
-  SESSIOND_CALL_BURST_PER_SERVICE: burst
-    .optional()
-    .describe(
-      "Calls that one service credential may make at once. By default what the rate allows in 10 seconds.",
-    ),
-  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: callsPerSecond
-    .default(0)
-    .describe("Rate limit of one member as an end user. 0 disables it."),
-  SESSIOND_CALL_BURST_PER_MEMBER: burst
-    .optional()
-    .describe("Calls that one member may make at once. By default what the rate allows in 10 seconds."),
-  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: callsPerSecond
-    .default(0)
-    .describe("Rate limit of one client address. 0 disables it."),
-  SESSIOND_CALL_BURST_PER_ADDRESS: burst
-    .optional()
-    .describe(
-      "Calls that one client address may make at once. By default what the rate allows in 10 seconds.",
-    ),
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: callsPerSecond
+    .describe("Calls of one process that may wait for reads, and for writes. Further calls fail fast."),
+  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: rateLimitOf("service credential"),
+  SESSIOND_CALL_BURST_PER_SERVICE: burstOf("service credential"),
+  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: rateLimitOf("member as an end user"),
+  SESSIOND_CALL_BURST_PER_MEMBER: burstOf("member"),
+  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: rateLimitOf("client address"),
+  SESSIOND_CALL_BURST_PER_ADDRESS: burstOf("client address"),
+  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: forms.callsPerSecond
     .default(20)
     .describe("Rate limit of calls with an unknown credential from one client address. 0 disables it."),
-  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: burst
+  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: forms.burst
     .default(500)
     .describe("Calls with an unknown credential that one client address may make at once."),
-  SESSIOND_MAX_MESSAGE_BYTES: wholeNumber(16_384, 67_108_864, "of bytes ")
+  SESSIOND_MAX_MESSAGE_BYTES: forms
+    .wholeNumber(16_384, 67_108_864, "of bytes ")
     .default(1_048_576)
     .describe("Largest request message, measured after decompression."),
-  SESSIOND_SHUTDOWN_GRACE_MS: milliseconds(0, 600_000)
+  SESSIOND_SHUTDOWN_GRACE_MS: forms
+    .milliseconds(0, 600_000)
     .default(10_000)
     .describe("Time that running calls have to finish after SIGTERM."),
-  SESSIOND_KRATOS_PREFIX: pathPrefix.default("/auth").describe("Path prefix of the Kratos API."),
-  SESSIOND_KRATOS_COOKIE: cookieName
+  SESSIOND_KRATOS_PREFIX: forms.pathPrefix.default("/auth").describe("Path prefix of the Kratos API."),
+  SESSIOND_KRATOS_COOKIE: forms.cookieName
     .default("ory_kratos_session")
     .describe("Session cookie of the Kratos API."),
-  SESSIOND_KRATOS_ALLOWED_ORIGINS: origins
+  SESSIOND_KRATOS_ALLOWED_ORIGINS: forms.origins
     .optional()
     .describe("Origins besides the service's own whose pages may use the session cookie of the Kratos API."),
   SESSIOND_STYTCH_ERROR_URL_BASE: z
@@ -157,7 +128,6 @@ export const variables = z.object({
     .describe("Address named in internal errors of the Stytch API."),
 });
 
-/** The names of all variables. */
 export const variableNames: readonly string[] = Object.keys(variables.shape);
 
 /** Variables that tell commands which service to call with which credential. The service ignores them. */

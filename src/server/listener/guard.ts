@@ -2,10 +2,7 @@ import { SessiondError } from "../../domain/errors.ts";
 import { type RequestHandler, abortResponse } from "../../transport/http-message.ts";
 import { sendEarlyError } from "./early-errors.ts";
 
-/**
- * Where a failure happened that no answer reports. Failures of a `session` (HTTP/2) or a `handshake` (TLS) are mostly the
- * client's doing: log them without an alarm.
- */
+/** Where a failure happened. Failures of a `session` (HTTP/2) or a `handshake` (TLS) are mostly caused by the client. */
 export type FailurePlace =
   | "handler"
   | "response"
@@ -14,13 +11,13 @@ export type FailurePlace =
   | "client certificate"
   | "listener";
 
-/** Receives failures that cannot be reported otherwise. Must not throw. */
+/** Receives failures that no answer reports. Must not throw. */
 export type FailureReporter = (error: unknown, place: FailurePlace) => void;
 
 /**
- * Keeps a handler from ending the process. What it throws, synchronously or not, is reported; the client gets INTERNAL, or a
- * cut connection if the answer had begun. Error events of the response are reported too, and those of the request are
- * ignored, because they only say that the client is gone.
+ * Keeps a handler from ending the process. Reports what it throws, synchronously or not; the client gets INTERNAL, or an aborted
+ * response if the answer had begun. Reports errors of the response too, and ignores those of the request, which only say that
+ * the client is gone.
  */
 export function guardHandler(handler: RequestHandler, report: FailureReporter): RequestHandler {
   return (req, res) => {

@@ -1,4 +1,4 @@
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { Socket } from "node:net";
 import { SessiondError } from "../../domain/errors.ts";
 import type { RequestHandler } from "../../transport/http-message.ts";
@@ -17,13 +17,15 @@ export function createHttp1(
   handler: RequestHandler,
   peers: PeerRegistry,
 ): ProtocolServer {
-  const running = new Map<Socket, Set<ServerResponse>>();
-  /** Connections that sent bytes that are not a request; they close when their earlier requests are answered. */
+  /** Open connections with their unfinished answers. */
+  const running = new Map<Socket, Conversation<ServerResponse>>();
+  /** Connections that sent a malformed request; they close when their earlier requests are answered. */
   const ending = new WeakSet<Socket>();
   let draining = false;
 
   const serve = (req: IncomingMessage, res: ServerResponse) => {
-    if (hasTooMany(req.socket)) {
+    // Node starts all requests that arrive together, even if their client reads no answer.
+    if ((running.get(req.socket)?.answers.size ?? Infinity) >= limits.maxPipelinedRequests) {
       req.socket.destroy();
       return;
     }
@@ -39,7 +41,7 @@ export function createHttp1(
   // Unknown expectations are ignored; Node's own 417 has neither a text nor a request id.
   server.on("checkExpectation", serve);
   server.on("clientError", (error, socket: Socket) => {
-    const responses = [...(running.get(socket) ?? [])];
+    const responses = [...(running.get(socket)?.answers ?? [])];
     // Complete requests are answered first: a 400 in between would be taken for their answer.
     if (responses.length > 0 && responses.every((res) => res.req.complete)) {
       ending.add(socket);
@@ -55,39 +57,36 @@ export function createHttp1(
   // Starts the timer behind the server's timeouts, which otherwise only a server that listens itself does.
   server.emit("listening");
 
-  const unread = new UnreadAnswers(limits, () => conversationsOf(running));
-
-  /** Node starts all requests that arrive together, even if their client reads no answer. */
-  function hasTooMany(socket: Socket): boolean {
-    return (running.get(socket)?.size ?? limits.maxPipelinedRequests) >= limits.maxPipelinedRequests;
-  }
+  const unread = new UnreadAnswers(limits, () => running.values());
 
   function track(socket: Socket, res: ServerResponse): void {
-    const responses = running.get(socket);
-    responses?.add(res);
+    const answers = running.get(socket)?.answers;
+    answers?.add(res);
     res.once("close", () => {
-      responses?.delete(res);
-      if ((draining || ending.has(socket)) && responses?.size === 0) socket.destroySoon();
+      answers?.delete(res);
+      if ((draining || ending.has(socket)) && answers?.size === 0) socket.destroySoon();
     });
   }
 
   return {
     accept(socket) {
-      const answers = new Set<ServerResponse>();
-      running.set(socket, answers);
+      const cut = () => void socket.destroy();
+      const conversation = { answers: new Set<ServerResponse>(), giveUp: cut, cut };
+      running.set(socket, conversation);
       socket.once("close", () => running.delete(socket));
-      endStreamsOnHalfClose(socket, conversationOf(socket, answers));
+      endStreamsOnHalfClose(socket, conversation);
       server.emit("connection", socket);
     },
     drain() {
       draining = true;
-      for (const [socket, responses] of running) {
-        if (responses.size === 0) socket.destroySoon();
-        for (const res of responses) closeAfter(res);
+      for (const [socket, { answers }] of running) {
+        if (answers.size === 0) socket.destroySoon();
+        for (const res of answers) closeAfter(res);
       }
     },
     dispose() {
-      stopTimers(server);
+      // Of a server that never listened, this only stops the timer behind its timeouts.
+      server.close();
       unread.dispose();
     },
   };
@@ -96,17 +95,6 @@ export function createHttp1(
 const unknownCoding = {
   violations: [{ field: "transfer-encoding", description: "the only accepted transfer coding is chunked" }],
 };
-
-function conversationOf(socket: Socket, answers: Iterable<ServerResponse>): Conversation<ServerResponse> {
-  const cut = () => void socket.destroy();
-  return { answers, giveUp: cut, cut };
-}
-
-function* conversationsOf(
-  running: ReadonlyMap<Socket, ReadonlySet<ServerResponse>>,
-): Generator<Conversation<ServerResponse>> {
-  for (const [socket, answers] of running) yield conversationOf(socket, answers);
-}
 
 /** Node's parser refuses such a request only after the handler was called, which may have answered already. */
 function hasUnknownCoding(req: IncomingMessage): boolean {
@@ -131,9 +119,4 @@ function serverOptions(limits: ListenerLimits) {
 /** Announces that the connection closes after this response, if its headers are not sent yet. */
 function closeAfter(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader("connection", "close");
-}
-
-/** Closing a server that never listened only stops the timer behind its timeouts. */
-function stopTimers(server: Server): void {
-  server.close();
 }

@@ -22,7 +22,7 @@ export class OpenStreams implements Conversation<ServerHttp2Stream> {
     reset(stream);
     if (this.#session.destroyed) return;
     const timer = setTimeout(this.cut, this.#timeoutMs).unref();
-    // False if too many earlier ones are unanswered, whose timers are running.
+    // False if too many earlier PINGs are unanswered, whose timers are running.
     const isSent = this.#session.ping(() => clearTimeout(timer));
     if (!isSent) clearTimeout(timer);
   };
@@ -32,7 +32,7 @@ export class OpenStreams implements Conversation<ServerHttp2Stream> {
 
 /**
  * Resets HTTP/2 streams whose request is not complete in time. A stream whose answer is under way gets the same time again,
- * because a client can keep its half open even after the answer. One timer serves all streams: nearly every stream ends long before.
+ * because a client can keep its half open even after the answer. One timer serves all streams, because nearly all end in time.
  */
 export class RequestTimeouts {
   readonly #timeoutMs: number;

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { type AddressInfo, type Socket, createServer } from "node:net";
 import { type FailureReporter, guardHandler } from "./guard.ts";
 import type { RequestHandler } from "../../transport/http-message.ts";
@@ -17,7 +18,6 @@ import type { TlsMaterial } from "../tls/certificates.ts";
 import { type TlsOptions, createTls } from "./tls.ts";
 
 export interface ListenerOptions {
-  /** Serves every request of both protocols. */
   handler: RequestHandler;
   /** Is offered every HTTP/2 stream before `handler`. */
   takeStream?: StreamTaker | undefined;
@@ -27,11 +27,10 @@ export interface ListenerOptions {
   limits?: Partial<ListenerLimits>;
   /** Receives the peer of each connection. */
   peers?: PeerRegistry;
-  /** Receives failures that no answer reports; standard error by default. */
-  onError?: FailureReporter;
+  onError: FailureReporter;
 }
 
-/** One TCP port that speaks HTTP/1.1 and HTTP/2, with or without TLS. */
+/** One TCP port that serves HTTP/1.1 and HTTP/2, with or without TLS. */
 export interface Listener {
   /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
   listen(at: { host: string; port: number }): Promise<{ address: string; port: number }>;
@@ -50,7 +49,7 @@ export interface Listener {
 /** Creates a listener that does not listen yet. */
 export function createListener(options: ListenerOptions): Listener {
   const limits = { ...defaultLimits, ...options.limits };
-  const report = options.onError ?? reportToStderr;
+  const report = options.onError;
   const peers = options.peers ?? new PeerRegistry();
   const handler = guardHandler(options.handler, report);
   const protocols: Record<Protocol, ProtocolServer> = {
@@ -117,18 +116,12 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   return {
-    listen: ({ host, port }) =>
-      new Promise((resolve, reject) => {
-        server.once("error", reject);
-        // As long as the system allows: after a restart all clients connect in the same second.
-        server.listen({ host, port, backlog: 4096 }, () => {
-          server.off("error", reject);
-          server.on("error", (error) => report(error, "listener"));
-          // Only the address of a pipe is a string.
-          const { address, port } = server.address() as AddressInfo;
-          resolve({ address, port });
-        });
-      }),
+    async listen({ host, port }) {
+      // A long backlog, because after a restart all clients connect in the same second.
+      await once(server.listen({ host, port, backlog: 4096 }), "listening");
+      server.on("error", (error) => report(error, "listener"));
+      return server.address() as AddressInfo;
+    },
     get connections() {
       return sockets.size;
     },
@@ -136,7 +129,3 @@ export function createListener(options: ListenerOptions): Listener {
     renewTls: (material) => tls?.renew(material),
   };
 }
-
-const reportToStderr: FailureReporter = (error, place) => {
-  console.error(`listener: failure in ${place}:`, error);
-};

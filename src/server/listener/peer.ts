@@ -1,13 +1,11 @@
-import { type Peer, unknownPeer } from "../../auth/peer.ts";
+import { type Peer, unknownPeer } from "../../auth/request-credentials.ts";
+import { maxTimerMs } from "../../transport/timers.ts";
 
 /** The peer of a connection. */
 export interface ConnectedPeer extends Peer {
   /** When its certificate expires, in milliseconds since 1970. */
   readonly expireTime: number | undefined;
 }
-
-/** Longest delay of Node's timers. */
-const longestTimeoutMs = 2 ** 31 - 1;
 
 /** Peers by connection: a socket, or the HTTP/2 session on it, which hides its socket. */
 export class PeerRegistry {
@@ -33,11 +31,11 @@ export class PeerRegistry {
     return (this.#peers.get(connection)?.expireTime ?? Infinity) <= Date.now();
   }
 
-  /** Calls `expired` once when the peer's certificate expires, or after 24 days at the latest. Returns a function that cancels it. */
+  /** Calls `expired` when the peer's certificate expires, or after 24 days at the latest. Returns a function that cancels it. */
   whenExpired(connection: object, expired: () => void): () => void {
     const expireTime = this.#peers.get(connection)?.expireTime;
     if (expireTime === undefined) return () => undefined;
-    const delayMs = Math.min(Math.max(0, expireTime - Date.now()), longestTimeoutMs);
+    const delayMs = Math.min(Math.max(0, expireTime - Date.now()), maxTimerMs);
     const timer = setTimeout(expired, delayMs).unref();
     return () => clearTimeout(timer);
   }

@@ -1,40 +1,35 @@
 import type { Socket } from "node:net";
 import type { ListenerLimits } from "./limits.ts";
 
-/** An answer that is not finished: a response of HTTP/1, a stream of HTTP/2. */
+/** An unfinished answer: a response of HTTP/1, a stream of HTTP/2. */
 export interface Answer {
   readonly headersSent: boolean;
-  /** Whether the whole answer was handed to Node. */
+  /** Whether Node has the whole answer. */
   readonly writableEnded: boolean;
-  /** Bytes that wait for the client to take them. */
+  /** Bytes that the client has not read yet. */
   readonly writableLength: number;
 }
 
 /** A connection with its unfinished answers. */
 export interface Conversation<A extends Answer> {
-  readonly answers: Iterable<A>;
-  /** Ends one answer; called again while it is still there. */
+  readonly answers: Set<A>;
+  /** Ends one answer; called again while the answer is still unfinished. */
   readonly giveUp: (answer: A) => void;
   /** Ends the connection at once. */
   readonly cut: () => void;
 }
 
-interface Waiting {
-  readonly length: number;
-  readonly since: number;
-}
-
 /**
- * Ends answers that clients request and do not read. An answer is given up when its client has taken nothing of it for
- * `unreadTimeoutMs`; with HTTP/2 a client can otherwise keep a stream waiting and its connection alive for any time. If more
- * than `maxUnreadBytes` wait in total, the connections with most unread bytes are cut.
+ * Ends answers that clients request and do not read. An answer is given up when its client has read nothing of it for
+ * `unreadTimeoutMs`; an HTTP/2 client could otherwise keep a stream and its connection open for any time. If more than
+ * `maxUnreadBytes` are unread in total, the connections with most of them are cut.
  */
 export class UnreadAnswers<A extends Answer> {
   readonly #limits: Pick<ListenerLimits, "unreadTimeoutMs" | "maxUnreadBytes">;
   readonly #conversations: () => Iterable<Conversation<A>>;
   readonly #timer: NodeJS.Timeout;
-  /** Unread bytes at the last sweep, and since when none of them was taken. */
-  #waiting = new Map<A, Waiting>();
+  /** Unread bytes at the last sweep, and since when none of them was read. */
+  #unread = new Map<A, { readonly length: number; readonly since: number }>();
 
   constructor(
     limits: Pick<ListenerLimits, "unreadTimeoutMs" | "maxUnreadBytes">,
@@ -52,7 +47,8 @@ export class UnreadAnswers<A extends Answer> {
 
   #sweep(): void {
     const now = performance.now();
-    const waiting = new Map<A, Waiting>();
+    const previous = this.#unread;
+    this.#unread = new Map();
     const connections: { readonly bytes: number; readonly cut: () => void }[] = [];
     let total = 0;
     for (const { answers, giveUp, cut } of this.#conversations()) {
@@ -61,35 +57,30 @@ export class UnreadAnswers<A extends Answer> {
         const length = answer.writableLength;
         if (length === 0) continue;
         bytes += length;
-        const before = this.#waiting.get(answer);
+        const before = previous.get(answer);
         const since = before !== undefined && length >= before.length ? before.since : now;
-        waiting.set(answer, { length, since });
+        this.#unread.set(answer, { length, since });
         if (now - since >= this.#limits.unreadTimeoutMs) giveUp(answer);
       }
       if (bytes > 0) connections.push({ bytes, cut });
       total += bytes;
     }
-    this.#waiting = waiting;
-    if (total > this.#limits.maxUnreadBytes) this.#relieve(connections, total);
-  }
-
-  #relieve(connections: { readonly bytes: number; readonly cut: () => void }[], total: number): void {
-    let left = total;
+    if (total <= this.#limits.maxUnreadBytes) return;
     for (const { bytes, cut } of connections.sort((a, b) => b.bytes - a.bytes)) {
-      if (left <= this.#limits.maxUnreadBytes) return;
+      if (total <= this.#limits.maxUnreadBytes) return;
       cut();
-      left -= bytes;
+      total -= bytes;
     }
   }
 }
 
-/** How often the answers of a half-closed connection are looked at. */
+/** Time between two looks at the answers of a half-closed connection. */
 const halfClosedIntervalMs = 100;
 
 /**
  * Ends streams whose client has closed its side of the connection, as a client that was killed does. Answers that end by
  * themselves are still sent: a client may close its side after its request. A stream is recognised by an answer that has
- * begun, is not over and has nothing to send, twice in a row.
+ * begun, has not ended and has nothing to send, twice in a row.
  */
 export function endStreamsOnHalfClose<A extends Answer>(socket: Socket, connection: Conversation<A>): void {
   socket.once("end", () => {

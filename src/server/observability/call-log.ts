@@ -8,9 +8,9 @@ import { type HttpRequest, type RequestHandler, pathOf } from "../../transport/h
 import type { Metrics } from "./metrics.ts";
 import { PeerRegistry } from "../listener/peer.ts";
 import { describeFault, withoutSecrets } from "./redact.ts";
-import type { EndedCall, Tracing } from "./tracing.ts";
+import type { Tracing } from "./tracing.ts";
 
-/** Where calls are told of besides the log. */
+/** Receivers of calls besides the log. */
 export interface CallObservers {
   readonly metrics?: Metrics | undefined;
   readonly tracing?: Tracing | undefined;
@@ -41,18 +41,32 @@ export class CallLog {
     return record;
   }
 
-  /** Writes the one line of a request whose answer is over. */
+  /** Writes the one line of a request whose answer has ended. */
   end(record: CallRecord, request: RequestLine, httpStatus: number): void {
     const endedAt = performance.now();
     const code = record.code ?? "refused";
     this.#metrics?.callEnded(record, code, endedAt - record.start);
-    const trace = this.#tracing?.end({ record, verb: request.method, code, httpStatus, endedAt });
-    const fields = lineOf(request, { record, code, httpStatus, endedAt, trace });
+    const { caller, service } = record.identity ?? {};
+    // Pino leaves out undefined fields.
+    const fields = {
+      request_id: record.id,
+      uuid: record.uuid === record.id ? undefined : record.uuid,
+      trace_id: this.#tracing?.end({ record, verb: request.method, code, httpStatus, endedAt }),
+      protocol: record.protocol ?? "http",
+      method: record.method ?? `${request.method} ${withoutSecrets(shownPath(request))}`,
+      project: caller?.project.id,
+      caller: caller && actorOf(caller),
+      via: service && service !== caller ? actorOf(service) : undefined,
+      code,
+      reason: record.reason,
+      http_status: httpStatus,
+      duration_ms: Math.round((endedAt - record.start) * 1000) / 1000,
+    };
     if (record.fault === undefined) this.#log.info(fields, "call");
     else this.#log.error({ ...fields, fault: describeFault(record.fault) }, "call failed inside");
   }
 
-  /** Gives each request its id, which comes back as `X-Request-Id`, and logs it when its answer is over. */
+  /** Gives each request its id, returns it as `X-Request-Id`, and logs the request when its answer has ended. */
   around(handler: RequestHandler): RequestHandler {
     return (request, response) => {
       const record = this.begin(request.headers, connectionOf(request));
@@ -70,13 +84,13 @@ export class CallLog {
   }
 }
 
-/** What a request came on: HTTP/2 hides the socket behind its session. */
+/** The connection of a request: HTTP/2 hides the socket behind its session. */
 function connectionOf(request: HttpRequest): object | undefined {
   return "stream" in request ? request.stream.session : request.socket;
 }
 
 /** Method and target of a request. */
-export interface RequestLine {
+interface RequestLine {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
 }
@@ -93,33 +107,9 @@ function saneId(header: string | string[] | undefined): string | undefined {
     : undefined;
 }
 
-interface Ended extends Omit<EndedCall, "verb"> {
-  /** The id of its trace. */
-  readonly trace: string | undefined;
-}
-
-/** Pino leaves out what is undefined. */
-function lineOf(request: RequestLine, { record, code, httpStatus, endedAt, trace }: Ended) {
-  const { caller, service } = record.identity ?? {};
-  return {
-    request_id: record.id,
-    uuid: record.uuid === record.id ? undefined : record.uuid,
-    trace_id: trace,
-    protocol: record.protocol ?? "http",
-    method: record.method ?? `${request.method} ${withoutSecrets(shownPath(request))}`,
-    project: caller?.project.id,
-    caller: caller && actorOf(caller),
-    via: service && service !== caller ? actorOf(service) : undefined,
-    code,
-    reason: record.reason,
-    http_status: httpStatus,
-    duration_ms: Math.round((endedAt - record.start) * 1000) / 1000,
-  };
-}
-
 /**
- * The path of a request that matched no method, without its query and not longer than a line should be. Segments longer
- * than a UUID or a method's name are left out: they may be a secret in the wrong place, escaped beyond recognition.
+ * The path of a request that matched no method, shortened and without its query. Leaves out segments longer than a UUID or a
+ * method's name: they may be a secret in the wrong place, escaped beyond recognition.
  */
 function shownPath(request: RequestLine): string {
   return pathOf(request.url ?? "")

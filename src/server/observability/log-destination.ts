@@ -3,10 +3,10 @@ import { type DestinationStream, destination } from "pino";
 /** PIPE_BUF of Linux, in bytes: writes of several processes to one pipe are atomic up to this size. */
 const maxSharedWrite = 4096;
 
-/** In bytes. Longer strings cost more to concatenate than another system call. */
+/** In bytes. Concatenating longer strings costs more than another system call. */
 const maxOwnWrite = 16_384;
 
-/** In characters. While nothing can be written, lines beyond this are dropped. */
+/** In characters. Lines beyond this are dropped while writing is impossible. */
 const maxUnwritten = 1_048_576;
 
 /**
@@ -16,7 +16,7 @@ const maxUnwritten = 1_048_576;
 export function logOutput(file: number | string, isShared = false): DestinationStream {
   const maxBytes = isShared ? maxSharedWrite : maxOwnWrite;
   const output = destination({ dest: file, sync: true, maxLength: maxUnwritten });
-  // For example on a full disk. Calls go on without being logged.
+  // Calls succeed even if they cannot be logged, for example on a full disk.
   output.on("error", () => undefined);
   let pending = "";
   let bytes = 0;

@@ -1,17 +1,18 @@
-import { type Server, createServer } from "node:http";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Registry } from "prom-client";
+import { pathOf } from "../../transport/http-message.ts";
 
 /** A listener for metrics, separate from the port of the service. */
 export interface MetricsListener {
   readonly address: string;
   readonly port: number;
+  /** Waits for answers that are being written, but not for idle connections. */
   close(): Promise<void>;
 }
 
-/**
- * Serves the result of `read`, in Prometheus' text format, at `GET /metrics`, or 503 if it fails. Port 0 takes a free port.
- */
+/** Serves the result of `read`, in Prometheus' text format, at `GET /metrics`, or 503 if it fails. Port 0 takes a free port. */
 export async function listenForMetrics(
   at: { readonly host: string; readonly port: number },
   read: () => Promise<string>,
@@ -19,8 +20,7 @@ export async function listenForMetrics(
 ): Promise<MetricsListener> {
   const server = createServer((request, response) => {
     request.resume();
-    const [path] = (request.url ?? "").split("?", 1);
-    if (path !== "/metrics") {
+    if (pathOf(request.url ?? "") !== "/metrics") {
       response.writeHead(404).end("metrics are at /metrics\n");
     } else if (request.method !== "GET" && request.method !== "HEAD") {
       response.writeHead(405, { allow: "GET, HEAD" }).end();
@@ -34,21 +34,13 @@ export async function listenForMetrics(
       );
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(at, () => {
-      server.off("error", reject).on("error", onError);
-      resolve();
-    });
-  });
-  // A TCP server that listens has an address with a port.
+  await once(server.listen(at), "listening");
+  server.on("error", onError);
   const { address, port } = server.address() as AddressInfo;
-  return { address, port, close: () => closeNow(server) };
-}
-
-/** Waits for answers that are being written, but not for idle connections. */
-function closeNow(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
+  return { address, port, close };
 }

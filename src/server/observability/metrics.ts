@@ -50,7 +50,6 @@ export class Metrics {
     buckets: lagBuckets,
     registers: [this.registry],
   });
-
   readonly #purged = new Counter({
     name: "sessiond_purged_total",
     help: "Rows that the purge has deleted: sessions, replaced tokens, revocations and cutoffs.",
@@ -84,11 +83,11 @@ export class Metrics {
 
   readonly batchStarted = (kind: string, size: number): void => this.#batches.observe({ kind }, size);
 
-  /** A feed has read revocations that were made at these times. */
-  readonly revocationsRead = (times: readonly Date[], now: Date): void => {
-    this.#revisions.inc(times.length);
+  /** A feed has read these revocations. */
+  readonly revocationsRead = (revocations: readonly { readonly time: Date }[], now: Date): void => {
+    this.#revisions.inc(revocations.length);
     // Clocks of replicas differ: a time in the future counts as no lag.
-    for (const time of times) this.#lag.observe(Math.max(0, now.getTime() - time.getTime()) / 1000);
+    for (const { time } of revocations) this.#lag.observe(Math.max(0, now.getTime() - time.getTime()) / 1000);
   };
 
   readonly batchPurged = (purged: Purged): void => {

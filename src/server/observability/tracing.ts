@@ -27,8 +27,7 @@ const faults: ReadonlySet<string> = new Set(
   ].map((code) => Code[code]),
 );
 
-/** A finished call. */
-export interface EndedCall {
+interface EndedCall {
   readonly record: CallRecord;
   /** HTTP method. */
   readonly verb: string | undefined;

@@ -1,3 +1,5 @@
+import type { Kysely } from "kysely";
+import { loadPrivateKey } from "../../domain/keys/key-material.ts";
 import {
   type ClockOffset,
   type DatabaseFacts,
@@ -6,11 +8,19 @@ import {
   readDatabaseFacts,
 } from "../../storage/connection/database-facts.ts";
 import { migrationStates, servedThoughNewer } from "../../storage/schema/migrate.ts";
-import type { Config, DatabaseConfig } from "../config/config.ts";
+import { keysNotWrappedWith } from "../../storage/signing-key-store.ts";
+import type { Tables } from "../../storage/schema/tables.ts";
+import { type Config, type DatabaseConfig, masterKeysOf } from "../config/config.ts";
 import { existingMasterKey } from "../config/data-directory.ts";
-import { type KeyCheck, checkSigningKeys } from "./key-check.ts";
 import { type Schema, schemaOf } from "./migrations.ts";
 import { withOperatorDatabase } from "./operator-database.ts";
+
+/** Which signing keys the configured master keys decrypt. */
+export interface KeyCheck {
+  readonly openable: number;
+  /** Why the others cannot be decrypted; contains no secret. */
+  readonly problems: readonly string[];
+}
 
 /** What `doctor` reports of a database. */
 export interface Diagnosis {
@@ -37,7 +47,9 @@ export async function diagnose(
     const facts = await readDatabaseFacts(db);
     const clock = await readClockOffset(db);
     const schema = schemaOf(await migrationStates(db));
-    const masterKey = keys?.masterKey ?? (await embeddedKey(config));
+    const masterKey =
+      keys?.masterKey ??
+      (config.databaseUrl === undefined ? await existingMasterKey(config.dataDirectory) : undefined);
     const checkable = keys !== undefined && masterKey !== undefined && schema.state === "current";
     return {
       facts,
@@ -52,6 +64,23 @@ export async function diagnose(
   });
 }
 
-async function embeddedKey({ databaseUrl, dataDirectory }: DatabaseConfig): Promise<Buffer | undefined> {
-  return databaseUrl === undefined ? existingMasterKey(dataDirectory) : undefined;
+/** Decrypts every signing key that signs now or will sign. */
+async function checkSigningKeys(
+  db: Kysely<Tables>,
+  current: Buffer,
+  accepted: readonly Buffer[],
+  now: Date,
+): Promise<KeyCheck> {
+  const masterKeys = masterKeysOf(current, accepted);
+  // No master key has an empty id, so this returns every key, up to a bound.
+  const keys = await keysNotWrappedWith(db, "", now, 10_000);
+  const problems = keys.flatMap((key) => {
+    try {
+      loadPrivateKey(key, [masterKeys.current, ...masterKeys.accepted]);
+      return [];
+    } catch (error) {
+      return [error instanceof Error ? error.message : String(error)];
+    }
+  });
+  return { openable: keys.length - problems.length, problems };
 }

@@ -34,7 +34,7 @@ export async function migrateConfigured(
   return applied ?? [];
 }
 
-/** The names of pending migrations. Throws if the schema is newer than this version. */
+/** Names of pending migrations. Throws if the schema is newer than this version. */
 export function pendingOf({ migrations }: Schema): readonly string[] {
   const unknown = migrations.find(({ state }) => state === "unknown");
   if (unknown !== undefined) throw newerSchema(unknown.name);

@@ -11,7 +11,7 @@ export const acceptedEncodings = compressions.map(({ name }) => name).join(",");
 /** Shorter messages are sent uncompressed, in bytes: Connect's default. */
 export const compressMinBytes = 1024;
 
-/** Finds the compression that a client accepts. Remembers the last answer, because a client accepts the same in every call. */
+/** Selects the compression of answers. Remembers the last selection, because a client accepts the same in every call. */
 export class AcceptedCompression {
   readonly #headerName: string;
   #accepted: string | undefined;

@@ -175,7 +175,7 @@ function connectHeaders(call: Call): { header: Headers; encodingError: unknown }
 
 /**
  * Discards the rest of a body that was read only in part, because the message was too large: the client would wait with its
- * next request on the connection. The listener's request timeout bounds how long this goes on.
+ * next request on the connection. The listener's request timeout limits this.
  */
 function discardRest(source: Readable): void {
   if (source.readableEnded || source.destroyed) return;

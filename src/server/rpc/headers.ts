@@ -28,7 +28,7 @@ function unescapePunctuation(message: string): string {
 
 /** Adds the headers of a `Headers`, if there is one, to headers for Node, each name behind `prefix`. */
 export function addHeaders(into: OutgoingHttpHeaders, headers: Headers | undefined, prefix = ""): void {
-  // Each cookie comes by itself, everything else joined.
+  // Cookies stay separate; the values of other headers are joined.
   headers?.forEach((value, name) => {
     const earlier = into[prefix + name];
     into[prefix + name] = earlier === undefined ? value : [String(earlier), value];

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { ServiceImplSpec } from "@connectrpc/connect";
 import { type HttpRequest, type HttpResponse, endResponse, pathOf } from "../../transport/http-message.ts";
+import { isGrpc } from "../listener/early-errors.ts";
 import type { FailureReporter } from "../listener/guard.ts";
 import type { StreamTaker } from "../listener/http2.ts";
 import { ConnectUnary } from "./connect-exchange.ts";
@@ -11,13 +12,12 @@ import { type RpcMethod, type RpcServing, methodCodec } from "./rpc-method.ts";
 
 export interface RpcOptions extends RpcServing {
   readonly services: readonly ServiceImplSpec[];
-  /** Receives what goes wrong outside of any answer. */
+  /** Receives failures that no answer reports. */
   readonly onError: FailureReporter;
 }
 
-/** RPC on an HTTP server. */
 export interface Rpc {
-  /** Every path that is served. */
+  /** All served paths. */
   readonly paths: ReadonlySet<string>;
   readonly services: ReadonlySet<DescService>;
   /**
@@ -51,11 +51,12 @@ export function createRpc({ services, onError, ...serving }: RpcOptions): Rpc {
 
   function handle(request: HttpRequest, response: HttpResponse): Promise<void> | undefined {
     const method = methods.get(pathOf(request.url ?? ""));
-    const isGrpc = /^application\/grpc(-web(-text)?)?($|[+;])/i.test(request.headers["content-type"] ?? "");
-    if (method === undefined) return isGrpc ? refuseUnknownMethod(request, response) : undefined;
+    if (method === undefined) return isGrpc(request) ? refuseUnknownMethod(request, response) : undefined;
     const allowed = httpMethodsOf(method);
-    if (!allowed.includes(request.method ?? "")) return refuseHttpMethod(request, response, allowed);
-    return method.handle === undefined || (isGrpc && request.method === "POST")
+    if (!allowed.includes(request.method ?? "")) {
+      return refuse(request, response, 405, { allow: allowed.join(", ") });
+    }
+    return method.handle === undefined || (request.method === "POST" && isGrpc(request))
       ? handlers.serve(method, request, response)
       : connect.serve(method, method.handle, request, response);
   }
@@ -75,24 +76,22 @@ function httpMethodsOf({ spec, handle }: RpcMethod): readonly string[] {
     : ["POST"];
 }
 
-async function refuseHttpMethod(
-  request: HttpRequest,
-  response: HttpResponse,
-  allowed: readonly string[],
-): Promise<void> {
-  response.statusCode = 405;
-  response.setHeader("allow", allowed.join(", "));
-  endResponse(response);
-  request.resume();
+/** Answers with trailers only, as gRPC clients expect for a method that does not exist. */
+function refuseUnknownMethod(request: HttpRequest, response: HttpResponse): Promise<void> {
+  const contentType = request.headers["content-type"] ?? "application/grpc";
+  const status = { "grpc-status": "12", "grpc-message": "no such method" };
+  return refuse(request, response, 200, { "content-type": contentType, ...status });
 }
 
-/** Answers with trailers only, as gRPC clients expect for a method that does not exist. */
-async function refuseUnknownMethod(request: HttpRequest, response: HttpResponse): Promise<void> {
-  response.statusCode = 200;
-  response.setHeader("content-type", request.headers["content-type"] ?? "application/grpc");
-  response.setHeader("grpc-status", "12");
-  response.setHeader("grpc-message", "no such method");
-  // Without a body Node sets END_STREAM on the headers.
+async function refuse(
+  request: HttpRequest,
+  response: HttpResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  response.statusCode = status;
+  // Not by writeHead, after which Node would send an empty body instead of END_STREAM on the headers.
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   endResponse(response);
   request.resume();
 }

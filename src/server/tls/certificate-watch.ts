@@ -1,14 +1,6 @@
 import type { Logger } from "pino";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "./certificates.ts";
 
-const defaultIntervalMs = 5_000;
-
-export interface CertificateWatch {
-  /** Reads the files now. Resolves after the callbacks; never rejects. */
-  check(): Promise<void>;
-  stop(): void;
-}
-
 export interface CertificateWatchCallbacks {
   readonly onChange: (material: TlsMaterial) => void;
   /** Called once for a failure that repeats. The previous material stays in use. */
@@ -17,15 +9,16 @@ export interface CertificateWatchCallbacks {
 
 /**
  * Reads the files at intervals and reports changes. Not fs.watch, which misses the swapped link of a Kubernetes secret and some
- * network file systems; not a signal, which would have to be sent to every replica.
+ * network file systems; not a signal, which would have to be sent to every replica. `check` reads the files now, and never
+ * rejects.
  */
 export function watchCertificates(
   files: TlsFiles,
   first: TlsMaterial,
   log: Logger,
   { onChange, onFailure }: CertificateWatchCallbacks,
-  intervalMs = defaultIntervalMs,
-): CertificateWatch {
+  intervalMs = 5_000,
+): { check(): Promise<void>; stop(): void } {
   let current = first;
   let lastFailure = "";
   async function readOnce(): Promise<void> {

@@ -2,7 +2,6 @@ import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 
-/** PEM files. */
 export interface TlsFiles {
   /** The server's certificate, followed by its intermediate certificates. */
   readonly certFile: string;
@@ -24,10 +23,7 @@ export interface TlsMaterial {
 export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   const cert = await read("SESSIOND_TLS_CERT_FILE", files.certFile);
   const key = await read("SESSIOND_TLS_KEY_FILE", files.keyFile);
-  const clientCa =
-    files.clientCaFile === undefined
-      ? undefined
-      : await read("SESSIOND_TLS_CLIENT_CA_FILE", files.clientCaFile);
+  const clientCa = files.clientCaFile && (await read("SESSIOND_TLS_CLIENT_CA_FILE", files.clientCaFile));
   const [certificate] = certificatesIn("SESSIOND_TLS_CERT_FILE", cert);
   if (!certificate.checkPrivateKey(privateKeyIn(key))) {
     throw new Error(

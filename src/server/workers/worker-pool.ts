@@ -5,7 +5,6 @@ import { Backoff } from "../../transport/backoff.ts";
 import { type WorkerProcess, forkWorker } from "./worker-process.ts";
 
 export interface WorkerPoolOptions {
-  /** Number of workers. */
   readonly size: number;
   /** Address that all workers share. Port 0 takes a free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -58,7 +57,8 @@ export class WorkerPool {
     this.#stopping.abort();
     for (const worker of this.#workers) worker.stop();
     const timer = setTimeout(() => {
-      this.#options.log.error({ workers: pidsOf(this.#workers) }, "workers did not stop in time; killed");
+      const workers = Array.from(this.#workers, ({ pid }) => pid);
+      this.#options.log.error({ workers }, "workers did not stop in time; killed");
       this.#killAll();
     }, this.#options.stopTimeoutMs);
     await Promise.all([...Array.from(this.#workers, ({ ended }) => ended), ...this.#supervision]);
@@ -114,8 +114,4 @@ async function addressOf(worker: WorkerProcess): Promise<Pick<Address, "address"
   const at = await worker.listening;
   if (at === undefined) throw new Error(await worker.ended);
   return at;
-}
-
-function pidsOf(workers: Iterable<WorkerProcess>): readonly (number | undefined)[] {
-  return Array.from(workers, ({ pid }) => pid);
 }

@@ -1,7 +1,7 @@
 import cluster, { type Address } from "node:cluster";
 import { z } from "zod";
 
-/** A process that serves a share of the connections. */
+/** A process that serves some of the connections. */
 export interface WorkerProcess {
   /** Undefined if the process could not be started. */
   readonly pid: number | undefined;
@@ -9,9 +9,8 @@ export interface WorkerProcess {
   readonly listening: Promise<Pick<Address, "address" | "port"> | undefined>;
   /** Resolves with the cause when it has ended. */
   readonly ended: Promise<string>;
-  /** Tells it to drain and end. */
+  /** Makes it drain and end. */
   stop(): void;
-  /** Ends it at once. */
   kill(): void;
 }
 
@@ -25,7 +24,7 @@ export function forkWorker(environment: Readonly<Record<string, string>>): Worke
     startFailure ??= startFailureSchema.safeParse(message).data?.message;
   });
   const ended = new Promise<string>((resolve) => {
-    // Its last message may arrive after its exit; the channel closes when all messages were read.
+    // The last message may arrive after the exit; the channel closes when all messages were read.
     const closed = new Promise<void>((close) => {
       worker.once("disconnect", close);
     });
@@ -33,7 +32,7 @@ export function forkWorker(environment: Readonly<Record<string, string>>): Worke
       void closed.then(() => resolve(startFailure ?? `it ended with ${signal ?? `status ${status}`}`));
     });
     worker.on("error", (error: Error) => {
-      // With a pid it has started, and the error is that of a message which it did not live to receive.
+      // With a pid it has started, and the error is that of a message that it did not receive before its end.
       if (worker.process.pid === undefined) resolve(`it could not be started: ${error.message}`);
     });
   });
@@ -59,12 +58,12 @@ const stopSchema = z.object({ type: z.literal(stopMessage.type) });
 
 const startFailureSchema = z.object({ type: z.literal("sessiond:start-failure"), message: z.string() });
 
-/** Whether the primary tells this worker to drain and end. Node and libraries use the same channel. */
+/** Whether a message asks this worker to drain and end. Node and libraries use the same channel. */
 export function isStopMessage(message: unknown): boolean {
   return stopSchema.safeParse(message).success;
 }
 
-/** Tells the primary why this worker cannot start; the primary reports it once for all workers. */
+/** The reason why this worker cannot start. The primary reports it once for all workers. */
 export function startFailureMessage(message: string): z.output<typeof startFailureSchema> {
   return { type: "sessiond:start-failure", message };
 }

@@ -1,14 +1,21 @@
 import cluster from "node:cluster";
 import type { Logger } from "pino";
 import { AggregatorRegistry } from "prom-client";
-import type { Config } from "../config/config.ts";
+import { type Config, connectionsPerWorker } from "../config/config.ts";
 import { type Stoppable, startAll } from "../lifecycle.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { prepareDatabase } from "../prepare-database.ts";
 import { startReplica } from "../replica.ts";
 import { type Service, serveMetrics } from "../service.ts";
-import { databaseOfWorker, workerEnvironment } from "./worker-environment.ts";
 import { WorkerPool } from "./worker-pool.ts";
+
+/** Marks our own workers, because some process managers run every program as a cluster worker of theirs. */
+const marker = "SESSIOND_WORKER";
+
+/** Whether this process is a worker of `serve`. */
+export function isWorker(environment: NodeJS.ProcessEnv): boolean {
+  return cluster.isWorker && environment[marker] !== undefined;
+}
 
 /**
  * Starts a service of several processes on one port. This process, the primary, prepares the database and supervises the
@@ -27,7 +34,13 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
     const pool = new WorkerPool({
       size: config.workers,
       listen: config.listen,
-      environment: workerEnvironment(config, database),
+      // Unlike arguments, the environment is readable only to this user and root, who can read the data directory too.
+      environment: {
+        [marker]: "1",
+        DATABASE_URL: database.databaseUrl,
+        SESSIOND_MASTER_KEY: database.masterKey.toString("base64"),
+        SESSIOND_DATABASE_MAX_CONNECTIONS: String(connectionsPerWorker(config)),
+      },
       // Calls may take the grace period, and statements without a caller their own timeouts.
       stopTimeoutMs: config.shutdownGraceMs + config.connectTimeoutMs + config.statementTimeoutMs,
       log,
@@ -40,14 +53,16 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
 
 /** Starts the replica of a worker process. `stop` drains it. If it fails, nothing keeps running. */
 export function startWorker(config: Config, log: Logger): Promise<Stoppable> {
-  const database = databaseOfWorker(config);
+  const { databaseUrl, masterKey } = config;
+  if (databaseUrl === undefined || masterKey === undefined) {
+    throw new Error("a worker can be started by sessiond only, which passes it the database");
+  }
   const metrics = config.metricsListen && new Metrics();
   if (metrics !== undefined) {
     AggregatorRegistry.setRegistries([metrics.registry]);
     // Its constructor starts to answer the primary's requests for metrics.
     void new AggregatorRegistry();
   }
-  return startAll((cleanup) =>
-    startReplica({ config, database, log, now: () => new Date(), metrics }, cleanup),
-  );
+  const replica = { config, database: { databaseUrl, masterKey }, log, now: () => new Date(), metrics };
+  return startAll((cleanup) => startReplica(replica, cleanup));
 }

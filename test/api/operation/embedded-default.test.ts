@@ -1,19 +1,11 @@
-import { chmod, mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
+import { emptyFolder } from "./operating.ts";
 import { runCommand } from "../../support/process/command.ts";
 import { basicAuthorization } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-
-async function emptyFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "sessiond-start-"));
-  // If the tests run as root, PostgreSQL runs as another user, who must be able to enter.
-  await chmod(folder, 0o755);
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 

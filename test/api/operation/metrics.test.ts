@@ -4,15 +4,14 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { Client } from "pg";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
 import { type Metrics, readMetrics, withHeaders } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
-import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
-import { serveProcess } from "../../support/process/serve-process.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { holdRevocations, serveOn } from "./operating.ts";
 
 const service = await runningService();
 const stopping = await runningService();
@@ -63,6 +62,21 @@ test("counts all paths without a method as one, so that clients cannot create me
   expect(after.valuesOf("method").size).toBeLessThanOrEqual(before.valuesOf("method").size + 1);
 });
 
+test("health probes are calls that succeeded, in the metrics and in the log", async () => {
+  const ok = (metrics: Metrics) => metrics.sum(calls, { method: "none", protocol: "http", code: "Ok" });
+  const refused = (metrics: Metrics) => metrics.sum(calls, { code: "refused" });
+  const before = await readMetrics(metricsUrl);
+  for (const path of ["/livez", "/healthz"]) {
+    expect((await fetch(url + path, { headers: { "x-request-id": `probe${path}` } })).status).toBe(200);
+  }
+  const after = await metricsWhere((shown) => ok(shown) === ok(before) + 2);
+  expect(refused(after)).toBe(refused(before));
+  for (const path of ["/livez", "/healthz"]) {
+    const line = service.log.find((entry) => entry["request_id"] === `probe${path}`);
+    expect(line).toMatchObject({ method: `GET ${path}`, code: "Ok", http_status: 200 });
+  }
+});
+
 test("shows watchers and the propagation lag of revocations", async () => {
   const end = new AbortController();
   onTestFinished(() => end.abort());
@@ -88,16 +102,12 @@ test("shows batches, connections, the connection pool, the version and the runti
 });
 
 test("counts a request as in flight until its answer has ended", async () => {
-  const holder = new Client({ connectionString: service.databaseUrl });
-  await holder.connect();
-  onTestFinished(() => holder.end());
   const { session } = await sessions.create({ memberId: "held" });
   await metricsWhere((shown) => shown.sum("sessiond_calls_in_flight") === 0);
-  await holder.query("begin");
-  await holder.query("select 1 from project_revisions for update");
+  const { release } = await holdRevocations({ url: service.databaseUrl });
   const held = sessions.revoke({ target: { case: "id", value: session?.id ?? "" } });
   await metricsWhere((shown) => shown.sum("sessiond_calls_in_flight") === 1);
-  await holder.query("rollback");
+  await release();
   expect((await held).revokedCount).toBe(1n);
   const metrics = await metricsWhere((shown) => shown.sum("sessiond_calls_in_flight") === 0);
   expect(metrics.sum("sessiond_calls_in_flight")).toBe(0);
@@ -120,9 +130,7 @@ test("serves GET /metrics only, and no calls", async () => {
 test("sums the metrics of workers", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
-  const workers = serveProcess({
-    DATABASE_URL: database.url,
-    SESSIOND_MASTER_KEY: testMasterKey,
+  const workers = serveOn(database, {
     SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
     SESSIOND_WORKERS: "2",
     SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
@@ -144,19 +152,15 @@ test("sums the metrics of workers", async () => {
 });
 
 test("serves metrics until everything else has ended", async () => {
-  const holder = new Client({ connectionString: stopping.databaseUrl });
-  await holder.connect();
-  onTestFinished(() => holder.end());
+  const { release } = await holdRevocations({ url: stopping.databaseUrl });
   const credential = { projectId: stopping.projectId, secret: stopping.secret };
   const client = connectSessiond({ baseUrl: stopping.url, credential }).sessions;
-  await holder.query("begin");
-  await holder.query("select 1 from project_revisions for update");
-  const held = client.revoke({ target: { case: "memberId", value: "anybody" } });
+  const held = client.revoke({ target: { case: "memberId", value: "any-member" } });
   await metricsWhere((shown) => shown.sum("sessiond_calls_in_flight") === 1, stopping.metricsUrl);
   const stopped = stopping.stop();
   const draining = await readMetrics(stopping.metricsUrl);
   expect(draining.sum("sessiond_calls_in_flight")).toBe(1);
-  await holder.query("rollback");
+  await release();
   await held;
   await stopped;
   await expect(fetch(stopping.metricsUrl)).rejects.toThrow("fetch failed");

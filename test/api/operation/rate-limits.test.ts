@@ -16,32 +16,22 @@ const oncePerTenMinutes = String(1 / 600);
 
 const unlimited = await runningService();
 
-/** A replica with limits. */
-async function limited(environment: Readonly<Record<string, string>>) {
-  return runningService({ databaseUrl: unlimited.databaseUrl, environment });
-}
+/** A replica that limits this kind of calls. */
+const limited = (kind: string, burst: number, calls = "CALLS", call = "CALL") =>
+  runningService({
+    databaseUrl: unlimited.databaseUrl,
+    environment: {
+      [`SESSIOND_${calls}_PER_SECOND_PER_${kind}`]: oncePerTenMinutes,
+      [`SESSIOND_${call}_BURST_PER_${kind}`]: String(burst),
+    },
+  });
 
-const services = await limited({
-  SESSIOND_CALLS_PER_SECOND_PER_SERVICE: oncePerTenMinutes,
-  SESSIOND_CALL_BURST_PER_SERVICE: "1",
-});
-const members = await limited({
-  SESSIOND_CALLS_PER_SECOND_PER_MEMBER: oncePerTenMinutes,
-  SESSIOND_CALL_BURST_PER_MEMBER: "1",
-});
-const addresses = await limited({
-  SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: oncePerTenMinutes,
-  SESSIOND_CALL_BURST_PER_ADDRESS: "3",
-});
-const guarded = await limited({
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: oncePerTenMinutes,
-  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: "5",
-});
-
-const strict = await limited({
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: oncePerTenMinutes,
-  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: "1",
-});
+const services = await limited("SERVICE", 1);
+const members = await limited("MEMBER", 1);
+const addresses = await limited("ADDRESS", 3);
+const failures = ["FAILED_AUTHENTICATIONS", "FAILED_AUTHENTICATION"] as const;
+const guarded = await limited("ADDRESS", 5, ...failures);
+const strict = await limited("ADDRESS", 1, ...failures);
 
 const post = (url: string, headers: Readonly<Record<string, string>>, body?: object) =>
   fetch(url, {
@@ -56,16 +46,16 @@ function expectTenMinutes(retryAfter: string | null | undefined): void {
 }
 
 describe("a service beyond its limit", () => {
+  const authorized = { authorization: services.basic };
+
   // Takes the only token.
   beforeAll(async () => {
     await sessionsOf(services).create({ memberId: "first" });
   });
 
   test("gets RetryInfo and a trailer over gRPC", async () => {
-    const call = grpcJsCalls(SessionService, services).create(
-      { memberId: "m" },
-      { authorization: services.basic },
-    );
+    const calls = grpcJsCalls(SessionService, services);
+    const call = calls.create({ memberId: "m" }, { authorization: services.basic });
     const error = (await call.catch((reason: unknown) => reason)) as ServiceError;
     expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
     expect(errorInfoOf(error)).toMatchObject({ reason: "RATE_LIMITED", metadata: { limit: "service" } });
@@ -74,18 +64,14 @@ describe("a service beyond its limit", () => {
   });
 
   test("gets 429 and Retry-After over Connect", async () => {
-    const { url, basic } = services;
-    const answer = await post(
-      `${url}/session.v1.SessionService/Create`,
-      { authorization: basic },
-      { memberId: "m" },
-    );
+    const { url } = services;
+    const answer = await post(`${url}/session.v1.SessionService/Create`, authorized, { memberId: "m" });
     expect(answer.status).toBe(429);
     expectTenMinutes(answer.headers.get("retry-after"));
     const transport = createConnectTransport({
       baseUrl: url,
       httpVersion: "1.1",
-      interceptors: [withHeaders({ authorization: basic })],
+      interceptors: [withHeaders(authorized)],
     });
     const call = createClient(SessionService, transport).create({ memberId: "m" });
     const error = ConnectError.from(await call.catch((reason: unknown) => reason));
@@ -95,11 +81,7 @@ describe("a service beyond its limit", () => {
   });
 
   test("gets 429 and Retry-After over REST", async () => {
-    const answer = await post(
-      `${services.url}/session/v1/sessions`,
-      { authorization: services.basic },
-      { member_id: "m" },
-    );
+    const answer = await post(`${services.url}/session/v1/sessions`, authorized, { member_id: "m" });
     expect(answer.status).toBe(429);
     expectTenMinutes(answer.headers.get("retry-after"));
     expect(await answer.json()).toMatchObject({
@@ -112,11 +94,7 @@ describe("a service beyond its limit", () => {
   test.each(["/v1/sessions/revoke", "/v1/b2b/sessions/revoke"])(
     "gets the error that Stytch documents: %s",
     async (path) => {
-      const answer = await post(
-        services.url + path,
-        { authorization: services.basic },
-        { session_token: "t" },
-      );
+      const answer = await post(services.url + path, authorized, { session_token: "t" });
       expect(answer.status).toBe(429);
       expectTenMinutes(answer.headers.get("retry-after"));
       expect(await answer.json()).toEqual({
@@ -144,30 +122,26 @@ describe("a service beyond its limit", () => {
 });
 
 describe("an end user beyond their limit", () => {
-  test("gets the error of Flashback, whichever of their sessions calls", async () => {
+  test("gets the error of Flashback, for all sessions together", async () => {
     const mine = await newLogin(unlimited);
     const other = await newLogin(unlimited, { memberId: mine.memberId });
     const revokeAll = (token: string) =>
       post(`${members.url}/sessions/revoke-all`, { authorization: `Bearer ${token}` });
-    const get = await fetch(`${members.url}/session/v1/sessions`, {
-      headers: { "x-session-token": mine.token },
-    });
+    const headers = { "x-session-token": mine.token };
+    const get = await fetch(`${members.url}/session/v1/sessions`, { headers });
     expect(get.status).toBe(200);
     const answer = await revokeAll(other.token);
     expect(answer.status).toBe(429);
     expectTenMinutes(answer.headers.get("retry-after"));
     expect(await answer.text()).toBe('{"success":false,"error":"too many requests; try again later"}');
-    expect((await revokeAll((await newLogin(unlimited)).token)).status, "another one").toBe(200);
+    expect((await revokeAll((await newLogin(unlimited)).token)).status, "another member").toBe(200);
   });
 
   test("gets the error of Kratos", async () => {
     const { id, token } = await newLogin(unlimited);
-    const call = () =>
-      fetch(`${members.url}/auth/sessions/${id}`, {
-        method: "DELETE",
-        headers: { "x-session-token": token },
-      });
-    expect((await call()).status, "one's own session").toBe(400);
+    const headers = { "x-session-token": token };
+    const call = () => fetch(`${members.url}/auth/sessions/${id}`, { method: "DELETE", headers });
+    expect((await call()).status, "the caller's own session").toBe(400);
     const answer = await call();
     expect(answer.status).toBe(429);
     expectTenMinutes(answer.headers.get("retry-after"));
@@ -192,7 +166,7 @@ test("an address has one limit for all methods and connections; forwarding heade
   expect((await fetch(`${addresses.url}/healthz`)).status, "probes are not calls").toBe(200);
 });
 
-test("recently valid credentials are not limited by failures of other clients at the same address, nor do ended sessions count as failures", async () => {
+test("failures at an address do not limit recently valid credentials, and ended sessions are not failures", async () => {
   const good = await newLogin(unlimited);
   const late = await newLogin(unlimited);
   const ended = await newLogin(unlimited);
@@ -201,14 +175,10 @@ test("recently valid credentials are not limited by failures of other clients at
     fetch(`${guarded.url}/session/v1/sessions`, { headers: { authorization: `Bearer ${token}` } });
   expect((await list(good.token)).status).toBe(200);
   for (let i = 0; i < 20; i++) expect((await list(ended.token)).status).toBe(401);
-  const guess = (i: number) =>
-    post(
-      `${guarded.url}/session.v1.SessionService/Create`,
-      {
-        authorization: basicAuthorization(guarded.projectId, `guess ${i}`),
-      },
-      { memberId: "m" },
-    );
+  const guess = (i: number) => {
+    const authorization = basicAuthorization(guarded.projectId, `guess ${i}`);
+    return post(`${guarded.url}/session.v1.SessionService/Create`, { authorization }, { memberId: "m" });
+  };
   const guesses = [];
   for (let i = 0; i < 6; i++) guesses.push((await guess(i)).status);
   expect(guesses).toEqual([401, 401, 401, 401, 401, 429]);

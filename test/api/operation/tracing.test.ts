@@ -11,9 +11,9 @@ import { connectSessiond } from "../../../src/client/client.ts";
 import { Tracing } from "../../../src/server/observability/tracing.ts";
 import { recordOutput } from "../../support/output/output.ts";
 import { patience } from "../../support/patience.ts";
-import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
-import { serveProcess } from "../../support/process/serve-process.ts";
+import { runningService } from "../../support/fixtures/running-service.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { serveOn } from "./operating.ts";
 
 const withoutSdk = Tracing.ofProcess();
 const exporter = new InMemorySpanExporter();
@@ -26,11 +26,16 @@ async function tracedService() {
 
 const service = await tracedService();
 afterAll(() => {
-  const shown = exporter.getFinishedSpans().map(({ name, attributes, status, events }) => {
-    return { name, attributes, status, events };
-  });
-  recordOutput("traces", JSON.stringify(shown));
+  recordOutput("traces", exportedSpans());
 });
+
+/** The exported spans, without the fields that refer to the SDK. */
+function exportedSpans(): string {
+  const spans = exporter.getFinishedSpans();
+  return JSON.stringify(
+    spans.map(({ name, attributes, status, events }) => ({ name, attributes, status, events })),
+  );
+}
 
 test("traces nothing without an SDK", () => {
   expect(withoutSdk).toBeUndefined();
@@ -115,20 +120,13 @@ test("no span contains a secret", async () => {
     sessions.authenticate({ credential: { case: "jwt", value: `${jwt}x` } }),
   ).rejects.toMatchObject({ code: Code.Unauthenticated });
   await spanOf("traced-secret");
-  const all = JSON.stringify(
-    exporter
-      .getFinishedSpans()
-      .map(({ name, attributes, status, events }) => [name, attributes, status, events]),
-  );
-  for (const secret of [service.secret, token, jwt]) expect(all).not.toContain(secret);
+  for (const secret of [service.secret, token, jwt]) expect(exportedSpans()).not.toContain(secret);
 });
 
 test("an SDK can be loaded with --import", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
-  const served = serveProcess({
-    DATABASE_URL: database.url,
-    SESSIOND_MASTER_KEY: testMasterKey,
+  const served = serveOn(database, {
     NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
   });
   const baseUrl = `http://127.0.0.1:${await served.listening}`;

@@ -1,18 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { Client as Postgres } from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { reasonOf } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
-import { basicAuthorization, testMasterKey } from "../../support/fixtures/running-service.ts";
+import { basicAuthorization } from "../../support/fixtures/running-service.ts";
 import {
   type ServeProcess,
   answeredBy,
@@ -22,6 +20,7 @@ import {
 } from "../../support/process/serve-process.ts";
 import { withHeaders } from "../../support/fixtures/service-clients.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { emptyFolder, holdRevocations, serveOn } from "./operating.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -34,13 +33,8 @@ const basic = basicAuthorization("workers", secret);
 
 /** A service with two workers. */
 function twoWorkers(environment: Readonly<Record<string, string>> = {}): ServeProcess {
-  return serveProcess({
-    DATABASE_URL: database.url,
-    SESSIOND_MASTER_KEY: testMasterKey,
-    SESSIOND_BOOTSTRAP_PROJECT: `workers:${secret}`,
-    SESSIOND_WORKERS: "2",
-    ...environment,
-  });
+  const bootstrap = { SESSIOND_BOOTSTRAP_PROJECT: `workers:${secret}` };
+  return serveOn(database, { ...bootstrap, SESSIOND_WORKERS: "2", ...environment });
 }
 
 /** Clients of one worker, on one connection. */
@@ -63,7 +57,7 @@ async function connectToBoth(
     const interceptors = [withHeaders({ authorization, "x-request-id": requestId })];
     const transport = createGrpcTransport({ baseUrl, interceptors });
     const sessions = createClient(SessionService, transport);
-    await sessions.list({ memberId: "nobody" });
+    await sessions.list({ memberId: "unknown" });
     const worker = await answeredBy(service, requestId);
     found.set(worker, { worker, requestId, sessions, health: createClient(Health, transport) });
     const [one, other] = found.values();
@@ -99,10 +93,7 @@ test("a session revoked at one worker is rejected by the other at once, both way
 });
 
 test("the embedded PostgreSQL serves all workers; no argument and no log contains a secret", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "sessiond-workers-"));
-  // If the tests run as root, PostgreSQL runs as another user, who must be able to enter.
-  await chmod(folder, 0o755);
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await emptyFolder();
   const service = serveProcess({ SESSIOND_WORKERS: "2" }, folder);
   await service.listening;
   const secrets = await secretsIn(join(folder, ".sessiond"));
@@ -138,18 +129,12 @@ async function secretsIn(directory: string): Promise<ReadonlyMap<string, string>
 describe("stopping", () => {
   /** A revocation that waits for the project's row lock, which the test holds until `release`. */
   async function heldRevocation({ sessions }: WorkerClient) {
-    const holder = new Postgres({ connectionString: database.url });
-    await holder.connect();
-    onTestFinished(() => holder.end());
-    await holder.query("begin");
-    await holder.query("select from project_revisions where project_id = 'workers' for update");
+    const { waited, release } = await holdRevocations(database);
     // With a deadline, because Connect's client does not always notice that a server is gone after its GOAWAY.
     const answer = sessions.revokeAll({ scope: { case: "project", value: true } }, { timeoutMs: 12_000 });
     answer.catch(() => undefined);
-    const waiting = `select from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`;
-    await expect.poll(async () => (await holder.query(waiting)).rowCount, { timeout: 10_000 }).toBe(1);
-    return { answer, release: () => holder.query("commit") };
+    await waited();
+    return { answer, release };
   }
 
   /** Watches a worker's health; the first status has been read. */
@@ -157,6 +142,12 @@ describe("stopping", () => {
     const statuses = health.watch({})[Symbol.asyncIterator]();
     await statuses.next();
     return statuses;
+  }
+
+  /** Expects NOT_SERVING and the end of the stream. */
+  async function expectNotified(statuses: AsyncIterator<unknown>): Promise<void> {
+    expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
+    await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
   }
 
   test.each([
@@ -172,10 +163,7 @@ describe("stopping", () => {
 
       for (const pid of signalled(both)) process.kill(pid, signal);
       service.signal(signal);
-      for (const statuses of watching) {
-        expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
-        await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
-      }
+      for (const statuses of watching) await expectNotified(statuses);
       await release();
       expect((await answer).revision).toBeGreaterThan(0n);
       expect(await service.ended).toBe(0);
@@ -223,10 +211,7 @@ describe("stopping", () => {
     const watching = await Promise.all(both.map(watchHealth));
     const { answer, release } = await heldRevocation(both[0]);
     service.signal("SIGKILL");
-    for (const statuses of watching) {
-      expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
-      await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
-    }
+    for (const statuses of watching) await expectNotified(statuses);
     await release();
     expect((await answer).revision).toBeGreaterThan(0n);
     // Resolves when no process has standard error open.
@@ -243,7 +228,7 @@ describe("a worker that ends", () => {
     for (let listening = 3; listening <= 5; listening++) {
       kill(victim);
       for (let back = false; !back;) {
-        await other.sessions.list({ memberId: "nobody" });
+        await other.sessions.list({ memberId: "unknown" });
         back = linesOf(service).filter((line) => line.msg === "listening").length === listening;
       }
       victim = linesOf(service).findLast((line) => line.msg === "listening")?.pid ?? 0;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CallLimits, type CallRates } from "../../../src/auth/call-limits.ts";
 import type { Identity } from "../../../src/auth/identify.ts";
-import { type Peer, unknownPeer } from "../../../src/auth/peer.ts";
+import { type Peer, unknownPeer } from "../../../src/auth/request-credentials.ts";
 import { type Reason, SessiondError } from "../../../src/domain/errors.ts";
 import { manualClock } from "../../unit/rpc/manual-clock.ts";
 import { serviceOf } from "../../support/fixtures/deployment.ts";

@@ -13,7 +13,7 @@ test("allows a burst, then one call per token, and returns the time until the ne
   expect(limit.take("a")).toBe(1);
   expect(limit.wait("a")).toBe(1);
   clock.advance(1);
-  expect(limit.wait("a"), "asking takes nothing").toBe(0);
+  expect(limit.wait("a"), "wait takes no token").toBe(0);
   expect(limit.take("a")).toBe(0);
   expect(limit.take("a")).toBe(500);
 });

@@ -48,15 +48,6 @@ test.each([
   expect(configOf({ SESSIOND_LISTEN: text }).config.listen).toEqual({ host, port });
 });
 
-test.each(["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1"])(
-  "rejects SESSIOND_LISTEN=%s",
-  (text) => {
-    expect(problemsOf({ SESSIOND_LISTEN: text })).toEqual([
-      expect.stringMatching(/^SESSIOND_LISTEN: must be host:port/),
-    ]);
-  },
-);
-
 describe("without TLS", () => {
   test.each(["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"])(
     "allows %s",
@@ -95,7 +86,7 @@ describe("TLS", () => {
     [{ SESSIOND_TLS_KEY_FILE: "a" }, "SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE"],
     [
       { SESSIOND_TLS_CLIENT_CA_FILE: "a" },
-      "SESSIOND_TLS_CLIENT_CA_FILE: needs SESSIOND_TLS_CERT_FILE and SESSIOND_TLS_KEY_FILE",
+      "SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_CLIENT_CA_FILE",
     ],
   ])("rejects incomplete settings: %o", (environment, problem) => {
     expect(problemsOf(environment)).toEqual([problem]);
@@ -108,10 +99,30 @@ test("SESSIOND_WORKERS sets the number of processes, 1 by default", () => {
   expect(configOf({ SESSIOND_WORKERS: "auto" }).config.workers).toBe(availableParallelism());
 });
 
-test.each(["0", "-1", "1.5", "257", "max", " 2", "0x2"])("rejects SESSIOND_WORKERS=%s", (text) => {
-  expect(problemsOf({ SESSIOND_WORKERS: text })).toEqual([
-    "SESSIOND_WORKERS: must be a whole number from 1 to 256, or auto for one per CPU core",
-  ]);
+test.each([
+  [
+    "SESSIOND_LISTEN",
+    "host:port",
+    ["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1"],
+  ],
+  [
+    "SESSIOND_WORKERS",
+    "a whole number from 1 to 256, or auto",
+    ["0", "-1", "1.5", "257", "max", " 2", "0x2"],
+  ],
+  ["SESSIOND_MASTER_KEY", "32 bytes", [`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")]],
+  ["SESSIOND_MASTER_KEYS_ACCEPTED", "master keys", [`${key},`, `${key};${key}`, `${key},${key.slice(1)}`]],
+  ["SESSIOND_CALLS_PER_SECOND_PER_SERVICE", "a number", ["-1"]],
+  ["SESSIOND_CALLS_PER_SECOND_PER_MEMBER", "a number", ["many"]],
+  ["SESSIOND_CALL_BURST_PER_ADDRESS", "a whole number", ["0"]],
+  ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "a whole number", ["1.5"]],
+  ["SESSIOND_DATABASE_MAX_WAITING", "a whole number", ["0"]],
+])("%s must be %s", (name, accepted, values) => {
+  for (const value of values) {
+    expect(problemsOf({ [name]: value }), value).toEqual([
+      expect.stringMatching(new RegExp(`^${name}: must be ${accepted}`)),
+    ]);
+  }
 });
 
 test("allows colons in a bootstrap secret", () => {
@@ -168,24 +179,6 @@ test("rotates keys every 90 days, publishes them for 10 minutes first, and accep
   expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
 });
 
-test.each([`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")])(
-  "rejects the master key %s",
-  (text) => {
-    expect(problemsOf({ SESSIOND_MASTER_KEY: text })).toEqual([
-      expect.stringMatching(/^SESSIOND_MASTER_KEY: must be 32 bytes/),
-    ]);
-  },
-);
-
-test.each([`${key},`, `${key};${key}`, `${key},${key.slice(1)}`])(
-  "rejects the accepted master keys %s",
-  (text) => {
-    expect(problemsOf({ SESSIOND_MASTER_KEYS_ACCEPTED: text })).toEqual([
-      expect.stringMatching(/^SESSIOND_MASTER_KEYS_ACCEPTED: must be master keys/),
-    ]);
-  },
-);
-
 test("warns of an unknown variable without its value", () => {
   expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
     "SESSIOND_LISTN is not a variable of this version",
@@ -238,16 +231,6 @@ describe("limits", () => {
       address: { perSecond: 0.01, burst: 1 },
       failures: undefined,
     });
-  });
-
-  test.each([
-    ["SESSIOND_CALLS_PER_SECOND_PER_SERVICE", "-1"],
-    ["SESSIOND_CALLS_PER_SECOND_PER_MEMBER", "many"],
-    ["SESSIOND_CALL_BURST_PER_ADDRESS", "0"],
-    ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "1.5"],
-    ["SESSIOND_DATABASE_MAX_WAITING", "0"],
-  ])("reject %s=%s", (name, value) => {
-    expect(problemsOf({ [name]: value })).toEqual([expect.stringMatching(`^${name}: must be a `)]);
   });
 });
 

@@ -1,13 +1,12 @@
 import { once } from "node:events";
 import { Agent, type IncomingMessage, request } from "node:http";
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
-import type { HttpResponse } from "../../../../src/transport/http-message.ts";
 import { createListener } from "../../../../src/server/listener/listener.ts";
-import { listening } from "./listening.ts";
-import { frame, frameTypes, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
-import { openRaw } from "./raw-connection.ts";
+import { listening, openSession, write } from "./listening.ts";
+import { getFrame, http2Bytes, openRaw, ping } from "./raw-connection.ts";
+import { frameTypes } from "../../../support/fixtures/http2-bytes.ts";
+import { type HttpResponse, endResponse } from "../../../../src/transport/http-message.ts";
 
 /** Never reached in a test that passes. */
 const longGrace = 60_000;
@@ -36,21 +35,8 @@ async function answeringByHand() {
   };
 }
 
-function write(res: HttpResponse, body: string): Promise<unknown> {
-  return new Promise((sent) => {
-    if ("stream" in res) res.write(body, sent);
-    else res.write(body, sent);
-  });
-}
-
-function end(res: HttpResponse, body: string): void {
-  if ("stream" in res) res.end(body);
-  else res.end(body);
-}
-
-async function openSession(url: string): Promise<ClientHttp2Session> {
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+async function connectedSession(url: string) {
+  const session = openSession(url);
   await once(session, "remoteSettings");
   return session;
 }
@@ -66,10 +52,10 @@ test("closes idle connections of every kind at once", async () => {
   const silent = await openRaw(server.port);
   const http1 = await openRaw(server.port);
   http1.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-  end(await server.arrived(), "before");
+  endResponse(await server.arrived(), "before");
   await http1.received(/before/);
   const http2 = await openRaw(server.port);
-  http2.write(Buffer.concat([Buffer.from(preface), settings, frame(6, 0, 0, "pingpong")]));
+  http2.write(http2Bytes(ping));
   await http2.received(/pingpong/);
 
   await server.drain(longGrace);
@@ -84,21 +70,21 @@ test("refuses new connections", async () => {
   await expect(openRaw(server.port)).rejects.toThrow("ECONNREFUSED");
 });
 
-test("lets an HTTP/1.1 request finish, says that the connection ends, and ends it", async () => {
+test("lets an HTTP/1.1 request finish, announces the end of the connection, and closes it", async () => {
   const server = await answeringByHand();
   const agent = new Agent({ keepAlive: true });
   onTestFinished(() => agent.destroy());
   const req = request({ port: server.port, host: "127.0.0.1", agent }).end();
   const res = await server.arrived();
   const drained = server.drain(longGrace);
-  end(res, "finished");
+  endResponse(res, "finished");
   const [answer]: [IncomingMessage] = (await once(req, "response")) as [IncomingMessage];
   expect(answer.headers.connection).toBe("close");
   expect(await text(answer)).toBe("finished");
   await drained;
 });
 
-test("lets an HTTP/1.1 answer whose headers are out finish, and closes the connection after it", async () => {
+test("lets an HTTP/1.1 answer finish after its headers were sent, and closes the connection", async () => {
   const server = await answeringByHand();
   const raw = await openRaw(server.port);
   raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -106,18 +92,18 @@ test("lets an HTTP/1.1 answer whose headers are out finish, and closes the conne
   await write(res, "first ");
   await raw.received(/first/);
   const drained = server.drain(longGrace);
-  end(res, "last");
+  endResponse(res, "last");
   expect(await raw.closed).toMatch(/first [^]*last[^]*0\r\n\r\n$/);
   await drained;
 });
 
-test("delivers the whole of a large answer that is still on its way to a slow reader", async () => {
+test("delivers a large answer completely to a slow reader", async () => {
   const size = 20_000_000;
   const server = await answeringByHand();
   const raw = await openRaw(server.port);
   raw.socket.pause();
   raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-  end(await server.arrived(), "x".repeat(size));
+  endResponse(await server.arrived(), "x".repeat(size));
   const drained = server.drain(longGrace);
   raw.socket.resume();
   const received = await raw.closed;
@@ -127,14 +113,14 @@ test("delivers the whole of a large answer that is still on its way to a slow re
 
 test("lets HTTP/2 streams finish after GOAWAY", async () => {
   const server = await answeringByHand();
-  const session = await openSession(server.url);
+  const session = await connectedSession(server.url);
   const goaway = once(session, "goaway");
   const stream = session.request({ ":path": "/" });
   const res = await server.arrived();
   const drained = server.drain(longGrace);
   const [code, lastStream] = await goaway;
   expect([code, lastStream]).toEqual([0, 1]);
-  end(res, "finished");
+  endResponse(res, "finished");
   expect(await text(stream)).toBe("finished");
   await closed(session);
   await drained;
@@ -143,20 +129,19 @@ test("lets HTTP/2 streams finish after GOAWAY", async () => {
 test("opens no HTTP/2 stream after GOAWAY", async () => {
   const server = await answeringByHand();
   const raw = await openRaw(server.port);
-  const get = headerBlock({ ":method": "GET", ":path": "/", ":scheme": "http", ":authority": "h" });
-  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(1, 5, 1, get)]));
+  raw.write(http2Bytes(getFrame(1)));
   const first = await server.arrived();
   const drained = server.drain(longGrace);
-  raw.write(Buffer.concat([frame(1, 5, 3, get), frame(6, 0, 0, "pingpong")]));
+  raw.write(Buffer.concat([getFrame(3), ping]));
   await raw.received(/pingpong/);
-  end(first, "first");
+  endResponse(first, "first");
   await drained;
   expect(frameTypes(await raw.closed).filter((type) => type === "HEADERS")).toHaveLength(1);
 });
 
-test("destroys endless answers at the deadline, and not before what can finish has", async () => {
+test("destroys endless answers at the deadline, not earlier", async () => {
   const server = await answeringByHand();
-  const session = await openSession(server.url);
+  const session = await connectedSession(server.url);
   const endless = session.request({ ":path": "/endless" });
   endless.on("error", () => {}).resume();
   await write(await server.arrived(), "endless");
@@ -168,17 +153,19 @@ test("destroys endless answers at the deadline, and not before what can finish h
   const res = await server.arrived();
 
   const drained = server.drain(200);
-  end(res, "finished");
+  endResponse(res, "finished");
   expect(await text(unary)).toBe("finished");
   expect([endless.closed, http1.socket.destroyed]).toEqual([false, false]);
   await Promise.all([closed(endless), http1.closed, drained]);
 });
 
-test("is done at once for a listener that never listened", async () => {
-  await expect(createListener({ handler: () => {} }).drain(longGrace)).resolves.toBeUndefined();
+test("resolves at once for a listener that never listened", async () => {
+  await expect(
+    createListener({ handler: () => {}, onError: () => {} }).drain(longGrace),
+  ).resolves.toBeUndefined();
 });
 
-test("asked twice, drains once", async () => {
+test("returns the same promise if it is called twice", async () => {
   const server = await answeringByHand();
   const first = server.drain(longGrace);
   expect(server.drain(0)).toBe(first);

@@ -1,9 +1,8 @@
-import { connect as connectHttp2 } from "node:http2";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { listening, openSession, write } from "./listening.ts";
 import type { RequestHandler } from "../../../../src/transport/http-message.ts";
-import { listening } from "./listening.ts";
 
 const failures: Record<string, RequestHandler> = {
   "throws at once": () => {
@@ -16,7 +15,7 @@ const failures: Record<string, RequestHandler> = {
 };
 
 describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
-  test("costs the HTTP/1.1 client an internal error, and is reported", async () => {
+  test("is reported, and the HTTP/1.1 client gets an internal error", async () => {
     const reported: unknown[] = [];
     const { url } = await listening({
       handler,
@@ -31,10 +30,9 @@ describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
     expect(reported[0]).toEqual(["Error: secret detail", "handler"]);
   });
 
-  test("costs the gRPC client a trailers-only INTERNAL", async () => {
+  test("gives the gRPC client a trailers-only INTERNAL", async () => {
     const { url } = await listening({ handler, onError: () => {} });
-    const session = connectHttp2(url);
-    onTestFinished(() => session.destroy());
+    const session = openSession(url);
     const stream = session.request({ ":method": "POST", "content-type": "application/grpc+proto" });
     stream.end("x");
     const [headers] = await once(stream, "response");
@@ -43,29 +41,25 @@ describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
   });
 });
 
-test("a handler that fails halfway through its answer cuts it off", async () => {
+test("aborts the answer of a handler that fails halfway", async () => {
   const { url } = await listening({
     onError: () => {},
     async handler(_, res) {
-      await new Promise((sent) => {
-        if ("stream" in res) res.write("half", sent);
-        else res.write("half", sent);
-      });
+      await write(res, "half");
       throw new Error("no more");
     },
   });
   const answer = await fetch(url);
   await expect(answer.text()).rejects.toThrow("terminated");
 
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const stream = session.request({ ":path": "/" }).resume();
   stream.on("error", () => {});
   await new Promise((closed) => stream.once("close", closed));
   expect(stream.rstCode).not.toBe(0);
 });
 
-test("a response written after its end is reported and harms nobody", async () => {
+test("reports a write after the end of a response, without consequences", async () => {
   const reported = Promise.withResolvers<unknown[]>();
   const { url } = await listening({
     onError: (error, place) => reported.resolve([error, place]),

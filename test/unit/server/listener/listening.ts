@@ -1,4 +1,11 @@
+import {
+  type ClientHttp2Session,
+  type SecureClientSessionOptions,
+  connect as connectHttp2,
+} from "node:http2";
+import type { Writable } from "node:stream";
 import { onTestFinished } from "vitest";
+import type { HttpResponse } from "../../../../src/transport/http-message.ts";
 import {
   type Listener,
   type ListenerOptions,
@@ -17,4 +24,16 @@ export async function listening(
     if (failures.length > 0) throw new AggregateError(failures, "the listener reported failures");
   });
   return { ...listener, port, url: `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${port}` };
+}
+
+/** An HTTP/2 session that is destroyed when the test ends. */
+export function openSession(url: string, options: SecureClientSessionOptions = {}): ClientHttp2Session {
+  const session = connectHttp2(url, options);
+  onTestFinished(() => session.destroy());
+  return session.on("error", () => {});
+}
+
+/** Writes a piece of an answer; resolves when Node has sent it. */
+export function write(res: HttpResponse, body: string): Promise<unknown> {
+  return new Promise((sent) => (res as Writable).write(body, sent));
 }

@@ -1,5 +1,6 @@
 import { type Socket, connect } from "node:net";
 import { onTestFinished } from "vitest";
+import { frame, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
 
 /** A TCP connection that sends exactly what a test says. */
 export interface RawConnection {
@@ -42,4 +43,17 @@ export async function openRaw(port: number, allowHalfOpen = false): Promise<RawC
         look();
       }),
   };
+}
+
+/** The start of an HTTP/2 connection: preface, SETTINGS and these frames. */
+export function http2Bytes(...frames: readonly Buffer[]): Buffer {
+  return Buffer.concat([Buffer.from(preface), settings, ...frames]);
+}
+
+export const ping = frame(6, 0, 0, "pingpong");
+
+/** A GET request on an HTTP/2 stream. */
+export function getFrame(stream: number, path = "/"): Buffer {
+  const headers = { ":method": "GET", ":path": path, ":scheme": "http", ":authority": "h" };
+  return frame(1, 5, stream, headerBlock(headers));
 }

@@ -2,12 +2,12 @@ import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
-import type { RequestHandler } from "../../../../src/transport/http-message.ts";
-import { listening } from "./listening.ts";
+import { listening, openSession } from "./listening.ts";
+import { http2Bytes, openRaw, ping } from "./raw-connection.ts";
 import { frame, frameTypes, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
-import { openRaw } from "./raw-connection.ts";
+import { type RequestHandler, endResponse } from "../../../../src/transport/http-message.ts";
 
-// Only the timeout under test is short: if another one had to do its work, the test would take too long.
+// Only the timeout under test is short: if another one fired instead, the test would take too long.
 const post = { ":method": "POST", ":path": "/", ":scheme": "http", ":authority": "h" };
 
 const drainBody: RequestHandler = async (req, res) => {
@@ -16,24 +16,15 @@ const drainBody: RequestHandler = async (req, res) => {
 };
 
 test.each([
-  ["nothing", ""],
-  ["half a preface", preface.slice(0, 10)],
-])("closes a connection that sends %s", async (_, bytes) => {
+  ["sends nothing", "", /^$/],
+  ["sends half a preface", preface.slice(0, 10), /^$/],
+  ["sends no SETTINGS", preface, /[^]*/],
+  ["does not acknowledge SETTINGS", `${preface}${frame(4, 0, 0).toString("latin1")}`, /[^]*/],
+])("closes a connection that %s", async (_, bytes, answer) => {
   const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
   const raw = await openRaw(port);
-  raw.write(bytes);
-  expect(await raw.closed).toBe("");
-});
-
-test.each([
-  ["sends no SETTINGS", ""],
-  ["acknowledges no SETTINGS", frame(4, 0, 0)],
-])("closes an HTTP/2 connection that %s", async (_, bytes) => {
-  const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
-  const raw = await openRaw(port);
-  raw.write(preface);
-  raw.write(bytes);
-  await expect(raw.closed).resolves.toBeTypeOf("string");
+  raw.write(Buffer.from(bytes, "latin1"));
+  expect(await raw.closed).toMatch(answer);
 });
 
 test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
@@ -43,32 +34,24 @@ test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
   raw.write(preface);
   raw.write(settings);
   await silent.closed;
-  raw.write(frame(6, 0, 0, "pingpong"));
+  raw.write(ping);
   expect(await raw.received(/pingpong/)).toContain("pingpong");
 });
 
-test("answers 408 to half-sent HTTP/1 headers", async () => {
-  const { port } = await listening({ handler: drainBody, limits: { headersTimeoutMs: 50 } });
+test.each([
+  ["half-sent headers", "X-Slow: ", { headersTimeoutMs: 50 }, "408 Request Timeout"],
+  [
+    "a half-sent body",
+    "Content-Length: 10\r\n\r\nhalf",
+    { headersTimeoutMs: 40, requestTimeoutMs: 50 },
+    "408 Request Timeout",
+  ],
+  ["an idle connection", "\r\n", { keepAliveTimeoutMs: 50 }, "200 OK"],
+])("closes an HTTP/1 connection with %s", async (_, rest, limits, answer) => {
+  const { port } = await listening({ handler: drainBody, limits });
   const raw = await openRaw(port);
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ");
-  expect(await raw.closed).toContain("HTTP/1.1 408 Request Timeout");
-});
-
-test("answers 408 to a half-sent HTTP/1 body", async () => {
-  const { port } = await listening({
-    handler: drainBody,
-    limits: { headersTimeoutMs: 40, requestTimeoutMs: 50 },
-  });
-  const raw = await openRaw(port);
-  raw.write("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf");
-  expect(await raw.closed).toContain("HTTP/1.1 408 Request Timeout");
-});
-
-test("closes an idle HTTP/1 connection", async () => {
-  const { port } = await listening({ handler: drainBody, limits: { keepAliveTimeoutMs: 50 } });
-  const raw = await openRaw(port);
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-  expect(await raw.closed).toContain("HTTP/1.1 200 OK");
+  raw.write(`POST / HTTP/1.1\r\nHost: h\r\n${rest}`);
+  expect(await raw.closed).toContain(`HTTP/1.1 ${answer}`);
 });
 
 test("resets an HTTP/2 stream whose body stops halfway, and serves the others", async () => {
@@ -80,8 +63,7 @@ test("resets an HTTP/2 stream whose body stops halfway, and serves the others", 
       await drainBody(req, res);
     },
   });
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const slow = session.request({ ":method": "POST", ":path": "/slow" });
   slow.on("error", () => {}).write("half");
   await once(slow, "close");
@@ -93,7 +75,7 @@ test("resets an HTTP/2 stream whose body stops halfway, and serves the others", 
   expect(headers[":status"]).toBe(200);
 });
 
-test("lets an answered HTTP/2 conversation go on, and resets it when only the client keeps it open", async () => {
+test("lets an HTTP/2 conversation continue, and resets it when only the client keeps it open", async () => {
   const end = Promise.withResolvers<void>();
   const { url } = await listening({
     limits: { requestTimeoutMs: 50 },
@@ -106,12 +88,11 @@ test("lets an answered HTTP/2 conversation go on, and resets it when only the cl
       res.end("bye");
     },
   });
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const talk = session.request({ ":method": "POST", ":path": "/talk" });
   const said = text(talk);
   await once(talk, "response");
-  // A stream that started later and has timed out proves that the first one's time was up too.
+  // A later stream has timed out, so the time of the first one has passed too.
   const slow = session.request({ ":method": "POST", ":path": "/slow" });
   await once(
     slow.on("error", () => {}),
@@ -127,7 +108,7 @@ test("lets an answered HTTP/2 conversation go on, and resets it when only the cl
 test("closes an HTTP/2 connection without streams, PING or not, with GOAWAY", async () => {
   const { port } = await listening({ handler: drainBody, limits: { sessionIdleTimeoutMs: 50 } });
   const raw = await openRaw(port);
-  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(6, 0, 0, "pingpong")]));
+  raw.write(http2Bytes(ping));
   expect(frameTypes(await raw.closed)).toContain("GOAWAY");
 });
 
@@ -138,7 +119,7 @@ test("closes an HTTP/2 connection whose headers stop halfway", async () => {
   });
   const raw = await openRaw(port);
   // HEADERS without END_HEADERS; the CONTINUATION never comes.
-  raw.write(Buffer.concat([Buffer.from(preface), settings, frame(1, 0, 1, headerBlock(post))]));
+  raw.write(http2Bytes(frame(1, 0, 1, headerBlock(post))));
   await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
@@ -152,12 +133,11 @@ test("keeps an HTTP/2 connection while a stream is open, and closes it after", a
       res.end();
     },
   });
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   const stream = session.request({ ":path": "/" });
   await once(stream, "response");
   const later = await openRaw(port);
-  later.write(Buffer.concat([Buffer.from(preface), settings]));
+  later.write(http2Bytes());
   await later.closed;
   expect(session.closed).toBe(false);
   end.resolve();
@@ -166,30 +146,29 @@ test("keeps an HTTP/2 connection while a stream is open, and closes it after", a
   await once(session, "close");
 });
 
-test("does not wait for ever until the peer closes its side too", async () => {
+test("limits the wait until the peer closes its side", async () => {
   const { port } = await listening({
     handler: drainBody,
     limits: { sessionIdleTimeoutMs: 20, lingerTimeoutMs: 20 },
   });
   const raw = await openRaw(port, true);
-  raw.write(Buffer.concat([Buffer.from(preface), settings]));
+  raw.write(http2Bytes());
   await once(raw.socket, "end");
-  // The server has said all it will; only a reset can still tell this side, which stays open, that it is over.
+  // The server sends nothing more: only a reset shows this side, which stays open, that the connection ended.
   const poke = () => {
-    raw.write(frame(6, 0, 0, "pingpong"));
+    raw.write(ping);
     if (!raw.socket.destroyed) setImmediate(poke);
   };
   poke();
   await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
-test("resets an HTTP/2 stream whose answer nobody takes, and serves the others on its connection", async () => {
+test("resets an HTTP/2 stream with an unread answer, and serves the others on its connection", async () => {
   const { url } = await listening({
-    handler: (_, res) => void ("stream" in res && res.end("x".repeat(100_000))),
+    handler: (_, res) => endResponse(res, "x".repeat(100_000)),
     limits: { unreadTimeoutMs: 50 },
   });
-  const session = connectHttp2(url, { settings: { initialWindowSize: 0 } });
-  onTestFinished(() => session.destroy());
+  const session = openSession(url, { settings: { initialWindowSize: 0 } });
   const unread = session.request({ ":path": "/" });
   unread.on("error", () => {}).resume();
   await once(unread, "close");
@@ -205,20 +184,18 @@ test.each([
     "HTTP/2",
     Buffer.concat([
       Buffer.from(preface),
-      // A window that lets everything through.
+      // A window larger than the answer.
       frame(4, 0, 0, "\0\x04\x7f\xff\xff\xff"),
       frame(4, 1, 0),
       frame(8, 0, 0, "\x7f\0\0\0"),
       frame(1, 5, 1, headerBlock({ ...post, ":method": "GET" })),
     ]),
   ],
-])("closes an %s connection that takes nothing of an answer", async (_, request) => {
+])("closes an %s connection that reads nothing of an answer", async (_, request) => {
   const { port } = await listening({
     handler(_req, res) {
-      // More than any buffer of the system takes.
-      const body = Buffer.alloc(64 * 1024 * 1024);
-      if ("stream" in res) res.end(body);
-      else res.end(body);
+      // More than the buffers of the system hold.
+      endResponse(res, Buffer.alloc(64 * 1024 * 1024));
     },
     limits: { unreadTimeoutMs: 50 },
     onError: () => {},
@@ -227,17 +204,17 @@ test.each([
   raw.socket.pause();
   raw.write(request);
   const poke = () => {
-    // Only what is written finds out, as nothing is read here.
-    raw.write(typeof request === "string" ? "G" : frame(6, 0, 0, "pingpong"));
+    // Only a write detects the reset, because this side reads nothing.
+    raw.write(typeof request === "string" ? "G" : ping);
     if (!raw.socket.destroyed) setImmediate(poke);
   };
   poke();
   await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
-test("cuts the connections that most answers wait for, where all that waits is too much", async () => {
+test("cuts the connections with most unread bytes if there are too many in total", async () => {
   const { port, url } = await listening({
-    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
+    handler: (_, res) => endResponse(res, Buffer.alloc(100_000)),
     limits: { maxUnreadBytes: 250_000 },
     onError: () => {},
   });
@@ -249,14 +226,13 @@ test("cuts the connections that most answers wait for, where all that waits is t
   modest.write(Buffer.concat([start, frame(1, 5, 1, get)]));
   greedy.write(Buffer.concat([start, ...[1, 3, 5].map((stream) => frame(1, 5, stream, get))]));
   await greedy.closed;
-  modest.write(frame(6, 0, 0, "pingpong"));
+  modest.write(ping);
   expect(await modest.received(/pingpong/)).toContain("pingpong");
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
+  const session = openSession(url);
   expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
 });
 
-test("refuses streams beyond what the process bears, and serves them when others have ended", async () => {
+test("refuses streams beyond the limit of the process, and serves them when others have ended", async () => {
   const waiting: (() => void)[] = [];
   const { url } = await listening({
     handler(req, res) {
@@ -285,7 +261,7 @@ test("refuses streams beyond what the process bears, and serves them when others
   expect(await text(other.request({ ":path": "/" }))).toBe("ok");
 });
 
-test("cuts an HTTP/1 connection on which requests come without end before any answer is read", async () => {
+test("cuts an HTTP/1 connection with too many pipelined requests", async () => {
   let begun = 0;
   const { port } = await listening({
     handler(_, res) {

@@ -1,22 +1,23 @@
 import { once } from "node:events";
 import { request } from "node:https";
-import {
-  type ClientHttp2Session,
-  type SecureClientSessionOptions,
-  connect as connectHttp2,
-} from "node:http2";
+import type { ClientHttp2Session, SecureClientSessionOptions } from "node:http2";
 import { text } from "node:stream/consumers";
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from "node:tls";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { HttpRequest, HttpResponse, RequestHandler } from "../../../../src/transport/http-message.ts";
 import type { ListenerOptions } from "../../../../src/server/listener/listener.ts";
 import { PeerRegistry } from "../../../../src/server/listener/peer.ts";
 import type { TlsMaterial } from "../../../../src/server/tls/certificates.ts";
 import type { TlsOptions } from "../../../../src/server/listener/tls.ts";
 import { type Certified, authority } from "../../../support/process/certificates.ts";
-import { listening as listeningWith } from "./listening.ts";
-import { preface } from "../../../support/fixtures/http2-bytes.ts";
+import { listening, openSession } from "./listening.ts";
 import { openRaw } from "./raw-connection.ts";
+import { preface } from "../../../support/fixtures/http2-bytes.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type RequestHandler,
+  endResponse,
+} from "../../../../src/transport/http-message.ts";
 
 const ca = authority();
 const clients = authority();
@@ -33,13 +34,10 @@ function tlsOf(certified: Certified, clientCa?: string): TlsOptions {
 /** Failures that tests cause on purpose. */
 const ignored = { onError: () => undefined } satisfies Partial<ListenerOptions>;
 
-function say(res: HttpResponse, body: string): void {
-  if ("stream" in res) res.end(body);
-  else res.end(body);
-}
-
 const peers = new PeerRegistry();
-const listening: typeof listeningWith = (options) => listeningWith({ peers, ...options });
+/** Serves with TLS. */
+const serving = (options: Partial<ListenerOptions> = {}) =>
+  listening({ peers, handler: echo, tls: tlsOf(here), ...options });
 
 /** The names of the client, as the server sees them. */
 function namesIn(req: HttpRequest): readonly string[] | undefined {
@@ -49,7 +47,7 @@ function namesIn(req: HttpRequest): readonly string[] | undefined {
 /** Answers with the protocol, the body, and who the client is. */
 const echo: RequestHandler = async (req, res) => {
   const body = await text(req);
-  say(res, `${req.httpVersion} ${body} ${namesIn(req)?.join() ?? "nobody"}`);
+  endResponse(res, `${req.httpVersion} ${body} ${namesIn(req)?.join() ?? "anonymous"}`);
 };
 
 async function http1(port: number, options: ConnectionOptions = {}): Promise<string> {
@@ -60,9 +58,7 @@ async function http1(port: number, options: ConnectionOptions = {}): Promise<str
 }
 
 function session(url: string, options: SecureClientSessionOptions = {}): ClientHttp2Session {
-  const opened = connectHttp2(url, { ca: ca.cert, ...options });
-  onTestFinished(() => opened.destroy());
-  return opened.on("error", () => {});
+  return openSession(url, { ca: ca.cert, ...options });
 }
 
 async function http2(on: ClientHttp2Session): Promise<string> {
@@ -76,7 +72,7 @@ async function http2(on: ClientHttp2Session): Promise<string> {
   return text(stream);
 }
 
-/** What clients say of a connection that ended before its answer. */
+/** Errors of clients whose connection ended before its answer. */
 const cut = /socket hang up|ECONNRESET|EPIPE|was cut|disconnected before/;
 
 /** A connection that shakes hands and sends nothing; its failure is a rejection. */
@@ -87,35 +83,31 @@ async function shakeHands(port: number, options: ConnectionOptions = {}): Promis
   return socket.on("error", () => {});
 }
 
-test("serves HTTP/1.1 and HTTP/2 on one port, as ALPN says", async () => {
-  const { port, url } = await listening({ handler: echo, tls: tlsOf(here) });
-  expect(await http1(port)).toBe("1.1 hello nobody");
-  expect(await http1(port, { ALPNProtocols: ["http/1.1"] })).toBe("1.1 hello nobody");
-  expect(await http2(session(url))).toBe("2.0 hello nobody");
+test("serves HTTP/1.1 and HTTP/2 on one port, selected by ALPN", async () => {
+  const { port, url } = await serving();
+  expect(await http1(port)).toBe("1.1 hello anonymous");
+  expect(await http1(port, { ALPNProtocols: ["http/1.1"] })).toBe("1.1 hello anonymous");
+  expect(await http2(session(url))).toBe("2.0 hello anonymous");
   const both = await shakeHands(port, { ALPNProtocols: ["http/1.1", "h2"] });
   expect(both.alpnProtocol).toBe("h2");
 });
 
-test("refuses a client that speaks neither in the handshake, and TLS 1.1", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+test("refuses an unknown ALPN protocol and TLS 1.1 in the handshake", async () => {
+  const { port } = await serving(ignored);
   await expect(shakeHands(port, { ALPNProtocols: ["spdy/3"] })).rejects.toThrow(/no application protocol/);
   const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" } as const;
   await expect(shakeHands(port, old)).rejects.toThrow(/protocol version/);
   expect((await shakeHands(port, { maxVersion: "TLSv1.2" })).getProtocol()).toBe("TLSv1.2");
 });
 
-test("speaks no TLS older than it is told to", async () => {
-  const { port } = await listening({
-    handler: echo,
-    tls: { ...tlsOf(here), minVersion: "TLSv1.3" },
-    ...ignored,
-  });
+test("refuses TLS versions below the configured minimum", async () => {
+  const { port } = await serving({ tls: { ...tlsOf(here), minVersion: "TLSv1.3" }, ...ignored });
   await expect(shakeHands(port, { maxVersion: "TLSv1.2" })).rejects.toThrow(/protocol version/);
   expect((await shakeHands(port)).getProtocol()).toBe("TLSv1.3");
 });
 
-test("resumes no session: each handshake is by the certificates of now", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here) });
+test("resumes no session, so that each handshake uses the current certificates", async () => {
+  const { port } = await serving();
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     const first = await shakeHands(port, { maxVersion });
     let kept = first.getSession();
@@ -127,56 +119,44 @@ test("resumes no session: each handshake is by the certificates of now", async (
   }
 });
 
-describe("what is not encrypted is not served", () => {
-  test("HTTP/1.1 is told so", async () => {
-    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
-    const raw = await openRaw(port);
-    raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    expect(await raw.closed).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"this port speaks TLS: use https"/);
-  });
-
-  test("HTTP/2 is closed", async () => {
-    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
-    const raw = await openRaw(port);
-    raw.write(preface);
-    expect(await raw.closed).toBe("");
-  });
+test.each([
+  [
+    "with the reason over HTTP/1.1",
+    "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    /^HTTP\/1.1 400 Bad Request\r\n[^]*"this port speaks TLS: use https"/,
+  ],
+  ["without an answer over HTTP/2", preface, /^$/],
+])("closes an unencrypted connection %s", async (_, bytes, answer) => {
+  const { port } = await serving();
+  const raw = await openRaw(port);
+  raw.write(bytes);
+  expect(await raw.closed).toMatch(answer);
 });
 
-describe("a slow handshake is cut", () => {
+describe("closes a connection", () => {
   test.each([
-    ["says nothing", ""],
+    ["sends nothing", ""],
     ["begins a record", "\x16\x03\x01"],
     ["begins a hello", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"],
-  ])("of a client that %s", async (_, bytes) => {
-    const { port } = await listening({
-      handler: echo,
-      tls: tlsOf(here),
-      limits: { prefaceTimeoutMs: 50 },
-      ...ignored,
-    });
+  ])("whose client %s in the handshake", async (_, bytes) => {
+    const { port } = await serving({ limits: { prefaceTimeoutMs: 50 }, ...ignored });
     const raw = await openRaw(port);
     raw.write(Buffer.from(bytes, "latin1"));
     await expect(raw.closed).resolves.toBeTypeOf("string");
     expect(await http1(port)).toContain("hello");
   });
 
-  test("and so is an HTTP/2 connection that says nothing after it", async () => {
-    const limits = { prefaceTimeoutMs: 50 };
-    const { port } = await listening({ handler: echo, tls: tlsOf(here), limits });
-    const socket = await shakeHands(port, { ALPNProtocols: ["h2"] });
-    await expect(text(socket)).resolves.toBeTypeOf("string");
-  });
-
-  test("and an HTTP/1.1 connection that says nothing after it", async () => {
-    const limits = { headersTimeoutMs: 50, requestTimeoutMs: 50 };
-    const { port } = await listening({ handler: echo, tls: tlsOf(here), limits });
-    expect(await text(await shakeHands(port))).toContain("408 Request Timeout");
+  test.each([
+    ["h2", { prefaceTimeoutMs: 50 }, /[^]*/],
+    ["http/1.1", { headersTimeoutMs: 50, requestTimeoutMs: 50 }, /408 Request Timeout/],
+  ])("whose %s client sends nothing after the handshake", async (protocol, limits, answer) => {
+    const { port } = await serving({ limits });
+    expect(await text(await shakeHands(port, { ALPNProtocols: [protocol] }))).toMatch(answer);
   });
 });
 
 test("closes connections beyond the limit and serves the others", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here), limits: { maxConnections: 1 } });
+  const { port } = await serving({ limits: { maxConnections: 1 } });
   const kept = await shakeHands(port);
   await expect(shakeHands(port)).rejects.toThrow(cut);
   kept.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -189,26 +169,24 @@ describe("a client certificate", () => {
   const guarded = tlsOf(here, clients.cert);
 
   test("that verifies names the client, over both protocols", async () => {
-    const { port, url } = await listening({ handler: echo, tls: guarded });
+    const { port, url } = await serving({ tls: guarded });
     const both = "spiffe://prod.example/ns/shop/sa/orders,orders.shop.svc";
     expect(await http1(port, known)).toBe(`1.1 hello ${both}`);
     expect(await http2(session(url, known))).toBe(`2.0 hello ${both}`);
     expect(await http1(port, { ...known, maxVersion: "TLSv1.2" })).toBe(`1.1 hello ${both}`);
   });
 
-  test("is not demanded", async () => {
-    const { port, url } = await listening({ handler: echo, tls: guarded });
-    expect(await http1(port)).toBe("1.1 hello nobody");
-    expect(await http2(session(url))).toBe("2.0 hello nobody");
+  test.each([
+    ["is optional", guarded, {}],
+    ["is neither requested nor trusted without a CA", tlsOf(here), known],
+  ])("%s", async (_, tls, options) => {
+    const { port, url } = await serving({ tls });
+    expect(await http1(port, options)).toBe("1.1 hello anonymous");
+    expect(await http2(session(url, options))).toBe("2.0 hello anonymous");
   });
 
-  test("is not asked for without a CA, and never believed", async () => {
-    const { port } = await listening({ handler: echo, tls: tlsOf(here) });
-    expect(await http1(port, known)).toBe("1.1 hello nobody");
-  });
-
-  test("with names that could be others in disguise names nobody by them", async () => {
-    const { port } = await listening({ handler: echo, tls: guarded });
+  test("with names that could imitate others identifies no caller by them", async () => {
+    const { port } = await serving({ tls: guarded });
     const disguised = [
       "DNS:a, URI:spiffe://prod.example/admin",
       "DNS:*.example",
@@ -231,12 +209,11 @@ describe("a client certificate", () => {
     ["of another authority", authority().issue({ names }), "UNABLE_TO"],
     ["of the server's authority", ca.issue({ names }), "SELF_SIGNED"],
     ["that has expired", clients.issue({ names, notAfter: new Date(Date.now() - 1000) }), "CERT_HAS_EXPIRED"],
-    ["that is not good yet", clients.issue({ names, notBefore: tomorrow() }), "CERT_NOT_YET_VALID"],
-    ["that has long expired", clients.issue({ names, notBefore: yesterday, notAfter: yesterday }), "EXPIRED"],
-  ])("%s is refused, and so is the connection", async (_, certified, problem) => {
+    ["that is not valid yet", clients.issue({ names, notBefore: tomorrow() }), "CERT_NOT_YET_VALID"],
+    ["that expired long ago", clients.issue({ names, notBefore: yesterday, notAfter: yesterday }), "EXPIRED"],
+  ])("%s closes the connection", async (_, certified, problem) => {
     const failures: string[] = [];
-    const { port, url } = await listening({
-      handler: echo,
+    const { port, url } = await serving({
       tls: guarded,
       onError: (error, place) => failures.push(`${place}: ${String(error)}`),
     });
@@ -246,17 +223,17 @@ describe("a client certificate", () => {
     expect(refused).toEqual([expect.stringMatching(problem), expect.stringMatching(problem)]);
   });
 
-  test("that expires ends its connections gently", async () => {
+  test("that expires ends its connections gracefully", async () => {
     vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const arrived = Promise.withResolvers<HttpResponse>();
-    const { url, port } = await listening({
+    const { url, port } = await serving({
       handler: (req, res) => (req.url === "/held" ? arrived.resolve(res) : echo(req, res)),
       tls: guarded,
     });
     const kept = await shakeHands(port, known);
     const opened = session(url, known);
-    // To acknowledge the server's SETTINGS has a time of its own; by the answer to this it has been done.
+    // The answer to the PING shows that the client has acknowledged SETTINGS, which has a timeout of its own.
     await once(opened, "remoteSettings");
     await new Promise((answered) => opened.ping(answered));
     const goaway = once(opened, "goaway");
@@ -264,7 +241,7 @@ describe("a client certificate", () => {
     const response = await arrived.promise;
     vi.advanceTimersByTime(86_400_000);
     await goaway;
-    say(response, "finished");
+    endResponse(response, "finished");
     expect(await text(held)).toBe("finished");
     await once(opened, "close");
     kept.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -276,25 +253,21 @@ function tomorrow(): Date {
   return new Date(Date.now() + 43_200_000);
 }
 
-describe("other certificates", () => {
-  test("are those of later connections, while earlier ones go on", async () => {
+describe("renewed certificates", () => {
+  test("apply to new connections, while open ones continue", async () => {
     const other = authority();
-    const { port, url, ...listener } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+    const { port, url, ...listener } = await serving(ignored);
     const before = session(url);
-    expect(await http2(before)).toBe("2.0 hello nobody");
+    expect(await http2(before)).toBe("2.0 hello anonymous");
     listener.renewTls(materialOf(other.issue({ names: ["IP:127.0.0.1"] })));
-    expect(await http1(port, { ca: other.cert })).toBe("1.1 hello nobody");
+    expect(await http1(port, { ca: other.cert })).toBe("1.1 hello anonymous");
     await expect(http1(port)).rejects.toThrow(/unable to verify|self-signed|unable to get/);
-    expect(await http2(before)).toBe("2.0 hello nobody");
+    expect(await http2(before)).toBe("2.0 hello anonymous");
   });
 
-  test("of the clients' authority count at once, for those who were there before too", async () => {
+  test("of the clients' CA apply at once, also to clients that connected before", async () => {
     const known = clients.issue({ names: ["DNS:orders.example"] });
-    const { port, ...listener } = await listening({
-      handler: echo,
-      tls: tlsOf(here, clients.cert),
-      ...ignored,
-    });
+    const { port, ...listener } = await serving({ tls: tlsOf(here, clients.cert), ...ignored });
     expect(await http1(port, known)).toBe("1.1 hello orders.example");
     listener.renewTls(materialOf(here, authority().cert));
     await expect(http1(port, known)).rejects.toThrow(cut);
@@ -304,14 +277,13 @@ describe("other certificates", () => {
 describe("a drain", () => {
   const longGrace = 60_000;
 
-  test("lets requests finish, says so, and closes idle connections at once", async () => {
+  test("lets requests finish, announces it, and closes idle connections at once", async () => {
     const arrivals: HttpResponse[] = [];
     const both = Promise.withResolvers<void>();
-    const { port, url, ...listener } = await listening({
+    const { port, url, ...listener } = await serving({
       handler(_, res) {
         if (arrivals.push(res) === 2) both.resolve();
       },
-      tls: tlsOf(here),
     });
     const idle = await shakeHands(port);
     const opened = session(url);
@@ -321,14 +293,14 @@ describe("a drain", () => {
     const drained = listener.drain(longGrace);
     await goaway;
     await once(idle.resume(), "close");
-    for (const res of arrivals) say(res, "finished");
+    for (const res of arrivals) endResponse(res, "finished");
     expect(await Promise.all(answers)).toEqual(["finished", "finished"]);
     await drained;
   });
 
-  test("cuts what does not end in time", async () => {
+  test("cuts calls that do not end in time", async () => {
     const arrived = Promise.withResolvers<void>();
-    const { url, ...listener } = await listening({ handler: () => arrived.resolve(), tls: tlsOf(here) });
+    const { url, ...listener } = await serving({ handler: () => arrived.resolve() });
     const opened = session(url);
     const answer = http2(opened).catch(String);
     await arrived.promise;
@@ -336,8 +308,8 @@ describe("a drain", () => {
     expect(await answer).toMatch(cut);
   });
 
-  test("does not serve whoever was still shaking hands", async () => {
-    const { port, ...listener } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+  test("closes connections that have not finished their handshake", async () => {
+    const { port, ...listener } = await serving(ignored);
     const raw = await openRaw(port);
     raw.write(Buffer.from("\x16\x03\x01", "latin1"));
     const silent = await openRaw(port);
@@ -347,21 +319,20 @@ describe("a drain", () => {
   });
 });
 
-test("a client that wants another handshake does not get one, and the others are served", async () => {
-  const { port } = await listening({ handler: echo, tls: tlsOf(here), ...ignored });
+test("refuses a renegotiation and serves other clients", async () => {
+  const { port } = await serving(ignored);
   const greedy = await shakeHands(port, { maxVersion: "TLSv1.2" });
   const outcome = await new Promise((resolve) => {
     greedy.once("error", resolve).once("close", () => resolve(new Error("closed")));
     greedy.renegotiate({ rejectUnauthorized: false }, resolve);
   });
   expect(outcome).toBeInstanceOf(Error);
-  expect(await http1(port)).toBe("1.1 hello nobody");
+  expect(await http1(port)).toBe("1.1 hello anonymous");
 });
 
-test("an answer that nobody takes is given up with TLS too", async () => {
-  const { url, port } = await listening({
-    handler: (_, res) => void ("stream" in res && res.end(Buffer.alloc(100_000))),
-    tls: tlsOf(here),
+test("gives up an unread answer over TLS too", async () => {
+  const { url, port } = await serving({
+    handler: (_, res) => endResponse(res, Buffer.alloc(100_000)),
     limits: { unreadTimeoutMs: 50 },
     ...ignored,
   });

@@ -1,12 +1,11 @@
 import { once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-node";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../../../gen/grpc/health/v1/health_pb.ts";
 import { isAuthority, safeHost } from "../../../../src/server/rpc/header-checks.ts";
-import { listening } from "../listener/listening.ts";
+import { listening, openSession } from "../listener/listening.ts";
 import { frame, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
 import { openRaw } from "../listener/raw-connection.ts";
 
@@ -27,9 +26,7 @@ async function http1(port: number, head: string): Promise<string> {
 }
 
 async function http2(url: string, headers: Record<string, string>) {
-  const session = connectHttp2(url);
-  onTestFinished(() => session.destroy());
-  const stream = session.request({ ":method": "POST", ":path": path, ...headers });
+  const stream = openSession(url).request({ ":method": "POST", ":path": path, ...headers });
   stream.end(headers["content-type"] === "application/json" ? "{}" : Buffer.alloc(5));
   const [answer] = await once(stream, "response");
   return { answer, body: await text(stream) };
@@ -43,12 +40,9 @@ describe("HTTP/1", () => {
     ["an empty Host", `POST ${path} HTTP/1.1\r\nHost:`, "the Host header is missing"],
     ["two Hosts", `POST ${path} HTTP/1.1\r\nHost: a\r\nHost: b`, "more than one Host header"],
   ];
+  const message = "the Host header is not a host name";
   for (const host of unusable) {
-    cases.push([
-      `Host ${host}`,
-      `POST ${path} HTTP/1.1\r\nHost: ${host}`,
-      "the Host header is not a host name",
-    ]);
+    cases.push([`Host ${host}`, `POST ${path} HTTP/1.1\r\nHost: ${host}`, message]);
   }
 
   test.each(cases)("refuses %s", async (_, head, message) => {

@@ -44,35 +44,22 @@ describe("reading the files", () => {
     cipher: "aes-256-cbc",
     passphrase: "secret",
   });
+  const notCertificates = /CERT_FILE: must hold certificates in PEM/;
+  const notKey = /KEY_FILE: must hold a private key in PEM, without a passphrase/;
+  const notCa = /CLIENT_CA_FILE: must hold certificates in PEM/;
   test.each([
     [
       "the key of another certificate",
       { ...one, key: other.key },
-      ca.cert,
-      /KEY_FILE: is not the key of the first certificate/,
+      /KEY_FILE: is not the key of the first cert/,
     ],
-    ["an empty certificate", { ...one, cert: "" }, ca.cert, /CERT_FILE: must hold certificates in PEM/],
-    [
-      "a key instead of a certificate",
-      { ...one, cert: one.key },
-      ca.cert,
-      /CERT_FILE: must hold certificates in PEM/,
-    ],
-    [
-      "a certificate instead of a key",
-      { ...one, key: one.cert },
-      ca.cert,
-      /KEY_FILE: must hold a private key in PEM, without a passphr/,
-    ],
-    [
-      "a key with a passphrase",
-      { ...one, key: String(encrypted) },
-      ca.cert,
-      /KEY_FILE: .* without a passphrase/,
-    ],
-    ["an empty CA", one, "", /CLIENT_CA_FILE: must hold certificates in PEM/],
-    ["a damaged CA", one, `${ca.cert}${ca.cert.replace(/M/g, "A")}`, /CLIENT_CA_FILE: must hold cert/],
-  ])("rejects %s without showing the key", async (_, pair, clientCa, message) => {
+    ["an empty certificate", { ...one, cert: "" }, notCertificates],
+    ["a key instead of a certificate", { ...one, cert: one.key }, notCertificates],
+    ["a certificate instead of a key", { ...one, key: one.cert }, notKey],
+    ["a key with a passphrase", { ...one, key: String(encrypted) }, notKey],
+    ["an empty CA", one, notCa, ""],
+    ["a damaged CA", one, notCa, `${ca.cert}${ca.cert.replace(/M/g, "A")}`],
+  ])("rejects %s without showing the key", async (_, pair, message, clientCa = ca.cert) => {
     await folder.mount(pair, clientCa);
     const failure = await readTlsMaterial(files).catch(String);
     expect(failure).toMatch(message);

@@ -12,5 +12,8 @@ if (cluster.isPrimary) {
   process.on("disconnect", () => process.exit());
 } else {
   const limits = { maxConnections: 1, prefaceTimeoutMs: 600_000 };
-  await createListener({ handler: () => {}, limits }).listen({ host: "127.0.0.1", port: 0 });
+  await createListener({ handler: () => {}, limits, onError: () => {} }).listen({
+    host: "127.0.0.1",
+    port: 0,
+  });
 }

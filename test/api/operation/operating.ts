@@ -1,0 +1,43 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "pg";
+import { expect, onTestFinished } from "vitest";
+import { testMasterKey } from "../../support/fixtures/running-service.ts";
+import type { TestDatabase } from "../../support/postgres/test-database.ts";
+import { type ServeProcess, serveProcess } from "../../support/process/serve-process.ts";
+
+/** Starts a service on a database, with a master key. */
+export function serveOn(
+  { url }: Pick<TestDatabase, "url">,
+  environment: Readonly<Record<string, string>> = {},
+): ServeProcess {
+  return serveProcess({ DATABASE_URL: url, SESSIOND_MASTER_KEY: testMasterKey, ...environment });
+}
+
+/** An empty folder, removed when the test ends. */
+export async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "sessiond-start-"));
+  // If the tests run as root, PostgreSQL runs as another user, who must be able to enter.
+  await chmod(folder, 0o755);
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Makes revocations wait for their project's row lock until `release`. */
+export async function holdRevocations({ url }: Pick<TestDatabase, "url">) {
+  const holder = new Client({ connectionString: url });
+  await holder.connect();
+  onTestFinished(() => holder.end());
+  await holder.query("begin");
+  await holder.query("select from project_revisions for update");
+  const waiting = `select from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`;
+  return {
+    /** Resolves when one revocation waits. */
+    waited: async () => {
+      await expect.poll(async () => (await holder.query(waiting)).rowCount, { timeout: 10_000 }).toBe(1);
+    },
+    release: () => holder.query("rollback"),
+  };
+}
