@@ -3,7 +3,7 @@ import type { Clock } from "../domain/clock.ts";
 import { type Reason, SessiondError } from "../domain/errors.ts";
 import { FailureLimit } from "./failure-limit.ts";
 import type { Identity } from "./identify.ts";
-import { type Peer, type RequestCredentials } from "./request-credentials.ts";
+import type { Peer, RequestCredentials } from "./request-credentials.ts";
 import { type Rate, RateLimit } from "./rate-limit.ts";
 
 /** Rates of calls; undefined for no limit. */
