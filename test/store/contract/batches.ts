@@ -47,8 +47,9 @@ const drafts = fc.array(
 
 /** Revocations and logins that share a statement. */
 export function batchContract(replicas: Replicas): void {
+  const { create, revocationOf, revoke } = replicas;
   test("batches of mixed revocations have the results of single ones", async () => {
-    const store = replicas.one();
+    const store = replicas.store;
     const property = fc.asyncProperty(fc.array(drafts, { minLength: 1, maxLength: 3 }), async (batches) => {
       const project = await storedProject(store);
       const population = await populate(replicas, project);
@@ -68,7 +69,7 @@ export function batchContract(replicas: Replicas): void {
         expect(receipts).toEqual(expected);
       }
       for (const { session, token } of population) {
-        const found = must((await replicas.other().sessions.findSessionByToken(token))?.session);
+        const found = must((await replicas.other.sessions.findSessionByToken(token))?.session);
         expect(found.revocation && pick(found.revocation)).toEqual(model.endOf(session.id));
       }
     });
@@ -76,24 +77,22 @@ export function batchContract(replicas: Replicas): void {
   });
 
   test("a session exempted and then ended in one batch has the right revocation", async () => {
-    const store = replicas.one();
-    const project = await storedProject(store);
-    const { session } = await storedSession(store, project);
-    const held = revokeTarget(store, project, { scope: "member", id: memberId("nobody") });
+    const session = await create();
+    const held = revoke({ scope: "member", id: memberId("nobody") });
     const [, cut, ended] = await Promise.all([
       held,
-      revokeTarget(store, project, { scope: "member", id: session.memberId, except: session.id }),
-      revokeTarget(store, project, { scope: "session", id: session.id }, { time: at(9) }),
+      revoke({ scope: "member", id: session.memberId, except: session.id }),
+      revoke(session, { time: at(9) }),
     ]);
     expect([cut?.revision, ended?.revision]).toEqual([2, 3]);
-    const { revocation } = must(await store.sessions.findSession(project.id, session.id));
+    const revocation = await revocationOf(session);
     expect(revocation).toMatchObject({ revision: 3, scope: "session", time: at(9) });
-    const again = await revokeTarget(store, project, { scope: "session", id: session.id });
+    const again = await revoke(session);
     expect(again).toEqual({ ...ended, revokedCount: 0 });
   });
 
   test("logins that share a statement have the results of single ones", async () => {
-    const store = replicas.one();
+    const store = replicas.store;
     const [one, two, disabled] = [
       await storedProject(store),
       await storedProject(store),
@@ -130,25 +129,24 @@ export function batchContract(replicas: Replicas): void {
         : { ...draft, createdRevision: projects[i] === two ? 1 : 0, revocation: undefined },
     );
     expect(created).toEqual(expected.map((value) => ({ status: "fulfilled", value })));
-    const found = drafts.map(({ projectId, id }) => replicas.other().sessions.findSession(projectId, id));
+    const found = drafts.map(({ projectId, id }) => replicas.other.sessions.findSession(projectId, id));
     expect(await Promise.all(found)).toEqual(expected);
     const byToken = hashes.map((hash, i) =>
-      replicas.other().sessions.findSessionByToken({ tag: must(projects[i]).tag, hash }),
+      replicas.other.sessions.findSessionByToken({ tag: must(projects[i]).tag, hash }),
     );
     expect((await Promise.all(byToken)).map((one) => one?.session)).toEqual(expected);
     expect(await store.sessions.findSession(one.id, unstorable.id)).toBeUndefined();
   });
 
   test("one command that cannot be stored fails alone", async () => {
-    const store = replicas.one();
-    const project = await storedProject(store);
-    const { session } = await storedSession(store, project);
+    const { store, project } = replicas;
+    const session = await create();
     const unstorable = orderOf(project, { scope: "project" }, { reason: "\0" });
     const outcomes = await Promise.allSettled([
-      revokeTarget(store, project, { scope: "member", id: memberId("bob") }),
+      revoke({ scope: "member", id: memberId("bob") }),
       store.revocations.revoke(unstorable),
-      revokeTarget(store, project, { scope: "session", id: session.id }),
-      revokeTarget(store, project, { scope: "session", id: newSessionId() }),
+      revoke(session),
+      revoke({ scope: "session", id: newSessionId() }),
     ]);
     expect(outcomes).toMatchObject([
       { status: "fulfilled", value: { revision: 1 } },
@@ -164,7 +162,7 @@ type Population = readonly { readonly session: Session; readonly token: TokenRef
 async function populate(replicas: Replicas, project: Project): Promise<Population> {
   const places = [0, 1, 2, 3, 4, 5];
   const created = places.map((i) =>
-    storedSession(replicas.one(), project, {
+    storedSession(replicas.store, project, {
       memberId: memberId(`member-${i % 3}`),
       organizationId: i % 2 ? organizationId(`organization-${i % 4}`) : undefined,
       ...(i === 5 ? { expireTime: at(50) } : {}),

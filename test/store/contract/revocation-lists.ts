@@ -3,7 +3,6 @@ import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { RecordedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
-import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
@@ -14,22 +13,17 @@ import {
   revocationQuery,
   revokeTarget,
   storedProject,
-  storedSession,
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Lists of revocations for auditors. */
 export function revocationListContract(replicas: Replicas): void {
+  const { create, revoke } = replicas;
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
-  const revoke = (target: RevocationCommand["target"], overrides: Partial<RevocationCommand> = {}) =>
-    revokeTarget(store, project, target, overrides);
   const query = (overrides: Partial<RevocationQuery>) => revocationQuery(project, overrides);
   const list = async (overrides: Partial<RevocationQuery> = {}) =>
     (await store.revocations.listRevocations(query(overrides))).revocations;
@@ -37,12 +31,9 @@ export function revocationListContract(replicas: Replicas): void {
     (await list(overrides)).map(({ revision }) => revision);
 
   test("lists the revocations of this project, newest first", async () => {
-    const { session } = await storedSession(store, project);
-    const spared = (await storedSession(store, project)).session;
-    await revoke(
-      { scope: "session", id: session.id },
-      { actor: "member/ada", reason: "lost phone", time: at(1) },
-    );
+    const session = await create();
+    const spared = await create();
+    await revoke(session, { actor: "member/ada", reason: "lost phone", time: at(1) });
     await revoke(
       { scope: "member", id: session.memberId, except: spared.id },
       { cause: "compromise", time: at(2) },
@@ -96,8 +87,8 @@ export function revocationListContract(replicas: Replicas): void {
   test("lists by target: a session, a member, an organization, the project", async () => {
     const acme = organizationId("acme");
     const member = { memberId: memberId("acme"), organizationId: acme };
-    const { session } = await storedSession(store, project, member);
-    const other = (await storedSession(store, project, member)).session;
+    const session = await create(member);
+    const other = await create(member);
     for (const { id } of [session, other]) await revoke({ scope: "session", id });
     await revoke({ scope: "member", id: member.memberId });
     await revoke({ scope: "organization", id: acme });
@@ -146,7 +137,7 @@ export function revocationListContract(replicas: Replicas): void {
             : kind === "member"
               ? ({ scope: "member", id: memberId(`${who}`) } as const)
               : ({ scope: "organization", id: organizationId(`${who}`) } as const);
-        await revoke(target, { time: at(i * hour), actor: `member/${by}` });
+        await revokeTarget(store, project, target, { time: at(i * hour), actor: `member/${by}` });
       }
       const all = await list();
       expect(all).toHaveLength(drafts.length);

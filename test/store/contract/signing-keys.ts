@@ -8,13 +8,11 @@ import type { Replicas } from "./replicas.ts";
 
 /** Signing keys. */
 export function signingKeyContract(replicas: Replicas): void {
+  const { revoke, storeOf } = replicas;
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
   const newKey = (kid: string, create = 0, activate = create): StoredSigningKey => ({
     projectId: project.id,
@@ -29,13 +27,12 @@ export function signingKeyContract(replicas: Replicas): void {
     revocation: undefined,
   });
   const line = async (ms: number) =>
-    (await replicas.other().signingKeys.signingSchedule(project.id, at(ms))).map(({ kid }) => kid);
+    (await replicas.other.signingKeys.signingSchedule(project.id, at(ms))).map(({ kid }) => kid);
   const timesOf = async (kid: string) => {
     const key = must(await store.signingKeys.findSigningKey(project.id, kid));
     return [key.activateTime, key.retireTime];
   };
-  const refuse = (kid: string, ms: number) =>
-    revokeTarget(store, project, { scope: "signing_key", id: kid }, { time: at(ms) });
+  const refuse = (kid: string, ms: number) => revoke({ scope: "signing_key", id: kid }, { time: at(ms) });
 
   test("a new project has no key", async () => {
     expect(await line(0)).toEqual([]);
@@ -52,9 +49,7 @@ export function signingKeyContract(replicas: Replicas): void {
 
   test("concurrent first keys result in one", async () => {
     const keys = Array.from({ length: 10 }, (_, i) => newKey(`key-${i}`));
-    await Promise.all(
-      keys.map((key, i) => (i % 2 ? store : replicas.other()).signingKeys.addFirstSigningKey(key)),
-    );
+    await Promise.all(keys.map((key, i) => storeOf(i).signingKeys.addFirstSigningKey(key)));
     const [stored, ...others] = await store.signingKeys.listSigningKeys(project.id);
     expect(others).toEqual([]);
     expect(keys).toContainEqual(stored);
@@ -115,9 +110,7 @@ export function signingKeyContract(replicas: Replicas): void {
   test("concurrent next keys result in one", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     const keys = Array.from({ length: 10 }, (_, i) => newKey(`key-${i}`, 5, 10 + i));
-    await Promise.all(
-      keys.map((key, i) => (i % 2 ? store : replicas.other()).signingKeys.addNextSigningKey(key)),
-    );
+    await Promise.all(keys.map((key, i) => storeOf(i).signingKeys.addNextSigningKey(key)));
     expect(await store.signingKeys.listSigningKeys(project.id)).toHaveLength(2);
     const [a, next] = await store.signingKeys.signingSchedule(project.id, at(0));
     expect(a?.retireTime).toEqual(next?.activateTime);
@@ -130,11 +123,11 @@ export function signingKeyContract(replicas: Replicas): void {
 
   test("a revoked key is refused on every replica, and takes one revision", async () => {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
-    await revokeTarget(store, project, { scope: "project" });
+    await revoke({ scope: "project" });
     const receipt = await refuse("a", 5);
     expect(receipt).toEqual({ revision: 2, time: at(5), revokedCount: undefined });
-    expect(await replicas.other().signingKeys.isSigningKeyGood(project.id, "a")).toBe(false);
-    const { revocation } = must(await replicas.other().signingKeys.findSigningKey(project.id, "a"));
+    expect(await replicas.other.signingKeys.isSigningKeyGood(project.id, "a")).toBe(false);
+    const { revocation } = must(await replicas.other.signingKeys.findSigningKey(project.id, "a"));
     expect(revocation).toEqual({ revision: 2, time: at(5) });
     expect(await refuse("a", 9)).toEqual(receipt);
     const { revocations, head } = await store.revocations.readRevocations(project.id, 1, 10);
@@ -146,9 +139,7 @@ export function signingKeyContract(replicas: Replicas): void {
     await store.signingKeys.addFirstSigningKey(newKey("a"));
     const target = { scope: "signing_key", id: "a" } as const;
     const receipts = await Promise.all(
-      Array.from({ length: 8 }, (_, i) =>
-        (i % 2 ? store : replicas.other()).revocations.revoke(orderOf(project, target, { time: at(i) })),
-      ),
+      Array.from({ length: 8 }, (_, i) => revoke(target, { time: at(i) }, storeOf(i))),
     );
     expect(receipts).toEqual(receipts.map(() => receipts[0]));
     expect(receipts[0]?.revision).toBe(1);
@@ -207,7 +198,7 @@ export function signingKeyContract(replicas: Replicas): void {
       const order = orderOf(racing, { scope: "signing_key", id: "a" }, { time: at(12) });
       const rotation = { ...newKey("b", 12, 20), projectId: id };
       const calls = [
-        () => replicas.other().signingKeys.addNextSigningKey(rotation),
+        () => replicas.other.signingKeys.addNextSigningKey(rotation),
         () => store.revocations.revoke(order),
       ];
       await Promise.all((round % 2 ? calls : calls.toReversed()).map((call) => call()));
