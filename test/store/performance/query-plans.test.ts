@@ -75,18 +75,9 @@ async function load({ db, store }: typeof large, sessionCount: number): Promise<
   await sql`vacuum analyze`.execute(db);
 }
 
-function idOf(i: number): SessionId {
-  return `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as SessionId;
-}
-
-function hashOf(i: number): SecretHash {
-  return createHash("sha256").update(idOf(i)).digest() as SecretHash;
-}
-
-function tokenOf(i: number) {
-  return { tag: project.tag, hash: hashOf(i) };
-}
-
+const idOf = (i: number) => `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as SessionId;
+const hashOf = (i: number) => createHash("sha256").update(idOf(i)).digest() as SecretHash;
+const tokenOf = (i: number) => ({ tag: project.tag, hash: hashOf(i) });
 const find = (i: number) => store.sessions.findSession(project.id, idOf(i));
 const findOwner = (i: number) => {
   const named = i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) };
