@@ -1,28 +1,17 @@
 import { sql } from "kysely";
-import { Client } from "pg";
-import { expect, inject, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { migrateToLatest } from "../../../src/storage/schema/migrate.ts";
-import { databaseUrl } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { storedProject } from "../../support/fixtures/stored.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-async function execute(statement: string): Promise<void> {
-  const client = new Client({ connectionString: inject("postgresUrl") });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
+const opened = useStore();
 
 test("concurrent migrations of an empty database apply each migration once", async () => {
-  const name = `empty_${process.pid}`;
-  await execute(`create database ${name} template template0`);
-  onTestFinished(() => execute(`drop database ${name} with (force)`));
-  const url = databaseUrl(inject("postgresUrl"), name);
-  const replicas = Array.from({ length: 4 }, () => openStore(url));
+  const database = await createTestDatabase("template0");
+  onTestFinished(() => database.drop());
+  const replicas = Array.from({ length: 4 }, () => openStore(database.url));
   try {
     const applied = await Promise.all(replicas.map(({ db }) => migrateToLatest(db)));
     expect(applied.flat()).toEqual([
@@ -40,20 +29,11 @@ test("concurrent migrations of an empty database apply each migration once", asy
   }
 });
 
-test("rejects a schema that is newer than the code, and says how to mend it", async () => {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const opened = openStore(database.url);
-  const { db } = opened;
-  try {
-    expect(await migrateToLatest(db)).toEqual([]);
-    await sql`insert into schema_migrations (name, timestamp) values ('0999_future', '2030-01-01')`.execute(
-      db,
-    );
-    await expect(migrateToLatest(db)).rejects.toThrow(
-      /schema is newer than this version of sessiond: it has migration 0999_future\. Start/,
-    );
-  } finally {
-    await opened.close();
-  }
+test("rejects a schema that is newer than the code, and says which version to start", async () => {
+  expect(await migrateToLatest(opened.db)).toEqual([]);
+  const future = sql`insert into schema_migrations (name, timestamp) values ('0999_future', '2030-01-01')`;
+  await future.execute(opened.db);
+  await expect(migrateToLatest(opened.db)).rejects.toThrow(
+    /schema is newer than this version of sessiond: it has migration 0999_future\. Start/,
+  );
 });

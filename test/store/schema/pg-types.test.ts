@@ -89,9 +89,7 @@ const awkwardUnits = Array.from(`"\\{},' \n\t=[]:NULabnulé😀`);
 
 const awkward = fc.oneof(
   fc.string({ unit: "binary" }).map((text) => text.replaceAll("\0", "")),
-  fc.string({
-    unit: fc.constantFrom(...awkwardUnits),
-  }),
+  fc.string({ unit: fc.constantFrom(...awkwardUnits) }),
   fc.constantFrom("", "NULL", "null", "{}", "{a}", '"', "\\", "[1:2]={a,b}"),
 );
 
