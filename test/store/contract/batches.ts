@@ -25,7 +25,7 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import type { Replicas } from "./replicas.ts";
+import { type Replicas, times } from "./replicas.ts";
 
 interface Draft {
   readonly kind: "id" | "token" | "member" | "organization" | "project";
@@ -48,17 +48,20 @@ const drafts = fc.array(
 /** Revocations and logins that share a statement. */
 export function batchContract(replicas: Replicas): void {
   const { create, revocationOf, revoke } = replicas;
+
   test("batches of mixed revocations have the results of single ones", async () => {
-    const store = replicas.store;
+    const { store } = replicas;
     const property = fc.asyncProperty(fc.array(drafts, { minLength: 1, maxLength: 3 }), async (batches) => {
       const project = await storedProject(store);
       const population = await populate(replicas, project);
       const model = new RevocationModel(population.map(({ session }) => session));
       for (const [i, batch] of batches.entries()) {
-        const orders = batch.map((draft, j) => ({
-          ...toOrder(project, population, draft),
-          time: at(100 * i + j),
-        }));
+        const orders = batch.map((draft, j) =>
+          orderOf(project, targetOf(project, population, draft), {
+            count: draft.count,
+            time: at(100 * i + j),
+          }),
+        );
         // Counting revocations have transactions of their own, so they run one after the other here.
         const together = orders.filter((order) => !counts(order));
         const receipts = await Promise.all(together.map((order) => store.revocations.revoke(order)));
@@ -70,7 +73,8 @@ export function batchContract(replicas: Replicas): void {
       }
       for (const { session, token } of population) {
         const found = must((await replicas.other.sessions.findSessionByToken(token))?.session);
-        expect(found.revocation && pick(found.revocation)).toEqual(model.endOf(session.id));
+        const { revision, time } = found.revocation ?? {};
+        expect(revision && { revision, time }).toEqual(model.endOf(session.id));
       }
     });
     await fc.assert(property, { numRuns: 40 });
@@ -92,12 +96,8 @@ export function batchContract(replicas: Replicas): void {
   });
 
   test("logins that share a statement have the results of single ones", async () => {
-    const store = replicas.store;
-    const [one, two, disabled] = [
-      await storedProject(store),
-      await storedProject(store),
-      await storedProject(store),
-    ];
+    const { store } = replicas;
+    const [one, two, disabled] = (await times(3, () => storedProject(store))) as [Project, Project, Project];
     await store.projects.disableProject(disabled.id, at(0));
     await revokeTarget(store, two, { scope: "project" });
     const full: Partial<NewSession> = {
@@ -159,20 +159,14 @@ export function batchContract(replicas: Replicas): void {
 
 type Population = readonly { readonly session: Session; readonly token: TokenRef }[];
 
-async function populate(replicas: Replicas, project: Project): Promise<Population> {
-  const places = [0, 1, 2, 3, 4, 5];
-  const created = places.map((i) =>
+function populate(replicas: Replicas, project: Project): Promise<Population> {
+  return times(6, (i) =>
     storedSession(replicas.store, project, {
       memberId: memberId(`member-${i % 3}`),
       organizationId: i % 2 ? organizationId(`organization-${i % 4}`) : undefined,
       ...(i === 5 ? { expireTime: at(50) } : {}),
     }),
   );
-  return Promise.all(created);
-}
-
-function toOrder(project: Project, population: Population, draft: Draft): RevocationCommand {
-  return orderOf(project, targetOf(project, population, draft), { count: draft.count });
 }
 
 function targetOf(project: Project, population: Population, draft: Draft): SessionTarget | CutoffTarget {
@@ -204,8 +198,4 @@ function sessionOf(population: Population, { target }: RevocationCommand) {
   const names = ({ token }: Population[number]) =>
     target.scope === "session" && "token" in target && token.hash.equals(target.token.hash);
   return population.find(names)?.session.id;
-}
-
-function pick({ revision, time }: { readonly revision: number; readonly time: Date }) {
-  return { revision, time };
 }
