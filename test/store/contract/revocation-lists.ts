@@ -78,7 +78,7 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await revisions({ endTime: first })).toEqual([]);
   });
 
-  test("finds revocations by their date although clocks differed", async () => {
+  test("finds revocations by date although clocks differ", async () => {
     const minutes = [0, 20, 10, 45, 15, 70, 30, 90];
     for (const minute of minutes) await revoke({ scope: "project" }, { time: at(minute * 60_000) });
     expect(await revisions({ startTime: at(15 * 60_000), endTime: at(45 * 60_000) })).toEqual([7, 5, 2]);

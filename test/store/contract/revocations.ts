@@ -3,7 +3,7 @@ import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { newSessionToken, parseSessionToken } from "../../../src/domain/token.ts";
-import { at, hour, must, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { at, must, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Revocations of one session. */
@@ -32,14 +32,6 @@ export function revocationContract(replicas: Replicas): void {
     expect((await replicas.other.sessions.findSessionByToken(token))?.session).toEqual(dead);
   });
 
-  test("a session is ended by token", async () => {
-    const { session, token } = await createWithToken();
-    const other = await create();
-    expect(await revoke({ scope: "session", token })).toMatchObject({ revision: 1 });
-    expect((await revocationOf(session))?.revision).toBe(1);
-    expect(await revocationOf(other)).toBeUndefined();
-  });
-
   test("a second revocation returns the first receipt, counts nothing and takes no revision", async () => {
     const { session, token } = await createWithToken();
     const first = await revoke(session, { time: at(1) });
@@ -62,12 +54,6 @@ export function revocationContract(replicas: Replicas): void {
     const receipt = await revoke(session, { time: at(3) });
     expect(receipt).toEqual({ revision: 1, time: at(1), revokedCount: 0 });
     expect((await revocationOf(session))?.scope).toBe("member");
-  });
-
-  test("an expired session is revoked, and not counted", async () => {
-    const session = await create();
-    const receipt = await revoke(session, { time: at(hour) });
-    expect(receipt).toEqual({ revision: 1, time: at(hour), revokedCount: 0 });
   });
 
   test("an unknown session cannot be ended and takes no revision", async () => {

@@ -117,7 +117,7 @@ test("lists of bytes, numbers and times are read as they were written", async ()
   await fc.assert(property, { numRuns: 200 });
 });
 
-test("lists of lists are left to pg", async () => {
+test("leaves lists of lists to pg", async () => {
   const nested = ['a,b"', "c,NULL"].map((list) => list.split(","));
   const { rows } = await plain.query("select $1::text[] as value", [nested]);
   expect(await through("text[]", nested)).toEqual(rows[0].value);

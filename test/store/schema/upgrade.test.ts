@@ -164,7 +164,7 @@ describe("a migration", () => {
     return faultsOf(await usedDatabase(), needs === undefined ? { up } : { up, needs });
   };
 
-  test("that only expands has no faults", async () => {
+  test("has no faults if it only expands", async () => {
     expect(await faultsOf(await usedDatabase(), madeUp)).toEqual([]);
   });
 
@@ -188,7 +188,7 @@ describe("a migration", () => {
     expect(await faults(statement)).toContain(fault);
   });
 
-  test("that states its needs may drop unused columns", async () => {
+  test("may drop unused columns if it states its needs", async () => {
     expect(await faults("alter table sessions drop column roles", first)).toEqual([]);
   });
 });

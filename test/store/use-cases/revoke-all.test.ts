@@ -39,7 +39,7 @@ test.for<[scope: RevokeAllScope, count: number]>([
   [{ scope: "member", id: ada }, 2],
   [{ scope: "organization", id: acme }, 2],
   [{ scope: "project" }, 3],
-])("a service ends what is in a scope: %j", async ([scope, count]) => {
+])("a service ends the sessions in a scope: %j", async ([scope, count]) => {
   await login(deployment, service);
   await login(deployment, service, { organizationId: acme });
   await login(deployment, service, { memberId: bob, organizationId: acme });

@@ -79,7 +79,7 @@ test.each(["service", "end user"])("a %s cannot tell unknown targets from foreig
   expect(await revocationOf(foreign.session)).toBeUndefined();
 });
 
-test("a JWT of another project, or none, is invalid", async () => {
+test("rejects a JWT of another project and text that is not a JWT", async () => {
   const foreign = await login(deployment, await newService(deployment));
   await expect(revokeAs(service, { jwt: foreign.jwt })).rejects.toMatchObject({
     reason: "JWT_INVALID",

@@ -50,11 +50,11 @@ test.each([
   expect(parseCertificateName(text)).toBeUndefined();
 });
 
-describe("what one kind of entry says is no name of the other kind", () => {
+describe("rejects the name of one kind in an entry of the other", () => {
   test("a DNS entry", () => expect(parseDnsName("spiffe://prod.example/a")).toBeUndefined());
   test("a URI entry", () => expect(parseSpiffeId("orders.example")).toBeUndefined());
 });
 
-test("a segment of dots and more is a name", () => {
+test("accepts a segment that begins or ends with dots", () => {
   expect(parseCertificateName("spiffe://a.example/..b/.c/...")).toBe("spiffe://a.example/..b/.c/...");
 });

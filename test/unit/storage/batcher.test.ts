@@ -78,17 +78,13 @@ test("one bad item fails alone: the batch is run again one by one", async () => 
   const batcher = new Batcher(
     async (items: readonly string[]) => {
       runs.push(items);
-      if (items.includes("bad")) throw new Error("no such thing as bad");
+      if (items.includes("bad")) throw new Error("invalid item");
       return items;
     },
     { maxItems: 10, maxRunning: 1 },
   );
   const outcomes = await Promise.allSettled(["a", "bad", "b"].map((item) => batcher.submit(item)));
-  expect(outcomes).toMatchObject([
-    { value: "a" },
-    { reason: { message: "no such thing as bad" } },
-    { value: "b" },
-  ]);
+  expect(outcomes).toMatchObject([{ value: "a" }, { reason: { message: "invalid item" } }, { value: "b" }]);
   expect(runs).toEqual([["a", "bad", "b"], ["a"], ["bad"], ["b"]]);
 });
 
@@ -168,7 +164,7 @@ test("no batch starts if all its items are dropped", async () => {
   expect(batcher.idle).toBe(true);
 });
 
-test("a batch runs until the last deadline in it, or without one where an item has none", async () => {
+test("a batch runs until its last deadline, or without one if an item has none", async () => {
   const deadlines: number[] = [];
   const run = async (items: readonly number[], deadline: number) => {
     deadlines.push(deadline);
@@ -204,7 +200,7 @@ test("items that failed or were dropped free their places", async () => {
   const { batcher, batches } = controlled({}, limit);
   const failing = batcher.submit("a").catch((error: unknown) => error);
   await turn();
-  batches[0]?.fail(new Error("no such thing"));
+  batches[0]?.fail(new Error("invalid item"));
   await failing;
   await batcher.submit("late", expired).catch(() => undefined);
   const last = batcher.submit("b");

@@ -72,7 +72,7 @@ test("reads key material once, and the state of a key every time", async () => {
   expect(await newRing().verifyingKey(project.id, kid, unlimited)).toBeUndefined();
 });
 
-test("publishes public keys only, and the first before its use", async () => {
+test("publishes only public keys, and the first one before its use", async () => {
   const [jwk, ...others] = await newRing().publicJwks(project, unlimited);
   expect(others).toEqual([]);
   const { kid } = must(keys.stored[0]);
@@ -142,14 +142,14 @@ test("isSigningWith uses a cached schedule for the lifetime of a JWKS and misses
   expect(await two.isSigningWith(project, first, unlimited)).toBe(true);
 });
 
-test("the first rotation of a project without a key gives it two", async () => {
+test("the first rotation of a project without a key creates two", async () => {
   const next = await newRing().rotate(project, unlimited);
   expect(keys.stored).toHaveLength(2);
   expect(await kidAt(0)).not.toBe(next);
   expect(await kidAt(100)).toBe(next);
 });
 
-test("a key is followed by one other key after the rotation period", async () => {
+test("a key gets one successor after the rotation period", async () => {
   const first = await kidAt(0);
   expect(await kidAt(999)).toBe(first);
   expect(keys.stored).toHaveLength(1);

@@ -37,9 +37,15 @@ function member(organization: typeof acme | undefined, roles: readonly string[])
 }
 
 test.for([
-  ["a service reaches all", service, { memberId: bob, organizationId: evil }, true, true],
+  ["a service reaches every session", service, { memberId: bob, organizationId: evil }, true, true],
   ["their own", member(acme, []), { memberId: ada, organizationId: acme }, true, true],
-  ["their own elsewhere", member(acme, []), { memberId: ada, organizationId: evil }, true, true],
+  [
+    "their own in another organization",
+    member(acme, []),
+    { memberId: ada, organizationId: evil },
+    true,
+    true,
+  ],
   ["another member", member(acme, []), { memberId: bob, organizationId: acme }, false, false],
   ["with a grant to read", member(acme, ["reader"]), { memberId: bob, organizationId: acme }, true, false],
   [
@@ -57,10 +63,22 @@ test.for([
     false,
     false,
   ],
-  ["in none", member(acme, ["reader"]), { memberId: bob, organizationId: undefined }, false, false],
-  ["from none to one", member(undefined, ["reader"]), { memberId: bob, organizationId: acme }, false, false],
   [
-    "from none to none",
+    "a member without an organization",
+    member(acme, ["reader"]),
+    { memberId: bob, organizationId: undefined },
+    false,
+    false,
+  ],
+  [
+    "a caller without an organization",
+    member(undefined, ["reader"]),
+    { memberId: bob, organizationId: acme },
+    false,
+    false,
+  ],
+  [
+    "caller and member without an organization",
     member(undefined, ["reader"]),
     { memberId: bob, organizationId: undefined },
     false,
@@ -71,7 +89,7 @@ test.for([
   expect(mayReach(caller, target, "sessions.revoke")).toBe(revokes);
 });
 
-test("a grant is a role's, for the permission it names", () => {
+test("a role grants only the permission that the policy names", () => {
   expect(hasGrant(member(acme, ["reader"]), "sessions.read")).toBe(true);
   expect(hasGrant(member(acme, ["reader"]), "sessions.revoke")).toBe(false);
   expect(hasGrant(member(acme, []), "sessions.read")).toBe(false);
