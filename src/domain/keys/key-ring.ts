@@ -11,7 +11,6 @@ import { type ScheduledKey, type SigningKeyStore, algorithmOf, publishedKeys } f
 
 export type KeyOwner = Pick<Project, "id" | "policy">;
 
-/** Capacity of each cache. */
 const maxCachedKeys = 10_000;
 
 type Schedule = readonly [ScheduledKey, ...ScheduledKey[]];

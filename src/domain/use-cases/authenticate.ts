@@ -4,10 +4,8 @@ import type { JwtProblem, VerifiedJwt } from "../keys/session-jwts.ts";
 import type { Project } from "../project.ts";
 import { type Session, isAccessDue } from "../sessions/session.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { requireActive } from "./require-active.ts";
-import { resolveToken } from "./resolve-token.ts";
+import { requireActive, resolveToken } from "./resolve-token.ts";
 
-/** An end user's credential. */
 export type SessionCredential = { readonly token: string } | { readonly jwt: string };
 
 /** A session, and the verified JWT that named it; undefined for a token. */

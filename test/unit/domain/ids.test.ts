@@ -26,15 +26,8 @@ test("session and credential ids are UUIDs, converted to lower case", () => {
   for (const id of [newSessionId(), newCredentialId()]) {
     expect(parseSessionId(id)).toBe(id);
     expect(parseCredentialId(id.toUpperCase())).toBe(id);
-    for (const wrong of [
-      `{${id}}`,
-      id.replaceAll("-", ""),
-      `${id} `,
-      `${id}\n`,
-      id.slice(1),
-      `urn:uuid:${id}`,
-      "",
-    ]) {
+    const edited = [`{${id}}`, `${id} `, `${id}\n`, `urn:uuid:${id}`, id.replaceAll("-", ""), id.slice(1)];
+    for (const wrong of [...edited, ""]) {
       expect([parseSessionId(wrong), parseCredentialId(wrong)]).toEqual([undefined, undefined]);
     }
   }

@@ -75,16 +75,7 @@ test("rejects any other text as a page token", () => {
   const refused = (text: string) => {
     expect(() => parse(1, text)).toThrow("page_token");
   };
-  for (const text of [
-    "k5",
-    `${token}=`,
-    ` ${token}`,
-    `${token}\n`,
-    token.slice(1),
-    token.slice(0, -1),
-    "a".repeat(10_000),
-  ]) {
-    refused(text);
-  }
+  const edited = [`${token}=`, ` ${token}`, `${token}\n`, token.slice(1), token.slice(0, -1)];
+  for (const text of [...edited, "k5", "a".repeat(10_000)]) refused(text);
   fc.assert(fc.property(fc.string({ minLength: 1, unit: "binary" }), refused));
 });

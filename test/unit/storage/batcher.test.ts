@@ -15,7 +15,9 @@ function controlled(limits: Partial<BatchLimits> = {}, limit?: ConcurrencyLimit)
     batches.push({ items, answer: () => resolve(items.map((item) => item.toUpperCase())), fail: reject });
     return promise;
   };
-  return { batcher: new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, limit), batches };
+  const batcher = new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, limit);
+  const submitAll = (...items: string[]) => items.map((item) => batcher.submit(item));
+  return { batcher, batches, submitAll };
 }
 
 /** Lets everything that is due happen, and its consequences. */
@@ -34,8 +36,8 @@ test("an item that finds a place free starts in the same turn of the event loop"
 });
 
 test("items submitted together share a batch, and each is answered at its place", async () => {
-  const { batcher, batches } = controlled();
-  const answers = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
+  const { batches, submitAll } = controlled();
+  const answers = Promise.all(submitAll("a", "b", "c"));
   await turn();
   expect(batches.map(({ items }) => items)).toEqual([["a", "b", "c"]]);
   batches[0]?.answer();
@@ -43,10 +45,10 @@ test("items submitted together share a batch, and each is answered at its place"
 });
 
 test("items that arrive while a batch runs wait for the next one", async () => {
-  const { batcher, batches } = controlled();
+  const { batcher, batches, submitAll } = controlled();
   const first = batcher.submit("a");
   await turn();
-  const others = Promise.all(["a", "b"].map((item) => batcher.submit(item)));
+  const others = Promise.all(submitAll("a", "b"));
   await turn();
   expect(batches).toHaveLength(1);
   batches[0]?.answer();
@@ -58,8 +60,8 @@ test("items that arrive while a batch runs wait for the next one", async () => {
 });
 
 test("batches keep to the limits of their number and size", async () => {
-  const { batcher, batches } = controlled({ maxItems: 2, maxRunning: 2 });
-  const answers = Promise.all(["a", "b", "c", "d", "e"].map((item) => batcher.submit(item)));
+  const { batches, submitAll } = controlled({ maxItems: 2, maxRunning: 2 });
+  const answers = Promise.all(submitAll("a", "b", "c", "d", "e"));
   await turn();
   expect(batches.map(({ items }) => items)).toEqual([
     ["a", "b"],
@@ -89,8 +91,8 @@ test("one bad item fails alone: the batch is run again one by one", async () => 
 });
 
 test("an outage fails the whole batch, which is not run again", async () => {
-  const { batcher, batches } = controlled();
-  const outcomes = Promise.allSettled(["a", "b"].map((item) => batcher.submit(item)));
+  const { batcher, batches, submitAll } = controlled();
+  const outcomes = Promise.allSettled(submitAll("a", "b"));
   await turn();
   const outage = new SessiondError("DATABASE_UNAVAILABLE");
   batches[0]?.fail(outage);
@@ -157,9 +159,7 @@ test("a batch gets the signal of its call only if batches hold one item", async 
 
 test("no batch starts if all its items are dropped", async () => {
   const { batcher, batches } = controlled();
-  await expect(batcher.submit("late", expired)).rejects.toMatchObject({
-    reason: "DEADLINE_EXCEEDED",
-  });
+  await expect(batcher.submit("late", expired)).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
   expect(batches).toEqual([]);
   expect(batcher.idle).toBe(true);
 });
@@ -180,8 +180,8 @@ test("a batch runs until its last deadline, or without one if an item has none",
 
 test("items beyond the limit fail at once with OVERLOADED; answered ones free their places", async () => {
   const limit = new ConcurrencyLimit(3);
-  const { batcher, batches } = controlled({ maxItems: 2 }, limit);
-  const waiting = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
+  const { batcher, batches, submitAll } = controlled({ maxItems: 2 }, limit);
+  const waiting = Promise.all(submitAll("a", "b", "c"));
   await turn();
   await expect(batcher.submit("d")).rejects.toMatchObject({ reason: "OVERLOADED" });
   batches[0]?.answer();

@@ -8,10 +8,10 @@ import {
 } from "../../../../src/domain/sessions/session.ts";
 import { at, newProject, newSession } from "../../../support/fixtures/stored.ts";
 
+const when = { revision: 1, time: at(0) };
 const revocation: Revocation = {
-  revision: 1,
+  ...when,
   scope: "session",
-  time: at(0),
   cause: "logout",
   reason: "",
   actor: "member/ada",
