@@ -32,7 +32,7 @@ export interface ProjectStore {
     page: PageRequest<CredentialId>,
     call: CallContext,
   ): Promise<readonly ShownCredential[]>;
-  /** Disables a credential, keeping the first time; undefined if there is none with that id. */
+  /** Disables a credential, keeping the first time; undefined if the id is unknown. */
   disableCredential(
     projectId: ProjectId,
     id: CredentialId,

@@ -39,7 +39,7 @@ export async function authenticate(
 
 /**
  * Finds the active session of a credential in the database. `within` is the project it must belong to; undefined for any. Fails
- * with the UNAUTHENTICATED reason that says what is wrong.
+ * with an UNAUTHENTICATED reason.
  */
 export async function findActiveSession(
   deps: Dependencies,

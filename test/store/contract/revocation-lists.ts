@@ -104,31 +104,25 @@ export function revocationListContract(replicas: Replicas): void {
   });
 
   test("pages hold each matching revocation once, for any filters", async () => {
-    const draft = fc.record({
-      kind: fc.constantFrom("member", "organization", "project"),
-      who: fc.nat(2),
-      by: fc.nat(2),
-    });
+    const drafts = fc.array(
+      fc.record({
+        kind: fc.constantFrom("member", "organization", "project"),
+        who: fc.nat(2),
+        by: fc.nat(2),
+      }),
+      { minLength: 1, maxLength: 30 },
+    );
+    const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+    const time = fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour));
     const filter = fc.record({
-      startTime: fc.option(
-        fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour)),
-        { nil: undefined },
-      ),
-      endTime: fc.option(
-        fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour)),
-        { nil: undefined },
-      ),
-      actor: fc.option(
-        fc.nat(2).map((by) => `member/${by}`),
-        { nil: undefined },
-      ),
-      scope: fc.option(fc.constantFrom("member", "organization", "project", "session"), { nil: undefined }),
+      startTime: optional(time),
+      endTime: optional(time),
+      actor: optional(fc.nat(2).map((by) => `member/${by}`)),
+      scope: optional(fc.constantFrom("member", "organization", "project", "session")),
     });
-    const property = async (
-      drafts: { kind: string; who: number; by: number }[],
-      filters: Filter[],
-      size: number,
-    ) => {
+    const filters = fc.array(filter, { minLength: 1, maxLength: 5 });
+    const sizes = fc.integer({ min: 1, max: 10 });
+    const property = fc.asyncProperty(drafts, filters, sizes, async (drafts, filters, size) => {
       project = await storedProject(store);
       for (const [i, { kind, who, by }] of drafts.entries()) {
         const target =
@@ -151,16 +145,8 @@ export function revocationListContract(replicas: Replicas): void {
         }
         expect(paged).toEqual(all.filter((revocation) => fits(revocation, one)));
       }
-    };
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(draft, { minLength: 1, maxLength: 30 }),
-        fc.array(filter, { minLength: 1, maxLength: 5 }),
-        fc.integer({ min: 1, max: 10 }),
-        property,
-      ),
-      { numRuns: 20 },
-    );
+    });
+    await fc.assert(property, { numRuns: 20 });
   });
 }
 

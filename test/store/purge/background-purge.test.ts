@@ -110,7 +110,7 @@ test("a replica that waits stops at once", async () => {
 });
 
 test("logs an unreachable database, and tries again later", async () => {
-  const replica = purging("postgres://nobody@127.0.0.1:1/none");
+  const replica = purging("postgres://unreachable@127.0.0.1:1/none");
   await moveUntil(() => replica.lines.length > 1, replica.clock);
   expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it will be tried again"));
 });
