@@ -1,13 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { systemClock } from "../../../src/domain/clock.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import { RevocationFeeds } from "../../../src/domain/revocations/revocation-feeds.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
-import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
+import { day, purgeAt, retention, watchOnce } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
@@ -252,24 +250,9 @@ test("a watcher that reads while its log is purged gets every revocation, or REV
   for (let i = 0; i < 40; i++) {
     await revokeTarget(store, project, { scope: "member", id: memberId(`m${i}`) });
   }
-  const feeds = new RevocationFeeds(store.revocations, systemClock, () => due);
-  const readFrom = async (after: number): Promise<string> => {
-    const end = new AbortController();
-    const stream = feeds.watch({
-      projectId: project.id,
-      start: { after },
-      heartbeat: 60_000,
-      signal: end.signal,
-    });
-    try {
-      const { value } = await stream.next();
-      return value.revocations.map(({ revision }) => revision).join();
-    } catch (error) {
-      return (error as { reason: string }).reason;
-    } finally {
-      end.abort();
-      await stream.return(undefined as never);
-    }
+  const readFrom = async (after: number) => {
+    const read = await watchOnce(store, project.id, { after }, due);
+    return typeof read === "string" ? read : read.map(({ revision }) => revision).join();
   };
   const answers = new Map<number, Set<string>>();
   await purgeAt(other.db, due, {
