@@ -63,7 +63,6 @@ const retryDelays: Partial<Record<Reason, number>> = { DATABASE_UNAVAILABLE: 100
 export class SessiondError extends Error {
   override readonly name = "SessiondError";
   readonly reason: Reason;
-  /** The gRPC code. */
   readonly code: Code;
   /** Variable parts, with the keys that the reason's comment in the proto lists. */
   readonly metadata: Readonly<Record<string, string>>;

@@ -9,7 +9,6 @@ export type ProjectId = Branded<"ProjectId">;
 export type SessionId = Branded<"SessionId">;
 /** Opaque id of a member, chosen by the login code. */
 export type MemberId = Branded<"MemberId">;
-/** Opaque id of an organization, chosen by the login code. */
 export type OrganizationId = Branded<"OrganizationId">;
 /** Id of a service credential: a UUID in lower case. */
 export type CredentialId = Branded<"CredentialId">;

@@ -13,7 +13,6 @@ export const jwtLifetimeBounds = { min: 10 * second, max: hour } as const;
 
 /** The permissions that a role can be granted over other members of the same organization. */
 export const memberPermissions = ["sessions.read", "sessions.revoke"] as const;
-/** One of {@link memberPermissions}. */
 export type MemberPermission = (typeof memberPermissions)[number];
 
 /** Bounds of the number of active sessions that a policy may allow a member. */
@@ -46,13 +45,11 @@ export interface Policy {
   readonly tokenReuseLeeway: number;
 }
 
-/** Permissions of members with a role over other members of their organization. */
 export interface RoleGrant {
   readonly role: string;
   readonly permissions: readonly MemberPermission[];
 }
 
-/** The policy of a new project. */
 export const defaultPolicy: Policy = {
   defaultLifetime: day,
   maxLifetime: durationBounds.max,

@@ -5,7 +5,6 @@ import type { ProjectTag, SecretHash } from "./token.ts";
 
 export type Environment = "test" | "live";
 
-/** A tenant. */
 export interface Project {
   readonly id: ProjectId;
   readonly tag: ProjectTag;
@@ -26,7 +25,6 @@ export const permissions = [
   "sessions.revoke_all",
   "projects.admin",
 ] as const;
-/** One of {@link permissions}. */
 export type Permission = (typeof permissions)[number];
 
 /** The credential of a service, without its secret. */
@@ -45,7 +43,6 @@ export interface ShownCredential extends ServiceCredential {
   readonly certificateNames: readonly CertificateName[];
 }
 
-/** A service credential to be stored. */
 export interface NewServiceCredential extends Omit<ShownCredential, "disableTime"> {
   readonly secretHash: SecretHash;
 }

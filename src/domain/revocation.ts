@@ -13,10 +13,8 @@ export type Cause =
   | "session_limit"
   | "token_reuse";
 
-/** Scope of a revocation. */
 export type Scope = "session" | "member" | "organization" | "project" | "signing_key";
 
-/** A revocation in the log. */
 export interface Revocation {
   readonly revision: number;
   readonly scope: Scope;
@@ -31,7 +29,6 @@ export interface Revocation {
 /** Actor of revocations that follow from the project's policy, without a request for them. */
 export const policyActor = "policy";
 
-/** A session to end. */
 export type SessionTarget =
   | { readonly scope: "session"; readonly id: SessionId }
   | { readonly scope: "session"; readonly token: TokenRef };
@@ -53,12 +50,10 @@ export interface SigningKeyTarget {
   readonly id: string;
 }
 
-/** Whether the target is a cutoff. */
 export function isCutoff(target: RevocationCommand["target"]): target is CutoffTarget {
   return target.scope !== "session" && target.scope !== "signing_key";
 }
 
-/** A revocation to record. */
 export interface RevocationCommand {
   readonly projectId: ProjectId;
   readonly target: SessionTarget | CutoffTarget | SigningKeyTarget;

@@ -13,7 +13,6 @@ export type TokenSalt = Buffer;
  */
 export type ProjectTag = string & { readonly [brand]: "ProjectTag" };
 
-/** A parsed session token. */
 export interface TokenRef {
   readonly tag: ProjectTag;
   readonly hash: SecretHash;

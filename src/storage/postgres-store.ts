@@ -9,7 +9,6 @@ import { PostgresRevocationStore } from "./revocation-store.ts";
 import { PostgresSessionStore } from "./session-store.ts";
 import { PostgresSigningKeyStore } from "./signing-key-store.ts";
 
-/** Options of {@link postgresStore}. */
 export interface PostgresStoreOptions {
   /** Called when an access could not be recorded. */
   readonly onLostAccess: (error: unknown) => void;
@@ -29,7 +28,6 @@ export interface PostgresStore extends Store {
   readonly signingKeys: PostgresSigningKeyStore;
 }
 
-/** Makes the store on a database. */
 export function postgresStore(db: Database, options: PostgresStoreOptions): PostgresStore {
   const { onLostAccess, notify, maxWaiting = Infinity, onBatch } = options;
   const liveness = new DatabaseLiveness();

@@ -8,18 +8,16 @@ import type { CertifiedService, ProjectCredentials, ProjectStore } from "../doma
 import { type CallContext, unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
-import { findCertified } from "./projects/certificate-names.ts";
-import { toCredential, toProject } from "./projects/project-rows.ts";
+import { claimNames, findCertified } from "./projects/certificate-names.ts";
 import {
-  createCredential,
-  createProject,
   findCredentials,
   findProjects,
-  updatePolicy,
+  insertCredential,
+  toCredential,
+  toProject,
 } from "./projects/projects.ts";
 import { credentialColumns, projectColumns } from "./schema/columns.ts";
 
-/** Projects and credentials in Postgres. */
 export class PostgresProjectStore implements ProjectStore {
   readonly #reads: StatementRunner;
   readonly #writes: StatementRunner;
@@ -40,7 +38,37 @@ export class PostgresProjectStore implements ProjectStore {
     credential?: NewServiceCredential,
     call: CallContext = unlimited,
   ): Promise<boolean> {
-    return this.#writes.run(call, (db) => createProject(db, project, credential));
+    return this.#writes.run(call, (db) =>
+      db.transaction().execute(async (transaction) => {
+        const { numInsertedOrUpdatedRows } = await transaction
+          .insertInto("projects")
+          .values({
+            id: project.id,
+            tag: project.tag,
+            display_name: project.displayName,
+            environment: project.environment,
+            policy: JSON.stringify(project.policy),
+            longest_jwt_lifetime_ms: project.policy.jwtLifetime,
+            create_time: project.createTime,
+          })
+          .onConflict((conflict) => conflict.column("id").doNothing())
+          .executeTakeFirstOrThrow();
+        if (numInsertedOrUpdatedRows === 0n) return false;
+        await transaction
+          .insertInto("project_revisions")
+          .values({
+            project_id: project.id,
+            revision: 0,
+            longest_jwt_lifetime_ms: project.policy.jwtLifetime,
+          })
+          .execute();
+        if (credential !== undefined) {
+          await insertCredential(transaction, credential);
+          await claimNames(transaction, credential);
+        }
+        return true;
+      }),
+    );
   }
 
   findProject(id: ProjectId, call: CallContext = unlimited): Promise<Project | undefined> {
@@ -63,8 +91,28 @@ export class PostgresProjectStore implements ProjectStore {
     });
   }
 
+  /**
+   * Replaces the policy under the lock of the project's revocations, so that each revocation knows the longest lifetime of the
+   * JWTs signed before it. The lifetime is stored twice, because the version before reads it from `projects`.
+   */
   updatePolicy(id: ProjectId, policy: Policy, call: CallContext = unlimited): Promise<Project | undefined> {
-    return this.#writes.run(call, (db) => updatePolicy(db, id, policy));
+    return this.#writes.run(call, (db) =>
+      db.transaction().execute(async (transaction) => {
+        const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
+        await transaction
+          .updateTable("project_revisions")
+          .set({ longest_jwt_lifetime_ms })
+          .where("project_id", "=", id)
+          .execute();
+        const row = await transaction
+          .updateTable("projects")
+          .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
+          .where("id", "=", id)
+          .returning(projectColumns)
+          .executeTakeFirst();
+        return row && toProject(row);
+      }),
+    );
   }
 
   disableProject(id: ProjectId, time: Date, call: CallContext = unlimited): Promise<Project | undefined> {
@@ -80,7 +128,14 @@ export class PostgresProjectStore implements ProjectStore {
   }
 
   createCredential(credential: NewServiceCredential, call: CallContext = unlimited): Promise<boolean> {
-    return this.#writes.run(call, (db) => createCredential(db, credential));
+    return this.#writes.run(call, async (db) => {
+      if (credential.certificateNames.length === 0) return insertCredential(db, credential);
+      return db.transaction().execute(async (transaction) => {
+        if (!(await insertCredential(transaction, credential))) return false;
+        await claimNames(transaction, credential);
+        return true;
+      });
+    });
   }
 
   listCredentials(

@@ -20,7 +20,6 @@ const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
 /** The duration of a count grows with the number of sessions: two at a time leave connections to other calls. */
 const counts: BatchLimits = { maxItems: 1, maxRunning: 2 };
 
-/** Revocations in Postgres. */
 export class PostgresRevocationStore implements RevocationStore {
   readonly #reads: StatementRunner;
   readonly #background: StatementRunner;
@@ -32,7 +31,7 @@ export class PostgresRevocationStore implements RevocationStore {
     this.#background = background;
     this.#revocations = new ProjectBatchers((projectId) =>
       writes.batcher("revocations", revocations, (db, commands: readonly RevocationCommand[]) =>
-        recordRevocations(db, projectId, commands, notify),
+        recordRevocations(db, { projectId, commands, notify }),
       ),
     );
     this.#counts = reads.batcher("counts", counts, (db, queries: readonly CountQuery[]) =>

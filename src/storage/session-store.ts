@@ -25,8 +25,7 @@ import {
   findOwners,
   listSessions,
 } from "./sessions/reads.ts";
-import { replaceToken } from "./sessions/token-rotation.ts";
-import { type Access, extendSession, isMemberOf, recordAccesses } from "./sessions/writes.ts";
+import { type Access, extendSession, isMemberOf, recordAccesses, replaceToken } from "./sessions/writes.ts";
 
 /** Two at a time: one commits while the other is prepared. */
 const creations: BatchLimits = { maxItems: 200, maxRunning: 2 };
@@ -35,7 +34,6 @@ const limitedCreations: BatchLimits = { maxItems: 50, maxRunning: 1 };
 /** In the background, so one at a time is enough. */
 const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
 
-/** Sessions and tokens in Postgres. */
 export class PostgresSessionStore implements SessionStore {
   readonly #reads: StatementRunner;
   readonly #writes: StatementRunner;

@@ -16,14 +16,17 @@ import type { Db, SigningKeysTable } from "./schema/tables.ts";
 export class PostgresSigningKeyStore implements SigningKeyStore {
   readonly #reads: StatementRunner;
   readonly #writes: StatementRunner;
-  readonly #lines: Batcher<{ readonly projectId: ProjectId; readonly now: Date }, readonly ScheduledKey[]>;
+  readonly #schedules: Batcher<
+    { readonly projectId: ProjectId; readonly now: Date },
+    readonly ScheduledKey[]
+  >;
   readonly #lists: Batcher<ProjectId, readonly StoredSigningKey[]>;
   readonly #good: Batcher<{ readonly projectId: ProjectId; readonly kid: string }, boolean>;
 
   constructor({ reads, writes }: Runners) {
     this.#reads = reads;
     this.#writes = writes;
-    this.#lines = reads.batcher("signing keys", lookups, findSigningSchedules);
+    this.#schedules = reads.batcher("signing keys", lookups, findSigningSchedules);
     this.#lists = reads.batcher("all signing keys", lookups, listAllSigningKeys);
     this.#good = reads.batcher("good signing keys", lookups, findGoodSigningKeys);
   }
@@ -33,7 +36,7 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
     now: Date,
     call: CallContext = unlimited,
   ): Promise<readonly ScheduledKey[]> {
-    return this.#lines.submit({ projectId, now }, call);
+    return this.#schedules.submit({ projectId, now }, call);
   }
 
   isSigningKeyGood(projectId: ProjectId, kid: string, call: CallContext = unlimited): Promise<boolean> {
@@ -66,8 +69,25 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
     });
   }
 
+  /**
+   * Sets the retire time of the key that signs and adds its successor, in one statement: concurrent rotations wait for that row
+   * and then find it retired.
+   */
   addNextSigningKey(next: StoredSigningKey): Promise<void> {
-    return this.#writes.run(unlimited, (db) => addNextSigningKey(db, next));
+    const row = toRow(next);
+    return this.#writes.run(unlimited, async (db) => {
+      await sql`
+    with closed as (
+      update signing_keys set retire_time = ${next.activateTime}
+      where project_id = ${next.projectId} and retire_time is null and activate_time <= ${next.createTime}
+      returning project_id
+    )
+    insert into signing_keys
+      (project_id, kid, algorithm, public_jwk, sealed_private_key, master_key_id, create_time, activate_time)
+    select project_id, ${row.kid}, ${row.algorithm}, ${row.public_jwk}::jsonb, ${row.sealed_private_key}::bytea,
+      ${row.master_key_id}, ${row.create_time}::timestamptz, ${row.activate_time}::timestamptz
+    from closed`.execute(db);
+    });
   }
 
   keysNotWrappedWith(masterKeyId: string, now: Date, limit: number): Promise<readonly StoredSigningKey[]> {
@@ -105,25 +125,6 @@ export async function keysNotWrappedWith(
   return rows.map(toSigningKey);
 }
 
-/**
- * Sets the retire time of the key that signs and adds its successor, in one statement: concurrent rotations wait for that row
- * and then find it retired.
- */
-async function addNextSigningKey(db: Db, next: StoredSigningKey): Promise<void> {
-  const row = toRow(next);
-  await sql`
-    with closed as (
-      update signing_keys set retire_time = ${next.activateTime}
-      where project_id = ${next.projectId} and retire_time is null and activate_time <= ${next.createTime}
-      returning project_id
-    )
-    insert into signing_keys
-      (project_id, kid, algorithm, public_jwk, sealed_private_key, master_key_id, create_time, activate_time)
-    select project_id, ${row.kid}, ${row.algorithm}, ${row.public_jwk}::jsonb, ${row.sealed_private_key}::bytea,
-      ${row.master_key_id}, ${row.create_time}::timestamptz, ${row.activate_time}::timestamptz
-    from closed`.execute(db);
-}
-
 /** Finds each project's keys that sign at `now` or later. By signing_keys' primary key, a few rows per project. */
 const findSigningSchedules: BatchQuery<
   { readonly projectId: ProjectId; readonly now: Date },
@@ -140,11 +141,11 @@ const findSigningSchedules: BatchQuery<
     join signing_keys k on k.project_id = q.project_id
       and k.revoke_time is null and (k.retire_time is null or k.retire_time > q.now)
     order by k.activate_time`.execute(db);
-  const lines = asked.map((): ScheduledKey[] => []);
+  const schedules = asked.map((): ScheduledKey[] => []);
   for (const { place, kid, activate_time: activateTime, retire_time } of rows) {
-    lines[place - 1]?.push({ kid, activateTime, retireTime: retire_time ?? undefined });
+    schedules[place - 1]?.push({ kid, activateTime, retireTime: retire_time ?? undefined });
   }
-  return lines;
+  return schedules;
 };
 
 /** Lists each project's keys, newest first. Calls for the same project share the array. */

@@ -10,7 +10,6 @@ export interface LoadedPrivateKey extends KeyWithId {
   readonly protectedHeader: string;
 }
 
-/** Number of keys that rewrapSigningKeys() reads at once. */
 const rewrapBatchSize = 100;
 
 /** Creates a key pair whose private part is sealed with `masterKey`. RSA keys have 2048 bits, EdDSA keys use Ed25519. */

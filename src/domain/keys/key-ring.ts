@@ -11,7 +11,6 @@ import { type ScheduledKey, type SigningKeyStore, algorithmOf, publishedKeys } f
 
 export type KeyOwner = Pick<Project, "id" | "policy">;
 
-/** Capacity of each cache. */
 const maxCachedKeys = 10_000;
 
 type Schedule = readonly [ScheduledKey, ...ScheduledKey[]];
@@ -54,7 +53,7 @@ export class KeyRing {
 
   /** Returns the key that signs, and creates it if the project has none. Throws if its master key is not configured. */
   async signingKey(owner: KeyOwner, call: CallContext): Promise<LoadedPrivateKey> {
-    const { kid } = await this.#current(owner, call);
+    const { kid } = await this.maintain(owner, call);
     return this.#load(owner.id, kid);
   }
 
@@ -90,16 +89,11 @@ export class KeyRing {
     return activeKey(keys, now).kid === kid;
   }
 
-  /** Returns the keys of the project's JWKS. Creates the first key if there is none, so that it is published before use. */
+  /** Returns the keys of the project's JWKS. Creates the first key if necessary, so that it is published before use. */
   async publicJwks(owner: KeyOwner, call: CallContext): Promise<readonly JWK[]> {
-    await this.#current(owner, call);
+    await this.maintain(owner, call);
     const keys = await this.#store.listSigningKeys(owner.id, call);
     return publishedKeys(keys, this.#now()).map((key) => key.publicJwk);
-  }
-
-  /** Creates the first key, or the next one if a rotation is due. */
-  async maintain(owner: KeyOwner, call: CallContext): Promise<void> {
-    await this.#current(owner, call);
   }
 
   /**
@@ -113,7 +107,8 @@ export class KeyRing {
     return (keys.at(-1) ?? keys[0]).kid;
   }
 
-  async #current(owner: KeyOwner, call: CallContext): Promise<ScheduledKey> {
+  /** Returns the key that signs. Creates the first key, or the next one if a rotation is due. */
+  async maintain(owner: KeyOwner, call: CallContext): Promise<ScheduledKey> {
     const keys = await this.#scheduleOf(owner, call);
     const now = this.#now();
     const current = activeKey(keys, now);

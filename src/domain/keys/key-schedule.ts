@@ -1,6 +1,5 @@
 const day = 86_400_000;
 
-/** When signing keys change. */
 export interface KeySchedule {
   /** How long a key signs before the next one is created; 0 if only an operator rotates keys. */
   readonly rotationPeriodMs: number;

@@ -38,7 +38,6 @@ export type JwtProblem =
 export interface VerifiedJwt extends SessionReference {
   readonly sessionId: SessionId;
   readonly projectId: ProjectId;
-  /** The key that signed it. */
   readonly kid: string;
   readonly profile: JwtProfile;
 }
@@ -59,7 +58,6 @@ export interface VerifyOptions {
   readonly allowExpired: boolean;
 }
 
-/** A JWT whose signature is verified, and the key that verified it. */
 interface SignedStatement {
   readonly statement: JwtStatement;
   readonly key: KeyWithId;

@@ -4,7 +4,6 @@ import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
 import { type Policy, jwtLifetimeBounds } from "../policy.ts";
 
-/** A signing key as it is stored. */
 export interface StoredSigningKey {
   readonly projectId: ProjectId;
   /** RFC 7638 thumbprint of the public key. */
@@ -73,7 +72,6 @@ export function algorithmOf({ signatureAlgorithm, jwtProfile }: Policy): Signatu
 /** A key that signs now or later. */
 export type ScheduledKey = Pick<StoredSigningKey, "kid" | "activateTime" | "retireTime">;
 
-/** Longest list of signing keys. */
 export const maxListedKeys = 1000;
 
 /** Storage of signing keys. The signing times of a project's unrevoked keys follow each other without overlap. */
@@ -82,7 +80,6 @@ export interface SigningKeyStore {
   signingSchedule(projectId: ProjectId, now: Date, call: CallContext): Promise<readonly ScheduledKey[]>;
   /** Reports whether the project has the key and has not revoked it. Reads the database on every call. */
   isSigningKeyGood(projectId: ProjectId, kid: string, call: CallContext): Promise<boolean>;
-  /** Returns a key, revoked or not. */
   findSigningKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined>;
   /** Returns the newest {@link maxListedKeys} keys, including revoked ones, newest first. */
   listSigningKeys(projectId: ProjectId, call: CallContext): Promise<readonly StoredSigningKey[]>;

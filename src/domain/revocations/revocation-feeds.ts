@@ -3,10 +3,8 @@ import type { ProjectId } from "../ids.ts";
 import { type FeedMessage, type FeedOptions, ProjectFeed, defaultFeedOptions } from "./project-feed.ts";
 import { type RevocationLog, revisionOutOfRange } from "./revocation-log.ts";
 
-/** Start of a watch. */
 export type WatchStart = "now" | "oldest" | "snapshot" | { readonly after: number };
 
-/** Options of a watch. */
 export interface WatchOptions {
   readonly projectId: ProjectId;
   readonly start: WatchStart;

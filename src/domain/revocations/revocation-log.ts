@@ -14,7 +14,6 @@ export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" 
 /** A revocation as auditors see it. */
 export interface RecordedRevocation extends LoggedRevocation, Pick<Revocation, "actor" | "reason"> {}
 
-/** A part of the log. */
 export interface LogPage {
   readonly revocations: readonly LoggedRevocation[];
   /** The newest committed revision, as of the same snapshot. */

@@ -18,7 +18,6 @@ export interface PlannedInput {
   readonly signingKey?: { readonly revocation: SigningKeyRevocation | undefined } | undefined;
 }
 
-/** A revocation for the log. */
 export interface PlannedRevocation {
   readonly revision: number;
   readonly command: RevocationCommand;
@@ -143,12 +142,6 @@ class Planner {
 
 /** Whether the session is within the target, regardless of time. */
 function covers(target: CutoffTarget, session: SessionSnapshot): boolean {
-  switch (target.scope) {
-    case "member":
-      return session.memberId === target.id;
-    case "organization":
-      return session.organizationId === target.id;
-    case "project":
-      return true;
-  }
+  if (target.scope === "project") return true;
+  return target.id === (target.scope === "member" ? session.memberId : session.organizationId);
 }

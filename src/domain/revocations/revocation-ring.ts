@@ -18,7 +18,6 @@ export class RevocationRing {
     return this.#start;
   }
 
-  /** The newest revision here. */
   get head(): number {
     return this.#start + this.#revocations.length;
   }

@@ -1,7 +1,6 @@
 import type { MemberId, SessionId } from "../ids.ts";
 import type { SessionLimitAction } from "../policy.ts";
 
-/** A limit of a member's active sessions. */
 export interface SessionLimit {
   readonly max: number;
   readonly action: SessionLimitAction;
@@ -9,15 +8,12 @@ export interface SessionLimit {
   readonly actor: string;
 }
 
-/** A login that counts against a limit. */
 export interface LimitedLogin {
   readonly memberId: MemberId;
-  /** Id of the new session. */
   readonly id: SessionId;
   readonly limit: SessionLimit;
 }
 
-/** The outcome of a login. */
 export interface LoginPlan {
   readonly admitted: boolean;
   /** Sessions that it ends, oldest first; they may come from earlier logins of the batch. */

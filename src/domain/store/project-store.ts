@@ -6,7 +6,6 @@ import type { Policy } from "../policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "../project.ts";
 import type { SecretHash } from "../token.ts";
 
-/** Projects and the credentials of services. */
 export interface ProjectStore {
   /** Stores a project, with its first credential if one is given; false, and nothing stored, if the id is taken. */
   createProject(
@@ -33,7 +32,7 @@ export interface ProjectStore {
     page: PageRequest<CredentialId>,
     call: CallContext,
   ): Promise<readonly ShownCredential[]>;
-  /** Disables a credential, keeping the first time; undefined if there is none with that id. */
+  /** Disables a credential, keeping the first time; undefined if the id is unknown. */
   disableCredential(
     projectId: ProjectId,
     id: CredentialId,
@@ -49,13 +48,11 @@ export interface ProjectStore {
   findCertified(names: readonly CertificateName[], call: CallContext): Promise<CertifiedService | undefined>;
 }
 
-/** The service that a client certificate names. */
 export interface CertifiedService {
   readonly project: Project;
   readonly credential: ServiceCredential;
 }
 
-/** A project with its enabled credentials and the hashes of their secrets. */
 export interface ProjectCredentials {
   readonly project: Project;
   readonly credentials: readonly (ServiceCredential & { readonly secretHash: SecretHash })[];

@@ -12,14 +12,12 @@ export type NewSession = Omit<Session, "createdRevision" | "revocation">;
 /** Result of a login that counts against a limit; undefined if there is no such project or it is disabled. */
 export type CreationWithinLimit = Session | "limit_reached" | undefined;
 
-/** The session of a token. */
 export interface FoundByToken {
   readonly session: Session;
   /** When a newer token replaced this one, and the salt that derives it; undefined for the current token. */
   readonly replaced: { readonly time: Date; readonly salt: TokenSalt | undefined } | undefined;
 }
 
-/** A session token to replace, and its successor. */
 export interface TokenReplacement {
   readonly projectId: ProjectId;
   readonly hash: SecretHash;
@@ -28,10 +26,8 @@ export interface TokenReplacement {
   readonly time: Date;
 }
 
-/** A session, and its member. */
 export type SessionOwner = Pick<Session, "id" | "memberId" | "organizationId">;
 
-/** A list of sessions, newest first. */
 export interface SessionQuery {
   readonly projectId: ProjectId;
   readonly memberId: MemberId | undefined;
@@ -41,7 +37,6 @@ export interface SessionQuery {
   readonly page: PageRequest<SessionId>;
 }
 
-/** Sessions and their tokens. */
 export interface SessionStore {
   /**
    * Stores a session with one token, at the project's current revision: a revoke-all that commits meanwhile ends it.

@@ -4,10 +4,8 @@ import type { JwtProblem, VerifiedJwt } from "../keys/session-jwts.ts";
 import type { Project } from "../project.ts";
 import { type Session, isAccessDue } from "../sessions/session.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { requireActive } from "./require-active.ts";
-import { resolveToken } from "./resolve-token.ts";
+import { requireActive, resolveToken } from "./resolve-token.ts";
 
-/** An end user's credential. */
 export type SessionCredential = { readonly token: string } | { readonly jwt: string };
 
 /** A session, and the verified JWT that named it; undefined for a token. */
@@ -41,7 +39,7 @@ export async function authenticate(
 
 /**
  * Finds the active session of a credential in the database. `within` is the project it must belong to; undefined for any. Fails
- * with the UNAUTHENTICATED reason that says what is wrong.
+ * with an UNAUTHENTICATED reason.
  */
 export async function findActiveSession(
   deps: Dependencies,

@@ -3,7 +3,6 @@ import type { KeyRing } from "../keys/key-ring.ts";
 import type { SessionJwts } from "../keys/session-jwts.ts";
 import type { Store } from "../store/store.ts";
 
-/** Dependencies of the use cases. */
 export interface Dependencies {
   readonly store: Store;
   readonly jwts: SessionJwts;
@@ -11,13 +10,11 @@ export interface Dependencies {
   readonly now: () => Date;
 }
 
-/** Dependencies of the use cases on projects and credentials. */
 export interface ProjectDependencies {
   readonly store: Pick<Store, "projects">;
   readonly now: () => Date;
 }
 
-/** Dependencies of the use cases on signing keys. */
 export interface SigningKeyDependencies {
   readonly store: Pick<Store, "projects" | "signingKeys" | "revocations">;
   readonly keyRing: KeyRing;

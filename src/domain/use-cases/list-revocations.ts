@@ -5,7 +5,6 @@ import type { RevocationQuery } from "../store/revocation-store.ts";
 import type { ServiceCaller } from "./caller.ts";
 import type { Dependencies } from "./dependencies.ts";
 
-/** Which revocations to list. */
 export interface ListRevocations extends Omit<RevocationQuery, "projectId" | "page"> {
   readonly pageSize: number;
   readonly pageToken: string;

@@ -20,7 +20,6 @@ import {
 import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
 import type { ProjectDependencies } from "./dependencies.ts";
 
-/** A project to create. */
 export interface CreateProject {
   readonly id: ProjectId;
   readonly displayName: string;
@@ -88,14 +87,13 @@ export async function bootstrapProject(
 
 /** Reads a project; PROJECT_NOT_FOUND. */
 export async function getProject(
-  deps: ProjectDependencies,
+  { store }: Pick<ProjectDependencies, "store">,
   id: ProjectId,
   call: CallContext,
 ): Promise<Project> {
-  return found(await deps.store.projects.findProject(id, call));
+  return found(await store.projects.findProject(id, call));
 }
 
-/** Lists a page of projects by id. */
 export async function listProjects(
   deps: ProjectDependencies,
   pageSize: number,
@@ -128,14 +126,12 @@ export async function disableProject(
   return found(await deps.store.projects.disableProject(id, deps.now(), call));
 }
 
-/** A credential to create. */
 export interface CreateCredential {
   readonly projectId: ProjectId;
   readonly displayName: string;
   readonly permissions: readonly Permission[];
   /** Names in client certificates that authenticate like the secret, each once. */
   readonly certificateNames: readonly CertificateName[];
-  /** A random one by default. */
   readonly secret?: string;
 }
 
@@ -164,7 +160,7 @@ export async function listCredentials(
 ): Promise<{ credentials: readonly ShownCredential[]; nextPageToken: string }> {
   const filters = ["credentials", projectId];
   const page = parsePage(pageSize, pageToken, filters, parseCredentialId);
-  found(await deps.store.projects.findProject(projectId, call));
+  await getProject(deps, projectId, call);
   const rows = await deps.store.projects.listCredentials(projectId, page, call);
   const cut = cutPage(rows, page, filters, (credential): CredentialId => credential.id);
   return { credentials: cut.rows, nextPageToken: cut.nextPageToken };

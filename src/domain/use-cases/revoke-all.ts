@@ -4,7 +4,7 @@ import type { MemberId, OrganizationId, SessionId } from "../ids.ts";
 import type { CutoffTarget, RevocationReceipt } from "../revocation.ts";
 import type { Caller } from "./caller.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { type RevocationDetails, recordCutoff } from "./revoke.ts";
+import { type RevocationDetails, record } from "./revoke.ts";
 
 /** The scope of a revoke-all, as a caller names it. */
 export type RevokeAllScope =
@@ -13,7 +13,6 @@ export type RevokeAllScope =
   | { readonly scope: "organization"; readonly id: OrganizationId }
   | { readonly scope: "project" };
 
-/** A revoke-all. */
 export interface RevokeAll extends RevocationDetails {
   readonly scope: RevokeAllScope;
   readonly except: SessionId | undefined;
@@ -34,7 +33,7 @@ export async function revokeAll(
   call: CallContext,
 ): Promise<RevokeAllOutcome> {
   const target: CutoffTarget = { ...cutoffOf(caller, command.scope), except: command.except };
-  if (!command.validateOnly) return recordCutoff(deps, caller, target, command, call);
+  if (!command.validateOnly) return record(deps, caller, target, command, call);
   const revokedCount = await deps.store.revocations.countActive(caller.project.id, target, deps.now(), call);
   return { revision: undefined, time: undefined, revokedCount };
 }

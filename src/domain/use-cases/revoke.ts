@@ -1,13 +1,7 @@
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { MemberId, SessionId } from "../ids.ts";
-import type {
-  Cause,
-  CutoffTarget,
-  RevocationCommand,
-  RevocationReceipt,
-  SessionTarget,
-} from "../revocation.ts";
+import type { Cause, CutoffTarget, RevocationReceipt, SessionTarget } from "../revocation.ts";
 import { parseSessionToken } from "../token.ts";
 import { type Caller, type MemberCaller, actorOf, hasGrant, mayReach } from "./caller.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -42,11 +36,11 @@ export async function revoke(
     const { memberId } = target;
     const isOwn = caller.kind === "service" || memberId === caller.session.memberId;
     if (!isOwn) await requireGrantOver(deps, caller, memberId, call);
-    return recordCutoff(deps, caller, { scope: "member", id: memberId }, details, call);
+    return record(deps, caller, { scope: "member", id: memberId }, details, call);
   }
   const named = await sessionTargetOf(deps, caller, target, call);
   const reached = caller.kind === "service" ? named : await withinReach(deps, caller, named, call);
-  return recordEnd(deps, caller, reached, details, call);
+  return record(deps, caller, reached, details, call);
 }
 
 /** Ends a session of the calling member, regardless of grants over other members; SESSION_NOT_FOUND. */
@@ -60,31 +54,23 @@ export async function revokeOwn(
   const target = { scope: "session", id } as const;
   const owner = await deps.store.sessions.findOwner(caller.project.id, target, call);
   if (owner?.memberId !== caller.session.memberId) throw new SessiondError("SESSION_NOT_FOUND");
-  return recordEnd(deps, caller, target, details, call);
+  return record(deps, caller, target, details, call);
 }
 
-async function recordEnd(
+/** Records a revocation. A cutoff always takes effect, at least on logins in flight; a session must exist. */
+export async function record(
   deps: Dependencies,
   caller: Caller,
-  target: SessionTarget,
+  target: SessionTarget | CutoffTarget,
   details: RevocationDetails,
   call: CallContext,
 ): Promise<RevocationReceipt> {
-  const receipt = await deps.store.revocations.revoke(commandOf(deps, caller, target, details), call);
+  const isLogout = details.cause === "unspecified" && caller.kind === "member";
+  const cause = isLogout ? "logout" : details.cause;
+  const projectId = caller.project.id;
+  const command = { ...details, projectId, target, time: deps.now(), cause, actor: actorOf(caller) };
+  const receipt = await deps.store.revocations.revoke(command, call);
   if (receipt === undefined) throw new SessiondError("SESSION_NOT_FOUND");
-  return receipt;
-}
-
-/** Records a cutoff. It always takes effect, at least on logins in flight. */
-export async function recordCutoff(
-  deps: Dependencies,
-  caller: Caller,
-  target: CutoffTarget,
-  details: RevocationDetails,
-  call: CallContext,
-): Promise<RevocationReceipt> {
-  const receipt = await deps.store.revocations.revoke(commandOf(deps, caller, target, details), call);
-  if (receipt === undefined) throw new Error("the store returned no receipt for a cutoff");
   return receipt;
 }
 
@@ -134,22 +120,4 @@ async function withinReach(
   if (mayReach(caller, owner, "sessions.revoke")) return { scope: "session", id: owner.id };
   // The answer is the same as for an unknown session. The log, and the dialect that documents it, see the difference.
   throw new SessiondError("SESSION_NOT_FOUND", { cause: new SessiondError("CALLER_NOT_ALLOWED") });
-}
-
-function commandOf(
-  deps: Dependencies,
-  caller: Caller,
-  target: RevocationCommand["target"],
-  details: RevocationDetails,
-): RevocationCommand {
-  const isLogout = details.cause === "unspecified" && caller.kind === "member";
-  const cause = isLogout ? "logout" : details.cause;
-  return {
-    ...details,
-    projectId: caller.project.id,
-    target,
-    time: deps.now(),
-    cause,
-    actor: actorOf(caller),
-  };
 }

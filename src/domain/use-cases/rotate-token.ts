@@ -4,8 +4,7 @@ import { type Session, isAccessDue } from "../sessions/session.ts";
 import { hashSecret, newTokenSalt, successorOf } from "../token.ts";
 import type { ServiceCaller } from "./caller.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { requireActive } from "./require-active.ts";
-import { resolveToken } from "./resolve-token.ts";
+import { requireActive, resolveToken } from "./resolve-token.ts";
 
 /**
  * Replaces a session token. Concurrent rotations, and later ones within the policy's leeway, return the same new token. Fails as

@@ -7,6 +7,7 @@ import type { Cause } from "../revocation.ts";
 import type { StoredSigningKey } from "../keys/signing-key.ts";
 import { type ServiceCaller, actorOf } from "./caller.ts";
 import type { SigningKeyDependencies } from "./dependencies.ts";
+import { getProject } from "./projects.ts";
 
 /** Lists the newest keys of a project, newest first; PROJECT_NOT_FOUND. */
 export async function listSigningKeys(
@@ -14,7 +15,7 @@ export async function listSigningKeys(
   projectId: ProjectId,
   call: CallContext,
 ): Promise<readonly StoredSigningKey[]> {
-  await requireProject(deps, projectId, call);
+  await getProject(deps, projectId, call);
   return deps.store.signingKeys.listSigningKeys(projectId, call);
 }
 
@@ -24,11 +25,10 @@ export async function rotateSigningKey(
   projectId: ProjectId,
   call: CallContext,
 ): Promise<StoredSigningKey> {
-  const kid = await deps.keyRing.rotate(await requireProject(deps, projectId, call), call);
+  const kid = await deps.keyRing.rotate(await getProject(deps, projectId, call), call);
   return requireKey(deps, projectId, kid);
 }
 
-/** A signing key to revoke. */
 export interface RevokeSigningKey {
   readonly projectId: ProjectId;
   readonly kid: string;
@@ -46,7 +46,7 @@ export async function revokeSigningKey(
   { projectId, kid, cause, reason }: RevokeSigningKey,
   call: CallContext,
 ): Promise<StoredSigningKey> {
-  const project = await requireProject(deps, projectId, call);
+  const project = await getProject(deps, projectId, call);
   const target = { scope: "signing_key", id: kid } as const;
   const time = deps.now();
   const actor = actorOf(caller);
@@ -64,20 +64,10 @@ export function getJwks(
   call: CallContext,
 ): Promise<{ project: Project; keys: readonly JWK[] }> {
   return deps.jwksReaders.run(async () => {
-    const project = await requireProject(deps, projectId, call);
+    const project = await getProject(deps, projectId, call);
     if (project.disableTime !== undefined) throw new SessiondError("PROJECT_NOT_FOUND");
     return { project, keys: await deps.keyRing.publicJwks(project, call) };
   });
-}
-
-async function requireProject(
-  { store }: Pick<SigningKeyDependencies, "store">,
-  id: ProjectId,
-  call: CallContext,
-): Promise<Project> {
-  const project = await store.projects.findProject(id, call);
-  if (project === undefined) throw new SessiondError("PROJECT_NOT_FOUND");
-  return project;
 }
 
 async function requireKey(

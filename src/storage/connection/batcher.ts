@@ -4,11 +4,8 @@ import type { ProjectId } from "../../domain/ids.ts";
 import { type CallContext, unlimited } from "../../transport/call-context.ts";
 import { deadlineExceeded } from "./bounded-statement.ts";
 
-/** Limits of a batcher. */
 export interface BatchLimits {
-  /** Most items in one batch. */
   readonly maxItems: number;
-  /** Most batches that run at the same time. */
   readonly maxRunning: number;
 }
 
@@ -52,7 +49,6 @@ export class Batcher<Item, Result> {
     this.#limit = limit;
   }
 
-  /** Whether nothing runs and nothing waits. */
   get idle(): boolean {
     return this.#running === 0 && this.#waiting.length === 0;
   }
@@ -139,7 +135,6 @@ export class ProjectBatchers<Item, Result> {
     this.#open = open;
   }
 
-  /** Submits an item to the batcher of its project. */
   async submit(projectId: ProjectId, item: Item, call: CallContext): Promise<Result> {
     const batcher = this.#batchers.get(projectId) ?? this.#open(projectId);
     this.#batchers.set(projectId, batcher);

@@ -2,7 +2,6 @@ import { DatabaseError, type PoolClient, type QueryConfig, type QueryResult } fr
 import { SessiondError } from "../../domain/errors.ts";
 import { requestCancel } from "./cancel-request.ts";
 
-/** Bounds of the statements of one call or batch. */
 export interface StatementBounds {
   /** On the performance.now() clock; Infinity if only the general timeout applies. */
   readonly deadline: number;
@@ -18,7 +17,6 @@ export interface StatementBounds {
 /** SQLSTATE query_canceled: the timeout, or a cancel request. */
 const canceled = "57014";
 
-/** One statement with its bounds. */
 export interface BoundedStatement {
   readonly client: PoolClient;
   readonly statement: QueryConfig;

@@ -1,7 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "../schema/tables.ts";
 
-/** Properties of a database on which sessiond relies. */
 export interface DatabaseFacts {
   /** For example 140005. */
   readonly versionNumber: number;
@@ -14,7 +13,6 @@ export interface DatabaseFacts {
   readonly readOnly: boolean;
 }
 
-/** The oldest supported version. */
 export const oldestVersionNumber = 140_000;
 
 export async function readDatabaseFacts(db: Db): Promise<DatabaseFacts> {

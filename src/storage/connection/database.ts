@@ -14,7 +14,6 @@ import { PostgresConnection, PostgresDriver } from "./postgres-driver.ts";
 import type { Tables } from "../schema/tables.ts";
 import { getTypeParser } from "./pg-types.ts";
 
-/** How to reach the database. */
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`, or several hosts if there are standbys; see {@link Hosts}. */
   readonly url: string;
@@ -31,7 +30,6 @@ export interface DatabaseOptions {
   readonly onPool?: (use: () => PoolUse) => void;
 }
 
-/** Connections of a pool. */
 export interface PoolUse {
   readonly open: number;
   readonly idle: number;

@@ -25,7 +25,6 @@ export class Hosts {
   }
 }
 
-/** The addresses of the single hosts. */
 export function urlsOf(url: string): readonly string[] {
   const [, before = "", hosts = "", after = ""] = /^(\w+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
   return hosts.split(",").map((host) => before + host + after);

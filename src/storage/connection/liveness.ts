@@ -7,7 +7,6 @@ import { withDatabaseErrors } from "./database-errors.ts";
 export class DatabaseLiveness {
   readonly #waiting = new Set<() => void>();
 
-  /** Records that the database answered a query. */
   observe(): void {
     for (const resolve of this.#waiting) resolve();
   }

@@ -5,7 +5,6 @@ import type { Hosts } from "./hosts.ts";
 import { type StatementBounds, runBounded } from "./bounded-statement.ts";
 import { toParameter } from "./pg-types.ts";
 
-/** Options of {@link PostgresDriver}. */
 export interface PostgresDriverOptions {
   /** The pool connects to the current one of these hosts. */
   readonly hosts: Hosts;
@@ -102,7 +101,6 @@ export class PostgresDriver implements Driver {
   }
 }
 
-/** A connection of the pool. */
 export class PostgresConnection implements DatabaseConnection {
   /** Bounds of its statements, set for as long as a call or batch uses the connection. */
   bounds: StatementBounds | undefined;

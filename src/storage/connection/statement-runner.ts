@@ -6,7 +6,6 @@ import { translated } from "./database-errors.ts";
 import type { DatabaseLiveness } from "./liveness.ts";
 import type { Db } from "../schema/tables.ts";
 
-/** Options of {@link StatementRunner}. */
 export interface StatementRunnerOptions {
   readonly db: Database;
   readonly liveness: DatabaseLiveness;
@@ -70,7 +69,6 @@ export class StatementRunner {
   }
 }
 
-/** The runners that the stores share. */
 export interface Runners {
   readonly reads: StatementRunner;
   /** With a limit of its own, so that stalled writes do not keep reads out. */

@@ -5,7 +5,7 @@ import { SessiondError } from "../../domain/errors.ts";
 import type { NewServiceCredential } from "../../domain/project.ts";
 import type { CertifiedService } from "../../domain/store/project-store.ts";
 import { columnsOf, projectColumns } from "../schema/columns.ts";
-import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./project-rows.ts";
+import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./projects.ts";
 import type { Db } from "../schema/tables.ts";
 
 /**

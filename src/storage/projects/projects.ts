@@ -1,81 +1,20 @@
-import { sql } from "kysely";
-import type { BatchQuery } from "../connection/statement-runner.ts";
-import type { ProjectId } from "../../domain/ids.ts";
-import type { Policy } from "../../domain/policy.ts";
-import type { NewServiceCredential, Project } from "../../domain/project.ts";
+import { type Selectable, sql } from "kysely";
+import type { CredentialId, ProjectId } from "../../domain/ids.ts";
+import { defaultPolicy } from "../../domain/policy.ts";
+import type {
+  NewServiceCredential,
+  Project,
+  ServiceCredential,
+  ShownCredential,
+} from "../../domain/project.ts";
 import type { ProjectCredentials } from "../../domain/store/project-store.ts";
-import type { SecretHash } from "../../domain/token.ts";
-import { claimNames } from "./certificate-names.ts";
-import { columnsOf, projectColumns } from "../schema/columns.ts";
-import { type CredentialJson, type ProjectRow, credentialOf, toProject } from "./project-rows.ts";
-import type { Db } from "../schema/tables.ts";
+import type { ProjectTag, SecretHash } from "../../domain/token.ts";
+import type { BatchQuery } from "../connection/statement-runner.ts";
+import { columnsOf, type credentialColumns, projectColumns } from "../schema/columns.ts";
+import type { Db, ProjectsTable, ServiceCredentialsTable } from "../schema/tables.ts";
 
-/** Stores a project with its first credential, in one transaction. */
-export function createProject(
-  db: Db,
-  project: Project,
-  credential: NewServiceCredential | undefined,
-): Promise<boolean> {
-  return db.transaction().execute(async (transaction) => {
-    const { numInsertedOrUpdatedRows } = await transaction
-      .insertInto("projects")
-      .values({
-        id: project.id,
-        tag: project.tag,
-        display_name: project.displayName,
-        environment: project.environment,
-        policy: JSON.stringify(project.policy),
-        longest_jwt_lifetime_ms: project.policy.jwtLifetime,
-        create_time: project.createTime,
-      })
-      .onConflict((conflict) => conflict.column("id").doNothing())
-      .executeTakeFirstOrThrow();
-    if (numInsertedOrUpdatedRows === 0n) return false;
-    await transaction
-      .insertInto("project_revisions")
-      .values({ project_id: project.id, revision: 0, longest_jwt_lifetime_ms: project.policy.jwtLifetime })
-      .execute();
-    if (credential !== undefined) {
-      await insertCredential(transaction, credential);
-      await claimNames(transaction, credential);
-    }
-    return true;
-  });
-}
-
-/**
- * Replaces the policy under the lock of the project's revocations, so that each revocation knows the longest lifetime of the
- * JWTs signed before it. The lifetime is stored twice, because the version before reads it from `projects`.
- */
-export function updatePolicy(db: Db, id: ProjectId, policy: Policy): Promise<Project | undefined> {
-  return db.transaction().execute(async (transaction) => {
-    const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
-    await transaction
-      .updateTable("project_revisions")
-      .set({ longest_jwt_lifetime_ms })
-      .where("project_id", "=", id)
-      .execute();
-    const row = await transaction
-      .updateTable("projects")
-      .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
-      .where("id", "=", id)
-      .returning(projectColumns)
-      .executeTakeFirst();
-    return row && toProject(row);
-  });
-}
-
-/** Stores a credential with its certificate names. */
-export async function createCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
-  if (credential.certificateNames.length === 0) return insertCredential(db, credential);
-  return db.transaction().execute(async (transaction) => {
-    if (!(await insertCredential(transaction, credential))) return false;
-    await claimNames(transaction, credential);
-    return true;
-  });
-}
-
-async function insertCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
+/** Stores a credential without its certificate names; false if there is no such project. */
+export async function insertCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   const { rows } = await sql`
     insert into service_credentials
       (project_id, id, display_name, secret_hash, permissions, certificate_names, create_time)
@@ -95,7 +34,6 @@ export const findProjects: BatchQuery<ProjectId, Project | undefined> = async (d
   return ids.map((id) => byId.get(id));
 };
 
-/** Finds each project with its enabled credentials. */
 export const findCredentials: BatchQuery<ProjectId, ProjectCredentials | undefined> = async (
   db,
   projectIds,
@@ -121,4 +59,47 @@ function toProjectCredentials(row: ProjectRow & { credentials: readonly SecretJs
     secretHash: Buffer.from(json.secret_hash, "hex") as SecretHash,
   }));
   return { project, credentials };
+}
+
+export type ProjectRow = Pick<Selectable<ProjectsTable>, (typeof projectColumns)[number]>;
+export type CredentialRow = Pick<Selectable<ServiceCredentialsTable>, (typeof credentialColumns)[number]>;
+
+/** An enabled credential, as part of a look-up by its project or certificate. */
+export interface CredentialJson extends Pick<CredentialRow, "id" | "display_name" | "permissions"> {
+  readonly create_time: string;
+}
+
+export function credentialOf(projectId: ProjectId, json: CredentialJson): ServiceCredential {
+  return {
+    projectId,
+    id: json.id as CredentialId,
+    displayName: json.display_name,
+    permissions: json.permissions,
+    createTime: new Date(json.create_time),
+    disableTime: undefined,
+  };
+}
+
+export function toProject(row: ProjectRow): Project {
+  return {
+    id: row.id as ProjectId,
+    tag: row.tag as ProjectTag,
+    displayName: row.display_name,
+    environment: row.environment,
+    policy: { ...defaultPolicy, ...row.policy },
+    createTime: row.create_time,
+    disableTime: row.disable_time ?? undefined,
+  };
+}
+
+export function toCredential(row: CredentialRow): ShownCredential {
+  return {
+    projectId: row.project_id as ProjectId,
+    id: row.id as CredentialId,
+    displayName: row.display_name,
+    permissions: row.permissions,
+    certificateNames: row.certificate_names,
+    createTime: row.create_time,
+    disableTime: row.disable_time ?? undefined,
+  };
 }

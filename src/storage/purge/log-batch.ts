@@ -2,7 +2,6 @@ import { sql } from "kysely";
 import type { Db } from "../schema/tables.ts";
 import type { Horizon } from "./horizon.ts";
 
-/** Result of a batch of the log. */
 export interface LogBatch {
   readonly revocations: number;
   readonly cutoffs: number;

@@ -8,7 +8,6 @@ import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
 import { firstSession, purgeSessions } from "./session-batch.ts";
 
-/** Numbers of purged rows. */
 export interface Purged {
   readonly sessions: number;
   readonly tokens: number;
@@ -34,7 +33,6 @@ export interface PurgeOptions {
   readonly now: () => Date;
   /** Does nothing if a purge finished less than this ago. */
   readonly intervalMs: number;
-  /** Only counts. */
   readonly dryRun: boolean;
   /** Called after each batch with its duration; the next batch waits for it. */
   readonly rest: (took: number) => Promise<void>;

@@ -5,7 +5,6 @@ import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
 import type { Db } from "../schema/tables.ts";
 import type { Horizon } from "./horizon.ts";
 
-/** Result of a batch of sessions. */
 export interface SessionBatch {
   readonly sessions: number;
   readonly tokens: number;

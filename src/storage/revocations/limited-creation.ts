@@ -31,19 +31,17 @@ export async function createWithinLimits(
   return db.transaction().execute(async (transaction) => {
     await lockMembers(transaction, projectId, memberIds);
     const active = await activeSessions(transaction, projectId, memberIds, now);
-    const plans = planLogins(
-      creations.map(({ session: { memberId, id }, limit }) => ({ memberId, id, limit })),
-      active,
-    );
+    const logins = creations.map(({ session: { memberId, id }, limit }) => ({ memberId, id, limit }));
+    const plans = planLogins(logins, active);
     const admitted = creations.filter((_, i) => plans[i]?.admitted);
     const stored = admitted.length === 0 ? [] : await createSessions(transaction, admitted);
     const sessions = new Map(admitted.map((creation, i) => [creation, stored[i]]));
     const commands = creations.flatMap((creation, i) =>
       sessions.get(creation) === undefined
         ? []
-        : (plans[i]?.ends ?? []).map((id) => endCommand(projectId, id, creation)),
+        : (plans[i]?.ends ?? []).map((id) => endCommand(id, creation)),
     );
-    if (commands.length > 0) await recordWithin(transaction, projectId, commands, notify);
+    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify });
     return creations.map((creation, i) =>
       plans[i]?.admitted === true ? sessions.get(creation) : "limit_reached",
     );
@@ -86,13 +84,9 @@ async function activeSessions(
   return new Map([...ids].map(([memberId, found]) => [memberId, found.map(({ id }) => id)]));
 }
 
-function endCommand(
-  projectId: ProjectId,
-  id: SessionId,
-  { session, limit }: LimitedCreation,
-): RevocationCommand {
+function endCommand(id: SessionId, { session, limit }: LimitedCreation): RevocationCommand {
   return {
-    projectId,
+    projectId: session.projectId,
     target: { scope: "session", id },
     time: session.createTime,
     cause: "session_limit",

@@ -7,7 +7,6 @@ import { Hosts } from "../connection/hosts.ts";
 /** The channel on which one notification per committed batch names the project. */
 export const revocationChannel = "sessiond_revocations";
 
-/** Options of {@link RevocationListener}. */
 export interface RevocationListenerOptions {
   readonly url: string;
   /** How long to wait for a connection, in milliseconds. A silent host would otherwise block the next attempt. */
@@ -19,7 +18,6 @@ export interface RevocationListenerOptions {
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** Wait before a reconnection. */
 const retryBackoff = { firstMs: 100, maxMs: 10_000 };
 
 /** Listens for committed revocations on a connection of its own, and reconnects when that is lost. */

@@ -18,21 +18,6 @@ export interface RevocationSnapshot {
   readonly hasStandby: boolean;
 }
 
-/** Reads the targets of the commands, in one snapshot with the project's revision or after it. */
-export async function readSnapshot(
-  db: Db,
-  projectId: ProjectId,
-  commands: readonly RevocationCommand[],
-): Promise<RevocationSnapshot> {
-  const { revision, hasStandby, sessions } = await readSessions(db, projectId, commands);
-  const keys = await findRevocationsOfKeys(db, commands);
-  return {
-    revision,
-    hasStandby,
-    inputs: commands.map((command, i) => ({ command, session: sessions[i], signingKey: keys[i] })),
-  };
-}
-
 interface FoundRow extends LivenessRow {
   readonly place: number;
 }
@@ -44,14 +29,14 @@ type NamedRow = { readonly revision: number; readonly has_standby: boolean } & (
 );
 
 /**
- * Reads the revision, and the session that each command ends or exempts. By the primary keys of project_revisions,
- * session_tokens, sessions and cutoffs.
+ * Reads the revision, and in the same snapshot the session that each command ends or exempts; then its signing key. By the
+ * primary keys of project_revisions, session_tokens, sessions, cutoffs and signing_keys.
  */
-async function readSessions(
+export async function readSnapshot(
   db: Db,
   projectId: ProjectId,
   commands: readonly RevocationCommand[],
-): Promise<{ revision: number; hasStandby: boolean; sessions: readonly (SessionSnapshot | undefined)[] }> {
+): Promise<RevocationSnapshot> {
   const read = [...identityColumns, ...livenessColumns];
   const columns = columnsOf("s", read);
   const { rows } = await sql<NamedRow>`
@@ -72,12 +57,14 @@ async function readSessions(
   const revocations = await firstRevocations(db, revoked);
   const sessions = Array.from<SessionSnapshot | undefined>({ length: commands.length });
   for (const row of found) sessions[row.place] = toSnapshot(row, undefined);
-  revoked.forEach((row, i) => {
+  for (const [i, row] of revoked.entries()) {
     const revocation = revocations[i];
     // Undefined if it was purged after the row was read.
     sessions[row.place] = revocation && toSnapshot(row, revocation);
-  });
-  return { revision: first.revision, hasStandby: first.has_standby, sessions };
+  }
+  const keys = await findRevocationsOfKeys(db, commands);
+  const inputs = commands.map((command, i) => ({ command, session: sessions[i], signingKey: keys[i] }));
+  return { revision: first.revision, hasStandby: first.has_standby, inputs };
 }
 
 /**
@@ -93,17 +80,11 @@ function namesIn(projectId: ProjectId, commands: readonly RevocationCommand[]): 
   const byId: { id: SessionId; place: number }[] = [];
   const byToken: { hash: Buffer; place: number }[] = [];
   for (const [place, { target }] of commands.entries()) {
-    if (isCutoff(target)) {
-      if (target.except !== undefined) byId.push({ id: target.except, place });
-    } else if (target.scope === "signing_key") {
-      continue;
-    } else if ("id" in target) {
-      byId.push({ id: target.id, place });
-    }
+    if (target.scope === "signing_key") continue;
     // The hash covers the tag of the token, so a token of another project is not found here.
-    else {
-      byToken.push({ hash: target.token.hash, place });
-    }
+    if ("token" in target) byToken.push({ hash: target.token.hash, place });
+    const id = isCutoff(target) ? target.except : "id" in target ? target.id : undefined;
+    if (id !== undefined) byId.push({ id, place });
   }
   const ids = sql`
     select id, place from unnest(${byId.map(({ id }) => id)}::uuid[], ${byId.map(({ place }) => place)}::int[])

@@ -11,76 +11,60 @@ import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
 import type { Db } from "../schema/tables.ts";
 
+/** Revocations of one project. */
+interface RevocationBatch {
+  readonly projectId: ProjectId;
+  readonly commands: readonly RevocationCommand[];
+  readonly notify: boolean;
+}
+
 type Receipts = readonly (RevocationReceipt | undefined)[];
 
 /**
- * Records a batch of revocations of one project. A receipt is undefined if the session or signing key does not exist.
+ * Records a batch of revocations. A receipt is undefined if the session or signing key does not exist.
  *
  * The first attempt takes no lock: it reads a snapshot, and writes with one statement that does nothing unless the project's
  * revision is still that of the snapshot. Its row lock lasts until its own commit, however busy this process is. If another
  * replica was faster, the second attempt takes the lock first. So does the revocation of a signing key, which takes several
  * statements.
  */
-export async function recordRevocations(
-  db: Db,
-  projectId: ProjectId,
-  commands: readonly RevocationCommand[],
-  notify: boolean,
-): Promise<Receipts> {
-  const hasKeys = commands.some(({ target }) => target.scope === "signing_key");
-  const receipts = hasKeys ? undefined : await tryToRecord(db, projectId, commands, notify);
-  if (receipts !== undefined) return receipts;
-  return db.transaction().execute((transaction) => recordLocked(transaction, projectId, commands, notify));
+export async function recordRevocations(db: Db, batch: RevocationBatch): Promise<Receipts> {
+  const hasKeys = batch.commands.some(({ target }) => target.scope === "signing_key");
+  const receipts = hasKeys ? undefined : await tryToRecord(db, batch);
+  return receipts ?? db.transaction().execute((transaction) => recordLocked(transaction, batch));
 }
 
 /** Records revocations of sessions in a larger transaction, which holds the project's lock from here to its end. */
-export async function recordWithin(
-  transaction: Db,
-  projectId: ProjectId,
-  commands: readonly RevocationCommand[],
-  notify: boolean,
-): Promise<Receipts> {
-  const receipts = await tryToRecord(transaction, projectId, commands, notify);
-  return receipts ?? recordLocked(transaction, projectId, commands, notify);
+export async function recordWithin(transaction: Db, batch: RevocationBatch): Promise<Receipts> {
+  return (await tryToRecord(transaction, batch)) ?? recordLocked(transaction, batch);
 }
 
-async function recordLocked(
-  transaction: Db,
-  projectId: ProjectId,
-  commands: readonly RevocationCommand[],
-  notify: boolean,
-): Promise<Receipts> {
-  await lockRevision(transaction, projectId);
-  const recorded = await tryToRecord(transaction, projectId, commands, notify);
-  if (recorded === undefined) throw new Error(`the revision of project ${projectId} changed under its lock`);
-  return recorded;
-}
-
-/** Blocks the project's revocations until the transaction ends. */
-export async function lockRevision(transaction: Db, projectId: ProjectId): Promise<void> {
+/** Blocks the project's other revocations until the transaction ends. */
+async function recordLocked(transaction: Db, batch: RevocationBatch): Promise<Receipts> {
   await transaction
     .selectFrom("project_revisions")
     .select("revision")
-    .where("project_id", "=", projectId)
+    .where("project_id", "=", batch.projectId)
     .forUpdate()
     .execute();
+  const recorded = await tryToRecord(transaction, batch);
+  if (recorded === undefined) {
+    throw new Error(`the revision of project ${batch.projectId} changed under its lock`);
+  }
+  return recorded;
 }
 
 /** Undefined, and nothing written, if another revocation was recorded since the snapshot. */
-async function tryToRecord(
-  db: Db,
-  projectId: ProjectId,
-  commands: readonly RevocationCommand[],
-  notify: boolean,
-): Promise<Receipts | undefined> {
-  const snapshot = await readSnapshot(db, projectId, commands);
-  const plan = planRevocations(snapshot.inputs, snapshot.revision);
+async function tryToRecord(db: Db, batch: RevocationBatch): Promise<Receipts | undefined> {
+  const { projectId, commands, notify } = batch;
+  const { revision, hasStandby, inputs } = await readSnapshot(db, projectId, commands);
+  const plan = planRevocations(inputs, revision);
   if (plan.log.length === 0) {
     const isRepeat = plan.receipts.some((receipt) => receipt !== undefined);
-    if (isRepeat && snapshot.hasStandby) await confirmEarlier(db, projectId);
+    if (isRepeat && hasStandby) await confirmEarlier(db, projectId);
     return plan.receipts;
   }
-  if (!(await write(db, projectId, snapshot.revision, plan, notify))) return undefined;
+  if (!(await write(db, projectId, revision, plan, notify))) return undefined;
   for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
   return plan.receipts;
 }

@@ -83,7 +83,6 @@ export const revocationColumns = [
   "actor",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
-/** Columns for watchers. */
 export const watchedColumns = [
   "revision",
   "scope",
@@ -94,7 +93,6 @@ export const watchedColumns = [
   "matter_until_time",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
-/** Columns for auditors. */
 export const recordedColumns = [
   ...watchedColumns,
   "actor",

@@ -13,7 +13,6 @@ import { certificateNames } from "./migrations/0005-certificate-names.ts";
 import { purge } from "./migrations/0006-purge.ts";
 import { tokenRotation } from "./migrations/0007-token-rotation.ts";
 
-/** Migrations by name, in order. */
 export type Migrations = Readonly<Record<string, SchemaMigration>>;
 
 /** The migrations of this version. A released one is never edited; {@link SchemaMigration} says what a new one may do. */
@@ -94,7 +93,6 @@ function isLockTimeout(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === "55P03";
 }
 
-/** A migration, in the database or in this code. */
 export interface MigrationState {
   readonly name: string;
   /** "unknown": applied, but not part of this code. */

@@ -60,7 +60,6 @@ export interface SigningKeysTable {
   revoke_revision: number | null;
 }
 
-/** An authentication factor as JSON. */
 export interface FactorJson {
   readonly method: string;
   readonly delivery_method: string;

@@ -13,7 +13,7 @@ interface CommonOwner {
 }
 
 /**
- * The newest cutoff over session `s`; null if there is none. Three primary-key look-ups: those by a common id are made once per
+ * The newest cutoff over session `s`; null without one. Three primary-key look-ups: those by a common id are made once per
  * statement, the others once per session.
  */
 export function newestCutoff(common: Partial<CommonOwner> = {}): RawBuilder<number | null> {

@@ -11,7 +11,6 @@ import { firstRevocations } from "./first-revocation.ts";
 import { newestCutoff, sessionOf, stateIs } from "./liveness-sql.ts";
 import { type SessionRow, atPlaces, isRevoked, toOwner, toSession } from "./rows.ts";
 
-/** Names a session. */
 export interface SessionKey {
   readonly projectId: ProjectId;
   readonly id: SessionId;

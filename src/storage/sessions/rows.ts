@@ -11,7 +11,6 @@ interface WithCutoff {
   readonly cutoff: number | null;
 }
 
-/** All columns of a session, and its cutoff. */
 export type SessionRow = Pick<Selectable<SessionsTable>, (typeof sessionColumns)[number]> & WithCutoff;
 
 /** The columns that decide whether a session is revoked or expired, and its cutoff. */

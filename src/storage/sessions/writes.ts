@@ -3,6 +3,7 @@ import type { BatchQuery } from "../connection/statement-runner.ts";
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
 import type { CutoffTarget } from "../../domain/revocation.ts";
 import type { Session } from "../../domain/sessions/session.ts";
+import type { TokenReplacement } from "../../domain/store/session-store.ts";
 import { newestCutoff, stateIs } from "./liveness-sql.ts";
 import { type SessionRow, toSession } from "./rows.ts";
 import { columnsOf, livenessColumns, sessionColumns } from "../schema/columns.ts";
@@ -30,7 +31,6 @@ export async function extendSession(
   return row && toSession(row, undefined);
 }
 
-/** An access to record. */
 export interface Access {
   readonly projectId: ProjectId;
   readonly id: SessionId;
@@ -62,7 +62,6 @@ export const recordAccesses: BatchQuery<Access, undefined> = async (db, accesses
   return accesses.map(() => undefined);
 };
 
-/** The sessions to count. */
 export interface CountQuery {
   readonly projectId: ProjectId;
   readonly target: CutoffTarget;
@@ -96,4 +95,34 @@ export async function isMemberOf(
     select bool_and(organization_id is not distinct from ${organizationId}) as within from sessions
     where project_id = ${projectId} and member_id = ${memberId}`.execute(db);
   return rows[0]?.within ?? false;
+}
+
+/** How many replaced tokens of a session are kept, to recognise them. */
+const rememberedTokens = 1000;
+
+/**
+ * Replaces a token; false if it was replaced before. The row lock on the old token decides between concurrent rotations. Deletes
+ * the session's oldest tokens beyond {@link rememberedTokens}. By tokens' primary key and session_tokens_replaced.
+ */
+export async function replaceToken(
+  db: Db,
+  { projectId, hash, salt, successor, time }: TokenReplacement,
+): Promise<boolean> {
+  const { rows } = await sql`
+    with replaced as (
+      update session_tokens set replace_time = ${time}, successor_salt = ${salt}
+      where project_id = ${projectId} and hash = ${hash} and replace_time is null
+      returning session_id
+    ), successor as (
+      insert into session_tokens (project_id, hash, session_id, create_time)
+      select ${projectId}, ${successor}::bytea, session_id, ${time}::timestamptz from replaced
+    ), forgotten as (
+      delete from session_tokens
+      where project_id = ${projectId} and session_id = (select session_id from replaced) and replace_time < (
+        select replace_time from session_tokens
+        where project_id = ${projectId} and session_id = (select session_id from replaced) and replace_time is not null
+        order by replace_time desc offset ${sql.lit(rememberedTokens - 2)} limit 1)
+    )
+    select session_id from replaced`.execute(db);
+  return rows.length > 0;
 }

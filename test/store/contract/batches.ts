@@ -25,7 +25,7 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import type { Replicas } from "./replicas.ts";
+import { type Replicas, times } from "./replicas.ts";
 
 interface Draft {
   readonly kind: "id" | "token" | "member" | "organization" | "project";
@@ -47,17 +47,21 @@ const drafts = fc.array(
 
 /** Revocations and logins that share a statement. */
 export function batchContract(replicas: Replicas): void {
+  const { create, revocationOf, revoke } = replicas;
+
   test("batches of mixed revocations have the results of single ones", async () => {
-    const store = replicas.one();
+    const { store } = replicas;
     const property = fc.asyncProperty(fc.array(drafts, { minLength: 1, maxLength: 3 }), async (batches) => {
       const project = await storedProject(store);
       const population = await populate(replicas, project);
       const model = new RevocationModel(population.map(({ session }) => session));
       for (const [i, batch] of batches.entries()) {
-        const orders = batch.map((draft, j) => ({
-          ...toOrder(project, population, draft),
-          time: at(100 * i + j),
-        }));
+        const orders = batch.map((draft, j) =>
+          orderOf(project, targetOf(project, population, draft), {
+            count: draft.count,
+            time: at(100 * i + j),
+          }),
+        );
         // Counting revocations have transactions of their own, so they run one after the other here.
         const together = orders.filter((order) => !counts(order));
         const receipts = await Promise.all(together.map((order) => store.revocations.revoke(order)));
@@ -68,37 +72,32 @@ export function batchContract(replicas: Replicas): void {
         expect(receipts).toEqual(expected);
       }
       for (const { session, token } of population) {
-        const found = must((await replicas.other().sessions.findSessionByToken(token))?.session);
-        expect(found.revocation && pick(found.revocation)).toEqual(model.endOf(session.id));
+        const found = must((await replicas.other.sessions.findSessionByToken(token))?.session);
+        const { revision, time } = found.revocation ?? {};
+        expect(revision && { revision, time }).toEqual(model.endOf(session.id));
       }
     });
     await fc.assert(property, { numRuns: 40 });
   });
 
   test("a session exempted and then ended in one batch has the right revocation", async () => {
-    const store = replicas.one();
-    const project = await storedProject(store);
-    const { session } = await storedSession(store, project);
-    const held = revokeTarget(store, project, { scope: "member", id: memberId("nobody") });
+    const session = await create();
+    const held = revoke({ scope: "member", id: memberId("nobody") });
     const [, cut, ended] = await Promise.all([
       held,
-      revokeTarget(store, project, { scope: "member", id: session.memberId, except: session.id }),
-      revokeTarget(store, project, { scope: "session", id: session.id }, { time: at(9) }),
+      revoke({ scope: "member", id: session.memberId, except: session.id }),
+      revoke(session, { time: at(9) }),
     ]);
     expect([cut?.revision, ended?.revision]).toEqual([2, 3]);
-    const { revocation } = must(await store.sessions.findSession(project.id, session.id));
+    const revocation = await revocationOf(session);
     expect(revocation).toMatchObject({ revision: 3, scope: "session", time: at(9) });
-    const again = await revokeTarget(store, project, { scope: "session", id: session.id });
+    const again = await revoke(session);
     expect(again).toEqual({ ...ended, revokedCount: 0 });
   });
 
   test("logins that share a statement have the results of single ones", async () => {
-    const store = replicas.one();
-    const [one, two, disabled] = [
-      await storedProject(store),
-      await storedProject(store),
-      await storedProject(store),
-    ];
+    const { store } = replicas;
+    const [one, two, disabled] = (await times(3, () => storedProject(store))) as [Project, Project, Project];
     await store.projects.disableProject(disabled.id, at(0));
     await revokeTarget(store, two, { scope: "project" });
     const full: Partial<NewSession> = {
@@ -130,25 +129,24 @@ export function batchContract(replicas: Replicas): void {
         : { ...draft, createdRevision: projects[i] === two ? 1 : 0, revocation: undefined },
     );
     expect(created).toEqual(expected.map((value) => ({ status: "fulfilled", value })));
-    const found = drafts.map(({ projectId, id }) => replicas.other().sessions.findSession(projectId, id));
+    const found = drafts.map(({ projectId, id }) => replicas.other.sessions.findSession(projectId, id));
     expect(await Promise.all(found)).toEqual(expected);
     const byToken = hashes.map((hash, i) =>
-      replicas.other().sessions.findSessionByToken({ tag: must(projects[i]).tag, hash }),
+      replicas.other.sessions.findSessionByToken({ tag: must(projects[i]).tag, hash }),
     );
     expect((await Promise.all(byToken)).map((one) => one?.session)).toEqual(expected);
     expect(await store.sessions.findSession(one.id, unstorable.id)).toBeUndefined();
   });
 
   test("one command that cannot be stored fails alone", async () => {
-    const store = replicas.one();
-    const project = await storedProject(store);
-    const { session } = await storedSession(store, project);
+    const { store, project } = replicas;
+    const session = await create();
     const unstorable = orderOf(project, { scope: "project" }, { reason: "\0" });
     const outcomes = await Promise.allSettled([
-      revokeTarget(store, project, { scope: "member", id: memberId("bob") }),
+      revoke({ scope: "member", id: memberId("bob") }),
       store.revocations.revoke(unstorable),
-      revokeTarget(store, project, { scope: "session", id: session.id }),
-      revokeTarget(store, project, { scope: "session", id: newSessionId() }),
+      revoke(session),
+      revoke({ scope: "session", id: newSessionId() }),
     ]);
     expect(outcomes).toMatchObject([
       { status: "fulfilled", value: { revision: 1 } },
@@ -161,20 +159,14 @@ export function batchContract(replicas: Replicas): void {
 
 type Population = readonly { readonly session: Session; readonly token: TokenRef }[];
 
-async function populate(replicas: Replicas, project: Project): Promise<Population> {
-  const places = [0, 1, 2, 3, 4, 5];
-  const created = places.map((i) =>
-    storedSession(replicas.one(), project, {
+function populate(replicas: Replicas, project: Project): Promise<Population> {
+  return times(6, (i) =>
+    storedSession(replicas.store, project, {
       memberId: memberId(`member-${i % 3}`),
       organizationId: i % 2 ? organizationId(`organization-${i % 4}`) : undefined,
       ...(i === 5 ? { expireTime: at(50) } : {}),
     }),
   );
-  return Promise.all(created);
-}
-
-function toOrder(project: Project, population: Population, draft: Draft): RevocationCommand {
-  return orderOf(project, targetOf(project, population, draft), { count: draft.count });
 }
 
 function targetOf(project: Project, population: Population, draft: Draft): SessionTarget | CutoffTarget {
@@ -206,8 +198,4 @@ function sessionOf(population: Population, { target }: RevocationCommand) {
   const names = ({ token }: Population[number]) =>
     target.scope === "session" && "token" in target && token.hash.equals(target.token.hash);
   return population.find(names)?.session.id;
-}
-
-function pick({ revision, time }: { readonly revision: number; readonly time: Date }) {
-  return { revision, time };
 }

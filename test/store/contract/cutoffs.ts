@@ -1,38 +1,23 @@
 import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import type { CutoffTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
-import {
-  at,
-  memberId,
-  must,
-  organizationId,
-  revokeTarget,
-  storedProject,
-  storedSession,
-} from "../../support/fixtures/stored.ts";
+import { at, memberId, organizationId, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Cutoffs of a member, an organization or a project. */
 export function cutoffContract(replicas: Replicas): void {
+  const { create, find, revocationOf, revoke } = replicas;
   const ada = memberId("ada");
   const bob = memberId("bob");
   const acme = organizationId("acme");
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
-  const revoke = (target: CutoffTarget, time = at(0)) => revokeTarget(store, project, target, { time });
-  const endOf = async (session: Session) =>
-    must(await replicas.other().sessions.findSession(session.projectId, session.id)).revocation?.revision;
-  const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
-    (await storedSession(store, project, overrides)).session;
+  const endOf = async (session: Session) => (await revocationOf(session))?.revision;
 
   test("each scope ends exactly its sessions", async () => {
     const adas = await create();
@@ -72,25 +57,18 @@ export function cutoffContract(replicas: Replicas): void {
 
   test("a revoked session keeps its first revocation", async () => {
     const session = await create({ organizationId: acme });
-    await revoke({ scope: "member", id: bob }, at(1));
-    await revoke({ scope: "organization", id: acme }, at(2));
-    await revoke({ scope: "member", id: ada }, at(3));
-    await revoke({ scope: "project" }, at(4));
-    expect((await store.sessions.findSession(project.id, session.id))?.revocation).toMatchObject({
-      revision: 2,
-      scope: "organization",
-      time: at(2),
-    });
+    await revoke({ scope: "member", id: bob }, { time: at(1) });
+    await revoke({ scope: "organization", id: acme }, { time: at(2) });
+    await revoke({ scope: "member", id: ada }, { time: at(3) });
+    await revoke({ scope: "project" }, { time: at(4) });
+    expect(await revocationOf(session)).toMatchObject({ revision: 2, scope: "organization", time: at(2) });
   });
 
   test("an exempted session stays active, and a later cutoff ends it", async () => {
     const spared = await create();
     const dead = await create();
     await revoke({ scope: "member", id: ada, except: spared.id });
-    expect(await store.sessions.findSession(project.id, spared.id)).toEqual({
-      ...spared,
-      createdRevision: 1,
-    });
+    expect(await find(spared.id)).toEqual({ ...spared, createdRevision: 1 });
     expect(await endOf(dead)).toBe(1);
     await revoke({ scope: "project" });
     expect(await endOf(spared)).toBe(2);
@@ -99,7 +77,7 @@ export function cutoffContract(replicas: Replicas): void {
 
   test("only an active session within the scope is exempted", async () => {
     const [named, cut, bobs] = [await create(), await create(), await create({ memberId: bob })];
-    await revokeTarget(store, project, { scope: "session", id: named.id });
+    await revoke(named);
     await revoke({ scope: "member", id: ada, except: named.id });
     expect([await endOf(named), await endOf(cut)]).toEqual([1, 2]);
     await revoke({ scope: "project", except: cut.id });
@@ -107,7 +85,7 @@ export function cutoffContract(replicas: Replicas): void {
 
     const bobs2 = await create({ memberId: bob });
     await revoke({ scope: "member", id: ada, except: bobs2.id });
-    expect((await store.sessions.findSession(project.id, bobs2.id))?.createdRevision).toBe(3);
+    expect((await find(bobs2.id))?.createdRevision).toBe(3);
     expect(await endOf(bobs)).toBe(3);
     await revoke({ scope: "member", id: bob, except: newSessionId() });
     expect(await endOf(bobs2)).toBe(5);
@@ -124,7 +102,7 @@ export function cutoffContract(replicas: Replicas): void {
     await create();
     await create({ expireTime: at(0) });
     const target = { scope: "member", id: ada, except: spared.id } as const;
-    const count = () => revokeTarget(store, project, target, { count: true });
+    const count = () => revoke(target, { count: true });
     expect(await count()).toMatchObject({ revision: 1, revokedCount: 1 });
     expect(await count()).toMatchObject({ revision: 2, revokedCount: 0 });
     await create();

@@ -10,7 +10,6 @@ import {
   hour,
   memberId,
   organizationId,
-  revokeTarget,
   sessionQuery,
   storedProject,
   storedSession,
@@ -19,23 +18,21 @@ import type { Replicas } from "./replicas.ts";
 
 /** Lists, pages, counts and membership. */
 export function listContract(replicas: Replicas): void {
+  const { create, revoke } = replicas;
   const ada = memberId("ada");
   const bob = memberId("bob");
   const acme = organizationId("acme");
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
   const list = (query: Partial<SessionQuery>) => store.sessions.listSessions(sessionQuery(project, query));
 
   test("lists by member, by organization and by both, newest first", async () => {
-    const first = (await storedSession(store, project, { memberId: ada })).session;
-    const second = (await storedSession(store, project, { memberId: ada, organizationId: acme })).session;
-    const third = (await storedSession(store, project, { memberId: bob, organizationId: acme })).session;
+    const first = await create({ memberId: ada });
+    const second = await create({ memberId: ada, organizationId: acme });
+    const third = await create({ memberId: bob, organizationId: acme });
     const foreign = await storedProject(store);
     await storedSession(store, foreign, { memberId: ada, organizationId: acme });
 
@@ -47,7 +44,7 @@ export function listContract(replicas: Replicas): void {
 
   test("pages through without gaps or repetition, with one row more than a page", async () => {
     const ids: SessionId[] = [];
-    for (let i = 0; i < 5; i++) ids.unshift((await storedSession(store, project)).session.id);
+    for (let i = 0; i < 5; i++) ids.unshift((await create()).id);
     const page = async (size: number, after: SessionId | undefined) =>
       (await list({ memberId: ada, page: { size, after } })).map(({ id }) => id);
     expect(await page(2, undefined)).toEqual(ids.slice(0, 3));
@@ -59,13 +56,13 @@ export function listContract(replicas: Replicas): void {
 
   test("lists and counts use the domain's states, and revoked sessions have their revocations", async () => {
     const endings = { expireTime: at(1000), organizationId: acme };
-    await storedSession(store, project, endings);
-    await storedSession(store, project, { organizationId: acme, idleTimeout: 500 });
-    await storedSession(store, project, { organizationId: acme });
-    const named = await storedSession(store, project, endings);
-    await storedSession(store, project, { ...endings, memberId: bob });
-    await revokeTarget(store, project, { scope: "session", id: named.session.id });
-    await revokeTarget(store, project, { scope: "member", id: bob });
+    await create(endings);
+    await create({ organizationId: acme, idleTimeout: 500 });
+    await create({ organizationId: acme });
+    const named = await create(endings);
+    await create({ ...endings, memberId: bob });
+    await revoke(named);
+    await revoke({ scope: "member", id: bob });
 
     const all = await list({ organizationId: acme });
     expect(all).toHaveLength(5);
@@ -90,29 +87,29 @@ export function listContract(replicas: Replicas): void {
   });
 
   test("counts the active sessions within a target, without the excepted one", async () => {
-    const own = (await storedSession(store, project, { organizationId: acme })).session;
-    await storedSession(store, project);
-    await storedSession(store, project, { memberId: bob, organizationId: acme });
+    const own = await create({ organizationId: acme });
+    await create();
+    await create({ memberId: bob, organizationId: acme });
     await storedSession(store, await storedProject(store), { organizationId: acme });
     const count = (target: CutoffTarget) => store.revocations.countActive(project.id, target, at(0));
     expect(await count({ scope: "project" })).toBe(3);
     expect(await count({ scope: "member", id: ada })).toBe(2);
     expect(await count({ scope: "organization", id: acme })).toBe(2);
     expect(await count({ scope: "organization", id: acme, except: own.id })).toBe(1);
-    await revokeTarget(store, project, { scope: "member", id: ada });
+    await revoke({ scope: "member", id: ada });
     expect(await count({ scope: "project" })).toBe(1);
   });
 
   test("a member belongs to an organization only with all of their sessions", async () => {
     const isMember = (member = ada) => store.sessions.isMemberOf(project.id, member, acme);
     expect(await isMember()).toBe(false);
-    await storedSession(store, project, { organizationId: acme });
+    await create({ organizationId: acme });
     expect(await isMember()).toBe(true);
     expect(await isMember(bob)).toBe(false);
-    await storedSession(store, project, { memberId: bob, organizationId: acme });
-    await storedSession(store, project, { memberId: bob, organizationId: organizationId("evil") });
+    await create({ memberId: bob, organizationId: acme });
+    await create({ memberId: bob, organizationId: organizationId("evil") });
     expect(await isMember(bob)).toBe(false);
-    await storedSession(store, project);
+    await create();
     expect(await isMember()).toBe(false);
     expect(await store.sessions.isMemberOf((await storedProject(store)).id, ada, acme)).toBe(false);
   });

@@ -1,21 +1,32 @@
-import { afterAll, beforeAll } from "vitest";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { storeContract } from "./store-contract.ts";
+import { describe } from "vitest";
+import { batchContract } from "./batches.ts";
+import { concurrencyContract } from "./concurrency.ts";
+import { cutoffContract } from "./cutoffs.ts";
+import { listContract } from "./lists.ts";
+import { projectContract } from "./projects.ts";
+import { useReplicas } from "./replicas.ts";
+import { revocationListContract } from "./revocation-lists.ts";
+import { revocationContract } from "./revocations.ts";
+import { sessionLimitContract } from "./session-limits.ts";
+import { sessionContract } from "./sessions.ts";
+import { signingKeyContract } from "./signing-keys.ts";
+import { tokenRotationContract } from "./token-rotation.ts";
 
-let database: TestDatabase;
-let one: OpenStore;
-let other: OpenStore;
+const replicas = useReplicas();
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  one = openStore(database.url);
-  other = openStore(database.url);
+/** The contract of every store, as documented by the interfaces of src/domain/store. */
+describe.each([
+  ["sessions", sessionContract],
+  ["session limits", sessionLimitContract],
+  ["token rotation", tokenRotationContract],
+  ["lists of sessions", listContract],
+  ["revocations", revocationContract],
+  ["lists of revocations", revocationListContract],
+  ["cutoffs", cutoffContract],
+  ["batches", batchContract],
+  ["concurrency", concurrencyContract],
+  ["projects", projectContract],
+  ["signing keys", signingKeyContract],
+] as const)("%s in Postgres", (_, contract) => {
+  contract(replicas);
 });
-
-afterAll(async () => {
-  await Promise.all([one.close(), other.close()]);
-  await database.drop();
-});
-
-storeContract("Postgres", { one: () => one.store, other: () => other.store });

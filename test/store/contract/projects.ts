@@ -11,13 +11,11 @@ import type { Replicas } from "./replicas.ts";
 
 /** Projects, policies and credentials. */
 export function projectContract(replicas: Replicas): void {
+  const { storeOf } = replicas;
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
   const newCredential = (overrides: Partial<NewServiceCredential> = {}): NewServiceCredential => ({
     projectId: project.id,
@@ -41,7 +39,7 @@ export function projectContract(replicas: Replicas): void {
   });
 
   test("finds a project as it was created", async () => {
-    expect(await replicas.other().projects.findProject(project.id)).toEqual(project);
+    expect(await replicas.other.projects.findProject(project.id)).toEqual(project);
     expect(await store.projects.findProject(newProject().id)).toBeUndefined();
   });
 
@@ -49,7 +47,7 @@ export function projectContract(replicas: Replicas): void {
     const rivals = Array.from({ length: 6 }, () => newProject({ id: newProject().id }));
     const [{ id }] = rivals as [Project];
     const created = await Promise.all(
-      rivals.map((rival, i) => (i % 2 ? store : replicas.other()).projects.createProject({ ...rival, id })),
+      rivals.map((rival, i) => storeOf(i).projects.createProject({ ...rival, id })),
     );
     expect(created.filter(Boolean)).toHaveLength(1);
     expect(await store.projects.findProject(id)).toEqual({ ...rivals[created.indexOf(true)], id });
@@ -174,7 +172,7 @@ export function projectContract(replicas: Replicas): void {
       expect(await store.projects.findCertified([name])).toBeUndefined();
       expect(await store.projects.createCredential(credential)).toBe(true);
       expect(await store.projects.findCertified([name])).toEqual(found);
-      expect(await replicas.other().projects.findCertified([...newNames(), other, name])).toEqual(found);
+      expect(await replicas.other.projects.findCertified([...newNames(), other, name])).toEqual(found);
       expect(await store.projects.findCertified(newNames())).toBeUndefined();
       expect(await store.projects.findCertified([])).toBeUndefined();
       const [listed] = await store.projects.listCredentials(project.id, { size: 1, after: undefined });
@@ -231,7 +229,7 @@ export function projectContract(replicas: Replicas): void {
       );
       const outcomes = await Promise.all(
         rivals.map((rival, i) =>
-          failure((i % 4 < 2 ? store : replicas.other()).projects.createCredential(rival)),
+          failure((i % 4 < 2 ? store : replicas.other).projects.createCredential(rival)),
         ),
       );
       expect(outcomes.filter((outcome) => outcome === "created")).toHaveLength(1);

@@ -3,7 +3,6 @@ import { beforeEach, expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { RecordedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
-import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
@@ -14,22 +13,17 @@ import {
   revocationQuery,
   revokeTarget,
   storedProject,
-  storedSession,
 } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Lists of revocations for auditors. */
 export function revocationListContract(replicas: Replicas): void {
+  const { create, revoke } = replicas;
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
-  const revoke = (target: RevocationCommand["target"], overrides: Partial<RevocationCommand> = {}) =>
-    revokeTarget(store, project, target, overrides);
   const query = (overrides: Partial<RevocationQuery>) => revocationQuery(project, overrides);
   const list = async (overrides: Partial<RevocationQuery> = {}) =>
     (await store.revocations.listRevocations(query(overrides))).revocations;
@@ -37,12 +31,9 @@ export function revocationListContract(replicas: Replicas): void {
     (await list(overrides)).map(({ revision }) => revision);
 
   test("lists the revocations of this project, newest first", async () => {
-    const { session } = await storedSession(store, project);
-    const spared = (await storedSession(store, project)).session;
-    await revoke(
-      { scope: "session", id: session.id },
-      { actor: "member/ada", reason: "lost phone", time: at(1) },
-    );
+    const session = await create();
+    const spared = await create();
+    await revoke(session, { actor: "member/ada", reason: "lost phone", time: at(1) });
     await revoke(
       { scope: "member", id: session.memberId, except: spared.id },
       { cause: "compromise", time: at(2) },
@@ -87,7 +78,7 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await revisions({ endTime: first })).toEqual([]);
   });
 
-  test("finds revocations by their date although clocks differed", async () => {
+  test("finds revocations by date although clocks differ", async () => {
     const minutes = [0, 20, 10, 45, 15, 70, 30, 90];
     for (const minute of minutes) await revoke({ scope: "project" }, { time: at(minute * 60_000) });
     expect(await revisions({ startTime: at(15 * 60_000), endTime: at(45 * 60_000) })).toEqual([7, 5, 2]);
@@ -96,8 +87,8 @@ export function revocationListContract(replicas: Replicas): void {
   test("lists by target: a session, a member, an organization, the project", async () => {
     const acme = organizationId("acme");
     const member = { memberId: memberId("acme"), organizationId: acme };
-    const { session } = await storedSession(store, project, member);
-    const other = (await storedSession(store, project, member)).session;
+    const session = await create(member);
+    const other = await create(member);
     for (const { id } of [session, other]) await revoke({ scope: "session", id });
     await revoke({ scope: "member", id: member.memberId });
     await revoke({ scope: "organization", id: acme });
@@ -113,31 +104,25 @@ export function revocationListContract(replicas: Replicas): void {
   });
 
   test("pages hold each matching revocation once, for any filters", async () => {
-    const draft = fc.record({
-      kind: fc.constantFrom("member", "organization", "project"),
-      who: fc.nat(2),
-      by: fc.nat(2),
-    });
+    const drafts = fc.array(
+      fc.record({
+        kind: fc.constantFrom("member", "organization", "project"),
+        who: fc.nat(2),
+        by: fc.nat(2),
+      }),
+      { minLength: 1, maxLength: 30 },
+    );
+    const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+    const time = fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour));
     const filter = fc.record({
-      startTime: fc.option(
-        fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour)),
-        { nil: undefined },
-      ),
-      endTime: fc.option(
-        fc.integer({ min: -2, max: 40 }).map((i) => at(i * hour)),
-        { nil: undefined },
-      ),
-      actor: fc.option(
-        fc.nat(2).map((by) => `member/${by}`),
-        { nil: undefined },
-      ),
-      scope: fc.option(fc.constantFrom("member", "organization", "project", "session"), { nil: undefined }),
+      startTime: optional(time),
+      endTime: optional(time),
+      actor: optional(fc.nat(2).map((by) => `member/${by}`)),
+      scope: optional(fc.constantFrom("member", "organization", "project", "session")),
     });
-    const property = async (
-      drafts: { kind: string; who: number; by: number }[],
-      filters: Filter[],
-      size: number,
-    ) => {
+    const filters = fc.array(filter, { minLength: 1, maxLength: 5 });
+    const sizes = fc.integer({ min: 1, max: 10 });
+    const property = fc.asyncProperty(drafts, filters, sizes, async (drafts, filters, size) => {
       project = await storedProject(store);
       for (const [i, { kind, who, by }] of drafts.entries()) {
         const target =
@@ -146,7 +131,7 @@ export function revocationListContract(replicas: Replicas): void {
             : kind === "member"
               ? ({ scope: "member", id: memberId(`${who}`) } as const)
               : ({ scope: "organization", id: organizationId(`${who}`) } as const);
-        await revoke(target, { time: at(i * hour), actor: `member/${by}` });
+        await revokeTarget(store, project, target, { time: at(i * hour), actor: `member/${by}` });
       }
       const all = await list();
       expect(all).toHaveLength(drafts.length);
@@ -160,16 +145,8 @@ export function revocationListContract(replicas: Replicas): void {
         }
         expect(paged).toEqual(all.filter((revocation) => fits(revocation, one)));
       }
-    };
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(draft, { minLength: 1, maxLength: 30 }),
-        fc.array(filter, { minLength: 1, maxLength: 5 }),
-        fc.integer({ min: 1, max: 10 }),
-        property,
-      ),
-      { numRuns: 20 },
-    );
+    });
+    await fc.assert(property, { numRuns: 20 });
   });
 }
 

@@ -13,23 +13,19 @@ import {
   must,
   newProject,
   newSession,
-  orderOf,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import type { Replicas } from "./replicas.ts";
+import { type Replicas, times } from "./replicas.ts";
 
 /** Limits of active sessions per member. */
 export function sessionLimitContract(replicas: Replicas): void {
-  let stores: readonly [PostgresStore, PostgresStore];
+  const { create, find, revocationOf, revoke, storeOf } = replicas;
+  let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    stores = [replicas.one(), replicas.other()];
-    project = await storedProject(stores[0]);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
-  const storeOf = (i: number) => stores[i % 2 === 0 ? 0 : 1];
   const logIn = (
     i: number,
     max: number,
@@ -42,10 +38,8 @@ export function sessionLimitContract(replicas: Replicas): void {
       action,
       actor: "service/login",
     });
-  const times = <T>(count: number, run: (i: number) => Promise<T>): Promise<T[]> =>
-    Promise.all(Array.from({ length: count }, (_, i) => run(i)));
   const active = (id: MemberId, now = at(0)) =>
-    stores[1].revocations.countActive(project.id, { scope: "member", id }, now);
+    replicas.other.revocations.countActive(project.id, { scope: "member", id }, now);
   const ada = memberId("ada");
 
   test("concurrent logins on two replicas are refused exactly beyond the limit", async () => {
@@ -63,13 +57,11 @@ export function sessionLimitContract(replicas: Replicas): void {
     const members = [ada, memberId("bob"), memberId("cleo")];
     const outcomes = await Promise.all([
       times(90, (i) => logIn(i, 2, "end_oldest", { memberId: must(members[i % 3]) })),
-      times(20, (i) =>
-        storeOf(i).revocations.revoke(orderOf(project, { scope: "member", id: memberId("dan") })),
-      ),
+      times(20, (i) => revoke({ scope: "member", id: memberId("dan") }, {}, storeOf(i))),
     ]);
     expect(outcomes[0].every((outcome) => typeof outcome === "object")).toBe(true);
     expect(await Promise.all(members.map((id) => active(id)))).toEqual([2, 2, 2]);
-    const { revocations, head } = await stores[0].revocations.readRevocations(project.id, 0, 1000);
+    const { revocations, head } = await store.revocations.readRevocations(project.id, 0, 1000);
     const ended = revocations.filter(({ scope }) => scope === "session");
     expect(ended).toHaveLength(90 - 6);
     expect(new Set(ended.map(({ cause }) => cause))).toEqual(new Set(["session_limit"]));
@@ -78,9 +70,9 @@ export function sessionLimitContract(replicas: Replicas): void {
 
   test("ends the oldest sessions beyond the limit with normal revocations", async () => {
     const sessions = [];
-    for (let i = 0; i < 4; i++) sessions.push((await storedSession(storeOf(i), project)).session);
+    for (let i = 0; i < 4; i++) sessions.push(await create({}, storeOf(i)));
     const last = await logIn(0, 2, "end_oldest", { createTime: at(5) });
-    const found = await Promise.all(sessions.map(({ id }) => stores[1].sessions.findSession(project.id, id)));
+    const found = await Promise.all(sessions.map(({ id }) => find(id)));
     const revocation = { scope: "session", cause: "session_limit", actor: "service/login", time: at(5) };
     expect(found).toMatchObject([{ revocation }, { revocation }, { revocation }, { revocation: undefined }]);
     expect(last).toMatchObject({ revocation: undefined });
@@ -88,39 +80,39 @@ export function sessionLimitContract(replicas: Replicas): void {
   });
 
   test("revoked, expired and other members' sessions do not count", async () => {
-    const cutOff = await storedSession(stores[0], project);
-    await stores[0].revocations.revoke(orderOf(project, { scope: "member", id: ada }));
-    const named = await storedSession(stores[0], project);
-    await stores[0].revocations.revoke(orderOf(project, { scope: "session", id: named.session.id }));
-    await storedSession(stores[0], project, { expireTime: at(10) });
-    await storedSession(stores[0], project, { idleTimeout: 10 });
-    await storedSession(stores[0], project, { memberId: memberId("bob") });
-    await storedSession(stores[0], await storedProject(stores[0]));
+    const cutOff = await create();
+    await revoke({ scope: "member", id: ada });
+    const named = await create();
+    await revoke(named);
+    await create({ expireTime: at(10) });
+    await create({ idleTimeout: 10 });
+    await create({ memberId: memberId("bob") });
+    await storedSession(store, await storedProject(store));
     const now = { createTime: at(10), lastAccessTime: at(10), expireTime: at(hour) };
     expect(await logIn(0, 1, "refuse", now)).toMatchObject({ memberId: ada });
     expect(await logIn(1, 1, "refuse", now)).toBe("limit_reached");
     expect(await active(ada, at(10))).toBe(1);
-    expect(cutOff.session.memberId).toBe(ada);
+    expect(cutOff.memberId).toBe(ada);
   });
 
   test("a login that cannot be stored ends nothing and fails no other", async () => {
-    const { session } = await storedSession(stores[0], project);
+    const session = await create();
     const [unstorable, other] = await Promise.allSettled([
       logIn(0, 1, "end_oldest", { device: { userAgent: "\0", ipAddress: "" } }),
       logIn(0, 1, "end_oldest", { memberId: memberId("bob") }),
     ]);
     expect(unstorable.status).toBe("rejected");
     expect(other).toMatchObject({ status: "fulfilled", value: { memberId: "bob" } });
-    expect((await stores[1].sessions.findSession(project.id, session.id))?.revocation).toBeUndefined();
+    expect(await revocationOf(session)).toBeUndefined();
   });
 
   test("in a missing or disabled project nothing is stored and nothing is ended", async () => {
     expect(await logIn(0, 1, "end_oldest", {}, newProject())).toBeUndefined();
-    const { session } = await storedSession(stores[0], project);
-    await stores[0].projects.disableProject(project.id, at(0));
+    const session = await create();
+    await store.projects.disableProject(project.id, at(0));
     const id = newSessionId();
     expect(await logIn(0, 1, "end_oldest", { id })).toBeUndefined();
-    expect(await stores[1].sessions.findSession(project.id, id)).toBeUndefined();
-    expect((await stores[1].sessions.findSession(project.id, session.id))?.revocation).toBeUndefined();
+    expect(await find(id)).toBeUndefined();
+    expect(await revocationOf(session)).toBeUndefined();
   });
 }

@@ -21,16 +21,14 @@ import type { Replicas } from "./replicas.ts";
 
 /** Creating, finding, extending and accessing sessions. */
 export function sessionContract(replicas: Replicas): void {
+  const { create, createWithToken, find, revocationOf, revoke } = replicas;
   let store: PostgresStore;
   let project: Project;
 
-  beforeEach(async () => {
-    store = replicas.one();
-    project = await storedProject(store);
-  });
+  beforeEach(() => void ({ store, project } = replicas));
 
   test("finds a session by id and token as it was created", async () => {
-    const { session, token } = await storedSession(store, project, {
+    const { session, token } = await createWithToken({
       organizationId: organizationId('Ångström, "O\'Hara" {NULL}\\'),
       idleTimeout: 1234,
       device: { userAgent: "Mozilla/5.0 (\u{1f980})", ipAddress: "2001:db8::1" },
@@ -42,13 +40,13 @@ export function sessionContract(replicas: Replicas): void {
     });
     expect(session.createdRevision).toBe(0);
     expect(session.revocation).toBeUndefined();
+    expect(await find(session.id)).toEqual(session);
     expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
     expect(await store.sessions.findSessionByToken(token)).toEqual({ session, replaced: undefined });
-    expect(await replicas.other().sessions.findSession(project.id, session.id)).toEqual(session);
   });
 
   test("finds nothing for unknown ids and tokens", async () => {
-    expect(await store.sessions.findSession(project.id, newSessionId())).toBeUndefined();
+    expect(await find(newSessionId())).toBeUndefined();
     for (const tag of [project.tag, newProjectTag()]) {
       const unknown = must(parseSessionToken(newSessionToken(tag)));
       expect(await store.sessions.findSessionByToken(unknown)).toBeUndefined();
@@ -58,7 +56,7 @@ export function sessionContract(replicas: Replicas): void {
   test("finds a session's owner by id and token of its project only, active or not", async () => {
     const acme = organizationId("acme");
     const drafts = [{ memberId: memberId("ada"), organizationId: acme }, { memberId: memberId("bob") }];
-    const stored = await Promise.all(drafts.map((draft) => storedSession(store, project, draft)));
+    const stored = await Promise.all(drafts.map(createWithToken));
     const other = await storedProject(store);
     const ownersIn = ({ id }: Project) =>
       Promise.all(
@@ -73,8 +71,8 @@ export function sessionContract(replicas: Replicas): void {
     });
     expect(await ownersIn(project)).toEqual(owners);
     expect(await ownersIn(other)).toEqual([undefined, undefined, undefined, undefined]);
-    await revokeTarget(store, project, { scope: "session", id: must(stored[0]).session.id });
-    await revokeTarget(store, project, { scope: "member", id: memberId("bob") });
+    await revoke(must(stored[0]).session);
+    await revoke({ scope: "member", id: memberId("bob") });
     expect(await ownersIn(project)).toEqual(owners);
   });
 
@@ -84,15 +82,15 @@ export function sessionContract(replicas: Replicas): void {
     await store.projects.disableProject(project.id, at(0));
     const session = newSession(project);
     expect(await store.sessions.createSession(session, hash)).toBeUndefined();
-    expect(await store.sessions.findSession(project.id, session.id)).toBeUndefined();
+    expect(await find(session.id)).toBeUndefined();
   });
 
   test("projects with equal ids are separate", async () => {
     const foreign = await storedProject(store);
-    const { session, token } = await storedSession(store, project);
+    const { session, token } = await createWithToken();
     const twin = await storedSession(store, foreign, { id: session.id, expireTime: at(2 * hour) });
 
-    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await find(session.id)).toEqual(session);
     expect(await store.sessions.findSession(foreign.id, session.id)).toEqual(twin.session);
     expect(await store.sessions.findSessionByToken({ tag: foreign.tag, hash: token.hash })).toBeUndefined();
 
@@ -101,32 +99,32 @@ export function sessionContract(replicas: Replicas): void {
     await revokeTarget(store, foreign, { scope: "project" });
     store.sessions.recordAccess(twin.session, at(5000));
     await store.sessions.extendSession(foreign.id, session.id, at(3 * hour), at(0));
-    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await find(session.id)).toEqual(session);
     expect(await revokeTarget(store, foreign, { scope: "session", token }, { time: at(1) })).toBeUndefined();
     expect(await store.sessions.findSessionByToken(token)).toEqual({ session, replaced: undefined });
   });
 
   test("extending changes the end and counts as an access", async () => {
-    const { session } = await storedSession(store, project, { idleTimeout: hour });
+    const session = await create({ idleTimeout: hour });
     const extended = await store.sessions.extendSession(project.id, session.id, at(9 * hour), at(1000));
     expect(extended).toEqual({ ...session, expireTime: at(9 * hour), lastAccessTime: at(1000) });
-    expect(await store.sessions.findSession(project.id, session.id)).toEqual(extended);
+    expect(await find(session.id)).toEqual(extended);
   });
 
   test("extending never decreases the last access time", async () => {
-    const { session } = await storedSession(store, project, { lastAccessTime: at(5000) });
+    const session = await create({ lastAccessTime: at(5000) });
     const extended = await store.sessions.extendSession(project.id, session.id, at(2 * hour), at(1000));
     expect(extended?.lastAccessTime).toEqual(at(5000));
   });
 
   test("only an active session is extended", async () => {
-    const { session } = await storedSession(store, project, { idleTimeout: 1000 });
+    const session = await create({ idleTimeout: 1000 });
     const extend = (now: number) =>
       store.sessions.extendSession(project.id, session.id, at(9 * hour), at(now));
     expect(await extend(hour)).toBeUndefined();
     expect(await extend(1000)).toBeUndefined();
     expect(await store.sessions.extendSession(project.id, newSessionId(), at(hour), at(0))).toBeUndefined();
-    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await find(session.id)).toEqual(session);
     expect(await extend(999)).toBeDefined();
   });
 
@@ -134,22 +132,22 @@ export function sessionContract(replicas: Replicas): void {
     "a session that a revocation of its %s ended is not extended",
     async (scope) => {
       const organization = organizationId("acme");
-      const { session } = await storedSession(store, project, { organizationId: organization });
+      const session = await create({ organizationId: organization });
       const ids = { session: session.id, member: session.memberId, organization, project: undefined };
-      await revokeTarget(store, project, { scope, id: ids[scope] } as never);
-      const { revocation } = must(await store.sessions.findSession(project.id, session.id));
+      await revoke({ scope, id: ids[scope] } as never);
+      const revocation = await revocationOf(session);
       expect(revocation?.scope).toBe(scope);
       expect(await store.sessions.extendSession(project.id, session.id, at(9 * hour), at(1))).toBeUndefined();
-      expect((await store.sessions.findSession(project.id, session.id))?.expireTime).toEqual(at(hour));
+      expect((await find(session.id))?.expireTime).toEqual(at(hour));
     },
   );
 
   test("records an access soon, and never decreases its time", async () => {
-    const { session } = await storedSession(store, project, { idleTimeout: 2000 });
+    const session = await create({ idleTimeout: 2000 });
     store.sessions.recordAccess(session, at(1500));
     store.sessions.recordAccess(session, at(700));
     const noted = await vi.waitUntil(async () => {
-      const found = await store.sessions.findSession(project.id, session.id);
+      const found = await find(session.id);
       return found?.lastAccessTime.getTime() === at(1500).getTime() && found;
     }, patience);
     expect(noted).toEqual({ ...session, lastAccessTime: at(1500) });
@@ -158,9 +156,7 @@ export function sessionContract(replicas: Replicas): void {
     store.sessions.recordAccess(session, at(100));
     store.sessions.recordAccess(session, at(1600));
     await vi.waitUntil(
-      async () =>
-        (await store.sessions.findSession(project.id, session.id))?.lastAccessTime.getTime() ===
-        at(1600).getTime(),
+      async () => (await find(session.id))?.lastAccessTime.getTime() === at(1600).getTime(),
       patience,
     );
   });

@@ -1,12 +1,11 @@
 // Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { randomUUID } from "node:crypto";
 import { sql } from "kysely";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { parseCertificateName } from "../../../src/domain/certificate-name.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import { hashSecret } from "../../../src/domain/token.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
-import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import {
   at,
   must,
@@ -15,28 +14,16 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 import { useEverything } from "../schema/upgrade/scenario.ts";
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(() => database.drop());
-
 /** A store with one connection, which holds all its prepared statements. */
-function open(preparedStatements?: boolean): OpenStore {
-  const opened = openStore(database.url, {
-    maxConnections: 1,
-    ...(preparedStatements === undefined ? {} : { preparedStatements }),
-  });
-  onTestFinished(() => opened.close());
-  return opened;
-}
+const one = { maxConnections: 1 };
+const opened = useStore(one);
+const unprepared = useStore({ ...one, preparedStatements: false });
+const migrated = useStore(one);
 
-async function preparedIn({ db }: OpenStore): Promise<readonly string[]> {
+async function preparedIn({ db }: typeof opened): Promise<readonly string[]> {
   const { rows } = await sql<{ statement: string }>`
     select statement from pg_prepared_statements order by statement`.execute(db);
   return rows.map(({ statement }) => statement);
@@ -64,7 +51,6 @@ async function useAll(store: PostgresStore, size: number): Promise<void> {
 }
 
 test("the number of prepared statements does not grow with the number of calls or the size of batches", async () => {
-  const opened = open();
   await useAll(opened.store, 2);
   const prepared = await preparedIn(opened);
   expect(prepared.length).toBeGreaterThan(20);
@@ -74,37 +60,31 @@ test("the number of prepared statements does not grow with the number of calls o
 });
 
 test("prepares nothing if prepared statements are disabled", async () => {
-  const opened = open(false);
-  const project = await storedProject(opened.store);
-  const { session } = await storedSession(opened.store, project);
+  const { store } = unprepared;
+  const project = await storedProject(store);
+  const { session } = await storedSession(store, project);
   for (let i = 0; i < 3; i++) {
-    expect(await opened.store.sessions.findSession(project.id, session.id)).toEqual(session);
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
   }
-  expect(await preparedIn(opened)).toEqual([]);
+  expect(await preparedIn(unprepared)).toEqual([]);
 });
 
 test("a prepared statement survives columns that a newer release adds", async () => {
-  const own = await createTestDatabase();
-  onTestFinished(() => own.drop());
-  const opened = openStore(own.url, { maxConnections: 1 });
-  try {
-    await useAll(opened.store, 2);
-    const { rows } = await sql<{ name: string }>`
-      select table_name as name from information_schema.tables
-      where table_schema = 'public' and table_name not like 'schema_migrations%'`.execute(opened.db);
-    expect(rows.length).toBeGreaterThan(7);
-    for (const { name } of rows) {
-      await sql`alter table ${sql.table(name)} add column of_a_newer_release text`.execute(opened.db);
-    }
-    await useAll(opened.store, 2);
-  } finally {
-    await opened.close();
+  const { store, db, lostAccesses } = migrated;
+  await useAll(store, 2);
+  const { rows } = await sql<{ name: string }>`
+    select table_name as name from information_schema.tables
+    where table_schema = 'public' and table_name not like 'schema_migrations%'`.execute(db);
+  expect(rows.length).toBeGreaterThan(7);
+  for (const { name } of rows) {
+    await sql`alter table ${sql.table(name)} add column of_a_newer_release text`.execute(db);
   }
-  expect(opened.lostAccesses).toEqual([]);
+  await useAll(store, 2);
+  expect(lostAccesses).toEqual([]);
 });
 
 test("a statement that failed to prepare or run can run again", async () => {
-  const { db } = open();
+  const { db } = opened;
   const ask = (text: string) => sql<{ n: number }>`select ${text}::int as n`.execute(db);
   await expect(ask("one")).rejects.toThrow("invalid input syntax");
   expect((await ask("1")).rows).toEqual([{ n: 1 }]);

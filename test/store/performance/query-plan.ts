@@ -1,14 +1,14 @@
 import { CompiledQuery, type Kysely, sql } from "kysely";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
 
-/** How the database means to run a statement, as far as it reads tables. */
+/** How the database reads tables to run a statement. */
 export interface QueryPlan {
   /**
-   * Every way in which it comes to rows of a table, such as `sessions_pkey(project_id, id)`: the index, and the columns by
-   * which it is searched. `Seq Scan on sessions` where it reads the whole table. Sorted, each once.
+   * Every access to rows of a table, such as `sessions_pkey(project_id, id)`: the index, and the columns by
+   * which it is searched. `Seq Scan on sessions` if it reads the whole table. Sorted, each once.
    */
   readonly accesses: readonly string[];
-  /** The whole plan, to show when it is wrong. */
+  /** The whole plan, for failures. */
   readonly text: string;
 }
 
@@ -22,7 +22,7 @@ interface PlanNode {
 
 type Explained = { readonly "QUERY PLAN": readonly [{ readonly Plan: PlanNode }] };
 
-/** The plan for whatever parameters the statement will have, as it is made for a prepared statement. */
+/** The plan for any parameters, as the database makes it for a prepared statement. */
 export async function genericPlan(db: Kysely<Tables>, { sql: text, parameters }: CompiledQuery) {
   return db.connection().execute(async (connection) => {
     await sql.raw(`prepare explained as ${text}`).execute(connection);
@@ -35,7 +35,7 @@ export async function genericPlan(db: Kysely<Tables>, { sql: text, parameters }:
   });
 }
 
-/** The plan for the parameters that the statement was asked with. */
+/** The plan for the parameters of this call. */
 export async function customPlan(db: Kysely<Tables>, { sql: text, parameters }: CompiledQuery) {
   const explain = CompiledQuery.raw(`explain (format json) ${text}`, [...parameters]);
   const { rows } = await db.executeQuery<Explained>(explain);
@@ -43,7 +43,7 @@ export async function customPlan(db: Kysely<Tables>, { sql: text, parameters }: 
 }
 
 function toPlan(explained: Explained | undefined): QueryPlan {
-  if (explained === undefined) throw new Error("the database explained nothing");
+  if (explained === undefined) throw new Error("the database returned no plan");
   const [{ Plan: root }] = explained["QUERY PLAN"];
   const accesses = new Set(nodesOf(root).flatMap((node) => accessOf(node) ?? []));
   return { accesses: [...accesses].toSorted(), text: JSON.stringify(root, undefined, 1) };
@@ -53,7 +53,7 @@ function nodesOf(node: PlanNode): readonly PlanNode[] {
   return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
 }
 
-/** Updates and inserts name a table too, and scans of bitmaps the table of their index. */
+/** Updates and inserts name a table too; bitmap scans name the table of their index. */
 function accessOf(node: PlanNode): string | undefined {
   const { "Node Type": type, "Relation Name": relation, "Index Name": index } = node;
   if (index === undefined) {

@@ -1,9 +1,10 @@
 // Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { createHash } from "node:crypto";
 import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
+import type { CutoffTarget, SessionTarget } from "../../../src/domain/revocation.ts";
 import type { SessionQuery } from "../../../src/domain/store/session-store.ts";
 import type { RevocationQuery } from "../../../src/domain/store/revocation-store.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
@@ -13,7 +14,7 @@ import { PurgeLease } from "../../../src/storage/purge/lease.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
 import { customPlan, genericPlan } from "./query-plan.ts";
-import { type RecordingStore, recordingStore } from "../../support/postgres/open-store.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 import {
   at,
   hour,
@@ -25,35 +26,22 @@ import {
   sessionQuery,
   storedProject,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
-const databases: TestDatabase[] = [];
 /** On a database with many sessions. */
-let recording: RecordingStore;
-let empty: RecordingStore;
-let small: RecordingStore;
+const large = useStore();
+const small = useStore();
+const empty = useStore();
 let store: PostgresStore;
 let project: Project;
 
 beforeAll(async () => {
-  for (let i = 0; i < 3; i++) databases.push(await createTestDatabase());
-  [empty, small, recording] = databases.map(({ url }) => recordingStore(url)) as [
-    RecordingStore,
-    RecordingStore,
-    RecordingStore,
-  ];
   await load(small, 10);
-  await load(recording, 20_000);
-  ({ store } = recording);
-});
-
-afterAll(async () => {
-  await Promise.all([empty, small, recording].map((one) => one.close()));
-  await Promise.all(databases.map((database) => database.drop()));
+  await load(large, 20_000);
+  ({ store } = large);
 });
 
 /** Some sessions are revoked by a cutoff of their member, every tenth by name. */
-async function load({ db, store }: RecordingStore, sessionCount: number): Promise<void> {
+async function load({ db, store }: typeof large, sessionCount: number): Promise<void> {
   for (let i = 0; i < 20; i++) project = await storedProject(store);
   const { id } = project;
   await sql`
@@ -87,19 +75,17 @@ async function load({ db, store }: RecordingStore, sessionCount: number): Promis
   await sql`vacuum analyze`.execute(db);
 }
 
-function idOf(i: number): SessionId {
-  return `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as SessionId;
-}
-
-function hashOf(i: number): SecretHash {
-  return createHash("sha256").update(idOf(i)).digest() as SecretHash;
-}
-
-function tokenOf(i: number) {
-  return { tag: project.tag, hash: hashOf(i) };
-}
-
-const query = (overrides: Partial<SessionQuery>) => sessionQuery(project, overrides);
+const idOf = (i: number) => `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as SessionId;
+const hashOf = (i: number) => createHash("sha256").update(idOf(i)).digest() as SecretHash;
+const tokenOf = (i: number) => ({ tag: project.tag, hash: hashOf(i) });
+const find = (i: number) => store.sessions.findSession(project.id, idOf(i));
+const findOwner = (i: number) => {
+  const named = i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) };
+  return store.sessions.findOwner(project.id, { scope: "session", ...named });
+};
+const list = (overrides: Partial<SessionQuery>) =>
+  store.sessions.listSessions(sessionQuery(project, overrides));
+const revoke = (target: SessionTarget | CutoffTarget) => revokeTarget(store, project, target);
 
 /** Lists the revocations of an hour. */
 const audit = (overrides: Partial<RevocationQuery>) =>
@@ -117,6 +103,8 @@ const organization = organizationId("o20");
 const later = { size: 20, after: idOf(9000) };
 /** Plans that were made before any session was revoked. */
 const horizon = () => ({ projectId: project.id, time: at(-1), revision: 1 });
+const purgeBatch = (dryRun: boolean) => purgeSessions(large.db, horizon(), firstSession, 500, dryRun);
+const purgeLogBatch = (dryRun: boolean) => purgeLog(large.db, horizon(), 0, 500, at(0), dryRun);
 
 /** The indexes that find a session, its cutoffs and its revocation. */
 const session = "sessions_pkey(project_id, id)";
@@ -128,52 +116,29 @@ const byMember = "sessions_by_member(project_id, member_id)";
 const byOrganization = "sessions_by_organization(project_id, organization_id)";
 const revision = "project_revisions_pkey(project_id)";
 const token = "session_tokens_pkey(project_id, hash)";
-const owner = [session, token];
 const jwtLifetime = "projects_pkey(id)";
 const relevantUntil = "revocations_by_matter_until(project_id, matter_until_time)";
-
+const purged = [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"];
 const forgotten = "session_tokens_replaced(project_id, session_id, replace_time)";
 
 /** Calls, and the indexes that their statements use. */
 const calls: readonly [name: string, call: () => Promise<unknown>, accesses: readonly string[]][] = [
-  [
-    "a look-up by id",
-    () => store.sessions.findSession(project.id, idOf(20)),
-    [session, cutoffs, ...revocation],
-  ],
-  [
-    "a hundred look-ups by id",
-    () => each((i) => store.sessions.findSession(project.id, idOf(i))),
-    [session, cutoffs, ...revocation],
-  ],
+  ["a look-up by id", () => find(20), [session, cutoffs, ...revocation]],
+  ["a hundred look-ups by id", () => each(find), [session, cutoffs, ...revocation]],
   [
     "a hundred look-ups by token",
     () => each((i) => store.sessions.findSessionByToken(tokenOf(i))),
     ["projects_tag_key(tag)", token, session, cutoffs, ...revocation],
   ],
+  ["a look-up of an owner by id", () => findOwner(20), [session, token]],
+  ["a hundred look-ups of owners by id and by token", () => each(findOwner), [session, token]],
   [
-    "whose a session is, by id",
-    () => store.sessions.findOwner(project.id, { scope: "session", id: idOf(20) }),
-    owner,
-  ],
-  [
-    "whose a hundred sessions are, by id and by token",
-    () =>
-      each((i) =>
-        store.sessions.findOwner(project.id, {
-          scope: "session",
-          ...(i % 2 === 0 ? { id: idOf(i) } : { token: tokenOf(i) }),
-        }),
-      ),
-    owner,
-  ],
-  [
-    "the credentials of a service",
+    "a look-up of credentials",
     () => store.projects.findCredentials(project.id),
     [jwtLifetime, "service_credentials_pkey(project_id)"],
   ],
   [
-    "signing lines",
+    "a signing schedule",
     () => store.signingKeys.signingSchedule(project.id, at(0)),
     ["signing_keys_pkey(project_id)"],
   ],
@@ -193,11 +158,7 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
       store.sessions.createSessionWithin(
         newSession(project, { memberId: memberId("m22") }),
         hashOf(200_000 + fresh()),
-        {
-          max: 1,
-          action: "end_oldest",
-          actor: "",
-        },
+        { max: 1, action: "end_oldest", actor: "" },
       ),
     [byMember, cutoffs, revision, jwtLifetime, session],
   ],
@@ -213,34 +174,30 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
       }),
     [token, "session_tokens_replaced(project_id, session_id)", forgotten],
   ],
-  [
-    "a list by member",
-    () => store.sessions.listSessions(query({ memberId: member })),
-    [byMember, cutoffs, ...revocation],
-  ],
+  ["a list by member", () => list({ memberId: member }), [byMember, cutoffs, ...revocation]],
   [
     "a later page of a list by member",
-    () => store.sessions.listSessions(query({ memberId: member, page: later })),
+    () => list({ memberId: member, page: later }),
     ["sessions_by_member(project_id, member_id, id)", cutoffs, ...revocation],
   ],
   [
     "a list of active sessions by member",
-    () => store.sessions.listSessions(query({ memberId: member, state: "active" })),
+    () => list({ memberId: member, state: "active" }),
     [byMember, cutoffs],
   ],
   [
     "a list by organization",
-    () => store.sessions.listSessions(query({ organizationId: organization })),
+    () => list({ organizationId: organization }),
     [byOrganization, cutoffs, ...revocation],
   ],
   [
     "a later page of a list by organization",
-    () => store.sessions.listSessions(query({ organizationId: organization, page: later })),
+    () => list({ organizationId: organization, page: later }),
     ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
   ],
   [
     "a later page of a list of revoked sessions by organization",
-    () => store.sessions.listSessions(query({ organizationId: organization, state: "revoked", page: later })),
+    () => list({ organizationId: organization, state: "revoked", page: later }),
     ["sessions_by_organization(project_id, organization_id, id)", cutoffs, ...revocation],
   ],
   [
@@ -254,37 +211,37 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
     [byMember],
   ],
   [
-    "how many sessions of a member are active",
+    "a count of the active sessions of a member",
     () => store.revocations.countActive(project.id, { scope: "member", id: member }, at(0)),
     [byMember, cutoffs],
   ],
   [
     "a hundred revocations by id",
-    () => each(() => revokeTarget(store, project, { scope: "session", id: idOf(fresh()) })),
+    () => each(() => revoke({ scope: "session", id: idOf(fresh()) })),
     [revision, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
     "a hundred revocations by token",
-    () => each(() => revokeTarget(store, project, { scope: "session", token: tokenOf(fresh()) })),
+    () => each(() => revoke({ scope: "session", token: tokenOf(fresh()) })),
     [revision, token, session, cutoffs, ...revocation, jwtLifetime],
   ],
   [
-    "a cutoff that spares a session",
-    () => revokeTarget(store, project, { scope: "member", id: memberId("m21"), except: idOf(16_021) }),
+    "a cutoff that exempts a session",
+    () => revoke({ scope: "member", id: memberId("m21"), except: idOf(16_021) }),
     [revision, session, cutoffs, jwtLifetime],
   ],
   [
-    "what a watcher reads",
+    "a read of the log for watchers",
     () => store.revocations.readRevocations(project.id, 99_000, 100),
     [revision, logged],
   ],
   [
-    "where a watcher can resume",
+    "the first revision that can be resumed",
     () => store.revocations.oldestResumable(project.id),
     [revision, "revocations_pkey(project_id)"],
   ],
   [
-    "where a snapshot starts",
+    "the start of a snapshot",
     () => store.revocations.oldestRelevantRevision(project.id, at(0)),
     [revision, relevantUntil],
   ],
@@ -304,43 +261,27 @@ const calls: readonly [name: string, call: () => Promise<unknown>, accesses: rea
     () => audit({ scope: "session", targetId: idOf(20) }),
     [logged, relevantUntil, session],
   ],
-  ["up to which revision is purged", () => horizonOf(recording.db, project.id, at(0)), [relevantUntil]],
+  ["the horizon of a purge", () => horizonOf(large.db, project.id, at(0)), [relevantUntil]],
+  ["a batch of sessions to purge", () => purgeBatch(false), purged],
+  ["a dry batch of sessions to purge", () => purgeBatch(true), purged],
+  ["a batch of the log to purge", () => purgeLogBatch(false), [logged, cutoffs, byMember]],
+  ["a dry batch of the log to purge", () => purgeLogBatch(true), [logged, cutoffs]],
   [
-    "a batch of sessions to purge",
-    () => purgeSessions(recording.db, horizon(), firstSession, 500, false),
-    [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"],
-  ],
-  [
-    "a batch of sessions that would be purged",
-    () => purgeSessions(recording.db, horizon(), firstSession, 500, true),
-    [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"],
-  ],
-  [
-    "a batch of the log to purge",
-    () => purgeLog(recording.db, horizon(), 0, 500, at(0), false),
-    [logged, cutoffs, byMember],
-  ],
-  [
-    "a batch of the log that would be purged",
-    () => purgeLog(recording.db, horizon(), 0, 500, at(0), true),
-    [logged, cutoffs],
-  ],
-  [
-    "the right to purge",
-    async () => (await PurgeLease.take(recording.db, 0))?.release(true),
+    "the purge lease",
+    async () => (await PurgeLease.take(large.db, 0))?.release(true),
     ["purge_lease_pkey(id)"],
   ],
 ];
 
 describe.for([
-  ["for any parameters", () => recording.db, genericPlan],
-  ["for its parameters", () => recording.db, customPlan],
+  ["for any parameters", () => large.db, genericPlan],
+  ["for its parameters", () => large.db, customPlan],
   // A prepared statement keeps its plan for a while after the tables have grown.
   ["while the tables are empty", () => empty.db, genericPlan],
   ["while the tables are known to be small", () => small.db, genericPlan],
 ] as const)("planned %s", ([, db, explain]) => {
   test.for(calls)("%s reads indexes alone", async ([, call, expected]) => {
-    const statements = await recording.statementsOf(call);
+    const statements = await large.statementsOf(call);
     const planned = statements.filter(({ sql: text }) => text !== "begin" && text !== "commit");
     const plans = await Promise.all(planned.map((statement) => explain(db(), statement)));
     const accesses = [...new Set(plans.flatMap((plan) => plan.accesses))].toSorted();
@@ -349,7 +290,7 @@ describe.for([
   });
 });
 
-test("the sessions that the plans are made for are there, alive and dead", async () => {
+test("the sessions that the plans are made for exist, active and revoked", async () => {
   const found = await Promise.all(many.map((i) => store.sessions.findSessionByToken(tokenOf(i))));
   expect(found.map((one) => one?.session.id)).toEqual(many.map(idOf));
   const scopes = new Set(found.map((one) => one?.session.revocation?.scope));

@@ -1,9 +1,9 @@
 // Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
-import { type RecordingStore, recordingStore } from "../../support/postgres/open-store.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 import {
   at,
   memberId,
@@ -13,42 +13,33 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 
-let database: TestDatabase;
-let recording: RecordingStore;
+const opened = useStore();
 let project: Project;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  recording = recordingStore(database.url);
-  project = await storedProject(recording.store);
-});
-
-afterAll(async () => {
-  await recording.close();
-  await database.drop();
+  project = await storedProject(opened.store);
 });
 
 /** The first word of each statement of `call`. */
 async function askedBy(call: () => Promise<unknown>): Promise<readonly string[]> {
-  const statements = await recording.statementsOf(call);
+  const statements = await opened.statementsOf(call);
   return statements.map(({ sql }) => /\w+/.exec(sql)?.[0] ?? "");
 }
 
 const revoke = async () => {
-  const { session } = await storedSession(recording.store, project);
-  return () => revokeTarget(recording.store, project, { scope: "session", id: session.id });
+  const { session } = await storedSession(opened.store, project);
+  return () => revokeTarget(opened.store, project, { scope: "session", id: session.id });
 };
 
 test("a revocation runs two statements: it reads before it locks", async () => {
   expect(await askedBy(await revoke())).toEqual(["select", "with"]);
   const cutoff = orderOf(project, { scope: "member", id: memberId("ada") });
-  expect(await askedBy(() => recording.store.revocations.revoke(cutoff))).toEqual(["select", "with"]);
+  expect(await askedBy(() => opened.store.revocations.revoke(cutoff))).toEqual(["select", "with"]);
 });
 
 test("a login runs one statement, and a hundred concurrent logins few", async () => {
-  const login = () => storedSession(recording.store, project);
+  const login = () => storedSession(opened.store, project);
   expect(await askedBy(login)).toEqual(["with"]);
   const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login)));
   expect(asked.length).toBeLessThanOrEqual(4);
@@ -57,14 +48,10 @@ test("a login runs one statement, and a hundred concurrent logins few", async ()
 test("a login with a limit runs three statements, which a hundred concurrent ones share", async () => {
   const member = memberId("limited");
   const login = (max: number) => () =>
-    recording.store.sessions.createSessionWithin(
+    opened.store.sessions.createSessionWithin(
       newSession(project, { memberId: member }),
       randomBytes(32) as SecretHash,
-      {
-        max,
-        action: "end_oldest",
-        actor: "",
-      },
+      { max, action: "end_oldest", actor: "" },
     );
   expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "commit"]);
   expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "select", "with", "commit"]);
@@ -73,8 +60,8 @@ test("a login with a limit runs three statements, which a hundred concurrent one
 });
 
 test("a token look-up and a replacement run one statement each", async () => {
-  const { token } = await storedSession(recording.store, project);
-  expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
+  const { token } = await storedSession(opened.store, project);
+  expect(await askedBy(() => opened.store.sessions.findSessionByToken(token))).toEqual(["select"]);
   const successor = randomBytes(32) as SecretHash;
   const replacement = {
     projectId: project.id,
@@ -83,8 +70,8 @@ test("a token look-up and a replacement run one statement each", async () => {
     successor,
     time: at(0),
   };
-  expect(await askedBy(() => recording.store.sessions.replaceToken(replacement))).toEqual(["with"]);
-  expect(await askedBy(() => recording.store.sessions.findSessionByToken(token))).toEqual(["select"]);
+  expect(await askedBy(() => opened.store.sessions.replaceToken(replacement))).toEqual(["with"]);
+  expect(await askedBy(() => opened.store.sessions.findSessionByToken(token))).toEqual(["select"]);
 });
 
 test("a hundred concurrent revocations run as two batches", async () => {

@@ -67,7 +67,7 @@ async function moveUntil(isTrue: () => boolean, ...clocks: readonly ManualClock[
 const login = (count: number) =>
   Promise.all(Array.from({ length: count }, () => storedSession(opened.store, project)));
 
-test("purges some time after the start, logs what, and pauses for an hour", async () => {
+test("purges some time after the start, logs the result, and pauses for an hour", async () => {
   await login(3);
   const replica = purging();
   expect(replica.lines).toEqual([]);
@@ -102,7 +102,7 @@ test("a draining replica stops after its batch, and another one continues", asyn
   expect(next.lines).toMatchObject([{ outcome: "finished", sessions: 1200 - first }]);
 });
 
-test("a waiting replica stops at once", async () => {
+test("a replica that waits stops at once", async () => {
   const replica = purging();
   await replica.stop();
   expect(replica.clock.pending).toBe(0);
@@ -110,7 +110,7 @@ test("a waiting replica stops at once", async () => {
 });
 
 test("logs an unreachable database, and tries again later", async () => {
-  const replica = purging("postgres://nobody@127.0.0.1:1/none");
+  const replica = purging("postgres://unreachable@127.0.0.1:1/none");
   await moveUntil(() => replica.lines.length > 1, replica.clock);
   expect(replica.lines.map(({ msg }) => msg)).toEqual(Array(2).fill("purge failed; it will be tried again"));
 });

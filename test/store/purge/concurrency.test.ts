@@ -1,15 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import { sql } from "kysely";
-import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { systemClock } from "../../../src/domain/clock.ts";
 import type { Project } from "../../../src/domain/project.ts";
-import { RevocationFeeds } from "../../../src/domain/revocations/revocation-feeds.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
-import { patience } from "../../support/patience.ts";
-import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
+import { day, purgeAt, retention, watchOnce } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
@@ -17,24 +13,19 @@ import {
   must,
   orderOf,
   revokeTarget,
+  sessionQuery,
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
+import { useLocks } from "../../support/postgres/use-locks.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 
 const opened = useStore();
+const { hold, observe, waiters } = useLocks(opened);
 let other: OpenStore;
-/** Holds locks for a test. */
-let holder: Client;
-let observer: Client;
 let project: Project;
 
-beforeAll(async () => {
-  other = openStore(opened.url);
-  holder = new Client({ connectionString: opened.url });
-  observer = new Client({ connectionString: opened.url });
-  await Promise.all([holder.connect(), observer.connect()]);
-});
+beforeAll(() => void (other = openStore(opened.url)));
 
 beforeEach(async () => {
   await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
@@ -44,9 +35,7 @@ beforeEach(async () => {
   project = await storedProject(opened.store);
 });
 
-afterAll(async () => {
-  await Promise.all([holder.end(), observer.end(), other.close()]);
-});
+afterAll(() => other.close());
 
 const forever = 400 * day;
 /** When sessions that ended by `at(0)` are due. */
@@ -55,17 +44,6 @@ const some = <T>(count: number, run: (i: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, i) => run(i)));
 const create = (overrides: Parameters<typeof storedSession>[2] = {}) =>
   storedSession(opened.store, project, overrides);
-
-/** Resolves when `count` statements of the stores wait for a lock. */
-async function waiters(count: number): Promise<void> {
-  await vi.waitUntil(async () => {
-    const { rowCount } = await observer.query(
-      `select from pg_stat_activity where datname = current_database()
-         and application_name = 'sessiond' and wait_event_type = 'Lock'`,
-    );
-    return rowCount === count;
-  }, patience);
-}
 
 /** A purge that pauses after its first batch until the test continues it. */
 function pausedPurge(overrides: Parameters<typeof purgeAt>[2] = {}) {
@@ -129,35 +107,33 @@ test("skips a locked session, and keeps the log until it is purged", async () =>
   const [locked] = await some(3, () => create({ expireTime: at(forever) }));
   await revokeTarget(opened.store, project, { scope: "project" });
   const { id } = must(locked).session;
-  await holder.query("begin");
-  await holder.query("select from sessions where id = $1 for update", [id]);
+  await hold("begin");
+  await hold("select from sessions where id = $1 for update", [id]);
   expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 2, revocations: 0, cutoffs: 0 });
-  await holder.query("rollback");
+  await hold("rollback");
   expect((await opened.store.sessions.findSession(project.id, id))?.revocation?.revision).toBe(1);
   expect(await purgeAt(opened.db, due)).toMatchObject({ sessions: 1, revocations: 1 });
 });
 
 /**
- * Blocks started statements when they read cutoffs, by an advisory lock of `holder`, until the returned function is called.
+ * Blocks started statements when they read cutoffs, by an advisory lock, until the returned function is called.
  */
 async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
-  await holder.query(`
+  await hold(`
     create function pass_gate() returns boolean language plpgsql volatile as $$
       begin
         perform pg_advisory_lock_shared(1);
         perform pg_advisory_unlock_shared(1);
         return true;
       end $$`);
-  await holder.query("alter table cutoffs rename to ungated_cutoffs");
-  await holder.query(
-    "create view cutoffs as select * from (select pass_gate() as open offset 0) g, ungated_cutoffs",
-  );
-  await holder.query("select pg_advisory_lock(1)");
+  await hold("alter table cutoffs rename to ungated_cutoffs");
+  await hold("create view cutoffs as select * from (select pass_gate() as open offset 0) g, ungated_cutoffs");
+  await hold("select pg_advisory_lock(1)");
   return async () => {
-    await holder.query("select pg_advisory_unlock_all()");
-    await holder.query("drop view cutoffs");
-    await holder.query("alter table ungated_cutoffs rename to cutoffs");
-    await holder.query("drop function pass_gate");
+    await hold("select pg_advisory_unlock_all()");
+    await hold("drop view cutoffs");
+    await hold("alter table ungated_cutoffs rename to cutoffs");
+    await hold("drop function pass_gate");
   };
 }
 
@@ -173,8 +149,8 @@ test.for([
   try {
     const purging = purgeAt(opened.db, at(2 * retention));
     await waiters(1);
-    await holder.query(`update sessions set ${change} where id = $1`, [session.id]);
-    await holder.query("select pg_advisory_unlock(1)");
+    await hold(`update sessions set ${change} where id = $1`, [session.id]);
+    await hold("select pg_advisory_unlock(1)");
     expect(await purging).toMatchObject({ outcome: "finished", sessions: 1, tokens: 1 });
   } finally {
     await removeGate();
@@ -201,7 +177,7 @@ test("calls do not wait for an open batch", async () => {
     return { sessions, log };
   });
   await opening.promise;
-  const { rows } = await observer.query<{ relation: string; mode: string }>(
+  const { rows } = await observe<{ relation: string; mode: string }>(
     `select distinct relation::regclass::text as relation, mode from pg_locks
      where relation in ('sessions'::regclass, 'project_revisions'::regclass, 'projects'::regclass)
        and database = (select oid from pg_database where datname = current_database())
@@ -215,7 +191,7 @@ test("calls do not wait for an open batch", async () => {
   const watching = { done: false };
   const watcher = (async () => {
     while (!watching.done) {
-      const { rows: waiting } = await observer.query(
+      const { rows: waiting } = await observe(
         `select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
       );
       blocked.push(...waiting);
@@ -245,24 +221,18 @@ test("a session that is purged between the two statements that read it is unknow
   const { session, token } = await create({ expireTime: at(forever) });
   const { session: sibling } = await create({ expireTime: at(forever) });
   await revokeTarget(store, project, { scope: "member", id: session.memberId });
-  const list = {
-    projectId: project.id,
-    memberId: session.memberId,
-    organizationId: undefined,
-    state: undefined,
-  };
-  await holder.query("begin");
-  await holder.query("lock table revocations in access exclusive mode");
+  await hold("begin");
+  await hold("lock table revocations in access exclusive mode");
   const reading = Promise.all([
     store.sessions.findSession(project.id, session.id),
     store.sessions.findSessionByToken(token),
-    store.sessions.listSessions({ ...list, now: at(0), page: { size: 10, after: undefined } }),
+    store.sessions.listSessions(sessionQuery(project, { memberId: session.memberId })),
     revokeTarget(store, project, { scope: "session", id: session.id }),
   ]);
   await waiters(4);
-  await holder.query("delete from sessions where id = any($1)", [[session.id, sibling.id]]);
-  await holder.query("delete from revocations");
-  await holder.query("commit");
+  await hold("delete from sessions where id = any($1)", [[session.id, sibling.id]]);
+  await hold("delete from revocations");
+  await hold("commit");
   expect(await reading).toEqual([undefined, undefined, [], undefined]);
 });
 
@@ -280,24 +250,9 @@ test("a watcher that reads while its log is purged gets every revocation, or REV
   for (let i = 0; i < 40; i++) {
     await revokeTarget(store, project, { scope: "member", id: memberId(`m${i}`) });
   }
-  const feeds = new RevocationFeeds(store.revocations, systemClock, () => due);
-  const readFrom = async (after: number): Promise<string> => {
-    const end = new AbortController();
-    const stream = feeds.watch({
-      projectId: project.id,
-      start: { after },
-      heartbeat: 60_000,
-      signal: end.signal,
-    });
-    try {
-      const { value } = await stream.next();
-      return value.revocations.map(({ revision }) => revision).join();
-    } catch (error) {
-      return (error as { reason: string }).reason;
-    } finally {
-      end.abort();
-      await stream.return(undefined as never);
-    }
+  const readFrom = async (after: number) => {
+    const read = await watchOnce(store, project.id, { after }, due);
+    return typeof read === "string" ? read : read.map(({ revision }) => revision).join();
   };
   const answers = new Map<number, Set<string>>();
   await purgeAt(other.db, due, {

@@ -1,13 +1,12 @@
 import fc from "fast-check";
 import { sql } from "kysely";
 import { expect, test } from "vitest";
-import { systemClock } from "../../../src/domain/clock.ts";
 import type { ProjectId } from "../../../src/domain/ids.ts";
 import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
-import { RevocationFeeds, type WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
+import type { WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
 import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import { type Session, idleExpireTimeOf } from "../../../src/domain/sessions/session.ts";
-import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
+import { day, purgeAt, retention, watchOnce } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
@@ -188,18 +187,8 @@ class History {
     );
   }
 
-  async #watch(start: WatchStart): Promise<readonly LoggedRevocation[] | string> {
-    const feeds = new RevocationFeeds(opened.store.revocations, systemClock, () => at(this.#time));
-    const end = new AbortController();
-    const stream = feeds.watch({ projectId: this.#id, start, heartbeat: 60_000, signal: end.signal });
-    try {
-      return (await stream.next()).value.revocations;
-    } catch (error) {
-      return (error as { reason: string }).reason;
-    } finally {
-      end.abort();
-      await stream.return(undefined as never);
-    }
+  #watch(start: WatchStart) {
+    return watchOnce(opened.store, this.#id, start, at(this.#time));
   }
 }
 

@@ -101,7 +101,7 @@ test("keeps revoked sessions of every scope for the retention, and purges them b
   expect(await cutoffsLeft()).toEqual(["organization acme", `project ${project.id}`]);
 });
 
-test("a session that was revoked after its expiry is kept from its revocation on", async () => {
+test("the retention of a session that was revoked after its expiry starts at the revocation", async () => {
   const session = await create();
   await revoke(session, at(5 * day));
   await purgeAt(opened.db, at(retention + 2 * hour));

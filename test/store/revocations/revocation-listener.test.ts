@@ -1,20 +1,13 @@
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../../src/domain/clock.ts";
 import type { ProjectId } from "../../../src/domain/ids.ts";
 import { RevocationListener } from "../../../src/storage/revocations/listener.ts";
-import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { memberId, revokeTarget, storedProject } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(() => database.drop());
+const opened = useStore();
 
 function listening(url: string) {
   const changes: (ProjectId | undefined)[] = [];
@@ -30,8 +23,8 @@ function listening(url: string) {
   return { changes, troubles };
 }
 
-test("a host that takes connections and is silent is given up, and listening begins once it answers", async () => {
-  const relay = await startRelay(database.url);
+test("gives up a host that accepts connections and is silent, and listens once it answers", async () => {
+  const relay = await startRelay(opened.url);
   onTestFinished(() => relay.close());
   relay.fallSilent();
   const { changes, troubles } = listening(relay.url);
@@ -43,11 +36,9 @@ test("a host that takes connections and is silent is given up, and listening beg
   expect(changes).toEqual([undefined]);
 });
 
-test("a committed revocation names its project; after a cut connection anything may have happened", async () => {
-  const relay = await startRelay(database.url);
+test("a committed revocation names its project; after a lost connection any project may have changed", async () => {
+  const relay = await startRelay(opened.url);
   onTestFinished(() => relay.close());
-  const opened = openStore(database.url);
-  onTestFinished(() => opened.close());
   const project = await storedProject(opened.store);
   const { changes, troubles } = listening(relay.url);
   const revoke = () => revokeTarget(opened.store, project, { scope: "member", id: memberId("ada") });

@@ -1,8 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { type Kysely, sql } from "kysely";
 import { Client } from "pg";
-import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   type Migrations,
   makeServable,
@@ -10,16 +9,18 @@ import {
   migrations,
 } from "../../../src/storage/schema/migrate.ts";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
-import type { SchemaMigration } from "../../../src/storage/schema/migrations/schema-migration.ts";
-import { databaseUrl } from "../../support/postgres/cluster.ts";
+import { type SchemaMigration, inOrder } from "../../../src/storage/schema/migrations/schema-migration.ts";
+import { storedProject } from "../../support/fixtures/stored.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { useStore } from "../../support/postgres/use-store.ts";
 import { faultsOf } from "./upgrade/migration-faults.ts";
 import { readRecording } from "./upgrade/recording.ts";
 import { OldCode } from "./upgrade/replay.ts";
 import { useEverything } from "./upgrade/scenario.ts";
 
+const opened = useStore();
 const names = Object.keys(migrations);
 /** The newest migration of the first release. */
 const first = "0005_certificate_names";
@@ -58,26 +59,15 @@ function upTo(name: string): Migrations {
   return Object.fromEntries(names.slice(0, names.indexOf(name) + 1).map((name) => [name, migrations[name]!]));
 }
 
-async function execute(statement: string): Promise<void> {
-  const client = new Client({ connectionString: inject("postgresUrl") });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
-
 /** A database with the schema of these migrations, or without one. */
 async function databaseWith(all: Migrations = {}): Promise<{ url: string; migrate: Migrate; db: Db }> {
-  const name = `upgrade_${randomBytes(8).toString("hex")}`;
-  await execute(`create database ${name} template template0`);
-  const url = databaseUrl(inject("postgresUrl"), name);
+  const database = await createTestDatabase("template0");
+  const { url } = database;
   const opened = openStore(url);
   const { db } = opened;
   onTestFinished(async () => {
     await opened.close();
-    await execute(`drop database ${name} with (force)`);
+    await database.drop();
   });
   const migrate: Migrate = (all) => migrateToLatest(db, () => undefined, all);
   if (Object.keys(all).length > 0) await migrate(all);
@@ -87,6 +77,13 @@ async function databaseWith(all: Migrations = {}): Promise<{ url: string; migrat
 type Migrate = (all: Migrations) => Promise<readonly string[]>;
 type Db = ReturnType<typeof openStore>["db"];
 
+/** A database with these migrations, in which the first release has written. */
+async function usedDatabase(all = migrations): Promise<string> {
+  const { url } = await databaseWith(all);
+  await (await oldCode(url, first)).go();
+  return url;
+}
+
 async function oldCode(url: string, name: string): Promise<OldCode> {
   const code = await OldCode.connect(url, readRecording(name));
   onTestFinished(() => code.close());
@@ -94,10 +91,6 @@ async function oldCode(url: string, name: string): Promise<OldCode> {
 }
 
 test("the recording uses every method of the store", async () => {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const opened = openStore(database.url);
-  onTestFinished(() => opened.close());
   const { store, lostAccesses } = opened;
   const groups: object[] = [store.sessions, store.revocations, store.projects, store.signingKeys];
   const spies = groups.flatMap((group) => {
@@ -160,8 +153,7 @@ async function waiting(db: Db): Promise<boolean> {
 
 test("each migration after the first release only expands, or states its needs, and locks tables briefly", async () => {
   for (const name of names.slice(names.indexOf(first) + 1)) {
-    const { url } = await databaseWith(upTo(names[names.indexOf(name) - 1] ?? ""));
-    await (await oldCode(url, first)).go();
+    const url = await usedDatabase(upTo(names[names.indexOf(name) - 1] ?? ""));
     const migration = migrations[name];
     expect(migration && (await faultsOf(url, migration)), name).toEqual([]);
   }
@@ -169,20 +161,12 @@ test("each migration after the first release only expands, or states its needs, 
 
 describe("a migration", () => {
   const faults = async (statement: string, needs?: string) => {
-    const { url } = await databaseWith(migrations);
-    await (await oldCode(url, first)).go();
-    const up: SchemaMigration["up"] = (db: Kysely<unknown>) =>
-      sql
-        .raw(statement)
-        .execute(db)
-        .then(() => undefined);
-    return faultsOf(url, needs === undefined ? { up } : { up, needs });
+    const up = inOrder([statement]);
+    return faultsOf(await usedDatabase(), needs === undefined ? { up } : { up, needs });
   };
 
-  test("that only expands has no faults", async () => {
-    const { url } = await databaseWith(migrations);
-    await (await oldCode(url, first)).go();
-    expect(await faultsOf(url, madeUp)).toEqual([]);
+  test("has no faults if it only expands", async () => {
+    expect(await faultsOf(await usedDatabase(), madeUp)).toEqual([]);
   });
 
   test.each([
@@ -205,7 +189,7 @@ describe("a migration", () => {
     expect(await faults(statement)).toContain(fault);
   });
 
-  test("that states its needs may drop unused columns", async () => {
+  test("may drop unused columns if it states its needs", async () => {
     expect(await faults("alter table sessions drop column roles", first)).toEqual([]);
   });
 });
@@ -270,4 +254,34 @@ test("one of several starting replicas builds the indexes, and an interrupted bu
   );
   expect((await migrateAll()).flat()).toEqual([]);
   expect(await valid()).toEqual(both);
+});
+
+test("concurrent migrations of an empty database apply each migration once", async () => {
+  const database = await createTestDatabase("template0");
+  onTestFinished(() => database.drop());
+  const replicas = Array.from({ length: 4 }, () => openStore(database.url));
+  try {
+    const applied = await Promise.all(replicas.map(({ db }) => migrateToLatest(db)));
+    expect(applied.flat()).toEqual([
+      "0001_initial",
+      "0002_watch_revocations",
+      "0003_signing_key_lifecycle",
+      "0004_cheap_writes",
+      "0005_certificate_names",
+      "0006_purge",
+      "0007_token_rotation",
+    ]);
+    for (const { store } of replicas) await storedProject(store);
+  } finally {
+    await Promise.all(replicas.map((replica) => replica.close()));
+  }
+});
+
+test("rejects a schema that is newer than the code, and says which version to start", async () => {
+  expect(await migrateToLatest(opened.db)).toEqual([]);
+  const future = sql`insert into schema_migrations (name, timestamp) values ('0999_future', '2030-01-01')`;
+  await future.execute(opened.db);
+  await expect(migrateToLatest(opened.db)).rejects.toThrow(
+    /schema is newer than this version of sessiond: it has migration 0999_future\. Start/,
+  );
 });

@@ -9,9 +9,9 @@ import { at, hour, revokeTarget } from "../../support/fixtures/stored.ts";
 const deployment = useDeployment();
 
 test("the policy supplies defaults of the login", async () => {
-  const service = await newService(deployment(), { defaultLifetime: 2 * hour, defaultIdleTimeout: hour });
+  const service = await newService(deployment, { defaultLifetime: 2 * hour, defaultIdleTimeout: hour });
   const factor = { method: "password", deliveryMethod: "knowledge", assuranceLevel: "aal1" };
-  const { session } = await login(deployment(), service, {
+  const { session } = await login(deployment, service, {
     authenticationFactors: [
       { ...factor, authenticateTime: undefined },
       { ...factor, authenticateTime: at(-7) },
@@ -24,36 +24,36 @@ test("the policy supplies defaults of the login", async () => {
     idleTimeout: hour,
     authenticationFactors: [{ authenticateTime: at(0) }, { authenticateTime: at(-7) }],
   });
-  expect(await deployment().store.sessions.findSession(service.project.id, session.id)).toEqual(session);
+  expect(await deployment.store.sessions.findSession(service.project.id, session.id)).toEqual(session);
 });
 
 test("the login may override defaults up to the policy's bound", async () => {
-  const service = await newService(deployment(), { maxLifetime: hour, defaultIdleTimeout: hour });
-  const { session, jwt } = await login(deployment(), service, { lifetime: hour, idleTimeout: 20_000 });
+  const service = await newService(deployment, { maxLifetime: hour, defaultIdleTimeout: hour });
+  const { session, jwt } = await login(deployment, service, { lifetime: hour, idleTimeout: 20_000 });
   expect(session).toMatchObject({ expireTime: at(hour), idleTimeout: 20_000 });
   expect(decodeJwt(jwt).exp).toBe(at(20_000).getTime() / 1000);
-  await expect(login(deployment(), service, { lifetime: hour + 1 })).rejects.toMatchObject({
+  await expect(login(deployment, service, { lifetime: hour + 1 })).rejects.toMatchObject({
     reason: "FIELD_INVALID",
     violations: [{ field: "lifetime" }],
   });
 });
 
 test("a default lifetime beyond the bound is shortened to it", async () => {
-  const service = await newService(deployment(), { defaultLifetime: 5 * hour, maxLifetime: hour });
-  expect((await login(deployment(), service)).session.expireTime).toEqual(at(hour));
+  const service = await newService(deployment, { defaultLifetime: 5 * hour, maxLifetime: hour });
+  expect((await login(deployment, service)).session.expireTime).toEqual(at(hour));
 });
 
 test("rejects a login in a project that was disabled after its caller was authenticated", async () => {
-  const service = await newService(deployment());
-  await deployment().store.projects.disableProject(service.project.id, at(0));
-  await expect(login(deployment(), service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
+  const service = await newService(deployment);
+  await deployment.store.projects.disableProject(service.project.id, at(0));
+  await expect(login(deployment, service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
 test("extending sets the end to a lifetime from now", async () => {
-  const service = await newService(deployment(), { defaultLifetime: 3 * hour, maxLifetime: 4 * hour });
-  const { session } = await login(deployment(), service, { lifetime: hour });
-  deployment().setClock(1000);
-  const extend = (lifetime?: number) => extendSession(deployment(), service, session.id, lifetime, unlimited);
+  const service = await newService(deployment, { defaultLifetime: 3 * hour, maxLifetime: 4 * hour });
+  const { session } = await login(deployment, service, { lifetime: hour });
+  deployment.setClock(1000);
+  const extend = (lifetime?: number) => extendSession(deployment, service, session.id, lifetime, unlimited);
   expect(await extend()).toEqual({ ...session, expireTime: at(1000 + 3 * hour), lastAccessTime: at(1000) });
   expect((await extend(4 * hour)).expireTime).toEqual(at(1000 + 4 * hour));
   expect((await extend(1000)).expireTime).toEqual(at(2000));
@@ -64,22 +64,22 @@ test("extending sets the end to a lifetime from now", async () => {
 });
 
 test("extending a session that is not active fails with its state; unknown and foreign ones fail alike", async () => {
-  const service = await newService(deployment());
-  const { session } = await login(deployment(), service, { lifetime: hour, idleTimeout: 1000 });
-  const extend = (id = session.id) => extendSession(deployment(), service, id, hour, unlimited);
+  const service = await newService(deployment);
+  const { session } = await login(deployment, service, { lifetime: hour, idleTimeout: 1000 });
+  const extend = (id = session.id) => extendSession(deployment, service, id, hour, unlimited);
   for (const [now, state] of [
     [1000, "idle_expired"],
     [hour, "expired"],
   ] as const) {
-    deployment().setClock(now);
+    deployment.setClock(now);
     await expect(extend()).rejects.toMatchObject({ reason: "SESSION_NOT_ACTIVE", metadata: { state } });
   }
-  await revokeTarget(deployment().store, service.project, { scope: "project" });
+  await revokeTarget(deployment.store, service.project, { scope: "project" });
   await expect(extend()).rejects.toMatchObject({
     reason: "SESSION_NOT_ACTIVE",
     metadata: { state: "revoked" },
   });
-  const foreign = await login(deployment(), await newService(deployment()));
+  const foreign = await login(deployment, await newService(deployment));
   for (const id of [newSessionId(), foreign.session.id]) {
     await expect(extend(id)).rejects.toMatchObject({ reason: "SESSION_NOT_FOUND", metadata: {} });
   }

@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 function create(id = newProject().id): Promise<Project> {
   return createProject(
-    deployment(),
+    deployment,
     { id, displayName: "Shop", environment: "live", policy: defaultPolicy },
     unlimited,
   );
@@ -40,7 +40,7 @@ test("a project is created once, with a unique tag", async () => {
     createTime: at(0),
     disableTime: undefined,
   });
-  expect(await getProject(deployment(), project.id, unlimited)).toEqual(project);
+  expect(await getProject(deployment, project.id, unlimited)).toEqual(project);
   await expect(create(project.id)).rejects.toMatchObject({ reason: "PROJECT_EXISTS" });
   expect((await create()).tag).not.toBe(project.tag);
 });
@@ -48,12 +48,12 @@ test("a project is created once, with a unique tag", async () => {
 test("every use case reports a missing project or credential", async () => {
   const { id } = newProject();
   const calls = [
-    () => getProject(deployment(), id, unlimited),
-    () => updatePolicy(deployment(), id, defaultPolicy, unlimited),
-    () => disableProject(deployment(), id, unlimited),
+    () => getProject(deployment, id, unlimited),
+    () => updatePolicy(deployment, id, defaultPolicy, unlimited),
+    () => disableProject(deployment, id, unlimited),
     () =>
       createCredential(
-        deployment(),
+        deployment,
         {
           projectId: id,
           displayName: "",
@@ -62,15 +62,13 @@ test("every use case reports a missing project or credential", async () => {
         },
         unlimited,
       ),
-    () => listCredentials(deployment(), id, 0, "", unlimited),
-    () => getJwks(deployment(), id, unlimited),
+    () => listCredentials(deployment, id, 0, "", unlimited),
+    () => getJwks(deployment, id, unlimited),
   ];
   for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "PROJECT_NOT_FOUND" });
-  await expect(
-    disableCredential(deployment(), project.id, newCredentialId(), unlimited),
-  ).rejects.toMatchObject({
-    reason: "CREDENTIAL_NOT_FOUND",
-  });
+  await expect(disableCredential(deployment, project.id, newCredentialId(), unlimited)).rejects.toMatchObject(
+    { reason: "CREDENTIAL_NOT_FOUND" },
+  );
 });
 
 test("pages through the projects without gaps or repetition", async () => {
@@ -78,22 +76,22 @@ test("pages through the projects without gaps or repetition", async () => {
   const seen: string[] = [];
   let token = "";
   do {
-    const page = await listProjects(deployment(), 2, token, unlimited);
+    const page = await listProjects(deployment, 2, token, unlimited);
     seen.push(...page.projects.map(({ id }) => id));
     token = page.nextPageToken;
   } while (token !== "");
   expect(seen).toContain(project.id);
   expect(new Set(seen).size).toBe(seen.length);
-  await expect(listProjects(deployment(), -1, "", unlimited)).rejects.toMatchObject({
+  await expect(listProjects(deployment, -1, "", unlimited)).rejects.toMatchObject({
     violations: [{ field: "page_size" }],
   });
 });
 
 test("replaces a policy, and disables a project", async () => {
   const policy = { ...defaultPolicy, maxLifetime: hour };
-  expect(await updatePolicy(deployment(), project.id, policy, unlimited)).toEqual({ ...project, policy });
-  deployment().setClock(5);
-  expect(await disableProject(deployment(), project.id, unlimited)).toEqual({
+  expect(await updatePolicy(deployment, project.id, policy, unlimited)).toEqual({ ...project, policy });
+  deployment.setClock(5);
+  expect(await disableProject(deployment, project.id, unlimited)).toEqual({
     ...project,
     policy,
     disableTime: at(5),
@@ -107,44 +105,42 @@ test("a secret is returned once, and only its hash is stored", async () => {
     permissions: ["sessions.create"] as const,
     certificateNames: [],
   };
-  const { credential, secret } = await createCredential(deployment(), command, unlimited);
-  const given = await createCredential(deployment(), { ...command, secret: "given from outside" }, unlimited);
+  const { credential, secret } = await createCredential(deployment, command, unlimited);
+  const given = await createCredential(deployment, { ...command, secret: "given from outside" }, unlimited);
   expect(given.secret).toBe("given from outside");
   expect(JSON.stringify(given.credential)).not.toContain(given.secret);
-  const found = must(await deployment().store.projects.findCredentials(project.id)).credentials;
+  const found = must(await deployment.store.projects.findCredentials(project.id)).credentials;
   expect(found.find(({ id }) => id === credential.id)?.secretHash).toEqual(hashSecret(secret));
   expect(found.find(({ id }) => id === given.credential.id)?.secretHash).toEqual(hashSecret(given.secret));
-  const { credentials } = await listCredentials(deployment(), project.id, 0, "", unlimited);
+  const { credentials } = await listCredentials(deployment, project.id, 0, "", unlimited);
   expect(credentials).toEqual([given.credential, credential]);
 });
 
 test("lists a disabled credential; a page token is valid only for its project", async () => {
   const command = { projectId: project.id, displayName: "", permissions: [], certificateNames: [] };
-  const { credential } = await createCredential(deployment(), command, unlimited);
-  await createCredential(deployment(), command, unlimited);
-  deployment().setClock(3);
-  const disabled = await disableCredential(deployment(), project.id, credential.id, unlimited);
+  const { credential } = await createCredential(deployment, command, unlimited);
+  await createCredential(deployment, command, unlimited);
+  deployment.setClock(3);
+  const disabled = await disableCredential(deployment, project.id, credential.id, unlimited);
   expect(disabled).toEqual({ ...credential, disableTime: at(3) });
-  const first = await listCredentials(deployment(), project.id, 1, "", unlimited);
-  const second = await listCredentials(deployment(), project.id, 1, first.nextPageToken, unlimited);
+  const first = await listCredentials(deployment, project.id, 1, "", unlimited);
+  const second = await listCredentials(deployment, project.id, 1, first.nextPageToken, unlimited);
   expect(second).toEqual({ credentials: [disabled], nextPageToken: "" });
   const other = await create();
   await expect(
-    listCredentials(deployment(), other.id, 1, first.nextPageToken, unlimited),
-  ).rejects.toMatchObject({
-    violations: [{ field: "page_token" }],
-  });
-  await expect(disableCredential(deployment(), other.id, credential.id, unlimited)).rejects.toMatchObject({
+    listCredentials(deployment, other.id, 1, first.nextPageToken, unlimited),
+  ).rejects.toMatchObject({ violations: [{ field: "page_token" }] });
+  await expect(disableCredential(deployment, other.id, credential.id, unlimited)).rejects.toMatchObject({
     reason: "CREDENTIAL_NOT_FOUND",
   });
 });
 
 test("publishes keys before the first JWT, and not after the project is disabled", async () => {
-  const { keys } = await getJwks(deployment(), project.id, unlimited);
-  const { kid } = await deployment().keyRing.signingKey(project, unlimited);
+  const { keys } = await getJwks(deployment, project.id, unlimited);
+  const { kid } = await deployment.keyRing.signingKey(project, unlimited);
   expect(keys.map((key) => key.kid)).toEqual([kid]);
-  await disableProject(deployment(), project.id, unlimited);
-  await expect(getJwks(deployment(), project.id, unlimited)).rejects.toMatchObject({
+  await disableProject(deployment, project.id, unlimited);
+  await expect(getJwks(deployment, project.id, unlimited)).rejects.toMatchObject({
     reason: "PROJECT_NOT_FOUND",
   });
 });

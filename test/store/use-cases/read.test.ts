@@ -11,7 +11,7 @@ const [bob, acme, evil] = [memberId("bob"), organizationId("acme"), organization
 let service: ServiceCaller;
 
 beforeEach(async () => {
-  service = await newService(deployment(), {
+  service = await newService(deployment, {
     roleGrants: [
       { role: "auditor", permissions: ["sessions.read"] },
       { role: "breaker", permissions: ["sessions.revoke"] },
@@ -19,11 +19,11 @@ beforeEach(async () => {
   });
 });
 
-const get = (caller: Caller, id = newSessionId()) => getSession(deployment(), caller, id, unlimited);
+const get = (caller: Caller, id = newSessionId()) => getSession(deployment, caller, id, unlimited);
 const list = async (caller: Caller, command: Partial<ListSessions> = {}) => {
   const none = { memberId: undefined, organizationId: undefined, state: undefined };
   const page = await listSessions(
-    deployment(),
+    deployment,
     caller,
     { ...none, pageSize: 0, pageToken: "", ...command },
     unlimited,
@@ -31,22 +31,22 @@ const list = async (caller: Caller, command: Partial<ListSessions> = {}) => {
   return { ids: page.sessions.map(({ id }) => id), token: page.nextPageToken };
 };
 const sessionOf = async (overrides: Parameters<typeof login>[2] = {}) =>
-  (await login(deployment(), service, overrides)).session;
+  (await login(deployment, service, overrides)).session;
 
 test("a service gets every session of its project, active or not, and no others", async () => {
   const session = await sessionOf();
   expect(await get(service, session.id)).toEqual(session);
-  await revokeTarget(deployment().store, service.project, { scope: "project" });
+  await revokeTarget(deployment.store, service.project, { scope: "project" });
   expect((await get(service, session.id)).revocation?.scope).toBe("project");
-  const foreign = await login(deployment(), await newService(deployment()));
+  const foreign = await login(deployment, await newService(deployment));
   for (const id of [foreign.session.id, newSessionId()]) {
     await expect(get(service, id)).rejects.toMatchObject({ reason: "SESSION_NOT_FOUND", metadata: {} });
   }
 });
 
 test("an end user gets their own sessions, and others only with a grant within their organization", async () => {
-  const ada = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
-  const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
+  const ada = await newEndUser(deployment, service, { organizationId: acme, roles: ["breaker"] });
+  const auditor = await newEndUser(deployment, service, { organizationId: acme, roles: ["auditor"] });
   const own = await sessionOf({ organizationId: evil });
   const colleague = await sessionOf({ memberId: bob, organizationId: acme });
   const stranger = await sessionOf({ memberId: bob, organizationId: evil });
@@ -83,7 +83,7 @@ test("pages through a list, and a page token is valid only for its list", async 
   expect(first.ids).toEqual(ids.slice(0, 2));
   expect(await list(service, { ...ada, pageToken: first.token })).toEqual({ ids: ids.slice(2), token: "" });
   const pageToken = first.token;
-  const foreign = await newService(deployment());
+  const foreign = await newService(deployment);
   const others = [
     [service, { memberId: bob }],
     [service, { ...ada, organizationId: acme }],
@@ -99,7 +99,7 @@ test("pages through a list, and a page token is valid only for its list", async 
 });
 
 test("an end user lists their own sessions, named or not", async () => {
-  const ada = await newEndUser(deployment(), service, { organizationId: acme });
+  const ada = await newEndUser(deployment, service, { organizationId: acme });
   const other = await sessionOf();
   await sessionOf({ memberId: bob, organizationId: acme });
   const own = [other.id, ada.session.id];
@@ -111,9 +111,9 @@ test("an end user lists their own sessions, named or not", async () => {
 });
 
 test("lists other members' sessions only with a grant, within the organization", async () => {
-  const plain = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
-  const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
-  const loner = await newEndUser(deployment(), service, { roles: ["auditor"] });
+  const plain = await newEndUser(deployment, service, { organizationId: acme, roles: ["breaker"] });
+  const auditor = await newEndUser(deployment, service, { organizationId: acme, roles: ["auditor"] });
+  const loner = await newEndUser(deployment, service, { roles: ["auditor"] });
   const colleague = await sessionOf({ memberId: bob, organizationId: acme });
   await sessionOf({ memberId: bob, organizationId: evil });
   await sessionOf({ memberId: bob });

@@ -15,7 +15,7 @@ const [acme, evil] = [organizationId("acme"), organizationId("evil")];
 let service: ServiceCaller;
 
 beforeEach(async () => {
-  service = await newService(deployment(), {
+  service = await newService(deployment, {
     roleGrants: [
       { role: "auditor", permissions: ["sessions.read"] },
       { role: "breaker", permissions: ["sessions.revoke"] },
@@ -24,16 +24,16 @@ beforeEach(async () => {
 });
 
 const revokeAs = (caller: Caller, target: RevokeTarget, why: Partial<RevocationDetails> = {}) =>
-  revoke(deployment(), caller, target, { cause: "unspecified", reason: "", count: false, ...why }, unlimited);
+  revoke(deployment, caller, target, { cause: "unspecified", reason: "", count: false, ...why }, unlimited);
 const revocationOf = async ({ projectId, id }: Session) =>
-  must(await deployment().store.sessions.findSession(projectId, id)).revocation;
+  must(await deployment.store.sessions.findSession(projectId, id)).revocation;
 
 test.each(["id", "token", "jwt"] as const)(
   "a service ends a session by %s, and the log has the details",
   async (by) => {
-    const { session, token, jwt } = await login(deployment(), service);
+    const { session, token, jwt } = await login(deployment, service);
     const target = { id: { id: session.id }, token: { token }, jwt: { jwt } }[by];
-    deployment().setClock(7);
+    deployment.setClock(7);
     const receipt = await revokeAs(service, target, { cause: "compromise", reason: "phished" });
     expect(receipt).toMatchObject({ time: at(7), revokedCount: 1 });
     expect(await revocationOf(session)).toEqual({
@@ -48,9 +48,9 @@ test.each(["id", "token", "jwt"] as const)(
 );
 
 test("an expired JWT and a replaced token still name the session to revoke", async () => {
-  const [one, other] = [await login(deployment(), service), await login(deployment(), service)];
-  await rotateToken(deployment(), service, other.token, false, unlimited);
-  deployment().setClock(1000 * hour);
+  const [one, other] = [await login(deployment, service), await login(deployment, service)];
+  await rotateToken(deployment, service, other.token, false, unlimited);
+  deployment.setClock(1000 * hour);
   await revokeAs(service, { jwt: one.jwt });
   await revokeAs(service, { token: other.token });
   expect(await revocationOf(one.session)).toMatchObject({ time: at(1000 * hour) });
@@ -58,15 +58,15 @@ test("an expired JWT and a replaced token still name the session to revoke", asy
 });
 
 test("a second revocation returns the receipt of the first", async () => {
-  const { session, token } = await login(deployment(), service);
+  const { session, token } = await login(deployment, service);
   const first = await revokeAs(service, { id: session.id });
-  deployment().setClock(9);
+  deployment.setClock(9);
   expect(await revokeAs(service, { token })).toEqual({ ...first, revokedCount: 0 });
 });
 
 test.each(["service", "end user"])("a %s cannot tell unknown targets from foreign ones", async (kind) => {
-  const foreign = await login(deployment(), await newService(deployment()));
-  const caller = kind === "service" ? service : await newEndUser(deployment(), service);
+  const foreign = await login(deployment, await newService(deployment));
+  const caller = kind === "service" ? service : await newEndUser(deployment, service);
   const targets = [
     { id: newSessionId() },
     { id: foreign.session.id },
@@ -79,8 +79,8 @@ test.each(["service", "end user"])("a %s cannot tell unknown targets from foreig
   expect(await revocationOf(foreign.session)).toBeUndefined();
 });
 
-test("a JWT of another project, or none, is invalid", async () => {
-  const foreign = await login(deployment(), await newService(deployment()));
+test("rejects a JWT of another project and text that is not a JWT", async () => {
+  const foreign = await login(deployment, await newService(deployment));
   await expect(revokeAs(service, { jwt: foreign.jwt })).rejects.toMatchObject({
     reason: "JWT_INVALID",
     metadata: { problem: "key" },
@@ -90,11 +90,11 @@ test("a JWT of another project, or none, is invalid", async () => {
 });
 
 test("an end user ends their own sessions, recorded as a logout by them", async () => {
-  const user = await newEndUser(deployment(), service);
+  const user = await newEndUser(deployment, service);
   const [byId, byToken, byJwt] = await Promise.all([
-    login(deployment(), service),
-    login(deployment(), service),
-    login(deployment(), service),
+    login(deployment, service),
+    login(deployment, service),
+    login(deployment, service),
   ]);
   await revokeAs(user, { id: byId.session.id });
   await revokeAs(user, { token: byToken.token });
@@ -106,10 +106,10 @@ test("an end user ends their own sessions, recorded as a logout by them", async 
 });
 
 test("an end user ends another member's session only with a grant to revoke within their organization", async () => {
-  const auditor = await newEndUser(deployment(), service, { organizationId: acme, roles: ["auditor"] });
-  const breaker = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
-  const colleague = await login(deployment(), service, { memberId: bob, organizationId: acme });
-  const stranger = await login(deployment(), service, { memberId: bob, organizationId: evil });
+  const auditor = await newEndUser(deployment, service, { organizationId: acme, roles: ["auditor"] });
+  const breaker = await newEndUser(deployment, service, { organizationId: acme, roles: ["breaker"] });
+  const colleague = await login(deployment, service, { memberId: bob, organizationId: acme });
+  const stranger = await login(deployment, service, { memberId: bob, organizationId: evil });
   const refused = [
     [auditor, { id: colleague.session.id }],
     [auditor, { token: colleague.token }],
@@ -127,8 +127,8 @@ test("an end user ends another member's session only with a grant to revoke with
 });
 
 test("a service ends all sessions of a member, who may have none", async () => {
-  const { session } = await login(deployment(), service);
-  await login(deployment(), service);
+  const { session } = await login(deployment, service);
+  await login(deployment, service);
   expect(await revokeAs(service, { memberId: ada }, { count: true })).toMatchObject({ revokedCount: 2 });
   expect(await revocationOf(session)).toMatchObject({ scope: "member" });
   expect(await revokeAs(service, { memberId: memberId("nobody") }, { count: true })).toMatchObject({
@@ -138,13 +138,13 @@ test("a service ends all sessions of a member, who may have none", async () => {
 });
 
 test("an end user ends all sessions of themselves, or of a member who is entirely within their grant", async () => {
-  const breaker = await newEndUser(deployment(), service, { organizationId: acme, roles: ["breaker"] });
-  const plain = await newEndUser(deployment(), service, { organizationId: acme });
-  const loner = await newEndUser(deployment(), service, { roles: ["breaker"] });
-  const colleague = await login(deployment(), service, { memberId: bob, organizationId: acme });
-  await login(deployment(), service, { memberId: memberId("eve"), organizationId: evil });
-  await login(deployment(), service, { memberId: memberId("two"), organizationId: acme });
-  await login(deployment(), service, { memberId: memberId("two"), organizationId: evil });
+  const breaker = await newEndUser(deployment, service, { organizationId: acme, roles: ["breaker"] });
+  const plain = await newEndUser(deployment, service, { organizationId: acme });
+  const loner = await newEndUser(deployment, service, { roles: ["breaker"] });
+  const colleague = await login(deployment, service, { memberId: bob, organizationId: acme });
+  await login(deployment, service, { memberId: memberId("eve"), organizationId: evil });
+  await login(deployment, service, { memberId: memberId("two"), organizationId: acme });
+  await login(deployment, service, { memberId: memberId("two"), organizationId: evil });
   const refused = [
     [plain, bob],
     [loner, bob],

@@ -15,31 +15,31 @@ const leeway = 10_000;
 const revoking = { tokenReuseAction: "revoke" } as const;
 
 const rotate = (service: ServiceCaller, token: string, issueJwt = false) =>
-  rotateToken(deployment(), service, token, issueJwt, unlimited);
+  rotateToken(deployment, service, token, issueJwt, unlimited);
 const byToken = (service: ServiceCaller, token: string) =>
-  authenticate(deployment(), service.project, { token }, false, unlimited);
+  authenticate(deployment, service.project, { token }, false, unlimited);
 const revocationOf = async ({ project }: ServiceCaller, id: SessionId) =>
-  (await deployment().store.sessions.findSession(project.id, id))?.revocation;
+  (await deployment.store.sessions.findSession(project.id, id))?.revocation;
 
 /** A session whose token was replaced at `replacedAt`. */
 async function rotated(policy: Partial<Policy>, replacedAt = 0) {
-  const service = await newService(deployment(), policy);
-  const { session, token: old, jwt } = await login(deployment(), service);
-  deployment().setClock(replacedAt);
+  const service = await newService(deployment, policy);
+  const { session, token: old, jwt } = await login(deployment, service);
+  deployment.setClock(replacedAt);
   const { token } = await rotate(service, old);
   return { service, session, old, token, jwt };
 }
 
 test("the new token has the same session, and a JWT if requested", async () => {
-  const service = await newService(deployment());
-  const { session, token } = await login(deployment(), service);
-  deployment().setClock(5);
+  const service = await newService(deployment);
+  const { session, token } = await login(deployment, service);
+  deployment.setClock(5);
   const answer = await rotate(service, token, true);
   expect(answer.session).toEqual({ ...session, lastAccessTime: at(5) });
   expect(answer.token).toMatch(/^sst_[\w-]{51}$/);
   expect(answer.token).not.toBe(token);
   const { jwt } = answer;
-  expect((await authenticate(deployment(), service.project, { jwt }, false, unlimited)).session.id).toBe(
+  expect((await authenticate(deployment, service.project, { jwt }, false, unlimited)).session.id).toBe(
     session.id,
   );
   expect((await byToken(service, answer.token)).session.id).toBe(session.id);
@@ -47,23 +47,23 @@ test("the new token has the same session, and a JWT if requested", async () => {
 });
 
 test("concurrent rotations of a token return the same new token", async () => {
-  const service = await newService(deployment(), revoking);
-  const { token } = await login(deployment(), service);
+  const service = await newService(deployment, revoking);
+  const { token } = await login(deployment, service);
   const answers = await Promise.all(Array.from({ length: 30 }, () => rotate(service, token)));
   expect(new Set(answers.map((answer) => answer.token)).size).toBe(1);
 });
 
 test.each([{}, revoking])("within the leeway the old token authenticates under policy %j", async (policy) => {
   const { service, session, old, token } = await rotated(policy);
-  deployment().setClock(leeway - 1);
+  deployment.setClock(leeway - 1);
   expect((await byToken(service, old)).session.id).toBe(session.id);
-  expect((await findActiveSession(deployment(), { token: old }, undefined, unlimited)).id).toBe(session.id);
+  expect((await findActiveSession(deployment, { token: old }, undefined, unlimited)).id).toBe(session.id);
   expect((await rotate(service, old)).token).toBe(token);
 });
 
 test("after the leeway the old token is refused by default, and the session stays active", async () => {
   const { service, session, old, token } = await rotated({});
-  deployment().setClock(leeway);
+  deployment.setClock(leeway);
   for (const call of [byToken, rotate]) {
     await expect(call(service, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   }
@@ -77,31 +77,31 @@ describe("with the reuse policy, presenting an old token revokes the session", (
     ["to RotateToken", (service, old) => rotate(service, old)],
     [
       "as an end user's credential",
-      (_, token) => findActiveSession(deployment(), { token }, undefined, unlimited),
+      (_, token) => findActiveSession(deployment, { token }, undefined, unlimited),
     ],
   ];
   test.each(presenting)("%s", async (_, present) => {
     const { service, session, old, token, jwt } = await rotated(revoking, 3);
     const time = at(3 + leeway);
-    deployment().setClock(3 + leeway);
+    deployment.setClock(3 + leeway);
     const metadata = { cause: "token_reuse", scope: "session", revoke_time: time.toISOString() };
     await expect(present(service, old)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
     const revocation = { scope: "session", cause: "token_reuse", actor: "policy", time };
     expect(await revocationOf(service, session.id)).toMatchObject(revocation);
-    deployment().setClock(4 + leeway);
+    deployment.setClock(4 + leeway);
     for (const again of [old, token]) {
       await expect(present(service, again)).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
     }
-    const byJwt = authenticate(deployment(), service.project, { jwt }, false, unlimited);
+    const byJwt = authenticate(deployment, service.project, { jwt }, false, unlimited);
     await expect(byJwt).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
-    const { head } = await deployment().store.revocations.readRevocations(service.project.id, 0, 10);
+    const { head } = await deployment.store.revocations.readRevocations(service.project.id, 0, 10);
     expect(head).toBe(1);
   });
 });
 
 test("concurrent uses of an old token revoke the session once", async () => {
   const { service, old } = await rotated(revoking);
-  deployment().setClock(leeway);
+  deployment.setClock(leeway);
   const refused = await Promise.all(
     Array.from({ length: 20 }, () =>
       byToken(service, old).catch((error: { metadata: unknown }) => error.metadata),
@@ -121,16 +121,16 @@ test("the leeway applies only to the most recently replaced token, and not at al
 
 test("a session that has ended otherwise fails with its own reason, and is not revoked again", async () => {
   const expired = await rotated(revoking);
-  deployment().setClock(100 * hour);
+  deployment.setClock(100 * hour);
   await expect(byToken(expired.service, expired.old)).rejects.toMatchObject({ reason: "SESSION_EXPIRED" });
   expect(await revocationOf(expired.service, expired.session.id)).toBeUndefined();
-  deployment().setClock(0);
+  deployment.setClock(0);
   const loggedOut = await rotated(revoking);
-  await revokeTarget(deployment().store, loggedOut.service.project, {
+  await revokeTarget(deployment.store, loggedOut.service.project, {
     scope: "session",
     id: loggedOut.session.id,
   });
-  deployment().setClock(leeway);
+  deployment.setClock(leeway);
   await expect(byToken(loggedOut.service, loggedOut.old)).rejects.toMatchObject({
     reason: "SESSION_REVOKED",
     metadata: { cause: "logout" },
@@ -139,13 +139,13 @@ test("a session that has ended otherwise fails with its own reason, and is not r
 
 test("a service of another or a disabled project cannot revoke a session with an old token", async () => {
   const { service, session, old } = await rotated(revoking);
-  deployment().setClock(leeway);
-  const stranger = await newService(deployment(), revoking);
+  deployment.setClock(leeway);
+  const stranger = await newService(deployment, revoking);
   for (const call of [byToken, rotate]) {
     await expect(call(stranger, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   }
-  await disableProject(deployment(), service.project.id, unlimited);
-  await expect(findActiveSession(deployment(), { token: old }, undefined, unlimited)).rejects.toMatchObject({
+  await disableProject(deployment, service.project.id, unlimited);
+  await expect(findActiveSession(deployment, { token: old }, undefined, unlimited)).rejects.toMatchObject({
     reason: "SESSION_UNKNOWN",
   });
   expect(await revocationOf(service, session.id)).toBeUndefined();
@@ -153,21 +153,15 @@ test("a service of another or a disabled project cannot revoke a session with an
 
 test("revoking a session by an old token does not count as reuse", async () => {
   const { service, session, old } = await rotated(revoking);
-  deployment().setClock(leeway);
-  await revoke(
-    deployment(),
-    service,
-    { token: old },
-    { cause: "logout", reason: "", count: false },
-    unlimited,
-  );
+  deployment.setClock(leeway);
+  await revoke(deployment, service, { token: old }, { cause: "logout", reason: "", count: false }, unlimited);
   expect(await revocationOf(service, session.id)).toMatchObject({ cause: "logout" });
 });
 
 test("does not rotate the token of a session that is not active", async () => {
-  const service = await newService(deployment());
-  const { session, token } = await login(deployment(), service);
-  await revokeTarget(deployment().store, service.project, { scope: "session", id: session.id });
+  const service = await newService(deployment);
+  const { session, token } = await login(deployment, service);
+  await revokeTarget(deployment.store, service.project, { scope: "session", id: session.id });
   await expect(rotate(service, token)).rejects.toMatchObject({ reason: "SESSION_REVOKED" });
   for (const text of ["", "nonsense", "a.b.c"]) {
     await expect(rotate(service, text)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });

@@ -11,6 +11,8 @@ export interface OpenStore {
   readonly connectionErrors: readonly Error[];
   /** Errors passed to `onLostAccess`. */
   readonly lostAccesses: readonly unknown[];
+  /** Runs `call` and returns the statements that ended meanwhile, in that order. */
+  statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
   close(): Promise<void>;
 }
 
@@ -27,47 +29,24 @@ export function openStore(
 ): OpenStore {
   const connectionErrors: Error[] = [];
   const lostAccesses: unknown[] = [];
-  const db = openDatabase({
+  let statements: CompiledQuery[] | undefined;
+  const options = {
     url,
     maxConnections: 5,
     connectTimeoutMs: 20_000,
     statementTimeoutMs: 20_000,
     ...limits,
-    onConnectionError: (error) => connectionErrors.push(error),
-  });
+    onConnectionError: (error: Error) => connectionErrors.push(error),
+  };
+  const db = openDatabase(options, ({ query }) => void statements?.push(query));
   const onLostAccess = (error: unknown) => lostAccesses.push(error);
   const store = postgresStore(db, { onLostAccess, notify: true, maxWaiting: limits.maxWaiting });
-  return { store, db, connectionErrors, lostAccesses, close: () => db.destroy() };
-}
-
-/** A store that records its statements. */
-export interface RecordingStore {
-  readonly store: PostgresStore;
-  readonly db: Kysely<Tables>;
-  /** Runs `call` and returns its statements, in the order in which they ended. */
-  statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
-  close(): Promise<void>;
-}
-
-/** Opens a recording store on a migrated database. */
-export function recordingStore(url: string): RecordingStore {
-  let statements: CompiledQuery[] = [];
-  const options = {
-    url,
-    maxConnections: 4,
-    connectTimeoutMs: 5_000,
-    statementTimeoutMs: 20_000,
-    onConnectionError: () => undefined,
+  const statementsOf = async (call: () => Promise<unknown>) => {
+    const ended: CompiledQuery[] = [];
+    statements = ended;
+    await call();
+    statements = undefined;
+    return ended;
   };
-  const db = openDatabase(options, ({ query }) => void statements.push(query));
-  return {
-    db,
-    store: postgresStore(db, { onLostAccess: () => undefined, notify: true }),
-    statementsOf: async (call) => {
-      statements = [];
-      await call();
-      return statements;
-    },
-    close: () => db.destroy(),
-  };
+  return { store, db, connectionErrors, lostAccesses, statementsOf, close: () => db.destroy() };
 }

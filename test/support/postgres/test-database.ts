@@ -4,23 +4,23 @@ import { inject } from "vitest";
 import { databaseUrl, templateName } from "./cluster.ts";
 import { recordSecret } from "../output/output.ts";
 
-/** An empty database with the newest schema. */
+/** An empty database. */
 export interface TestDatabase {
   readonly url: string;
   /** Drops the database and closes its connections. */
   drop(): Promise<void>;
 }
 
-/** Creates a database for a test file. For `beforeAll`. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** Creates a database for a test file, by default a migrated one. For `beforeAll`. */
+export async function createTestDatabase(template = templateName): Promise<TestDatabase> {
   const clusterUrl = inject("postgresUrl");
   recordSecret({ kind: "the password of the database", text: new URL(clusterUrl).password });
   const name = `test_${randomBytes(8).toString("hex")}`;
-  await execute(clusterUrl, `create database ${name} template ${templateName}`);
+  await execute(clusterUrl, `create database ${name} template ${template}`);
   return {
     url: databaseUrl(clusterUrl, name),
     drop: async () => {
-      await keepHashes(databaseUrl(clusterUrl, name));
+      if (template === templateName) await keepHashes(databaseUrl(clusterUrl, name));
       await execute(clusterUrl, `drop database ${name} with (force)`);
     },
   };

@@ -26,6 +26,7 @@ export function useStore(
     get db() {
       return opened.db;
     },
+    statementsOf: (call) => opened.statementsOf(call),
     get connectionErrors() {
       return opened.connectionErrors;
     },

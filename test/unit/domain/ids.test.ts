@@ -16,31 +16,24 @@ test.for(["a", "A-1_b.c", "0", "x".repeat(64)])("%s is a project id", (text) => 
 });
 
 test.for(["", "-a", ".a", "_a", "a b", "a/b", "a:b", "ä", "a\n", "\0", "x".repeat(65)])(
-  "%j is no project id",
+  "%j is not a project id",
   (text) => {
     expect(parseProjectId(text)).toBeUndefined();
   },
 );
 
-test("session and credential ids are UUIDs, in lower case however written", () => {
+test("session and credential ids are UUIDs, converted to lower case", () => {
   for (const id of [newSessionId(), newCredentialId()]) {
     expect(parseSessionId(id)).toBe(id);
     expect(parseCredentialId(id.toUpperCase())).toBe(id);
-    for (const wrong of [
-      `{${id}}`,
-      id.replaceAll("-", ""),
-      `${id} `,
-      `${id}\n`,
-      id.slice(1),
-      `urn:uuid:${id}`,
-      "",
-    ]) {
+    const edited = [`{${id}}`, `${id} `, `${id}\n`, `urn:uuid:${id}`, id.replaceAll("-", ""), id.slice(1)];
+    for (const wrong of [...edited, ""]) {
       expect([parseSessionId(wrong), parseCredentialId(wrong)]).toEqual([undefined, undefined]);
     }
   }
 });
 
-test("session ids sort by the time of their making", () => {
+test("session ids sort by creation time", () => {
   const ids = Array.from({ length: 1000 }, newSessionId);
   expect(ids.toSorted()).toEqual(ids);
   expect(ids[0]?.charAt(14)).toBe("7");
@@ -59,7 +52,7 @@ test.for([
 });
 
 test.for(["", "a\0b", "\0", "\ud800", "a\udc00", "\udc00\ud800", "x".repeat(256), "\u{1f980}".repeat(256)])(
-  "what is empty, too long or cannot be stored is no member or organization id (%#)",
+  "an empty, too long or unstorable text is not a member or organization id (%#)",
   (text) => {
     expect(parseMemberId(text)).toBeUndefined();
     expect(parseOrganizationId(text)).toBeUndefined();

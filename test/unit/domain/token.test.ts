@@ -25,27 +25,27 @@ test("a token parses to its project's tag and its own SHA-256", () => {
   }
 });
 
-test("where only those of one project count, another's token names no session", () => {
+test("rejects a token of another project if one is given", () => {
   const tag = newProjectTag();
   const token = newSessionToken(tag);
   expect(parseSessionToken(token, tag)).toEqual(parseSessionToken(token));
   expect(parseSessionToken(token, newProjectTag())).toBeUndefined();
 });
 
-test("no two tokens, tags or secrets are alike", () => {
+test("tokens, tags and secrets are unique", () => {
   const tag = newProjectTag();
   const made = Array.from({ length: 500 }, () => [newSessionToken(tag), newProjectTag(), newServiceSecret()]);
   expect(new Set(made.flat()).size).toBe(1500);
 });
 
-test("a secret of a service is no session token", () => {
+test("a service secret is not a session token", () => {
   const secret = newServiceSecret();
   expect(secret).toMatch(/^ssk_[\w-]{43}$/);
   expect(parseSessionToken(secret)).toBeUndefined();
   expect(hashSecret(secret)).toHaveLength(32);
 });
 
-test("a secret is stored as its SHA-256, as FIPS 180 has it, of its UTF-8", () => {
+test("hashes the UTF-8 of a secret with SHA-256 (FIPS 180)", () => {
   const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   expect(hashSecret("abc").toString("hex")).toBe(abc);
   const property = fc.property(fc.string({ unit: "binary" }), (secret) => {

@@ -15,7 +15,9 @@ function controlled(limits: Partial<BatchLimits> = {}, limit?: ConcurrencyLimit)
     batches.push({ items, answer: () => resolve(items.map((item) => item.toUpperCase())), fail: reject });
     return promise;
   };
-  return { batcher: new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, limit), batches };
+  const batcher = new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, limit);
+  const submitAll = (...items: string[]) => items.map((item) => batcher.submit(item));
+  return { batcher, batches, submitAll };
 }
 
 /** Lets everything that is due happen, and its consequences. */
@@ -34,8 +36,8 @@ test("an item that finds a place free starts in the same turn of the event loop"
 });
 
 test("items submitted together share a batch, and each is answered at its place", async () => {
-  const { batcher, batches } = controlled();
-  const answers = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
+  const { batches, submitAll } = controlled();
+  const answers = Promise.all(submitAll("a", "b", "c"));
   await turn();
   expect(batches.map(({ items }) => items)).toEqual([["a", "b", "c"]]);
   batches[0]?.answer();
@@ -43,10 +45,10 @@ test("items submitted together share a batch, and each is answered at its place"
 });
 
 test("items that arrive while a batch runs wait for the next one", async () => {
-  const { batcher, batches } = controlled();
+  const { batcher, batches, submitAll } = controlled();
   const first = batcher.submit("a");
   await turn();
-  const others = Promise.all(["a", "b"].map((item) => batcher.submit(item)));
+  const others = Promise.all(submitAll("a", "b"));
   await turn();
   expect(batches).toHaveLength(1);
   batches[0]?.answer();
@@ -58,8 +60,8 @@ test("items that arrive while a batch runs wait for the next one", async () => {
 });
 
 test("batches keep to the limits of their number and size", async () => {
-  const { batcher, batches } = controlled({ maxItems: 2, maxRunning: 2 });
-  const answers = Promise.all(["a", "b", "c", "d", "e"].map((item) => batcher.submit(item)));
+  const { batches, submitAll } = controlled({ maxItems: 2, maxRunning: 2 });
+  const answers = Promise.all(submitAll("a", "b", "c", "d", "e"));
   await turn();
   expect(batches.map(({ items }) => items)).toEqual([
     ["a", "b"],
@@ -78,23 +80,19 @@ test("one bad item fails alone: the batch is run again one by one", async () => 
   const batcher = new Batcher(
     async (items: readonly string[]) => {
       runs.push(items);
-      if (items.includes("bad")) throw new Error("no such thing as bad");
+      if (items.includes("bad")) throw new Error("invalid item");
       return items;
     },
     { maxItems: 10, maxRunning: 1 },
   );
   const outcomes = await Promise.allSettled(["a", "bad", "b"].map((item) => batcher.submit(item)));
-  expect(outcomes).toMatchObject([
-    { value: "a" },
-    { reason: { message: "no such thing as bad" } },
-    { value: "b" },
-  ]);
+  expect(outcomes).toMatchObject([{ value: "a" }, { reason: { message: "invalid item" } }, { value: "b" }]);
   expect(runs).toEqual([["a", "bad", "b"], ["a"], ["bad"], ["b"]]);
 });
 
 test("an outage fails the whole batch, which is not run again", async () => {
-  const { batcher, batches } = controlled();
-  const outcomes = Promise.allSettled(["a", "b"].map((item) => batcher.submit(item)));
+  const { batcher, batches, submitAll } = controlled();
+  const outcomes = Promise.allSettled(submitAll("a", "b"));
   await turn();
   const outage = new SessiondError("DATABASE_UNAVAILABLE");
   batches[0]?.fail(outage);
@@ -161,14 +159,12 @@ test("a batch gets the signal of its call only if batches hold one item", async 
 
 test("no batch starts if all its items are dropped", async () => {
   const { batcher, batches } = controlled();
-  await expect(batcher.submit("late", expired)).rejects.toMatchObject({
-    reason: "DEADLINE_EXCEEDED",
-  });
+  await expect(batcher.submit("late", expired)).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
   expect(batches).toEqual([]);
   expect(batcher.idle).toBe(true);
 });
 
-test("a batch runs until the last deadline in it, or without one where an item has none", async () => {
+test("a batch runs until its last deadline, or without one if an item has none", async () => {
   const deadlines: number[] = [];
   const run = async (items: readonly number[], deadline: number) => {
     deadlines.push(deadline);
@@ -184,8 +180,8 @@ test("a batch runs until the last deadline in it, or without one where an item h
 
 test("items beyond the limit fail at once with OVERLOADED; answered ones free their places", async () => {
   const limit = new ConcurrencyLimit(3);
-  const { batcher, batches } = controlled({ maxItems: 2 }, limit);
-  const waiting = Promise.all(["a", "b", "c"].map((item) => batcher.submit(item)));
+  const { batcher, batches, submitAll } = controlled({ maxItems: 2 }, limit);
+  const waiting = Promise.all(submitAll("a", "b", "c"));
   await turn();
   await expect(batcher.submit("d")).rejects.toMatchObject({ reason: "OVERLOADED" });
   batches[0]?.answer();
@@ -204,7 +200,7 @@ test("items that failed or were dropped free their places", async () => {
   const { batcher, batches } = controlled({}, limit);
   const failing = batcher.submit("a").catch((error: unknown) => error);
   await turn();
-  batches[0]?.fail(new Error("no such thing"));
+  batches[0]?.fail(new Error("invalid item"));
   await failing;
   await batcher.submit("late", expired).catch(() => undefined);
   const last = batcher.submit("b");

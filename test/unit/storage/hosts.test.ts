@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Hosts, urlsOf } from "../../../src/storage/connection/hosts.ts";
 
-describe("an address with several hosts", () => {
+describe("a URL with several hosts", () => {
   test.each([
     ["postgres://h/db", ["postgres://h/db"]],
     [
@@ -15,7 +15,7 @@ describe("an address with several hosts", () => {
     expect(urlsOf(url)).toEqual(urls);
   });
 
-  test("the next is tried when the current one is left, and only then", () => {
+  test("moves to the next host only if the current one is left", () => {
     const hosts = new Hosts("postgres://a,b,c/d");
     const { current } = hosts;
     hosts.leave(current);

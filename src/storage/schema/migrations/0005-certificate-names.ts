@@ -1,6 +1,5 @@
 import { type SchemaMigration, inOrder } from "./schema-migration.ts";
 
-/** Services with client certificates. */
 export const certificateNames: SchemaMigration = {
   up: inOrder([
     // For operators; the version before writes none.

@@ -1,6 +1,5 @@
 import { type SchemaMigration, inOrder } from "./schema-migration.ts";
 
-/** The purge after retention. */
 export const purge: SchemaMigration = {
   indexes: {
     // Finds the tokens of a purged session. It grows at its right end, as session ids do: 130 of the 1,070 bytes of WAL of a

@@ -1,6 +1,5 @@
 import { type SchemaMigration, inOrder } from "./schema-migration.ts";
 
-/** Rotation of session tokens. */
 export const tokenRotation: SchemaMigration = {
   indexes: {
     // Finds the oldest replaced tokens of a session. A session has no entry before its first rotation.

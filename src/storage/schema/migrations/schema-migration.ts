@@ -23,7 +23,6 @@ export interface SchemaMigration extends Migration {
   readonly needs?: string;
 }
 
-/** Runs the statements of a migration in order. */
 export function inOrder(statements: readonly string[]): Migration["up"] {
   return async (db) => {
     for (const statement of statements) await sql.raw(statement).execute(db);

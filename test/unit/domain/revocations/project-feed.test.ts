@@ -143,7 +143,7 @@ test("watchers fail once the database has not answered for `patience`, and not b
   expect(clock.now()).toBeGreaterThanOrEqual(4000);
 });
 
-test("a short outage ends no watch", async () => {
+test("a short outage does not end a watch", async () => {
   const clock = manualClock();
   const { log, watch } = setUp({ clock, options: { pollInterval: 1000, patience: 3000 } });
   const watcher = watch();
@@ -223,7 +223,7 @@ test("a watcher that retention overtakes between two pages fails", async () => {
   expect(await watcher.failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE" });
 });
 
-test("the ring keeps the newest revocations and knows where they start", () => {
+test("the ring keeps the newest revocations and their start", () => {
   const ring = new RevocationRing(3);
   ring.restart(5);
   ring.append([6, 7].map(revocation));

@@ -109,7 +109,7 @@ test("only an active session within the scope is exempted", () => {
   expect(planRevocations([cut({ scope: "project" }), exempt(one)], 0).exempted.size).toBe(0);
 });
 
-test("any batch ends as if its commands came one by one", () => {
+test("any batch has the results of its commands run one by one", () => {
   const draft = fc.record({
     kind: fc.constantFrom("session", "member", "organization", "project"),
     which: fc.nat(5),

@@ -15,18 +15,18 @@ const refused = { admitted: false, ends: [] };
 const admitted = (...ends: number[]) => ({ admitted: true, ends: ends.map((i) => ids[i]) });
 const active = (...of: number[]) => new Map([[ada, of.map((i) => ids[i] as SessionId)]]);
 
-test("logins of a batch count those before them, of the same member alone", () => {
+test("logins of a batch count earlier ones of the same member", () => {
   const bob = memberId("bob");
   const batch = [login(1, 2, "refuse"), login(2, 2, "refuse"), login(3, 2, "refuse", bob)];
   expect(planLogins(batch, active(0))).toEqual([admitted(), refused, admitted()]);
 });
 
-test("each ends the oldest, which may be of the same batch", () => {
+test("each login ends the oldest session, which may be of the same batch", () => {
   const batch = [login(2, 2, "end_oldest"), login(3, 2, "end_oldest"), login(4, 1, "end_oldest")];
   expect(planLogins(batch, active(0, 1))).toEqual([admitted(0), admitted(1), admitted(2, 3)]);
 });
 
-test("a lower limit than there are sessions refuses, or ends all that are too many", () => {
+test("a limit below the number of sessions refuses, or ends all sessions beyond it", () => {
   expect(planLogins([login(4, 2, "refuse")], active(0, 1, 2))).toEqual([refused]);
   expect(planLogins([login(4, 2, "end_oldest")], active(0, 1, 2))).toEqual([admitted(0, 1)]);
 });

@@ -8,10 +8,10 @@ import {
 } from "../../../../src/domain/sessions/session.ts";
 import { at, newProject, newSession } from "../../../support/fixtures/stored.ts";
 
+const when = { revision: 1, time: at(0) };
 const revocation: Revocation = {
-  revision: 1,
+  ...when,
   scope: "session",
-  time: at(0),
   cause: "logout",
   reason: "",
   actor: "member/ada",
@@ -25,7 +25,7 @@ test.for([
   ["no idle timeout, before the end", {}, 999, "active"],
   ["at the end", {}, 1000, "expired"],
   ["after the end", {}, 5000, "expired"],
-  ["just used enough", { idleTimeout: 100 }, 99, "active"],
+  ["used just in time", { idleTimeout: 100 }, 99, "active"],
   ["idle for the whole timeout", { idleTimeout: 100 }, 100, "idle_expired"],
   ["idle and past the end", { idleTimeout: 100 }, 1000, "expired"],
   ["used later", { idleTimeout: 100, lastAccessTime: at(50) }, 149, "active"],
@@ -49,7 +49,7 @@ test.for([
   [10_000, 1000, true],
   [undefined, -5000, false],
 ] as const)(
-  "with an idle timeout of %s ms, an access after %s ms is worth noting: %s",
+  "with an idle timeout of %s ms, an access after %s ms is recorded: %s",
   ([idleTimeout, after, due]) => {
     expect(isAccessDue(session({ idleTimeout }), at(after))).toBe(due);
   },

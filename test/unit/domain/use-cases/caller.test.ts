@@ -1,14 +1,8 @@
 import { expect, test } from "vitest";
-import {
-  type MemberCaller,
-  type ServiceCaller,
-  actorOf,
-  hasGrant,
-  mayReach,
-} from "../../../../src/domain/use-cases/caller.ts";
-import { newCredentialId } from "../../../../src/domain/ids.ts";
+import { type MemberCaller, actorOf, hasGrant, mayReach } from "../../../../src/domain/use-cases/caller.ts";
 import { defaultPolicy } from "../../../../src/domain/policy.ts";
-import { memberId, newProject, newSession, organizationId, start } from "../../../support/fixtures/stored.ts";
+import { serviceOf } from "../../../support/fixtures/deployment.ts";
+import { memberId, newProject, newSession, organizationId } from "../../../support/fixtures/stored.ts";
 
 const policy = {
   ...defaultPolicy,
@@ -18,60 +12,34 @@ const project = newProject({ policy });
 const [acme, evil] = [organizationId("acme"), organizationId("evil")];
 const [ada, bob] = [memberId("ada"), memberId("bob")];
 
-const service: ServiceCaller = {
-  kind: "service",
-  project,
-  credential: {
-    projectId: project.id,
-    id: newCredentialId(),
-    displayName: "",
-    permissions: [],
-    createTime: start,
-    disableTime: undefined,
-  },
-};
+const service = serviceOf(project);
 
 function member(organization: typeof acme | undefined, roles: readonly string[]): MemberCaller {
   const session = newSession(project, { memberId: ada, organizationId: organization, roles });
   return { kind: "member", project, session: { ...session, createdRevision: 0, revocation: undefined } };
 }
 
+const adas = (organization: typeof acme) => ({ memberId: ada, organizationId: organization });
+const bobs = (organization?: typeof acme) => ({ memberId: bob, organizationId: organization });
+
 test.for([
-  ["a service reaches all", service, { memberId: bob, organizationId: evil }, true, true],
-  ["their own", member(acme, []), { memberId: ada, organizationId: acme }, true, true],
-  ["their own elsewhere", member(acme, []), { memberId: ada, organizationId: evil }, true, true],
-  ["another member", member(acme, []), { memberId: bob, organizationId: acme }, false, false],
-  ["with a grant to read", member(acme, ["reader"]), { memberId: bob, organizationId: acme }, true, false],
-  [
-    "with one role of several",
-    member(acme, ["x", "reader"]),
-    { memberId: bob, organizationId: acme },
-    true,
-    false,
-  ],
-  ["with another role", member(acme, ["writer"]), { memberId: bob, organizationId: acme }, false, false],
-  [
-    "in another organization",
-    member(acme, ["reader"]),
-    { memberId: bob, organizationId: evil },
-    false,
-    false,
-  ],
-  ["in none", member(acme, ["reader"]), { memberId: bob, organizationId: undefined }, false, false],
-  ["from none to one", member(undefined, ["reader"]), { memberId: bob, organizationId: acme }, false, false],
-  [
-    "from none to none",
-    member(undefined, ["reader"]),
-    { memberId: bob, organizationId: undefined },
-    false,
-    false,
-  ],
+  ["a service reaches every session", service, bobs(evil), true, true],
+  ["their own", member(acme, []), adas(acme), true, true],
+  ["their own in another organization", member(acme, []), adas(evil), true, true],
+  ["another member", member(acme, []), bobs(acme), false, false],
+  ["with a grant to read", member(acme, ["reader"]), bobs(acme), true, false],
+  ["with one role of several", member(acme, ["x", "reader"]), bobs(acme), true, false],
+  ["with another role", member(acme, ["writer"]), bobs(acme), false, false],
+  ["in another organization", member(acme, ["reader"]), bobs(evil), false, false],
+  ["a member without an organization", member(acme, ["reader"]), bobs(), false, false],
+  ["a caller without an organization", member(undefined, ["reader"]), bobs(acme), false, false],
+  ["caller and member without an organization", member(undefined, ["reader"]), bobs(), false, false],
 ] as const)("%s", ([, caller, target, reads, revokes]) => {
   expect(mayReach(caller, target, "sessions.read")).toBe(reads);
   expect(mayReach(caller, target, "sessions.revoke")).toBe(revokes);
 });
 
-test("a grant is a role's, for the permission it names", () => {
+test("a role grants only the permission that the policy names", () => {
   expect(hasGrant(member(acme, ["reader"]), "sessions.read")).toBe(true);
   expect(hasGrant(member(acme, ["reader"]), "sessions.revoke")).toBe(false);
   expect(hasGrant(member(acme, []), "sessions.read")).toBe(false);

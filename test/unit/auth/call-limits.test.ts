@@ -3,7 +3,7 @@ import { CallLimits, type CallRates } from "../../../src/auth/call-limits.ts";
 import type { Identity } from "../../../src/auth/identify.ts";
 import { type Peer, unknownPeer } from "../../../src/auth/request-credentials.ts";
 import { type Reason, SessiondError } from "../../../src/domain/errors.ts";
-import { manualClock } from "../../unit/rpc/manual-clock.ts";
+import { manualClock } from "../rpc/manual-clock.ts";
 import { serviceOf } from "../../support/fixtures/deployment.ts";
 import { memberId, newProject, newSession } from "../../support/fixtures/stored.ts";
 
@@ -48,7 +48,7 @@ describe("callers", () => {
       "address",
       "",
     ]);
-    expect([unknownPeer, unknownPeer].map(address), "an address that is not known").toEqual(["", ""]);
+    expect([unknownPeer, unknownPeer].map(address), "an unknown address").toEqual(["", ""]);
   });
 
   test("a service that calls with a member session counts for both", () => {
@@ -66,14 +66,14 @@ describe("failed authentications", () => {
 
   function attempts(clock = manualClock()) {
     const limits = new CallLimits({ ...none, failures }, clock);
-    let asked = 0;
+    let reads = 0;
     const attempt = async (
       token: string,
       outcome: "good" | SessiondError,
       peer = gateway,
     ): Promise<string> => {
       const identify = async () => {
-        asked++;
+        reads++;
         if (outcome !== "good") throw outcome;
         return asService;
       };
@@ -85,29 +85,29 @@ describe("failed authentications", () => {
     };
     const guess = (times: number) =>
       Promise.all(Array.from({ length: times }, (_, i) => attempt(`guess ${clock.now()} ${i}`, unknown())));
-    return { attempt, guess, asked: () => asked };
+    return { attempt, guess, reads: () => reads };
   }
 
   const unknown = (reason: Reason = "SESSION_UNKNOWN") => new SessiondError(reason);
 
   test("refuses guesses before the database is read, with a retry delay", async () => {
-    const { attempt, guess, asked } = attempts();
+    const { attempt, guess, reads } = attempts();
     await guess(100);
     expect(await attempt("one more", unknown())).toBe("RATE_LIMITED");
-    expect(asked()).toBe(100);
+    expect(reads()).toBe(100);
     expect(await attempt("one more", unknown(), { ...gateway, address: "192.0.2.9" })).toBe(
       "SESSION_UNKNOWN",
     );
   });
 
   test("recently valid credentials are not limited, but checked against the database each time", async () => {
-    const { attempt, guess, asked } = attempts();
-    expect(await attempt("ada's", "good")).toBe("good");
+    const { attempt, guess, reads } = attempts();
+    expect(await attempt("token of ada", "good")).toBe("good");
     await guess(100);
-    expect(await attempt("ada's", "good")).toBe("good");
-    expect(asked()).toBe(102);
-    expect(await attempt("ada's", unknown()), "ended meanwhile").toBe("SESSION_UNKNOWN");
-    expect(await attempt("ada's", "good"), "and so is no better than others").toBe("RATE_LIMITED");
+    expect(await attempt("token of ada", "good")).toBe("good");
+    expect(reads()).toBe(102);
+    expect(await attempt("token of ada", unknown()), "the session ended meanwhile").toBe("SESSION_UNKNOWN");
+    expect(await attempt("token of ada", "good"), "it is limited like any other").toBe("RATE_LIMITED");
   });
 
   test("all concurrent failures count", async () => {
@@ -122,29 +122,29 @@ describe("failed authentications", () => {
 
   test("a client that repeats one bad credential is limited alone", async () => {
     const clock = manualClock();
-    const { attempt, asked } = attempts(clock);
+    const { attempt, reads } = attempts(clock);
     for (let second = 0; second < 600; second++) {
       for (let i = 0; i < 10; i++) {
-        await attempt("of a service that was forgotten", unknown("CREDENTIAL_INVALID"));
+        await attempt("a stale credential", unknown("CREDENTIAL_INVALID"));
       }
       clock.advance(1000);
     }
-    expect(asked()).toBeLessThan(700);
-    expect(await attempt("somebody's first", "good")).toBe("good");
+    expect(reads()).toBeLessThan(700);
+    expect(await attempt("another", "good")).toBe("good");
   });
 
   test.each<[what: string, error: SessiondError]>([
     ["a session that was revoked", unknown("SESSION_REVOKED")],
-    ["or with all of its member", unknown("SESSION_REVOKED_BY_CUTOFF")],
-    ["one that has expired", unknown("SESSION_EXPIRED")],
-    ["or was idle for too long", unknown("SESSION_IDLE_EXPIRED")],
+    ["a session that was revoked with all of its member", unknown("SESSION_REVOKED_BY_CUTOFF")],
+    ["a session that has expired", unknown("SESSION_EXPIRED")],
+    ["a session that was idle for too long", unknown("SESSION_IDLE_EXPIRED")],
     ["a JWT that has expired", unknown("JWT_EXPIRED")],
     ["a database that does not answer", unknown("DATABASE_UNAVAILABLE")],
     ["a project that was disabled", new SessiondError("CREDENTIAL_INVALID", { isGuess: false })],
     ["a JWT of a key that was revoked", new SessiondError("SESSION_UNKNOWN", { isGuess: false })],
-  ])("%s is no guess", async (_what, error) => {
+  ])("%s does not count as a guess", async (_what, error) => {
     const { attempt } = attempts();
     for (let i = 0; i < 300; i++) expect(await attempt(`token ${i}`, error)).toBe(error.reason);
-    expect(await attempt("somebody's first", "good")).toBe("good");
+    expect(await attempt("another", "good")).toBe("good");
   });
 });
