@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { type DescMethodUnary, type MessageInitShape, create, toBinary } from "@bufbuild/protobuf";
 import { connectSessiond } from "../../src/client/client.ts";
-import { type Bench, execute } from "./bench.ts";
+import type { Bench } from "./bench.ts";
 import { type Figure, type Result, type Subject, compare, measure } from "./figures.ts";
 import type { Job, Line } from "./load/job.ts";
 import { Jobs } from "./load/jobs.ts";
@@ -14,6 +14,7 @@ import type { BenchServer } from "./processes.ts";
 import { constantSubjects, jwksSubject, noOpSubject, startConstants } from "./servers/constants.ts";
 import { grpcFrame } from "./servers/no-op.ts";
 import { project, startSessiond } from "./sessiond.ts";
+import { runSql } from "../support/postgres/sql.ts";
 
 /** Sessions that are authenticated. */
 const kept = 20_000;
@@ -79,7 +80,7 @@ async function startTree(bench: Bench, role: string, root: string): Promise<Tree
   // The source of the compiled entry point.
   const main = bin.sessiond.replace(/^dist\//, "").replace(/\.js$/, ".ts");
   const database = `against_${role}`;
-  await execute(bench.postgres.url, `create database ${database}`);
+  await runSql(bench.postgres.url, `create database ${database}`);
   const server = await startSessiond(bench, database, {
     main: pathToFileURL(join(root, main)),
     preload: "servers/constant-jwks.ts",

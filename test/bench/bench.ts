@@ -1,5 +1,5 @@
-import { Client } from "pg";
 import type { EmbeddedPostgres } from "../../src/embedded-postgres/supervisor.ts";
+import { databaseUrl } from "../support/postgres/sql.ts";
 import type { Load } from "./load/load.ts";
 import type { Processes } from "./processes.ts";
 
@@ -60,23 +60,6 @@ export interface Bench {
 }
 
 /** URL of a database of the bench's Postgres. */
-export function databaseUrl({ postgres }: Bench, database: string): string {
-  const url = new URL(postgres.url);
-  url.pathname = `/${database}`;
-  return url.href;
-}
-
-/** Runs a statement on a connection of its own. */
-export async function execute<Row = unknown>(
-  url: string,
-  statement: string,
-  values: readonly unknown[] = [],
-): Promise<readonly Row[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(statement, [...values])).rows;
-  } finally {
-    await client.end();
-  }
+export function urlOf({ postgres }: Bench, database: string): string {
+  return databaseUrl(postgres.url, database);
 }

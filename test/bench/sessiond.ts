@@ -1,4 +1,4 @@
-import { type Bench, databaseUrl } from "./bench.ts";
+import { type Bench, urlOf } from "./bench.ts";
 import { cores } from "./machine.ts";
 import type { BenchServer } from "./processes.ts";
 
@@ -31,7 +31,7 @@ export async function startSessiond(
     core,
     ...(preload === undefined ? {} : { preload }),
     environment: {
-      DATABASE_URL: databaseUrl(bench, database),
+      DATABASE_URL: urlOf(bench, database),
       SESSIOND_MASTER_KEY: masterKey,
       SESSIOND_LISTEN: "127.0.0.1:0",
       SESSIOND_BOOTSTRAP_PROJECT: `${project.id}:${project.secret}`,

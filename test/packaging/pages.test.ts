@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { readConfig } from "../../src/server/config/config.ts";
 import { configurationTable } from "../../src/server/config/variables.ts";
 import { type Service, startService } from "../../src/server/service.ts";
+import { childEnvironment } from "../support/process/child.ts";
 import { type TestDatabase, createTestDatabase } from "../support/postgres/test-database.ts";
 
 const pages = globSync("{README.md,{proto,src,test}/**/README.md}").filter(
@@ -106,7 +107,7 @@ async function bash(script: string): Promise<string> {
   const SESSIOND_SERVER = `http://127.0.0.1:${service.port}`;
   const child = spawn("bash", ["-e", "-o", "pipefail", "-c", script], {
     cwd: folder,
-    env: { ...process.env, PATH: path, SESSIOND_SERVER },
+    env: { ...process.env, ...childEnvironment({ PATH: path, SESSIOND_SERVER }) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const exited = new Promise<number | null>((done) => {

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
-import { type Bench, databaseUrl, execute } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import type { Subject } from "../figures.ts";
 import type { Job, Line } from "../load/job.ts";
 import { loadSubject } from "../load/load.ts";
@@ -9,6 +9,7 @@ import { cores } from "../machine.ts";
 import type { BenchServer } from "../processes.ts";
 import { betterAuthCookie, betterAuthOrigin } from "../servers/better-auth-cookie.ts";
 import { digitsInSql, digitsOf } from "./numbers.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
 /** better-auth with three sessions per user, and files of calls. */
 export interface StoredBetterAuth {
@@ -30,8 +31,8 @@ const prepared = 80_000;
 export async function storeBetterAuth(bench: Bench, count: number): Promise<StoredBetterAuth> {
   const start = performance.now();
   const database = "better_auth";
-  await execute(bench.postgres.url, `create database ${database}`);
-  const url = databaseUrl(bench, database);
+  await runSql(bench.postgres.url, `create database ${database}`);
+  const url = urlOf(bench, database);
   const server = await bench.processes.startServer("servers/better-auth.ts", {
     environment: { DATABASE_URL: url },
     core: cores.server,
@@ -125,9 +126,6 @@ export async function betterAuthSubject(
 }
 
 async function countSessions(bench: Bench, { database }: StoredBetterAuth): Promise<number> {
-  const [row] = await execute<{ count: string }>(
-    databaseUrl(bench, database),
-    "select count(*) from session",
-  );
+  const [row] = await runSql<{ count: string }>(urlOf(bench, database), "select count(*) from session");
   return Number(row?.count);
 }

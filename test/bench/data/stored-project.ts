@@ -1,8 +1,9 @@
 import { Client } from "pg";
-import { type Bench, databaseUrl, execute } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import { project, startSessiond } from "../sessiond.ts";
 import { NumberRange } from "./numbers.ts";
 import { type StoredSessions, storeSessions } from "./sessions.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
 /** A database with sessions of the bench's project, by number. */
 export interface StoredProject {
@@ -34,8 +35,8 @@ export async function storeProject(
   besides: readonly StoredSessions[] = [],
 ): Promise<StoredProject> {
   const start = performance.now();
-  await execute(bench.postgres.url, `create database ${database}`);
-  const url = databaseUrl(bench, database);
+  await runSql(bench.postgres.url, `create database ${database}`);
+  const url = urlOf(bench, database);
   // The server creates the schema and the project.
   const server = await startSessiond(bench, database);
   await server.stop();
@@ -58,8 +59,8 @@ export async function storeProject(
 
 /** Restores the sessions of a small project. */
 export async function restoreProject(bench: Bench, stored: StoredProject): Promise<void> {
-  const url = databaseUrl(bench, stored.database);
-  await execute(url, "truncate sessions, session_tokens, revocations, cutoffs");
+  const url = urlOf(bench, stored.database);
+  await runSql(url, "truncate sessions, session_tokens, revocations, cutoffs");
   await storeSessions(url, [evenly(stored.count)]);
   for (const range of [stored.recent, stored.idle, stored.mortal]) range.reset();
 }
@@ -132,18 +133,18 @@ export async function keepMortal(bench: Bench, stored: StoredProject, calls?: nu
   const needed = calls ?? Math.ceil(bench.extent.seconds * maxPerSecond);
   if (mortal.count - mortal.used >= needed) return;
   await checkRevoked(bench, stored);
-  const url = databaseUrl(bench, database);
-  await execute(url, "update sessions set revoked_revision = null where revoked_revision is not null");
-  await execute(url, "vacuum analyze sessions");
-  await execute(url, "checkpoint");
+  const url = urlOf(bench, database);
+  await runSql(url, "update sessions set revoked_revision = null where revoked_revision is not null");
+  await runSql(url, "vacuum analyze sessions");
+  await runSql(url, "checkpoint");
   mortal.reset();
   bench.say("made revoked sessions active again");
 }
 
 /** Rejects unless the database has a revoked session for each call that revoked one. Returns their number. */
 export async function checkRevoked(bench: Bench, { database, mortal }: StoredProject): Promise<number> {
-  const [row] = await execute<{ count: string }>(
-    databaseUrl(bench, database),
+  const [row] = await runSql<{ count: string }>(
+    urlOf(bench, database),
     "select count(*) from sessions where revoked_revision is not null",
   );
   const revoked = Number(row?.count);

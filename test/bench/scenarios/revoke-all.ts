@@ -1,6 +1,6 @@
 import { Client } from "pg";
 import { connectSessiond } from "../../../src/client/client.ts";
-import { type Bench, databaseUrl } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import { ended } from "../data/stored-project.ts";
 import { type Result, type Subject, compare, measure, median } from "../figures.ts";
 import { project } from "../sessiond.ts";
@@ -18,7 +18,7 @@ const calls = 25;
 /** Time of RevokeAll for a million sessions and for one. */
 export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
   const { server, stored } = await stage.large();
-  const database = new Client({ connectionString: databaseUrl(bench, stored.database) });
+  const database = new Client({ connectionString: urlOf(bench, stored.database) });
   await database.connect();
   const subjectOf = (scope: keyof typeof scopes, projectId: string, name: string): Subject => {
     const { sessions } = connectSessiond({

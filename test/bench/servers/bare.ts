@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type Bench, databaseUrl } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import { type StoredProject, keepMortal } from "../data/stored-project.ts";
 import type { Subject } from "../figures.ts";
 import type { Report } from "../load/job.ts";
@@ -10,7 +10,7 @@ import type { BareJob, BareKind } from "./bare-statements.ts";
 /** Starts a process that runs bare statements on a database, in place of a server. */
 export async function startBare(bench: Bench, stored: StoredProject): Promise<BenchProcess> {
   const bare = bench.processes.start("servers/bare-statements.ts", {
-    environment: { DATABASE_URL: databaseUrl(bench, stored.database), PROJECT_TAG: stored.tag },
+    environment: { DATABASE_URL: urlOf(bench, stored.database), PROJECT_TAG: stored.tag },
     core: cores.server,
   });
   await answerOf(bare);

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { parseCertificateName } from "../../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../../src/domain/ids.ts";
@@ -9,11 +6,11 @@ import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { Store } from "../../../src/domain/store/store.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { hashSecret, newProjectTag } from "../../../src/domain/token.ts";
-import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 import { migrateTemplate } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
+import { temporaryPostgres } from "../../support/postgres/temporary-postgres.ts";
 import {
   at,
   memberId,
@@ -104,9 +101,7 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
 };
 
 test("every method fails with DATABASE_UNAVAILABLE during an outage, and works again after it", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "sessiond-outage-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const postgres = await startEmbeddedPostgres({ directory });
+  const postgres = await temporaryPostgres();
   onTestFinished(() => postgres.stop());
   await migrateTemplate(postgres.url);
   const relay = await startRelay(postgres.url);
@@ -136,14 +131,8 @@ test("every method fails with DATABASE_UNAVAILABLE during an outage, and works a
   expect(opened.lostAccesses).toMatchObject([{ reason: "DATABASE_UNAVAILABLE" }]);
 
   relay.mend();
-  await vi.waitUntil(
-    () =>
-      store.ping().then(
-        () => true,
-        () => false,
-      ),
-    patience,
-  );
+  const pings = () => store.ping().then(...([() => true, () => false] as const));
+  await vi.waitUntil(pings, patience);
   expect(await store.sessions.findSession(id, session.id)).toEqual(session);
   expect((await store.sessions.findSession(id, doomed.session.id))?.revocation?.revision).toBe(
     receipt?.revision,

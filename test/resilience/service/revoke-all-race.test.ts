@@ -82,15 +82,15 @@ async function caller(calls: number): Promise<void> {
   }
 }
 
-/** 2,400 calls take seconds on an idle machine. */
+/** The calls take seconds on an idle machine. */
 const timeout = 120_000;
 
 test(
   "no session outlives a returned revoke-all, with concurrent calls on two replicas",
   { timeout },
   async () => {
-    await Promise.all(Array.from({ length: 24 }, () => caller(100)));
-    expect(revocations.length).toBeGreaterThan(30);
+    await Promise.all(Array.from({ length: 24 }, () => caller(60)));
+    expect(revocations.length).toBeGreaterThan(20);
     expect(authentications.some(({ verdict }) => verdict === "active")).toBe(true);
     expect(new Set(authentications.map(({ verdict }) => verdict))).toEqual(
       new Set(["active", "SESSION_REVOKED_BY_CUTOFF"]),

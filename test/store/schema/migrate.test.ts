@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { Client } from "pg";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { migrateToLatest } from "../../../src/storage/schema/migrate.ts";
-import { databaseUrl } from "../../support/postgres/cluster.ts";
+import { databaseUrl } from "../../support/postgres/sql.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { storedProject } from "../../support/fixtures/stored.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../../src/storage/schema/migrate.ts";
 import type { Tables } from "../../../src/storage/schema/tables.ts";
 import type { SchemaMigration } from "../../../src/storage/schema/migrations/schema-migration.ts";
-import { databaseUrl } from "../../support/postgres/cluster.ts";
+import { databaseUrl } from "../../support/postgres/sql.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { recordOutput } from "../output/output.ts";
 
 /** A child process that ends with its parent. */
@@ -17,6 +18,16 @@ export interface Child {
   kill(): Promise<void>;
 }
 
+/**
+ * Environment of a child process: PATH, a compile cache, and `environment`; nothing else of this process. The cache is shared by all
+ * runs. It halves the start time of `sessiond`.
+ */
+export function childEnvironment(environment: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  return { PATH: process.env["PATH"], NODE_COMPILE_CACHE: compileCache, ...environment };
+}
+
+const compileCache = fileURLToPath(new URL("../../../node_modules/.cache/sessiond-tests", import.meta.url));
+
 /** For Node's `--import`: ends a forked process when its parent is gone. */
 export const endWithParent = `data:text/javascript,${encodeURIComponent(
   `process.on("disconnect", () => process.exit(1)); process.channel?.unref();`,
@@ -31,7 +42,7 @@ export function startChild(
   const child = fork(file, args, {
     cwd: new URL("../../..", import.meta.url),
     execArgv: ["--import", endWithParent],
-    env: { PATH: process.env["PATH"], ...environment },
+    env: childEnvironment(environment),
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "advanced",
   });

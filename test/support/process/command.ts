@@ -1,17 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { resolve } from "node:path";
 import { onTestFinished } from "vitest";
 import { recordOutput } from "../output/output.ts";
-
-/**
- * Environment of a child process: PATH, a compile cache, and `environment`; nothing else of this process. The cache is shared by all
- * runs. It halves the start time of `sessiond`.
- */
-export function childEnvironment(environment: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const cache = resolve("node_modules/.cache/sessiond-tests");
-  return { PATH: process.env["PATH"], NODE_COMPILE_CACHE: cache, ...environment };
-}
 
 /** Result of a command. */
 export interface Outcome {

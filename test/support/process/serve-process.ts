@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { vi } from "vitest";
 import { patience } from "../patience.ts";
-import { type StartedProcess, childEnvironment, startNode } from "./command.ts";
+import { childEnvironment } from "./child.ts";
+import { type StartedProcess, startNode } from "./command.ts";
 
 /** `sessiond serve` in its own process. */
 export interface ServeProcess extends StartedProcess {
