@@ -124,6 +124,17 @@ export function compare(
   return figure === undefined || yardstick === undefined ? [] : [{ what, figure, yardstick, aim }];
 }
 
+/** Compares figures of one method by name. */
+export function ratiosOf(
+  figures: readonly Figure[],
+  method: string,
+): (figure: string, yardstick: string, atLeast?: number) => Comparison[] {
+  return (figure, yardstick, atLeast) => {
+    const aim = atLeast === undefined ? undefined : { atLeast };
+    return compare(figures, { what: `${method}: ${figure} / ${yardstick}`, figure, yardstick, aim });
+  };
+}
+
 /** Middle value, or the mean of the two in the middle. NaN for an empty list. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);

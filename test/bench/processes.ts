@@ -14,6 +14,8 @@ export interface BenchProcess {
   readonly ended: Promise<unknown>;
   /** Last lines of its standard error. */
   lastErrors(): string;
+  /** Resolves with its next message over IPC; rejects if it ends first. */
+  next<Message>(): Promise<Message>;
   /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>;
 }
@@ -68,6 +70,11 @@ export class Processes {
       process: child,
       ended,
       lastErrors: () => readFileSync(log, "utf8").trim().split("\n").slice(-5).join("\n"),
+      async next() {
+        const [message] = await Promise.race([once(child, "message"), ended.then(() => [])]);
+        if (message === undefined) throw new Error(`${String(file)} ended: ${running.lastErrors()}`);
+        return message;
+      },
       async stop() {
         child.kill("SIGTERM");
         await ended;

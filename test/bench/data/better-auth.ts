@@ -1,8 +1,7 @@
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { Client } from "pg";
 import { type Bench, urlOf } from "../bench.ts";
 import type { Subject } from "../figures.ts";
+import { writeCalls } from "../load/calls.ts";
 import type { Job, Line } from "../load/job.ts";
 import { loadSubject } from "../load/load.ts";
 import { cores } from "../machine.ts";
@@ -61,27 +60,24 @@ export async function storeBetterAuth(bench: Bench, count: number): Promise<Stor
   // The first session of a user authenticates and the second is revoked, so that get-session always finds its own.
   const users = Math.floor(count / 3);
   const scattered = (call: number) => Math.floor((call * 0.618_033_988_7 * users) % users);
+  const write = (name: string, callOf: (call: number) => Line) =>
+    writeCalls(
+      bench.directory,
+      name,
+      Array.from({ length: prepared }, (_, call) => callOf(call)),
+    );
   return {
     server,
     database,
-    getSession: await writeCalls(bench, "get-session", (call) => ({
+    getSession: write("get-session", (call) => ({
       headers: { cookie: betterAuthCookie(token(3 * scattered(call))) },
       body: "",
     })),
-    revokeSession: await writeCalls(bench, "revoke-session", (call) => ({
+    revokeSession: write("revoke-session", (call) => ({
       headers: { cookie: betterAuthCookie(token(3 * (call % users))), origin: betterAuthOrigin },
       body: Buffer.from(JSON.stringify({ token: token(3 * (call % users) + 1) })).toString("base64"),
     })),
   };
-}
-
-async function writeCalls(bench: Bench, name: string, callOf: (call: number) => Line): Promise<string> {
-  const path = join(bench.directory, `${name}.jsonl`);
-  const file = await open(path, "w");
-  const lines = Array.from({ length: prepared }, (_, call) => JSON.stringify(callOf(call)));
-  await file.writeFile(lines.join("\n"));
-  await file.close();
-  return path;
 }
 
 /** Path of a call. */

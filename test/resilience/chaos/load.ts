@@ -3,7 +3,6 @@ import type { Sessiond } from "../../../src/client/client.ts";
 import type { Ending } from "./history.ts";
 import { type KnownSession, Population, below, chance } from "./population.ts";
 import { type Outcome, type Receipt, Recorder } from "./recorder.ts";
-import type { Replica } from "./processes/replica.ts";
 
 type Sessions = Sessiond["sessions"];
 
@@ -16,9 +15,12 @@ export interface Acknowledged {
 }
 
 export interface LoadOptions {
-  readonly replicas: readonly Replica[];
+  readonly replicas: readonly { readonly connect: (timeoutMs: number) => Sessions }[];
   /** Number of concurrent clients. */
   readonly clients: number;
+  /** Number of members, in how many organizations. */
+  readonly members: number;
+  readonly organizations: number;
   /** Called for each session that is used, for each before it is revoked, and for each revocation that returned. */
   readonly onUsed?: (session: KnownSession) => void;
   readonly onRevoking?: (session: KnownSession) => void;
@@ -31,7 +33,7 @@ const deadline = 2000;
 /** Clients that create, use and revoke sessions at random replicas, and record the answers. */
 export class Load {
   readonly recorder = new Recorder();
-  readonly #population = new Population();
+  readonly #population: Population;
   readonly #options: LoadOptions;
   readonly #connections: readonly Sessions[];
   #stopping = false;
@@ -39,6 +41,7 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
+    this.#population = new Population(options.members, options.organizations);
     this.#connections = options.replicas.map((replica) => replica.connect(deadline));
     this.#running = Promise.all(Array.from({ length: options.clients }, () => this.#client()));
   }

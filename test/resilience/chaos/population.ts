@@ -7,8 +7,6 @@ export interface KnownSession {
   readonly jwt: string;
 }
 
-const members = 200;
-const organizations = 10;
 /** Number of sessions to choose from. Older ones are forgotten. */
 const capacity = { alive: 1500, ended: 300 };
 
@@ -16,15 +14,22 @@ const capacity = { alive: 1500, ended: 300 };
 export class Population {
   readonly #alive: KnownSession[] = [];
   readonly #ended: KnownSession[] = [];
+  readonly #members: number;
+  readonly #organizations: number;
+
+  constructor(members: number, organizations: number) {
+    this.#members = members;
+    this.#organizations = organizations;
+  }
 
   /** A random member with their organization. */
   member(): { readonly member: string; readonly organization: string } {
-    const number = below(members);
-    return { member: `m${number}`, organization: `o${number % organizations}` };
+    const number = below(this.#members);
+    return { member: `m${number}`, organization: `o${number % this.#organizations}` };
   }
 
   organization(): string {
-    return `o${below(organizations)}`;
+    return `o${below(this.#organizations)}`;
   }
 
   add(session: KnownSession): void {

@@ -73,6 +73,8 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
   const load = new Load({
     replicas,
     clients: options.clients,
+    members: 200,
+    organizations: 10,
     onUsed: (session) => verifiers[below(verifiers.length)]?.ask(session),
     onRevoking: (session) => verifiers.forEach((verifier) => verifier.expect(session)),
     onRevoked: (revocation, session) => {

@@ -2,7 +2,7 @@ import { type ClientHttp2Session, type IncomingHttpHeaders, connect } from "node
 import fc from "fast-check";
 import type { ServerProcess } from "../../support/process/server-process.ts";
 import { type Headers, anyCredentials } from "./credentials.ts";
-import { type FrameFault, anyFrameFault, enveloped } from "./envelope.ts";
+import { type EnvelopeFault, anyEnvelopeFault, enveloped } from "./envelope.ts";
 import {
   type Prey,
   type Tally,
@@ -15,7 +15,7 @@ import {
 } from "./lane.ts";
 import { anyMessage, jsonBytes, protoBytes } from "./messages.ts";
 import { Pipeline } from "./pipeline.ts";
-import { rpcMethods } from "./rpc-methods.ts";
+import { allRpcMethods, nameOf } from "../hostile/surface.ts";
 import type { Values } from "./texts.ts";
 
 /** A gRPC call before placeholders are filled in. */
@@ -24,21 +24,21 @@ interface FuzzCall {
   readonly isStream: boolean;
   readonly format: "json" | "proto";
   readonly bytes: (values: Values) => Buffer;
-  readonly frame: FrameFault;
+  readonly frame: EnvelopeFault;
   readonly credentials: Headers;
 }
 
 const anyCall: fc.Arbitrary<FuzzCall> = fc.oneof(
-  ...rpcMethods.map((method): fc.Arbitrary<FuzzCall> =>
+  ...allRpcMethods.map((method): fc.Arbitrary<FuzzCall> =>
     fc
       .record({
         format: fc.constantFrom("proto" as const, "proto" as const, "json" as const),
         message: anyMessage(method.input),
-        frame: anyFrameFault,
+        frame: anyEnvelopeFault,
         credentials: anyCredentials,
       })
       .map(({ format, message, frame, credentials }) => ({
-        name: `${method.parent.typeName}/${method.name}`,
+        name: nameOf(method),
         isStream: method.methodKind !== "unary",
         format,
         bytes: (values) => (format === "json" ? jsonBytes(message, values) : protoBytes(message, values)),
@@ -48,7 +48,7 @@ const anyCall: fc.Arbitrary<FuzzCall> = fc.oneof(
   ),
 );
 
-/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. Rejects with the smallest that fails. */
+/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. Rejects with the smallest failing round. */
 export async function grpcLane(
   server: ServerProcess,
   prey: Prey,
@@ -65,13 +65,13 @@ export async function grpcLane(
       const world = await newWorld(server, pipeline, prey, round++);
       await Promise.all(
         calls.map(async (call) => {
-          const { code, said } = await send(session, server, call, world);
+          const { code, text } = await send(session, server, call, world);
           count(tally, `grpc ${code}`);
           const isFault = !/^\d+$/.test(code) || faultCodes.includes(code);
-          const complaint = complaintAbout({ isFault, isError: code !== "0" && !call.isStream, said }, world);
+          const complaint = complaintAbout({ isFault, isError: code !== "0" && !call.isStream, text }, world);
           if (complaint !== undefined) {
             throw new Error(
-              `${call.name}: ${complaint}\n>>> ${call.bytes(world.values).toString("latin1").slice(0, 1000)}\n<<< ${said}`,
+              `${call.name}: ${complaint}\n>>> ${call.bytes(world.values).toString("latin1").slice(0, 1000)}\n<<< ${text}`,
             );
           }
         }),
@@ -86,14 +86,14 @@ export async function grpcLane(
   }
 }
 
-/** The code, "none" where there is no answer, and all that was said. */
+/** The code ("none" without an answer), and the answer as text. */
 function send(
   session: ClientHttp2Session,
   server: ServerProcess,
   { name, isStream, format, bytes, frame, credentials }: FuzzCall,
   world: World,
-): Promise<{ code: string; said: string }> {
-  // Node's client refuses to send some of them twice.
+): Promise<{ code: string; text: string }> {
+  // Each name once: Node's client does not send some headers twice.
   const own = Object.fromEntries(
     credentials.map(([header, value]) => [header, headerText(value, server, world)]),
   );
@@ -115,8 +115,8 @@ function send(
     stream.on("error", () => {});
     stream.on("close", () => {
       const code = heads.flatMap((head) => head["grpc-status"] ?? [])[0] ?? `none (${stream.rstCode})`;
-      const said = JSON.stringify(heads) + Buffer.concat(chunks).toString("latin1");
-      resolve({ code, said });
+      const text = JSON.stringify(heads) + Buffer.concat(chunks).toString("latin1");
+      resolve({ code, text });
     });
     stream.end(enveloped(bytes(world.values), false, frame));
   });

@@ -12,10 +12,12 @@ import { SessionService as StytchB2bService } from "../../../gen/compat/stytch_b
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection as ReflectionV1 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ReflectionV1Alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 
-export const rpcServices: readonly DescService[] = [SessionService, ProjectService, Health];
+const rpcServices: readonly DescService[] = [SessionService, ProjectService, Health];
 export const restServices: readonly DescService[] = [
   SessionService,
   ProjectService,
@@ -25,10 +27,15 @@ export const restServices: readonly DescService[] = [
   KratosService,
 ];
 
-/** Unary methods of {@link rpcServices}. */
+/** Unary methods over RPC, without reflection. */
 export const rpcMethods: readonly DescMethod[] = rpcServices
   .flatMap((service) => service.methods)
   .filter((method) => method.methodKind === "unary");
+
+/** All methods over RPC, including streams and reflection. */
+export const allRpcMethods: readonly DescMethod[] = [...rpcServices, ReflectionV1, ReflectionV1Alpha].flatMap(
+  (service) => service.methods,
+);
 
 /** A `google.api.http` binding. */
 export interface RestRoute {

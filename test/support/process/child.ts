@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { recordOutput } from "../output/output.ts";
@@ -14,6 +14,8 @@ export interface Child {
   readonly errorLines: readonly string[];
   /** Resolves with the first match in a line of standard output. Rejects with the last errors if the process ends. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Resolves with the next message over IPC. Rejects with the last errors if the process ends. */
+  message<Message>(): Promise<Message>;
   /** Sends SIGKILL, which also ends a stopped process; waits for the end. */
   kill(): Promise<void>;
 }
@@ -55,20 +57,24 @@ export function startChild(
     errorLines.push(line);
     if (errorLines.length > 200) errorLines.shift();
   });
+  const over = ended.then(() => []);
+  const next = async (source: EventEmitter, event: string) => {
+    const [value] = await Promise.race([once(source, event), over]);
+    if (value === undefined) throw new Error(`${file} ended: ${errorLines.slice(-5).join("\n")}`);
+    return value;
+  };
   return {
     process: child,
     pid: child.pid ?? 0,
     ended,
     errorLines,
     async printed(pattern) {
-      const over = ended.then(() => undefined);
       for (;;) {
-        const line = await Promise.race([once(output, "line"), over]);
-        if (line === undefined) throw new Error(`${file} ended: ${errorLines.slice(-5).join("\n")}`);
-        const match = pattern.exec(String(line[0]));
+        const match = pattern.exec(await next(output, "line"));
         if (match !== null) return match;
       }
     },
+    message: () => next(child, "message"),
     async kill() {
       child.kill("SIGKILL");
       await ended;

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Child, startChild } from "../../../support/process/child.ts";
 import type { VerifierOptions } from "../../../../src/client/verifier/verifier.ts";
@@ -41,10 +40,7 @@ export class VerifierProcess {
       {},
     );
     const verifier = new VerifierProcess(child, options.maxStaleness);
-    while (verifier.events.ready === undefined) {
-      const over = await Promise.race([once(child.process, "message"), child.ended.then(() => undefined)]);
-      if (over === undefined) throw new Error(`a verifier ended: ${child.errorLines.slice(-5).join("\n")}`);
-    }
+    while (verifier.events.ready === undefined) await child.message();
     return verifier;
   }
 
