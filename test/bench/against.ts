@@ -21,7 +21,6 @@ const kept = 20_000;
 /** Revocations per second of load. */
 const revocationsPerSecond = 10_000;
 
-/** A running checkout of the project. */
 interface Tree {
   readonly name: string;
   readonly server: BenchServer;

@@ -51,11 +51,9 @@ export interface Bench {
   readonly postgres: EmbeddedPostgres;
   /** Temporary files. Removed at the end. */
   readonly directory: string;
-  /** Seconds since the start. */
   readonly elapsed: () => number;
   /** Whether the scenario has used up its share of the time limit. */
   readonly late: () => boolean;
-  /** Reports progress on standard error. */
   readonly say: (line: string) => void;
 }
 

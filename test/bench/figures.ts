@@ -14,11 +14,9 @@ export interface Sample {
 export interface Figure {
   readonly name: string;
   readonly unit: "calls/s" | "ms" | "MB";
-  /** One per round. */
   readonly samples: readonly Sample[];
 }
 
-/** Something that is measured. */
 export interface Subject {
   readonly name: string;
   readonly unit: Figure["unit"];
@@ -35,10 +33,8 @@ export interface Comparison {
   readonly aim?: Aim | undefined;
 }
 
-/** Goal of a ratio. */
 export type Aim = { readonly atLeast: number } | { readonly atMost: number };
 
-/** Result of a scenario. */
 export interface Result {
   readonly title: string;
   readonly figures: readonly Figure[];
@@ -81,7 +77,6 @@ export async function measure(
   }));
 }
 
-/** Median over the rounds. */
 export function valueOf({ samples }: Figure): number {
   return median(samples.map(({ value }) => value));
 }
@@ -100,7 +95,6 @@ export function cpuRatioOf({ figure, yardstick }: Comparison): number | undefine
   return ratios.length === 0 ? undefined : median(ratios);
 }
 
-/** Whether the ratio reaches its aim. */
 export function isReached(comparison: Comparison): boolean | undefined {
   const { aim } = comparison;
   if (aim === undefined) return undefined;
@@ -124,7 +118,6 @@ export function compare(
   return figure === undefined || yardstick === undefined ? [] : [{ what, figure, yardstick, aim }];
 }
 
-/** Compares figures of one method by name. */
 export function ratiosOf(
   figures: readonly Figure[],
   method: string,

@@ -6,7 +6,6 @@ import { createInterface } from "node:readline";
 import { endWithParent } from "../support/process/child.ts";
 import { pin } from "./machine.ts";
 
-/** A child process. */
 export interface BenchProcess {
   readonly pid: number;
   readonly process: ChildProcess;
@@ -20,14 +19,12 @@ export interface BenchProcess {
   stop(): Promise<void>;
 }
 
-/** A server process. */
 export interface BenchServer extends BenchProcess {
   readonly url: string;
   /** What it printed up to its address. */
   readonly output: readonly string[];
 }
 
-/** Options of {@link Processes.start}. */
 export interface ProcessOptions {
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;

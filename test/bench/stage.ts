@@ -22,7 +22,6 @@ export class Stage {
     this.#bench = bench;
   }
 
-  /** Servers that answer a constant. */
   constants(): Promise<Constants> {
     return (this.#constants ??= startConstants(this.#bench));
   }

@@ -80,7 +80,6 @@ export async function storeBetterAuth(bench: Bench, count: number): Promise<Stor
   };
 }
 
-/** Path of a call. */
 export type BetterAuthCall = "get-session" | "revoke-session";
 
 /** better-auth under load on 128 connections. Rejects if its calls do not do what they should. */

@@ -46,7 +46,6 @@ export class NumberRange {
     return { ...this.#numbers(body), skip: this.#used, again: true };
   }
 
-  /** Records that calls were made. */
   use(calls: number): void {
     this.#used += calls;
   }

@@ -2,7 +2,6 @@ import { Client } from "pg";
 import { sessionIdInSql, sessionTokenInSql } from "./numbers.ts";
 import { runSql } from "../../support/postgres/sql.ts";
 
-/** Sessions to store. */
 export interface StoredSessions {
   readonly projectId: string;
   readonly first: number;

@@ -15,9 +15,7 @@ export interface StoredProject {
   readonly recent: NumberRange;
   /** To authenticate: accessed an hour ago, so that the first call records its access. */
   readonly idle: NumberRange;
-  /** To revoke, each once. */
   readonly mortal: NumberRange;
-  /** Time that storing a session took. */
   readonly secondsForEach: number;
 }
 
@@ -57,7 +55,6 @@ export async function storeProject(
   }
 }
 
-/** Restores the sessions of a small project. */
 export async function restoreProject(bench: Bench, stored: StoredProject): Promise<void> {
   const url = urlOf(bench, stored.database);
   await runSql(url, "truncate sessions, session_tokens, revocations, cutoffs");
@@ -87,7 +84,6 @@ function ranges(count: number) {
   };
 }
 
-/** Copies the bench's project, including its credential. */
 async function copyProject(client: Client, id: string): Promise<void> {
   if (id === project.id) return;
   const copy = (table: string, changes: object) =>
@@ -107,7 +103,6 @@ export const listed = { few: 30, many: 30_000 } as const;
 /** Projects for RevokeAll: one with many sessions of one member and organization, one with a single session. */
 export const ended = { many: "crowd", one: "lonely" } as const;
 
-/** Sessions for List and RevokeAll. */
 export function crowds(count: number): readonly StoredSessions[] {
   const common = { organization: "'crowd'", lastAccess: "now()" };
   const listedSessions = Object.values(listed).map((count, i) => ({

@@ -2,7 +2,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Job, Line, Lines, Numbers } from "./job.ts";
 
-/** One call of a job. */
 export interface Call {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;

@@ -48,12 +48,10 @@ export class Jobs {
     return { ...job, vary: range.once(job.body) };
   }
 
-  /** Revokes through Stytch's documented REST API. */
   revokeRest(range: NumberRange): Job {
     return this.#json("/v1/sessions/revoke", { session_id: sessionId(0) }, range, '"status_code":200');
   }
 
-  /** Revokes through the Connect protocol with JSON. */
   revokeConnect(range: NumberRange): Job {
     return this.#json("/session.v1.SessionService/Revoke", { id: sessionId(0) }, range, '"revokedCount":"1"');
   }

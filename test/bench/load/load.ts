@@ -35,7 +35,6 @@ export class Load {
   }
 }
 
-/** Options of {@link loadSubject}. */
 export interface LoadSubjectOptions {
   readonly name: string;
   /** Process whose CPU time is measured. */
@@ -48,7 +47,6 @@ export interface LoadSubjectOptions {
   readonly unit?: "ms";
 }
 
-/** A server under load. */
 export function loadSubject(load: Load, { name, pid, job, made, unit }: LoadSubjectOptions): Subject {
   return {
     name,

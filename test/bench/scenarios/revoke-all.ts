@@ -12,7 +12,6 @@ const scopes = {
   project: { case: "project", value: true },
 } as const;
 
-/** Calls per round. */
 const calls = 25;
 
 /** Time of RevokeAll for a million sessions and for one. */

@@ -19,6 +19,5 @@ export const noOpAnswer = create(HealthCheckResponseSchema, {
   status: HealthCheckResponse_ServingStatus.SERVING,
 });
 
-/** The bytes of both on the wire. */
 export const noOpRequestFrame = envelope(toBinary(HealthCheckRequestSchema, noOpRequest));
 export const noOpAnswerFrame = envelope(toBinary(HealthCheckResponseSchema, noOpAnswer));

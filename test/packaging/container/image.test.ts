@@ -79,7 +79,6 @@ function run(stage: Stage, argument: string, cwd: string, more: readonly string[
   return runCommand(command, [...args, ...more], { cwd, timeout });
 }
 
-/** Environment that the image sets. */
 const imageEnvironment = Object.fromEntries(
   argumentsOf(final, "ENV").flatMap((text) =>
     text
@@ -88,7 +87,6 @@ const imageEnvironment = Object.fromEntries(
   ),
 );
 
-/** Starts the container's command. */
 function start(environment: Readonly<Record<string, string>>) {
   const [node, entry = ""] = execForm(argumentsOf(final, "ENTRYPOINT")[0] ?? "");
   expect([node, ...execForm(argumentsOf(final, "CMD")[0] ?? "")]).toEqual(["node", "serve"]);

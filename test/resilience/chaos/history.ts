@@ -9,7 +9,6 @@ export interface Span {
   readonly end: number;
 }
 
-/** An acknowledged creation of a session. */
 export interface Creation extends Span {
   readonly kind: "creation";
   readonly session: string;
@@ -33,7 +32,6 @@ export interface Observation extends Span {
 export interface Ending {
   readonly scope: "session" | "member" | "organization" | "project";
   readonly target: string;
-  /** The session to keep. */
   readonly except?: string;
 }
 

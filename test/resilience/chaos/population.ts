@@ -22,7 +22,6 @@ export class Population {
     this.#organizations = organizations;
   }
 
-  /** A random member with their organization. */
   member(): { readonly member: string; readonly organization: string } {
     const number = below(this.#members);
     return { member: `m${number}`, organization: `o${number % this.#organizations}` };
@@ -37,7 +36,6 @@ export class Population {
     else this.#alive[below(capacity.alive)] = session;
   }
 
-  /** Moves a session to the ended ones. */
   ended(session: KnownSession): void {
     const place = this.#alive.indexOf(session);
     if (place < 0) return;
@@ -59,7 +57,6 @@ export class Population {
   }
 }
 
-/** True with this probability. */
 export function chance(probability: number): boolean {
   return Math.random() < probability;
 }

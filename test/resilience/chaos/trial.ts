@@ -13,7 +13,7 @@ import { checkVerifier } from "./checks/check-verifier.ts";
 import { Watcher } from "./watcher.ts";
 
 /** Size of a trial. Times in milliseconds. */
-export interface TrialOptions {
+interface TrialOptions {
   readonly replicas: number;
   readonly clients: number;
   readonly watchers: number;
@@ -31,7 +31,6 @@ export interface TrialOptions {
   readonly log?: (line: string) => void;
 }
 
-/** Result of a trial. */
 export interface Report {
   readonly operations: number;
   readonly calls: number;
@@ -50,7 +49,6 @@ export interface Report {
   /** Number of ended streams of watchers by code. */
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
-  /** All other problems. */
   readonly problems: readonly string[];
 }
 
@@ -122,7 +120,7 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
         checkVerifier(observations, history, maxStaleness),
       ),
       ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
-        unexpectedExits.map((words) => `a process ended by itself: ${words}`),
+        unexpectedExits.map((errors) => `a process ended unexpectedly: ${errors}`),
       ),
     ],
   };
@@ -160,11 +158,11 @@ async function reach(
   { history }: Recorder,
   began: number,
 ): Promise<void> {
-  for (let told = 0; history.length < operations && monotonic() - began < timeoutMs;) {
+  for (let reported = 0; history.length < operations && monotonic() - began < timeoutMs;) {
     await delay(50);
-    if (history.length < told + 10_000) continue;
-    told = history.length;
-    log?.(`${told} operations`);
+    if (history.length < reported + 10_000) continue;
+    reported = history.length;
+    log?.(`${reported} operations`);
   }
 }
 

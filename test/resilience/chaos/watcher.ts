@@ -46,7 +46,6 @@ export class Watcher {
     this.#running = this.#run();
   }
 
-  /** The newest revision received. */
   get revision(): number {
     return Number(this.#revision ?? -1n);
   }

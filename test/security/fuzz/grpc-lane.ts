@@ -11,10 +11,9 @@ import {
   count,
   faultCodes,
   headerText,
-  newWorld,
+  runRounds,
 } from "./lane.ts";
 import { anyMessage, jsonBytes, protoBytes } from "./messages.ts";
-import { Pipeline } from "./pipeline.ts";
 import { allRpcMethods, nameOf } from "../hostile/surface.ts";
 import type { Values } from "./texts.ts";
 
@@ -48,40 +47,29 @@ const anyCall: fc.Arbitrary<FuzzCall> = fc.oneof(
   ),
 );
 
-/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. Rejects with the smallest failing round. */
+/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. */
 export async function grpcLane(
   server: ServerProcess,
   prey: Prey,
-  { seed, inputs }: { readonly seed: number; readonly inputs: number },
+  options: { readonly seed: number; readonly inputs: number },
   tally: Tally,
 ): Promise<void> {
-  const pipeline = new Pipeline(server.port);
   const session = connect(`http://127.0.0.1:${server.port}`);
   session.on("error", () => {});
-  let round = 0;
-  const property = fc.asyncProperty(
-    fc.array(anyCall, { minLength: 1, maxLength: 12, size: "max" }),
-    async (calls) => {
-      const world = await newWorld(server, pipeline, prey, round++);
-      await Promise.all(
-        calls.map(async (call) => {
-          const { code, text } = await send(session, server, call, world);
-          count(tally, `grpc ${code}`);
-          const isFault = !/^\d+$/.test(code) || faultCodes.includes(code);
-          const complaint = complaintAbout({ isFault, isError: code !== "0" && !call.isStream, text }, world);
-          if (complaint !== undefined) {
-            throw new Error(
-              `${call.name}: ${complaint}\n>>> ${call.bytes(world.values).toString("latin1").slice(0, 1000)}\n<<< ${text}`,
-            );
-          }
-        }),
-      );
-    },
-  );
+  const call = async (given: FuzzCall, world: World) => {
+    const { code, text } = await send(session, server, given, world);
+    count(tally, `grpc ${code}`);
+    const isFault = !/^\d+$/.test(code) || faultCodes.includes(code);
+    const complaint = complaintAbout({ isFault, isError: code !== "0" && !given.isStream, text }, world);
+    if (complaint === undefined) return;
+    const sent = given.bytes(world.values).toString("latin1").slice(0, 1000);
+    throw new Error(`${given.name}: ${complaint}\n>>> ${sent}\n<<< ${text}`);
+  };
   try {
-    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
+    await runRounds(server, prey, anyCall, options, async (calls, world) => {
+      await Promise.all(calls.map((given) => call(given, world)));
+    });
   } finally {
-    pipeline.close();
     session.destroy();
   }
 }

@@ -47,7 +47,6 @@ const anyPiece: fc.Arbitrary<Piece> = weighted(
   [1, anyText.map(asIs)],
 );
 
-/** Names of query parameters for this message. */
 function queryNames(message: DescMessage, depth = 2): string[] {
   return message.fields.flatMap((field: DescField) => [
     field.name,
@@ -110,7 +109,6 @@ const methodsByName = new Map(
     .map((method) => [`${method.parent.typeName}.${method.name}`, method]),
 );
 
-/** All served REST routes. */
 export const routes = assembled().routes.map(({ httpMethod, template, rpc }) => {
   const method = methodsByName.get(rpc);
   if (method === undefined) throw new Error(`no descriptor of ${rpc}`);

@@ -23,7 +23,7 @@ export interface Prey {
 }
 
 /** Creates two sessions in the operator's project. Rejects if the service fails. */
-export async function newWorld(
+async function newWorld(
   server: ServerProcess,
   pipeline: Pipeline,
   prey: Prey,
@@ -74,7 +74,7 @@ export function headerText(text: string, server: ServerProcess, { guarded, value
     .slice(0, 6000);
 }
 
-/** Describes what is wrong with an answer; undefined if nothing is. */
+/** Describes the fault of an answer; undefined if it has none. */
 export function complaintAbout(
   answer: { readonly isFault: boolean; readonly isError: boolean; readonly text: string },
   { known, secrets }: World,
@@ -122,7 +122,6 @@ function verdict({ status, headers, head, body }: Answer, { aim, mayTimeOut }: F
   return { isFault, isError: status >= 400 || (code !== undefined && code !== "0" && !mayTimeOut), text };
 }
 
-/** Figures of a run. */
 export interface Tally {
   inputs: number;
   /** Number of answers by HTTP status or gRPC code. */
@@ -134,19 +133,36 @@ export function count(tally: Tally, outcome: string): void {
   tally.outcomes.set(outcome, (tally.outcomes.get(outcome) ?? 0) + 1);
 }
 
-/** Sends rounds of pipelined requests on one connection, `inputs` in all. Rejects with the smallest failing round. */
-export async function httpLane(
+/** Runs rounds of up to twelve inputs, `inputs` in all. Rejects with the smallest failing round. */
+export async function runRounds<Input>(
   server: ServerProcess,
   prey: Prey,
-  requests: fc.Arbitrary<FuzzRequest>,
+  anyInput: fc.Arbitrary<Input>,
   { seed, inputs }: { readonly seed: number; readonly inputs: number },
-  tally: Tally,
+  run: (batch: readonly Input[], world: World, pipeline: Pipeline) => Promise<void>,
 ): Promise<void> {
   const pipeline = new Pipeline(server.port);
   let round = 0;
-  const rounds = fc.array(requests, { minLength: 1, maxLength: 12, size: "max" });
-  const property = fc.asyncProperty(rounds, async (batch) => {
-    const world = await newWorld(server, pipeline, prey, round++);
+  const rounds = fc.array(anyInput, { minLength: 1, maxLength: 12, size: "max" });
+  const property = fc.asyncProperty(rounds, async (batch) =>
+    run(batch, await newWorld(server, pipeline, prey, round++), pipeline),
+  );
+  try {
+    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
+  } finally {
+    pipeline.close();
+  }
+}
+
+/** Sends rounds of pipelined requests on one connection. */
+export function httpLane(
+  server: ServerProcess,
+  prey: Prey,
+  requests: fc.Arbitrary<FuzzRequest>,
+  options: { readonly seed: number; readonly inputs: number },
+  tally: Tally,
+): Promise<void> {
+  return runRounds(server, prey, requests, options, async (batch, world, pipeline) => {
     const answers = await pipeline.send(batch.map((request) => toWire(request, server, world)));
     for (const [i, answer] of answers.entries()) {
       const request = batch[i];
@@ -159,9 +175,4 @@ export async function httpLane(
       throw new Error(`${request.aim}: ${complaint}\n>>> ${sent}\n<<< ${text}`);
     }
   });
-  try {
-    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
-  } finally {
-    pipeline.close();
-  }
 }

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { type Socket, connect } from "node:net";
 
-/** An HTTP/1.1 response. */
 export interface Answer {
   readonly status: number;
   /** Names in lower case. */

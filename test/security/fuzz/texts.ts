@@ -10,7 +10,6 @@ export const placeholders = [
   "foreign-jwt",
   "page",
 ] as const;
-/** Values of the placeholders. */
 export type Values = Readonly<Record<(typeof placeholders)[number], string>>;
 
 /** Texts that the service knows. */
@@ -27,7 +26,6 @@ export const known: readonly string[] = [
   `sst_${"A".repeat(51)}`,
 ];
 
-/** Replaces placeholders. */
 export function filledIn(text: string, values: Values): string {
   return text.replaceAll(/@([a-z-]+)@/g, (whole, name: keyof Values) => values[name] ?? whole);
 }

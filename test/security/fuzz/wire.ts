@@ -5,7 +5,6 @@ import { type Prey, type Tally, httpLane, post } from "./lane.ts";
 import { Pipeline } from "./pipeline.ts";
 import { allRpcMethods } from "../hostile/surface.ts";
 
-/** Result of a run. */
 interface WireReport extends Tally {
   readonly routes: number;
   readonly methods: number;

@@ -16,6 +16,9 @@ const large = toBinary(CreateRequestSchema, message(CreateRequestSchema, { membe
 const bomb = gzipSync(Buffer.alloc(64 * limit));
 const brotliBomb = brotliCompressSync(Buffer.alloc(64 * limit));
 
+const json = (text: string, encoding: BufferEncoding = "utf8") =>
+  ({ message: Buffer.from(text, encoding), format: "json" }) as const;
+
 const invalid: Record<string, Omit<RawCall, "method">> = {
   "protobuf that ends early": { message: Uint8Array.of(0x0a, 0x7f, 0x41) },
   "a field number of 0": { message: Uint8Array.of(0x00, 0x01) },
@@ -30,20 +33,14 @@ const invalid: Record<string, Omit<RawCall, "method">> = {
   "bytes that are not gzip": { message: Buffer.from("plain text"), encoding: "gzip" },
   "brotli that ends early": { message: brotliCompressSync(large).subarray(0, 10), encoding: "br" },
   "bytes that are not brotli": { message: Uint8Array.of(1, 2, 3, 4, 5), encoding: "br" },
-  "JSON that ends early": { message: Buffer.from('{"memberId": "al'), format: "json" },
-  "JSON that is not UTF-8": { message: Buffer.from('{"memberId": "\xff"}', "latin1"), format: "json" },
-  "a JSON array": { message: Buffer.from("[]"), format: "json" },
-  "JSON null": { message: Buffer.from("null"), format: "json" },
-  "an unknown JSON field": { message: Buffer.from('{"memberId": "a", "member": 1}'), format: "json" },
-  "a repeated JSON field": { message: Buffer.from('{"memberId": "a", "memberId": "b"}'), format: "json" },
-  "JSON nested 100,000 deep": {
-    message: Buffer.from(`{"customClaims": {"a": ${"[".repeat(1e5)}`),
-    format: "json",
-  },
-  "a number in JSON that no double can hold": {
-    message: Buffer.from('{"memberId": "a", "customClaims": {"a": 1e400}}'),
-    format: "json",
-  },
+  "JSON that ends early": json('{"memberId": "al'),
+  "JSON that is not UTF-8": json('{"memberId": "\xff"}', "latin1"),
+  "a JSON array": json("[]"),
+  "JSON null": json("null"),
+  "an unknown JSON field": json('{"memberId": "a", "member": 1}'),
+  "a repeated JSON field": json('{"memberId": "a", "memberId": "b"}'),
+  "JSON nested 100,000 deep": json(`{"customClaims": {"a": ${"[".repeat(1e5)}`),
+  "a number in JSON that no double can hold": json('{"memberId": "a", "customClaims": {"a": 1e400}}'),
 };
 
 test.each([

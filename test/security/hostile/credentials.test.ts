@@ -8,7 +8,6 @@ import { attackTarget } from "./target.ts";
 const target = await attackTarget();
 const base64 = (value: string) => Buffer.from(value).toString("base64");
 
-/** Invalid Authorization headers. */
 const malformed: Record<string, string> = {
   "a scheme alone": "Basic",
   "a scheme and blanks": "Basic   ",

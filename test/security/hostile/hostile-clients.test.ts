@@ -122,29 +122,3 @@ describe("an HTTP/2 flood harms only its connection:", () => {
     expect(await isServing(url)).toBe(true);
   });
 });
-
-test("serves others when connections are reset at any point", async () => {
-  const { port, url } = await listening({
-    handler: (_, res) => void setImmediate(() => endResponse(res, "ok")),
-  });
-  const beginnings = [
-    "",
-    preface.slice(0, 5),
-    "GET / HTTP/1.1\r\nHo",
-    "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf",
-    preface,
-    start,
-    Buffer.concat([start, frame(1, 5, 1, get)]),
-    Buffer.concat([start, frame(1, 4, 1, get), frame(0, 0, 1, "half")]),
-  ];
-  for (const bytes of [...beginnings, ...beginnings]) {
-    const raw = await openRaw(port);
-    await new Promise<void>((sent) => {
-      raw.socket.write(bytes, () => sent());
-    });
-    raw.socket.resetAndDestroy();
-    await raw.closed;
-  }
-  expect(await isServing(url)).toBe(true);
-});

@@ -8,14 +8,11 @@ import type { Target } from "./target.ts";
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
 type Protocol = (typeof protocols)[number];
 
-/** A call whose bytes the test chooses. */
 export interface RawCall {
-  /** `package.Service/Method`. */
   readonly method: string;
   readonly message: Uint8Array;
   readonly format?: "proto" | "json";
   readonly headers?: Record<string, string>;
-  /** Compression of the message. */
   readonly encoding?: string;
   /** Whether the message is the whole body, envelopes included. */
   readonly framed?: boolean;
@@ -56,7 +53,6 @@ export async function rawCall(target: Target, protocol: Protocol, call: RawCall)
 
 interface Received {
   readonly status: number;
-  /** Headers and trailers. */
   readonly heads: IncomingHttpHeaders;
   readonly bytes: Buffer;
 }

@@ -60,7 +60,6 @@ function routeOf(method: DescMethod, { pattern }: HttpRule): RestRoute {
   return { method, httpMethod: pattern.case.toUpperCase(), template, path };
 }
 
-/** `package.Service/Method`. */
 export function nameOf(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }

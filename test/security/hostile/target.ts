@@ -13,14 +13,12 @@ export interface Tenant {
   readonly basic: string;
 }
 
-/** A new session with its secrets. */
 export interface Issued {
   readonly id: string;
   readonly token: string;
   readonly jwt: string;
 }
 
-/** An HTTP response. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -34,7 +32,6 @@ export interface Answer {
 export class Target {
   readonly port: number;
   readonly url: string;
-  /** The operator's project. */
   readonly home: Tenant;
   /** All answers except those that hand out a secret. */
   readonly answers: string[] = [];

@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { type Socket, connect } from "node:net";
 import { envelope, frame, headerBlock, preface } from "../../support/fixtures/http2-bytes.ts";
 
-/** The server under attack. */
 export interface Prey {
   readonly port: number;
   /** Authorization header of a service. */
@@ -20,7 +19,6 @@ export interface Attack {
   readonly run: (prey: Prey, size: number) => Promise<readonly Attacker[]>;
 }
 
-/** A connection of an attacker. */
 export interface Attacker {
   readonly socket: Socket;
   /** Resolves when the server has ended or reset it. */
@@ -80,7 +78,6 @@ export async function flood(
   }
 }
 
-/** A SETTINGS frame. */
 export function settingsFrame(entries: readonly (readonly [id: number, value: number])[]): Buffer {
   const payload = Buffer.alloc(6 * entries.length);
   for (const [i, [id, value]] of entries.entries()) {
@@ -98,7 +95,6 @@ export function opening(entries: readonly (readonly [id: number, value: number])
 /** SETTINGS_INITIAL_WINDOW_SIZE 0: the server may send no answer. */
 export const closedWindow = [[4, 0]] as const;
 
-/** The headers of a gRPC call. */
 export function grpcHeaders({ basic }: Prey, path: string, more: Record<string, string> = {}): Buffer {
   return headerBlock({
     ":method": "POST",

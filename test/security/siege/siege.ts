@@ -123,7 +123,6 @@ function residentMegabytes(pid: number, name: "VmRSS" | "VmHWM"): number {
   return Math.round(Number(kilobytes) / 1024);
 }
 
-/** Resets VmHWM. */
 function resetPeak(pid: number): void {
   if (isMeasured) writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }

@@ -7,9 +7,7 @@ import { join } from "node:path";
 /** Environment variable that names the folder. */
 export const outputVariable = "TEST_OUTPUT_FOLDER";
 
-/** Text that a service wrote. */
 export interface Output {
-  /** The test file. */
   readonly file: string;
   /** For example `log` or `error answer`. */
   readonly source: string;
@@ -23,7 +21,6 @@ const folder = process.env[outputVariable];
 const pending = { output: "", secrets: "" };
 let file = "";
 
-/** Sets the test file of further output. */
 export function beginFile(name: string): void {
   file = name;
 }
@@ -33,7 +30,6 @@ export function recordOutput(source: string, text: string): void {
   if (text !== "") append("output", { file, source, text } satisfies Output);
 }
 
-/** Records an issued secret. */
 export function recordSecret(issued: Secret): void {
   append("secrets", issued);
 }

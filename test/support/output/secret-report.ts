@@ -27,7 +27,6 @@ export class SecretReport {
     process.on("exit", () => this.#isNeeded || rmSync(this.#folder, { recursive: true, force: true }));
   }
 
-  /** Environment of the test processes. */
   get environment(): Record<string, string> {
     return { [outputVariable]: this.#folder };
   }
@@ -51,7 +50,6 @@ export class SecretReport {
 
 const maxShown = 50;
 
-/** Searches the records in a folder. */
 export async function findLeaks(folder: string): Promise<readonly Leak[]> {
   const files = readdirSync(folder);
   const issued: Secret[] = [];

@@ -7,9 +7,7 @@ import type { Tables } from "../../../src/storage/schema/tables.ts";
 export interface OpenStore {
   readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
-  /** Errors passed to `onConnectionError`. */
   readonly connectionErrors: readonly Error[];
-  /** Errors passed to `onLostAccess`. */
   readonly lostAccesses: readonly unknown[];
   close(): Promise<void>;
 }
@@ -40,7 +38,6 @@ export function openStore(
   return { store, db, connectionErrors, lostAccesses, close: () => db.destroy() };
 }
 
-/** A store that records its statements. */
 export interface RecordingStore {
   readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
@@ -49,7 +46,6 @@ export interface RecordingStore {
   close(): Promise<void>;
 }
 
-/** Opens a recording store on a migrated database. */
 export function recordingStore(url: string): RecordingStore {
   let statements: CompiledQuery[] = [];
   const options = {

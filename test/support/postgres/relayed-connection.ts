@@ -11,7 +11,6 @@ export type Fault = "lost" | "unanswered" | "silence";
 
 /** Faults of the relay, which may change at any time. */
 export interface Way {
-  /** Delay in milliseconds. */
   readonly delay: () => number;
   /** Whether the connection closes when the database is ready. */
   readonly breaks: () => boolean;
@@ -33,7 +32,6 @@ export class RelayedConnection {
   #requestsPass = true;
   #answersPass = true;
   #before = "";
-  /** Number of unanswered statements. */
   #unanswered = 0;
   /** Runs when all statements are answered. */
   #whenAnswered: (() => void) | undefined;

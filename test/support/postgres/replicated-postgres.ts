@@ -13,14 +13,11 @@ import { type Postmaster, startPostmaster } from "../../../src/embedded-postgres
 import { chooseRunAs } from "../../../src/embedded-postgres/run-as.ts";
 import { runSql } from "./sql.ts";
 
-/** A server of the pair. */
 export interface Server {
   readonly url: string;
-  /** Runs a statement directly. */
   readonly sql: <Row extends QueryResultRow>(statement: string) => Promise<readonly Row[]>;
   /** Immediate shutdown, like a power failure. */
   crash(): Promise<void>;
-  /** Starts the server again. */
   start(): Promise<void>;
 }
 

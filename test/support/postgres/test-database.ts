@@ -26,7 +26,6 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** Records the hashes of all secrets in a database. */
 async function keepHashes(url: string): Promise<void> {
   const rows = await runSql<{ kind: string; sha256: string }>(
     url,

@@ -19,7 +19,6 @@ export interface CertificateOptions {
   readonly notAfter?: Date;
 }
 
-/** A certificate authority. */
 export interface Authority {
   /** Its own certificate, in PEM. */
   readonly cert: string;
@@ -29,7 +28,6 @@ export interface Authority {
 
 const day = 86_400_000;
 
-/** Creates an authority with its own name and key. */
 export function authority(): Authority {
   const name = distinguishedName(`authority ${randomBytes(4).toString("hex")}`);
   const keys = newKeys();
@@ -158,7 +156,6 @@ export interface TlsFolder {
   remove(): Promise<void>;
 }
 
-/** Creates the folder without files. */
 export function tlsFolder(): TlsFolder {
   const folder = mkdtempSync(join(tmpdir(), "sessiond-tls-"));
   const link = join(folder, "current");

@@ -8,14 +8,15 @@ import { recordOutput } from "../output/output.ts";
 export interface Child {
   readonly process: ChildProcess;
   readonly pid: number;
-  /** Resolves when the process has ended. */
   readonly ended: Promise<unknown>;
-  /** The last lines of standard error. */
   readonly errorLines: readonly string[];
   /** Resolves with the first match in a line of standard output. Rejects with the last errors if the process ends. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
   /** Resolves with the next message over IPC. Rejects with the last errors if the process ends. */
   message<Message>(): Promise<Message>;
+  /** Stops the process for a time (SIGSTOP, SIGCONT). Its connections stay open. */
+  freeze(): void;
+  thaw(): void;
   /** Sends SIGKILL, which also ends a stopped process; waits for the end. */
   kill(): Promise<void>;
 }
@@ -75,6 +76,8 @@ export function startChild(
       }
     },
     message: () => next(child, "message"),
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
     async kill() {
       child.kill("SIGKILL");
       await ended;

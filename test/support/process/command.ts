@@ -1,16 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 import { onTestFinished } from "vitest";
 import { recordOutput } from "../output/output.ts";
 
-/** Result of a command. */
 export interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Options of {@link runCommand}. */
 interface CommandOptions {
   readonly input?: string;
   readonly cwd?: string;
@@ -19,7 +18,6 @@ interface CommandOptions {
   readonly timeout?: number;
 }
 
-/** Runs a command and waits for its end. */
 export function runCommand(
   command: string,
   args: readonly string[],
@@ -31,18 +29,21 @@ export function runCommand(
       timeout: options.timeout ?? 20_000,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
-    const text = { stdout: "", stderr: "" };
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
-    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+    const text = outputOf(child);
     child.once("error", reject).once("close", (status) => resolve({ status, ...text }));
     child.stdin.on("error", () => undefined).end(options.input ?? "");
   });
 }
 
-/** A running process. */
+function outputOf({ stdout, stderr }: { readonly stdout: Readable; readonly stderr: Readable }) {
+  const text = { stdout: "", stderr: "" };
+  stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
+  stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+  return text;
+}
+
 export interface StartedProcess {
   readonly pid: number;
-  /** Output so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   /** Resolves with the exit status, or with the signal that ended the process. */
@@ -57,9 +58,7 @@ export function startNode(
 ): StartedProcess {
   const { env, cwd = process.cwd(), endSignal } = options;
   const child = spawn(process.execPath, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  const text = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+  const text = outputOf(child);
   const ended = once(child, "close").then(([status, signal]: (number | NodeJS.Signals | null)[]) => {
     recordOutput("standard error of sessiond", text.stderr);
     return status ?? signal ?? 0;
@@ -77,7 +76,6 @@ export function startNode(
   };
 }
 
-/** An HTTP response. */
 export interface HttpAnswer {
   readonly version: string;
   readonly status: number;
@@ -85,7 +83,6 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** Makes a request with curl. */
 export async function curl(...args: readonly string[]): Promise<HttpAnswer> {
   const { status, stdout, stderr } = await runCommand("curl", [...always, ...args]);
   if (status !== 0) throw new Error(`curl ended with ${status}: ${stderr}`);

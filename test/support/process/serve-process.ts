@@ -32,14 +32,12 @@ export function serveProcess(
   return { ...started, listening };
 }
 
-/** A log line of a worker. */
 export interface WorkerLine {
   readonly pid: number;
   readonly msg: string;
   readonly [field: string]: unknown;
 }
 
-/** The complete log lines so far. */
 export function linesOf(service: ServeProcess): readonly WorkerLine[] {
   const whole = service.stderr().split("\n").slice(0, -1);
   return whole.filter((line) => line.startsWith("{")).map((line): WorkerLine => JSON.parse(line));

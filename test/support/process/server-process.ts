@@ -11,9 +11,7 @@ export interface ServerProcess {
   readonly secret: string;
   /** Authorization header of the bootstrap credential, which has all permissions. */
   readonly basic: string;
-  /** Whether the process has ended. */
   readonly hasEnded: () => boolean;
-  /** The last lines of standard error. */
   readonly errorLines: readonly string[];
   /** Stops the process and removes the database. Idempotent. */
   stop(): Promise<void>;
@@ -25,7 +23,6 @@ export interface ServerProcessOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Starts a server; stops what it has started if it fails. */
 export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
   await using started = new AsyncDisposableStack();
   const projectId = "home";

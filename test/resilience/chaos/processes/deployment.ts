@@ -14,12 +14,10 @@ export interface Deployment {
   readonly replicas: readonly Replica[];
   /** Starts a verifier. Times in milliseconds. */
   startVerifier(onStale: OnStale, maxStaleness: number): Promise<VerifierProcess>;
-  /** Runs a statement directly on the database. */
   readonly sql: <Row extends QueryResultRow>(
     statement: string,
     ...values: readonly unknown[]
   ) => Promise<readonly Row[]>;
-  /** Stops all processes and removes the database. */
   stop(): Promise<void>;
 }
 

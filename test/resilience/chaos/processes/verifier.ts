@@ -8,7 +8,6 @@ export interface VerifierObservation extends VerifierVerdict {
   readonly session: string;
 }
 
-/** A verifier process. */
 export class VerifierProcess {
   readonly maxStaleness: number;
   readonly observations: VerifierObservation[] = [];
@@ -65,11 +64,11 @@ export class VerifierProcess {
   }
 
   freeze(): void {
-    this.#child.process.kill("SIGSTOP");
+    this.#child.freeze();
   }
 
   thaw(): void {
-    this.#child.process.kill("SIGCONT");
+    this.#child.thaw();
   }
 
   async stop(): Promise<void> {
