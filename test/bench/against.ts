@@ -16,9 +16,7 @@ import { envelope } from "../support/fixtures/http2-bytes.ts";
 import { sessionsOf, startSessiond } from "./sessiond.ts";
 import { runSql } from "../support/postgres/sql.ts";
 
-/** Sessions that are authenticated. */
 const kept = 20_000;
-/** Revocations per second of load. */
 const revocationsPerSecond = 10_000;
 
 interface Tree {

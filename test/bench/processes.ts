@@ -9,13 +9,10 @@ import { pin } from "./machine.ts";
 export interface BenchProcess {
   readonly pid: number;
   readonly process: ChildProcess;
-  /** Resolves when it has ended. */
   readonly ended: Promise<unknown>;
-  /** Last lines of its standard error. */
   lastErrors(): string;
   /** Resolves with its next message over IPC; rejects if it ends first. */
   next<Message>(): Promise<Message>;
-  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>;
 }
 
@@ -28,7 +25,6 @@ export interface BenchServer extends BenchProcess {
 export interface ProcessOptions {
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Core to bind it to. */
   readonly core?: number | undefined;
   /** Module of this folder to load first. */
   readonly preload?: string;

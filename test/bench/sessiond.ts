@@ -6,7 +6,6 @@ import type { BenchServer, ProcessOptions } from "./processes.ts";
 /** The bench's project and its credential. */
 export const project = { id: "bench", secret: "ssk_of-the-bench-and-of-nothing-else" } as const;
 
-/** Authorization header of the bench's calls. */
 export const authorization = `Basic ${Buffer.from(`${project.id}:${project.secret}`).toString("base64")}`;
 
 const masterKey = Buffer.alloc(32, 7).toString("base64");

@@ -5,7 +5,6 @@ import type { BenchServer } from "./processes.ts";
 import { type Constants, startConstants } from "./servers/constants.ts";
 import { startSessiond } from "./sessiond.ts";
 
-/** A server and what its database contains. */
 export interface Deployment {
   readonly server: BenchServer;
   readonly stored: StoredProject;

@@ -42,6 +42,7 @@ export interface Lines {
 /** A call in a file of calls. */
 export interface Line {
   readonly headers?: Readonly<Record<string, string>>;
+  /** In base64. */
   readonly body: string;
 }
 

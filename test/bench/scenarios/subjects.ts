@@ -24,7 +24,6 @@ export function authenticating(
   return loadSubject(load, { ...subject, job, made: (calls) => range.use(calls) });
 }
 
-/** Revokes sessions, by default over gRPC. */
 export function revoking(
   bench: Bench,
   stored: StoredProject,

@@ -35,7 +35,6 @@ export async function startConstants(
   return constants;
 }
 
-/** Subjects for some of the running servers. */
 export function constantSubjects(
   bench: Bench,
   constants: Constants,

@@ -10,7 +10,6 @@ import { envelope } from "../../support/fixtures/http2-bytes.ts";
 /** Its method Check is the no-op: sessiond answers it from memory, behind the same gate, interceptors and log as any other call. */
 export { NoOpService };
 
-/** The path of the no-op over gRPC and Connect. */
 export const noOpPath = "/grpc.health.v1.Health/Check";
 
 /** The question, and the constant that every server of the bench answers. */

@@ -42,7 +42,6 @@ export function execForm(text: string): readonly [string, ...string[]] {
   return [command, ...args];
 }
 
-/** The arguments of all instructions of this name in a stage. */
 export function argumentsOf({ instructions }: Stage, name: string): readonly string[] {
   return instructions.filter((instruction) => instruction.name === name).map(({ text }) => text);
 }

@@ -72,7 +72,6 @@ async function copyContext(stage: Stage, target: string): Promise<void> {
   }
 }
 
-/** Runs the RUN command of a stage that has this argument. */
 function run(stage: Stage, argument: string, cwd: string, more: readonly string[] = []): Promise<Outcome> {
   const commands = argumentsOf(stage, "RUN").map(execForm);
   const [command, ...args] = commands.find((one) => one.includes(argument)) ?? ["false"];

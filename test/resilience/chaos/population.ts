@@ -1,4 +1,3 @@
-/** A session of the load, alive or ended, with its credentials. */
 export interface KnownSession {
   readonly id: string;
   readonly member: string;
@@ -51,7 +50,6 @@ export class Population {
     return from[below(from.length)];
   }
 
-  /** A random session that is not known to have ended. */
   alive(): KnownSession | undefined {
     return this.#alive[below(this.#alive.length)];
   }

@@ -18,7 +18,6 @@ interface TrialOptions {
   readonly clients: number;
   readonly watchers: number;
   readonly verifiers: number;
-  /** Staleness bound of the verifiers. */
   readonly maxStaleness: number;
   /** The load ends when this many operations are recorded and every fault was injected... */
   readonly operations: number;
@@ -36,17 +35,12 @@ export interface Report {
   readonly calls: number;
   readonly seconds: number;
   readonly revocations: number;
-  /** Number of injected faults by name. */
   readonly faults: Partial<Record<string, number>>;
-  /** Number of unknown outcomes by code. */
   readonly failures: Partial<Record<string, number>>;
-  /** Number of verdicts of verifiers by result. */
   readonly verdicts: Partial<Record<string, number>>;
-  /** Number of events of verifiers by name. */
   readonly verifierEvents: Partial<Record<string, number>>;
   /** Milliseconds from the return of Revoke to the refusal in a verifier. */
   readonly propagation: Quantiles;
-  /** Number of ended streams of watchers by code. */
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
   readonly problems: readonly string[];

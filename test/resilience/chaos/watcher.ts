@@ -35,7 +35,6 @@ export class Watcher {
   readonly #replicas: readonly Replica[];
   readonly #stopping = new AbortController();
   readonly logs: WatchedLog[] = [];
-  /** Number of ended streams by code. */
   readonly endings: Partial<Record<string, number>> = {};
   readonly #running: Promise<void>;
   #current: WatchedLog | undefined;

@@ -36,7 +36,6 @@ async function settingsOf({ db }: OpenStore): Promise<unknown> {
 /** Statement that blocks revocations in a project. */
 const lockOn = ({ id }: Project) => `select from project_revisions where project_id = '${id}' for update`;
 
-/** Terminates the connection that waits for a lock. */
 async function terminateWaiting(): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await admin.query(

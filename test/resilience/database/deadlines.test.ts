@@ -40,7 +40,6 @@ function within(ms: number): CallContext {
   return { ...unlimited, deadline: performance.now() + ms };
 }
 
-/** The running statements of the store. */
 async function running(client: Client = observer): Promise<readonly { query: string; waits: string }[]> {
   const { rows } = await client.query<{ query: string; waits: string }>(
     `select query, wait_event as waits from pg_stat_activity
@@ -49,7 +48,6 @@ async function running(client: Client = observer): Promise<readonly { query: str
   return rows;
 }
 
-/** Blocks all statements. */
 const lockAll =
   "lock table projects, project_revisions, service_credentials, sessions, session_tokens, cutoffs, signing_keys " +
   "in access exclusive mode";

@@ -19,7 +19,6 @@ const login = await newLogin(service);
 const stalled = (work: () => Promise<void>) =>
   holding(operator, "lock table cutoffs in access exclusive mode", work);
 
-/** Waits until this many statements wait for a lock. */
 const waiting = (count: number) => vi.waitUntil(async () => (await lockWaits(observer)) === count, patience);
 
 const asService = { authorization: service.basic };
@@ -47,24 +46,17 @@ function connect(method: string, body: object, timeoutMs?: number) {
 }
 
 describe.each(calls)("%s", (method, [verb, path], body) => {
-  test("ends at the deadline with its statement, over Connect", async () => {
+  const { id: _inPath, ...rest } = { id: "", ...body };
+  test.each([
+    ["Connect", () => connect(method, body, 300), { code: "deadline_exceeded" }],
+    ["REST", () => send(verb, path, { "x-server-timeout": "0.3" }, rest), {}],
+  ] as const)("ends at the deadline with its statement, over %s", async (_, call, error) => {
     await stalled(async () => {
-      const call = connect(method, body, 300);
+      const answering = call();
       await waiting(1);
-      const answer = await call;
+      const answer = await answering;
       expect(answer.status).toBe(504);
-      expect(await answer.json()).toMatchObject({ code: "deadline_exceeded" });
-      await waiting(0);
-    });
-    expect(await verdictOn(service, login)).toBe("active");
-  });
-
-  test("ends at the deadline with its statement, over REST", async () => {
-    await stalled(async () => {
-      const { id: _inPath, ...rest } = { id: "", ...body };
-      const call = send(verb, path, { "x-server-timeout": "0.3" }, rest);
-      await waiting(1);
-      expect((await call).status).toBe(504);
+      expect(await answer.json()).toMatchObject(error);
       await waiting(0);
     });
     expect(await verdictOn(service, login)).toBe("active");

@@ -29,10 +29,8 @@ const ways = faults.flatMap((fault): Way[] => [
 
 /** Reason of a call whose commit is lost. */
 async function attempt({ fault, timeoutMs }: Way, statement: RegExp, call: Call<unknown>): Promise<string> {
-  const done =
-    timeoutMs === undefined
-      ? relay.injectFault(fault, statement)
-      : relay.injectFault(fault, /^commit$/, statement);
+  const [at, after] = timeoutMs === undefined ? [statement] : [/^commit$/, statement];
+  const done = relay.injectFault(fault, at ?? statement, after);
   const outcome = await call(timeoutMs === undefined ? {} : { timeoutMs }).then(() => "answered", reasonOf);
   await done;
   return outcome;
@@ -44,7 +42,6 @@ async function revisionsOf(targetId: string): Promise<readonly bigint[]> {
   return (await logged()).filter((entry) => entry.targetId === targetId).map(({ revision }) => revision);
 }
 
-/** The log in order. */
 async function logged(): Promise<readonly { targetId: string; revision: bigint; time: number }[]> {
   const { rows } = await operator.query<{ revision: string; target_id: string; revoke_time: Date }>(
     "select revision, target_id, revoke_time from revocations where project_id = $1 order by revision",

@@ -7,7 +7,6 @@ import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 const first = await runningService();
 const second = await runningService({ databaseUrl: first.databaseUrl });
 const clients = [sessionsOf(first), sessionsOf(second)] as const;
-/** Alternates between the replicas. */
 const clientOf = (turn: number) => clients[turn % 2 === 0 ? 0 : 1];
 const byId = (id: string) => ({ target: { case: "id", value: id } }) as const;
 

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { envelope } from "../../support/fixtures/http2-bytes.ts";
 import { weighted } from "./texts.ts";
 
-/** A fault in the envelope of a message. */
 export interface EnvelopeFault {
   readonly flags: number;
   /** Difference of the declared length to the real one. */
@@ -10,7 +9,6 @@ export interface EnvelopeFault {
   readonly times: number;
 }
 
-/** Mostly no fault. */
 export const anyEnvelopeFault: fc.Arbitrary<EnvelopeFault> = weighted(
   [8, fc.constant({ flags: 0, longer: 0, times: 1 })],
   [

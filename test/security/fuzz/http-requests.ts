@@ -139,7 +139,6 @@ const otherTypes = [
 
 const isStream = (method: DescMethod) => method.methodKind !== "unary";
 
-/** Requests for REST. */
 export const anyRestRequest: fc.Arbitrary<FuzzRequest> = fc.oneof(
   ...routes.map((route): fc.Arbitrary<FuzzRequest> => {
     const { method, template } = route;

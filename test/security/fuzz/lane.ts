@@ -7,7 +7,6 @@ import type { Values } from "./texts.ts";
 /** Ids and secrets of one round of requests. */
 export interface World {
   readonly values: Values;
-  /** Used only as credentials. */
   readonly guarded: { readonly token: string; readonly jwt: string };
   /** Must not be in errors. */
   readonly known: readonly string[];
@@ -84,7 +83,6 @@ export function complaintAbout(
   return leaks.some((secret) => answer.text.includes(secret)) ? "a secret is in the answer" : undefined;
 }
 
-/** Writes a request as HTTP/1.1. */
 function toWire(request: FuzzRequest, server: ServerProcess, world: World): WireRequest {
   // Invalid bytes in the request line would end the connection and lose the requests behind it.
   const target = request
@@ -108,7 +106,6 @@ function toWire(request: FuzzRequest, server: ServerProcess, world: World): Wire
 /** gRPC codes that blame the service: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 export const faultCodes: readonly string[] = ["2", "13", "14", "15"];
 
-/** Classifies an HTTP/1.1 answer. */
 function verdict({ status, headers, head, body }: Answer, { aim, mayTimeOut }: FuzzRequest) {
   const text = `${head}${body.toString("latin1")}`;
   const code = headers.get("grpc-status") ?? /grpc-status: *(\d+)/.exec(text)?.[1];

@@ -18,7 +18,6 @@ export interface RawCall {
   readonly framed?: boolean;
 }
 
-/** Outcome of a {@link RawCall}. */
 interface RawAnswer {
   readonly httpStatus: number;
   /** Undefined for success; UNKNOWN if the answer is not one of the protocol. */
@@ -59,7 +58,6 @@ interface Received {
 
 const sessions = new WeakMap<Target, ClientHttp2Session>();
 
-/** One connection for each target. */
 function sessionOf(target: Target): ClientHttp2Session {
   let session = sessions.get(target);
   if (session === undefined || session.destroyed || session.closed) {

@@ -55,6 +55,7 @@ test.each([
   const answers = await raw.closed;
   expect(answers.match(/^HTTP\/1\.1 \d+/gm)).toEqual([expect.stringMatching(/ 4\d\d$/)]);
   expect(answers).toMatch(/^connection: close\r$/im);
+  expect(answers).toMatch(/^x-request-id: [0-9a-f-]{36}\r$/im);
 });
 
 test("serves a target in absolute form by its path, independent of its host", async () => {

@@ -37,7 +37,6 @@ export const allRpcMethods: readonly DescMethod[] = [...rpcServices, ReflectionV
   (service) => service.methods,
 );
 
-/** A `google.api.http` binding. */
 export interface RestRoute {
   readonly method: DescMethod;
   readonly httpMethod: string;

@@ -61,7 +61,6 @@ test("serves others after clients disconnect at any point, and stores nothing of
     "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web+proto\r\n" +
     "Content-Length: 5\r\n\r\n\0\0\0\0\0";
   const unfinished = [
-    "",
     "POST /session",
     head,
     `${json}Content-Length: 100\r\n\r\n{"memberId": "half"`,
@@ -70,26 +69,28 @@ test("serves others after clients disconnect at any point, and stores nothing of
     "POST /session/v1/sessions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
     preface.slice(0, 10),
     preface,
-    start,
     `${start}${frame(1, 0, 1, headerBlock({ ":method": "POST" })).toString("latin1")}`,
-    `${start}${frame(1, 4, 1, get).toString("latin1")}${frame(0, 0, 1, "half").toString("latin1")}`,
     `${start}\0\x40\0`,
   ];
-  const finished = [
+  /** Whole requests, and connections that wait: they are not half-closed. */
+  const others = [
+    start,
+    `${start}${frame(1, 4, 1, get).toString("latin1")}${frame(0, 0, 1, "half").toString("latin1")}`,
     `${json}Content-Length: 20\r\n\r\n{"memberId": "gone"}`,
     `${start}${frame(1, 5, 1, get).toString("latin1")}`,
     jwks + query + health,
     query + health + jwks,
     health + health + query,
     jwks + jwks + jwks,
+    "",
   ];
-  for (let round = 0; round < 24; round++) {
-    for (const bytes of [...unfinished, ...finished]) {
+  for (let round = 0; round < 12; round++) {
+    for (const bytes of [...unfinished, ...others]) {
       const raw = await openRaw(target.port);
       raw.write(Buffer.from(bytes, "latin1"));
       for (let turn = 0; turn < round >> 1; turn++) await new Promise(setImmediate);
       if (round % 2 === 0) raw.socket.resetAndDestroy();
-      else if (finished.includes(bytes)) raw.socket.destroy();
+      else if (others.includes(bytes)) raw.socket.destroy();
       else raw.socket.end();
       await raw.closed;
     }
@@ -154,7 +155,7 @@ test("serves others beside 2,000 idle connections of both protocols, some with h
   expect(json.sessions).toHaveLength(50);
 });
 
-test("3,000 cancelled calls leave the service working and its memory bounded", async () => {
+test("1,600 cancelled calls leave the service working and its memory bounded", async () => {
   const client = grpcClient(SessionService, `127.0.0.1:${target.port}`, credentials.createInsecure());
   onTestFinished(() => client.close());
   const { id, token } = await target.createSession({ memberId: "cancelled" });
@@ -174,8 +175,8 @@ test("3,000 cancelled calls leave the service working and its memory bounded", a
   };
   await round();
   const before = retained();
-  for (let i = 0; i < 15; i++) await round();
+  for (let i = 0; i < 8; i++) await round();
   // Fails if each call leaves 10 KB behind.
-  expect(retained() - before).toBeLessThan(30e6);
+  expect(retained() - before).toBeLessThan(16e6);
   expect(await target.call("SessionService/Authenticate", { token })).toMatchObject({ status: 200 });
 });

@@ -11,7 +11,6 @@ export interface Prey {
 /** What a hostile client does. */
 export interface Attack {
   readonly name: string;
-  /** Number of connections in the long siege. */
   readonly size: number;
   /** The slow limit that ends it. Only the long siege waits for it. */
   readonly patience?: "headers" | "request" | "unread";
@@ -54,7 +53,6 @@ export async function attackers(prey: Prey, count: number, reads = true): Promis
   return all;
 }
 
-/** Resolves when the server has cut all connections. */
 export async function waitForCut(attackers: readonly Attacker[]): Promise<void> {
   // The end is visible only after everything before it was read.
   for (const { socket } of attackers) socket.resume();

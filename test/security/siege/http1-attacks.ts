@@ -49,7 +49,6 @@ function bombing(name: string, path: string): Attack {
   };
 }
 
-/** Attacks that hold or fill HTTP/1.1 connections. */
 export const http1Attacks: readonly Attack[] = [
   {
     name: "5,000 idle connections, some with half a request",

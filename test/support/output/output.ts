@@ -4,7 +4,6 @@ import { join } from "node:path";
 // The output of all services of a test run, and the secrets that they issued. Each process appends to its own files in one folder;
 // `SecretReport` searches them after the run. Without the folder (benchmarks, scripts) nothing is recorded.
 
-/** Environment variable that names the folder. */
 export const outputVariable = "TEST_OUTPUT_FOLDER";
 
 export interface Output {
@@ -40,7 +39,6 @@ function append(what: keyof typeof pending, entry: Output | Secret): void {
   if (pending[what].length > 65_536) flush();
 }
 
-/** Writes pending records to the files. */
 export function flush(): void {
   if (folder === undefined) return;
   for (const what of ["output", "secrets"] as const) {

@@ -5,11 +5,9 @@ import { createInterface } from "node:readline";
 import { type Output, type Secret, outputVariable } from "./output.ts";
 import { SecretSearch } from "./secret-search.ts";
 
-/** A place where a secret was found. */
 export interface Leak {
   readonly file: string;
   readonly source: string;
-  /** File and line of the record. */
   readonly kept: string;
   readonly line: number;
   readonly kinds: readonly string[];

@@ -12,7 +12,6 @@ export interface OpenStore {
   close(): Promise<void>;
 }
 
-/** Opens a store on a migrated database. */
 export function openStore(
   url: string,
   limits: {

@@ -11,6 +11,7 @@ export type Fault = "lost" | "unanswered" | "silence";
 
 /** Faults of the relay, which may change at any time. */
 export interface Way {
+  /** In milliseconds. */
   readonly delay: () => number;
   /** Whether the connection closes when the database is ready. */
   readonly breaks: () => boolean;

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { recordSecret } from "../output/output.ts";
 
-/** A certificate with its key, both in PEM. */
 export interface Certified {
   readonly cert: string;
   readonly key: string;
@@ -20,9 +19,7 @@ export interface CertificateOptions {
 }
 
 export interface Authority {
-  /** Its own certificate, in PEM. */
   readonly cert: string;
-  /** Signs a certificate for a new key. */
   issue(options?: CertificateOptions): Certified;
 }
 
@@ -145,11 +142,9 @@ function pem(bytes: Buffer): string {
 
 /** A folder with the files of a TLS server, like a secret that the kubelet mounts. */
 export interface TlsFolder {
-  /** Configuration variables that name the files. */
   readonly environment: Readonly<
     Record<"SESSIOND_TLS_CERT_FILE" | "SESSIOND_TLS_KEY_FILE" | "SESSIOND_TLS_CLIENT_CA_FILE", string>
   >;
-  /** Symbolic link to the current files. */
   readonly link: string;
   /** Writes a new version of the files to its own folder and swaps the link. */
   mount(certified: Certified, clientCa: string): Promise<void>;

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { onTestFinished } from "vitest";
 import { recordOutput } from "../output/output.ts";
@@ -23,14 +24,14 @@ export function runCommand(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
+  return new Promise((done, reject) => {
     const child = spawn(command, args, {
       env: options.environment ?? process.env,
       timeout: options.timeout ?? 20_000,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     const text = outputOf(child);
-    child.once("error", reject).once("close", (status) => resolve({ status, ...text }));
+    child.once("error", reject).once("close", (status) => done({ status, ...text }));
     child.stdin.on("error", () => undefined).end(options.input ?? "");
   });
 }
@@ -83,6 +84,12 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+/** Runs `buf curl`. */
+export function bufCurl(...args: readonly string[]): Promise<Outcome> {
+  return runCommand(resolve("node_modules/.bin/buf"), ["curl", ...args]);
+}
+
+/** Makes a request with curl. */
 export async function curl(...args: readonly string[]): Promise<HttpAnswer> {
   const { status, stdout, stderr } = await runCommand("curl", [...always, ...args]);
   if (status !== 0) throw new Error(`curl ended with ${status}: ${stderr}`);

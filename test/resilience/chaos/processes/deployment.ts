@@ -34,8 +34,9 @@ export async function startDeployment(count: number): Promise<Deployment> {
   };
   const replicas: Replica[] = [];
   for (let i = 0; i < count; i++) {
-    const replica = await Replica.start(options);
+    const replica = new Replica(options);
     started.defer(() => replica.kill());
+    await replica.start();
     replicas.push(replica);
   }
   const running = started.move();

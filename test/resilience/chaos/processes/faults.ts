@@ -49,7 +49,6 @@ async function crash({ postgres }: Deployment): Promise<void> {
   while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
 }
 
-/** Cuts the LISTEN connections of all replicas. */
 export const cutListeners: Fault = {
   name: "listeners are cut (pg_terminate_backend)",
   async run({ deployment: { sql } }) {
@@ -59,7 +58,6 @@ export const cutListeners: Fault = {
   },
 };
 
-/** Freezes a replica; its connections stay open. */
 export function freezeReplica(durationMs: number): Fault {
   return {
     name: "a replica is frozen (SIGSTOP)",

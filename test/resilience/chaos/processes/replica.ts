@@ -16,14 +16,8 @@ export class Replica {
   /** The last error lines of each unexpected exit. */
   readonly unexpectedExits: string[] = [];
 
-  private constructor(options: ReplicaOptions) {
+  constructor(options: ReplicaOptions) {
     this.#options = options;
-  }
-
-  static async start(options: ReplicaOptions): Promise<Replica> {
-    const replica = new Replica(options);
-    await replica.start();
-    return replica;
   }
 
   /** Stays the same after a restart. */
