@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
 import { type LogRow, checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import type { Verdict } from "../../../src/client/verifier/verifier.ts";
 import { type Deployment, startDeployment } from "./processes/deployment.ts";
 import type { Fault } from "./processes/faults.ts";
 import { type Acknowledged, Load } from "./load.ts";
@@ -210,12 +211,10 @@ function propagations(
 }
 
 function countVerdicts(verifiers: readonly VerifierProcess[]): Partial<Record<string, number>> {
-  const counts = verifiers.flatMap(({ observations }) =>
-    observations.map(({ verdict }) =>
-      verdict.ok ? { [`accepted by the ${verdict.answeredBy}`]: 1 } : { [verdict.reason]: 1 },
-    ),
-  );
-  return sum(counts);
+  const verdicts = verifiers.flatMap(({ observations }) => observations.map(({ verdict }) => verdict));
+  const nameOf = (verdict: Verdict) =>
+    verdict.ok ? `accepted by the ${verdict.answeredBy}` : verdict.reason;
+  return sum(verdicts.map((verdict) => ({ [nameOf(verdict)]: 1 })));
 }
 
 function sum(counts: readonly Partial<Record<string, number>>[]): Partial<Record<string, number>> {

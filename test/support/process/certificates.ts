@@ -96,18 +96,10 @@ function extension(id: readonly number[], value: Buffer): Buffer {
 }
 
 function generalName(name: string): Buffer {
-  const separator = name.indexOf(":");
-  const value = name.slice(separator + 1);
-  switch (name.slice(0, separator)) {
-    case "DNS":
-      return der(0x82, Buffer.from(value, "latin1"));
-    case "URI":
-      return der(0x86, Buffer.from(value, "latin1"));
-    case "IP":
-      return der(0x87, Buffer.from(value.split(".").map(Number)));
-    default:
-      throw new Error(`no kind of name: ${name}`);
-  }
+  const [, kind, value = ""] = /^(DNS|URI|IP):(.*)$/.exec(name) ?? [];
+  if (kind === undefined) throw new Error(`not a kind of name: ${name}`);
+  if (kind === "IP") return der(0x87, Buffer.from(value.split(".").map(Number)));
+  return der(kind === "DNS" ? 0x82 : 0x86, Buffer.from(value, "latin1"));
 }
 
 /** GeneralizedTime. RFC 5280 requires UTCTime before 2050, but no client rejects this. */
