@@ -1,7 +1,6 @@
 import { Code, ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import fc from "fast-check";
-import { unknownPeer } from "../../../src/auth/request-credentials.ts";
-import { cookie, serviceScheme, standardScheme } from "../../../src/auth/request-credentials.ts";
+import { cookie, serviceScheme, standardScheme, unknownPeer } from "../../../src/auth/request-credentials.ts";
 import { parseCompactJws } from "../../../src/jwt/compact-jws.ts";
 import { SessiondError } from "../../../src/domain/errors.ts";
 import { parseSessionId } from "../../../src/domain/ids.ts";
