@@ -1,26 +1,24 @@
 import { execFileSync } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { type DescMethodUnary, type MessageInitShape, create, toBinary } from "@bufbuild/protobuf";
-import { connectSessiond } from "../../src/client/client.ts";
-import { type Bench, execute } from "./bench.ts";
+import type { Bench } from "./bench.ts";
 import { type Figure, type Result, type Subject, compare, measure } from "./figures.ts";
+import { writeCalls } from "./load/calls.ts";
 import type { Job, Line } from "./load/job.ts";
 import { Jobs } from "./load/jobs.ts";
 import { loadSubject } from "./load/load.ts";
 import type { BenchServer } from "./processes.ts";
 import { constantSubjects, jwksSubject, noOpSubject, startConstants } from "./servers/constants.ts";
-import { grpcFrame } from "./servers/no-op.ts";
-import { project, startSessiond } from "./sessiond.ts";
+import { envelope } from "../support/fixtures/http2-bytes.ts";
+import { sessionsOf, startSessiond } from "./sessiond.ts";
+import { runSql } from "../support/postgres/sql.ts";
 
-/** Sessions that are authenticated. */
 const kept = 20_000;
-/** Revocations per second of load. */
 const revocationsPerSecond = 10_000;
 
-/** A running checkout of the project. */
 interface Tree {
   readonly name: string;
   readonly server: BenchServer;
@@ -79,7 +77,7 @@ async function startTree(bench: Bench, role: string, root: string): Promise<Tree
   // The source of the compiled entry point.
   const main = bin.sessiond.replace(/^dist\//, "").replace(/\.js$/, ".ts");
   const database = `against_${role}`;
-  await execute(bench.postgres.url, `create database ${database}`);
+  await runSql(bench.postgres.url, `create database ${database}`);
   const server = await startSessiond(bench, database, {
     main: pathToFileURL(join(root, main)),
     preload: "servers/constant-jwks.ts",
@@ -96,7 +94,7 @@ async function authenticateSubject(bench: Bench, { name, server }: Tree): Promis
   const lines = tokens.map((token) =>
     lineOf(method.authenticate, { credential: { case: "token", value: token } }),
   );
-  const file = await writeLines(bench, `authenticate ${name}`, lines);
+  const file = writeCalls(bench.directory, `authenticate ${name}`, lines);
   const job = new Jobs(server.url, bench.extent).grpc(method.authenticate, {}, "member-");
   let skip = 0;
   return loadSubject(bench.load, {
@@ -118,7 +116,7 @@ function revokeSubject(bench: Bench, { name, server }: Tree): Subject {
     async job(): Promise<Job> {
       const ids = await createSessions(server, calls, ({ id }) => id);
       const lines = ids.map((id) => lineOf(method.revoke, { target: { case: "id", value: id } }));
-      const file = await writeLines(bench, `revoke ${name}`, lines);
+      const file = writeCalls(bench.directory, `revoke ${name}`, lines);
       const job = new Jobs(server.url, bench.extent).grpc(method.revoke, {}, "\x18\x01");
       return { ...job, vary: { kind: "lines", file, skip: 0, again: false }, until: { calls } };
     },
@@ -127,14 +125,11 @@ function revokeSubject(bench: Bench, { name, server }: Tree): Subject {
 
 /** Creates sessions over the API and returns what `pick` takes of each. */
 async function createSessions(
-  { url }: BenchServer,
+  server: BenchServer,
   count: number,
   pick: (created: { readonly id: string; readonly token: string }) => string,
 ): Promise<readonly string[]> {
-  const { sessions } = connectSessiond({
-    baseUrl: url,
-    credential: { projectId: project.id, secret: project.secret },
-  });
+  const sessions = sessionsOf(server);
   const picked: string[] = [];
   let left = count;
   const caller = async () => {
@@ -151,11 +146,5 @@ function lineOf<Method extends DescMethodUnary>(
   method: Method,
   request: MessageInitShape<Method["input"]>,
 ): Line {
-  return { body: grpcFrame(toBinary(method.input, create(method.input, request))).toString("base64") };
-}
-
-async function writeLines(bench: Bench, name: string, lines: readonly Line[]): Promise<string> {
-  const file = join(bench.directory, `${name.replaceAll(/\W/g, "-")}.jsonl`);
-  await writeFile(file, lines.map((line) => JSON.stringify(line)).join("\n"));
-  return file;
+  return { body: envelope(toBinary(method.input, create(method.input, request))).toString("base64") };
 }

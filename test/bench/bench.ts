@@ -1,5 +1,5 @@
-import { Client } from "pg";
 import type { EmbeddedPostgres } from "../../src/embedded-postgres/supervisor.ts";
+import { databaseUrl } from "../support/postgres/sql.ts";
 import type { Load } from "./load/load.ts";
 import type { Processes } from "./processes.ts";
 
@@ -51,32 +51,13 @@ export interface Bench {
   readonly postgres: EmbeddedPostgres;
   /** Temporary files. Removed at the end. */
   readonly directory: string;
-  /** Seconds since the start. */
   readonly elapsed: () => number;
   /** Whether the scenario has used up its share of the time limit. */
   readonly late: () => boolean;
-  /** Reports progress on standard error. */
   readonly say: (line: string) => void;
 }
 
 /** URL of a database of the bench's Postgres. */
-export function databaseUrl({ postgres }: Bench, database: string): string {
-  const url = new URL(postgres.url);
-  url.pathname = `/${database}`;
-  return url.href;
-}
-
-/** Runs a statement on a connection of its own. */
-export async function execute<Row = unknown>(
-  url: string,
-  statement: string,
-  values: readonly unknown[] = [],
-): Promise<readonly Row[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(statement, [...values])).rows;
-  } finally {
-    await client.end();
-  }
+export function urlOf({ postgres }: Bench, database: string): string {
+  return databaseUrl(postgres.url, database);
 }

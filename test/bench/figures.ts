@@ -14,11 +14,9 @@ export interface Sample {
 export interface Figure {
   readonly name: string;
   readonly unit: "calls/s" | "ms" | "MB";
-  /** One per round. */
   readonly samples: readonly Sample[];
 }
 
-/** Something that is measured. */
 export interface Subject {
   readonly name: string;
   readonly unit: Figure["unit"];
@@ -35,10 +33,8 @@ export interface Comparison {
   readonly aim?: Aim | undefined;
 }
 
-/** Goal of a ratio. */
 export type Aim = { readonly atLeast: number } | { readonly atMost: number };
 
-/** Result of a scenario. */
 export interface Result {
   readonly title: string;
   readonly figures: readonly Figure[];
@@ -81,7 +77,6 @@ export async function measure(
   }));
 }
 
-/** Median over the rounds. */
 export function valueOf({ samples }: Figure): number {
   return median(samples.map(({ value }) => value));
 }
@@ -100,7 +95,6 @@ export function cpuRatioOf({ figure, yardstick }: Comparison): number | undefine
   return ratios.length === 0 ? undefined : median(ratios);
 }
 
-/** Whether the ratio reaches its aim. */
 export function isReached(comparison: Comparison): boolean | undefined {
   const { aim } = comparison;
   if (aim === undefined) return undefined;
@@ -122,6 +116,16 @@ export function compare(
   const { what, aim } = options;
   const [figure, yardstick] = [find(options.figure), find(options.yardstick)];
   return figure === undefined || yardstick === undefined ? [] : [{ what, figure, yardstick, aim }];
+}
+
+export function ratiosOf(
+  figures: readonly Figure[],
+  method: string,
+): (figure: string, yardstick: string, atLeast?: number) => Comparison[] {
+  return (figure, yardstick, atLeast) => {
+    const aim = atLeast === undefined ? undefined : { atLeast };
+    return compare(figures, { what: `${method}: ${figure} / ${yardstick}`, figure, yardstick, aim });
+  };
 }
 
 /** Middle value, or the mean of the two in the middle. NaN for an empty list. */

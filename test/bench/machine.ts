@@ -36,7 +36,6 @@ export interface Busy {
 
 type CoreTimes = readonly { readonly idle: number; readonly all: number }[];
 
-/** Times of all cores since boot. */
 export function coreTimes(): CoreTimes {
   return cpus().map(({ times: { user, nice, sys, irq, idle } }) => ({
     idle,
@@ -55,19 +54,16 @@ export function busySince(before: CoreTimes): Busy | undefined {
   return { server: share(cores.server), load: share(cores.load) };
 }
 
-/** Describes the machine in a line. */
 export function machine(): string {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   const model = cpus()[0]?.model.trim() ?? "unknown CPU";
   return `${availableParallelism()} cores (${model}), ${memory}, ${type()} ${release()}, Node ${process.versions.node}`;
 }
 
-/** Says where processes run. */
 export const binding: string = canPin
   ? "servers on one core, load and Postgres on another"
   : "no process bound to a core";
 
-/** Load average of the last minute. */
 export function machineLoad(): number {
   return loadavg()[0] ?? NaN;
 }

@@ -6,30 +6,25 @@ import { createInterface } from "node:readline";
 import { endWithParent } from "../support/process/child.ts";
 import { pin } from "./machine.ts";
 
-/** A child process. */
 export interface BenchProcess {
   readonly pid: number;
   readonly process: ChildProcess;
-  /** Resolves when it has ended. */
   readonly ended: Promise<unknown>;
-  /** Last lines of its standard error. */
   lastErrors(): string;
-  /** Sends SIGTERM and waits for the end. */
+  /** Resolves with its next message over IPC; rejects if it ends first. */
+  next<Message>(): Promise<Message>;
   stop(): Promise<void>;
 }
 
-/** A server process. */
 export interface BenchServer extends BenchProcess {
   readonly url: string;
   /** What it printed up to its address. */
   readonly output: readonly string[];
 }
 
-/** Options of {@link Processes.start}. */
 export interface ProcessOptions {
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Core to bind it to. */
   readonly core?: number | undefined;
   /** Module of this folder to load first. */
   readonly preload?: string;
@@ -68,6 +63,11 @@ export class Processes {
       process: child,
       ended,
       lastErrors: () => readFileSync(log, "utf8").trim().split("\n").slice(-5).join("\n"),
+      async next() {
+        const [message] = await Promise.race([once(child, "message"), ended.then(() => [])]);
+        if (message === undefined) throw new Error(`${String(file)} ended: ${running.lastErrors()}`);
+        return message;
+      },
       async stop() {
         child.kill("SIGTERM");
         await ended;

@@ -5,7 +5,6 @@ import type { BenchServer } from "./processes.ts";
 import { type Constants, startConstants } from "./servers/constants.ts";
 import { startSessiond } from "./sessiond.ts";
 
-/** A server and what its database contains. */
 export interface Deployment {
   readonly server: BenchServer;
   readonly stored: StoredProject;
@@ -22,7 +21,6 @@ export class Stage {
     this.#bench = bench;
   }
 
-  /** Servers that answer a constant. */
   constants(): Promise<Constants> {
     return (this.#constants ??= startConstants(this.#bench));
   }

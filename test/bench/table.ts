@@ -2,6 +2,7 @@ import {
   type Comparison,
   type Figure,
   type Result,
+  type Sample,
   cpuRatioOf,
   isReached,
   median,
@@ -38,33 +39,20 @@ function rowOfComparison(comparison: Comparison): string[] {
 
 function rowOfFigure(figure: Figure): string[] {
   const { name, unit, samples } = figure;
-  const middle = (values: readonly (number | undefined)[], digits: number) => {
-    const known = values.filter((value) => value !== undefined);
+  const middle = (valueIn: (sample: Sample) => number | undefined, digits: number) => {
+    const known = samples.map(valueIn).filter((value) => value !== undefined);
     return known.length === 0 ? "" : median(known).toFixed(digits);
   };
-  const busy = (core: "server" | "load") =>
-    middle(
-      samples.map((sample) => sample.busy?.[core]),
-      2,
-    );
+  const [server, load] = [middle(({ busy }) => busy?.server, 2), middle(({ busy }) => busy?.load, 2)];
   return [
     name,
     `${short(valueOf(figure))} ${unit}`,
     samples.map(({ value }) => short(value)).join(" "),
-    middle(
-      samples.map(({ latency }) => latency?.p50),
-      2,
-    ),
-    middle(
-      samples.map(({ latency }) => latency?.p99),
-      2,
-    ),
-    middle(
-      samples.map(({ cpu }) => cpu),
-      0,
-    ),
+    middle(({ latency }) => latency?.p50, 2),
+    middle(({ latency }) => latency?.p99, 2),
+    middle(({ cpu }) => cpu, 0),
     // The load, or Postgres, limited the server if its core was full and the server's was not.
-    `${busy("server")} ${busy("load")}${Number(busy("load")) > Number(busy("server")) ? " (load core fuller)" : ""}`,
+    `${server} ${load}${Number(load) > Number(server) ? " (load core fuller)" : ""}`,
   ];
 }
 

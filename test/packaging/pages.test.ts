@@ -4,45 +4,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
-import { pino } from "pino";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { readConfig } from "../../src/server/config/config.ts";
+import { afterAll, expect, test } from "vitest";
 import { configurationTable } from "../../src/server/config/variables.ts";
-import { type Service, startService } from "../../src/server/service.ts";
-import { type TestDatabase, createTestDatabase } from "../support/postgres/test-database.ts";
+import { childEnvironment } from "../support/process/child.ts";
+import { runningService } from "../support/fixtures/running-service.ts";
 
 const pages = globSync("{README.md,{proto,src,test}/**/README.md}").filter(
   (page) => !page.includes("third_party"),
 );
-const secret = "a secret of the pages' examples";
-
-let database: TestDatabase;
-let service: Service;
-let folder: string;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  const read = readConfig({
-    DATABASE_URL: database.url,
-    SESSIOND_MASTER_KEY: Buffer.alloc(32, 7).toString("base64"),
-    SESSIOND_LISTEN: "127.0.0.1:0",
-    SESSIOND_BOOTSTRAP_PROJECT: `development:${secret}`,
-  });
-  if ("problems" in read) throw new Error(read.problems.join("; "));
-  service = await startService(read.config, pino({ level: "silent" }));
-  folder = await mkdtemp(join(tmpdir(), "sessiond-pages-"));
-  symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
-  const command = `#!/bin/sh\nexec "${process.execPath}" "${resolve("src/cli/main.ts")}" "$@"\n`;
-  writeFileSync(join(folder, "sessiond"), command, { mode: 0o755 });
-  mkdirSync(join(folder, ".sessiond"));
-  writeFileSync(join(folder, ".sessiond", "development-secret"), `${secret}\n`);
-});
-
-afterAll(async () => {
-  await service.stop();
-  await database.drop();
-  await rm(folder, { recursive: true });
-});
+const service = await runningService({ projectId: "development" });
+const folder = await mkdtemp(join(tmpdir(), "sessiond-pages-"));
+afterAll(() => rm(folder, { recursive: true }));
+symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
+const command = `#!/bin/sh\nexec "${process.execPath}" "${resolve("src/cli/main.ts")}" "$@"\n`;
+writeFileSync(join(folder, "sessiond"), command, { mode: 0o755 });
+mkdirSync(join(folder, ".sessiond"));
+writeFileSync(join(folder, ".sessiond", "development-secret"), `${service.secret}\n`);
 
 /** The examples of a page are one script for one shell: later ones use the variables of earlier ones. */
 test.each([
@@ -106,7 +83,7 @@ async function bash(script: string): Promise<string> {
   const SESSIOND_SERVER = `http://127.0.0.1:${service.port}`;
   const child = spawn("bash", ["-e", "-o", "pipefail", "-c", script], {
     cwd: folder,
-    env: { ...process.env, PATH: path, SESSIOND_SERVER },
+    env: { ...process.env, ...childEnvironment({ PATH: path, SESSIOND_SERVER }) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const exited = new Promise<number | null>((done) => {

@@ -4,13 +4,8 @@ import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, onTestFinished } from "vitest";
-import {
-  type Outcome,
-  type StartedProcess,
-  childEnvironment,
-  runCommand,
-  startNode,
-} from "../../support/process/command.ts";
+import { type Outcome, type StartedProcess, runCommand, startNode } from "../../support/process/command.ts";
+import { childEnvironment } from "../../support/process/child.ts";
 import { recordOutput } from "../../support/output/output.ts";
 import type { RunningService } from "../../support/fixtures/running-service.ts";
 

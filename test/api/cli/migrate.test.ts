@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, readdir } from "node:fs/promises";
 import { Client } from "pg";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { databaseUrl } from "../../support/postgres/cluster.ts";
+import { databaseUrl } from "../../support/postgres/sql.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { emptyFolder, rowsOf, sessiond } from "./command-process.ts";

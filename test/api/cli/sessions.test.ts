@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { childEnvironment, runCommand } from "../../support/process/command.ts";
+import { childEnvironment } from "../../support/process/child.ts";
+import { runCommand } from "../../support/process/command.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";

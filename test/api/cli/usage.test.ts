@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf } from "../../support/fixtures/service-clients.ts";
 import { callerOf, commandFile, sessiond } from "./command-process.ts";
-import { childEnvironment } from "../../support/process/command.ts";
+import { childEnvironment } from "../../support/process/child.ts";
 
 const service = await runningService();
 const environment = callerOf(service);

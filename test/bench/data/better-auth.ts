@@ -1,14 +1,14 @@
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { Client } from "pg";
-import { type Bench, databaseUrl, execute } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import type { Subject } from "../figures.ts";
+import { writeCalls } from "../load/calls.ts";
 import type { Job, Line } from "../load/job.ts";
 import { loadSubject } from "../load/load.ts";
 import { cores } from "../machine.ts";
 import type { BenchServer } from "../processes.ts";
 import { betterAuthCookie, betterAuthOrigin } from "../servers/better-auth-cookie.ts";
 import { digitsInSql, digitsOf } from "./numbers.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
 /** better-auth with three sessions per user, and files of calls. */
 export interface StoredBetterAuth {
@@ -30,8 +30,8 @@ const prepared = 80_000;
 export async function storeBetterAuth(bench: Bench, count: number): Promise<StoredBetterAuth> {
   const start = performance.now();
   const database = "better_auth";
-  await execute(bench.postgres.url, `create database ${database}`);
-  const url = databaseUrl(bench, database);
+  await runSql(bench.postgres.url, `create database ${database}`);
+  const url = urlOf(bench, database);
   const server = await bench.processes.startServer("servers/better-auth.ts", {
     environment: { DATABASE_URL: url },
     core: cores.server,
@@ -60,30 +60,26 @@ export async function storeBetterAuth(bench: Bench, count: number): Promise<Stor
   // The first session of a user authenticates and the second is revoked, so that get-session always finds its own.
   const users = Math.floor(count / 3);
   const scattered = (call: number) => Math.floor((call * 0.618_033_988_7 * users) % users);
+  const write = (name: string, callOf: (call: number) => Line) =>
+    writeCalls(
+      bench.directory,
+      name,
+      Array.from({ length: prepared }, (_, call) => callOf(call)),
+    );
   return {
     server,
     database,
-    getSession: await writeCalls(bench, "get-session", (call) => ({
+    getSession: write("get-session", (call) => ({
       headers: { cookie: betterAuthCookie(token(3 * scattered(call))) },
       body: "",
     })),
-    revokeSession: await writeCalls(bench, "revoke-session", (call) => ({
+    revokeSession: write("revoke-session", (call) => ({
       headers: { cookie: betterAuthCookie(token(3 * (call % users))), origin: betterAuthOrigin },
       body: Buffer.from(JSON.stringify({ token: token(3 * (call % users) + 1) })).toString("base64"),
     })),
   };
 }
 
-async function writeCalls(bench: Bench, name: string, callOf: (call: number) => Line): Promise<string> {
-  const path = join(bench.directory, `${name}.jsonl`);
-  const file = await open(path, "w");
-  const lines = Array.from({ length: prepared }, (_, call) => JSON.stringify(callOf(call)));
-  await file.writeFile(lines.join("\n"));
-  await file.close();
-  return path;
-}
-
-/** Path of a call. */
 export type BetterAuthCall = "get-session" | "revoke-session";
 
 /** better-auth under load on 128 connections. Rejects if its calls do not do what they should. */
@@ -125,9 +121,6 @@ export async function betterAuthSubject(
 }
 
 async function countSessions(bench: Bench, { database }: StoredBetterAuth): Promise<number> {
-  const [row] = await execute<{ count: string }>(
-    databaseUrl(bench, database),
-    "select count(*) from session",
-  );
+  const [row] = await runSql<{ count: string }>(urlOf(bench, database), "select count(*) from session");
   return Number(row?.count);
 }

@@ -38,15 +38,14 @@ export class NumberRange {
 
   /** Each call names a session that no earlier call named, by the last digits in the body. */
   once(body: Buffer): Numbers {
-    return { ...this.#numbers(body), skip: this.#used, again: false };
+    return this.#numbers(body, false);
   }
 
   /** Each call names another session until all have been named, then repeats. */
   again(body: Buffer): Numbers {
-    return { ...this.#numbers(body), skip: this.#used, again: true };
+    return this.#numbers(body, true);
   }
 
-  /** Records that calls were made. */
   use(calls: number): void {
     this.#used += calls;
   }
@@ -60,9 +59,9 @@ export class NumberRange {
     this.#used = 0;
   }
 
-  #numbers(body: Buffer) {
+  #numbers(body: Buffer, again: boolean): Numbers {
     const at = body.lastIndexOf(digitsOf(0), undefined, "latin1");
     if (at < 0) throw new Error("the body has no place for a number");
-    return { kind: "numbers", at, first: this.first, count: this.count } as const;
+    return { kind: "numbers", at, first: this.first, count: this.count, skip: this.#used, again };
   }
 }

@@ -1,8 +1,7 @@
 import { Client } from "pg";
-import { execute } from "../bench.ts";
 import { sessionIdInSql, sessionTokenInSql } from "./numbers.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
-/** Sessions to store. */
 export interface StoredSessions {
   readonly projectId: string;
   readonly first: number;
@@ -19,18 +18,18 @@ export interface StoredSessions {
  */
 export async function storeSessions(url: string, all: readonly StoredSessions[]): Promise<void> {
   // Otherwise every gigabyte would cause a checkpoint.
-  await execute(url, "alter system set max_wal_size = '16GB'");
-  await execute(url, "select pg_reload_conf()");
+  await runSql(url, "alter system set max_wal_size = '16GB'");
+  await runSql(url, "select pg_reload_conf()");
   await Promise.all(tables.map((table) => fill(url, table, all)));
-  await execute(url, "checkpoint");
-  await execute(url, "alter system reset max_wal_size");
-  await execute(url, "select pg_reload_conf()");
-  await execute(url, "create extension if not exists pg_prewarm");
-  await execute(
+  await runSql(url, "checkpoint");
+  await runSql(url, "alter system reset max_wal_size");
+  await runSql(url, "select pg_reload_conf()");
+  await runSql(url, "create extension if not exists pg_prewarm");
+  await runSql(
     url,
     `select pg_prewarm(c.oid) from pg_class c
      where c.oid = any ($1::regclass[]) or c.oid in (select indexrelid from pg_index where indrelid = any ($1::regclass[]))`,
-    [tables],
+    tables,
   );
 }
 

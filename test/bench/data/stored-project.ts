@@ -1,8 +1,9 @@
 import { Client } from "pg";
-import { type Bench, databaseUrl, execute } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import { project, startSessiond } from "../sessiond.ts";
 import { NumberRange } from "./numbers.ts";
 import { type StoredSessions, storeSessions } from "./sessions.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
 /** A database with sessions of the bench's project, by number. */
 export interface StoredProject {
@@ -14,9 +15,7 @@ export interface StoredProject {
   readonly recent: NumberRange;
   /** To authenticate: accessed an hour ago, so that the first call records its access. */
   readonly idle: NumberRange;
-  /** To revoke, each once. */
   readonly mortal: NumberRange;
-  /** Time that storing a session took. */
   readonly secondsForEach: number;
 }
 
@@ -34,8 +33,8 @@ export async function storeProject(
   besides: readonly StoredSessions[] = [],
 ): Promise<StoredProject> {
   const start = performance.now();
-  await execute(bench.postgres.url, `create database ${database}`);
-  const url = databaseUrl(bench, database);
+  await runSql(bench.postgres.url, `create database ${database}`);
+  const url = urlOf(bench, database);
   // The server creates the schema and the project.
   const server = await startSessiond(bench, database);
   await server.stop();
@@ -56,10 +55,9 @@ export async function storeProject(
   }
 }
 
-/** Restores the sessions of a small project. */
 export async function restoreProject(bench: Bench, stored: StoredProject): Promise<void> {
-  const url = databaseUrl(bench, stored.database);
-  await execute(url, "truncate sessions, session_tokens, revocations, cutoffs");
+  const url = urlOf(bench, stored.database);
+  await runSql(url, "truncate sessions, session_tokens, revocations, cutoffs");
   await storeSessions(url, [evenly(stored.count)]);
   for (const range of [stored.recent, stored.idle, stored.mortal]) range.reset();
 }
@@ -86,7 +84,6 @@ function ranges(count: number) {
   };
 }
 
-/** Copies the bench's project, including its credential. */
 async function copyProject(client: Client, id: string): Promise<void> {
   if (id === project.id) return;
   const copy = (table: string, changes: object) =>
@@ -106,7 +103,6 @@ export const listed = { few: 30, many: 30_000 } as const;
 /** Projects for RevokeAll: one with many sessions of one member and organization, one with a single session. */
 export const ended = { many: "crowd", one: "lonely" } as const;
 
-/** Sessions for List and RevokeAll. */
 export function crowds(count: number): readonly StoredSessions[] {
   const common = { organization: "'crowd'", lastAccess: "now()" };
   const listedSessions = Object.values(listed).map((count, i) => ({
@@ -132,18 +128,18 @@ export async function keepMortal(bench: Bench, stored: StoredProject, calls?: nu
   const needed = calls ?? Math.ceil(bench.extent.seconds * maxPerSecond);
   if (mortal.count - mortal.used >= needed) return;
   await checkRevoked(bench, stored);
-  const url = databaseUrl(bench, database);
-  await execute(url, "update sessions set revoked_revision = null where revoked_revision is not null");
-  await execute(url, "vacuum analyze sessions");
-  await execute(url, "checkpoint");
+  const url = urlOf(bench, database);
+  await runSql(url, "update sessions set revoked_revision = null where revoked_revision is not null");
+  await runSql(url, "vacuum analyze sessions");
+  await runSql(url, "checkpoint");
   mortal.reset();
   bench.say("made revoked sessions active again");
 }
 
 /** Rejects unless the database has a revoked session for each call that revoked one. Returns their number. */
 export async function checkRevoked(bench: Bench, { database, mortal }: StoredProject): Promise<number> {
-  const [row] = await execute<{ count: string }>(
-    databaseUrl(bench, database),
+  const [row] = await runSql<{ count: string }>(
+    urlOf(bench, database),
     "select count(*) from sessions where revoked_revision is not null",
   );
   const revoked = Number(row?.count);

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Job, Line, Lines, Numbers } from "./job.ts";
 
-/** One call of a job. */
 export interface Call {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
@@ -29,6 +29,13 @@ function numberedCalls(template: Buffer, { at, first, count, skip, again }: Numb
     body.write((first + numberOf(made++)).toString(16).padStart(12, "0"), at, "latin1");
     return { headers: {}, body };
   };
+}
+
+/** Writes a file of calls; returns its path. */
+export function writeCalls(directory: string, name: string, lines: readonly Line[]): string {
+  const file = join(directory, `${name.replaceAll(/\W/g, "-")}.jsonl`);
+  writeFileSync(file, lines.map((line) => JSON.stringify(line)).join("\n"));
+  return file;
 }
 
 function callsFromFile({ file, skip, again }: Lines): () => Call {

@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
+import { headerBlock, preface } from "../../support/fixtures/http2-bytes.ts";
 import type { Call } from "./calls.ts";
 import type { Job } from "./job.ts";
 import type { Tally } from "./tally.ts";
 
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const frameTypes = {
   data: 0,
   headers: 1,
@@ -60,7 +60,7 @@ export class Http2Replay {
     const windowUpdate = Buffer.from("7fff0000", "hex");
     socket.write(
       Buffer.concat([
-        preface,
+        Buffer.from(preface),
         frame(frameTypes.settings, 0, 0, settings),
         frame(frameTypes.windowUpdate, 0, 0, windowUpdate),
       ]),
@@ -135,6 +135,7 @@ export class Http2Replay {
   }
 }
 
+/** Faster than the `frame` of the tests: it copies the payload once. */
 function frame(type: number, flag: number, streamId: number, payload: Buffer): Buffer {
   const bytes = Buffer.allocUnsafe(9 + payload.length);
   bytes.writeUIntBE(payload.length, 0, 3);
@@ -143,15 +144,4 @@ function frame(type: number, flag: number, streamId: number, payload: Buffer): B
   bytes.writeUInt32BE(streamId, 5);
   payload.copy(bytes, 9);
   return bytes;
-}
-
-/** Encodes headers of at most 126 bytes each as literals, without index and Huffman code. */
-function headerBlock(headers: Readonly<Record<string, string>>): Buffer {
-  const text = (value: string) => {
-    if (value.length > 126) throw new Error(`header too long: ${value}`);
-    return Buffer.concat([Buffer.from([value.length]), Buffer.from(value, "latin1")]);
-  };
-  return Buffer.concat(
-    Object.entries(headers).flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]),
-  );
 }

@@ -1,6 +1,5 @@
 /** One kind of call, made as often as possible or a fixed number of times. */
 export interface Job {
-  /** `http://host:port`. */
   readonly url: string;
   /** gRPC or plain requests over HTTP/2 without TLS, or HTTP/1.1 with keep-alive. */
   readonly protocol: "grpc" | "http2" | "http1";
@@ -43,11 +42,10 @@ export interface Lines {
 /** A call in a file of calls. */
 export interface Line {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Base64. */
+  /** In base64. */
   readonly body: string;
 }
 
-/** Result of a job. */
 export interface Report {
   /** Successful calls per second. */
   readonly perSecond: number;

@@ -8,7 +8,7 @@ import {
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Extent } from "../bench.ts";
 import { type NumberRange, sessionId, sessionToken } from "../data/numbers.ts";
-import { grpcFrame } from "../servers/no-op.ts";
+import { envelope } from "../../support/fixtures/http2-bytes.ts";
 import { authorization } from "../sessiond.ts";
 import type { Job } from "./job.ts";
 
@@ -37,7 +37,7 @@ export class Jobs {
       ...this.#common(`/${method.parent.typeName}/${method.name}`, expect),
       protocol: "grpc",
       headers: { authorization },
-      body: grpcFrame(toBinary(method.input, create(method.input, request))),
+      body: envelope(toBinary(method.input, create(method.input, request))),
     };
   }
 
@@ -48,12 +48,10 @@ export class Jobs {
     return { ...job, vary: range.once(job.body) };
   }
 
-  /** Revokes through Stytch's documented REST API. */
   revokeRest(range: NumberRange): Job {
     return this.#json("/v1/sessions/revoke", { session_id: sessionId(0) }, range, '"status_code":200');
   }
 
-  /** Revokes through the Connect protocol with JSON. */
   revokeConnect(range: NumberRange): Job {
     return this.#json("/session.v1.SessionService/Revoke", { id: sessionId(0) }, range, '"revokedCount":"1"');
   }

@@ -1,12 +1,9 @@
-import { once } from "node:events";
 import { busySince, coreTimes, cores, cpuTime } from "../machine.ts";
 import type { Sample, Subject } from "../figures.ts";
 import type { BenchProcess, Processes } from "../processes.ts";
 import { hasH2load, runH2load } from "./h2load.ts";
 import type { Job, Report } from "./job.ts";
 import { selfCheck } from "./self-check.ts";
-
-type Message = { readonly report: Report } | { readonly failure: string } | { readonly ready: true };
 
 /** Runs jobs: equal calls with h2load, varying ones in the process of driver.ts. */
 export class Load {
@@ -19,34 +16,25 @@ export class Load {
   }
 
   static async start(processes: Processes, directory: string): Promise<Load> {
-    const load = new Load(processes.start("load/driver.ts", { core: cores.load }), directory);
-    await load.#next();
-    return load;
+    const driver = processes.start("load/driver.ts", { core: cores.load });
+    await driver.next();
+    return new Load(driver, directory);
   }
 
   /** Does one job at a time. Rejects if it cannot be done or a call does not succeed. */
   async run(job: Job): Promise<Report> {
     if (job.vary === undefined) return runH2load(job, await selfCheck(job), this.#directory);
     this.#process.process.send(job);
-    const message = await this.#next();
-    if ("failure" in message) throw new Error(`${job.url}${job.path}: ${message.failure}`);
-    if (!("report" in message)) throw new Error("the driver restarted");
-    const { ok = 0, ...failures } = message.report.outcomes;
+    const answer = await this.#process.next<{ report: Report } | { failure: string }>();
+    if ("failure" in answer) throw new Error(`${job.url}${job.path}: ${answer.failure}`);
+    const { ok = 0, ...failures } = answer.report.outcomes;
     if (ok === 0 || Object.keys(failures).length > 0) {
-      throw new Error(`${job.url}${job.path}: ${JSON.stringify(message.report.outcomes)}`);
+      throw new Error(`${job.url}${job.path}: ${JSON.stringify(answer.report.outcomes)}`);
     }
-    return message.report;
-  }
-
-  async #next(): Promise<Message> {
-    const ended = this.#process.ended.then(() => []);
-    const [message]: Message[] = await Promise.race([once(this.#process.process, "message"), ended]);
-    if (message === undefined) throw new Error(`the driver ended: ${this.#process.lastErrors()}`);
-    return message;
+    return answer.report;
   }
 }
 
-/** Options of {@link loadSubject}. */
 export interface LoadSubjectOptions {
   readonly name: string;
   /** Process whose CPU time is measured. */
@@ -59,7 +47,6 @@ export interface LoadSubjectOptions {
   readonly unit?: "ms";
 }
 
-/** A server under load. */
 export function loadSubject(load: Load, { name, pid, job, made, unit }: LoadSubjectOptions): Subject {
   return {
     name,

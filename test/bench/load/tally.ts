@@ -1,6 +1,5 @@
 import type { Report } from "./job.ts";
 
-/** Counts outcomes and latencies of calls. */
 export class Tally {
   readonly #outcomes = new Map<string, number>();
   readonly #latencies: number[] = [];

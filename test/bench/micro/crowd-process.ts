@@ -3,7 +3,7 @@
 import { type ClientHttp2Stream, connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WatchRevocationsRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
-import { grpcFrame } from "../servers/no-op.ts";
+import { envelope } from "../../support/fixtures/http2-bytes.ts";
 import { monotonic } from "../../resilience/chaos/history.ts";
 
 const [url = "", authorization = "", size = "0"] = process.argv.slice(2);
@@ -12,7 +12,7 @@ const crowd = Number(size);
 const shortest = 60;
 
 const request = toBinary(WatchRevocationsRequestSchema, create(WatchRevocationsRequestSchema));
-const frame = grpcFrame(request);
+const frame = envelope(request);
 
 let heard = 0;
 

@@ -1,6 +1,5 @@
 // `npm run bench:propagation [revocations]`: time from the return of Revoke until a verifier in another process rejects the
 // session's JWT, with one watcher and with 1,000 on the same replica. Prints a table and JSON.
-import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "../../support/process/child.ts";
 import { type Deployment, startDeployment } from "../../resilience/chaos/processes/deployment.ts";
@@ -75,11 +74,7 @@ async function startCrowd({ options, replicas }: Deployment, size: number) {
     [replicas[0]?.url ?? "", basic, String(size)],
     {},
   );
-  const message = async (): Promise<{ readonly at?: number }> => {
-    const [first] = await Promise.race([once(child.process, "message"), child.ended.then(() => [])]);
-    if (first === undefined) throw new Error(`the watchers ended: ${child.errorLines.join("\n")}`);
-    return first;
-  };
+  const message = () => child.message<{ readonly at?: number }>();
   await message();
   return { next: async () => (await message()).at, stop: () => child.kill() };
 }

@@ -1,13 +1,13 @@
 import type { Bench } from "../bench.ts";
 import { betterAuthSubject } from "../data/better-auth.ts";
 import type { NumberRange } from "../data/numbers.ts";
-import { type Result, compare, measure } from "../figures.ts";
+import { type Result, measure, ratiosOf } from "../figures.ts";
 import { Jobs } from "../load/jobs.ts";
-import { loadSubject } from "../load/load.ts";
 import { selfCheck } from "../load/self-check.ts";
 import { bareSubject, startBare } from "../servers/bare.ts";
 import { constantSubjects, noOpSubject, yardsticks } from "../servers/constants.ts";
 import type { Stage } from "../stage.ts";
+import { authenticating } from "./subjects.ts";
 
 /** Authentication by token. Every call asks the database. */
 export async function authenticate(bench: Bench, stage: Stage): Promise<Result> {
@@ -16,28 +16,21 @@ export async function authenticate(bench: Bench, stage: Stage): Promise<Result> 
   const constants = await stage.constants();
   const bare = await startBare(bench, stored);
   const jobs = new Jobs(server.url, bench.extent);
-  const authenticating = async (name: string, range: NumberRange, issueJwt = false) => {
-    const job = () => jobs.authenticate(range, stored.tag, { issueJwt });
-    await selfCheck(job());
-    return loadSubject(bench.load, { name, pid: server.pid, job, made: (calls) => range.use(calls) });
+  const subject = async (name: string, range: NumberRange, issueJwt = false) => {
+    await selfCheck(jobs.authenticate(range, stored.tag, { issueJwt }));
+    return authenticating(bench, stored, { name, jobs, pid: server.pid }, { range, issueJwt });
   };
   const figures = await measure(bench, [
-    await authenticating("sessiond, gRPC", stored.recent),
-    await authenticating("sessiond, gRPC, access recorded", stored.idle),
-    await authenticating("sessiond, gRPC, JWT issued", stored.recent, true),
+    await subject("sessiond, gRPC", stored.recent),
+    await subject("sessiond, gRPC, access recorded", stored.idle),
+    await subject("sessiond, gRPC, JWT issued", stored.recent, true),
     noOpSubject(bench, "sessiond, no-op, gRPC", server),
     await betterAuthSubject(bench, peer, "get-session"),
     bareSubject(bench, bare, "pg, one select", "authenticate", stored),
     ...constantSubjects(bench, constants, yardsticks),
   ]);
   await bare.stop();
-  const ratio = (figure: string, yardstick: string, atLeast?: number) =>
-    compare(figures, {
-      what: `Authenticate: ${figure} / ${yardstick}`,
-      figure,
-      yardstick,
-      aim: atLeast === undefined ? undefined : { atLeast },
-    });
+  const ratio = ratiosOf(figures, "Authenticate");
   return {
     title: `Authenticate by token, ${stored.count} sessions stored, no cache, 128 in flight`,
     figures,

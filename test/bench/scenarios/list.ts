@@ -1,11 +1,11 @@
-import { connectSessiond } from "../../../src/client/client.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Bench } from "../bench.ts";
 import { listed } from "../data/stored-project.ts";
 import { type Result, compare, measure } from "../figures.ts";
 import { Jobs } from "../load/jobs.ts";
 import { loadSubject } from "../load/load.ts";
-import { project } from "../sessiond.ts";
+import { sessionsOf } from "../sessiond.ts";
+import type { BenchServer } from "../processes.ts";
 import type { Stage } from "../stage.ts";
 
 /** All sessions of the member with few, so that every answer has the same size. */
@@ -29,7 +29,7 @@ export async function list(bench: Bench, stage: Stage): Promise<Result> {
   const figures = await measure(bench, [
     listing(names.few, listed.few, ""),
     listing(names.first, listed.many, ""),
-    listing(names.hundredth, listed.many, await tokenOfPage(server.url, 100)),
+    listing(names.hundredth, listed.many, await tokenOfPage(server, 100)),
   ]);
   return {
     title: `List, pages of ${pageSize} sessions, 128 in flight`,
@@ -46,9 +46,8 @@ export async function list(bench: Bench, stage: Stage): Promise<Result> {
   };
 }
 
-async function tokenOfPage(baseUrl: string, page: number): Promise<string> {
-  const credential = { projectId: project.id, secret: project.secret };
-  const { sessions } = connectSessiond({ baseUrl, credential });
+async function tokenOfPage(server: BenchServer, page: number): Promise<string> {
+  const sessions = sessionsOf(server);
   let pageToken = "";
   for (let at = 1; at < page; at++) {
     const answer = await sessions.list({ memberId: `listed-${listed.many}`, pageSize, pageToken });

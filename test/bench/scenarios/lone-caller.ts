@@ -1,15 +1,13 @@
 import type { Bench } from "../bench.ts";
-import { keepMortal } from "../data/stored-project.ts";
 import { type Result, type Subject, compare, measure } from "../figures.ts";
 import { Jobs } from "../load/jobs.ts";
-import { loadSubject } from "../load/load.ts";
 import type { BenchServer } from "../processes.ts";
 import { startSessiond } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
+import { authenticating, revoking } from "./subjects.ts";
 
 /** Latency of a lone caller, who must not wait for others to fill a batch. */
 export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
-  const { load } = bench;
   const { stored } = await stage.large();
   const batched = await startSessiond(bench, stored.database);
   const unbatched = await startSessiond(bench, stored.database, { preload: "servers/unbatched.ts" });
@@ -17,21 +15,8 @@ export async function loneCaller(bench: Bench, stage: Stage): Promise<Result> {
   const subjectsOf = (name: string, { url }: BenchServer): Subject[] => {
     const jobs = new Jobs(url, bench.extent, 1);
     return [
-      loadSubject(load, {
-        name: `Authenticate, ${name}`,
-        unit: "ms",
-        job: () => jobs.authenticate(stored.recent, stored.tag),
-        made: (calls) => stored.recent.use(calls),
-      }),
-      loadSubject(load, {
-        name: `Revoke, ${name}`,
-        unit: "ms",
-        async job() {
-          await keepMortal(bench, stored);
-          return jobs.revoke(stored.mortal);
-        },
-        made: (calls) => stored.mortal.use(calls),
-      }),
+      authenticating(bench, stored, { name: `Authenticate, ${name}`, unit: "ms", jobs }),
+      revoking(bench, stored, { name: `Revoke, ${name}`, unit: "ms", jobs }),
     ];
   };
   const figures = await measure(bench, [

@@ -1,11 +1,9 @@
-import { once } from "node:events";
 import type { Bench } from "../bench.ts";
 import { keepMortal } from "../data/stored-project.ts";
 import type { Figure, Result } from "../figures.ts";
 import { hasH2load } from "../load/h2load.ts";
 import type { Job } from "../load/job.ts";
 import { Jobs } from "../load/jobs.ts";
-import type { BenchServer } from "../processes.ts";
 import { noOpJob } from "../servers/constants.ts";
 import { startSessiond } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
@@ -27,7 +25,7 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
     const { made } = await load.run({ ...job, until: { calls: Math.floor(calls * share) } });
     return made;
   };
-  const held: { readonly heap: number; readonly rss: number }[] = [];
+  const held: { readonly heap: number; readonly resident: number }[] = [];
   for (let look = 0; look < looks; look++) {
     stored.recent.use(await run(jobs.authenticate(stored.recent, stored.tag), 0.25));
     stored.idle.use(await run(jobs.authenticate(stored.idle, stored.tag), 0.1));
@@ -35,28 +33,18 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
     stored.mortal.use(await run(jobs.revoke(stored.mortal), 0.1));
     stored.mortal.use(await run(jobs.revokeRest(stored.mortal), 0.05));
     if (noOpShare > 0) await run(noOpJob(bench, server.url), noOpShare);
-    held.push(await heldBy(server));
+    server.process.send("memory");
+    held.push(await server.next());
     if (bench.late() && held.length >= minLooks) break;
   }
   const callsPerLook = calls * (0.5 + noOpShare);
   const made = callsPerLook * held.length;
   const settled = Math.ceil(held.length / 3);
   await server.stop();
-  const figure = (name: string, values: readonly number[]): Figure => ({
-    name,
-    unit: "MB",
-    samples: values.map((value) => ({ value: value / 1e6 })),
+  const figures = (["heap", "resident"] as const).map((name): Figure => {
+    const samples = held.map((bytes) => ({ value: bytes[name] / 1e6 }));
+    return { name, unit: "MB", samples };
   });
-  const figures = [
-    figure(
-      "heap",
-      held.map(({ heap }) => heap),
-    ),
-    figure(
-      "resident",
-      held.map(({ rss }) => rss),
-    ),
-  ];
   return {
     title: `Memory of a server over ${made} calls`,
     figures,
@@ -72,11 +60,4 @@ export async function memory(bench: Bench, stage: Stage): Promise<Result> {
       "35 % Authenticate, 15 % Revoke over gRPC and REST, the rest no-op; garbage is collected before each reading",
     ],
   };
-}
-
-async function heldBy(server: BenchServer): Promise<{ readonly heap: number; readonly rss: number }> {
-  server.process.send("memory");
-  const [answer] = await Promise.race([once(server.process, "message"), server.ended.then(() => [])]);
-  if (answer === undefined) throw new Error(`the server ended: ${server.lastErrors()}`);
-  return answer;
 }

@@ -1,9 +1,9 @@
 import { Client } from "pg";
-import { connectSessiond } from "../../../src/client/client.ts";
-import { type Bench, databaseUrl } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import { ended } from "../data/stored-project.ts";
 import { type Result, type Subject, compare, measure, median } from "../figures.ts";
-import { project } from "../sessiond.ts";
+import type { BenchServer } from "../processes.ts";
+import { sessionsOf } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
 
 const scopes = {
@@ -12,19 +12,15 @@ const scopes = {
   project: { case: "project", value: true },
 } as const;
 
-/** Calls per round. */
 const calls = 25;
 
 /** Time of RevokeAll for a million sessions and for one. */
 export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
   const { server, stored } = await stage.large();
-  const database = new Client({ connectionString: databaseUrl(bench, stored.database) });
+  const database = new Client({ connectionString: urlOf(bench, stored.database) });
   await database.connect();
   const subjectOf = (scope: keyof typeof scopes, projectId: string, name: string): Subject => {
-    const { sessions } = connectSessiond({
-      baseUrl: server.url,
-      credential: { projectId, secret: project.secret },
-    });
+    const sessions = sessionsOf(server, projectId);
     return {
       name,
       unit: "ms",
@@ -42,7 +38,7 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
       },
     };
   };
-  const active = await countActive(server.url);
+  const active = await countActive(server);
   const names = Object.keys(scopes) as (keyof typeof scopes)[];
   const nameOf = (scope: string, count: number) => `RevokeAll, ${scope} with ${count}`;
   const subjects = names.flatMap((scope) => [
@@ -50,7 +46,7 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
     subjectOf(scope, ended.one, nameOf(scope, 1)),
   ]);
   const figures = await measure(bench, subjects);
-  const left = await countActive(server.url);
+  const left = await countActive(server);
   await database.end();
   if (left !== 0) throw new Error(`${left} sessions are active after all were revoked`);
   return {
@@ -68,12 +64,8 @@ export async function revokeAll(bench: Bench, stage: Stage): Promise<Result> {
   };
 }
 
-async function countActive(baseUrl: string): Promise<number> {
-  const { sessions } = connectSessiond({
-    baseUrl,
-    credential: { projectId: ended.many, secret: project.secret },
-    defaultTimeoutMs: 60_000,
-  });
+async function countActive(server: BenchServer): Promise<number> {
+  const sessions = sessionsOf(server, ended.many);
   const { revokedCount } = await sessions.revokeAll({ scope: scopes.project, validateOnly: true });
   return Number(revokedCount);
 }

@@ -1,14 +1,14 @@
 import type { Bench } from "../bench.ts";
 import { betterAuthSubject } from "../data/better-auth.ts";
-import { checkRevoked, keepMortal } from "../data/stored-project.ts";
-import { type Result, type Subject, compare, measure } from "../figures.ts";
+import { checkRevoked } from "../data/stored-project.ts";
+import { type Result, type Subject, measure, ratiosOf } from "../figures.ts";
 import type { Job } from "../load/job.ts";
 import { Jobs } from "../load/jobs.ts";
-import { loadSubject } from "../load/load.ts";
 import { selfCheck } from "../load/self-check.ts";
 import { bareSubject, startBare } from "../servers/bare.ts";
 import { constantSubjects, noOpSubject, yardsticks } from "../servers/constants.ts";
 import type { Stage } from "../stage.ts";
+import { revoking } from "./subjects.ts";
 
 /** Revocation of distinct sessions. Each is durable before it is answered. */
 export async function revoke(bench: Bench, stage: Stage): Promise<Result> {
@@ -18,23 +18,15 @@ export async function revoke(bench: Bench, stage: Stage): Promise<Result> {
   const bare = await startBare(bench, stored);
   const jobs = new Jobs(server.url, bench.extent);
   const { mortal } = stored;
-  const revoking = async (name: string, newJob: () => Job): Promise<Subject> => {
+  const subject = async (name: string, newJob: () => Job): Promise<Subject> => {
     await selfCheck(newJob());
     mortal.use(1);
-    return loadSubject(bench.load, {
-      name,
-      pid: server.pid,
-      async job() {
-        await keepMortal(bench, stored);
-        return newJob();
-      },
-      made: (calls) => mortal.use(calls),
-    });
+    return revoking(bench, stored, { name, jobs, pid: server.pid }, newJob);
   };
   const figures = await measure(bench, [
-    await revoking("sessiond, gRPC", () => jobs.revoke(mortal)),
-    await revoking("sessiond, REST (Stytch)", () => jobs.revokeRest(mortal)),
-    await revoking("sessiond, Connect JSON", () => jobs.revokeConnect(mortal)),
+    await subject("sessiond, gRPC", () => jobs.revoke(mortal)),
+    await subject("sessiond, REST (Stytch)", () => jobs.revokeRest(mortal)),
+    await subject("sessiond, Connect JSON", () => jobs.revokeConnect(mortal)),
     noOpSubject(bench, "sessiond, no-op, gRPC", server),
     await betterAuthSubject(bench, peer, "revoke-session"),
     bareSubject(bench, bare, "pg, one update", "update", stored),
@@ -43,13 +35,7 @@ export async function revoke(bench: Bench, stage: Stage): Promise<Result> {
   ]);
   await bare.stop();
   const revoked = await checkRevoked(bench, stored);
-  const ratio = (figure: string, yardstick: string, atLeast?: number) =>
-    compare(figures, {
-      what: `Revoke: ${figure} / ${yardstick}`,
-      figure,
-      yardstick,
-      aim: atLeast === undefined ? undefined : { atLeast },
-    });
+  const ratio = ratiosOf(figures, "Revoke");
   return {
     title: `Revoke by id, distinct sessions of ${stored.count} stored, 128 in flight`,
     figures,

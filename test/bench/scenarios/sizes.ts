@@ -5,6 +5,7 @@ import { Jobs } from "../load/jobs.ts";
 import { loadSubject } from "../load/load.ts";
 import type { Stage } from "../stage.ts";
 import { startSessiond } from "../sessiond.ts";
+import { authenticating } from "./subjects.ts";
 
 /** Sessions in the small database. Half of them are to be revoked. */
 const small = 10_000;
@@ -19,14 +20,9 @@ export async function sizes(bench: Bench, stage: Stage): Promise<Result> {
     const stored = await storeProject(bench, `sized_${count}`, count);
     const server = await startSessiond(bench, stored.database);
     const jobs = new Jobs(server.url, extent);
-    const { recent, mortal, tag } = stored;
+    const { mortal } = stored;
     subjects.push(
-      loadSubject(load, {
-        name: `Authenticate, ${count} stored`,
-        pid: server.pid,
-        job: () => jobs.authenticate(recent, tag),
-        made: (calls) => recent.use(calls),
-      }),
+      authenticating(bench, stored, { name: `Authenticate, ${count} stored`, pid: server.pid, jobs }),
       loadSubject(load, {
         name: `Revoke, ${count} stored`,
         pid: server.pid,

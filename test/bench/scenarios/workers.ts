@@ -2,9 +2,9 @@ import { availableParallelism } from "node:os";
 import type { Bench } from "../bench.ts";
 import { type Result, compare, measure } from "../figures.ts";
 import { Jobs } from "../load/jobs.ts";
-import { loadSubject } from "../load/load.ts";
 import { startSessiond } from "../sessiond.ts";
 import type { Stage } from "../stage.ts";
+import { authenticating } from "./subjects.ts";
 
 /** One process and two, not bound to a core. */
 export async function workers(bench: Bench, stage: Stage): Promise<Result> {
@@ -17,13 +17,7 @@ export async function workers(bench: Bench, stage: Stage): Promise<Result> {
     const server = await startSessiond(bench, stored.database, { environment, core: undefined });
     const jobs = new Jobs(server.url, bench.extent);
     servers.push(server);
-    subjects.push(
-      loadSubject(bench.load, {
-        name: nameOf(count),
-        job: () => jobs.authenticate(stored.recent, stored.tag),
-        made: (calls) => stored.recent.use(calls),
-      }),
-    );
+    subjects.push(authenticating(bench, stored, { name: nameOf(count), jobs }));
   }
   const figures = await measure(bench, subjects);
   for (const server of servers) await server.stop();

@@ -1,5 +1,4 @@
-import { once } from "node:events";
-import { type Bench, databaseUrl } from "../bench.ts";
+import { type Bench, urlOf } from "../bench.ts";
 import { type StoredProject, keepMortal } from "../data/stored-project.ts";
 import type { Subject } from "../figures.ts";
 import type { Report } from "../load/job.ts";
@@ -10,10 +9,10 @@ import type { BareJob, BareKind } from "./bare-statements.ts";
 /** Starts a process that runs bare statements on a database, in place of a server. */
 export async function startBare(bench: Bench, stored: StoredProject): Promise<BenchProcess> {
   const bare = bench.processes.start("servers/bare-statements.ts", {
-    environment: { DATABASE_URL: databaseUrl(bench, stored.database), PROJECT_TAG: stored.tag },
+    environment: { DATABASE_URL: urlOf(bench, stored.database), PROJECT_TAG: stored.tag },
     core: cores.server,
   });
-  await answerOf(bare);
+  await bare.next();
   return bare;
 }
 
@@ -35,18 +34,11 @@ export function bareSubject(
       const { first, count, used } = range;
       const before = cpuTime(bare.pid);
       bare.process.send({ kind, first, count, skip: used, seconds } satisfies BareJob);
-      const { perSecond, latency, made } = await answerOf(bare);
+      const { perSecond, latency, made } = await bare.next<Report>();
       const after = cpuTime(bare.pid);
       range.use(made);
       const cpu = before === undefined || after === undefined ? undefined : (after - before) / made;
       return { value: perSecond, latency, cpu };
     },
   };
-}
-
-async function answerOf(bare: BenchProcess): Promise<Report> {
-  const ended = bare.ended.then(() => []);
-  const [message]: Report[] = await Promise.race([once(bare.process, "message"), ended]);
-  if (message === undefined) throw new Error(`the bare statements ended: ${bare.lastErrors()}`);
-  return message;
 }

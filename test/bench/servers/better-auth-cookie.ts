@@ -1,9 +1,7 @@
 import { createHmac } from "node:crypto";
 
-/** Key with which better-auth signs cookies. */
 export const betterAuthSecret = "the-secret-of-the-bench-and-of-nothing-else";
 
-/** Origin that requests with a cookie must have. */
 export const betterAuthOrigin = "http://127.0.0.1";
 
 /** Cookie of an end user with this session token. */

@@ -6,23 +6,21 @@ import { cores } from "../machine.ts";
 import type { BenchServer } from "../processes.ts";
 import { noOpAnswerFrame, noOpPath, noOpRequestFrame } from "./no-op.ts";
 
-/** Servers that answer every call with the same bytes: file and arguments. */
+/** Servers that answer every call with the same bytes, with their argument of constant-server.ts. */
 const servers = {
-  "bare node:http2, stream API": ["servers/bare-http2.ts", "stream"],
-  "bare node:http2, compat API": ["servers/bare-http2.ts", "compat"],
-  "@grpc/grpc-js": ["servers/grpc-js.ts"],
-  "connect-node": ["servers/connect-node.ts"],
+  "bare node:http2, stream API": "stream",
+  "bare node:http2, compat API": "compat",
+  "@grpc/grpc-js": "grpc-js",
+  "connect-node": "connect-node",
 } as const;
 
-/** Name of a server that answers a constant. */
-export type ConstantName = keyof typeof servers;
+type ConstantName = keyof typeof servers;
 
 export const constantNames = Object.keys(servers) as readonly ConstantName[];
 
 /** Those that calls with work are compared with. */
 export const yardsticks = ["bare node:http2, stream API", "@grpc/grpc-js", "connect-node"] as const;
 
-/** The running servers. */
 export type Constants = ReadonlyMap<ConstantName, BenchServer>;
 
 export async function startConstants(
@@ -31,13 +29,12 @@ export async function startConstants(
 ): Promise<Constants> {
   const constants = new Map<ConstantName, BenchServer>();
   for (const name of names) {
-    const [file, ...args] = servers[name];
-    constants.set(name, await bench.processes.startServer(file, { args, core: cores.server }));
+    const options = { args: [servers[name]], core: cores.server };
+    constants.set(name, await bench.processes.startServer("servers/constant-server.ts", options));
   }
   return constants;
 }
 
-/** Subjects for some of the running servers. */
 export function constantSubjects(
   bench: Bench,
   constants: Constants,
@@ -49,12 +46,10 @@ export function constantSubjects(
   });
 }
 
-/** The no-op over gRPC. */
 export function noOpSubject(bench: Bench, name: string, { url, pid }: BenchServer): Subject {
   return loadSubject(bench.load, { name, pid, job: noOpJob(bench, url) });
 }
 
-/** The no-op over gRPC, 128 concurrent calls. */
 export function noOpJob({ extent }: Bench, url: string): Job {
   return {
     url,

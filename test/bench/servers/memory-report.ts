@@ -10,5 +10,5 @@ process.on("message", () => {
   collect();
   collect();
   const { heapUsed, rss } = process.memoryUsage();
-  process.send?.({ heap: heapUsed, rss });
+  process.send?.({ heap: heapUsed, resident: rss });
 });

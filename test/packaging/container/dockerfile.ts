@@ -1,19 +1,16 @@
 import { readFileSync } from "node:fs";
 
-/** An instruction with its unparsed arguments. */
 export interface Instruction {
   readonly name: string;
   readonly text: string;
 }
 
-/** A build stage. */
 export interface Stage {
   /** Empty for the last one. */
   readonly name: string;
   readonly instructions: readonly Instruction[];
 }
 
-/** The stages of the Dockerfile. */
 export function readDockerfile(): readonly [Stage, ...Stage[]] {
   const text = readFileSync("Dockerfile", "utf8")
     .replace(/^#.*\n/gm, "")
@@ -45,7 +42,6 @@ export function execForm(text: string): readonly [string, ...string[]] {
   return [command, ...args];
 }
 
-/** The arguments of all instructions of this name in a stage. */
 export function argumentsOf({ instructions }: Stage, name: string): readonly string[] {
   return instructions.filter((instruction) => instruction.name === name).map(({ text }) => text);
 }

@@ -72,14 +72,12 @@ async function copyContext(stage: Stage, target: string): Promise<void> {
   }
 }
 
-/** Runs the RUN command of a stage that has this argument. */
 function run(stage: Stage, argument: string, cwd: string, more: readonly string[] = []): Promise<Outcome> {
   const commands = argumentsOf(stage, "RUN").map(execForm);
   const [command, ...args] = commands.find((one) => one.includes(argument)) ?? ["false"];
   return runCommand(command, [...args, ...more], { cwd, timeout });
 }
 
-/** Environment that the image sets. */
 const imageEnvironment = Object.fromEntries(
   argumentsOf(final, "ENV").flatMap((text) =>
     text
@@ -88,7 +86,6 @@ const imageEnvironment = Object.fromEntries(
   ),
 );
 
-/** Starts the container's command. */
 function start(environment: Readonly<Record<string, string>>) {
   const [node, entry = ""] = execForm(argumentsOf(final, "ENTRYPOINT")[0] ?? "");
   expect([node, ...execForm(argumentsOf(final, "CMD")[0] ?? "")]).toEqual(["node", "serve"]);

@@ -15,7 +15,6 @@ interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string; readonly scheme: string };
 }
 
-/** The tested fields of the manifests. */
 interface Manifests {
   readonly deployment: {
     readonly replicas: number;
@@ -63,7 +62,6 @@ if (deployment === undefined || budget === undefined || service === undefined) t
 const pod = deployment.template.spec;
 const [container] = pod.containers;
 
-/** Contents of the secrets. */
 const secrets: Readonly<Record<string, string>> = {
   "database-url": "postgres://sessiond@db.example/sessiond",
   "master-key": testMasterKey,

@@ -9,7 +9,6 @@ export interface Span {
   readonly end: number;
 }
 
-/** An acknowledged creation of a session. */
 export interface Creation extends Span {
   readonly kind: "creation";
   readonly session: string;
@@ -33,7 +32,6 @@ export interface Observation extends Span {
 export interface Ending {
   readonly scope: "session" | "member" | "organization" | "project";
   readonly target: string;
-  /** The session to keep. */
   readonly except?: string;
 }
 
@@ -52,14 +50,5 @@ export type Operation = Creation | Observation | Revocation;
 /** Whether the target includes the session, regardless of time. */
 export function reaches(ending: Ending, session: Creation): boolean {
   if (ending.except === session.session) return false;
-  switch (ending.scope) {
-    case "session":
-      return ending.target === session.session;
-    case "member":
-      return ending.target === session.member;
-    case "organization":
-      return ending.target === session.organization;
-    case "project":
-      return true;
-  }
+  return ending.scope === "project" || ending.target === session[ending.scope];
 }

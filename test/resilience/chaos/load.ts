@@ -1,24 +1,26 @@
 import { decodeJwt } from "jose";
+import type { RevokeAllRequest } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Sessiond } from "../../../src/client/client.ts";
 import type { Ending } from "./history.ts";
 import { type KnownSession, Population, below, chance } from "./population.ts";
 import { type Outcome, type Receipt, Recorder } from "./recorder.ts";
-import type { Replica } from "./processes/replica.ts";
 
 type Sessions = Sessiond["sessions"];
+type RevokeAllScope = Exclude<RevokeAllRequest["scope"], { case: undefined }>;
 
 /** A revocation that returned, to measure its propagation. */
 export interface Acknowledged {
   readonly ending: Ending;
   readonly revision: number;
-  /** Time of return, by the monotonic clock. */
   readonly at: number;
 }
 
 export interface LoadOptions {
-  readonly replicas: readonly Replica[];
-  /** Number of concurrent clients. */
+  readonly replicas: readonly { readonly connect: (timeoutMs: number) => Sessions }[];
   readonly clients: number;
+  /** Number of members, in how many organizations. */
+  readonly members: number;
+  readonly organizations: number;
   /** Called for each session that is used, for each before it is revoked, and for each revocation that returned. */
   readonly onUsed?: (session: KnownSession) => void;
   readonly onRevoking?: (session: KnownSession) => void;
@@ -31,7 +33,7 @@ const deadline = 2000;
 /** Clients that create, use and revoke sessions at random replicas, and record the answers. */
 export class Load {
   readonly recorder = new Recorder();
-  readonly #population = new Population();
+  readonly #population: Population;
   readonly #options: LoadOptions;
   readonly #connections: readonly Sessions[];
   #stopping = false;
@@ -39,11 +41,11 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
+    this.#population = new Population(options.members, options.organizations);
     this.#connections = options.replicas.map((replica) => replica.connect(deadline));
     this.#running = Promise.all(Array.from({ length: options.clients }, () => this.#client()));
   }
 
-  /** Waits for calls in flight. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running;
@@ -65,13 +67,13 @@ export class Load {
     if (dice < 940) return () => this.#revoke(session);
     if (dice < 965) return () => this.#revokeMember();
     if (dice < 980) return () => this.#revokeSelf(session);
-    if (dice < 990) {
-      return () => this.#revokeAll({ scope: "member", target: this.#population.member().member });
-    }
+    const { member } = this.#population.member();
+    if (dice < 990) return () => this.#revokeAll("member", { case: "memberId", value: member });
     if (dice < 998) {
-      return () => this.#revokeAll({ scope: "organization", target: this.#population.organization() });
+      const value = this.#population.organization();
+      return () => this.#revokeAll("organization", { case: "organizationId", value });
     }
-    return () => this.#revokeAll({ scope: "project", target: "" });
+    return () => this.#revokeAll("project", { case: "project", value: true });
   }
 
   get #anywhere(): Sessions {
@@ -147,15 +149,13 @@ export class Load {
     await this.#ended({ scope: "member", target: session.member, ...sparing(except) }, outcome, session);
   }
 
-  async #revokeAll(
-    ending: Ending & { readonly scope: "member" | "organization" | "project" },
-  ): Promise<void> {
+  async #revokeAll(scope: Ending["scope"], request: RevokeAllScope): Promise<void> {
     const except = chance(0.5) ? (this.#population.alive()?.id ?? "") : "";
-    const scope = scopeOf(ending);
     const outcome = await this.recorder.attempt(() =>
-      this.#anywhere.revokeAll({ scope, exceptSessionId: except, count: chance(0.1) }),
+      this.#anywhere.revokeAll({ scope: request, exceptSessionId: except, count: chance(0.1) }),
     );
-    await this.#ended({ ...ending, ...sparing(except) }, outcome, this.#population.alive());
+    const target = typeof request.value === "string" ? request.value : "";
+    await this.#ended({ scope, target, ...sparing(except) }, outcome, this.#population.alive());
   }
 
   /** Records the revocation. Half of the time asks every replica at once for the state of the session. */
@@ -173,15 +173,4 @@ export class Load {
 
 function sparing(except: string): { readonly except?: string } {
   return except === "" ? {} : { except };
-}
-
-function scopeOf({ scope, target }: Ending & { readonly scope: "member" | "organization" | "project" }) {
-  switch (scope) {
-    case "member":
-      return { case: "memberId", value: target } as const;
-    case "organization":
-      return { case: "organizationId", value: target } as const;
-    case "project":
-      return { case: "project", value: true } as const;
-  }
 }

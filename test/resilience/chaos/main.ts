@@ -28,10 +28,9 @@ const size = {
 };
 let problemCount = 0;
 
-/** Counts and prints problems. */
 function report(problems: readonly string[]): void {
   problemCount += problems.length;
-  for (const words of problems.slice(0, 10)) console.log(words);
+  for (const problem of problems.slice(0, 10)) console.log(problem);
 }
 
 function show({ violations, problems, ...figures }: Report): void {

@@ -1,4 +1,3 @@
-/** A session of the load, alive or ended, with its credentials. */
 export interface KnownSession {
   readonly id: string;
   readonly member: string;
@@ -7,8 +6,6 @@ export interface KnownSession {
   readonly jwt: string;
 }
 
-const members = 200;
-const organizations = 10;
 /** Number of sessions to choose from. Older ones are forgotten. */
 const capacity = { alive: 1500, ended: 300 };
 
@@ -16,15 +13,21 @@ const capacity = { alive: 1500, ended: 300 };
 export class Population {
   readonly #alive: KnownSession[] = [];
   readonly #ended: KnownSession[] = [];
+  readonly #members: number;
+  readonly #organizations: number;
 
-  /** A random member with their organization. */
+  constructor(members: number, organizations: number) {
+    this.#members = members;
+    this.#organizations = organizations;
+  }
+
   member(): { readonly member: string; readonly organization: string } {
-    const number = below(members);
-    return { member: `m${number}`, organization: `o${number % organizations}` };
+    const number = below(this.#members);
+    return { member: `m${number}`, organization: `o${number % this.#organizations}` };
   }
 
   organization(): string {
-    return `o${below(organizations)}`;
+    return `o${below(this.#organizations)}`;
   }
 
   add(session: KnownSession): void {
@@ -32,7 +35,6 @@ export class Population {
     else this.#alive[below(capacity.alive)] = session;
   }
 
-  /** Moves a session to the ended ones. */
   ended(session: KnownSession): void {
     const place = this.#alive.indexOf(session);
     if (place < 0) return;
@@ -48,13 +50,11 @@ export class Population {
     return from[below(from.length)];
   }
 
-  /** A random session that is not known to have ended. */
   alive(): KnownSession | undefined {
     return this.#alive[below(this.#alive.length)];
   }
 }
 
-/** True with this probability. */
 export function chance(probability: number): boolean {
   return Math.random() < probability;
 }

@@ -13,14 +13,11 @@ export type Outcome<T> = Span &
 
 export type Receipt = Pick<RevokeResponse, "revision" | "revokedCount">;
 
-/** Makes calls and records the history. */
 export class Recorder {
   readonly history: Operation[] = [];
   calls = 0;
-  /** Number of unknown outcomes by code and reason. */
   readonly failures: Partial<Record<string, number>> = {};
 
-  /** Makes a call and classifies its result. */
   async attempt<T>(call: () => Promise<T>): Promise<Outcome<T>> {
     this.calls++;
     const start = monotonic();

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
 import { type LogRow, checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import type { Verdict } from "../../../src/client/verifier/verifier.ts";
 import { type Deployment, startDeployment } from "./processes/deployment.ts";
 import type { Fault } from "./processes/faults.ts";
 import { type Acknowledged, Load } from "./load.ts";
@@ -13,12 +14,11 @@ import { checkVerifier } from "./checks/check-verifier.ts";
 import { Watcher } from "./watcher.ts";
 
 /** Size of a trial. Times in milliseconds. */
-export interface TrialOptions {
+interface TrialOptions {
   readonly replicas: number;
   readonly clients: number;
   readonly watchers: number;
   readonly verifiers: number;
-  /** Staleness bound of the verifiers. */
   readonly maxStaleness: number;
   /** The load ends when this many operations are recorded and every fault was injected... */
   readonly operations: number;
@@ -31,26 +31,19 @@ export interface TrialOptions {
   readonly log?: (line: string) => void;
 }
 
-/** Result of a trial. */
 export interface Report {
   readonly operations: number;
   readonly calls: number;
   readonly seconds: number;
   readonly revocations: number;
-  /** Number of injected faults by name. */
   readonly faults: Partial<Record<string, number>>;
-  /** Number of unknown outcomes by code. */
   readonly failures: Partial<Record<string, number>>;
-  /** Number of verdicts of verifiers by result. */
   readonly verdicts: Partial<Record<string, number>>;
-  /** Number of events of verifiers by name. */
   readonly verifierEvents: Partial<Record<string, number>>;
   /** Milliseconds from the return of Revoke to the refusal in a verifier. */
   readonly propagation: Quantiles;
-  /** Number of ended streams of watchers by code. */
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
-  /** All other problems. */
   readonly problems: readonly string[];
 }
 
@@ -73,6 +66,8 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
   const load = new Load({
     replicas,
     clients: options.clients,
+    members: 200,
+    organizations: 10,
     onUsed: (session) => verifiers[below(verifiers.length)]?.ask(session),
     onRevoking: (session) => verifiers.forEach((verifier) => verifier.expect(session)),
     onRevoked: (revocation, session) => {
@@ -120,7 +115,7 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
         checkVerifier(observations, history, maxStaleness),
       ),
       ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
-        unexpectedExits.map((words) => `a process ended by itself: ${words}`),
+        unexpectedExits.map((errors) => `a process ended unexpectedly: ${errors}`),
       ),
     ],
   };
@@ -158,11 +153,11 @@ async function reach(
   { history }: Recorder,
   began: number,
 ): Promise<void> {
-  for (let told = 0; history.length < operations && monotonic() - began < timeoutMs;) {
+  for (let reported = 0; history.length < operations && monotonic() - began < timeoutMs;) {
     await delay(50);
-    if (history.length < told + 10_000) continue;
-    told = history.length;
-    log?.(`${told} operations`);
+    if (history.length < reported + 10_000) continue;
+    reported = history.length;
+    log?.(`${reported} operations`);
   }
 }
 
@@ -216,12 +211,10 @@ function propagations(
 }
 
 function countVerdicts(verifiers: readonly VerifierProcess[]): Partial<Record<string, number>> {
-  const counts = verifiers.flatMap(({ observations }) =>
-    observations.map(({ verdict }) =>
-      verdict.ok ? { [`accepted by the ${verdict.answeredBy}`]: 1 } : { [verdict.reason]: 1 },
-    ),
-  );
-  return sum(counts);
+  const verdicts = verifiers.flatMap(({ observations }) => observations.map(({ verdict }) => verdict));
+  const nameOf = (verdict: Verdict) =>
+    verdict.ok ? `accepted by the ${verdict.answeredBy}` : verdict.reason;
+  return sum(verdicts.map((verdict) => ({ [nameOf(verdict)]: 1 })));
 }
 
 function sum(counts: readonly Partial<Record<string, number>>[]): Partial<Record<string, number>> {

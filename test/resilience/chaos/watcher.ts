@@ -35,7 +35,6 @@ export class Watcher {
   readonly #replicas: readonly Replica[];
   readonly #stopping = new AbortController();
   readonly logs: WatchedLog[] = [];
-  /** Number of ended streams by code. */
   readonly endings: Partial<Record<string, number>> = {};
   readonly #running: Promise<void>;
   #current: WatchedLog | undefined;
@@ -46,7 +45,6 @@ export class Watcher {
     this.#running = this.#run();
   }
 
-  /** The newest revision received. */
   get revision(): number {
     return Number(this.#revision ?? -1n);
   }

@@ -1,8 +1,9 @@
 import { sql } from "kysely";
-import { Client } from "pg";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import type { Project } from "../../../src/domain/project.ts";
 import { withDatabaseErrors } from "../../../src/storage/connection/database-errors.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
+import { connectedClient, holding } from "../../support/postgres/operator.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import {
@@ -12,21 +13,11 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
-let database: TestDatabase;
-let admin: Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  admin = new Client({ connectionString: database.url });
-  await admin.connect();
-});
-
-afterAll(async () => {
-  await admin.end();
-  await database.drop();
-});
+const database = await createTestDatabase();
+afterAll(() => database.drop());
+const admin = await connectedClient(database.url);
 
 function open(limits: Parameters<typeof openStore>[1] = {}, url = database.url): OpenStore {
   const opened = openStore(url, limits);
@@ -42,7 +33,9 @@ async function settingsOf({ db }: OpenStore): Promise<unknown> {
   return rows[0];
 }
 
-/** Terminates the connection that waits for a lock. */
+/** Statement that blocks revocations in a project. */
+const lockOn = ({ id }: Project) => `select from project_revisions where project_id = '${id}' for update`;
+
 async function terminateWaiting(): Promise<void> {
   await vi.waitUntil(async () => {
     const { rowCount } = await admin.query(
@@ -60,19 +53,13 @@ test.for([
   ["on", "on"],
   ["remote_apply", "remote_apply"],
 ] as const)(
-  "where the database commits with %s by default, the store commits with %s",
+  "if the database commits with %s by default, the store commits with %s",
   async ([byDefault, used]) => {
-    const own = await createTestDatabase();
-    onTestFinished(() => own.drop());
-    const name = new URL(own.url).pathname.slice(1);
+    const name = new URL(database.url).pathname.slice(1);
+    onTestFinished(async () => void (await admin.query(`alter database ${name} reset all`)));
     await admin.query(`alter database ${name} set synchronous_commit = ${byDefault}`);
     await admin.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`);
-    const opened = openStore(own.url);
-    try {
-      expect(await settingsOf(opened)).toEqual({ commit: used, isolation: "read committed" });
-    } finally {
-      await opened.close();
-    }
+    expect(await settingsOf(open())).toEqual({ commit: used, isolation: "read committed" });
   },
 );
 
@@ -100,13 +87,12 @@ test("a revocation whose connection breaks in its transaction records nothing an
   const { store } = open();
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
-  await admin.query("begin");
-  await admin.query("select from sessions where id = $1 for update", [session.id]);
-  const revoking = revokeTarget(store, project, { scope: "session", id: session.id });
-  revoking.catch(() => undefined);
-  await terminateWaiting();
-  await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
-  await admin.query("rollback");
+  await holding(admin, `select from sessions where id = '${session.id}' for update`, async () => {
+    const revoking = revokeTarget(store, project, { scope: "session", id: session.id });
+    revoking.catch(() => undefined);
+    await terminateWaiting();
+    await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  });
   expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
   expect(await revokeTarget(store, project, { scope: "session", id: session.id })).toMatchObject({
     revision: 1,
@@ -116,17 +102,16 @@ test("a revocation whose connection breaks in its transaction records nothing an
 test("a statement that takes too long fails with DATABASE_UNAVAILABLE", async () => {
   const { store } = open({ statementTimeoutMs: 1000 });
   const project = await storedProject(store);
-  await admin.query("begin");
-  await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
-  const revoking = revokeTarget(store, project, { scope: "project" });
-  await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
-  await admin.query("rollback");
+  await holding(admin, lockOn(project), async () => {
+    const revoking = revokeTarget(store, project, { scope: "project" });
+    await expect(revoking).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+  });
   expect(await revokeTarget(store, project, { scope: "project" })).toMatchObject({
     revision: 1,
   });
 });
 
-test("where statements may take as long as they need, so may they be silent", async () => {
+test("without a statement timeout, a connection may stay silent longer than the connect timeout", async () => {
   const { db } = open({ statementTimeoutMs: 0, connectTimeoutMs: 1000 });
   await expect(sql`select pg_sleep(1.5)`.execute(db)).resolves.toBeDefined();
 });
@@ -148,15 +133,15 @@ test("counted revocations that wait for their project leave connections to other
   const { store } = open({ maxConnections: 3 });
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
-  await admin.query("begin");
-  await admin.query("select from project_revisions where project_id = $1 for update", [project.id]);
   const order = orderOf(project, { scope: "project" }, { count: true });
-  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
-  expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
-  await admin.query("rollback");
+  const { waiting } = await holding(admin, lockOn(project), async () => {
+    const revoking = Array.from({ length: 10 }, () => store.revocations.revoke(order));
+    expect(await store.sessions.findSession(project.id, session.id)).toEqual(session);
+    return { waiting: Promise.all(revoking) };
+  });
   const receipts = await waiting;
   expect(new Set(receipts.map((receipt) => receipt?.revision))).toEqual(
-    new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+    new Set(Array.from({ length: 10 }, (_, i) => i + 1)),
   );
   expect(receipts.find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
   expect(await store.revocations.revoke(order)).toMatchObject({ revokedCount: 0 });
@@ -167,12 +152,13 @@ test("counting leaves connections to others, however many count and however long
   const project = await storedProject(store);
   const { session } = await storedSession(store, project);
   // A count reads the sessions, so it waits for the table lock.
-  await admin.query("begin");
-  await admin.query("lock table session_tokens, cutoffs in access exclusive mode");
+  const lock = "lock table session_tokens, cutoffs in access exclusive mode";
   const order = orderOf(project, { scope: "member", id: session.memberId }, { count: true });
-  const waiting = Promise.all(Array.from({ length: 10 }, () => store.revocations.revoke(order)));
-  expect(await store.projects.findProject(project.id)).toEqual(project);
-  await admin.query("rollback");
+  const { waiting } = await holding(admin, lock, async () => {
+    const revoking = Array.from({ length: 10 }, () => store.revocations.revoke(order));
+    expect(await store.projects.findProject(project.id)).toEqual(project);
+    return { waiting: Promise.all(revoking) };
+  });
   // The first count is not smaller than the others.
   expect((await waiting).find((receipt) => receipt?.revision === 1)).toMatchObject({ revokedCount: 1 });
 });

@@ -1,18 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { sql } from "kysely";
 import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { defaultPolicy } from "../../../src/domain/policy.ts";
-import type { Project } from "../../../src/domain/project.ts";
-import type { Session } from "../../../src/domain/sessions/session.ts";
 import { type CallContext, unlimited } from "../../../src/transport/call-context.ts";
-import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { hashSecret } from "../../../src/domain/token.ts";
-import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 import { migrateTemplate } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
+import { connectedClient, holding } from "../../support/postgres/operator.ts";
+import { temporaryPostgres } from "../../support/postgres/temporary-postgres.ts";
 import { patience } from "../../support/patience.ts";
 import {
   at,
@@ -27,37 +22,24 @@ import {
   storedProject,
   storedSession,
 } from "../../support/fixtures/stored.ts";
-import { useStore } from "../../support/postgres/use-store.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
-const opened = useStore({ maxConnections: 4 });
-let admin: Client;
-/** Not in the admin's transactions, in which pg_stat_activity does not change. */
-let observer: Client;
-let store: PostgresStore;
-let project: Project;
-let session: Session;
-
-beforeAll(async () => {
-  admin = new Client({ connectionString: opened.url });
-  await admin.connect();
-  observer = new Client({ connectionString: opened.url });
-  await observer.connect();
-  store = opened.store;
-  project = await storedProject(store);
-  ({ session } = await storedSession(store, project));
-});
-
-afterAll(async () => {
-  await admin.end();
-  await observer.end();
-});
+const database = await createTestDatabase();
+afterAll(() => database.drop());
+const opened = openStore(database.url, { maxConnections: 4 });
+afterAll(() => opened.close());
+const { store } = opened;
+const admin = await connectedClient(database.url);
+/** Used outside of transactions, in which pg_stat_activity does not change. */
+const observer = await connectedClient(database.url);
+const project = await storedProject(store);
+const { session } = await storedSession(store, project);
 
 /** A call whose deadline is in `ms` milliseconds. */
 function within(ms: number): CallContext {
   return { ...unlimited, deadline: performance.now() + ms };
 }
 
-/** The running statements of the store. */
 async function running(client: Client = observer): Promise<readonly { query: string; waits: string }[]> {
   const { rows } = await client.query<{ query: string; waits: string }>(
     `select query, wait_event as waits from pg_stat_activity
@@ -66,17 +48,9 @@ async function running(client: Client = observer): Promise<readonly { query: str
   return rows;
 }
 
-/** Blocks all statements until the end of the test. */
-async function lockAll(): Promise<void> {
-  await admin.query("begin");
-  await admin.query(
-    "lock table projects, project_revisions, service_credentials, sessions, session_tokens, cutoffs, signing_keys " +
-      "in access exclusive mode",
-  );
-  onTestFinished(async () => {
-    await admin.query("rollback");
-  });
-}
+const lockAll =
+  "lock table projects, project_revisions, service_credentials, sessions, session_tokens, cutoffs, signing_keys " +
+  "in access exclusive mode";
 
 const reads: Record<string, (call: CallContext) => Promise<unknown>> = {
   findSession: (call) => store.sessions.findSession(project.id, session.id, call),
@@ -93,7 +67,7 @@ const writes: Record<string, (call: CallContext) => Promise<unknown>> = {
     store.sessions.createSession(newSession(project), hashSecret(String(performance.now())), call),
   extendSession: (call) => store.sessions.extendSession(project.id, session.id, at(2 * hour), at(0), call),
   revoke: (call) =>
-    store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("nobody") }), call),
+    store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("unknown") }), call),
   updatePolicy: (call) => store.projects.updatePolicy(project.id, defaultPolicy, call),
   createProject: (call) => store.projects.createProject(newProject(), undefined, call),
   createCredential: (call) => store.projects.createCredential(newCredential(project), call),
@@ -101,13 +75,13 @@ const writes: Record<string, (call: CallContext) => Promise<unknown>> = {
 
 describe.each(Object.entries({ ...reads, ...writes }))("%s", (_name, call) => {
   test("ends in the database at its deadline, and its connection stays usable", async () => {
-    await lockAll();
-    const outcome = call(within(300)).catch((error: unknown) => error);
-    await vi.waitUntil(async () => (await running()).length === 1, patience);
-    expect(await outcome).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
-    // The database reports the cancellation slightly before the statement ends.
-    await expect.poll(() => running(), patience).toEqual([]);
-    await admin.query("rollback");
+    await holding(admin, lockAll, async () => {
+      const outcome = call(within(300)).catch((error: unknown) => error);
+      await vi.waitUntil(async () => (await running()).length === 1, patience);
+      expect(await outcome).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+      // The database reports the cancellation slightly before the statement ends.
+      await expect.poll(() => running(), patience).toEqual([]);
+    });
     expect(await call(within(5_000))).toBeDefined();
     expect(opened.connectionErrors).toEqual([]);
   });
@@ -119,21 +93,20 @@ describe.each(Object.entries({ ...reads, ...writes }))("%s", (_name, call) => {
 
 test("a write that its deadline ended has no effect", async () => {
   const doomed = await storedSession(store, project);
-  await admin.query("begin");
-  await admin.query("select from sessions where id = $1 for update", [doomed.session.id]);
-  const order = orderOf(project, { scope: "session", id: doomed.session.id });
-  await expect(store.revocations.revoke(order, within(200))).rejects.toMatchObject({
-    reason: "DEADLINE_EXCEEDED",
+  const { id } = doomed.session;
+  const order = orderOf(project, { scope: "session", id });
+  await holding(admin, `select from sessions where id = '${id}' for update`, async () => {
+    const revoking = store.revocations.revoke(order, within(200));
+    await expect(revoking).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
   });
-  await admin.query("rollback");
-  expect(await store.sessions.findSession(project.id, doomed.session.id)).toEqual(doomed.session);
+  expect(await store.sessions.findSession(project.id, id)).toEqual(doomed.session);
   expect(await store.revocations.revoke(order, within(5_000))).toMatchObject({ revokedCount: 1 });
 });
 
 test("the timeout of one statement does not apply to the next on its connection", async () => {
-  const narrow = openStore(opened.url, { maxConnections: 1 });
+  const narrow = openStore(database.url, { maxConnections: 1 });
   onTestFinished(() => narrow.close());
-  const order = orderOf(project, { scope: "member", id: memberId("nobody") });
+  const order = orderOf(project, { scope: "member", id: memberId("unknown") });
   const timeout = async () => (await sql`show statement_timeout`.execute(narrow.db)).rows;
   const usual = await timeout();
   await narrow.store.revocations.revoke(order, within(10_000));
@@ -143,26 +116,21 @@ test("the timeout of one statement does not apply to the next on its connection"
 });
 
 test("a list or count whose client disconnects is cancelled in the database", async () => {
-  await lockAll();
   const caller = new AbortController();
   const call = { ...unlimited, signal: caller.signal };
-  const listing = store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada") }), call);
-  const counting = store.revocations.countActive(project.id, { scope: "project" }, at(0), call);
-  const outcomes = Promise.allSettled([listing, counting]);
-  await vi.waitUntil(async () => (await running()).length === 2, patience);
-  const gone = new Error("the client went away");
-  caller.abort(gone);
-  expect(await outcomes).toEqual([
-    { status: "rejected", reason: gone },
-    { status: "rejected", reason: gone },
-  ]);
-  await expect.poll(() => running(), patience).toEqual([]);
+  await holding(admin, lockAll, async () => {
+    const outcomes = Promise.allSettled([reads["listSessions"]?.(call), reads["countActive"]?.(call)]);
+    await vi.waitUntil(async () => (await running()).length === 2, patience);
+    const gone = new Error("the client disconnected");
+    caller.abort(gone);
+    const rejected = { status: "rejected", reason: gone };
+    expect(await outcomes).toEqual([rejected, rejected]);
+    await expect.poll(() => running(), patience).toEqual([]);
+  });
 });
 
 test("a commit that waits for a standby is not cancelled, because it would look confirmed", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "sessiond-standby-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const postgres = await startEmbeddedPostgres({ directory });
+  const postgres = await temporaryPostgres();
   onTestFinished(() => postgres.stop());
   await migrateTemplate(postgres.url);
   const own = openStore(postgres.url);
@@ -171,7 +139,7 @@ test("a commit that waits for a standby is not cancelled, because it would look 
   await operator.connect();
   onTestFinished(() => operator.end());
   const theirs = await storedProject(own.store);
-  await operator.query("alter system set synchronous_standby_names = 'nobody'");
+  await operator.query("alter system set synchronous_standby_names = 'missing'");
   await operator.query("select pg_reload_conf()");
   await vi.waitUntil(async () => {
     const { rows } = await operator.query<{ names: string }>(
@@ -185,11 +153,10 @@ test("a commit that waits for a standby is not cancelled, because it would look 
   const isCommitting = async () => (await running(operator)).some(({ waits }) => waits === "SyncRep");
   await vi.waitUntil(isCommitting, patience);
   // A later statement with the same time has reached its deadline.
-  await operator.query("begin");
-  await operator.query("lock table sessions in access exclusive mode");
-  const extension = own.store.sessions.extendSession(theirs.id, session.id, at(hour), at(0), within(300));
-  await expect(extension).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
-  await operator.query("rollback");
+  await holding(operator, "lock table sessions in access exclusive mode", async () => {
+    const extension = own.store.sessions.extendSession(theirs.id, session.id, at(hour), at(0), within(300));
+    await expect(extension).rejects.toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+  });
   expect(await isCommitting()).toBe(true);
   await operator.query("alter system reset synchronous_standby_names");
   await operator.query("select pg_reload_conf()");

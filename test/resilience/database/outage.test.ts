@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { parseCertificateName } from "../../../src/domain/certificate-name.ts";
 import { newCredentialId, newSessionId } from "../../../src/domain/ids.ts";
@@ -9,11 +6,11 @@ import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { Store } from "../../../src/domain/store/store.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { hashSecret, newProjectTag } from "../../../src/domain/token.ts";
-import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 import { migrateTemplate } from "../../support/postgres/cluster.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
+import { temporaryPostgres } from "../../support/postgres/temporary-postgres.ts";
 import {
   at,
   memberId,
@@ -52,61 +49,60 @@ type MethodName =
 
 /** A call of every method that fails with DATABASE_UNAVAILABLE. */
 const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
-  "sessions.createSession": (store) => store.sessions.createSession(newSession(project), hash),
-  "sessions.createSessionWithin": (store) =>
-    store.sessions.createSessionWithin(newSession(project), hashSecret("another secret"), {
+  "sessions.createSession": ({ sessions }) => sessions.createSession(newSession(project), hash),
+  "sessions.createSessionWithin": ({ sessions }) =>
+    sessions.createSessionWithin(newSession(project), hashSecret("another secret"), {
       max: 1,
       action: "end_oldest",
       actor: "",
     }),
-  "sessions.replaceToken": (store) =>
-    store.sessions.replaceToken({
+  "sessions.replaceToken": ({ sessions }) =>
+    sessions.replaceToken({
       projectId: id,
       hash,
       salt: hash,
       successor: hashSecret("a newer one"),
       time: at(0),
     }),
-  "sessions.findSession": (store) => store.sessions.findSession(id, newSessionId()),
-  "sessions.findOwner": (store) => store.sessions.findOwner(id, { scope: "session", id: newSessionId() }),
-  "sessions.findSessionByToken": (store) => store.sessions.findSessionByToken({ tag: newProjectTag(), hash }),
-  "sessions.listSessions": (store) =>
-    store.sessions.listSessions(sessionQuery(project, { memberId: memberId("ada"), state: "active" })),
-  "sessions.extendSession": (store) => store.sessions.extendSession(id, newSessionId(), at(1), at(0)),
+  "sessions.findSession": ({ sessions }) => sessions.findSession(id, newSessionId()),
+  "sessions.findOwner": ({ sessions }) => sessions.findOwner(id, { scope: "session", id: newSessionId() }),
+  "sessions.findSessionByToken": ({ sessions }) =>
+    sessions.findSessionByToken({ tag: newProjectTag(), hash }),
+  "sessions.listSessions": ({ sessions }) =>
+    sessions.listSessions(sessionQuery(project, { memberId: memberId("ada"), state: "active" })),
+  "sessions.extendSession": ({ sessions }) => sessions.extendSession(id, newSessionId(), at(1), at(0)),
   "revocations.revoke": (store) => revokeTarget(store, project, { scope: "session", id: newSessionId() }),
-  "revocations.readRevocations": (store) => store.revocations.readRevocations(id, 0, 1),
-  "revocations.oldestResumable": (store) => store.revocations.oldestResumable(id),
-  "revocations.listRevocations": (store) => store.revocations.listRevocations(revocationQuery(project)),
-  "revocations.oldestRelevantRevision": (store) => store.revocations.oldestRelevantRevision(id, at(0)),
-  "revocations.countActive": (store) => store.revocations.countActive(id, { scope: "project" }, at(0)),
-  "sessions.isMemberOf": (store) => store.sessions.isMemberOf(id, memberId("ada"), organizationId("acme")),
-  "projects.createProject": (store) => store.projects.createProject(newProject()),
-  "projects.findProject": (store) => store.projects.findProject(id),
-  "projects.listProjects": (store) => store.projects.listProjects({ size: 1, after: undefined }),
-  "projects.updatePolicy": (store) => store.projects.updatePolicy(id, defaultPolicy),
-  "projects.disableProject": (store) => store.projects.disableProject(newProject().id, at(0)),
-  "projects.createCredential": (store) => store.projects.createCredential(newCredential(project)),
-  "projects.listCredentials": (store) => store.projects.listCredentials(id, { size: 1, after: undefined }),
-  "projects.disableCredential": (store) => store.projects.disableCredential(id, newCredentialId(), at(0)),
-  "projects.findCredentials": (store) => store.projects.findCredentials(id),
-  "projects.findCertified": (store) =>
-    store.projects.findCertified([must(parseCertificateName("a.example"))]),
-  "signingKeys.signingSchedule": (store) => store.signingKeys.signingSchedule(id, at(0)),
-  "signingKeys.isSigningKeyGood": (store) => store.signingKeys.isSigningKeyGood(id, "kid"),
-  "signingKeys.findSigningKey": (store) => store.signingKeys.findSigningKey(id, "kid"),
-  "signingKeys.listSigningKeys": (store) => store.signingKeys.listSigningKeys(id),
-  "signingKeys.addFirstSigningKey": (store) => store.signingKeys.addFirstSigningKey(signingKey),
-  "signingKeys.addNextSigningKey": (store) =>
-    store.signingKeys.addNextSigningKey({ ...signingKey, kid: "next" }),
-  "signingKeys.keysNotWrappedWith": (store) => store.signingKeys.keysNotWrappedWith("id", at(0), 1),
-  "signingKeys.rewrapSigningKey": (store) => store.signingKeys.rewrapSigningKey(signingKey, "id"),
+  "revocations.readRevocations": ({ revocations }) => revocations.readRevocations(id, 0, 1),
+  "revocations.oldestResumable": ({ revocations }) => revocations.oldestResumable(id),
+  "revocations.listRevocations": ({ revocations }) => revocations.listRevocations(revocationQuery(project)),
+  "revocations.oldestRelevantRevision": ({ revocations }) => revocations.oldestRelevantRevision(id, at(0)),
+  "revocations.countActive": ({ revocations }) => revocations.countActive(id, { scope: "project" }, at(0)),
+  "sessions.isMemberOf": ({ sessions }) => sessions.isMemberOf(id, memberId("ada"), organizationId("acme")),
+  "projects.createProject": ({ projects }) => projects.createProject(newProject()),
+  "projects.findProject": ({ projects }) => projects.findProject(id),
+  "projects.listProjects": ({ projects }) => projects.listProjects({ size: 1, after: undefined }),
+  "projects.updatePolicy": ({ projects }) => projects.updatePolicy(id, defaultPolicy),
+  "projects.disableProject": ({ projects }) => projects.disableProject(newProject().id, at(0)),
+  "projects.createCredential": ({ projects }) => projects.createCredential(newCredential(project)),
+  "projects.listCredentials": ({ projects }) => projects.listCredentials(id, { size: 1, after: undefined }),
+  "projects.disableCredential": ({ projects }) => projects.disableCredential(id, newCredentialId(), at(0)),
+  "projects.findCredentials": ({ projects }) => projects.findCredentials(id),
+  "projects.findCertified": ({ projects }) =>
+    projects.findCertified([must(parseCertificateName("a.example"))]),
+  "signingKeys.signingSchedule": ({ signingKeys }) => signingKeys.signingSchedule(id, at(0)),
+  "signingKeys.isSigningKeyGood": ({ signingKeys }) => signingKeys.isSigningKeyGood(id, "kid"),
+  "signingKeys.findSigningKey": ({ signingKeys }) => signingKeys.findSigningKey(id, "kid"),
+  "signingKeys.listSigningKeys": ({ signingKeys }) => signingKeys.listSigningKeys(id),
+  "signingKeys.addFirstSigningKey": ({ signingKeys }) => signingKeys.addFirstSigningKey(signingKey),
+  "signingKeys.addNextSigningKey": ({ signingKeys }) =>
+    signingKeys.addNextSigningKey({ ...signingKey, kid: "next" }),
+  "signingKeys.keysNotWrappedWith": ({ signingKeys }) => signingKeys.keysNotWrappedWith("id", at(0), 1),
+  "signingKeys.rewrapSigningKey": ({ signingKeys }) => signingKeys.rewrapSigningKey(signingKey, "id"),
   ping: (store) => store.ping(),
 };
 
 test("every method fails with DATABASE_UNAVAILABLE during an outage, and works again after it", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "sessiond-outage-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const postgres = await startEmbeddedPostgres({ directory });
+  const postgres = await temporaryPostgres();
   onTestFinished(() => postgres.stop());
   await migrateTemplate(postgres.url);
   const relay = await startRelay(postgres.url);
@@ -136,14 +132,8 @@ test("every method fails with DATABASE_UNAVAILABLE during an outage, and works a
   expect(opened.lostAccesses).toMatchObject([{ reason: "DATABASE_UNAVAILABLE" }]);
 
   relay.mend();
-  await vi.waitUntil(
-    () =>
-      store.ping().then(
-        () => true,
-        () => false,
-      ),
-    patience,
-  );
+  const pings = () => store.ping().then(...([() => true, () => false] as const));
+  await vi.waitUntil(pings, patience);
   expect(await store.sessions.findSession(id, session.id)).toEqual(session);
   expect((await store.sessions.findSession(id, doomed.session.id))?.revocation?.revision).toBe(
     receipt?.revision,

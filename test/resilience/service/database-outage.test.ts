@@ -1,7 +1,6 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { Client } from "pg";
-import { afterAll, describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import {
   Health,
   HealthCheckResponse_ServingStatus as Status,
@@ -9,21 +8,13 @@ import {
 import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { curl } from "../../support/process/command.ts";
 import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
-import { startRelay } from "../../support/postgres/relay.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { relayedService } from "../../support/fixtures/relayed-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
-const database = await createTestDatabase();
-afterAll(() => database.drop());
-const relay = await startRelay(database.url);
-afterAll(() => relay.close());
-const service = await runningService({
-  databaseUrl: relay.url,
-  environment: {
-    SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "1000",
-    SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "2000",
-  },
+const { service, relay, directUrl } = await relayedService({
+  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "1000",
+  SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "2000",
 });
 
 const health = createClient(Health, createGrpcTransport({ baseUrl: service.url }));
@@ -100,70 +91,57 @@ test("a database that accepts connections but does not answer counts as down", a
 
 test("replaces connections that the database ended, without an error for callers", async () => {
   const login = await newLogin(service);
-  const client = new Client({ connectionString: database.url });
-  await client.connect();
-  await client.query(
+  await runSql(
+    directUrl,
     "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
   );
-  await client.end();
   await expect
     .poll(() => service.log.some(({ msg }) => msg === "database connection lost"), patience)
     .toBe(true);
   await expect.poll(() => verdictOn(service, login), patience).toBe("active");
 });
 
-describe("the documented APIs", () => {
-  test("answer with the documented server error", async () => {
-    const { token, id } = await newLogin(service);
-    const bearer = ["-X", "POST", "-H", `Authorization: Bearer ${token}`];
-    const stytchBody = ["-u", credentials, "--json", JSON.stringify({ session_id: id })];
-    const stytchError = {
-      status_code: 500,
-      request_id: expect.stringMatching(/^request-id-test-/),
-      error_type: "internal_server_error",
-      error_message:
-        "Oops, something seems to have gone wrong, please reach out to support@stytch.com to let us know what went wrong.",
-      error_url: "https://stytch.com/docs/api/errors/500",
-    };
-    await withoutDatabase(async () => {
-      expect(await curl(`${service.url}/sessions/${id}/revoke`, ...bearer)).toMatchObject({
-        status: 500,
-        body: '{"success":false,"error":"Failed to revoke session"}',
+test("compat APIs answer with their documented server error", async () => {
+  const { token, id } = await newLogin(service);
+  const bearer = ["-X", "POST", "-H", `Authorization: Bearer ${token}`];
+  const stytchBody = ["-u", credentials, "--json", JSON.stringify({ session_id: id })];
+  await withoutDatabase(async () => {
+    for (const [path, error] of [
+      [`/sessions/${id}/revoke`, "Failed to revoke session"],
+      ["/sessions/revoke-all", "Failed to revoke all sessions"],
+    ]) {
+      const body = `{"success":false,"error":"${error}"}`;
+      expect(await curl(service.url + path, ...bearer)).toMatchObject({ status: 500, body });
+    }
+    for (const path of ["/v1/sessions/revoke", "/v1/b2b/sessions/revoke"]) {
+      const { status, body } = await curl(service.url + path, ...stytchBody);
+      expect(status).toBe(500);
+      expect(JSON.parse(body)).toEqual({
+        status_code: 500,
+        request_id: expect.stringMatching(/^request-id-test-/),
+        error_type: "internal_server_error",
+        error_message:
+          "Oops, something seems to have gone wrong, please reach out to support@stytch.com to let us know what went wrong.",
+        error_url: "https://stytch.com/docs/api/errors/500",
       });
-      expect(await curl(`${service.url}/sessions/revoke-all`, ...bearer)).toMatchObject({
-        status: 500,
-        body: '{"success":false,"error":"Failed to revoke all sessions"}',
-      });
-      for (const path of ["/v1/sessions/revoke", "/v1/b2b/sessions/revoke"]) {
-        const { status, body } = await curl(`${service.url}${path}`, ...stytchBody);
-        expect(status).toBe(500);
-        expect(JSON.parse(body)).toEqual(stytchError);
-      }
-      const kratos = await curl(
-        `${service.url}/auth/sessions/${id}`,
-        "-X",
-        "DELETE",
-        "-H",
-        `X-Session-Token: ${token}`,
-        "-H",
-        "X-Request-Id: ask-support-about-this",
-      );
-      expect(kratos.headers.get("x-request-id")).toBe("ask-support-about-this");
-      expect({ status: kratos.status, body: JSON.parse(kratos.body) }).toEqual({
-        status: 503,
-        body: {
-          error: {
-            code: 503,
-            status: "Service Unavailable",
-            request: "ask-support-about-this",
-            message: "the database does not answer; try again",
-          },
-        },
-      });
-      const own = await curl(`${service.url}/session/v1/sessions/${id}`, "-u", credentials);
-      expect(own.status).toBe(503);
-      expect(own.headers.get("retry-after")).toBe("1");
-      expect(JSON.parse(own.body)).toMatchObject({ code: 14 });
+    }
+    const requestId = "ask-support-about-this";
+    const kratosHeaders = [`X-Session-Token: ${token}`, `X-Request-Id: ${requestId}`];
+    const kratos = await curl(
+      `${service.url}/auth/sessions/${id}`,
+      "-X",
+      "DELETE",
+      ...kratosHeaders.flatMap((header) => ["-H", header]),
+    );
+    const message = "the database does not answer; try again";
+    expect(kratos.status).toBe(503);
+    expect(kratos.headers.get("x-request-id")).toBe(requestId);
+    expect(JSON.parse(kratos.body)).toEqual({
+      error: { code: 503, status: "Service Unavailable", request: requestId, message },
     });
+    const own = await curl(`${service.url}/session/v1/sessions/${id}`, "-u", credentials);
+    expect(own.status).toBe(503);
+    expect(own.headers.get("retry-after")).toBe("1");
+    expect(JSON.parse(own.body)).toMatchObject({ code: 14 });
   });
 });

@@ -1,33 +1,22 @@
 import { randomUUID } from "node:crypto";
-import { Client } from "pg";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { SessionLimitAction } from "../../../gen/session/v1/project_pb.ts";
 import { expectOwnAnswers, newLogin, newLogins, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
 import { poolUse, projectsOf, sessionsOf, withGrpcTimeout } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
-import { startRelay } from "../../support/postgres/relay.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { connectedClient, holding } from "../../support/postgres/operator.ts";
+import { relayedService } from "../../support/fixtures/relayed-service.ts";
 
-// Half-open connections, of which only one side knows that they are over, and statements that hang.
+// Connections that are dead on one side only, and statements that hang.
 
-const database = await createTestDatabase();
-afterAll(() => database.drop());
-const relay = await startRelay(database.url);
-afterAll(() => relay.close());
-const service = await runningService({
-  databaseUrl: relay.url,
-  environment: {
-    SESSIOND_DATABASE_MAX_CONNECTIONS: "2",
-    SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "2000",
-    SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "2000",
-  },
+const { service, relay, directUrl } = await relayedService({
+  SESSIOND_DATABASE_MAX_CONNECTIONS: "2",
+  SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "2000",
+  SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "2000",
 });
 const sessions = sessionsOf(service);
 const { projectId } = service;
-const operator = new Client({ connectionString: database.url });
-beforeAll(() => operator.connect());
-afterAll(() => operator.end());
+const operator = await connectedClient(directUrl);
 
 const byId = ({ id }: { readonly id: string }) => ({ case: "id", value: id }) as const;
 
@@ -45,7 +34,7 @@ test("every call ends, by its deadline if it has one, when the database falls si
   await expectOwnAnswers(service, logins);
   relay.fallSilent();
   const { id, token, memberId } = login;
-  const told = (options = {}) =>
+  const outcomes = (options = {}) =>
     Promise.all(
       [
         sessions.authenticate({ credential: { case: "token", value: token } }, options),
@@ -57,11 +46,11 @@ test("every call ends, by its deadline if it has one, when the database falls si
         sessions.revokeAll({ scope: { case: "memberId", value: memberId } }, options),
       ].map((call) => call.then(() => "answered", reasonOf)),
     );
-  const patient = told();
-  expect(new Set(await told(withGrpcTimeout(500)))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+  const patient = outcomes();
+  expect(new Set(await outcomes(withGrpcTimeout(500)))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
   expect(new Set(await patient)).toEqual(new Set(["DATABASE_UNAVAILABLE"]));
 
-  // Only new connections get through: those from before stay silent, until they are given up.
+  // Earlier connections stay silent until the service gives them up.
   relay.mend();
   await answered(() => expectOwnAnswers(service, [...logins, login]));
   await poolAtRest();
@@ -81,12 +70,12 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
 test("a connection that falls silent in a transaction delays other calls only briefly", async () => {
   const login = await newLogin(service);
   const silence = relay.injectFault("silence", /^commit$/, /insert into revocations/);
-  // Below the timeout of statements, so that it has a commit of its own.
+  // With a deadline below the statement timeout it runs in a transaction with its own commit.
   expect(await sessions.revoke({ target: byId(login) }, withGrpcTimeout(1500)).catch(reasonOf)).toBe(
     "DEADLINE_EXCEEDED",
   );
   await silence;
-  // The project's revision stays locked, until the database gives the transaction up.
+  // The revision of the project stays locked until the database gives up the transaction.
   expect(await verdictOn(service, login)).toBe("active");
   await answered(() => sessions.revoke({ target: byId(login) }));
   expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
@@ -109,9 +98,8 @@ test("a hanging statement is cancelled, other calls are served meanwhile, and it
   const lost = () => service.log.filter(({ msg }) => msg === "database connection lost").length;
   const [login, other] = [await newLogin(service), await newLogin(service)];
   const before = lost();
-  await operator.query("begin");
-  await operator.query("select from project_revisions where project_id = $1 for update", [projectId]);
-  try {
+  const lock = `select from project_revisions where project_id = '${projectId}' for update`;
+  await holding(operator, lock, async () => {
     const patient = sessions.revoke({ target: byId(login) }).catch(reasonOf);
     expect(await sessions.revoke({ target: byId(other) }, withGrpcTimeout(500)).catch(reasonOf)).toBe(
       "DEADLINE_EXCEEDED",
@@ -119,9 +107,7 @@ test("a hanging statement is cancelled, other calls are served meanwhile, and it
     await expectOwnAnswers(service, [login, other]);
     expect(await verdictOn(service, await newLogin(service))).toBe("active");
     expect(await patient).toBe("DATABASE_UNAVAILABLE");
-  } finally {
-    await operator.query("rollback");
-  }
+  });
   const { rows } = await operator.query("select from revocations where target_id = any($1)", [
     [login.id, other.id],
   ]);

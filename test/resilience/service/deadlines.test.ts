@@ -1,105 +1,80 @@
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { once } from "node:events";
+import { request } from "node:http";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { describe, expect, test, vi } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
-import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { grpcJsClient, metadataOf } from "../../support/process/grpc-js.ts";
+import { connectedClient, holding, lockWaits } from "../../support/postgres/operator.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { sessionsOf, withHeaders } from "../../support/fixtures/service-clients.ts";
+import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const service = await runningService();
-const operator = new Client({ connectionString: service.databaseUrl });
-/** Used outside of transactions, because a transaction reads pg_stat_activity only once. */
-const observer = new Client({ connectionString: service.databaseUrl });
-let login: Login;
-beforeAll(async () => {
-  await Promise.all([operator.connect(), observer.connect()]);
-  login = await newLogin(service);
-});
-afterAll(() => Promise.all([operator.end(), observer.end()]));
+const operator = await connectedClient(service.databaseUrl);
+const observer = await connectedClient(service.databaseUrl);
+const login = await newLogin(service);
 
-/** Runs while statements on sessions wait for a lock. */
-async function stalled(work: () => Promise<void>): Promise<void> {
-  await operator.query("begin");
-  await operator.query("lock table cutoffs in access exclusive mode");
-  try {
-    await work();
-  } finally {
-    await operator.query("rollback");
-  }
-}
+/** Works while statements on sessions wait for a lock. */
+const stalled = (work: () => Promise<void>) =>
+  holding(operator, "lock table cutoffs in access exclusive mode", work);
 
-async function waiting(): Promise<number> {
-  const { rowCount } = await observer.query(
-    `select from pg_stat_activity where datname = current_database() and application_name = 'sessiond'
-       and state = 'active' and wait_event_type = 'Lock'`,
-  );
-  return rowCount ?? 0;
-}
+const waiting = (count: number) => vi.waitUntil(async () => (await lockWaits(observer)) === count, patience);
 
-const asService = () => ({ authorization: service.basic });
-const calls: [method: string, rest: [verb: string, path: string], body: () => object][] = [
-  ["Authenticate", ["POST", "/session/v1/sessions:authenticate"], () => ({ token: login.token })],
-  ["Get", ["GET", "/session/v1/sessions/$id"], () => ({ id: login.id })],
-  ["List", ["GET", "/session/v1/sessions?member_id=m"], () => ({ member_id: "m" })],
-  ["Extend", ["POST", "/session/v1/sessions/$id:extend"], () => ({ id: login.id })],
-  ["Revoke", ["POST", "/session/v1/sessions/$id:revoke"], () => ({ id: login.id })],
-  ["RevokeAll", ["POST", "/session/v1/sessions:revokeAll"], () => ({ project: true, validate_only: true })],
+const asService = { authorization: service.basic };
+const calls: [method: string, rest: [verb: string, path: string], body: object][] = [
+  ["Authenticate", ["POST", "/session/v1/sessions:authenticate"], { token: login.token }],
+  ["Get", ["GET", "/session/v1/sessions/$id"], { id: login.id }],
+  ["List", ["GET", "/session/v1/sessions?member_id=m"], { member_id: "m" }],
+  ["Extend", ["POST", "/session/v1/sessions/$id:extend"], { id: login.id }],
+  ["Revoke", ["POST", "/session/v1/sessions/$id:revoke"], { id: login.id }],
+  ["RevokeAll", ["POST", "/session/v1/sessions:revokeAll"], { project: true, validate_only: true }],
 ];
 
 /** Sends a deadline that only the service enforces. */
 function send(verb: string, path: string, headers: Readonly<Record<string, string>>, body: object) {
   return fetch(service.url + path.replace("$id", login.id), {
     method: verb,
-    headers: { "content-type": "application/json", ...asService(), ...headers },
+    headers: { "content-type": "application/json", ...asService, ...headers },
     ...(verb === "GET" ? {} : { body: JSON.stringify(body) }),
   });
 }
 
-describe.each(calls)("%s", (method, [verb, path], body) => {
-  test("over Connect ends at the deadline, with its statement", async () => {
-    await stalled(async () => {
-      const call = send(
-        "POST",
-        `/session.v1.SessionService/${method}`,
-        { "connect-timeout-ms": "300" },
-        body(),
-      );
-      await vi.waitUntil(async () => (await waiting()) === 1, patience);
-      const answer = await call;
-      expect(answer.status).toBe(504);
-      expect(await answer.json()).toMatchObject({ code: "deadline_exceeded" });
-      await expect.poll(waiting, patience).toBe(0);
-    });
-    expect(await verdictOn(service, login)).toBe("active");
-  });
+function connect(method: string, body: object, timeoutMs?: number) {
+  const headers = timeoutMs === undefined ? {} : { "connect-timeout-ms": String(timeoutMs) };
+  return send("POST", `/session.v1.SessionService/${method}`, headers, body);
+}
 
-  test("over REST too", async () => {
+describe.each(calls)("%s", (method, [verb, path], body) => {
+  const { id: _inPath, ...rest } = { id: "", ...body };
+  test.each([
+    ["Connect", () => connect(method, body, 300), { code: "deadline_exceeded" }],
+    ["REST", () => send(verb, path, { "x-server-timeout": "0.3" }, rest), {}],
+  ] as const)("ends at the deadline with its statement, over %s", async (_, call, error) => {
     await stalled(async () => {
-      const { id: _inPath, ...rest } = { id: "", ...body() };
-      const call = send(verb, path, { "x-server-timeout": "0.3" }, rest);
-      await vi.waitUntil(async () => (await waiting()) === 1, patience);
-      expect((await call).status).toBe(504);
-      await expect.poll(waiting, patience).toBe(0);
+      const answering = call();
+      await waiting(1);
+      const answer = await answering;
+      expect(answer.status).toBe(504);
+      expect(await answer.json()).toMatchObject(error);
+      await waiting(0);
     });
     expect(await verdictOn(service, login)).toBe("active");
   });
 });
 
-test("over gRPC with @grpc/grpc-js, and the log shows it", async () => {
+test("a call of @grpc/grpc-js ends at its deadline, and the log shows it", async () => {
   const client = grpcJsClient(SessionService, service);
-  const headers = metadataOf({ ...asService(), "x-request-id": "in-a-hurry" });
+  const headers = metadataOf({ ...asService, "x-request-id": "in-a-hurry" });
   await stalled(async () => {
     const code = new Promise((resolve) => {
       client.list({ memberId: "m" }, headers, { deadline: Date.now() + 300 }, (error) =>
         resolve(error?.code),
       );
     });
-    await vi.waitUntil(async () => (await waiting()) === 1, patience);
+    await waiting(1);
     expect(await code).toBe(Code.DeadlineExceeded);
-    await expect.poll(waiting, patience).toBe(0);
+    await waiting(0);
   });
   await expect
     .poll(() => service.log.find((line) => line["request_id"] === "in-a-hurry"))
@@ -107,10 +82,8 @@ test("over gRPC with @grpc/grpc-js, and the log shows it", async () => {
 });
 
 test("authentication ends at the deadline", async () => {
-  await operator.query("begin");
-  await operator.query("lock table service_credentials in access exclusive mode");
-  const answer = await send("POST", "/session.v1.SessionService/Create", { "connect-timeout-ms": "200" }, {});
-  await operator.query("rollback");
+  const lock = "lock table service_credentials in access exclusive mode";
+  const answer = await holding(operator, lock, () => connect("Create", {}, 200));
   expect(answer.status).toBe(504);
   expect(await answer.json()).toMatchObject({
     message: "the deadline passed",
@@ -121,17 +94,15 @@ test("authentication ends at the deadline", async () => {
 test("cancels the statement of a list when the caller disconnects", async () => {
   await stalled(async () => {
     const gone = new AbortController();
-    const transport = createGrpcTransport({ baseUrl: service.url, interceptors: [withHeaders(asService())] });
-    const list = createClient(SessionService, transport).list({ memberId: "m" }, { signal: gone.signal });
-    const web = fetch(`${service.url}/session/v1/sessions?member_id=m`, {
-      headers: asService(),
-      signal: gone.signal,
-    });
-    const outcomes = Promise.allSettled([list, web]);
-    await vi.waitUntil(async () => (await waiting()) === 2, patience);
+    const list = sessionsOf(service).list({ memberId: "m" }, { signal: gone.signal });
+    const web = request(`${service.url}/session/v1/sessions?member_id=m`, { headers: asService });
+    const outcomes = Promise.allSettled([list, once(web.end(), "response")]);
+    await waiting(2);
     gone.abort();
-    await outcomes;
-    await expect.poll(waiting, patience).toBe(0);
+    // A client that only closes its side (FIN) may still read the answer.
+    web.socket?.resetAndDestroy();
+    expect(await outcomes).toMatchObject([{ status: "rejected" }, { status: "rejected" }]);
+    await waiting(0);
   });
 });
 
@@ -145,7 +116,7 @@ test("skips a revocation whose deadline passes before its batch starts", async (
   let running: Promise<unknown> = Promise.resolve();
   await stalled(async () => {
     running = revoke(first.id);
-    await vi.waitUntil(async () => (await waiting()) === 1, patience);
+    await waiting(1);
     const error = await revoke(second.id, 300).catch((reason: unknown) => reason);
     expect(ConnectError.from(error).code).toBe(Code.DeadlineExceeded);
   });
@@ -159,12 +130,11 @@ test("skips a revocation whose deadline passes before its batch starts", async (
 test("a call ends at its deadline although others wait longer for the same statement", async () => {
   let patient: Promise<unknown> = Promise.resolve();
   await stalled(async () => {
-    const authenticate = (headers: Readonly<Record<string, string>>) =>
-      send("POST", "/session.v1.SessionService/Authenticate", headers, { token: login.token });
-    patient = Promise.all([authenticate({}), authenticate({}), authenticate({})]);
-    const hurried = await authenticate({ "connect-timeout-ms": "300" });
+    const authenticate = (timeoutMs?: number) => connect("Authenticate", { token: login.token }, timeoutMs);
+    patient = Promise.all([authenticate(), authenticate(), authenticate()]);
+    const hurried = await authenticate(300);
     expect(hurried.status).toBe(504);
-    expect(await waiting()).toBeGreaterThan(0);
+    expect(await lockWaits(observer)).toBeGreaterThan(0);
   });
   expect(await patient).toMatchObject([{ status: 200 }, { status: 200 }, { status: 200 }]);
 });

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { connectSessiond } from "../../../src/client/client.ts";
-import { openDatabase } from "../../../src/storage/connection/database.ts";
 import { migrateToLatest } from "../../../src/storage/schema/migrate.ts";
 import { reasonOf } from "../../support/fixtures/logins.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
@@ -107,15 +107,9 @@ test("does not acknowledge a commit that no standby has, nor its retries", async
 test("does not read from a standby, which may lack a revocation", async () => {
   const { primary, standby } = await replicatedPostgres();
   const open = (url: string) => {
-    const db = openDatabase({
-      url,
-      maxConnections: 2,
-      connectTimeoutMs: 5000,
-      statementTimeoutMs: 5000,
-      onConnectionError: () => undefined,
-    });
-    onTestFinished(() => db.destroy());
-    return db;
+    const opened = openStore(url, { connectTimeoutMs: 5000, statementTimeoutMs: 5000 });
+    onTestFinished(() => opened.close());
+    return opened.db;
   };
   await migrateToLatest(open(primary.url));
   await expect(open(standby.url).selectFrom("projects").select("id").execute()).rejects.toThrow(/standby/);

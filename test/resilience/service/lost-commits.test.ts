@@ -1,50 +1,39 @@
 import { randomUUID } from "node:crypto";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SessionLimitAction } from "../../../gen/session/v1/project_pb.ts";
 import { RevocationCause, SessionState } from "../../../gen/session/v1/session_pb.ts";
 import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
-import { startRelay } from "../../support/postgres/relay.ts";
+import { connectedClient } from "../../support/postgres/operator.ts";
 import type { Fault } from "../../support/postgres/relayed-connection.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { relayedService } from "../../support/fixtures/relayed-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
 // Connections that are reset around a commit, so that its outcome is unknown. A retry must get the right result.
 
-const database = await createTestDatabase();
-afterAll(() => database.drop());
-const relay = await startRelay(database.url);
-afterAll(() => relay.close());
-const service = await runningService({ databaseUrl: relay.url });
+const { service, relay, directUrl } = await relayedService();
 const sessions = sessionsOf(service);
 const { projectId } = service;
-const operator = new Client({ connectionString: database.url });
-beforeAll(() => operator.connect());
-afterAll(() => operator.end());
+const operator = await connectedClient(directUrl);
 
 interface Way {
   readonly fault: Exclude<Fault, "silence">;
   /** Deadline of the call. With one, the statement runs in a transaction; without, it commits implicitly. */
   readonly timeoutMs: number | undefined;
 }
-const ways: readonly Way[] = [
-  { fault: "lost", timeoutMs: undefined },
-  { fault: "lost", timeoutMs: 8000 },
-  { fault: "unanswered", timeoutMs: undefined },
-  { fault: "unanswered", timeoutMs: 8000 },
-];
+const faults = ["lost", "unanswered"] as const;
+const ways = faults.flatMap((fault): Way[] => [
+  { fault, timeoutMs: undefined },
+  { fault, timeoutMs: 8000 },
+]);
 
 /** Reason of a call whose commit is lost. */
 async function attempt({ fault, timeoutMs }: Way, statement: RegExp, call: Call<unknown>): Promise<string> {
-  const done =
-    timeoutMs === undefined
-      ? relay.injectFault(fault, statement)
-      : relay.injectFault(fault, /^commit$/, statement);
-  const told = await call(timeoutMs === undefined ? {} : { timeoutMs }).then(() => "answered", reasonOf);
+  const [at, after] = timeoutMs === undefined ? [statement] : [/^commit$/, statement];
+  const done = relay.injectFault(fault, at ?? statement, after);
+  const outcome = await call(timeoutMs === undefined ? {} : { timeoutMs }).then(() => "answered", reasonOf);
   await done;
-  return told;
+  return outcome;
 }
 type Call<T> = (options?: { readonly timeoutMs?: number }) => Promise<T>;
 
@@ -53,7 +42,6 @@ async function revisionsOf(targetId: string): Promise<readonly bigint[]> {
   return (await logged()).filter((entry) => entry.targetId === targetId).map(({ revision }) => revision);
 }
 
-/** The log in order. */
 async function logged(): Promise<readonly { targetId: string; revision: bigint; time: number }[]> {
   const { rows } = await operator.query<{ revision: string; target_id: string; revoke_time: Date }>(
     "select revision, target_id, revoke_time from revocations where project_id = $1 order by revision",
@@ -134,7 +122,7 @@ describe.each(ways)("a commit that is $fault, of a call with the deadline $timeo
   });
 });
 
-test.each(["lost", "unanswered"] as const)(
+test.each(faults)(
   "after a login within a limit whose commit is %s, only the retried login is active",
   async (fault) => {
     const limit = { maxSessionsPerMember: 1, sessionLimitAction: SessionLimitAction.END_OLDEST };
@@ -158,7 +146,7 @@ test.each(["lost", "unanswered"] as const)(
   },
 );
 
-test.each(["lost", "unanswered"] as const)(
+test.each(faults)(
   "concurrent revocations whose commit is %s, and their retries, are in the log once",
   async (fault) => {
     const logins = await Promise.all(Array.from({ length: 20 }, () => newLogin(service)));
@@ -175,8 +163,8 @@ test.each(["lost", "unanswered"] as const)(
     );
     expect(inLog).toHaveLength(logins.length);
     // Calls that succeeded at first got the same answer.
-    const told = first.map((answer, i) => (answer === "DATABASE_UNAVAILABLE" ? again[i] : answer));
-    expect(told).toMatchObject(again.map(({ revision, revokeTime }) => ({ revision, revokeTime })));
+    const answers = first.map((answer, i) => (answer === "DATABASE_UNAVAILABLE" ? again[i] : answer));
+    expect(answers).toMatchObject(again.map(({ revision, revokeTime }) => ({ revision, revokeTime })));
   },
 );
 

@@ -1,35 +1,23 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ServiceError, status } from "@grpc/grpc-js";
-import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { grpcJsCalls } from "../../support/process/grpc-js.ts";
-import { type Login, newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
+import { newLogin, newLogins, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
+import { connectedClient, holding } from "../../support/postgres/operator.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const places = 4;
 const service = await runningService({ environment: { SESSIOND_DATABASE_MAX_WAITING: String(places) } });
-const operator = new Client({ connectionString: service.databaseUrl });
-let login: Login;
-beforeAll(async () => {
-  await operator.connect();
-  login = await newLogin(service);
-});
-afterAll(() => operator.end());
+const operator = await connectedClient(service.databaseUrl);
+const login = await newLogin(service);
 
-/** Locks these tables, so that conflicting statements wait. */
-async function stalled<T>(lock: string, work: () => Promise<T>): Promise<T> {
-  await operator.query("begin");
-  await operator.query(`lock table ${lock} mode`);
-  try {
-    return await work();
-  } finally {
-    await operator.query("rollback");
-  }
-}
+/** Works while statements that conflict with a lock on these tables wait. */
+const stalled = <T>(lock: string, work: () => Promise<T>) =>
+  holding(operator, `lock table ${lock} mode`, work);
 
 /** Fills the queue. Resolves when further calls were refused. */
 async function fillUp(
@@ -103,7 +91,7 @@ test("calls beyond the queue limit fail at once, in every protocol; queued calls
     expect(await kratos.json()).toMatchObject({ error: { code: 503, status: "Service Unavailable" } });
 
     const healthz = await fetch(`${service.url}/healthz`);
-    expect(healthz.status, "that many wait does not make it unready").toBe(200);
+    expect(healthz.status, "a full queue does not make the service unready").toBe(200);
     return full;
   });
   expect(await answers).toHaveLength(places);
@@ -128,23 +116,20 @@ test("JWKS reads, which need no credential, do not use the queue of authenticate
   expect(statuses.at(-1)).toBe(200);
 });
 
-describe("while nothing can be written", () => {
-  test("answers reads, although access times cannot be written", async () => {
-    const logins: Login[] = [];
-    for (let i = 0; i < 2 * places; i++) logins.push(await newLogin(service));
-    await operator.query("update sessions set last_access_time = last_access_time - interval '10 minutes'");
-    const { answers } = await stalled("sessions in share", async () => {
-      const full = await fillUp((i) => sessionsOf(service).create({ memberId: `writes ${i}` }));
-      // After authentication of the writes, which is a read.
-      await expect.poll(() => verdictOn(service, login), patience).toBe("active");
-      for (const one of logins) expect(await verdictOn(service, one)).toBe("active");
-      const revocation = sessionsOf(service).revoke({ target: { case: "id", value: login.id } });
-      const error = ConnectError.from(await revocation.catch((reason: unknown) => reason));
-      expect([error.code, reasonOf(error)]).toEqual([Code.Unavailable, "OVERLOADED"]);
-      return full;
-    });
-    expect(await answers).toHaveLength(places);
-    expect(await membersOf("writes")).toHaveLength(places);
-    expect(await verdictOn(service, login), "its revocation was refused").toBe("active");
+test("answers reads while nothing can be written, not even access times", async () => {
+  const logins = [...(await newLogins(service, places)), ...(await newLogins(service, places))];
+  await operator.query("update sessions set last_access_time = last_access_time - interval '10 minutes'");
+  const { answers } = await stalled("sessions in share", async () => {
+    const full = await fillUp((i) => sessionsOf(service).create({ memberId: `writes ${i}` }));
+    // After authentication of the writes, which is a read.
+    await expect.poll(() => verdictOn(service, login), patience).toBe("active");
+    for (const one of logins) expect(await verdictOn(service, one)).toBe("active");
+    const revocation = sessionsOf(service).revoke({ target: { case: "id", value: login.id } });
+    const error = ConnectError.from(await revocation.catch((reason: unknown) => reason));
+    expect([error.code, reasonOf(error)]).toEqual([Code.Unavailable, "OVERLOADED"]);
+    return full;
   });
+  expect(await answers).toHaveLength(places);
+  expect(await membersOf("writes")).toHaveLength(places);
+  expect(await verdictOn(service, login), "its revocation was rejected").toBe("active");
 });

@@ -1,21 +1,16 @@
-import { Client } from "pg";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { expectOwnAnswers, newLogins, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
 import { poolUse, readMetrics, sessionsOf, withGrpcTimeout } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
-import { startRelay } from "../../support/postgres/relay.ts";
+import { connectedClient, holding, lockWaits } from "../../support/postgres/operator.ts";
+import { relayedService } from "../../support/fixtures/relayed-service.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
 
-const database = await createTestDatabase();
-afterAll(() => database.drop());
-const relay = await startRelay(database.url);
-afterAll(() => relay.close());
-const far = await runningService({ databaseUrl: relay.url });
+const { service: far, relay, directUrl } = await relayedService();
 const connections = 2;
 const places = 8;
 const narrow = await runningService({
-  databaseUrl: database.url,
+  databaseUrl: directUrl,
   environment: {
     SESSIOND_DATABASE_MAX_CONNECTIONS: String(connections),
     SESSIOND_DATABASE_MAX_WAITING: String(places),
@@ -23,11 +18,7 @@ const narrow = await runningService({
     SESSIOND_DATABASE_STATEMENT_TIMEOUT_MS: "25000",
   },
 });
-const operator = new Client({ connectionString: database.url });
-/** Used outside of transactions, because a transaction reads pg_stat_activity only once. */
-const observer = new Client({ connectionString: database.url });
-beforeAll(() => Promise.all([operator.connect(), observer.connect()]));
-afterAll(() => Promise.all([operator.end(), observer.end()]));
+const [operator, observer] = [await connectedClient(directUrl), await connectedClient(directUrl)];
 
 test("with a slow network, batched calls get their own answers and revoked sessions stay revoked", async () => {
   relay.slowDown(25);
@@ -56,46 +47,35 @@ test("with a slow network, batched calls get their own answers and revoked sessi
   expect(new Set(await Promise.all(hurried))).toEqual(new Set(["DEADLINE_EXCEEDED"]));
 });
 
-/** Number of statements of the narrow service that wait for the lock. */
-async function hanging(): Promise<number> {
-  const { rowCount } = await observer.query(
-    `select from pg_stat_activity where datname = current_database() and application_name = 'sessiond'
-       and state = 'active' and wait_event_type = 'Lock'`,
-  );
-  return rowCount ?? 0;
-}
-
 test("with a full pool, calls wait within their queue until their deadline, and nothing leaks", async () => {
   const logins = await newLogins(narrow, connections);
   const sessions = sessionsOf(narrow);
   // Leaks of one round would show in the next.
   for (let round = 1; round <= 3; round++) {
-    await operator.query("begin");
-    await operator.query("lock table session_tokens in access exclusive mode");
     const stuck: Promise<string>[] = [];
-    for (const login of logins) {
-      stuck.push(verdictOn(narrow, login));
-      await vi.waitUntil(async () => (await hanging()) === stuck.length, patience);
-    }
     const refusals: string[] = [];
     const waiting: Promise<unknown>[] = [];
-    const wait = () => {
-      waiting.push(sessions.create({ memberId: "waits" }).catch((error) => refusals.push(reasonOf(error))));
-    };
-    // The permitted number of batches waits for a connection; further lookups wait for those.
-    for (const taken of [1, 2]) {
-      wait();
-      await vi.waitUntil(async () => (await poolUse(narrow.metricsUrl)).waitedFor === taken, patience);
-    }
-    const hurried = sessions.create({ memberId: "in a hurry" }, withGrpcTimeout(500)).catch(reasonOf);
-    for (let i = 0; i < 10; i++) wait();
-    const refused = 10 - (places - stuck.length - 3);
-    await vi.waitUntil(() => refusals.length === refused, patience);
-    expect(new Set(refusals)).toEqual(new Set(["OVERLOADED"]));
-    expect(await hurried).toBe("DEADLINE_EXCEEDED");
-    expect(await poolUse(narrow.metricsUrl)).toEqual({ open: connections, idle: 0, waitedFor: 2 });
-
-    await operator.query("rollback");
+    const refused = 10 - (places - logins.length - 3);
+    await holding(operator, "lock table session_tokens in access exclusive mode", async () => {
+      for (const login of logins) {
+        stuck.push(verdictOn(narrow, login));
+        await vi.waitUntil(async () => (await lockWaits(observer)) === stuck.length, patience);
+      }
+      const wait = () => {
+        waiting.push(sessions.create({ memberId: "waits" }).catch((error) => refusals.push(reasonOf(error))));
+      };
+      // The permitted number of batches waits for a connection; further lookups wait for those.
+      for (const taken of [1, 2]) {
+        wait();
+        await vi.waitUntil(async () => (await poolUse(narrow.metricsUrl)).waitedFor === taken, patience);
+      }
+      const hurried = sessions.create({ memberId: "in a hurry" }, withGrpcTimeout(500)).catch(reasonOf);
+      for (let i = 0; i < 10; i++) wait();
+      await vi.waitUntil(() => refusals.length === refused, patience);
+      expect(new Set(refusals)).toEqual(new Set(["OVERLOADED"]));
+      expect(await hurried).toBe("DEADLINE_EXCEEDED");
+      expect(await poolUse(narrow.metricsUrl)).toEqual({ open: connections, idle: 0, waitedFor: 2 });
+    });
     expect(await Promise.all(stuck)).toEqual(logins.map(() => "active"));
     await Promise.all(waiting);
     expect(refusals).toHaveLength(refused);

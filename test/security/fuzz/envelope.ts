@@ -1,33 +1,33 @@
 import fc from "fast-check";
+import { envelope } from "../../support/fixtures/http2-bytes.ts";
+import { weighted } from "./texts.ts";
 
-/** What is wrong with the five bytes before a message. */
-export interface FrameFault {
+export interface EnvelopeFault {
   readonly flags: number;
+  /** Difference of the declared length to the real one. */
   readonly longer: number;
   readonly times: number;
 }
 
-/** Mostly nothing. */
-export const anyFrameFault: fc.Arbitrary<FrameFault> = fc.oneof(
-  { weight: 8, arbitrary: fc.constant({ flags: 0, longer: 0, times: 1 }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
+export const anyEnvelopeFault: fc.Arbitrary<EnvelopeFault> = weighted(
+  [8, fc.constant({ flags: 0, longer: 0, times: 1 })],
+  [
+    1,
+    fc.record({
       flags: fc.constantFrom(0, 1, 2, 0x80, 0xff),
       longer: fc.constantFrom(0, 1, -1, 1000, 2 ** 31),
       times: fc.constantFrom(0, 1, 2, 50),
     }),
-  },
+  ],
 );
 
-/** Messages with the five bytes before them that gRPC has. */
+/** The message in `times` envelopes. */
 export function enveloped(
   message: Buffer,
   isCompressed: boolean,
-  { flags, longer, times }: FrameFault,
+  { flags, longer, times }: EnvelopeFault,
 ): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt8(flags | (isCompressed ? 1 : 0));
-  head.writeUInt32BE(Math.max(0, message.length + longer), 1);
-  return Buffer.concat(Array.from({ length: times }, () => Buffer.concat([head, message])));
+  const declared = Math.max(0, message.length + longer);
+  const one = envelope(message, flags | (isCompressed ? 1 : 0), declared);
+  return Buffer.concat(Array.from({ length: times }, () => one));
 }

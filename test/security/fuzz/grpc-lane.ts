@@ -2,7 +2,7 @@ import { type ClientHttp2Session, type IncomingHttpHeaders, connect } from "node
 import fc from "fast-check";
 import type { ServerProcess } from "../../support/process/server-process.ts";
 import { type Headers, anyCredentials } from "./credentials.ts";
-import { type FrameFault, anyFrameFault, enveloped } from "./envelope.ts";
+import { type EnvelopeFault, anyEnvelopeFault, enveloped } from "./envelope.ts";
 import {
   type Prey,
   type Tally,
@@ -11,11 +11,10 @@ import {
   count,
   faultCodes,
   headerText,
-  newWorld,
+  runRounds,
 } from "./lane.ts";
 import { anyMessage, jsonBytes, protoBytes } from "./messages.ts";
-import { Pipeline } from "./pipeline.ts";
-import { rpcMethods } from "./rpc-methods.ts";
+import { allRpcMethods, nameOf } from "../hostile/surface.ts";
 import type { Values } from "./texts.ts";
 
 /** A gRPC call before placeholders are filled in. */
@@ -24,21 +23,21 @@ interface FuzzCall {
   readonly isStream: boolean;
   readonly format: "json" | "proto";
   readonly bytes: (values: Values) => Buffer;
-  readonly frame: FrameFault;
+  readonly frame: EnvelopeFault;
   readonly credentials: Headers;
 }
 
 const anyCall: fc.Arbitrary<FuzzCall> = fc.oneof(
-  ...rpcMethods.map((method): fc.Arbitrary<FuzzCall> =>
+  ...allRpcMethods.map((method): fc.Arbitrary<FuzzCall> =>
     fc
       .record({
         format: fc.constantFrom("proto" as const, "proto" as const, "json" as const),
         message: anyMessage(method.input),
-        frame: anyFrameFault,
+        frame: anyEnvelopeFault,
         credentials: anyCredentials,
       })
       .map(({ format, message, frame, credentials }) => ({
-        name: `${method.parent.typeName}/${method.name}`,
+        name: nameOf(method),
         isStream: method.methodKind !== "unary",
         format,
         bytes: (values) => (format === "json" ? jsonBytes(message, values) : protoBytes(message, values)),
@@ -48,52 +47,41 @@ const anyCall: fc.Arbitrary<FuzzCall> = fc.oneof(
   ),
 );
 
-/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. Rejects with the smallest that fails. */
+/** Sends rounds of concurrent gRPC calls on one HTTP/2 connection. */
 export async function grpcLane(
   server: ServerProcess,
   prey: Prey,
-  { seed, inputs }: { readonly seed: number; readonly inputs: number },
+  options: { readonly seed: number; readonly inputs: number },
   tally: Tally,
 ): Promise<void> {
-  const pipeline = new Pipeline(server.port);
   const session = connect(`http://127.0.0.1:${server.port}`);
   session.on("error", () => {});
-  let round = 0;
-  const property = fc.asyncProperty(
-    fc.array(anyCall, { minLength: 1, maxLength: 12, size: "max" }),
-    async (calls) => {
-      const world = await newWorld(server, pipeline, prey, round++);
-      await Promise.all(
-        calls.map(async (call) => {
-          const { code, said } = await send(session, server, call, world);
-          count(tally, `grpc ${code}`);
-          const isFault = !/^\d+$/.test(code) || faultCodes.includes(code);
-          const complaint = complaintAbout({ isFault, isError: code !== "0" && !call.isStream, said }, world);
-          if (complaint !== undefined) {
-            throw new Error(
-              `${call.name}: ${complaint}\n>>> ${call.bytes(world.values).toString("latin1").slice(0, 1000)}\n<<< ${said}`,
-            );
-          }
-        }),
-      );
-    },
-  );
+  const call = async (given: FuzzCall, world: World) => {
+    const { code, text } = await send(session, server, given, world);
+    count(tally, `grpc ${code}`);
+    const isFault = !/^\d+$/.test(code) || faultCodes.includes(code);
+    const complaint = complaintAbout({ isFault, isError: code !== "0" && !given.isStream, text }, world);
+    if (complaint === undefined) return;
+    const sent = given.bytes(world.values).toString("latin1").slice(0, 1000);
+    throw new Error(`${given.name}: ${complaint}\n>>> ${sent}\n<<< ${text}`);
+  };
   try {
-    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
+    await runRounds(server, prey, anyCall, options, async (calls, world) => {
+      await Promise.all(calls.map((given) => call(given, world)));
+    });
   } finally {
-    pipeline.close();
     session.destroy();
   }
 }
 
-/** The code, "none" where there is no answer, and all that was said. */
+/** The code ("none" without an answer), and the answer as text. */
 function send(
   session: ClientHttp2Session,
   server: ServerProcess,
   { name, isStream, format, bytes, frame, credentials }: FuzzCall,
   world: World,
-): Promise<{ code: string; said: string }> {
-  // Node's client refuses to send some of them twice.
+): Promise<{ code: string; text: string }> {
+  // Each name once: Node's client does not send some headers twice.
   const own = Object.fromEntries(
     credentials.map(([header, value]) => [header, headerText(value, server, world)]),
   );
@@ -115,8 +103,8 @@ function send(
     stream.on("error", () => {});
     stream.on("close", () => {
       const code = heads.flatMap((head) => head["grpc-status"] ?? [])[0] ?? `none (${stream.rstCode})`;
-      const said = JSON.stringify(heads) + Buffer.concat(chunks).toString("latin1");
-      resolve({ code, said });
+      const text = JSON.stringify(heads) + Buffer.concat(chunks).toString("latin1");
+      resolve({ code, text });
     });
     stream.end(enveloped(bytes(world.values), false, frame));
   });

@@ -1,58 +1,52 @@
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import fc from "fast-check";
-import { restServices } from "../hostile/surface.ts";
+import { allRpcMethods, nameOf, restServices } from "../hostile/surface.ts";
 import { assembled } from "../../support/fixtures/assembled.ts";
 import { type Headers, anyCredentials } from "./credentials.ts";
-import { anyFrameFault, enveloped } from "./envelope.ts";
+import { anyEnvelopeFault, enveloped } from "./envelope.ts";
 import { anyMessage, jsonBytes, protoBytes } from "./messages.ts";
-import { rpcMethods } from "./rpc-methods.ts";
-import { type Values, anyJwt, anyToken, filledIn, known, mistreated, sometimes } from "./texts.ts";
+import { type Values, anyJwt, anyToken, edited, filledIn, known, sometimes, weighted } from "./texts.ts";
 
 /** A request before placeholders are filled in. */
 export interface FuzzRequest {
-  /** What it is aimed at. */
+  /** The route or method that it is derived from. */
   readonly aim: string;
   readonly verb: string;
-  /** Raw, but for what no request line can hold. */
+  /** Path and query. Bytes that a request line cannot have are escaped later. */
   readonly target: (values: Values) => string;
   readonly headers: Headers;
   readonly body: ((values: Values) => Buffer) | undefined;
   readonly isChunked: boolean;
-  /** It asks for an end before its answer may be ready. */
+  /** Whether its deadline may pass before the answer. */
   readonly mayTimeOut: boolean;
 }
 
 const verbs = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND"];
-const anyText = mistreated(
-  fc.oneof(
-    { weight: 6, arbitrary: fc.constantFrom(...known) },
-    { weight: 2, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) },
-    { weight: 1, arbitrary: fc.oneof(anyToken, anyJwt) },
-    { weight: 1, arbitrary: fc.nat(3000).map((length) => "x".repeat(length)) },
+const anyText = edited(
+  weighted(
+    [6, fc.constantFrom(...known)],
+    [2, fc.string({ unit: "binary", maxLength: 12 })],
+    [1, fc.oneof(anyToken, anyJwt)],
+    [1, fc.nat(3000).map((length) => "x".repeat(length))],
   ),
 );
+type Piece = (values: Values) => string;
 
 const escaped = (text: string, values: Values) =>
   [...Buffer.from(filledIn(text, values))].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
 
-/** A piece of a path or a query, escaped or as it is. */
-const anyPiece: fc.Arbitrary<(values: Values) => string> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.constantFrom(...known).map((text) => (values: Values) => filledIn(text, values)),
-  },
-  { weight: 3, arbitrary: anyText.map((text) => (values: Values) => escaped(text, values)) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .constantFrom("%", "%zz", "%00", "..", ".", "%2F", "*", "**", ":revoke", "a:b", "%ed%a0%80", "")
-      .map((text) => () => text),
-  },
-  { weight: 1, arbitrary: anyText.map((text) => (values: Values) => filledIn(text, values)) },
+const oddPieces = ["%", "%zz", "%00", "..", ".", "%2F", "*", "**", ":revoke", "a:b", "%ed%a0%80", ""];
+const asIs = (text: string) => (values: Values) => filledIn(text, values);
+
+/** A piece of a path or a query, escaped or not. */
+const anyPiece: fc.Arbitrary<Piece> = weighted(
+  [4, fc.constantFrom(...known).map(asIs)],
+  [3, anyText.map((text) => (values: Values) => escaped(text, values))],
+  [1, fc.constantFrom(...oddPieces).map((text) => () => text)],
+  [1, anyText.map(asIs)],
 );
 
-/** Every name that a query of this message may have. */
 function queryNames(message: DescMessage, depth = 2): string[] {
   return message.fields.flatMap((field: DescField) => [
     field.name,
@@ -63,21 +57,12 @@ function queryNames(message: DescMessage, depth = 2): string[] {
   ]);
 }
 
+const tracking = ["x-request-id", "traceparent", "x-forwarded-for"] as const;
+const negotiation = ["accept", "accept-encoding", "origin", "range", "if-none-match"] as const;
+
 const anyHeaders: fc.Arbitrary<Headers> = fc.array(
   fc.oneof(
-    fc.tuple(
-      fc.constantFrom(
-        "accept",
-        "accept-encoding",
-        "origin",
-        "x-request-id",
-        "traceparent",
-        "x-forwarded-for",
-        "range",
-        "if-none-match",
-      ),
-      anyText,
-    ),
+    fc.tuple(fc.constantFrom(...tracking, ...negotiation), anyText),
     fc.tuple(
       fc.constantFrom("grpc-accept-encoding", "connect-accept-encoding"),
       fc.constantFrom("gzip", "br", "x", "gzip,br;q=0"),
@@ -87,25 +72,18 @@ const anyHeaders: fc.Arbitrary<Headers> = fc.array(
   { maxLength: 2 },
 );
 
-const timeouts: fc.Arbitrary<Headers> = fc.oneof(
-  { weight: 30, arbitrary: fc.constant([]) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(
-        fc.constantFrom("grpc-timeout", "connect-timeout-ms", "x-server-timeout"),
-        fc.constantFrom("1n", "1", "0", "-1", "99999999H", "1.5", "x", "9999999999", "5m"),
-      )
-      .map((header) => [header]),
-  },
+const anyTimeout = fc.tuple(
+  fc.constantFrom("grpc-timeout", "connect-timeout-ms", "x-server-timeout"),
+  fc.constantFrom("1n", "1", "0", "-1", "99999999H", "1.5", "x", "9999999999", "5m"),
+);
+const timeouts: fc.Arbitrary<Headers> = weighted(
+  [30, fc.constant([])],
+  [1, anyTimeout.map((header) => [header])],
 );
 
 type Encoding = (typeof encodings)[number];
 const encodings = ["gzip", "br", "identity", "deflate", "gzip, gzip", "gzip as br", "broken gzip"] as const;
-const anyEncoding = fc.oneof(
-  { weight: 12, arbitrary: fc.constant(undefined) },
-  { weight: 1, arbitrary: fc.constantFrom(...encodings) },
-);
+const anyEncoding = weighted([12, fc.constant(undefined)], [1, fc.constantFrom(...encodings)]);
 
 function encode(bytes: Buffer, encoding: Encoding | undefined): Buffer {
   switch (encoding) {
@@ -131,7 +109,6 @@ const methodsByName = new Map(
     .map((method) => [`${method.parent.typeName}.${method.name}`, method]),
 );
 
-/** Every REST route that is served. */
 export const routes = assembled().routes.map(({ httpMethod, template, rpc }) => {
   const method = methodsByName.get(rpc);
   if (method === undefined) throw new Error(`no descriptor of ${rpc}`);
@@ -151,107 +128,79 @@ const pathFaults = [
   (path: string) => `${path}/${"a/".repeat(300)}`,
 ] as const;
 
+const otherTypes = [
+  "application/json; charset=utf-16",
+  "text/plain",
+  "application/proto",
+  "",
+  "multipart/form-data; boundary=a",
+  "application/x-www-form-urlencoded",
+];
+
 const isStream = (method: DescMethod) => method.methodKind !== "unary";
 
-/** Requests for REST. */
 export const anyRestRequest: fc.Arbitrary<FuzzRequest> = fc.oneof(
   ...routes.map((route): fc.Arbitrary<FuzzRequest> => {
     const { method, template } = route;
     const names = [...queryNames(method.input), "unknown", "__proto__"];
     return fc
       .record({
-        verb: fc.oneof(
-          { weight: 20, arbitrary: fc.constant(route.httpMethod) },
-          { weight: 1, arbitrary: fc.constantFrom(...verbs) },
-        ),
+        verb: weighted([20, fc.constant(route.httpMethod)], [1, fc.constantFrom(...verbs)]),
         pieces: fc.array(anyPiece, { minLength: 3, maxLength: 3 }),
-        query: fc.oneof(
-          { weight: 3, arbitrary: fc.constant<[string, (values: Values) => string][]>([]) },
-          { weight: 1, arbitrary: fc.array(fc.tuple(fc.constantFrom(...names), anyPiece), { maxLength: 4 }) },
+        query: weighted(
+          [3, fc.constant<[string, Piece][]>([])],
+          [1, fc.array(fc.tuple(fc.constantFrom(...names), anyPiece), { maxLength: 4 })],
         ),
         fault: sometimes(fc.constantFrom(...pathFaults), 12),
         message: anyMessage(method.input),
         hasBody: fc.integer({ min: 0, max: 15 }),
-        type: fc.oneof(
-          { weight: 12, arbitrary: fc.constant("application/json") },
-          {
-            weight: 1,
-            arbitrary: fc.constantFrom(
-              "application/json; charset=utf-16",
-              "text/plain",
-              "application/proto",
-              "",
-              "multipart/form-data; boundary=a",
-              "application/x-www-form-urlencoded",
-            ),
-          },
-        ),
+        type: weighted([12, fc.constant("application/json")], [1, fc.constantFrom(...otherTypes)]),
         encoding: anyEncoding,
         credentials: anyCredentials,
         headers: anyHeaders,
         timeout: timeouts,
         isChunked: fc.boolean(),
       })
-      .map(
-        ({
+      .map((given) => {
+        const { verb, pieces, query, fault, message, hasBody, type, encoding, timeout } = given;
+        const sendsBody = (verb !== "GET" && verb !== "HEAD" && hasBody > 0) || hasBody === 15;
+        return {
+          aim: `${route.httpMethod} ${template}`,
           verb,
-          pieces,
-          query,
-          fault,
-          message,
-          hasBody,
-          type,
-          encoding,
-          credentials,
-          headers,
-          timeout,
-          isChunked,
-        }) => {
-          const sendsBody = (verb !== "GET" && verb !== "HEAD" && hasBody > 0) || hasBody === 15;
-          return {
-            aim: `${route.httpMethod} ${template}`,
-            verb,
-            target: (values) => {
-              let variable = 0;
-              const path = template.replaceAll(/\{[^}]*\}/g, () => pieces[variable++ % 3]?.(values) ?? "");
-              const search = query.map(([name, value]) => `${name}=${value(values)}`).join("&");
-              return `${fault?.(path) ?? path}${search === "" ? "" : `?${search}`}`;
-            },
-            headers: [
-              ...credentials,
-              ...headers,
-              ...(isStream(method) ? ([["x-server-timeout", "0.03"]] as const) : timeout),
-              ...(sendsBody ? ([["content-type", type]] as const) : []),
-              ...(sendsBody && encoding !== undefined
-                ? ([["content-encoding", encodingName(encoding)]] as const)
-                : []),
-            ],
-            body: sendsBody ? (values) => encode(jsonBytes(message, values), encoding) : undefined,
-            isChunked,
-            mayTimeOut: isStream(method) || timeout.length > 0,
-          };
-        },
-      );
+          target: (values) => {
+            let variable = 0;
+            const path = template.replaceAll(/\{[^}]*\}/g, () => pieces[variable++ % 3]?.(values) ?? "");
+            const search = query.map(([name, value]) => `${name}=${value(values)}`).join("&");
+            return `${fault?.(path) ?? path}${search === "" ? "" : `?${search}`}`;
+          },
+          headers: [
+            ...given.credentials,
+            ...given.headers,
+            ...(isStream(method) ? ([["x-server-timeout", "0.03"]] as const) : timeout),
+            ...(sendsBody ? ([["content-type", type]] as const) : []),
+            ...(sendsBody && encoding !== undefined
+              ? ([["content-encoding", encodingName(encoding)]] as const)
+              : []),
+          ],
+          body: sendsBody ? (values) => encode(jsonBytes(message, values), encoding) : undefined,
+          isChunked: given.isChunked,
+          mayTimeOut: isStream(method) || timeout.length > 0,
+        };
+      });
   }),
 );
 
-const httpMethods = rpcMethods.filter((method) => method.methodKind !== "bidi_streaming");
+const httpMethods = allRpcMethods.filter((method) => method.methodKind !== "bidi_streaming");
 const httpCarriers = ["connect", "connect-stream", "connect-get", "grpc-web", "grpc-web-text"] as const;
 
 function carriersOf(method: DescMethod): fc.Arbitrary<(typeof httpCarriers)[number]> {
   const usual = isStream(method)
     ? (["connect-stream", "grpc-web"] as const)
     : (["connect", "grpc-web"] as const);
-  return fc.oneof(
-    { weight: 6, arbitrary: fc.constantFrom(...usual) },
-    { weight: 1, arbitrary: fc.constantFrom(...httpCarriers) },
-  );
+  return weighted([6, fc.constantFrom(...usual)], [1, fc.constantFrom(...httpCarriers)]);
 }
 
-/**
- * RPC calls that travel by HTTP/1.1: Connect and gRPC-Web. Conversations do not: their answer is 505, which ends the connection
- * with what was sent behind.
- */
+/** RPC calls over HTTP/1.1: Connect and gRPC-Web. Not bidirectional streams: their answer is 505 and ends the connection. */
 export const anyHttpCall: fc.Arbitrary<FuzzRequest> = fc.oneof(
   ...httpMethods.map((method): fc.Arbitrary<FuzzRequest> =>
     fc
@@ -263,23 +212,19 @@ export const anyHttpCall: fc.Arbitrary<FuzzRequest> = fc.oneof(
         credentials: anyCredentials,
         headers: anyHeaders,
         timeout: timeouts,
-        frame: anyFrameFault,
+        frame: anyEnvelopeFault,
         isChunked: fc.boolean(),
       })
       .map(({ carrier, format, message, encoding, credentials, headers, timeout, frame, isChunked }) => {
-        const path = `/${method.parent.typeName}/${method.name}`;
+        const path = `/${nameOf(method)}`;
         const bytesOf = (values: Values) => {
           const bytes = format === "json" ? jsonBytes(message, values) : protoBytes(message, values);
           return encode(bytes, encoding);
         };
-        const deadline: Headers = isStream(method)
-          ? [
-              [
-                carrier.startsWith("grpc") ? "grpc-timeout" : "connect-timeout-ms",
-                carrier.startsWith("grpc") ? "30m" : "30",
-              ],
-            ]
-          : timeout;
+        const shortest = carrier.startsWith("grpc")
+          ? (["grpc-timeout", "30m"] as const)
+          : (["connect-timeout-ms", "30"] as const);
+        const deadline: Headers = isStream(method) ? [shortest] : timeout;
         const common = {
           aim: `${carrier} ${method.name}`,
           isChunked,

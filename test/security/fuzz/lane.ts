@@ -4,34 +4,36 @@ import { type Answer, Pipeline, type WireRequest } from "./pipeline.ts";
 import type { FuzzRequest } from "./http-requests.ts";
 import type { Values } from "./texts.ts";
 
-/** What the service issued for one round of requests: `known` is used anywhere, `guarded` as a credential only. */
+/** Ids and secrets of one round of requests. */
 export interface World {
   readonly values: Values;
   readonly guarded: { readonly token: string; readonly jwt: string };
-  /** Must not be in an answer that is an error. */
+  /** Must not be in errors. */
   readonly known: readonly string[];
   /** Must not be in any answer. */
   readonly secrets: readonly string[];
 }
 
-/** The other project, which fuzzed calls may do anything to. */
+/** A session of a second project. */
 export interface Prey {
   readonly id: string;
   readonly token: string;
   readonly jwt: string;
 }
 
-/** Creates two sessions of the operator's own project. Rejects when the service does not do that any more. */
-export async function newWorld(
+/** Creates two sessions in the operator's project. Rejects if the service fails. */
+async function newWorld(
   server: ServerProcess,
   pipeline: Pipeline,
   prey: Prey,
   round: number,
 ): Promise<World> {
-  const request = { isHead: false, bytes: createRequest(server.basic, `alice-${round % 97}`) };
+  const message = { memberId: `alice-${round % 97}` };
+  const bytes = post("/session.v1.SessionService/Create", server.basic, message);
+  const request = { isHead: false, bytes };
   const sessions = (await pipeline.send([request, request])).map((answer) => {
     if (answer.status !== 200) {
-      throw new Error(`no session any more: ${answer.status} ${answer.body.toString()}`);
+      throw new Error(`no session: ${answer.status} ${answer.body.toString()}`);
     }
     return JSON.parse(answer.body.toString());
   });
@@ -52,12 +54,7 @@ export async function newWorld(
   };
 }
 
-/** A Create call, as Connect has it. */
-export function createRequest(basic: string, memberId: string): Buffer {
-  return post("/session.v1.SessionService/Create", basic, { memberId });
-}
-
-/** A Connect call in JSON. */
+/** A Connect call with JSON, as bytes of HTTP/1.1. */
 export function post(path: string, basic: string, message: object): Buffer {
   const body = JSON.stringify(message);
   return Buffer.from(
@@ -65,7 +62,7 @@ export function post(path: string, basic: string, message: object): Buffer {
   );
 }
 
-/** Header values with what is only ever a credential in its place, as bytes that a header may have. */
+/** Replaces placeholders, and bytes that a header cannot have. */
 export function headerText(text: string, server: ServerProcess, { guarded, values }: World): string {
   return text
     .replaceAll("@service@", server.basic)
@@ -76,19 +73,18 @@ export function headerText(text: string, server: ServerProcess, { guarded, value
     .slice(0, 6000);
 }
 
-/** What is wrong with an answer; undefined where nothing is. */
+/** Describes the fault of an answer; undefined if it has none. */
 export function complaintAbout(
-  answer: { readonly isFault: boolean; readonly isError: boolean; readonly said: string },
+  answer: { readonly isFault: boolean; readonly isError: boolean; readonly text: string },
   { known, secrets }: World,
 ): string | undefined {
-  if (answer.isFault) return "the service says that it is at fault";
+  if (answer.isFault) return "the answer blames the service";
   const leaks = answer.isError ? [...secrets, ...known] : secrets;
-  return leaks.some((secret) => answer.said.includes(secret)) ? "a secret is in the answer" : undefined;
+  return leaks.some((secret) => answer.text.includes(secret)) ? "a secret is in the answer" : undefined;
 }
 
-/** Requests as HTTP/1.1 has them. */
-export function toWire(request: FuzzRequest, server: ServerProcess, world: World): WireRequest {
-  // What no request line may hold would end the connection, and with it what was sent behind.
+function toWire(request: FuzzRequest, server: ServerProcess, world: World): WireRequest {
+  // Invalid bytes in the request line would end the connection and lose the requests behind it.
   const target = request
     .target(world.values)
     .replaceAll(
@@ -107,49 +103,63 @@ export function toWire(request: FuzzRequest, server: ServerProcess, world: World
   return { isHead: request.verb === "HEAD", bytes: Buffer.concat([Buffer.from(head, "latin1"), ...framed]) };
 }
 
-/** Codes of gRPC that say that the service is at fault: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+/** gRPC codes that blame the service: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 export const faultCodes: readonly string[] = ["2", "13", "14", "15"];
 
-/** What an HTTP/1.1 answer comes to. */
-export function verdict({ status, headers, head, body }: Answer, { aim, mayTimeOut }: FuzzRequest) {
-  const said = `${head}${body.toString("latin1")}`;
-  const code = headers.get("grpc-status") ?? /grpc-status: *(\d+)/.exec(said)?.[1];
-  // In the documented APIs every failure that is not the caller's is a 500, a deadline that has passed too.
+function verdict({ status, headers, head, body }: Answer, { aim, mayTimeOut }: FuzzRequest) {
+  const text = `${head}${body.toString("latin1")}`;
+  const code = headers.get("grpc-status") ?? /grpc-status: *(\d+)/.exec(text)?.[1];
+  // Compat APIs answer 500 at the deadline too.
   const isTimeout = mayTimeOut && (status === 504 || (status === 500 && !aim.includes(" /session/v1/")));
-  // The documented answer of Connect to a compression that is not known here.
-  const isUnknownEncoding = status === 501 && said.includes("unknown compression");
+  // The answer of Connect to an unknown compression.
+  const isUnknownEncoding = status === 501 && text.includes("unknown compression");
   const isAllowed = isTimeout || isUnknownEncoding;
   const isFault = (status >= 500 && !isAllowed) || (code !== undefined && faultCodes.includes(code));
-  // A stream may have told of what was stored, a token in the place of a member's id too, before its time was over.
-  return { isFault, isError: status >= 400 || (code !== undefined && code !== "0" && !mayTimeOut), said };
+  // Before its deadline a stream may have sent stored texts, such as a token in place of a member id.
+  return { isFault, isError: status >= 400 || (code !== undefined && code !== "0" && !mayTimeOut), text };
 }
 
-/** The figures of a run. */
 export interface Tally {
   inputs: number;
-  /** By HTTP status or gRPC code. */
+  /** Number of answers by HTTP status or gRPC code. */
   readonly outcomes: Map<string, number>;
 }
 
-/** Counts one more. */
 export function count(tally: Tally, outcome: string): void {
   tally.inputs++;
   tally.outcomes.set(outcome, (tally.outcomes.get(outcome) ?? 0) + 1);
 }
 
-/** Sends rounds of pipelined requests on one connection until `inputs` have been sent. Rejects with the smallest that fails. */
-export async function httpLane(
+/** Runs rounds of up to twelve inputs, `inputs` in all. Rejects with the smallest failing round. */
+export async function runRounds<Input>(
   server: ServerProcess,
   prey: Prey,
-  requests: fc.Arbitrary<FuzzRequest>,
+  anyInput: fc.Arbitrary<Input>,
   { seed, inputs }: { readonly seed: number; readonly inputs: number },
-  tally: Tally,
+  run: (batch: readonly Input[], world: World, pipeline: Pipeline) => Promise<void>,
 ): Promise<void> {
   const pipeline = new Pipeline(server.port);
   let round = 0;
-  const rounds = fc.array(requests, { minLength: 1, maxLength: 12, size: "max" });
-  const property = fc.asyncProperty(rounds, async (batch) => {
-    const world = await newWorld(server, pipeline, prey, round++);
+  const rounds = fc.array(anyInput, { minLength: 1, maxLength: 12, size: "max" });
+  const property = fc.asyncProperty(rounds, async (batch) =>
+    run(batch, await newWorld(server, pipeline, prey, round++), pipeline),
+  );
+  try {
+    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
+  } finally {
+    pipeline.close();
+  }
+}
+
+/** Sends rounds of pipelined requests on one connection. */
+export function httpLane(
+  server: ServerProcess,
+  prey: Prey,
+  requests: fc.Arbitrary<FuzzRequest>,
+  options: { readonly seed: number; readonly inputs: number },
+  tally: Tally,
+): Promise<void> {
+  return runRounds(server, prey, requests, options, async (batch, world, pipeline) => {
     const answers = await pipeline.send(batch.map((request) => toWire(request, server, world)));
     for (const [i, answer] of answers.entries()) {
       const request = batch[i];
@@ -158,13 +168,8 @@ export async function httpLane(
       const complaint = complaintAbout(verdict(answer, request), world);
       if (complaint === undefined) continue;
       const sent = toWire(request, server, world).bytes.toString("latin1").slice(0, 1500);
-      const said = `${answer.head}${answer.body.toString("latin1")}`.slice(0, 1500);
-      throw new Error(`${request.aim}: ${complaint}\n>>> ${sent}\n<<< ${said}`);
+      const text = `${answer.head}${answer.body.toString("latin1")}`.slice(0, 1500);
+      throw new Error(`${request.aim}: ${complaint}\n>>> ${sent}\n<<< ${text}`);
     }
   });
-  try {
-    await fc.assert(property, { seed, numRuns: Math.ceil(inputs / 6.5), includeErrorInReport: true });
-  } finally {
-    pipeline.close();
-  }
 }

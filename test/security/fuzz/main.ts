@@ -1,11 +1,11 @@
-// `npm run test:fuzz [inputs] [seed]`: a million generated inputs by default. Prints figures; exits 1 when anything was not as it
-// should be, with the smallest input found for it. The seed repeats the inputs.
+// `npm run test:fuzz [inputs] [seed]`: a million generated inputs by default. Prints figures, and the smallest input of each
+// finding; exits with 1 if there are any. The seed repeats the inputs.
 import { randomInt } from "node:crypto";
 import { cpus } from "node:os";
 import { fuzzParsers } from "./parsers.ts";
 import { fuzzWire } from "./wire.ts";
 
-// A process that is told to end exits, which ends everything that it started.
+// Child processes end with this one.
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 
 const inputs = Number(process.argv[2] ?? 1_000_000);

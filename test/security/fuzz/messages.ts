@@ -1,9 +1,9 @@
 import { type DescMessage, type JsonValue, fromJson, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { type Damage, anyDamage, anyJsonOf, damaged } from "./json-arbitrary.ts";
-import { type Values, filledIn, known, sometimes } from "./texts.ts";
+import { type Values, filledIn, known, sometimes, weighted } from "./texts.ts";
 
-/** A message on its way to be bytes: what it says, and what is then done to it. */
+/** A message before it is encoded, and the faults to add. */
 export interface FuzzMessage {
   readonly desc: DescMessage;
   readonly json: unknown;
@@ -14,22 +14,14 @@ export interface FuzzMessage {
 
 type TextFault = (typeof textFaults)[number];
 const textFaults = [
-  "none",
-  "twice",
-  "deep",
-  "deep list",
-  "bom",
-  "digits",
-  "long key",
-  "proto",
-  "large",
-  "utf16",
+  ...(["none", "twice", "deep", "deep list", "bom"] as const),
+  ...(["digits", "long key", "proto", "large", "utf16"] as const),
 ] as const;
 
 interface BinaryFault {
-  /** Fields that the message may not have. */
+  /** Unknown fields, or known ones of any type. */
   readonly fields: readonly { readonly number: number; readonly type: number; readonly value: Uint8Array }[];
-  /** Groups within groups, never closed. */
+  /** Number of nested groups that are not closed. */
   readonly groups: number;
 }
 
@@ -38,14 +30,8 @@ export function anyMessage(desc: DescMessage): fc.Arbitrary<FuzzMessage> {
   return fc.record({
     desc: fc.constant(desc),
     json: anyJsonOf(desc, known),
-    text: fc.oneof(
-      { weight: 12, arbitrary: fc.constant("none" as const) },
-      { weight: 3, arbitrary: fc.constantFrom(...textFaults) },
-    ),
-    binary: fc.oneof(
-      { weight: 5, arbitrary: fc.constant({ fields: [], groups: 0 }) },
-      { weight: 1, arbitrary: anyBinaryFault },
-    ),
+    text: weighted([12, fc.constant("none" as const)], [3, fc.constantFrom(...textFaults)]),
+    binary: weighted([5, fc.constant({ fields: [], groups: 0 })], [1, anyBinaryFault]),
     damage: sometimes(anyDamage, 6),
   });
 }
@@ -62,13 +48,13 @@ const anyBinaryFault: fc.Arbitrary<BinaryFault> = fc.record({
   groups: fc.constantFrom(0, 0, 1, 99, 101, 5000),
 });
 
-/** The message as JSON. */
+/** The message as JSON, with its faults. */
 export function jsonBytes(message: FuzzMessage, values: Values): Buffer {
   const text = filledIn(JSON.stringify(message.json) ?? "", values);
-  return undamaged(faulty(text, message.text), message.damage);
+  return withDamage(faulty(text, message.text), message.damage);
 }
 
-/** The message in protobuf's own form; where the JSON is not of the type, its text stands in for bytes. */
+/** The message in binary form, with its faults; the text of the JSON if this is not of the type. */
 export function protoBytes({ desc, json, binary, damage }: FuzzMessage, values: Values): Buffer {
   const text = filledIn(JSON.stringify(json) ?? "null", values);
   let bytes: Uint8Array;
@@ -81,10 +67,10 @@ export function protoBytes({ desc, json, binary, damage }: FuzzMessage, values: 
   const fields = binary.fields.map(({ number, type, value }) =>
     Buffer.concat([varint(number * 8 + type), value]),
   );
-  return undamaged(Buffer.concat([bytes, ...fields, Buffer.alloc(binary.groups, 0x0b)]), damage);
+  return withDamage(Buffer.concat([bytes, ...fields, Buffer.alloc(binary.groups, 0x0b)]), damage);
 }
 
-function undamaged(bytes: Buffer, damage: Damage | null): Buffer {
+function withDamage(bytes: Buffer, damage: Damage | null): Buffer {
   return damage === null ? bytes : Buffer.from(damaged(bytes, damage));
 }
 
@@ -113,7 +99,6 @@ function faulty(text: string, fault: TextFault): Buffer {
   }
 }
 
-/** A number as protobuf writes it. */
 function varint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;

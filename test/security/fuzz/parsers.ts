@@ -1,6 +1,6 @@
 import { Code, ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import fc from "fast-check";
-import { unknownPeer,cookie,serviceScheme,standardScheme } from "../../../src/auth/request-credentials.ts";
+import { cookie, serviceScheme, standardScheme, unknownPeer } from "../../../src/auth/request-credentials.ts";
 import { parseCompactJws } from "../../../src/jwt/compact-jws.ts";
 import { SessiondError } from "../../../src/domain/errors.ts";
 import { parseSessionId } from "../../../src/domain/ids.ts";
@@ -22,9 +22,9 @@ import { restServices } from "../hostile/surface.ts";
 import { anyCredentials } from "./credentials.ts";
 import { anyRestRequest } from "./http-requests.ts";
 import { anyDamage, damaged } from "./json-arbitrary.ts";
-import { type Values, anyJwt, anyToken, filledIn, mistreated, placeholders } from "./texts.ts";
+import { type Values, anyJwt, anyToken, edited, filledIn, placeholders } from "./texts.ts";
 
-/** What stands for everything secret here; no parser may repeat it. */
+/** Value of all placeholders. No parser may repeat it. */
 const secret = `sst_${"Secret_0".repeat(6)}abc`;
 const values = Object.fromEntries(placeholders.map((name) => [name, secret])) as Values;
 const jwt = [
@@ -41,19 +41,27 @@ const { table } = buildRoutes(
   [],
 );
 
-/** A parser under attack: throws where it did what it must not. */
 interface Subject {
   readonly name: string;
-  /** Of all inputs. */
+  /** Share of all inputs. */
   readonly share: number;
+  /** Throws if the parser does something wrong. */
   readonly property: fc.IProperty<[never]> | fc.IRawProperty<unknown>;
 }
 
 const anyText = fc.oneof(
-  mistreated(anyToken.map((text) => filledIn(text, values))),
-  mistreated(anyJwt.map((text) => filledIn(text, { ...values, jwt }))),
+  edited(anyToken.map((text) => filledIn(text, values))),
+  edited(anyJwt.map((text) => filledIn(text, { ...values, jwt }))),
   fc.string({ unit: "binary", maxLength: 80 }),
 );
+
+const headerValues = [
+  "10S",
+  "application/json; charset=utf-8",
+  "text/event-stream;q=0.5, */*",
+  "localhost:80",
+  "[::1]:80",
+];
 
 const subjects: readonly Subject[] = [
   {
@@ -62,14 +70,14 @@ const subjects: readonly Subject[] = [
     property: fc.property(anyText, (text) => {
       const ref = parseSessionToken(text);
       if (ref !== undefined && (text.length !== 55 || ref.hash.length !== 32)) {
-        throw new Error("this is no token");
+        throw new Error("not a token");
       }
     }),
   },
   {
     name: "session JWTs",
     share: 0.25,
-    property: fc.property(mistreated(fc.oneof(anyJwt, fc.constant(jwt))), (text) => {
+    property: fc.property(edited(fc.oneof(anyJwt, fc.constant(jwt))), (text) => {
       const jws = parseCompactJws(filledIn(text, { ...values, jwt }));
       if (jws !== undefined) readStatement(jws);
     }),
@@ -82,8 +90,8 @@ const subjects: readonly Subject[] = [
       fc.integer(),
       fc.array(fc.string(), { maxLength: 3 }),
       (text, size, filters) => {
-        const page = refusing(() => parsePage(size, text, filters, parseSessionId));
-        if (page !== undefined && text !== "") throw new Error("a page token that nobody made");
+        const page = parsed(() => parsePage(size, text, filters, parseSessionId));
+        if (page !== undefined && text !== "") throw new Error("accepts an invalid page token");
       },
     ),
   },
@@ -100,40 +108,31 @@ const subjects: readonly Subject[] = [
             .trim(),
         );
       }
-      for (const scheme of [standardScheme, serviceScheme]) refusing(() => scheme(header, unknownPeer));
-      refusing(() => cookie(header, "ory_kratos_session"));
+      for (const scheme of [standardScheme, serviceScheme]) parsed(() => scheme(header, unknownPeer));
+      parsed(() => cookie(header, "ory_kratos_session"));
     }),
   },
   {
     name: "headers of the protocols",
     share: 0.1,
-    property: fc.property(
-      mistreated(
-        fc.constantFrom(
-          "10S",
-          "application/json; charset=utf-8",
-          "text/event-stream;q=0.5, */*",
-          "localhost:80",
-          "[::1]:80",
-        ),
-      ),
-      (text) => {
-        for (const name of ["grpc-timeout", "connect-timeout-ms", "x-server-timeout"]) {
-          const timeout = refusing(() => readTimeout({ [name]: text }, 1000, malformedTimeout));
-          if (timeout !== undefined && !(timeout >= 0 && timeout <= 1000)) throw new Error("no timeout");
+    property: fc.property(edited(fc.constantFrom(...headerValues)), (text) => {
+      for (const name of ["grpc-timeout", "connect-timeout-ms", "x-server-timeout"]) {
+        const timeout = parsed(() => readTimeout({ [name]: text }, 1000, malformedTimeout));
+        if (timeout !== undefined && !(timeout >= 0 && timeout <= 1000)) {
+          throw new Error("the timeout is out of range");
         }
-        isJsonContentType(text);
-        chooseStreamFormat(text);
-        protocolOf(Buffer.from(text));
-        isAuthority(text);
-      },
-    ),
+      }
+      isJsonContentType(text);
+      chooseStreamFormat(text);
+      protocolOf(Buffer.from(text));
+      isAuthority(text);
+    }),
   },
   {
     name: "JSON",
     share: 0.05,
     property: fc.property(fc.json({ maxDepth: 8 }), anyDamage, (text, damage) => {
-      refusing(() => parseJsonBody(damaged(Buffer.from(text), damage)));
+      parsed(() => parseJsonBody(damaged(Buffer.from(text), damage)));
     }),
   },
   {
@@ -152,51 +151,46 @@ const subjects: readonly Subject[] = [
       };
       for (const mode of ["refuse", "ignore"] as const) {
         const options = { unknownMembers: mode, unknownQueryParameters: mode, registry: undefined };
-        const bound = refusing(() => bindRequest(route, parts, options));
+        const bound = parsed(() => bindRequest(route, parts, options));
         if (bound !== undefined && bound.$typeName !== route.method.input.typeName) {
-          throw new Error("another message");
+          throw new Error("the message has another type");
         }
       }
     }),
   },
 ];
 
-/** What it returns, or undefined where it refuses as it should: in words that repeat no secret. */
-function refusing<T>(parse: () => T): T | undefined {
+/** Result of a parser; undefined if it rejects its input with an error for callers that repeats no secret. */
+function parsed<T>(parse: () => T): T | undefined {
   try {
     return parse();
   } catch (error) {
-    const isRefusal =
+    const isRejection =
       error instanceof RequestError || error instanceof SessiondError || error instanceof ConnectError;
-    if (!isRefusal) throw error;
+    if (!isRejection) throw error;
     const shown = error instanceof RequestError ? error.failure.error : error;
     if (shown.code === Code.Internal) {
-      throw new Error(`it calls itself at fault: ${shown.message}`, { cause: error });
+      throw new Error(`the error blames the service: ${shown.message}`, { cause: error });
     }
     const details =
       shown instanceof ConnectError
         ? shown.details.map((detail) => ("value" in detail ? detail.value : undefined))
         : shown.violations;
-    const said = `${shown.message} ${JSON.stringify(details)}`;
-    if (said.includes(secret.slice(0, 30))) {
-      throw new Error(`a secret is repeated: ${said}`, { cause: error });
+    const text = `${shown.message} ${JSON.stringify(details)}`;
+    if (text.includes(secret.slice(0, 30))) {
+      throw new Error(`the error repeats a secret: ${text}`, { cause: error });
     }
     return undefined;
   }
 }
 
-/** Throws generated inputs at the parsers. Fails with the smallest input that does what it must not; returns the counts. */
-export function fuzzParsers({
-  seed,
-  inputs,
-}: {
-  readonly seed: number;
-  readonly inputs: number;
-}): Record<string, number> {
+/** Passes generated inputs to the parsers. Throws with the smallest failing input; returns the number of inputs by parser. */
+export function fuzzParsers(options: { seed: number; inputs: number }): Record<string, number> {
+  const { seed, inputs } = options;
   return Object.fromEntries(
     subjects.map(({ name, share, property }) => {
       const numRuns = Math.ceil(inputs * share);
-      // oxlint-disable-next-line typescript/no-explicit-any -- each has arguments of its own
+      // oxlint-disable-next-line typescript/no-explicit-any -- each has its own arguments
       fc.assert(property as fc.IProperty<any>, { seed, numRuns, includeErrorInReport: true });
       return [name, numRuns];
     }),

@@ -1,24 +1,22 @@
 import { once } from "node:events";
 import { type Socket, connect } from "node:net";
 
-/** An answer, byte for byte as it came. */
 export interface Answer {
   readonly status: number;
-  /** In lower case. */
+  /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   /** Status line and headers. */
   readonly head: string;
   readonly body: Buffer;
 }
 
-/** A request as it goes out. */
 export interface WireRequest {
   readonly bytes: Buffer;
-  /** Its answer has no body, whatever the headers say. */
+  /** Whether its answer has no body, independent of its headers. */
   readonly isHead: boolean;
 }
 
-/** A connection on which requests are sent without waiting for answers; HTTP/1.1, read strictly. */
+/** Pipelines requests on a connection of HTTP/1.1. Parses answers strictly. */
 export class Pipeline {
   readonly #port: number;
   #socket: Socket | undefined;
@@ -29,8 +27,8 @@ export class Pipeline {
   }
 
   /**
-   * Sends all at once and resolves with an answer for each. What stands behind an answer that closes the connection is sent
-   * again on the next. Rejects where a connection ends without having said so.
+   * Sends all at once and resolves with their answers. Requests behind an answer that closes the connection are sent again on
+   * the next one. Rejects if a connection ends unannounced.
    */
   async send(requests: readonly WireRequest[]): Promise<Answer[]> {
     const answers: Answer[] = [];
@@ -65,7 +63,7 @@ export class Pipeline {
   async #read(socket: Socket, isHead: boolean): Promise<Answer> {
     const head = await this.#until(socket, "\r\n\r\n");
     const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1]);
-    if (!(status >= 200)) throw new Error(`this is no answer: ${JSON.stringify(head.slice(0, 200))}`);
+    if (!(status >= 200)) throw new Error(`not an answer: ${JSON.stringify(head.slice(0, 200))}`);
     const headers = new Map(
       head
         .split("\r\n")

@@ -1,9 +1,6 @@
 import fc from "fast-check";
 
-/**
- * Names of what only exists in a run, as generated texts have them: so that a seed gives the same input whatever the service has
- * issued meanwhile.
- */
+/** Placeholders for ids and secrets that the service issues, so that a seed always generates the same texts. */
 export const placeholders = [
   "id",
   "token",
@@ -13,10 +10,9 @@ export const placeholders = [
   "foreign-jwt",
   "page",
 ] as const;
-/** What the placeholders stand for now. */
 export type Values = Readonly<Record<(typeof placeholders)[number], string>>;
 
-/** Texts with a meaning to the service. */
+/** Texts that the service knows. */
 export const known: readonly string[] = [
   ...placeholders.map((name) => `@${name}@`),
   "alice",
@@ -30,7 +26,6 @@ export const known: readonly string[] = [
   `sst_${"A".repeat(51)}`,
 ];
 
-/** The text with values in place of placeholders. */
 export function filledIn(text: string, values: Values): string {
   return text.replaceAll(/@([a-z-]+)@/g, (whole, name: keyof Values) => values[name] ?? whole);
 }
@@ -64,21 +59,15 @@ const jsonPart = fc
   )
   .map((value) => Buffer.from(JSON.stringify(value)).toString("base64url"));
 
-/** What was made to look like a session JWT. */
-export const anyJwt: fc.Arbitrary<string> = fc.oneof(
-  { weight: 4, arbitrary: fc.tuple(jsonPart, jsonPart, base64url).map((parts) => parts.join(".")) },
-  {
-    weight: 1,
-    arbitrary: fc.array(fc.oneof(jsonPart, base64url), { maxLength: 6 }).map((parts) => parts.join(".")),
-  },
-  { weight: 1, arbitrary: fc.nat(40).map((dots) => ".".repeat(dots)) },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom("@jwt@", "@foreign-jwt@", `${"a".repeat(9000)}.${"b".repeat(9000)}.c`),
-  },
+/** Texts that resemble session JWTs. */
+export const anyJwt: fc.Arbitrary<string> = weighted(
+  [4, fc.tuple(jsonPart, jsonPart, base64url).map((parts) => parts.join("."))],
+  [1, fc.array(fc.oneof(jsonPart, base64url), { maxLength: 6 }).map((parts) => parts.join("."))],
+  [1, fc.nat(40).map((dots) => ".".repeat(dots))],
+  [1, fc.constantFrom("@jwt@", "@foreign-jwt@", `${"a".repeat(9000)}.${"b".repeat(9000)}.c`)],
 );
 
-/** What was made to look like a session token. */
+/** Texts that resemble session tokens. */
 export const anyToken: fc.Arbitrary<string> = fc.oneof(
   base64url.map((text) => `sst_${text}`),
   fc
@@ -87,9 +76,16 @@ export const anyToken: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom("@token@", "@foreign-token@", "sst_", "ssk_", `sst_${"x".repeat(5000)}`),
 );
 
-/** `arbitrary` once in so many times, else null. */
+/** Picks each arbitrary with a frequency proportional to its weight. */
+export function weighted<const T extends readonly (readonly [weight: number, fc.Arbitrary<unknown>])[]>(
+  ...choices: T
+): fc.Arbitrary<T[number][1] extends fc.Arbitrary<infer Value> ? Value : never> {
+  return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary }))) as fc.Arbitrary<never>;
+}
+
+/** `arbitrary` with a probability of 1 to `oneIn`, else null. */
 export function sometimes<T>(arbitrary: fc.Arbitrary<T>, oneIn: number): fc.Arbitrary<T | null> {
-  return fc.oneof({ weight: oneIn - 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary });
+  return weighted([oneIn - 1, fc.constant(null)], [1, arbitrary]);
 }
 
 const edit = fc.record({
@@ -98,16 +94,16 @@ const edit = fc.record({
   with: fc.string({ unit: "binary", minLength: 1, maxLength: 3 }),
 });
 
-/** A text of `texts`, mostly with something done to it. */
-export function mistreated(texts: fc.Arbitrary<string>): fc.Arbitrary<string> {
-  return fc.tuple(texts, sometimes(edit, 2)).map(([text, done]) => {
-    if (done === null) return text;
-    const at = done.at % (text.length + 1);
-    switch (done.kind) {
+/** A text of `texts`, half of the time with an edit. */
+export function edited(texts: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  return fc.tuple(texts, sometimes(edit, 2)).map(([text, change]) => {
+    if (change === null) return text;
+    const at = change.at % (text.length + 1);
+    switch (change.kind) {
       case "change":
-        return text.slice(0, at) + done.with + text.slice(at + 1);
+        return text.slice(0, at) + change.with + text.slice(at + 1);
       case "insert":
-        return text.slice(0, at) + done.with + text.slice(at);
+        return text.slice(0, at) + change.with + text.slice(at);
       case "cut":
         return text.slice(0, at);
       case "case":

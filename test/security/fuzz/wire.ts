@@ -3,29 +3,24 @@ import { grpcLane } from "./grpc-lane.ts";
 import { anyHttpCall, anyRestRequest, routes } from "./http-requests.ts";
 import { type Prey, type Tally, httpLane, post } from "./lane.ts";
 import { Pipeline } from "./pipeline.ts";
-import { rpcMethods } from "./rpc-methods.ts";
+import { allRpcMethods } from "../hostile/surface.ts";
 
-/** What came of it. */
-export interface WireReport extends Tally {
+interface WireReport extends Tally {
   readonly routes: number;
   readonly methods: number;
   readonly logLines: number;
-  /** What must not be: lines of the log that tell of a fault or a secret, and what Node had to say. */
+  /** Log lines with a fault or a secret, and warnings of Node. */
   readonly suspicious: readonly string[];
 }
 
-/** How to run it. Of the lanes, each a connection, half speak REST, and a quarter each gRPC, and Connect with gRPC-Web. */
-export interface WireOptions {
+interface WireOptions {
   readonly seed: number;
   readonly inputs: number;
-  /** A multiple of four. */
+  /** Number of connections, a multiple of four: half for REST, a quarter for gRPC, a quarter for Connect and gRPC-Web. */
   readonly lanes: number;
 }
 
-/**
- * Throws generated requests at a service in a process of its own. Rejects where an answer is not as it should be, with the
- * smallest input found for it.
- */
+/** Sends generated requests to a service in its own process. Rejects with the smallest input that gets a wrong answer. */
 export async function fuzzWire({ seed, inputs, lanes }: WireOptions): Promise<WireReport> {
   const suspicious: string[] = [];
   let logLines = 0;
@@ -33,7 +28,7 @@ export async function fuzzWire({ seed, inputs, lanes }: WireOptions): Promise<Wi
   const server = await startServerProcess({
     environment: {
       SESSIOND_LOG_LEVEL: "debug",
-      // Nearly every input fails, and all come from one address.
+      // Most inputs fail to authenticate, all from one address.
       SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
     },
     onLine(line) {
@@ -55,12 +50,14 @@ export async function fuzzWire({ seed, inputs, lanes }: WireOptions): Promise<Wi
     });
     const outcomes = await Promise.allSettled(running);
     const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
-    if (server.hasEnded()) throw new AggregateError(failures, `it ended: ${server.errorLines.join("\n")}`);
+    if (server.hasEnded()) {
+      throw new AggregateError(failures, `the service ended: ${server.errorLines.join("\n")}`);
+    }
     if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("\n\n"));
   } finally {
     await server.stop();
   }
-  return { ...tally, routes: routes.length, methods: rpcMethods.length, logLines, suspicious };
+  return { ...tally, routes: routes.length, methods: allRpcMethods.length, logLines, suspicious };
 }
 
 async function createPrey(server: ServerProcess): Promise<Prey> {

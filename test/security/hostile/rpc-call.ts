@@ -2,52 +2,63 @@ import { once } from "node:events";
 import { type ClientHttp2Session, type IncomingHttpHeaders, connect } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { codeFromString } from "@connectrpc/connect/protocol-connect";
+import { envelope } from "../../support/fixtures/http2-bytes.ts";
 import type { Target } from "./target.ts";
 
-/** How a message may travel. */
-export const carriers = ["grpc", "grpc-web", "connect"] as const;
-/** One of {@link carriers}. */
-export type Carrier = (typeof carriers)[number];
+export const protocols = ["grpc", "grpc-web", "connect"] as const;
+type Protocol = (typeof protocols)[number];
 
-/** A call whose every byte the test chooses. */
 export interface RawCall {
-  /** `package.Service/Method`. */
   readonly method: string;
-  /** The message, or with `framed` the whole body. */
   readonly message: Uint8Array;
   readonly format?: "proto" | "json";
   readonly headers?: Record<string, string>;
-  /** The message is compressed with this. */
   readonly encoding?: string;
-  /** The body has its frames already. */
+  /** Whether the message is the whole body, envelopes included. */
   readonly framed?: boolean;
 }
 
-/** The outcome of a {@link RawCall}. */
-export interface RawAnswer {
+interface RawAnswer {
   readonly httpStatus: number;
-  /** The code; undefined for success. */
+  /** Undefined for success; UNKNOWN if the answer is not one of the protocol. */
   readonly code: Code | undefined;
   readonly requestId: string;
-  /** All of it, as text. */
-  readonly said: string;
-  /** The message of a success, without its frame. */
-  readonly message: Uint8Array;
+  /** Headers, trailers and body as text. */
+  readonly text: string;
 }
 
-/** Sends a call; an answer that is none of its protocol fails the test by its code. */
-export async function rawCall(target: Target, carrier: Carrier, call: RawCall): Promise<RawAnswer> {
-  const answer = await senders[carrier](target, call);
-  target.answers.push(answer.code === undefined ? "" : answer.said);
-  return answer;
+/** Makes a call: gRPC over HTTP/2, the others over HTTP/1.1. */
+export async function rawCall(target: Target, protocol: Protocol, call: RawCall): Promise<RawAnswer> {
+  const { method, message, format = "proto", encoding, framed = false } = call;
+  const type = { grpc: "grpc+", "grpc-web": "grpc-web+", connect: "" }[protocol];
+  const headers = {
+    "content-type": `application/${type}${format}`,
+    ...(encoding !== undefined && {
+      [protocol === "connect" ? "content-encoding" : "grpc-encoding"]: encoding,
+    }),
+    authorization: target.home.basic,
+    ...call.headers,
+  };
+  const isWhole = framed || protocol === "connect";
+  const body = Buffer.from(isWhole ? message : envelope(message, encoding === undefined ? 0 : 1));
+  const send = protocol === "grpc" ? overHttp2 : overHttp1;
+  const { status, heads, bytes } = await send(target, `/${method}`, headers, body);
+  const text = decodeURIComponent(JSON.stringify(heads)) + bytes.toString("latin1");
+  const code =
+    protocol === "connect" ? connectCode(status, bytes.toString()) : grpcCode(heads, protocol, text);
+  target.answers.push(code === undefined ? "" : text);
+  return { httpStatus: status, code, requestId: String(heads["x-request-id"] ?? ""), text };
 }
 
-const senders = { grpc: sendGrpc, "grpc-web": sendGrpcWeb, connect: sendConnect };
+interface Received {
+  readonly status: number;
+  readonly heads: IncomingHttpHeaders;
+  readonly bytes: Buffer;
+}
 
 const sessions = new WeakMap<Target, ClientHttp2Session>();
 
-/** The one HTTP/2 connection of the tests of a target. */
-export function http2Of(target: Target): ClientHttp2Session {
+function sessionOf(target: Target): ClientHttp2Session {
   let session = sessions.get(target);
   if (session === undefined || session.destroyed || session.closed) {
     session = connect(target.url);
@@ -58,90 +69,43 @@ export function http2Of(target: Target): ClientHttp2Session {
   return session;
 }
 
-async function sendGrpc(target: Target, call: RawCall): Promise<RawAnswer> {
-  const stream = http2Of(target).request({
-    ":method": "POST",
-    ":path": `/${call.method}`,
-    te: "trailers",
-    "content-type": `application/grpc+${call.format ?? "proto"}`,
-    ...(call.encoding && { "grpc-encoding": call.encoding }),
-    authorization: target.home.basic,
-    ...call.headers,
-  });
-  let headers: IncomingHttpHeaders = {};
-  let trailers: IncomingHttpHeaders = {};
+async function overHttp2(
+  target: Target,
+  path: string,
+  headers: Record<string, string>,
+  body: Buffer<ArrayBuffer>,
+): Promise<Received> {
+  const stream = sessionOf(target).request({ ":method": "POST", ":path": path, te: "trailers", ...headers });
+  const heads: IncomingHttpHeaders = {};
   const chunks: Buffer[] = [];
-  stream.on("response", (received) => (headers = received));
-  stream.on("trailers", (received) => (trailers = received));
+  stream.on("response", (received) => Object.assign(heads, received));
+  stream.on("trailers", (received) => Object.assign(heads, received));
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));
   const ended = once(stream, "end");
-  stream.end(body(call));
+  stream.end(body);
   await ended;
-  const status = trailers["grpc-status"] ?? headers["grpc-status"];
-  return {
-    httpStatus: Number(headers[":status"]),
-    code: grpcCode(status),
-    requestId: String(headers["x-request-id"] ?? ""),
-    said: decodeURIComponent(JSON.stringify([headers, trailers])) + Buffer.concat(chunks).toString("latin1"),
-    message: Buffer.concat(chunks).subarray(5),
-  };
+  return { status: Number(heads[":status"]), heads, bytes: Buffer.concat(chunks) };
 }
 
-async function sendGrpcWeb(target: Target, call: RawCall): Promise<RawAnswer> {
-  const response = await post(target, call, {
-    "content-type": `application/grpc-web+${call.format ?? "proto"}`,
-    ...(call.encoding && { "grpc-encoding": call.encoding }),
-  });
+async function overHttp1(
+  { url }: Target,
+  path: string,
+  headers: Record<string, string>,
+  body: Buffer<ArrayBuffer>,
+): Promise<Received> {
+  const response = await fetch(url + path, { method: "POST", headers, body });
   const bytes = Buffer.from(await response.arrayBuffer());
-  const text = bytes.toString("latin1");
-  const status = response.headers.get("grpc-status") ?? /grpc-status: *(\d+)/.exec(text)?.[1];
-  return {
-    httpStatus: response.status,
-    code: grpcCode(status),
-    requestId: response.headers.get("x-request-id") ?? "",
-    said: decodeURIComponent([...response.headers].join("\n")) + text,
-    message: bytes.subarray(5, 5 + (bytes.length >= 5 ? bytes.readUInt32BE(1) : 0)),
-  };
+  return { status: response.status, heads: Object.fromEntries(response.headers), bytes };
 }
 
-async function sendConnect(target: Target, call: RawCall): Promise<RawAnswer> {
-  const response = await post(target, call, {
-    "content-type": `application/${call.format ?? "proto"}`,
-    ...(call.encoding && { "content-encoding": call.encoding }),
-  });
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const isError = response.status !== 200;
-  return {
-    httpStatus: response.status,
-    code: isError ? connectCode(bytes.toString()) : undefined,
-    requestId: response.headers.get("x-request-id") ?? "",
-    said: [...response.headers].join("\n") + bytes.toString("latin1"),
-    message: bytes,
-  };
-}
-
-function post(target: Target, call: RawCall, headers: Record<string, string>): Promise<Response> {
-  return fetch(`${target.url}/${call.method}`, {
-    method: "POST",
-    headers: { authorization: target.home.basic, ...headers, ...call.headers },
-    body: body(call, headers["content-type"]?.includes("grpc") === true),
-  });
-}
-
-function body({ message, framed = false, encoding }: RawCall, envelope = true): Buffer<ArrayBuffer> {
-  if (framed || !envelope) return Buffer.from(message);
-  const head = Buffer.alloc(5);
-  head.writeUInt8(encoding === undefined ? 0 : 1);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
-}
-
-function grpcCode(status: unknown): Code | undefined {
-  if (status === undefined || status === null) return Code.Unknown;
+function grpcCode(heads: IncomingHttpHeaders, protocol: Protocol, text: string): Code | undefined {
+  const inBody = protocol === "grpc-web" ? /grpc-status: *(\d+)/.exec(text)?.[1] : undefined;
+  const status = heads["grpc-status"] ?? inBody ?? Code.Unknown;
   return status === "0" ? undefined : Number(status);
 }
 
-function connectCode(text: string): Code {
+function connectCode(status: number, text: string): Code | undefined {
+  if (status === 200) return undefined;
   try {
     return codeFromString(JSON.parse(text).code) ?? Code.Unknown;
   } catch {

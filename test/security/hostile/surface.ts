@@ -12,12 +12,12 @@ import { SessionService as StytchB2bService } from "../../../gen/compat/stytch_b
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection as ReflectionV1 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ReflectionV1Alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 
-/** Services that are served over RPC. */
-export const rpcServices: readonly DescService[] = [SessionService, ProjectService, Health];
-/** Services that are served over REST. */
+const rpcServices: readonly DescService[] = [SessionService, ProjectService, Health];
 export const restServices: readonly DescService[] = [
   SessionService,
   ProjectService,
@@ -27,23 +27,24 @@ export const restServices: readonly DescService[] = [
   KratosService,
 ];
 
-/** Every unary method that is served over RPC. */
+/** Unary methods over RPC, without reflection. */
 export const rpcMethods: readonly DescMethod[] = rpcServices
   .flatMap((service) => service.methods)
   .filter((method) => method.methodKind === "unary");
 
-/** One binding of google.api.http. */
+/** All methods over RPC, including streams and reflection. */
+export const allRpcMethods: readonly DescMethod[] = [...rpcServices, ReflectionV1, ReflectionV1Alpha].flatMap(
+  (service) => service.methods,
+);
+
 export interface RestRoute {
   readonly method: DescMethod;
   readonly httpMethod: string;
   readonly template: string;
-  /** Takes the whole message, one field, or nothing. */
-  readonly body: string;
-  /** The path with this text, as written, in place of every variable. */
+  /** The path with this text, not escaped, in place of every variable. */
   readonly path: (value: string) => string;
 }
 
-/** Every documented route. */
 export const restRoutes: readonly RestRoute[] = restServices
   .flatMap((service) => service.methods)
   .flatMap((method) => {
@@ -51,19 +52,18 @@ export const restRoutes: readonly RestRoute[] = restServices
     return [rule, ...rule.additionalBindings].map((binding) => routeOf(method, binding));
   });
 
-function routeOf(method: DescMethod, { pattern, body }: HttpRule): RestRoute {
+function routeOf(method: DescMethod, { pattern }: HttpRule): RestRoute {
   if (pattern.case === undefined || pattern.case === "custom") throw new Error(`${method.name} has no path`);
   const template = pattern.value;
   const path = (value: string) => template.replaceAll(/\{[^}]*\}/g, () => value);
-  return { method, httpMethod: pattern.case.toUpperCase(), template, body, path };
+  return { method, httpMethod: pattern.case.toUpperCase(), template, path };
 }
 
-/** `package.Service/Method`. */
 export function nameOf(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
-/** JSON of the message with `text` in one of its text fields, once for each of them. */
+/** For each text field of the message, JSON with `text` in this field. */
 export function withTextInEachField(message: DescMessage, text: string): { field: string; json: object }[] {
   if (message.typeName === "google.protobuf.Struct") {
     return [

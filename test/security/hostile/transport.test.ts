@@ -7,13 +7,12 @@ import { Metadata, credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { grpcClient } from "../../../src/client/grpc.ts";
-import { frame, headerBlock, preface, settings } from "../../support/fixtures/http2-bytes.ts";
+import { envelope, frame, headerBlock, preface, settings } from "../../support/fixtures/http2-bytes.ts";
 import { openRaw } from "../../unit/server/listener/raw-connection.ts";
 import { attackTarget } from "./target.ts";
 
-const target = attackTarget();
+const target = await attackTarget();
 
-/** Bytes on the heap that are in use. */
 function retained(): number {
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");
@@ -27,7 +26,7 @@ afterEach(async () => {
 
 describe.each(["/session.v1.SessionService/Get", "/session/v1/sessions/x", "/healthz"])("%s", (path) => {
   test.each(["Host: [", "Host: a b", "Host: a:99999999", "Host:", "Host: %", "X: y"])(
-    "with %s",
+    "rejects the header %s",
     async (host) => {
       const raw = await openRaw(target.port);
       raw.write(`POST ${path} HTTP/1.1\r\n${host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
@@ -35,7 +34,7 @@ describe.each(["/session.v1.SessionService/Get", "/session/v1/sessions/x", "/hea
     },
   );
 
-  test.each(["[", "a b", "a:99999999", "%"])("with the :authority %s", async (authority) => {
+  test.each(["[", "a b", "a:99999999", "%"])("rejects the :authority %s", async (authority) => {
     const session = connectHttp2(target.url);
     onTestFinished(() => session.destroy());
     const stream = session.request({ ":method": "POST", ":path": path, ":authority": authority });
@@ -43,41 +42,64 @@ describe.each(["/session.v1.SessionService/Get", "/session/v1/sessions/x", "/hea
     stream.end();
     const status = await new Promise((resolve) => {
       stream.on("response", (headers) => resolve(headers[":status"]));
-      // HTTP/2 itself takes some of these for a malformed request, and resets the stream.
+      // Some are malformed in HTTP/2 already: the stream is reset.
       stream.on("close", () => resolve(400));
     });
     expect(path === "/healthz" ? [200, 400] : [400]).toContain(status);
   });
 });
 
-test("a body shorter than its length, half a header and half a frame leave nothing behind", async () => {
+test("serves others after clients disconnect at any point, and stores nothing of unfinished requests", async () => {
   const head = `POST /session.v1.SessionService/Create HTTP/1.1\r\nHost: a\r\nAuthorization: ${target.home.basic}\r\n`;
-  const beginnings = [
+  const json = `${head}Content-Type: application/json\r\n`;
+  const start = preface + settings.toString("latin1");
+  const get = headerBlock({ ":method": "GET", ":path": "/", ":scheme": "http", ":authority": "h" });
+  const jwks = "GET /session/v1/projects/home/jwks HTTP/1.1\r\nHost: a\r\n\r\n";
+  const query =
+    "GET /session.v1.ProjectService/GetJwks?encoding=json&message=%7B%7D HTTP/1.1\r\nHost: a\r\n\r\n";
+  const health =
+    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web+proto\r\n" +
+    "Content-Length: 5\r\n\r\n\0\0\0\0\0";
+  const unfinished = [
     "POST /session",
     head,
-    `${head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"memberId": "half"`,
-    `${head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{"memberId": "half"}`,
+    `${json}Content-Length: 100\r\n\r\n{"memberId": "half"`,
+    `${json}Transfer-Encoding: chunked\r\n\r\n13\r\n{"memberId": "half"}`,
     `${head}Content-Type: application/grpc-web+proto\r\nContent-Length: 100\r\n\r\n\0\0\0\0\x09`,
     "POST /session/v1/sessions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
     preface.slice(0, 10),
     preface,
-    `${preface}${settings.toString("latin1")}${frame(1, 0, 1, headerBlock({ ":method": "POST" })).toString("latin1")}`,
-    `${preface}${settings.toString("latin1")}\0\x40\0`,
+    `${start}${frame(1, 0, 1, headerBlock({ ":method": "POST" })).toString("latin1")}`,
+    `${start}\0\x40\0`,
   ];
-  for (let round = 0; round < 20; round++) {
-    for (const bytes of beginnings) {
+  /** Whole requests, and connections that wait: they are not half-closed. */
+  const others = [
+    start,
+    `${start}${frame(1, 4, 1, get).toString("latin1")}${frame(0, 0, 1, "half").toString("latin1")}`,
+    `${json}Content-Length: 20\r\n\r\n{"memberId": "gone"}`,
+    `${start}${frame(1, 5, 1, get).toString("latin1")}`,
+    jwks + query + health,
+    query + health + jwks,
+    health + health + query,
+    jwks + jwks + jwks,
+    "",
+  ];
+  for (let round = 0; round < 12; round++) {
+    for (const bytes of [...unfinished, ...others]) {
       const raw = await openRaw(target.port);
       raw.write(Buffer.from(bytes, "latin1"));
+      for (let turn = 0; turn < round >> 1; turn++) await new Promise(setImmediate);
       if (round % 2 === 0) raw.socket.resetAndDestroy();
+      else if (others.includes(bytes)) raw.socket.destroy();
       else raw.socket.end();
       await raw.closed;
     }
   }
-  const { json } = await target.call("SessionService/List", { memberId: "half" });
-  expect(json.sessions ?? []).toEqual([]);
+  const { json: answer } = await target.call("SessionService/List", { memberId: "half" });
+  expect(answer.sessions ?? []).toEqual([]);
 });
 
-test("bytes after a request that are no request cost it nothing but its connection", async () => {
+test("answers a request, and closes the connection if invalid bytes follow", async () => {
   const raw = await openRaw(target.port);
   raw.write(
     `POST /session.v1.SessionService/List HTTP/1.1\r\nHost: a\r\nAuthorization: ${target.home.basic}\r\n` +
@@ -86,10 +108,8 @@ test("bytes after a request that are no request cost it nothing but its connecti
   expect((await raw.closed).match(/^HTTP\/1\.1 \d+/gm)).toEqual(["HTTP/1.1 200"]);
 });
 
-test("a message over the limit does not keep the next request on its connection waiting", async () => {
-  const body = Buffer.alloc(1_200_000, 1);
-  const length = Buffer.alloc(5);
-  length.writeUInt32BE(body.length, 1);
+test("answers the next request on the connection of a message over the limit", async () => {
+  const body = envelope(Buffer.alloc(1_200_000, 1));
   for (const [path, type] of [
     ["/session.v1.SessionService/Create", "application/grpc-web+proto"],
     ["/session.v1.SessionService/Create", "application/proto"],
@@ -98,16 +118,24 @@ test("a message over the limit does not keep the next request on its connection 
     const raw = await openRaw(target.port);
     raw.write(
       `POST ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: ${target.home.basic}\r\nContent-Type: ${type}\r\n` +
-        `Content-Length: ${body.length + 5}\r\n\r\n`,
+        `Content-Length: ${body.length}\r\n\r\n`,
     );
-    raw.write(Buffer.concat([length, body]));
+    raw.write(body);
     raw.write("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     expect(await raw.closed).toContain('{"status":"SERVING"}');
   }
 });
 
-test("2,000 idle connections, some half-sent, keep nobody else from being served", async () => {
-  const beginnings = ["", "GET /", "GET / HTTP/1.1\r\nHost: a\r\n", preface, preface.slice(0, 12)];
+test("serves others beside 2,000 idle connections of both protocols, some with half a request", async () => {
+  const beginnings = [
+    "",
+    "GET /",
+    "GET / HTTP/1.1\r\nHost: a\r\n",
+    "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    preface.slice(0, 12),
+    preface,
+    preface + settings.toString("latin1"),
+  ];
   const sockets: Socket[] = [];
   onTestFinished(() => sockets.forEach((socket) => void socket.destroy()));
   for (let batch = 0; batch < 20; batch++) {
@@ -127,7 +155,7 @@ test("2,000 idle connections, some half-sent, keep nobody else from being served
   expect(json.sessions).toHaveLength(50);
 });
 
-test("calls that are cancelled by the thousand leave the service working and its memory bounded", async () => {
+test("1,600 cancelled calls leave the service working and its memory bounded", async () => {
   const client = grpcClient(SessionService, `127.0.0.1:${target.port}`, credentials.createInsecure());
   onTestFinished(() => client.close());
   const { id, token } = await target.createSession({ memberId: "cancelled" });
@@ -136,7 +164,7 @@ test("calls that are cancelled by the thousand leave the service working and its
   const cancelled = (i: number) =>
     new Promise<number>((resolve) => {
       const call = client.get({ id }, metadata, {}, (error) => resolve(error?.code ?? 0));
-      // At once, in the next turn of the event loop, or when the answer may be under way.
+      // At once, in the next turn of the event loop, or while the answer arrives.
       if (i % 3 === 0) call.cancel();
       else if (i % 3 === 1) setImmediate(() => call.cancel());
       else call.on("metadata", () => call.cancel());
@@ -147,40 +175,8 @@ test("calls that are cancelled by the thousand leave the service working and its
   };
   await round();
   const before = retained();
-  for (let i = 0; i < 15; i++) await round();
-  // 3,000 calls: 10 KB that each leaves behind would be seen.
-  expect(retained() - before).toBeLessThan(30e6);
+  for (let i = 0; i < 8; i++) await round();
+  // Fails if each call leaves 10 KB behind.
+  expect(retained() - before).toBeLessThan(16e6);
   expect(await target.call("SessionService/Authenticate", { token })).toMatchObject({ status: 200 });
-});
-
-test("clients that vanish in the middle of calls leave the service working", async () => {
-  for (let i = 0; i < 300; i++) {
-    const socket = connect(target.port, "127.0.0.1");
-    socket.on("error", () => {});
-    await once(socket, "connect");
-    socket.write(
-      `POST /session.v1.SessionService/Create HTTP/1.1\r\nHost: a\r\nAuthorization: ${target.home.basic}\r\n` +
-        `Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"memberId": "gone"}`,
-    );
-    if (i % 2 === 0) socket.resetAndDestroy();
-    else setImmediate(() => socket.resetAndDestroy());
-  }
-  expect(await target.createSession()).toMatchObject({ id: expect.any(String) });
-});
-
-test("clients that vanish with several requests under way at once leave the service working", async () => {
-  const requests = [
-    "GET /session.v1.ProjectService/GetJwks?encoding=json&message=%7B%7D HTTP/1.1\r\nHost: a\r\n\r\n",
-    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: 5\r\n\r\n\0\0\0\0\0",
-    "GET /session/v1/projects/home/jwks HTTP/1.1\r\nHost: a\r\n\r\n",
-  ];
-  for (let i = 0; i < 60; i++) {
-    const raw = await openRaw(target.port);
-    raw.write(Buffer.from(`${requests[i % 3]}${requests[(i >> 1) % 3]}${requests[(i >> 2) % 3]}`, "latin1"));
-    // As early as the first request is known to have arrived, and ever later.
-    for (let turn = 0; turn < i % 12; turn++) await new Promise(setImmediate);
-    raw.socket.destroy();
-    await raw.closed;
-  }
-  expect(await target.createSession()).toMatchObject({ id: expect.any(String) });
 });

@@ -1,33 +1,33 @@
 import { once } from "node:events";
 import { type Socket, connect } from "node:net";
-import { connect as connectTls } from "node:tls";
-import { frame, headerBlock, preface } from "../../support/fixtures/http2-bytes.ts";
+import { envelope, frame, headerBlock, preface } from "../../support/fixtures/http2-bytes.ts";
 
-/** Whom to attack, and with what rights. */
 export interface Prey {
   readonly port: number;
-  readonly isTls: boolean;
-  /** `authorization` of a service. */
+  /** Authorization header of a service. */
   readonly basic: string;
 }
 
-/** A connection of an attacker; reads nothing unless told to. */
-export interface Attacker {
-  readonly socket: Socket;
-  /** Resolves when the other side has ended or reset it. */
-  readonly cut: Promise<void>;
-  readonly isCut: () => boolean;
-  /** Bytes that came, of those that were read. */
-  readonly received: () => Buffer;
+/** What a hostile client does. */
+export interface Attack {
+  readonly name: string;
+  readonly size: number;
+  /** The slow limit that ends it. Only the long siege waits for it. */
+  readonly patience?: "headers" | "request" | "unread";
+  /** Resolves with its connections after the attack. */
+  readonly run: (prey: Prey, size: number) => Promise<readonly Attacker[]>;
 }
 
-/** Connects; with `reads` it takes what comes. */
-export async function attack({ port, isTls }: Prey, reads = true, protocol = "h2"): Promise<Attacker> {
-  const socket = isTls
-    ? connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: [protocol] })
-    : connect({ port, host: "127.0.0.1" });
-  const chunks: Buffer[] = [];
-  let size = 0;
+export interface Attacker {
+  readonly socket: Socket;
+  /** Resolves when the server has ended or reset it. */
+  readonly cut: Promise<void>;
+  readonly isCut: () => boolean;
+}
+
+/** Connects. Without `reads` it reads no answer. */
+async function attack({ port }: Prey, reads: boolean): Promise<Attacker> {
+  const socket = connect({ port, host: "127.0.0.1" });
   let over = false;
   const cut = new Promise<void>((resolve) => {
     const end = () => {
@@ -37,55 +37,45 @@ export async function attack({ port, isTls }: Prey, reads = true, protocol = "h2
     socket.once("end", end).once("close", end);
   });
   socket.on("error", () => {});
-  await Promise.race([once(socket, isTls ? "secureConnect" : "connect"), cut]);
-  if (reads) {
-    socket.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      if (size < 100_000) chunks.push(chunk);
-    });
-  } else {
-    socket.pause();
-  }
-  return { socket, cut, isCut: () => over, received: () => Buffer.concat(chunks) };
+  await Promise.race([once(socket, "connect"), cut]);
+  if (reads) socket.resume();
+  else socket.pause();
+  return { socket, cut, isCut: () => over };
 }
 
-/** Many at once, a hundred at a time. */
-export async function attackers(
-  prey: Prey,
-  count: number,
-  reads = true,
-  protocol = "h2",
-): Promise<Attacker[]> {
+/** Opens `count` connections, a hundred at a time. */
+export async function attackers(prey: Prey, count: number, reads = true): Promise<Attacker[]> {
   const all: Attacker[] = [];
   while (all.length < count) {
-    const batch = Array.from({ length: Math.min(100, count - all.length) }, () =>
-      attack(prey, reads, protocol),
-    );
+    const batch = Array.from({ length: Math.min(100, count - all.length) }, () => attack(prey, reads));
     all.push(...(await Promise.all(batch)));
   }
   return all;
 }
 
-/** Writes `times` pieces as fast as the other side takes them, or until it cuts the connection; the number of pieces. */
+export async function waitForCut(attackers: readonly Attacker[]): Promise<void> {
+  // The end is visible only after everything before it was read.
+  for (const { socket } of attackers) socket.resume();
+  await Promise.all(attackers.map(({ cut }) => cut));
+}
+
+/** Writes `times` pieces as fast as the server reads them, or until it cuts the connection or stops reading. */
 export async function flood(
   { socket, isCut, cut }: Attacker,
   times: number,
   piece: (i: number) => Buffer,
-): Promise<number> {
+): Promise<void> {
   for (let i = 0; i < times; i++) {
-    if (isCut() || socket.destroyed) return i;
+    if (isCut() || socket.destroyed) return;
     if (socket.write(piece(i))) continue;
     const stuck = Promise.withResolvers<"stuck">();
-    // Bounded by what the other side takes: an attacker that is not read from any more goes on to the next.
     const timer = setTimeout(() => stuck.resolve("stuck"), 2000);
     const outcome = await Promise.race([once(socket, "drain"), cut, stuck.promise]).catch(() => undefined);
     clearTimeout(timer);
-    if (outcome === "stuck") return i;
+    if (outcome === "stuck") return;
   }
-  return times;
 }
 
-/** A SETTINGS frame. */
 export function settingsFrame(entries: readonly (readonly [id: number, value: number])[]): Buffer {
   const payload = Buffer.alloc(6 * entries.length);
   for (const [i, [id, value]] of entries.entries()) {
@@ -95,15 +85,14 @@ export function settingsFrame(entries: readonly (readonly [id: number, value: nu
   return frame(4, 0, 0, payload);
 }
 
-/** The beginning of an HTTP/2 connection, with its SETTINGS and the acknowledgement of the server's. */
+/** First bytes of an HTTP/2 connection: preface, SETTINGS, acknowledgement of the server's SETTINGS. */
 export function opening(entries: readonly (readonly [id: number, value: number])[] = []): Buffer {
   return Buffer.concat([Buffer.from(preface), settingsFrame(entries), frame(4, 1, 0)]);
 }
 
-/** SETTINGS_INITIAL_WINDOW_SIZE of nothing: no answer may be sent. */
+/** SETTINGS_INITIAL_WINDOW_SIZE 0: the server may send no answer. */
 export const closedWindow = [[4, 0]] as const;
 
-/** The headers of a gRPC call. */
 export function grpcHeaders({ basic }: Prey, path: string, more: Record<string, string> = {}): Buffer {
   return headerBlock({
     ":method": "POST",
@@ -117,17 +106,10 @@ export function grpcHeaders({ basic }: Prey, path: string, more: Record<string, 
   });
 }
 
-/** A whole gRPC call on a stream. */
-export function grpcCall(
-  prey: Prey,
-  stream: number,
-  path: string,
-  message: Buffer = Buffer.alloc(0),
-): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.length, 1);
+/** A gRPC call with an empty message. */
+export function grpcCall(prey: Prey, stream: number, path: string): Buffer {
   return Buffer.concat([
     frame(1, 4, stream, grpcHeaders(prey, path)),
-    frame(0, 1, stream, Buffer.concat([head, message])),
+    frame(0, 1, stream, envelope(Buffer.alloc(0))),
   ]);
 }

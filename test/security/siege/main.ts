@@ -1,17 +1,16 @@
-// `npm run test:siege`: hostile clients against one process, with the default limits. Prints figures; exits 1 when an ordinary client
-// was not served, or the memory bound was passed.
+// `npm run test:siege`: hostile clients against one process with default limits. Prints figures; exits with 1 if an ordinary client
+// was not served or the memory bound was exceeded.
 import { cpus } from "node:os";
-import { maxResidentMegabytes } from "./bound.ts";
-import { besiege } from "./siege.ts";
+import { besiege, maxResidentMegabytes } from "./siege.ts";
 
-// A process that is told to end exits, which ends everything that it started.
+// Child processes end with this one.
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 
 console.log(`${cpus().length} cores, Node ${process.versions.node}`);
 const outcomes = await besiege({
   scale: Number(process.argv[2] ?? 1),
   patient: true,
-  tell: ({ attack, connections, cut, before, peak, served, refused }) =>
+  report: ({ attack, connections, cut, before, peak, served, refused }) =>
     console.log(
       `${attack}: ${cut} of ${connections} cut, ${before} → ${peak} MB, ${served} served`,
       ...refused,

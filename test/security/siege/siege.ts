@@ -2,44 +2,47 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { defaultLimits } from "../../../src/server/listener/limits.ts";
 import { type ServerProcess, startServerProcess } from "../../support/process/server-process.ts";
-import type { Attack } from "./attack.ts";
-import type { Attacker } from "./attacker.ts";
-import { maxHeapMegabytes } from "./bound.ts";
+import type { Attack, Attacker } from "./attacker.ts";
 import { http1Attacks } from "./http1-attacks.ts";
-import { bodyAttacks, http2Attacks } from "./http2-attacks.ts";
+import { http2Attacks } from "./http2-attacks.ts";
 
-/** What one attack came to; memory is resident, in megabytes. */
+/** Heap limit of the server, in megabytes. A process that keeps more alive ends. */
+const maxHeapMegabytes = 512;
+
+/** Bound of the resident memory of the server, in megabytes. */
+export const maxResidentMegabytes = 1024;
+
+/** Result of an attack. `before` and `peak` are resident memory, in megabytes. */
 export interface Outcome {
   readonly attack: string;
   readonly connections: number;
   readonly cut: number;
   readonly before: number;
   readonly peak: number;
-  /** Calls of an ordinary client meanwhile. */
+  /** Calls of an ordinary client during the attack: number of successes, and failures. */
   readonly served: number;
   readonly refused: readonly string[];
 }
 
-/** How hard to besiege. */
-export interface SiegeOptions {
-  /** What of each attack's size. */
+interface SiegeOptions {
+  /** Factor of the size of each attack. */
   readonly scale: number;
-  /** Wait until the limits have ended what they end. */
+  /** Whether to wait until slow limits end the attacks. */
   readonly patient: boolean;
-  readonly tell: (outcome: Outcome) => void;
+  readonly report?: (outcome: Outcome) => void;
 }
 
-/** Besieges a service in a process of its own with one attack after the other. Rejects when the process ends. */
-export async function besiege({ scale, patient, tell }: SiegeOptions): Promise<Outcome[]> {
+/** Makes the attacks in sequence on a service in its own process. Rejects if the process ends. */
+export async function besiege({ scale, patient, report }: SiegeOptions): Promise<Outcome[]> {
   const server = await startServerProcess({
     environment: { SESSIOND_LOG_LEVEL: "error", NODE_OPTIONS: `--max-old-space-size=${maxHeapMegabytes}` },
   });
   const outcomes: Outcome[] = [];
   try {
-    for (const attack of [...http1Attacks, ...http2Attacks, ...bodyAttacks]) {
-      const outcome = await suffer(server, attack, Math.max(2, Math.ceil(attack.size * scale)), patient);
+    for (const attack of [...http1Attacks, ...http2Attacks]) {
+      const outcome = await measure(server, attack, Math.max(2, Math.ceil(attack.size * scale)), patient);
       outcomes.push(outcome);
-      tell(outcome);
+      report?.(outcome);
     }
   } finally {
     await server.stop();
@@ -47,16 +50,15 @@ export async function besiege({ scale, patient, tell }: SiegeOptions): Promise<O
   return outcomes;
 }
 
-async function suffer(
+async function measure(
   server: ServerProcess,
   attack: Attack,
   size: number,
   patient: boolean,
 ): Promise<Outcome> {
-  const prey = { port: server.port, isTls: false, basic: server.basic };
   const before = residentMegabytes(server.pid, "VmRSS");
-  forgetPeak(server.pid);
-  const running = attack.run(prey, size);
+  resetPeak(server.pid);
+  const running = attack.run(server, size);
   const refused: string[] = [];
   let served = 0;
   const call = async () => {
@@ -84,18 +86,13 @@ const patience = {
   unread: defaultLimits.unreadTimeoutMs,
 } as const;
 
-/** Waits until all are cut, or as long as the limit, twice what it is looked at, takes. */
+/** Waits until all connections are cut, at most somewhat longer than the limit. */
 async function outlast(attackers: readonly Attacker[], limit: keyof typeof patience): Promise<void> {
   const all = Promise.all(attackers.map((attacker) => attacker.cut));
-  const over = new AbortController();
-  await Promise.race([
-    all,
-    delay(patience[limit] * 1.5 + 10_000, undefined, { signal: over.signal }).catch(() => {}),
-  ]);
-  over.abort();
+  await Promise.race([all, delay(patience[limit] * 1.5 + 10_000, undefined, { ref: false })]);
 }
 
-/** A call on a connection of its own; what was wrong with it, or undefined. */
+/** Makes a call on its own connection. Returns what failed, or undefined. */
 async function ordinaryCall(server: ServerProcess): Promise<string | undefined> {
   try {
     const response = await fetch(`http://127.0.0.1:${server.port}/session.v1.SessionService/Create`, {
@@ -111,17 +108,16 @@ async function ordinaryCall(server: ServerProcess): Promise<string | undefined> 
   }
 }
 
-/** Linux keeps such accounts; elsewhere memory goes unmeasured, as 0. */
-const isAccounted = process.platform === "linux";
+/** Only Linux has these figures; elsewhere memory is 0. */
+const isMeasured = process.platform === "linux";
 
 function residentMegabytes(pid: number, name: "VmRSS" | "VmHWM"): number {
-  if (!isAccounted) return 0;
+  if (!isMeasured) return 0;
   const [, kilobytes] =
     new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Math.round(Number(kilobytes) / 1024);
 }
 
-/** Has VmHWM begin anew. */
-function forgetPeak(pid: number): void {
-  if (isAccounted) writeFileSync(`/proc/${pid}/clear_refs`, "5");
+function resetPeak(pid: number): void {
+  if (isMeasured) writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }

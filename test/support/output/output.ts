@@ -4,12 +4,9 @@ import { join } from "node:path";
 // The output of all services of a test run, and the secrets that they issued. Each process appends to its own files in one folder;
 // `SecretReport` searches them after the run. Without the folder (benchmarks, scripts) nothing is recorded.
 
-/** Environment variable that names the folder. */
 export const outputVariable = "TEST_OUTPUT_FOLDER";
 
-/** Text that a service wrote. */
 export interface Output {
-  /** The test file. */
   readonly file: string;
   /** For example `log` or `error answer`. */
   readonly source: string;
@@ -23,7 +20,6 @@ const folder = process.env[outputVariable];
 const pending = { output: "", secrets: "" };
 let file = "";
 
-/** Sets the test file of further output. */
 export function beginFile(name: string): void {
   file = name;
 }
@@ -33,7 +29,6 @@ export function recordOutput(source: string, text: string): void {
   if (text !== "") append("output", { file, source, text } satisfies Output);
 }
 
-/** Records an issued secret. */
 export function recordSecret(issued: Secret): void {
   append("secrets", issued);
 }
@@ -44,7 +39,6 @@ function append(what: keyof typeof pending, entry: Output | Secret): void {
   if (pending[what].length > 65_536) flush();
 }
 
-/** Writes pending records to the files. */
 export function flush(): void {
   if (folder === undefined) return;
   for (const what of ["output", "secrets"] as const) {

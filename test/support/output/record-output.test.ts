@@ -43,9 +43,9 @@ test.each([
     { headers: { "x-request-id": id } },
   );
   await expect(revoking).rejects.toThrow("must be a UUID");
-  const told = () => kept<Output>("output").slice(before);
-  await vi.waitUntil(() => told().length >= 2, patience);
-  expect(told()).toEqual(
+  const recorded = () => kept<Output>("output").slice(before);
+  await vi.waitUntil(() => recorded().length >= 2, patience);
+  expect(recorded()).toEqual(
     expect.arrayContaining([
       {
         file: "test/support/output/record-output.test.ts",

@@ -43,7 +43,6 @@ function recordAnswers(): void {
   });
 }
 
-/** Collects all further writes. */
 function bodyOf(writable: ServerResponse | ServerHttp2Stream): Body {
   const body: Body = { chunks: [], bytes: 0 };
   for (const name of ["write", "end"] as const) {

@@ -16,7 +16,7 @@ const jwt = [
 ].join(".");
 const [, payload = "", signature = ""] = jwt.split(".");
 const masterKey = randomBytes(32).toString("base64");
-const chosen = "a secret/of, somebody's choice".replaceAll(/[ ,']/g, "-");
+const chosen = "a-secret/of--the-operator";
 const unseen = "word-that-only-its-owner-knows";
 const token = newSessionToken("AAAAAAAA" as ProjectTag);
 const secret = newServiceSecret();

@@ -5,11 +5,9 @@ import { createInterface } from "node:readline";
 import { type Output, type Secret, outputVariable } from "./output.ts";
 import { SecretSearch } from "./secret-search.ts";
 
-/** A place where a secret was found. */
 export interface Leak {
   readonly file: string;
   readonly source: string;
-  /** File and line of the record. */
   readonly kept: string;
   readonly line: number;
   readonly kinds: readonly string[];
@@ -27,7 +25,6 @@ export class SecretReport {
     process.on("exit", () => this.#isNeeded || rmSync(this.#folder, { recursive: true, force: true }));
   }
 
-  /** Environment of the test processes. */
   get environment(): Record<string, string> {
     return { [outputVariable]: this.#folder };
   }
@@ -51,7 +48,6 @@ export class SecretReport {
 
 const maxShown = 50;
 
-/** Searches the records in a folder. */
 export async function findLeaks(folder: string): Promise<readonly Leak[]> {
   const files = readdirSync(folder);
   const issued: Secret[] = [];

@@ -32,7 +32,6 @@ export class SecretSearch {
     }
   }
 
-  /** The kinds of secrets in a text, each once. */
   kindsIn(text: string): readonly string[] {
     const byForm = secretForms.filter(({ form }) => text.search(form) >= 0).map(({ kind }) => kind);
     const runs = text.match(/[\w+/=.~%:!$&'*-]{8,}/g) ?? [];

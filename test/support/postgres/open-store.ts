@@ -7,16 +7,13 @@ import type { Tables } from "../../../src/storage/schema/tables.ts";
 export interface OpenStore {
   readonly store: PostgresStore;
   readonly db: Kysely<Tables>;
-  /** Errors passed to `onConnectionError`. */
   readonly connectionErrors: readonly Error[];
-  /** Errors passed to `onLostAccess`. */
   readonly lostAccesses: readonly unknown[];
   /** Runs `call` and returns the statements that ended meanwhile, in that order. */
   statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
   close(): Promise<void>;
 }
 
-/** Opens a store on a migrated database. */
 export function openStore(
   url: string,
   limits: {

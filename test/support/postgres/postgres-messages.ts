@@ -46,7 +46,6 @@ export class SentStatements {
   }
 }
 
-/** Parses the answers of the database. */
 export class Answers {
   readonly #messages = new Messages(true);
 

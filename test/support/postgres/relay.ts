@@ -4,7 +4,6 @@ import { type Fault, RelayedConnection, type Way } from "./relayed-connection.ts
 
 /** A TCP proxy to a database or service, with network faults. */
 export interface Relay {
-  /** URL of the target through the proxy. */
   readonly url: string;
   /** Closes all connections, and new ones before they reach the target. */
   cut(): void;
@@ -24,7 +23,6 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** Starts a relay on a free loopback port. */
 export async function startRelay(targetUrl: string): Promise<Relay> {
   const target = new URL(targetUrl);
   const isDatabase = target.protocol.startsWith("postgres");

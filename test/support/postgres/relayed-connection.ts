@@ -11,7 +11,7 @@ export type Fault = "lost" | "unanswered" | "silence";
 
 /** Faults of the relay, which may change at any time. */
 export interface Way {
-  /** Delay in milliseconds. */
+  /** In milliseconds. */
   readonly delay: () => number;
   /** Whether the connection closes when the database is ready. */
   readonly breaks: () => boolean;
@@ -33,7 +33,6 @@ export class RelayedConnection {
   #requestsPass = true;
   #answersPass = true;
   #before = "";
-  /** Number of unanswered statements. */
   #unanswered = 0;
   /** Runs when all statements are answered. */
   #whenAnswered: (() => void) | undefined;

@@ -3,7 +3,7 @@ import { appendFile, chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Client } from "pg";
+import type { QueryResultRow } from "pg";
 import { onTestFinished } from "vitest";
 import { findBinaries } from "../../../src/embedded-postgres/binaries.ts";
 import { openCluster, userName } from "../../../src/embedded-postgres/cluster.ts";
@@ -11,15 +11,13 @@ import { giveTo, openPrivateDirectory } from "../../../src/embedded-postgres/dir
 import { freePort } from "../../../src/embedded-postgres/supervisor.ts";
 import { type Postmaster, startPostmaster } from "../../../src/embedded-postgres/postmaster.ts";
 import { chooseRunAs } from "../../../src/embedded-postgres/run-as.ts";
+import { runSql } from "./sql.ts";
 
-/** A server of the pair. */
 export interface Server {
   readonly url: string;
-  /** Runs a statement directly. */
-  readonly sql: <Row>(statement: string) => Promise<readonly Row[]>;
+  readonly sql: <Row extends QueryResultRow>(statement: string) => Promise<readonly Row[]>;
   /** Immediate shutdown, like a power failure. */
   crash(): Promise<void>;
-  /** Starts the server again. */
   start(): Promise<void>;
 }
 
@@ -74,7 +72,7 @@ export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
     return {
       url,
       crash,
-      sql: (statement) => run(url, statement),
+      sql: (statement) => runSql(url, statement),
       async start() {
         running = await startPostmaster({ ...settings, dataDirectory, port }, new AbortController().signal);
       },
@@ -91,16 +89,4 @@ export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
     standby,
     url: `postgres://${userName}:${password}@127.0.0.1:${port},127.0.0.1:${standbyPort}/postgres`,
   };
-}
-
-async function run<Row>(url: string, statement: string): Promise<readonly Row[]> {
-  const client = new Client({ connectionString: url });
-  client.on("error", () => undefined);
-  await client.connect();
-  try {
-    const { rows } = await client.query(statement);
-    return rows;
-  } finally {
-    await client.end();
-  }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { Client } from "pg";
 import { inject } from "vitest";
-import { databaseUrl, templateName } from "./cluster.ts";
+import { templateName } from "./cluster.ts";
+import { databaseUrl, runSql } from "./sql.ts";
 import { recordSecret } from "../output/output.ts";
 
 /** An empty database. */
@@ -16,36 +16,21 @@ export async function createTestDatabase(template = templateName): Promise<TestD
   const clusterUrl = inject("postgresUrl");
   recordSecret({ kind: "the password of the database", text: new URL(clusterUrl).password });
   const name = `test_${randomBytes(8).toString("hex")}`;
-  await execute(clusterUrl, `create database ${name} template ${template}`);
+  await runSql(clusterUrl, `create database ${name} template ${template}`);
   return {
     url: databaseUrl(clusterUrl, name),
     drop: async () => {
       if (template === templateName) await keepHashes(databaseUrl(clusterUrl, name));
-      await execute(clusterUrl, `drop database ${name} with (force)`);
+      await runSql(clusterUrl, `drop database ${name} with (force)`);
     },
   };
 }
 
-/** Records the hashes of all secrets in a database. */
 async function keepHashes(url: string): Promise<void> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ kind: string; sha256: string }>(`
-      select 'a session token' as kind, encode(hash, 'hex') as sha256 from session_tokens
-      union all select 'a service secret', encode(secret_hash, 'hex') from service_credentials`);
-    for (const row of rows) recordSecret(row);
-  } finally {
-    await client.end();
-  }
-}
-
-async function execute(url: string, statement: string): Promise<void> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
+  const rows = await runSql<{ kind: string; sha256: string }>(
+    url,
+    `select 'a session token' as kind, encode(hash, 'hex') as sha256 from session_tokens
+      union all select 'a service secret', encode(secret_hash, 'hex') from service_credentials`,
+  );
+  for (const row of rows) recordSecret(row);
 }

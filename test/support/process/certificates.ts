@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { recordSecret } from "../output/output.ts";
 
-/** A certificate with its key, both in PEM. */
 export interface Certified {
   readonly cert: string;
   readonly key: string;
@@ -19,17 +18,13 @@ export interface CertificateOptions {
   readonly notAfter?: Date;
 }
 
-/** A certificate authority. */
 export interface Authority {
-  /** Its own certificate, in PEM. */
   readonly cert: string;
-  /** Signs a certificate for a new key. */
   issue(options?: CertificateOptions): Certified;
 }
 
 const day = 86_400_000;
 
-/** Creates an authority with its own name and key. */
 export function authority(): Authority {
   const name = distinguishedName(`authority ${randomBytes(4).toString("hex")}`);
   const keys = newKeys();
@@ -101,18 +96,10 @@ function extension(id: readonly number[], value: Buffer): Buffer {
 }
 
 function generalName(name: string): Buffer {
-  const separator = name.indexOf(":");
-  const value = name.slice(separator + 1);
-  switch (name.slice(0, separator)) {
-    case "DNS":
-      return der(0x82, Buffer.from(value, "latin1"));
-    case "URI":
-      return der(0x86, Buffer.from(value, "latin1"));
-    case "IP":
-      return der(0x87, Buffer.from(value.split(".").map(Number)));
-    default:
-      throw new Error(`no kind of name: ${name}`);
-  }
+  const [, kind, value = ""] = /^(DNS|URI|IP):(.*)$/.exec(name) ?? [];
+  if (kind === undefined) throw new Error(`not a kind of name: ${name}`);
+  if (kind === "IP") return der(0x87, Buffer.from(value.split(".").map(Number)));
+  return der(kind === "DNS" ? 0x82 : 0x86, Buffer.from(value, "latin1"));
 }
 
 /** GeneralizedTime. RFC 5280 requires UTCTime before 2050, but no client rejects this. */
@@ -147,18 +134,15 @@ function pem(bytes: Buffer): string {
 
 /** A folder with the files of a TLS server, like a secret that the kubelet mounts. */
 export interface TlsFolder {
-  /** Configuration variables that name the files. */
   readonly environment: Readonly<
     Record<"SESSIOND_TLS_CERT_FILE" | "SESSIOND_TLS_KEY_FILE" | "SESSIOND_TLS_CLIENT_CA_FILE", string>
   >;
-  /** Symbolic link to the current files. */
   readonly link: string;
   /** Writes a new version of the files to its own folder and swaps the link. */
   mount(certified: Certified, clientCa: string): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** Creates the folder without files. */
 export function tlsFolder(): TlsFolder {
   const folder = mkdtempSync(join(tmpdir(), "sessiond-tls-"));
   const link = join(folder, "current");

@@ -1,21 +1,35 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { recordOutput } from "../output/output.ts";
 
 /** A child process that ends with its parent. */
 export interface Child {
   readonly process: ChildProcess;
   readonly pid: number;
-  /** Resolves when the process has ended. */
   readonly ended: Promise<unknown>;
-  /** The last lines of standard error. */
   readonly errorLines: readonly string[];
   /** Resolves with the first match in a line of standard output. Rejects with the last errors if the process ends. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Resolves with the next message over IPC. Rejects with the last errors if the process ends. */
+  message<Message>(): Promise<Message>;
+  /** Stops the process for a time (SIGSTOP, SIGCONT). Its connections stay open. */
+  freeze(): void;
+  thaw(): void;
   /** Sends SIGKILL, which also ends a stopped process; waits for the end. */
   kill(): Promise<void>;
 }
+
+/**
+ * Environment of a child process: PATH, a compile cache, and `environment`; nothing else of this process. The cache is shared by all
+ * runs. It halves the start time of `sessiond`.
+ */
+export function childEnvironment(environment: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  return { PATH: process.env["PATH"], NODE_COMPILE_CACHE: compileCache, ...environment };
+}
+
+const compileCache = fileURLToPath(new URL("../../../node_modules/.cache/sessiond-tests", import.meta.url));
 
 /** For Node's `--import`: ends a forked process when its parent is gone. */
 export const endWithParent = `data:text/javascript,${encodeURIComponent(
@@ -31,7 +45,7 @@ export function startChild(
   const child = fork(file, args, {
     cwd: new URL("../../..", import.meta.url),
     execArgv: ["--import", endWithParent],
-    env: { PATH: process.env["PATH"], ...environment },
+    env: childEnvironment(environment),
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "advanced",
   });
@@ -44,20 +58,26 @@ export function startChild(
     errorLines.push(line);
     if (errorLines.length > 200) errorLines.shift();
   });
+  const over = ended.then(() => []);
+  const next = async (source: EventEmitter, event: string) => {
+    const [value] = await Promise.race([once(source, event), over]);
+    if (value === undefined) throw new Error(`${file} ended: ${errorLines.slice(-5).join("\n")}`);
+    return value;
+  };
   return {
     process: child,
     pid: child.pid ?? 0,
     ended,
     errorLines,
     async printed(pattern) {
-      const over = ended.then(() => undefined);
       for (;;) {
-        const line = await Promise.race([once(output, "line"), over]);
-        if (line === undefined) throw new Error(`${file} ended: ${errorLines.slice(-5).join("\n")}`);
-        const match = pattern.exec(String(line[0]));
+        const match = pattern.exec(await next(output, "line"));
         if (match !== null) return match;
       }
     },
+    message: () => next(child, "message"),
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
     async kill() {
       child.kill("SIGKILL");
       await ended;

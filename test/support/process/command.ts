@@ -1,26 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
+import type { Readable } from "node:stream";
 import { onTestFinished } from "vitest";
 import { recordOutput } from "../output/output.ts";
 
-/**
- * Environment of a child process: PATH, a compile cache, and `environment`; nothing else of this process. The cache is shared by all
- * runs. It halves the start time of `sessiond`.
- */
-export function childEnvironment(environment: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const cache = resolve("node_modules/.cache/sessiond-tests");
-  return { PATH: process.env["PATH"], NODE_COMPILE_CACHE: cache, ...environment };
-}
-
-/** Result of a command. */
 export interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Options of {@link runCommand}. */
 interface CommandOptions {
   readonly input?: string;
   readonly cwd?: string;
@@ -29,30 +19,32 @@ interface CommandOptions {
   readonly timeout?: number;
 }
 
-/** Runs a command and waits for its end. */
 export function runCommand(
   command: string,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
+  return new Promise((done, reject) => {
     const child = spawn(command, args, {
       env: options.environment ?? process.env,
       timeout: options.timeout ?? 20_000,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
-    const text = { stdout: "", stderr: "" };
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
-    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
-    child.once("error", reject).once("close", (status) => resolve({ status, ...text }));
+    const text = outputOf(child);
+    child.once("error", reject).once("close", (status) => done({ status, ...text }));
     child.stdin.on("error", () => undefined).end(options.input ?? "");
   });
 }
 
-/** A running process. */
+function outputOf({ stdout, stderr }: { readonly stdout: Readable; readonly stderr: Readable }) {
+  const text = { stdout: "", stderr: "" };
+  stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
+  stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+  return text;
+}
+
 export interface StartedProcess {
   readonly pid: number;
-  /** Output so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   /** Resolves with the exit status, or with the signal that ended the process. */
@@ -67,9 +59,7 @@ export function startNode(
 ): StartedProcess {
   const { env, cwd = process.cwd(), endSignal } = options;
   const child = spawn(process.execPath, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  const text = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text.stdout += chunk));
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (text.stderr += chunk));
+  const text = outputOf(child);
   const ended = once(child, "close").then(([status, signal]: (number | NodeJS.Signals | null)[]) => {
     recordOutput("standard error of sessiond", text.stderr);
     return status ?? signal ?? 0;
@@ -87,12 +77,16 @@ export function startNode(
   };
 }
 
-/** An HTTP response. */
 export interface HttpAnswer {
   readonly version: string;
   readonly status: number;
   readonly headers: Headers;
   readonly body: string;
+}
+
+/** Runs `buf curl`. */
+export function bufCurl(...args: readonly string[]): Promise<Outcome> {
+  return runCommand(resolve("node_modules/.bin/buf"), ["curl", ...args]);
 }
 
 /** Makes a request with curl. */

@@ -3,7 +3,6 @@ import { Metadata as GrpcMetadata, type Metadata, type ServiceError, credentials
 import { afterAll } from "vitest";
 import { type GrpcClient, grpcClient } from "../../../src/client/grpc.ts";
 
-/** Headers of a call. */
 export type CallHeaders = Readonly<Record<string, string>>;
 
 /** The unary calls of a service; they reject with the ServiceError of `@grpc/grpc-js`. */
@@ -24,7 +23,6 @@ export function grpcJsClient<S extends DescService>(
   return client;
 }
 
-/** A client with promises. */
 export function grpcJsCalls<S extends DescService>(
   desc: S,
   service: { readonly port: number },
@@ -38,7 +36,6 @@ export function grpcJsCalls<S extends DescService>(
   return calls as GrpcJsCalls<S>;
 }
 
-/** Metadata with these headers. */
 export function metadataOf(headers: CallHeaders): Metadata {
   const metadata = new GrpcMetadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { vi } from "vitest";
 import { patience } from "../patience.ts";
-import { type StartedProcess, childEnvironment, startNode } from "./command.ts";
+import { childEnvironment } from "./child.ts";
+import { type StartedProcess, startNode } from "./command.ts";
 
 /** `sessiond serve` in its own process. */
 export interface ServeProcess extends StartedProcess {
@@ -31,14 +32,12 @@ export function serveProcess(
   return { ...started, listening };
 }
 
-/** A log line of a worker. */
 export interface WorkerLine {
   readonly pid: number;
   readonly msg: string;
   readonly [field: string]: unknown;
 }
 
-/** The complete log lines so far. */
 export function linesOf(service: ServeProcess): readonly WorkerLine[] {
   const whole = service.stderr().split("\n").slice(0, -1);
   return whole.filter((line) => line.startsWith("{")).map((line): WorkerLine => JSON.parse(line));

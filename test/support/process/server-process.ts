@@ -1,9 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
+import { temporaryPostgres } from "../postgres/temporary-postgres.ts";
 import { startChild } from "./child.ts";
 
 /** `sessiond serve` as a process on its own PostgreSQL. Works without a test runner. */
@@ -14,9 +11,7 @@ export interface ServerProcess {
   readonly secret: string;
   /** Authorization header of the bootstrap credential, which has all permissions. */
   readonly basic: string;
-  /** Whether the process has ended. */
   readonly hasEnded: () => boolean;
-  /** The last lines of standard error. */
   readonly errorLines: readonly string[];
   /** Stops the process and removes the database. Idempotent. */
   stop(): Promise<void>;
@@ -28,46 +23,36 @@ export interface ServerProcessOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Starts a server. Leaves nothing running if it fails. */
 export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
-  const stops: (() => Promise<unknown>)[] = [];
-  const stop = async () => {
-    for (const end of stops.splice(0).toReversed()) await end();
-  };
+  await using started = new AsyncDisposableStack();
   const projectId = "home";
   const secret = `operator-${randomBytes(16).toString("hex")}`;
-  try {
-    const directory = await mkdtemp(join(tmpdir(), "sessiond-server-"));
-    stops.push(() => rm(directory, { recursive: true, force: true }));
-    const postgres = await startEmbeddedPostgres({ directory, durable: false });
-    stops.push(() => postgres.stop());
-    const child = startChild("src/cli/main.ts", ["serve"], {
-      DATABASE_URL: postgres.url,
-      SESSIOND_MASTER_KEY: randomBytes(32).toString("base64"),
-      SESSIOND_LISTEN: "127.0.0.1:0",
-      SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
-      ...options.environment,
-    });
-    stops.push(() => child.kill());
-    let ended = false;
-    void child.ended.then(() => (ended = true));
-    const { onLine } = options;
-    if (onLine !== undefined && child.process.stderr !== null) {
-      createInterface({ input: child.process.stderr }).on("line", onLine);
-    }
-    const [, port = ""] = await child.printed(/listens on https?:\/\/127\.0\.0\.1:(\d+)/);
-    return {
-      port: Number(port),
-      pid: child.pid,
-      projectId,
-      secret,
-      basic: `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`,
-      hasEnded: () => ended,
-      errorLines: child.errorLines,
-      stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
+  const postgres = await temporaryPostgres({ durable: false });
+  started.defer(() => postgres.stop());
+  const child = startChild("src/cli/main.ts", ["serve"], {
+    DATABASE_URL: postgres.url,
+    SESSIOND_MASTER_KEY: randomBytes(32).toString("base64"),
+    SESSIOND_LISTEN: "127.0.0.1:0",
+    SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
+    ...options.environment,
+  });
+  started.defer(() => child.kill());
+  let ended = false;
+  void child.ended.then(() => (ended = true));
+  const { onLine } = options;
+  if (onLine !== undefined && child.process.stderr !== null) {
+    createInterface({ input: child.process.stderr }).on("line", onLine);
   }
+  const [, port = ""] = await child.printed(/listens on https?:\/\/127\.0\.0\.1:(\d+)/);
+  const running = started.move();
+  return {
+    port: Number(port),
+    pid: child.pid,
+    projectId,
+    secret,
+    basic: `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`,
+    hasEnded: () => ended,
+    errorLines: child.errorLines,
+    stop: () => running.disposeAsync(),
+  };
 }

@@ -3,7 +3,6 @@ import { type Operation, type Revocation, reaches } from "../history.ts";
 import { RevisionOrder, revisionOf } from "./revocation-index.ts";
 import type { WatchedLog } from "../watcher.ts";
 
-/** A row of `revocations`. */
 export interface LogRow {
   readonly revision: number;
   readonly scope: "session" | "member" | "organization" | "project";

@@ -22,11 +22,10 @@ export function checkVerifier(
     const creation = sessions.get(observation.session);
     if (creation === undefined) return [];
     const problem = problemOf(observation, creation, index.of(creation), maxStaleness);
-    return problem === undefined
-      ? []
-      : [
-          `${problem}: ${JSON.stringify(observation, (key, value) => (key === "claims" ? undefined : value))}`,
-        ];
+    if (problem === undefined) return [];
+    return [
+      `${problem}: ${JSON.stringify(observation, (key, value) => (key === "claims" ? undefined : value))}`,
+    ];
   });
 }
 

@@ -6,7 +6,6 @@ export interface Quantiles {
   readonly max: number;
 }
 
-/** Quantiles, rounded to hundredths. */
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number) => {

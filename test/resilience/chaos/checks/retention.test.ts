@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { sleepPastRetention } from "./retention.ts";
 
-test("a verifier that was frozen past retention refuses sessions that were revoked meanwhile, and recovers", async () => {
+test("a verifier that was frozen past retention rejects sessions that were revoked then, and recovers", async () => {
   const { revoked, alive, resynchronised } = await sleepPastRetention(1000, 20_000);
   expect(revoked.filter(({ ok }) => ok)).toEqual([]);
   expect(revoked.at(0)).toMatchObject({ reason: "stale" });

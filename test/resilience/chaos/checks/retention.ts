@@ -3,12 +3,10 @@ import { startDeployment } from "../processes/deployment.ts";
 import type { VerifierObservation } from "../processes/verifier.ts";
 
 /** Verdicts of a verifier that was frozen past retention. */
-export interface Awakening {
-  /** All verdicts on a session that was revoked meanwhile. */
+interface Awakening {
+  /** All verdicts on a session that was revoked while it was frozen. */
   readonly revoked: readonly VerifierObservation["verdict"][];
-  /** The last verdict on a live session. */
   readonly alive: VerifierObservation["verdict"] | undefined;
-  /** Number of new snapshots. */
   readonly resynchronised: number;
 }
 

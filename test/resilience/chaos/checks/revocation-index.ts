@@ -1,6 +1,6 @@
 import { type Creation, type Revocation, reaches } from "../history.ts";
 
-/** The revision of a revocation; -1 if there is none. */
+/** Revision of a revocation; -1 for undefined. */
 export function revisionOf(revocation: Revocation | undefined): number {
   return revocation?.revision ?? -1;
 }

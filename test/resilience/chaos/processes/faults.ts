@@ -3,8 +3,7 @@ import type { Deployment } from "./deployment.ts";
 import type { Replica } from "./replica.ts";
 import type { VerifierProcess } from "./verifier.ts";
 
-/** Targets of a fault. */
-export interface FaultTargets {
+interface FaultTargets {
   readonly deployment: Deployment;
   readonly replica: Replica;
   readonly verifier: VerifierProcess;
@@ -13,7 +12,7 @@ export interface FaultTargets {
 /** A fault. `run` injects it and resolves after recovery. Durations in milliseconds. */
 export interface Fault {
   readonly name: string;
-  readonly run: (scene: FaultTargets) => Promise<void>;
+  readonly run: (targets: FaultTargets) => Promise<void>;
 }
 
 /** Kills a replica (SIGKILL); starts it again after `down`. */
@@ -43,7 +42,6 @@ export const crashBoth: Fault = {
   },
 };
 
-/** Resolves when PostgreSQL runs again. */
 async function crash({ postgres }: Deployment): Promise<void> {
   const crashed = postgres.pid();
   if (crashed === undefined) throw new Error("PostgreSQL does not run");
@@ -51,7 +49,6 @@ async function crash({ postgres }: Deployment): Promise<void> {
   while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
 }
 
-/** Cuts the LISTEN connections of all replicas. */
 export const cutListeners: Fault = {
   name: "listeners are cut (pg_terminate_backend)",
   async run({ deployment: { sql } }) {
@@ -61,34 +58,27 @@ export const cutListeners: Fault = {
   },
 };
 
-/** Freezes a replica; its connections stay open. */
 export function freezeReplica(durationMs: number): Fault {
   return {
     name: "a replica is frozen (SIGSTOP)",
-    async run({ replica }) {
-      replica.freeze();
-      try {
-        await delay(durationMs);
-      } finally {
-        replica.thaw();
-      }
-    },
+    run: ({ replica }) => freeze(replica, durationMs),
   };
 }
 
-/** Freezes a verifier. */
 export function freezeVerifier(durationMs: number): Fault {
   return {
     name: "a verifier is frozen (SIGSTOP)",
-    async run({ verifier }) {
-      verifier.freeze();
-      try {
-        await delay(durationMs);
-      } finally {
-        verifier.thaw();
-      }
-    },
+    run: ({ verifier }) => freeze(verifier, durationMs),
   };
+}
+
+async function freeze(target: Replica | VerifierProcess, durationMs: number): Promise<void> {
+  target.freeze();
+  try {
+    await delay(durationMs);
+  } finally {
+    target.thaw();
+  }
 }
 
 /** Cuts all database connections of all replicas, also in a statement. */

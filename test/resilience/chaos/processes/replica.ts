@@ -1,7 +1,6 @@
 import { type Sessiond, connectSessiond } from "../../../../src/client/client.ts";
 import { type Child, startChild } from "../../../support/process/child.ts";
 
-/** Options that all replicas of a service share. */
 export interface ReplicaOptions {
   readonly databaseUrl: string;
   readonly masterKey: string;
@@ -9,7 +8,6 @@ export interface ReplicaOptions {
   readonly secret: string;
 }
 
-/** A server process. */
 export class Replica {
   readonly #options: ReplicaOptions;
   #port = "0";
@@ -18,23 +16,13 @@ export class Replica {
   /** The last error lines of each unexpected exit. */
   readonly unexpectedExits: string[] = [];
 
-  private constructor(options: ReplicaOptions) {
+  constructor(options: ReplicaOptions) {
     this.#options = options;
-  }
-
-  static async start(options: ReplicaOptions): Promise<Replica> {
-    const replica = new Replica(options);
-    await replica.start();
-    return replica;
   }
 
   /** Stays the same after a restart. */
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
-  }
-
-  get errorLines(): readonly string[] {
-    return this.#child?.errorLines ?? [];
   }
 
   /** Starts the process; a restart uses the same port. */
@@ -56,20 +44,17 @@ export class Replica {
     this.#port = port;
   }
 
-  /** Sends SIGKILL and waits for the end. */
   async kill(): Promise<void> {
     this.#exitExpected = true;
     await this.#child?.kill();
   }
 
-  /** Sends SIGSTOP. Connections stay open. */
   freeze(): void {
-    this.#child?.process.kill("SIGSTOP");
+    this.#child?.freeze();
   }
 
-  /** Sends SIGCONT. */
   thaw(): void {
-    this.#child?.process.kill("SIGCONT");
+    this.#child?.thaw();
   }
 
   /** A client with its own connection and a default deadline. */

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Child, startChild } from "../../../support/process/child.ts";
 import type { VerifierOptions } from "../../../../src/client/verifier/verifier.ts";
@@ -9,7 +8,6 @@ export interface VerifierObservation extends VerifierVerdict {
   readonly session: string;
 }
 
-/** A verifier process. */
 export class VerifierProcess {
   readonly maxStaleness: number;
   readonly observations: VerifierObservation[] = [];
@@ -41,10 +39,7 @@ export class VerifierProcess {
       {},
     );
     const verifier = new VerifierProcess(child, options.maxStaleness);
-    while (verifier.events.ready === undefined) {
-      const over = await Promise.race([once(child.process, "message"), child.ended.then(() => undefined)]);
-      if (over === undefined) throw new Error(`a verifier ended: ${child.errorLines.slice(-5).join("\n")}`);
-    }
+    while (verifier.events.ready === undefined) await child.message();
     return verifier;
   }
 
@@ -69,11 +64,11 @@ export class VerifierProcess {
   }
 
   freeze(): void {
-    this.#child.process.kill("SIGSTOP");
+    this.#child.freeze();
   }
 
   thaw(): void {
-    this.#child.process.kill("SIGCONT");
+    this.#child.thaw();
   }
 
   async stop(): Promise<void> {
