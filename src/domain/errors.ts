@@ -13,8 +13,8 @@ export interface FieldViolation {
 }
 
 /**
- * The gRPC code and error text of each reason. All error texts for callers are here; variable parts go into the metadata or the
- * violations. `session/v1/error_reason.proto` documents each reason.
+ * The gRPC code and error text of each reason. Variable parts go into the metadata or the violations. Documented APIs have texts
+ * of their own in `src/compat`, requests that are not valid HTTP or JSON in `src/rest/errors`. `session/v1/error_reason.proto` documents each reason.
  */
 const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   FIELD_INVALID: [Code.INVALID_ARGUMENT, "a field is missing or out of its bounds"],

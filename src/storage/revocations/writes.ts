@@ -140,7 +140,7 @@ function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unkno
     )`;
 }
 
-/** Not a join: a plan made while there are few sessions would read the whole project. */
+/** Ends single sessions. Not a join: a plan made while there are few sessions would read the whole project. */
 function touched(projectId: ProjectId, { ended, exempted }: RevocationPlan): RawBuilder<unknown> {
   const ids = [...new Set([...exempted.keys(), ...ended.keys()])];
   const revisionIn = (revisions: ReadonlyMap<SessionId, number>) =>
@@ -153,6 +153,10 @@ function touched(projectId: ProjectId, { ended, exempted }: RevocationPlan): Raw
     )`;
 }
 
+/**
+ * Ends all sessions of a member, an organization or the project, of which it writes no row: `sessions/liveness-sql.ts` compares
+ * each session with its cutoffs.
+ */
 function cut(projectId: ProjectId, cutoffs: readonly PlannedRevocation[]): RawBuilder<unknown> {
   return sql`cut as (
       insert into cutoffs (project_id, scope, target_id, revision)
