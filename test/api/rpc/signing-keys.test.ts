@@ -197,6 +197,31 @@ test.each(["jwks", ".well-known/jwks.json"])(
   },
 );
 
+test("a Connect GET of the JWKS varies by Accept-Encoding if it is long enough to be compressed", async () => {
+  await projects.updatePolicy({ projectId, policy: { signatureAlgorithm: SignatureAlgorithm.RS256 } });
+  const query = new URLSearchParams({ encoding: "json", message: JSON.stringify({ projectId }) });
+  const get = (accepted: string) =>
+    fetch(`${one.url}/session.v1.ProjectService/GetJwks?${query.toString()}`, {
+      headers: { "accept-encoding": accepted },
+    });
+  const lengthOf = async (answer: Response) => (await answer.arrayBuffer()).byteLength;
+  while ((await lengthOf(await get("identity"))) < 1024) {
+    await rotated();
+    clock.advance(delay);
+  }
+  for (const [accepted, encoding] of [
+    ["identity", null],
+    ["gzip", "gzip"],
+    ["br", "br"],
+  ] as const) {
+    const { headers } = await get(accepted);
+    expect(headers.get("content-encoding")).toBe(encoding);
+    expect(headers.get("vary")).toBe("accept-encoding");
+    expect(headers.get("cache-control")).toContain("public");
+  }
+  await projects.updatePolicy({ projectId });
+});
+
 test("reports unknown keys, and invalid fields by name", async () => {
   const failureOf = (call: Promise<unknown>) => call.then(() => "answered", reasonOf);
   const unknown = "no-such-project";

@@ -3,6 +3,8 @@ import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { requestOf } from "../../api/http/calls.ts";
+import { type Protocol, verdictOf } from "../../api/http/exchange.ts";
 import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { grpcJsClient, metadataOf } from "../../support/process/grpc-js.ts";
 import { patience } from "../../support/patience.ts";
@@ -70,7 +72,10 @@ describe.each(calls)("%s", (method, [verb, path], body) => {
       await vi.waitUntil(async () => (await waiting()) === 1, patience);
       const answer = await call;
       expect(answer.status).toBe(504);
-      expect(await answer.json()).toMatchObject({ code: "deadline_exceeded" });
+      expect(await answer.json()).toMatchObject({
+        code: "deadline_exceeded",
+        details: [{ debug: { reason: "DEADLINE_EXCEEDED" } }],
+      });
       await expect.poll(waiting, patience).toBe(0);
     });
     expect(await verdictOn(service, login)).toBe("active");
@@ -104,6 +109,25 @@ test("over gRPC with @grpc/grpc-js, and the log shows it", async () => {
   await expect
     .poll(() => service.log.find((line) => line["request_id"] === "in-a-hurry"))
     .toMatchObject({ method: "session.v1.SessionService/List" });
+});
+
+test("every call behind a held lock ends at its deadline with the reason, over every protocol", async () => {
+  const list = (protocol: Protocol, header: string, timeout: string) => {
+    const sent = requestOf(protocol, { method: "list", message: { memberId: "m" } });
+    const headers = { ...sent.headers, ...asService(), [header]: timeout };
+    return verdictOf(service.port, protocol, { ...sent, headers });
+  };
+  await stalled(async () => {
+    const timeoutsMs = Array.from({ length: 12 }, (_, i) => 200 + 10 * i);
+    const verdicts = timeoutsMs.flatMap((ms) => [
+      list("gRPC", "grpc-timeout", `${ms}m`),
+      list("gRPC-Web", "grpc-timeout", `${ms}m`),
+      list("Connect", "connect-timeout-ms", `${ms}`),
+      list("REST", "x-server-timeout", `${ms / 1000}`),
+    ]);
+    const reasons = (await Promise.all(verdicts)).map(({ reason }) => reason);
+    expect(new Set(reasons)).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+  });
 });
 
 test("authentication ends at the deadline", async () => {
