@@ -8,7 +8,6 @@ import { readStatement } from "../../../src/jwt/statement.ts";
 import { parsePage } from "../../../src/domain/page.ts";
 import { parseSessionToken } from "../../../src/domain/token.ts";
 import { bindRequest } from "../../../src/rest/binding/bind.ts";
-import { defaultDialect } from "../../../src/rest/dialect.ts";
 import { splitTarget } from "../../../src/transport/http-message.ts";
 import { RequestError } from "../../../src/rest/errors/failure.ts";
 import { parseJsonBody } from "../../../src/rest/binding/json-parse.ts";
@@ -36,7 +35,7 @@ const jwt = [
   .join(".");
 
 const { table } = buildRoutes(
-  restServices.map((service) => ({ spec: createServiceImplSpec(service, {}), dialect: defaultDialect })),
+  restServices.map((service) => ({ spec: createServiceImplSpec(service, {}) })),
   [],
   [],
 );
