@@ -17,8 +17,8 @@ import type { Dialect, FailedRequest } from "./dialect.ts";
 import { type ErrorContext, lateErrorBody, sendFailure } from "./error-answer.ts";
 import {
   type Failure,
-  badRequest,
   failureOf,
+  malformedTimeout,
   methodNotAllowed,
   pathNotFound,
   unsupportedMediaType,
@@ -134,7 +134,7 @@ export class RestRequest {
       toHeaders: requestHeaders,
       values,
       maxTimeoutMs: this.#context.pipeline.maxTimeoutMs,
-      malformedTimeout: (header) => badRequest("header", header, "not a timeout"),
+      malformedTimeout,
     });
   }
 

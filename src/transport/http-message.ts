@@ -56,6 +56,13 @@ export function endResponse(response: HttpResponse, body?: string | Uint8Array):
   (response as ServerResponse).end(body);
 }
 
+/** Ends a response without a body, and discards the body of its request. */
+export async function endEmpty(request: HttpRequest, response: HttpResponse, status: number): Promise<void> {
+  response.statusCode = status;
+  endResponse(response);
+  request.resume();
+}
+
 /** Sends a whole response. */
 export function sendResponse(
   response: HttpResponse,
