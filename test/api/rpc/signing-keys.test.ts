@@ -223,15 +223,16 @@ test("a Connect GET of the JWKS varies by Accept-Encoding if it is long enough t
 });
 
 test("reports unknown keys, and invalid fields by name", async () => {
-  const failureOf = (call: Promise<unknown>) => call.then(() => "answered", reasonOf);
   const unknown = "no-such-project";
-  expect(await failureOf(projects.rotateSigningKey({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
-  expect(await failureOf(projects.listSigningKeys({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
-  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "x" }))).toBe("SIGNING_KEY_NOT_FOUND");
-  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "" }))).toBe("FIELD_INVALID");
-  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }))).toBe(
-    "FIELD_INVALID",
-  );
+  for (const [call, reason] of [
+    [projects.rotateSigningKey({ projectId: unknown }), "PROJECT_NOT_FOUND"],
+    [projects.listSigningKeys({ projectId: unknown }), "PROJECT_NOT_FOUND"],
+    [projects.revokeSigningKey({ projectId, kid: "x" }), "SIGNING_KEY_NOT_FOUND"],
+    [projects.revokeSigningKey({ projectId, kid: "" }), "FIELD_INVALID"],
+    [projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }), "FIELD_INVALID"],
+  ] as const) {
+    expect(await call.then(() => "answered", reasonOf)).toBe(reason);
+  }
   const answer = await fetch(`${one.url}/session/v1/projects/${projectId}/policy`, {
     method: "PUT",
     headers: { authorization: one.basic, "content-type": "application/json" },
