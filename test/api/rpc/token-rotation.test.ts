@@ -5,7 +5,7 @@ import { RevocationCause } from "../../../gen/session/v1/session_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { curl } from "../../support/process/command.ts";
 import { grpcJsCalls } from "../../support/process/grpc-js.ts";
-import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
+import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { type RunningService, movableClock, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 
@@ -137,7 +137,9 @@ test("Stytch's revocation by a replaced token is not reuse", async () => {
 test("names the field of a malformed token, and refuses end users", async () => {
   const { token } = await newLogin(first);
   const failure = (presented: string, authorization = first.basic) =>
-    onFirst.rotateToken({ token: presented }, { authorization }).catch(reasonOf);
+    onFirst
+      .rotateToken({ token: presented }, { authorization })
+      .catch((error: unknown) => errorInfoOf(error)?.reason);
   for (const text of ["", "x".repeat(513)]) expect(await failure(text)).toBe("FIELD_INVALID");
   expect(await failure(token, `Bearer ${token}`)).toBe("CALLER_NOT_ALLOWED");
   expect(await verdictOn(second, { token })).toBe("active");
