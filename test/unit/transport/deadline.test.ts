@@ -16,7 +16,7 @@ test.each([
   ["x-server-timeout", ".5", 500],
 ])("%s: %s is %i ms", (name, value, ms) => expect(read({ [name]: value })).toBe(ms));
 
-test("the shortest of several timeouts counts; without one there is none", () => {
+test("the shortest of several timeouts counts; undefined without a header", () => {
   expect(read({ "connect-timeout-ms": "300", "x-server-timeout": "0.2", "grpc-timeout": "1S" })).toBe(200);
   expect(read({})).toBeUndefined();
 });
