@@ -13,6 +13,7 @@ import {
 } from "../transport/http-message.ts";
 import { Pipeline } from "../transport/pipeline.ts";
 
+export { Pipeline };
 export type { TranscodedService };
 
 /** Pairs a service with its implementation, as for a ConnectRouter. Methods without one answer 501. */

@@ -1,5 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 
+/** Longest delay of a Node.js timer, in milliseconds. A timer with a longer one fires at once. */
+export const maxTimerMs = 2 ** 31 - 1;
+
 const grpcUnitMs: ReadonlyMap<string | undefined, number> = new Map([
   ["H", 3_600_000],
   ["M", 60_000],

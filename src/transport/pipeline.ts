@@ -9,7 +9,7 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { Call } from "./call.ts";
-import { maxTimerMs } from "./timers.ts";
+import { maxTimerMs } from "./deadline.ts";
 
 /** Admits a call or throws. Runs before the message is read. */
 export type Gate = (call: Call) => void | Promise<void>;

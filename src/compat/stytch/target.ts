@@ -26,9 +26,8 @@ export function readStytchTarget({ id: [idName, id], token, jwt, member }: Given
   }
   if (id !== undefined) {
     const sessionId = parseSessionId(id);
-    if (sessionId === undefined)
-      throw new ArgumentError("invalid_session_id", `${idName} format is invalid.`);
-    return { id: sessionId };
+    if (sessionId !== undefined) return { id: sessionId };
+    throw new ArgumentError("invalid_session_id", `${idName} format is invalid.`);
   }
   if (token !== undefined) return { token };
   if (jwt !== undefined) return { jwt };

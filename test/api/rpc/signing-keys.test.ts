@@ -197,7 +197,7 @@ test.each(["jwks", ".well-known/jwks.json"])(
   },
 );
 
-test("a Connect GET of the JWKS varies by Accept-Encoding if it is long enough to be compressed", async () => {
+test("a Connect GET of the JWKS varies by Accept-Encoding, compressed or not", async () => {
   await projects.updatePolicy({ projectId, policy: { signatureAlgorithm: SignatureAlgorithm.RS256 } });
   const query = new URLSearchParams({ encoding: "json", message: JSON.stringify({ projectId }) });
   const get = (accepted: string) =>
