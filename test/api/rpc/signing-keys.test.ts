@@ -225,13 +225,13 @@ test("a Connect GET of the JWKS varies by Accept-Encoding, compressed or not", a
 test("reports unknown keys, and invalid fields by name", async () => {
   const unknown = "no-such-project";
   for (const [call, reason] of [
-    [projects.rotateSigningKey({ projectId: unknown }), "PROJECT_NOT_FOUND"],
-    [projects.listSigningKeys({ projectId: unknown }), "PROJECT_NOT_FOUND"],
-    [projects.revokeSigningKey({ projectId, kid: "x" }), "SIGNING_KEY_NOT_FOUND"],
-    [projects.revokeSigningKey({ projectId, kid: "" }), "FIELD_INVALID"],
-    [projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }), "FIELD_INVALID"],
+    [() => projects.rotateSigningKey({ projectId: unknown }), "PROJECT_NOT_FOUND"],
+    [() => projects.listSigningKeys({ projectId: unknown }), "PROJECT_NOT_FOUND"],
+    [() => projects.revokeSigningKey({ projectId, kid: "x" }), "SIGNING_KEY_NOT_FOUND"],
+    [() => projects.revokeSigningKey({ projectId, kid: "" }), "FIELD_INVALID"],
+    [() => projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }), "FIELD_INVALID"],
   ] as const) {
-    expect(await call.then(() => "answered", reasonOf)).toBe(reason);
+    expect(await call().then(() => "answered", reasonOf)).toBe(reason);
   }
   const answer = await fetch(`${one.url}/session/v1/projects/${projectId}/policy`, {
     method: "PUT",
