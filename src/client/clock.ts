@@ -1,4 +1,4 @@
-import { maxTimerMs } from "../transport/timers.ts";
+import { maxTimerMs } from "../transport/deadline.ts";
 
 /** Time of a client. Tests replace it, so that they need not wait. */
 export interface ClientClock {

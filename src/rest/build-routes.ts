@@ -5,10 +5,10 @@ import { collectBindings, fullName } from "./routes/http-rules.ts";
 import { type CompiledRoute, compileRoute } from "./routes/route.ts";
 import { RouteTable } from "./routes/route-table.ts";
 
-/** A service with its implementation and its dialect. */
-export interface RoutedService {
+/** A service to serve over REST. */
+export interface TranscodedService {
   readonly spec: ServiceImplSpec;
-  readonly dialect: Dialect;
+  readonly dialect?: Dialect | undefined;
 }
 
 /** A route with the implementation of its method and the dialect of its service. */
@@ -17,22 +17,16 @@ export interface ServedRoute extends CompiledRoute {
   readonly dialect: Dialect;
 }
 
-/** All routes, and the table that finds them. */
-export interface Routing {
-  readonly table: RouteTable<ServedRoute>;
-  readonly routes: readonly ServedRoute[];
-}
-
 /**
- * Compiles the rules of all services. Throws an Error that names the method for a faulty rule, for two routes of one HTTP
- * method and shape, and for a template that equals a reserved path or the RPC path of a given service. Wildcards may cover
- * such paths; requests for them never match.
+ * Compiles the rules of all services. Throws an Error that names the method for an invalid rule, for two routes of one HTTP method
+ * and shape, and for a template that equals a reserved path or the RPC path of a service. Wildcards may cover such paths, but do
+ * not match them.
  */
 export function buildRoutes(
-  services: readonly RoutedService[],
+  services: readonly TranscodedService[],
   rules: readonly HttpRule[],
   reservedPaths: readonly string[],
-): Routing {
+): { table: RouteTable<ServedRoute>; routes: readonly ServedRoute[] } {
   const byName = new Map(services.map((service) => [service.spec.service.typeName, service]));
   if (byName.size < services.length) throw new Error("a service is given twice");
   const descriptors = services.map(({ spec }) => spec.service);
@@ -42,7 +36,11 @@ export function buildRoutes(
   const table = new RouteTable<ServedRoute>([...reservedPaths, ...rpcPaths]);
   const routes = collectBindings(descriptors, rules).map((binding) => {
     try {
-      const route = serve(compileRoute(binding), byName);
+      const compiled = compileRoute(binding);
+      const { spec, dialect = {} } = byName.get(binding.method.parent.typeName) ?? {};
+      const method = spec?.methods[binding.method.localName];
+      if (method === undefined) throw new Error("no implementation is given");
+      const route = { ...compiled, spec: method, dialect };
       table.add(route);
       return route;
     } catch (error) {
@@ -51,11 +49,4 @@ export function buildRoutes(
     }
   });
   return { table, routes };
-}
-
-function serve(route: CompiledRoute, services: ReadonlyMap<string, RoutedService>): ServedRoute {
-  const service = services.get(route.method.parent.typeName);
-  const spec = service?.spec.methods[route.method.localName];
-  if (service === undefined || spec === undefined) throw new Error("no implementation is given");
-  return { ...route, spec, dialect: service.dialect };
 }

@@ -2,12 +2,12 @@ import type { DescMethod, JsonValue, JsonWriteOptions, Registry } from "@bufbuil
 import type { ContextValues } from "@connectrpc/connect";
 import type { Failure } from "./errors/failure.ts";
 
-/** What an error writer may know of the request it answers. */
+/** The request that an error answers. */
 export interface FailedRequest {
-  /** The matched method; for 405 the method that the path best matches; `undefined` for 404. */
+  /** The matched method; for 405 that of the route that fits the path best; undefined for 404. */
   readonly method: DescMethod | undefined;
   readonly httpMethod: string;
-  /** The path as it came, not decoded. It may hold a secret: not for logs. */
+  /** Path as sent, not decoded. It may contain a secret, so do not log it. */
   readonly path: string;
   readonly header: Headers;
   readonly contextValues: ContextValues;
@@ -16,28 +16,24 @@ export interface FailedRequest {
 /** The body of an error answer; the content type is a default that `headers` may override. */
 export type ErrorBody = { readonly json: JsonValue } | { readonly text: string };
 
-/** An error answer as a dialect wants it. */
 export interface ErrorAnswer {
   readonly status: number;
-  /** Added to those of the handler, the error's metadata, `Allow` and `Retry-After`; a name in both is replaced. */
+  /** Replace headers of the same name that come from the handler, the error's metadata, `Allow` and `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** None for an answer without a body. */
   readonly body?: ErrorBody;
 }
 
-/**
- * How one API speaks JSON over HTTP. Everything has a default; several services may share one dialect object.
- */
+/** JSON over HTTP of one API. Several services may share a dialect. */
 export interface Dialect {
-  /** Path prefixes under which unmatched requests (404, 405) are answered in this dialect; whole segments, longest first. */
+  /** Path prefixes, in whole segments, under which 404 and 405 are answered in this dialect. The longest one wins. */
   readonly prefixes?: readonly string[];
   /** Writes errors; google.rpc.Status by default. If it throws, the answer is a plain 500 of the default. */
   readonly writeError?: (failure: Failure, request: FailedRequest) => ErrorAnswer;
-  /** How answers are written; by default with fields that have their default value. */
+  /** JSON options of answers; by default fields with default values are written. */
   readonly write?: Partial<JsonWriteOptions>;
-  /** Types that may stand in a google.protobuf.Any of a request. */
+  /** Types that a google.protobuf.Any of a request may hold. */
   readonly registry?: Registry;
-  /** "refuse" by default: a mistyped filter must not widen a call. */
+  /** "refuse" by default, because a mistyped filter must not widen a call. */
   readonly unknownQueryParameters?: "refuse" | "ignore";
   /** "refuse" by default. Unknown names of enum values are refused either way. */
   readonly unknownMembers?: "refuse" | "ignore";
@@ -46,9 +42,6 @@ export interface Dialect {
   /** `WWW-Authenticate` of a 401 that has none of its own; "Bearer" by default. */
   readonly challenge?: string;
 }
-
-/** The dialect of services that name none. */
-export const defaultDialect: Dialect = {};
 
 /** Finds the dialect that answers for a path no route matches. */
 export function dialectByPrefix(dialects: readonly Dialect[]): (path: string) => Dialect | undefined {

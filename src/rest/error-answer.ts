@@ -8,18 +8,16 @@ import { mergeAnswerHeaders } from "./http/headers.ts";
 import { type Content, type Head, send } from "./http/send.ts";
 import { retryAfterOf, statusJson } from "./errors/status-json.ts";
 
-/** What error answers need beside the failure itself. */
 export interface ErrorContext {
   readonly dialect: Dialect;
   readonly request: FailedRequest;
-  /** Headers that the gate or the handler had set before the call failed. */
+  /** Headers that the gate or the handler had set. */
   readonly responseHeader: Headers | undefined;
   readonly registry: Registry | undefined;
-  /** Is told what the writer threw. */
+  /** Called with errors of the writer. */
   readonly onWriterError: (error: unknown) => void;
 }
 
-/** Answers a request with a failure in its dialect. */
 export async function sendFailure(
   node: HttpRequest,
   response: HttpResponse,
@@ -31,14 +29,14 @@ export async function sendFailure(
     await send(node, response, answer.head, answer.content);
   } catch (error) {
     if (response.headersSent) throw error;
-    // Node refuses some header values that the Headers class lets pass.
+    // Node refuses some header values that Headers accept.
     context.onWriterError(error);
     const plain = plainAnswer(context.registry);
     await send(node, response, plain.head, plain.content);
   }
 }
 
-/** The body that the dialect gives to a failure which can no longer have a status of its own, late in a stream. */
+/** Body of a failure that can no longer have a status, because its stream has begun. */
 export function lateErrorBody(failure: Failure, context: ErrorContext): ErrorBody {
   try {
     return write(failure, context).body ?? { json: statusJson(failure.error, context.registry) };
@@ -62,7 +60,6 @@ function composeAnswer(failure: Failure, context: ErrorContext): ComposedAnswer 
     if (answer.status === 401 && !headers.has("www-authenticate")) {
       headers.set("www-authenticate", context.dialect.challenge ?? "Bearer");
     }
-    // A content type among the headers of the writer is its own word.
     const contentType = headers.has("content-type") ? undefined : body?.contentType;
     return { head: { status: checkedStatus(answer.status), headers, contentType }, content: body?.content };
   } catch (error) {
@@ -85,7 +82,7 @@ function failureHeaders(failure: Failure, responseHeader: Headers | undefined): 
   if (responseHeader !== undefined) mergeAnswerHeaders(headers, responseHeader);
   const retryAfter = retryAfterOf(failure.error);
   if (retryAfter !== undefined) headers.set("retry-after", retryAfter);
-  // The metadata of an error that came from another server is that server's business.
+  // Metadata of an error from another server is not for our client.
   if (!failure.error.isWireError) mergeAnswerHeaders(headers, failure.error.metadata);
   if (failure.kind === "method_not_allowed") headers.set("allow", failure.allow.join(", "));
   return headers;

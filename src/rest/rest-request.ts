@@ -1,5 +1,5 @@
-import type { Registry } from "@bufbuild/protobuf";
-import { Code, type ConnectError, type ContextValues, createContextValues } from "@connectrpc/connect";
+import type { Message, Registry } from "@bufbuild/protobuf";
+import { Code, type ContextValues, createContextValues } from "@connectrpc/connect";
 import { Call, clientGone } from "../transport/call.ts";
 import {
   type HttpRequest,
@@ -10,14 +10,25 @@ import {
   splitTarget,
 } from "../transport/http-message.ts";
 import type { Pipeline } from "../transport/pipeline.ts";
+import { encodeAnswer } from "./answer.ts";
+import { bindRequest, readsHttpBody } from "./binding/bind.ts";
 import type { ServedRoute } from "./build-routes.ts";
-import { type Dialect, type FailedRequest, defaultDialect } from "./dialect.ts";
-import { type ErrorContext, sendFailure } from "./error-answer.ts";
-import { type Failure, badRequest, failureOf, methodNotAllowed, pathNotFound } from "./errors/failure.ts";
-import { requestHeaders } from "./http/headers.ts";
-import { type AnswerableRequest, RestExchange, refuseDeclaredBody } from "./rest-exchange.ts";
+import type { Dialect, FailedRequest } from "./dialect.ts";
+import { type ErrorContext, lateErrorBody, sendFailure } from "./error-answer.ts";
+import {
+  type Failure,
+  failureOf,
+  malformedTimeout,
+  methodNotAllowed,
+  pathNotFound,
+  unsupportedMediaType,
+} from "./errors/failure.ts";
+import { mergeAnswerHeaders, requestHeaders } from "./http/headers.ts";
+import { isJsonContentType } from "./http/media-type.ts";
+import { receiveBody } from "./http/request-body.ts";
+import { send } from "./http/send.ts";
 import type { Match, RouteTable } from "./routes/route-table.ts";
-import { answerStream } from "./stream.ts";
+import { writeStream } from "./stream.ts";
 
 /** What all requests to a transcoder share. */
 export interface TranscoderContext {
@@ -29,25 +40,27 @@ export interface TranscoderContext {
   readonly onError: ((error: unknown, request: FailedRequest) => void) | undefined;
 }
 
+const noBytes = new Uint8Array();
+
 /** One REST request, from its target to its answer. */
-export class RestRequest implements AnswerableRequest {
-  readonly context: TranscoderContext;
-  readonly http: HttpRequest;
-  readonly response: HttpResponse;
-  readonly target: Target;
-  isGone = false;
+export class RestRequest {
+  readonly #context: TranscoderContext;
+  readonly #http: HttpRequest;
+  readonly #response: HttpResponse;
+  readonly #target: Target;
   readonly #match: Match<ServedRoute>;
+  #isGone = false;
   #values: ContextValues | undefined;
   #call: Call | undefined;
 
   constructor(context: TranscoderContext, http: HttpRequest, response: HttpResponse) {
-    this.context = context;
-    this.http = http;
-    this.response = response;
-    this.target = splitTarget(http.url ?? "");
-    this.#match = matchTarget(context.table, http.method ?? "", this.target.path);
+    this.#context = context;
+    this.#http = http;
+    this.#response = response;
+    this.#target = splitTarget(http.url ?? "");
+    this.#match = matchTarget(context.table, http.method ?? "", this.#target.path);
     onClientGone(response, () => {
-      this.isGone = true;
+      this.#isGone = true;
       this.#call?.abort(clientGone());
     });
   }
@@ -57,36 +70,61 @@ export class RestRequest implements AnswerableRequest {
     try {
       await this.#answer();
     } catch (error) {
-      await this.fail(error);
+      await this.#fail(error);
     } finally {
       this.#call?.abort();
     }
   }
 
   #answer(): Promise<void> {
-    const values = this.context.contextValues?.(this.http) ?? createContextValues();
-    this.#values = values;
+    this.#values = this.#context.contextValues?.(this.#http) ?? createContextValues();
     switch (this.#match.kind) {
       case "not_found":
         throw pathNotFound();
       case "method_not_allowed":
         throw methodNotAllowed(this.#match.allow);
-      case "found": {
-        const { route, segments } = this.#match;
-        refuseDeclaredBody(route, this.http);
-        const call = this.#openCall(route, values);
-        this.#call = call;
-        const routed = { request: this, call, route, segments };
-        const { pipeline } = this.context;
-        return route.spec.kind === "unary"
-          ? pipeline.run(new RestExchange(routed, pipeline.handlerOf(route.spec)))
-          : answerStream(routed, route.spec);
-      }
+      case "found":
+        return this.#serve(this.#match.route, this.#match.segments, this.#values);
     }
   }
 
+  #serve(route: ServedRoute, segments: readonly string[], values: ContextValues): Promise<void> {
+    const { pipeline } = this.#context;
+    // A body that is not JSON is refused before it is read.
+    const hasBody = (this.#http.headers["content-length"] ?? "0") !== "0";
+    if (hasBody && !ignoresBody(route)) this.#refuseContentType(route);
+    const call = this.#openCall(route, values);
+    this.#call = call;
+    const { spec } = route;
+    if (spec.kind !== "unary") {
+      return writeStream(pipeline.stream(spec, call, this.#messages(route, segments)), {
+        route,
+        call,
+        http: this.#http,
+        response: this.#response,
+        isGone: () => this.#isGone,
+        lateError: (error) => lateErrorBody(this.#failureOf(error), this.#errorContext()),
+      });
+    }
+    return pipeline.run({
+      call,
+      handle: pipeline.handlerOf(spec),
+      receive: () => this.#receive(route, segments),
+      encode: (output) => (route.successStatus === 204 ? undefined : encodeAnswer(route, output)),
+      succeed: (payload) => {
+        const head = {
+          status: route.successStatus,
+          headers: answerHeaders(call),
+          contentType: payload?.contentType,
+        };
+        return send(this.#http, this.#response, head, payload?.content);
+      },
+      fail: (error) => this.#fail(error),
+    });
+  }
+
   #openCall(route: ServedRoute, values: ContextValues): Call {
-    const { url = "", method = "", headers } = this.http;
+    const { url = "", method = "", headers } = this.#http;
     return new Call({
       method: route.method,
       protocolName: "rest",
@@ -95,73 +133,108 @@ export class RestRequest implements AnswerableRequest {
       headers,
       toHeaders: requestHeaders,
       values,
-      maxTimeoutMs: this.context.pipeline.maxTimeoutMs,
-      malformedTimeout: (header) => badRequest("header", header, "not a timeout"),
+      maxTimeoutMs: this.#context.pipeline.maxTimeoutMs,
+      malformedTimeout,
     });
   }
 
-  async fail(error: unknown): Promise<void> {
-    const failure = this.failureOf(error);
-    if (this.response.headersSent) abortResponse(this.response);
-    else if (!this.isGone) await sendFailure(this.http, this.response, failure, this.errorContext());
+  /** Reads the message from path, body and query; undefined if the client is gone. */
+  async #receive(route: ServedRoute, segments: readonly string[]): Promise<Message | undefined> {
+    const { pipeline, registry } = this.#context;
+    const body = ignoresBody(route) ? noBytes : await receiveBody(this.#http, pipeline.readMaxBytes);
+    if (body === "gone") return undefined;
+    if (body.length > 0) this.#refuseContentType(route);
+    const { dialect } = route;
+    const contentType = this.#http.headers["content-type"] ?? "";
+    return bindRequest(
+      route,
+      { target: this.#target, segments, body, contentType },
+      {
+        unknownQueryParameters: dialect.unknownQueryParameters ?? "refuse",
+        unknownMembers: dialect.unknownMembers ?? "refuse",
+        registry: dialect.registry ?? registry,
+      },
+    );
   }
 
-  failureOf(error: unknown): Failure {
-    const failure = failureOf(this.#outcomeOf(error));
+  async *#messages(route: ServedRoute, segments: readonly string[]): AsyncGenerator<Message> {
+    const message = await this.#receive(route, segments);
+    if (message === undefined) throw clientGone();
+    yield message;
+  }
+
+  #refuseContentType(route: ServedRoute): void {
+    if (!readsHttpBody(route) && !isJsonContentType(this.#http.headers["content-type"])) {
+      throw unsupportedMediaType("the content type is not application/json", { accept: "application/json" });
+    }
+  }
+
+  /** Answers with an error. Aborts an answer that has begun. */
+  async #fail(error: unknown): Promise<void> {
+    const failure = this.#failureOf(error);
+    if (this.#response.headersSent) abortResponse(this.#response);
+    else if (!this.#isGone) await sendFailure(this.#http, this.#response, failure, this.#errorContext());
+  }
+
+  #failureOf(error: unknown): Failure {
+    const { outcomes } = this.#context.pipeline;
+    const failure = failureOf(outcomes.failed(error, this.#values ?? createContextValues()));
     if (failure.error.code === Code.Internal && failure.error !== error) this.#report(error);
     return failure;
   }
 
-  #outcomeOf(error: unknown): ConnectError {
-    return this.context.pipeline.outcomes.failed(error, this.#values ?? createContextValues());
-  }
-
-  errorContext(): ErrorContext {
+  #errorContext(): ErrorContext {
     return {
       dialect: this.#dialect,
       request: this.#failedRequest(),
       responseHeader: this.#call?.setHeaders,
-      registry: this.context.registry,
+      registry: this.#context.registry,
       onWriterError: (error) => this.#report(error),
     };
   }
 
   /** The matched route; for 405 the route that fits the path best. */
   get #route(): ServedRoute | undefined {
-    switch (this.#match.kind) {
-      case "found":
-        return this.#match.route;
-      case "method_not_allowed":
-        return this.#match.nearest;
-      case "not_found":
-        return undefined;
-    }
+    if (this.#match.kind === "not_found") return undefined;
+    return this.#match.kind === "found" ? this.#match.route : this.#match.nearest;
   }
 
   get #dialect(): Dialect {
     const own = this.#route?.dialect;
-    const dialect =
-      this.#match.kind === "found" ? own : (this.context.dialectByPath(this.target.path) ?? own);
-    return dialect ?? defaultDialect;
+    const byPath = this.#match.kind === "found" ? undefined : this.#context.dialectByPath(this.#target.path);
+    return byPath ?? own ?? {};
   }
 
   #failedRequest(): FailedRequest {
     return {
       method: this.#route?.method,
-      httpMethod: this.http.method ?? "",
-      path: this.target.path,
-      header: this.#call?.requestHeader ?? requestHeaders(this.http.headers),
+      httpMethod: this.#http.method ?? "",
+      path: this.#target.path,
+      header: this.#call?.requestHeader ?? requestHeaders(this.#http.headers),
       contextValues: this.#values ?? createContextValues(),
     };
   }
 
   #report(error: unknown): void {
     try {
-      this.context.onError?.(error, this.#failedRequest());
+      this.#context.onError?.(error, this.#failedRequest());
     } catch {
-      // A logger that fails must not cost the client its answer.
+      // An error of the logger must not prevent the answer.
     }
   }
+}
+
+function ignoresBody({ body, dialect }: ServedRoute): boolean {
+  return body.kind === "none" && dialect.bodyWithoutRule !== "json";
+}
+
+/** Headers and trailers that the implementation set; undefined if it set none. */
+function answerHeaders({ setHeaders, setTrailers }: Call): Headers | undefined {
+  if (setHeaders === undefined && setTrailers === undefined) return undefined;
+  const headers = new Headers();
+  if (setHeaders !== undefined) mergeAnswerHeaders(headers, setHeaders);
+  if (setTrailers !== undefined) mergeAnswerHeaders(headers, setTrailers);
+  return headers;
 }
 
 /** HEAD is answered wherever GET is, unless a rule takes it (RFC 9110, 9.1). */

@@ -1,20 +1,23 @@
 import type { JsonValue, Message } from "@bufbuild/protobuf";
-import { clientGone } from "../transport/call.ts";
-import { abortResponse, endResponse } from "../transport/http-message.ts";
-import type { StreamSpec } from "../transport/pipeline.ts";
-import { type Payload, defaultWrite, encodeAnswer, writesHttpBody } from "./answer.ts";
+import type { Call } from "../transport/call.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  abortResponse,
+  endResponse,
+} from "../transport/http-message.ts";
+import { type Payload, encodeAnswer, writesHttpBody } from "./answer.ts";
+import type { ServedRoute } from "./build-routes.ts";
 import type { ErrorBody } from "./dialect.ts";
-import { lateErrorBody } from "./error-answer.ts";
+import { mergeAnswerHeaders } from "./http/headers.ts";
 import { type StreamFormat, chooseStreamFormat } from "./http/media-type.ts";
 import { bytesOf, sendHead, writeChunk } from "./http/send.ts";
-import { type RoutedCall, answerHeaders, receiveMessage } from "./rest-exchange.ts";
-import type { CompiledRoute } from "./routes/route.ts";
 
-/** How the messages of one stream become bytes. */
+/** Writes the messages of a stream. */
 interface StreamWriter {
   readonly contentType: (first: Payload | undefined) => string;
   readonly message: (payload: Payload) => Uint8Array;
-  /** The end of a stream that fails after its head was sent; undefined if an error could not be told from data. */
+  /** Writes a late error; undefined if it would look like data. */
   readonly error: ((body: ErrorBody) => Uint8Array) | undefined;
 }
 
@@ -43,44 +46,51 @@ function errorValue(body: ErrorBody): JsonValue {
   return "json" in body ? body.json : body.text;
 }
 
-function streamWriter(route: CompiledRoute, format: StreamFormat): StreamWriter {
+function streamWriter(route: ServedRoute, format: StreamFormat): StreamWriter {
   if (writesHttpBody(route)) return raw;
   return format === "sse" ? sse : ndjson;
 }
 
+/** A call that is answered with a stream. */
+export interface StreamAnswer {
+  readonly route: ServedRoute;
+  readonly call: Call;
+  readonly http: HttpRequest;
+  readonly response: HttpResponse;
+  readonly isGone: () => boolean;
+  /** Writes an error that occurs after the head was sent. */
+  readonly lateError: (error: unknown) => ErrorBody;
+}
+
 /**
- * Answers a call with a stream, and waits if the client reads slowly. Rejects if it fails before its first message, when the
+ * Writes messages as a stream, and waits while the client reads slowly. Rejects if it fails before the first message, when the
  * answer can still have a status.
  */
-export async function answerStream(routed: RoutedCall, spec: StreamSpec): Promise<void> {
-  const { request, call, route } = routed;
-  const { http, response, context } = request;
+export async function writeStream(messages: AsyncIterable<Message>, answer: StreamAnswer): Promise<void> {
+  const { route, call, http, response, isGone, lateError } = answer;
   const writer = streamWriter(route, chooseStreamFormat(http.headers.accept));
+  let hasBegun = false;
+  const begin = (first?: Payload) => {
+    if (hasBegun) return;
+    hasBegun = true;
+    const headers = new Headers();
+    mergeAnswerHeaders(headers, call.responseHeader);
+    mergeAnswerHeaders(headers, call.responseTrailer);
+    sendHead(response, { status: route.successStatus, headers, contentType: writer.contentType(first) });
+  };
   try {
-    let hasHead = false;
-    const begin = (first: Payload | undefined) => {
-      const headers = answerHeaders(call);
-      sendHead(response, { status: route.successStatus, headers, contentType: writer.contentType(first) });
-      hasHead = true;
-    };
-    for await (const message of context.pipeline.stream(spec, call, messageOf(routed))) {
-      const payload = encodeAnswer(route, message, route.dialect.write ?? defaultWrite);
-      if (!hasHead) begin(payload);
+    for await (const message of messages) {
+      const payload = encodeAnswer(route, message);
+      begin(payload);
       if (http.method === "HEAD") break;
-      await writeChunk(response, writer.message(payload), request.isGone);
+      await writeChunk(response, writer.message(payload), isGone());
     }
-    if (!hasHead) begin(undefined);
+    begin();
     endResponse(response);
   } catch (error) {
     if (!response.headersSent) throw error;
-    const body = lateErrorBody(request.failureOf(error), request.errorContext());
+    const body = lateError(error);
     if (writer.error === undefined) abortResponse(response);
-    else if (!request.isGone) endResponse(response, writer.error(body));
+    else if (!isGone()) endResponse(response, writer.error(body));
   }
-}
-
-async function* messageOf(routed: RoutedCall): AsyncGenerator<Message> {
-  const message = await receiveMessage(routed);
-  if (message === undefined) throw clientGone();
-  yield message;
 }

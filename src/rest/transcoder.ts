@@ -1,13 +1,8 @@
 import type { DescService, Registry } from "@bufbuild/protobuf";
-import {
-  type ContextValues,
-  type ServiceImpl,
-  type ServiceImplSpec,
-  createServiceImplSpec,
-} from "@connectrpc/connect";
+import { type ContextValues, type ServiceImpl, createServiceImplSpec } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
-import { type Dialect, type FailedRequest, defaultDialect, dialectByPrefix } from "./dialect.ts";
-import { buildRoutes } from "./build-routes.ts";
+import { type Dialect, type FailedRequest, dialectByPrefix } from "./dialect.ts";
+import { type TranscodedService, buildRoutes } from "./build-routes.ts";
 import { fullName } from "./routes/http-rules.ts";
 import { RestRequest, type TranscoderContext } from "./rest-request.ts";
 import {
@@ -18,13 +13,10 @@ import {
 } from "../transport/http-message.ts";
 import { Pipeline } from "../transport/pipeline.ts";
 
-/** A service to serve over REST. */
-export interface TranscodedService {
-  readonly spec: ServiceImplSpec;
-  readonly dialect?: Dialect | undefined;
-}
+export { Pipeline };
+export type { TranscodedService };
 
-/** Pairs a service with its implementation, the same that a ConnectRouter takes. Methods left out answer 501. */
+/** Pairs a service with its implementation, as for a ConnectRouter. Methods without one answer 501. */
 export function transcodedService<S extends DescService>(
   service: S,
   implementation: Partial<ServiceImpl<S>>,
@@ -36,47 +28,38 @@ export function transcodedService<S extends DescService>(
 /** Settings of {@link createTranscoder}. */
 export interface TranscoderOptions {
   readonly services: readonly TranscodedService[];
-  /** Rules with a selector, which replace the google.api.http option of the methods they select. */
+  /** Rules that replace the google.api.http options of the methods they select. */
   readonly rules?: readonly HttpRule[];
-  /** Gate, interceptors, limits and outcomes, shared with other protocols; the defaults of {@link Pipeline} if absent. */
+  /** Gate, interceptors, limits and outcomes, shared with other protocols. */
   readonly pipeline?: Pipeline;
-  /** Makes the context values of a request; error writers see them too. */
+  /** Makes the context values of a request, for error writers too. */
   readonly contextValues?: (request: HttpRequest) => ContextValues;
-  /** Paths that are served elsewhere, such as health. RPC paths of `services` are always reserved. */
+  /** Paths that are served elsewhere, such as health, besides the RPC paths of `services`. */
   readonly reservedPaths?: readonly string[];
   /** Types of google.protobuf.Any values, in requests and in error details. */
   readonly registry?: Registry;
-  /** Is told of every exception that becomes a 500 without its text, and of what an error writer throws. */
+  /** Called with every exception that becomes a 500, and with errors of error writers. */
   readonly onError?: (error: unknown, request: FailedRequest) => void;
 }
 
-/** One binding, in words. */
 export interface Route {
-  /** "*" takes any method. */
+  /** "*" for any method. */
   readonly httpMethod: string;
   readonly template: string;
   /** `package.Service.Method` */
   readonly rpc: string;
 }
 
-/** REST for Connect services. */
 export interface Transcoder {
-  /** Answers a request of Node's HTTP/1.1 or HTTP/2 server. Never throws and never rejects, whatever arrives. */
+  /** Answers a request of Node's HTTP/1.1 or HTTP/2 server. Never throws or rejects. */
   readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void>;
-  /** All routes, in the order of services, methods and bindings: fit for a snapshot test. */
+  /** All routes, in the order of services, methods and bindings. */
   readonly routes: readonly Route[];
 }
 
-/**
- * Builds a transcoder for google.api.http: REST as one more protocol over the same implementations, interceptors and
- * request gate as RPC. Throws for every fault in a rule, so that a server with one does not start.
- */
+/** Builds a transcoder for google.api.http over the same implementations and pipeline as RPC. Throws for an invalid rule. */
 export function createTranscoder(options: TranscoderOptions): Transcoder {
-  const { table, routes } = buildRoutes(
-    options.services.map(({ spec, dialect }) => ({ spec, dialect: dialect ?? defaultDialect })),
-    options.rules ?? [],
-    options.reservedPaths ?? [],
-  );
+  const { table, routes } = buildRoutes(options.services, options.rules ?? [], options.reservedPaths ?? []);
   const context: TranscoderContext = {
     pipeline: options.pipeline ?? new Pipeline({}),
     table,
@@ -106,12 +89,9 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
 /** Ends a response to which not even an error could be sent. */
 function giveUp(response: HttpResponse): void {
   try {
-    if (response.headersSent) {
-      abortResponse(response);
-    } else {
-      response.statusCode = 500;
-      endResponse(response);
-    }
+    if (response.headersSent) return abortResponse(response);
+    response.statusCode = 500;
+    endResponse(response);
   } catch {
     // The connection is gone.
   }

@@ -4,35 +4,32 @@ import { type Peer, unknownPeer } from "../auth/request-credentials.ts";
 import type { CallContext } from "../transport/call-context.ts";
 import { Call } from "../transport/call.ts";
 
-/** What is known of one request while it runs; the log line is written from it. */
+/** State of one request. The log line is made from it. */
 export interface CallRecord {
-  /** Comes back as `X-Request-Id`: the caller's own if it sent a sane one, else `uuid`. */
+  /** `X-Request-Id` of the answer: that of the request if it is acceptable, otherwise `uuid`. */
   readonly id: string;
-  /** A fresh UUID for every request, whatever the caller sent. */
+  /** A new UUID for every request. */
   readonly uuid: string;
-  /** When it arrived, as `performance.now()` counts. */
+  /** Time of arrival on the performance.now() clock. */
   readonly start: number;
-  /** Who is at the other end of the connection it came on. */
   readonly peer: Peer;
-  /** `package.Service/Method`, once a method is matched. */
+  /** `package.Service/Method`, once the method is known. */
   method?: string;
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
   protocol?: string;
-  /** Who calls, once known. */
   identity?: Identity;
-  /** The gRPC code, by name, once there is an outcome. */
+  /** Name of the gRPC code, once there is an outcome. */
   code?: string;
-  /** The reason of a failure. */
   reason?: string | undefined;
-  /** What went wrong inside, for the log alone. */
+  /** Internal error, for the log only. */
   fault?: unknown;
 }
 
-/** A record of a request that nobody logs. */
-const nobodys: CallRecord = { id: "", uuid: "", start: 0, peer: unknownPeer };
-
-/** The context key of the request's record. */
-export const callRecordKey = createContextKey<CallRecord>(nobodys, { description: "call record" });
+/** The default is the record of a request that is not logged. */
+export const callRecordKey = createContextKey<CallRecord>(
+  { id: "", uuid: "", start: 0, peer: unknownPeer },
+  { description: "call record" },
+);
 
 /** Deadline and cancellation of the call that a handler serves. */
 export function callContextOf(context: HandlerContext): CallContext {

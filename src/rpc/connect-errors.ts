@@ -8,7 +8,7 @@ import { type CallRecord, callRecordKey } from "./call-record.ts";
 /** The `domain` of every google.rpc.ErrorInfo. */
 export const errorDomain = "sessiond";
 
-/** Records outcomes for the log, and makes the errors that callers see. Exceptions are INTERNAL, without their text. */
+/** Records outcomes for the log and makes the errors for callers. Exceptions become INTERNAL without their text. */
 export const callOutcomes: Outcomes = {
   succeeded(values) {
     values.get(callRecordKey).code ??= "Ok";
@@ -17,7 +17,7 @@ export const callOutcomes: Outcomes = {
     const shown = error instanceof SessiondError ? fromSessiondError(error) : toConnectError(error);
     const reason = addErrorInfo(shown);
     const record = values.get(callRecordKey);
-    // The first failure counts: what follows a deadline is its consequence.
+    // Only the first failure counts: the others follow from it.
     if (record.code === undefined || record.code === "Ok") {
       record.code = Code[shown.code];
       record.reason = reason;
@@ -27,21 +27,21 @@ export const callOutcomes: Outcomes = {
   },
 };
 
-/** What the operator must know of a failure. A SessiondError is expected, unless something unexpected caused it. */
+/** The part of a failure that is logged as an error. A SessiondError is expected, unless an unexpected error caused it. */
 function faultIn(error: unknown): CallRecord["fault"] {
   if (error instanceof ConnectError) return undefined;
   if (!(error instanceof SessiondError)) return error;
   return error.cause instanceof SessiondError ? undefined : error.cause;
 }
 
-/** Reasons of errors that are made without one: by the transport, for a message that cannot be read, and by Connect. */
+/** Reasons of errors that the transport and Connect make without one. */
 const reasons: Partial<Record<Code, Reason>> = {
   [Code.InvalidArgument]: "FIELD_INVALID",
   [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
   [Code.Internal]: "INTERNAL",
 };
 
-/** Adds ErrorInfo to an error that has none, and gives its reason. */
+/** Adds ErrorInfo to an error that has none; returns the reason. */
 function addErrorInfo(error: ConnectError): string | undefined {
   for (const detail of error.details) {
     if ("desc" in detail && detail.desc === ErrorInfoSchema) {
@@ -55,7 +55,7 @@ function addErrorInfo(error: ConnectError): string | undefined {
   return reason;
 }
 
-/** The ConnectError that shows a failure to its caller, with google.rpc details. */
+/** Makes the error for callers, with google.rpc details. */
 export function fromSessiondError(error: SessiondError): ConnectError {
   // google.rpc.Code and Connect's Code have the same numbers.
   const shown = new ConnectError(error.message, error.code as Code, undefined, undefined, error);
@@ -69,13 +69,13 @@ export function fromSessiondError(error: SessiondError): ConnectError {
   }
   if (error.retryDelay !== undefined) {
     shown.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(error.retryDelay) } });
-    // For clients that know HTTP and not google.rpc: a header of Connect's answers, a trailer of gRPC's.
+    // For clients that do not know google.rpc.
     shown.metadata.set("retry-after", String(Math.ceil(error.retryDelay / 1000)));
   }
   return shown;
 }
 
-/** The failure behind a ConnectError of {@link callOutcomes}; undefined for an error that was not a SessiondError. */
+/** The SessiondError from which {@link callOutcomes} made an error, if any. */
 export function sessiondErrorOf(error: ConnectError): SessiondError | undefined {
   return error.cause instanceof SessiondError ? error.cause : undefined;
 }

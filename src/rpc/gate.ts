@@ -8,29 +8,21 @@ import type { Caller, MemberCaller, ServiceCaller } from "../domain/use-cases/ca
 import { SessiondError } from "../domain/errors.ts";
 import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import type { Call } from "../transport/call.ts";
+import type { Gate } from "../transport/pipeline.ts";
 import { type CallRecord, callRecordKey } from "./call-record.ts";
 
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 
-/** What lets requests in. */
 export interface GateOptions {
   readonly deps: Dependencies;
   readonly access: AccessTable;
-  /** How the services of documented APIs find a credential; {@link standardScheme} for all others. */
+  /** Credential schemes of documented APIs; {@link standardScheme} for all other services. */
   readonly schemes: ReadonlyMap<DescService, CredentialScheme>;
   readonly limits: CallLimits;
 }
 
-/**
- * Makes the gate that every call passes before its message is read: it identifies the caller and checks that they may call
- * the method. Fails with the errors of {@link identify} and {@link requireAccess}, and with RATE_LIMITED.
- */
-export function requestGate({
-  deps,
-  access,
-  schemes,
-  limits,
-}: GateOptions): (call: Call) => void | Promise<void> {
+/** Makes the gate that identifies the caller, limits their rate and checks that they may call the method. */
+export function requestGate({ deps, access, schemes, limits }: GateOptions): Gate {
   async function admit(call: Call, needed: RestrictedAccess, record: CallRecord): Promise<void> {
     const scheme = schemes.get(call.service) ?? standardScheme;
     const presented = scheme(call.requestHeader, record.peer);
@@ -60,14 +52,14 @@ export function callerOf(context: HandlerContext): Caller {
   return caller;
 }
 
-/** The caller of a method that is for services alone. */
+/** The caller of a method for services only. */
 export function serviceCallerOf(context: HandlerContext): ServiceCaller {
   const caller = callerOf(context);
   if (caller.kind !== "service") throw new SessiondError("CALLER_NOT_ALLOWED");
   return caller;
 }
 
-/** The caller of a method that is for end users alone. */
+/** The caller of a method for end users only. */
 export function memberCallerOf(context: HandlerContext): MemberCaller {
   const caller = callerOf(context);
   if (caller.kind !== "member") throw new SessiondError("CALLER_NOT_ALLOWED");

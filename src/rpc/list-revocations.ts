@@ -5,7 +5,6 @@ import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
 import { type FieldChecker, readFields } from "./messages/fields.ts";
 import { parseScope } from "./messages/revocation-messages.ts";
 
-/** Reads ListRevocationsRequest. */
 export function readListRevocations(request: ListRevocationsRequest): ListRevocations {
   return readFields((fields) => {
     const startTime = fields.time("start_time", request.startTime);
@@ -37,19 +36,14 @@ function readScope(fields: FieldChecker, scope: RevocationScope): Scope | undefi
 function readTargetId(fields: FieldChecker, scope: Scope | undefined, id: string): string {
   if (scope === undefined) return fields.violation("target_id", "needs the scope that it is the id of");
   if (scope === "session") {
-    return fields.parsed(
-      "target_id",
-      id,
-      parseSessionId,
-      "must be a UUID where the scope is that of a session",
-    );
+    return fields.parsed("target_id", id, parseSessionId, "must be a UUID if the scope is that of a session");
   }
   return fields.text("target_id", id, maxOpaqueIdLength);
 }
 
 const actorForm = `must be service/<credential id>, member/<member id> or ${policyActor}`;
 
-/** As the log names who made a revocation. */
+/** Parses an actor in the form of the log. */
 function parseActor(text: string): string | undefined {
   if (text === policyActor) return text;
   const [, kind, id = ""] = /^(service|member)\/(.+)$/s.exec(text) ?? [];

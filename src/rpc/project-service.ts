@@ -1,20 +1,7 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import {
-  Environment,
-  JwtProfile,
-  type ProjectSchema,
-  type ServiceCredentialSchema,
-  SessionLimitAction,
-  SignatureAlgorithm,
-  TokenReuseAction,
-} from "../../gen/session/v1/project_pb.ts";
 import type { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
 import { jwksCacheControl } from "../domain/keys/key-schedule.ts";
-import type { Policy } from "../domain/policy.ts";
-import type { Project, ShownCredential } from "../domain/project.ts";
 import type { ProjectDependencies, SigningKeyDependencies } from "../domain/use-cases/dependencies.ts";
 import {
   createCredential,
@@ -33,7 +20,8 @@ import {
   rotateSigningKey,
 } from "../domain/use-cases/signing-keys.ts";
 import { callContextOf } from "./call-record.ts";
-import { readFields } from "./messages/fields.ts";
+import { readFields, readProjectId } from "./messages/fields.ts";
+import { toCredentialMessage, toProjectMessage } from "./messages/project-messages.ts";
 import { serviceCallerOf } from "./gate.ts";
 import {
   readCreateCredential,
@@ -41,7 +29,7 @@ import {
   readRevokeSigningKey,
   readUpdatePolicy,
 } from "./messages/project-requests.ts";
-import { protoAlgorithms, toJwkMessage, toSigningKeyMessage } from "./messages/signing-key-messages.ts";
+import { toJwkMessage, toSigningKeyMessage } from "./messages/signing-key-messages.ts";
 
 /** Who may call ProjectService. */
 export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {
@@ -65,15 +53,12 @@ export function projectService(
 ): ServiceImpl<typeof ProjectService> {
   return {
     async createProject(request, context) {
-      return {
-        project: toProjectMessage(
-          await createProject(deps, readCreateProject(request), callContextOf(context)),
-        ),
-      };
+      const project = await createProject(deps, readCreateProject(request), callContextOf(context));
+      return { project: toProjectMessage(project) };
     },
     async getProject(request, context) {
-      const id = readFields((fields) => fields.projectId("id", request.id));
-      return { project: toProjectMessage(await getProject(deps, id, callContextOf(context))) };
+      const project = await getProject(deps, readProjectId("id", request.id), callContextOf(context));
+      return { project: toProjectMessage(project) };
     },
     async listProjects({ pageSize, pageToken }, context) {
       const page = await listProjects(deps, pageSize, pageToken, callContextOf(context));
@@ -81,31 +66,22 @@ export function projectService(
     },
     async updatePolicy(request, context) {
       const { projectId, policy } = readUpdatePolicy(request);
-      return {
-        project: toProjectMessage(await updatePolicy(deps, projectId, policy, callContextOf(context))),
-      };
+      const project = await updatePolicy(deps, projectId, policy, callContextOf(context));
+      return { project: toProjectMessage(project) };
     },
     async disableProject(request, context) {
-      const id = readFields((fields) => fields.projectId("id", request.id));
-      return { project: toProjectMessage(await disableProject(deps, id, callContextOf(context))) };
+      const project = await disableProject(deps, readProjectId("id", request.id), callContextOf(context));
+      return { project: toProjectMessage(project) };
     },
     async createServiceCredential(request, context) {
-      const { credential, secret } = await createCredential(
-        deps,
-        readCreateCredential(request),
-        callContextOf(context),
-      );
+      const command = readCreateCredential(request);
+      const { credential, secret } = await createCredential(deps, command, callContextOf(context));
       return { credential: toCredentialMessage(credential), secret };
     },
-    async listServiceCredentials(request, context) {
-      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      const page = await listCredentials(
-        deps,
-        projectId,
-        request.pageSize,
-        request.pageToken,
-        callContextOf(context),
-      );
+    async listServiceCredentials({ pageSize, pageToken, ...request }, context) {
+      const projectId = readProjectId("project_id", request.projectId);
+      const call = callContextOf(context);
+      const page = await listCredentials(deps, projectId, pageSize, pageToken, call);
       return { credentials: page.credentials.map(toCredentialMessage), nextPageToken: page.nextPageToken };
     },
     async disableServiceCredential(request, context) {
@@ -113,23 +89,18 @@ export function projectService(
         projectId: fields.projectId("project_id", request.projectId),
         id: fields.credentialId("id", request.id),
       }));
-      return {
-        credential: toCredentialMessage(await disableCredential(deps, projectId, id, callContextOf(context))),
-      };
+      const credential = await disableCredential(deps, projectId, id, callContextOf(context));
+      return { credential: toCredentialMessage(credential) };
     },
     async listSigningKeys(request, context) {
-      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
+      const projectId = readProjectId("project_id", request.projectId);
       const keys = await listSigningKeys(deps, projectId, callContextOf(context));
       return { signingKeys: keys.map((key) => toSigningKeyMessage(key, deps.now())) };
     },
     async rotateSigningKey(request, context) {
-      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
-      return {
-        signingKey: toSigningKeyMessage(
-          await rotateSigningKey(deps, projectId, callContextOf(context)),
-          deps.now(),
-        ),
-      };
+      const projectId = readProjectId("project_id", request.projectId);
+      const key = await rotateSigningKey(deps, projectId, callContextOf(context));
+      return { signingKey: toSigningKeyMessage(key, deps.now()) };
     },
     async revokeSigningKey(request, context) {
       const command = readRevokeSigningKey(request);
@@ -137,56 +108,10 @@ export function projectService(
       return { signingKey: toSigningKeyMessage(key, deps.now()) };
     },
     async getJwks(request, context) {
-      const projectId = readFields((fields) => fields.projectId("project_id", request.projectId));
+      const projectId = readProjectId("project_id", request.projectId);
       const { keys } = await getJwks(deps, projectId, callContextOf(context));
       context.responseHeader.set("cache-control", jwksCacheControl(deps.keyRing.schedule));
       return { keys: keys.map(toJwkMessage) };
     },
-  };
-}
-
-function toProjectMessage(project: Project): MessageInitShape<typeof ProjectSchema> {
-  return {
-    id: project.id,
-    displayName: project.displayName,
-    environment: project.environment === "live" ? Environment.LIVE : Environment.TEST,
-    policy: toPolicyMessage(project.policy),
-    createTime: timestampFromDate(project.createTime),
-    ...(project.disableTime && { disableTime: timestampFromDate(project.disableTime) }),
-  };
-}
-
-function toPolicyMessage(policy: Policy) {
-  return {
-    defaultLifetime: durationFromMs(policy.defaultLifetime),
-    maxLifetime: durationFromMs(policy.maxLifetime),
-    ...(policy.defaultIdleTimeout !== undefined && {
-      defaultIdleTimeout: durationFromMs(policy.defaultIdleTimeout),
-    }),
-    jwtLifetime: durationFromMs(policy.jwtLifetime),
-    roleGrants: policy.roleGrants.map(({ role, permissions }) => ({ role, permissions: [...permissions] })),
-    jwtProfile: policy.jwtProfile === "stytch" ? JwtProfile.STYTCH : JwtProfile.DEFAULT,
-    signatureAlgorithm:
-      policy.signatureAlgorithm === undefined
-        ? SignatureAlgorithm.UNSPECIFIED
-        : protoAlgorithms[policy.signatureAlgorithm],
-    maxSessionsPerMember: policy.maxSessionsPerMember ?? 0,
-    sessionLimitAction:
-      policy.sessionLimitAction === "end_oldest" ? SessionLimitAction.END_OLDEST : SessionLimitAction.REFUSE,
-    tokenReuseAction:
-      policy.tokenReuseAction === "revoke" ? TokenReuseAction.REVOKE : TokenReuseAction.REFUSE,
-    tokenReuseLeeway: durationFromMs(policy.tokenReuseLeeway),
-  };
-}
-
-function toCredentialMessage(credential: ShownCredential): MessageInitShape<typeof ServiceCredentialSchema> {
-  return {
-    id: credential.id,
-    projectId: credential.projectId,
-    displayName: credential.displayName,
-    permissions: [...credential.permissions],
-    certificateNames: [...credential.certificateNames],
-    createTime: timestampFromDate(credential.createTime),
-    ...(credential.disableTime && { disableTime: timestampFromDate(credential.disableTime) }),
   };
 }

@@ -67,27 +67,18 @@ export function sessionService(
     },
     async list(request, context) {
       const caller = callerOf(context);
-      const { sessions, nextPageToken } = await listSessions(
-        deps,
-        caller,
-        readList(request),
-        callContextOf(context),
-      );
+      const page = await listSessions(deps, caller, readList(request), callContextOf(context));
       const now = deps.now();
-      return { sessions: sessions.map((session) => toSessionMessage(session, now, caller)), nextPageToken };
+      const sessions = page.sessions.map((session) => toSessionMessage(session, now, caller));
+      return { sessions, nextPageToken: page.nextPageToken };
     },
     async extend(request, context) {
       const { id, lifetime } = readFields((fields) => ({
         id: fields.sessionId("id", request.id),
         lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
       }));
-      const session = await extendSession(
-        deps,
-        serviceCallerOf(context),
-        id,
-        lifetime,
-        callContextOf(context),
-      );
+      const caller = serviceCallerOf(context);
+      const session = await extendSession(deps, caller, id, lifetime, callContextOf(context));
       return { session: toSessionMessage(session, deps.now()) };
     },
     async rotateToken(request, context) {
@@ -108,10 +99,8 @@ export function sessionService(
     },
     async listRevocations(request, context) {
       const command = readListRevocations(request);
-      const caller = serviceCallerOf(context);
-      const call = callContextOf(context);
-      const { revocations, nextPageToken } = await listRevocations(deps, caller, command, call);
-      return { revocations: revocations.map(toRecordedMessage), nextPageToken };
+      const page = await listRevocations(deps, serviceCallerOf(context), command, callContextOf(context));
+      return { revocations: page.revocations.map(toRecordedMessage), nextPageToken: page.nextPageToken };
     },
     watchRevocations(request, context) {
       const watch = { ...readWatch(request), signal: context.signal };

@@ -10,41 +10,37 @@ import type { FeedMessage } from "../domain/revocations/project-feed.ts";
 import type { RevocationFeeds, WatchOptions, WatchStart } from "../domain/revocations/revocation-feeds.ts";
 import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import { unlimited } from "../transport/call-context.ts";
-import { readFields } from "./messages/fields.ts";
+import { type FieldChecker, readFields } from "./messages/fields.ts";
 import { toLoggedMessage } from "./messages/revocation-messages.ts";
 
-/** Bounds of a heartbeat, and what it is when none is asked for, in milliseconds. */
+/** Bounds and default of the heartbeat, in milliseconds. */
 const heartbeats = { min: 100, max: 60_000, default: 1000 };
 
-/** Reads WatchRevocationsRequest. */
 export function readWatch(request: WatchRevocationsRequest): Pick<WatchOptions, "start" | "heartbeat"> {
   return readFields((fields) => ({
-    start: readStart(request.start, (field, description) => fields.violation(field, description)),
+    start: readStart(fields, request.start),
     heartbeat: fields.duration("heartbeat", request.heartbeat, heartbeats) ?? heartbeats.default,
   }));
 }
 
-function readStart(
-  start: WatchRevocationsRequest["start"],
-  violation: (field: string, description: string) => WatchStart,
-): WatchStart {
+function readStart(fields: FieldChecker, start: WatchRevocationsRequest["start"]): WatchStart {
   switch (start.case) {
     case undefined:
       return "now";
     case "afterRevision":
       return start.value >= 0n && start.value <= Number.MAX_SAFE_INTEGER
         ? { after: Number(start.value) }
-        : violation("after_revision", "must be a revision that was received before, or 0");
+        : fields.violation("after_revision", "must be a revision that was received before, or 0");
     case "oldest":
     case "snapshot":
-      return start.value ? start.case : violation(start.case, "must be true where it is given");
+      return start.value ? start.case : fields.violation(start.case, "must be true if it is given");
   }
 }
 
-/** How long a stream goes on before its caller's credential is checked again, in milliseconds. */
-const checkInterval = 10_000;
+/** Interval at which a stream checks its caller's credential again, in milliseconds. */
+const checkIntervalMs = 10_000;
 
-/** The stream of a caller: what the feed has, for as long as the caller's credential is good. */
+/** Streams a project's feed until the caller's credential is disabled. */
 export async function* watchRevocations(
   deps: Dependencies,
   feeds: RevocationFeeds,
@@ -54,7 +50,7 @@ export async function* watchRevocations(
   let checkedAt = deps.now().getTime();
   for await (const message of feeds.watch({ ...watch, projectId: caller.project.id })) {
     const now = deps.now().getTime();
-    if (now - checkedAt >= checkInterval) {
+    if (now - checkedAt >= checkIntervalMs) {
       await requireStillEnabled(deps, caller, unlimited);
       checkedAt = now;
     }
@@ -62,7 +58,6 @@ export async function* watchRevocations(
   }
 }
 
-/** A message of the stream. */
 function toWatchMessage(message: FeedMessage): MessageInitShape<typeof WatchRevocationsResponseSchema> {
   return {
     revocations: message.revocations.map(toLoggedMessage),

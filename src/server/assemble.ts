@@ -81,7 +81,10 @@ export function assemble(options: AssemblyOptions): Assembly {
     kratos(deps, config.kratos),
   ];
   const access = accessTable(apis);
-  const health = createHealth({ ready: () => deps.store.ping().then(() => true) });
+  const health = createHealth({
+    services: [SessionService.typeName, ProjectService.typeName],
+    ready: () => deps.store.ping().then(() => true),
+  });
   const calls = new CallLog(log, observers, options.peers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
   const gate = requestGate({ deps, access, schemes, limits: new CallLimits(config.callRates, systemClock) });
@@ -140,7 +143,6 @@ export function assemble(options: AssemblyOptions): Assembly {
     const isProbe = path === healthPath || path === lifePath;
     return isProbe ? answerProbe(path, request, response) : serve(request, response);
   });
-  for (const { typeName } of [SessionService, ProjectService]) health.set(typeName, "serving");
   return { handler, takeStream: rpc.takeStream, health, routes: transcoder.routes, access };
 }
 

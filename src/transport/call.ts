@@ -5,14 +5,13 @@ import type { CallContext } from "./call-context.ts";
 import { readTimeout } from "./deadline.ts";
 import { withoutOrigin } from "./http-message.ts";
 
-/** What a call starts with. */
 export interface CallInit {
   readonly method: DescMethod;
   /** `grpc`, `grpc-web`, `connect` or `rest`. */
   readonly protocolName: string;
   /** HTTP method. */
   readonly requestMethod: string;
-  /** Target of the request, as sent. */
+  /** Request target as sent. */
   readonly target: string;
   readonly headers: IncomingHttpHeaders;
   /** Makes the headers that handlers see; all but pseudo-headers by default. */
@@ -23,7 +22,7 @@ export interface CallInit {
   readonly malformedTimeout: (header: string) => Error;
 }
 
-/** Reason of a signal that aborts because the call has ended. Shared, because every error takes a stack trace. */
+/** Reason of a call that has ended. Shared, because an error costs a stack trace. */
 const over = new ConnectError("the call is over", Code.Canceled);
 
 /**
@@ -48,7 +47,7 @@ export class Call implements HandlerContext, CallContext {
   #reason: Error | undefined;
   #interrupt: ((reason: Error) => void) | undefined;
 
-  /** A call whose deadline cannot be read is aborted from the start. */
+  /** A call whose deadline header is malformed is aborted from the start. */
   constructor(init: CallInit) {
     this.method = init.method;
     this.protocolName = init.protocolName;
@@ -93,12 +92,12 @@ export class Call implements HandlerContext, CallContext {
     return (this.#responseTrailer ??= new Headers());
   }
 
-  /** Response headers that were set; undefined if none was. */
+  /** Response headers; undefined if none was set. */
   get setHeaders(): Headers | undefined {
     return this.#responseHeader;
   }
 
-  /** Response trailers that were set; undefined if none was. */
+  /** Response trailers; undefined if none was set. */
   get setTrailers(): Headers | undefined {
     return this.#responseTrailer;
   }
@@ -125,7 +124,7 @@ export class Call implements HandlerContext, CallContext {
     if (this.#reason !== undefined) throw this.#reason;
   }
 
-  /** Ends the call for everything that waits for it. The first reason counts. */
+  /** Aborts everything that waits for the call. The first reason counts. */
   abort(reason: Error = over): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -134,7 +133,7 @@ export class Call implements HandlerContext, CallContext {
     this.#controller?.abort(reason);
   }
 
-  /** Does `work`, but rejects as soon as the call is aborted, at its deadline at the latest. One at a time. */
+  /** Runs `work`, but rejects as soon as the call is aborted or its deadline passes. One at a time. */
   until<T>(work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#interrupt = reject;
@@ -153,16 +152,16 @@ export class Call implements HandlerContext, CallContext {
   }
 }
 
-/** The reason of a call that ends because its client is gone. */
 export function clientGone(): ConnectError {
   return new ConnectError("the client went away", Code.Canceled);
 }
 
-function webHeaders(headers: IncomingHttpHeaders): Headers {
+/** Converts the headers that pass `isShown`; pseudo-headers never do. */
+export function webHeaders(headers: IncomingHttpHeaders, isShown?: (name: string) => boolean): Headers {
   const web = new Headers();
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || name.startsWith(":")) continue;
+    if (value === undefined || name.startsWith(":") || isShown?.(name) === false) continue;
     if (typeof value === "string") web.append(name, value);
     else for (const one of value) web.append(name, one);
   }

@@ -1,5 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 
+/** Longest delay of a Node.js timer, in milliseconds. A timer with a longer one fires at once. */
+export const maxTimerMs = 2 ** 31 - 1;
+
 const grpcUnitMs: ReadonlyMap<string | undefined, number> = new Map([
   ["H", 3_600_000],
   ["M", 60_000],
@@ -9,7 +12,7 @@ const grpcUnitMs: ReadonlyMap<string | undefined, number> = new Map([
   ["n", 1e-6],
 ]);
 
-/** Headers that set a deadline, and what their text means in milliseconds; NaN for a malformed one. */
+/** Readers of deadline headers, in milliseconds; NaN for malformed text. */
 const readers: readonly (readonly [name: string, read: (text: string) => number])[] = [
   [
     "grpc-timeout",
@@ -23,8 +26,8 @@ const readers: readonly (readonly [name: string, read: (text: string) => number]
 ];
 
 /**
- * Time that a caller allows its call, in milliseconds, at most `maxMs`; the shortest if several headers set one. Throws what
- * `malformed` makes for a header that cannot be read: it must not be mistaken for the absence of a deadline.
+ * Reads the timeout of a call in milliseconds, at most `maxMs`; the shortest one if several headers set one. Throws the error
+ * that `malformed` makes for a malformed header.
  */
 export function readTimeout(
   headers: IncomingHttpHeaders,

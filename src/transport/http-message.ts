@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 
-/** A request of HTTP/1.1 or HTTP/2, as Node's compatible APIs present it. */
+/** A request of HTTP/1 or HTTP/2. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 
 /** The response to an {@link HttpRequest}. */
@@ -30,9 +30,7 @@ export function splitTarget(target: string): Target {
 
 /** Path of a request target, see {@link splitTarget}. */
 export function pathOf(target: string): string {
-  const local = withoutOrigin(target);
-  const query = local.indexOf("?");
-  return query < 0 ? local : local.slice(0, query);
+  return splitTarget(target).path;
 }
 
 /** Path and query of a request target. */
@@ -53,9 +51,16 @@ export function countHeader(rawHeaders: readonly string[], name: string): number
   return count;
 }
 
-/** Ends a response. TypeScript cannot call the overloads of the two types itself. */
+/** Ends a response. TypeScript cannot call the overloads of the union. */
 export function endResponse(response: HttpResponse, body?: string | Uint8Array): void {
   (response as ServerResponse).end(body);
+}
+
+/** Ends a response without a body, and discards the body of its request. */
+export async function endEmpty(request: HttpRequest, response: HttpResponse, status: number): Promise<void> {
+  response.statusCode = status;
+  endResponse(response);
+  request.resume();
 }
 
 /** Sends a whole response. */

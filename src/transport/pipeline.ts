@@ -9,39 +9,39 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { Call } from "./call.ts";
-import { maxTimerMs } from "./timers.ts";
+import { maxTimerMs } from "./deadline.ts";
 
-/** Admits a call, at once or later, or throws. Runs before the message is read. */
+/** Admits a call or throws. Runs before the message is read. */
 export type Gate = (call: Call) => void | Promise<void>;
 
-/** A unary method with its implementation behind the interceptors. The call must have its message. */
+/** An implementation behind the interceptors. The call must have its message. */
 export type UnaryHandler = (call: Call) => Promise<Message>;
 
 export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 export type StreamSpec = Exclude<MethodImplSpec, UnarySpec>;
 
-/** Records how calls end, and makes the errors that their callers see. */
+/** Records how calls end, and makes the errors for callers. */
 export interface Outcomes {
-  /** A unary call has its answer, or a stream has begun. */
+  /** Called when a unary call has its answer or a stream begins. */
   succeeded(values: ContextValues): void;
-  /** May be called again with the error that it returned. */
+  /** May be called again with an error that it returned. */
   failed(error: unknown, values: ContextValues): ConnectError;
 }
 
 export interface PipelineOptions {
   readonly requestGate?: Gate | undefined;
-  /** Run around every call, the first one outermost, as everywhere in Connect. */
+  /** The first one is the outermost, as in Connect. */
   readonly interceptors?: readonly Interceptor[];
   readonly outcomes?: Outcomes;
-  /** Longest message, as sent and decompressed, in bytes; 4 MiB by default. */
+  /** Longest message in bytes, as sent and decompressed; 4 MiB by default. */
   readonly readMaxBytes?: number;
-  /** Longest deadline, in milliseconds; longer ones are cut to it. By default as long as a Node.js timer can be. */
+  /** Cap of deadlines in milliseconds; by default the longest delay of a Node.js timer. */
   readonly maxTimeoutMs?: number;
-  /** Ends running streams with its reason. Unary calls finish: their callers would not know whether they took effect. */
+  /** Ends streams with its reason. Unary calls finish, because their callers would not know whether they took effect. */
   readonly shutdownSignal?: AbortSignal | undefined;
 }
 
-/** A unary call in one protocol: how its message is read and its answer is written. */
+/** Reads the message and writes the answer of a unary call in one protocol. */
 export interface UnaryExchange<Answer = unknown> {
   readonly call: Call;
   readonly handle: UnaryHandler;
@@ -54,7 +54,7 @@ export interface UnaryExchange<Answer = unknown> {
 
 type Performance = Pick<UnaryExchange, "call" | "handle" | "receive">;
 
-/** The way of every call of every protocol: gate, message, interceptors, implementation. */
+/** Runs the calls of all protocols: gate, message, interceptors, implementation. */
 export class Pipeline {
   readonly outcomes: Outcomes;
   readonly readMaxBytes: number;
@@ -119,7 +119,7 @@ export class Pipeline {
     return output;
   }
 
-  /** Runs a call that answers with a stream. Each step ends with the reason of an abort if that comes first. */
+  /** Runs a call that answers with a stream. An abort ends it at any step, with the reason of the abort. */
   async *stream(spec: StreamSpec, call: Call, messages: AsyncIterable<Message>): AsyncGenerator<Message> {
     const shutdown = this.#shutdownSignal;
     const onShutdown = () => call.abort(shutdown?.reason);
@@ -145,7 +145,7 @@ export class Pipeline {
     } finally {
       shutdown?.removeEventListener("abort", onShutdown);
       call.abort();
-      // Not awaited: a generator that waits for something else returns only when that comes.
+      // Not awaited, because a generator returns only after what it is waiting for.
       outputs?.return?.().catch(() => {});
     }
   }

@@ -1,8 +1,8 @@
 import type { Readable } from "node:stream";
 
 /**
- * Reads the body of a request. "gone" if the client goes away before its end; "too large" as soon as it has more than
- * `limit` bytes, and the rest flows on unread, so that the client gets to read the answer.
+ * Reads the body of a request. "gone" if the client disconnects before its end; "too large" as soon as it exceeds `limit` bytes:
+ * the rest is discarded, so that the client reads the answer.
  */
 export function readBody(body: Readable, limit: number): Promise<Buffer | "gone" | "too large"> {
   // An empty body may have ended before it is read.
@@ -20,12 +20,7 @@ export function readBody(body: Readable, limit: number): Promise<Buffer | "gone"
     };
     // Only the first outcome counts, so that the listeners may stay.
     body.on("data", onData);
-    body.on("end", () => resolve(joined(chunks)));
+    body.on("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
     body.on("close", () => resolve("gone"));
   });
-}
-
-function joined(chunks: readonly Buffer[]): Buffer {
-  const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
 }

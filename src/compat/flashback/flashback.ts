@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { SessionService } from "../../../gen/compat/flashback/v1/session_service_pb.ts";
 import { bearer } from "../../auth/request-credentials.ts";
@@ -27,12 +28,8 @@ export function flashback(deps: Dependencies): CompatApi<typeof SessionService> 
         return { success: true, message: "Session revoked successfully" };
       },
       async revokeAll(_request, context) {
-        const command = {
-          ...detailsFor("logout"),
-          scope: { scope: "self" },
-          except: undefined,
-          validateOnly: false,
-        } as const;
+        const scope = { scope: "self" } as const;
+        const command = { ...detailsFor("logout"), scope, except: undefined, validateOnly: false };
         await revokeAll(deps, memberCallerOf(context), command, callContextOf(context));
         return { success: true, message: "All sessions revoked successfully" };
       },
@@ -40,20 +37,16 @@ export function flashback(deps: Dependencies): CompatApi<typeof SessionService> 
   };
 }
 
-/** `{"success":false,"error":…}`; every internal failure is the documented 500. */
+/** `{"success":false,"error":…}`; internal errors are the documented 500. */
 function writeError(failure: Failure, { method }: FailedRequest): ErrorAnswer {
-  const isInternal = failure.status >= 500;
-  const error = isInternal ? faultOf(method?.localName) : messageOf(failure);
-  return { status: isInternal ? 500 : failure.status, body: { json: { success: false, error } } };
+  const status = failure.status >= 500 ? 500 : failure.status;
+  return { status, body: { json: { success: false, error: messageOf(failure, method) } } };
 }
 
-function faultOf(method: string | undefined): string {
-  return method === SessionService.method.revokeAll.localName
-    ? "Failed to revoke all sessions"
-    : "Failed to revoke session";
-}
-
-function messageOf(failure: Failure): string {
+function messageOf(failure: Failure, method: DescMethod | undefined): string {
+  if (failure.status >= 500) {
+    return `Failed to revoke ${method === SessionService.method.revokeAll ? "all sessions" : "session"}`;
+  }
   if (failure.kind === "path_not_found") return "Not found";
   switch (failure.error.code) {
     case Code.Unauthenticated:

@@ -14,13 +14,12 @@ import { readFields } from "../../rpc/messages/fields.ts";
 import { memberCallerOf } from "../../rpc/gate.ts";
 import { type CompatApi, detailsFor } from "../api.ts";
 
-/** Differences from the documented installation. */
 export interface KratosOptions {
   /** Path prefix; documented: `/auth`. */
   readonly prefix: string;
   /** Name of the session cookie; documented: `ory_kratos_session`. */
   readonly cookieName: string;
-  /** Origins, other than the service's own, whose pages may change state with a cookie, such as `https://app.example.com`. */
+  /** Origins besides the service's own that may use the cookie, such as `https://app.example.com`. */
   readonly allowedOrigins: readonly string[];
 }
 
@@ -84,15 +83,13 @@ function isCrossSite(header: Headers, secure: boolean, allowedOrigins: readonly 
 
 /** Kratos's error envelope, with the request id for internal errors. */
 function writeError({ kind, status, error }: Failure, { contextValues }: FailedRequest): ErrorAnswer {
-  const head = { code: status, status: STATUS_CODES[status] ?? "Error" };
-  if (kind === "handler" && error.code === Code.Unauthenticated) {
-    const reason = "No valid session cookie found.";
-    return envelope({ ...head, reason, message: "The request could not be authorized" });
-  }
-  const request = status >= 500 ? { request: contextValues.get(callRecordKey).id } : {};
-  return envelope({ ...head, ...request, message: error.rawMessage });
-}
-
-function envelope(error: { readonly code: number } & Readonly<Record<string, string | number>>): ErrorAnswer {
-  return { status: error.code, body: { json: { error } } };
+  const isUnauthorized = kind === "handler" && error.code === Code.Unauthenticated;
+  const json = {
+    code: status,
+    status: STATUS_CODES[status] ?? "Error",
+    ...(isUnauthorized && { reason: "No valid session cookie found." }),
+    ...(status >= 500 && { request: contextValues.get(callRecordKey).id }),
+    message: isUnauthorized ? "The request could not be authorized" : error.rawMessage,
+  };
+  return { status, body: { json: { error: json } } };
 }

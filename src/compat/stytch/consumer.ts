@@ -21,18 +21,10 @@ export function stytch(
     dialect: stytchDialect(["/v1"], options),
     implementation: {
       async revoke({ sessionId, sessionToken, sessionJwt }, context) {
-        const target = readStytchTarget({
-          id: ["session_id", sessionId],
-          token: sessionToken,
-          jwt: sessionJwt,
-        });
-        await revoke(
-          deps,
-          serviceCallerOf(context),
-          target,
-          detailsFor("unspecified"),
-          callContextOf(context),
-        );
+        const given = { id: ["session_id", sessionId], token: sessionToken, jwt: sessionJwt } as const;
+        const target = readStytchTarget(given);
+        const caller = serviceCallerOf(context);
+        await revoke(deps, caller, target, detailsFor("unspecified"), callContextOf(context));
         return { statusCode: 200, requestId: stytchRequestId(context.values.get(callRecordKey)) };
       },
       getJwks: ({ projectId }, context) => stytchJwks(deps, projectId, context),

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Reason, SessiondError } from "../../domain/errors.ts";
+import { type Reason, SessiondError } from "../../domain/errors.ts";
 import type { Environment } from "../../domain/project.ts";
 import type { Dialect, ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
 import type { Failure } from "../../rest/errors/failure.ts";
@@ -14,7 +14,7 @@ export interface StytchOptions {
   readonly supportAddress: string;
 }
 
-/** An argument that Stytch refuses with a specific error type. */
+/** An invalid argument with Stytch's error type. */
 export class ArgumentError extends ConnectError {
   readonly errorType: string;
 
@@ -22,11 +22,6 @@ export class ArgumentError extends ConnectError {
     super(message, Code.InvalidArgument);
     this.errorType = errorType;
   }
-}
-
-/** Not `instanceof`, which ConnectError defines by shape for its subclasses too. */
-function isArgumentError(error: ConnectError): error is ArgumentError {
-  return "errorType" in error;
 }
 
 /** The dialect of the Stytch APIs under these path prefixes. */
@@ -65,23 +60,18 @@ function writeError(failure: Failure, { contextValues }: FailedRequest, options:
   return { status, body: { json } };
 }
 
-function stytchErrorOf(failure: Failure, options: StytchOptions): StytchError {
-  const { status, error } = failure;
-  const message = error.rawMessage;
-  switch (failure.kind) {
-    case "path_not_found":
-      return { status, type: "route_not_found", message };
-    case "method_not_allowed":
-      return { status, type: "method_not_allowed", message };
-    case "unsupported_media_type":
-      return { status, type: "unsupported_media_type", message };
-    case "body_too_large":
-      return { status, type: "request_too_large", message };
-    case "bad_request":
-      return { status, type: "bad_request", message };
-    case "handler":
-      return handlerError(status, error, options);
-  }
+/** Error types of failures outside of handlers. */
+const types: Record<Exclude<Failure["kind"], "handler">, string> = {
+  path_not_found: "route_not_found",
+  method_not_allowed: "method_not_allowed",
+  unsupported_media_type: "unsupported_media_type",
+  body_too_large: "request_too_large",
+  bad_request: "bad_request",
+};
+
+function stytchErrorOf({ kind, status, error }: Failure, options: StytchOptions): StytchError {
+  if (kind === "handler") return handlerError(status, error, options);
+  return { status, type: types[kind], message: error.rawMessage };
 }
 
 function handlerError(status: number, error: ConnectError, { supportAddress }: StytchOptions): StytchError {
@@ -91,7 +81,8 @@ function handlerError(status: number, error: ConnectError, { supportAddress }: S
     const wrong = `Oops, something seems to have gone wrong, ${help}`;
     return { status: 500, type: "internal_server_error", message: wrong };
   }
-  if (isArgumentError(error)) return { status, type: error.errorType, message };
+  // `instanceof` of ConnectError looks at members only, also for subclasses.
+  if ("errorType" in error) return { status, type: String(error.errorType), message };
   if (status === 429) {
     return { status, type: "too_many_requests", message: "Too many requests have been made." };
   }
@@ -110,16 +101,17 @@ const notAllowed: StytchError = {
   message: "The member session may not revoke this session.",
 };
 const notFound = { type: "session_not_found", message: "Session could not be found." };
+const ended: StytchError = { status: 401, ...notFound };
 
 const documented: Partial<Record<Reason, StytchError>> = {
   CREDENTIAL_MISSING: unauthorized,
   CREDENTIAL_INVALID: unauthorized,
-  SESSION_UNKNOWN: { status: 401, ...notFound },
-  SESSION_REVOKED: { status: 401, ...notFound },
-  SESSION_REVOKED_BY_CUTOFF: { status: 401, ...notFound },
-  SESSION_EXPIRED: { status: 401, ...notFound },
-  SESSION_IDLE_EXPIRED: { status: 401, ...notFound },
-  JWT_EXPIRED: { status: 401, ...notFound },
+  SESSION_UNKNOWN: ended,
+  SESSION_REVOKED: ended,
+  SESSION_REVOKED_BY_CUTOFF: ended,
+  SESSION_EXPIRED: ended,
+  SESSION_IDLE_EXPIRED: ended,
+  JWT_EXPIRED: ended,
   PROJECT_NOT_FOUND: { status: 404, type: "project_not_found", message: "Project could not be found." },
   SESSION_NOT_FOUND: { status: 404, ...notFound },
   CALLER_NOT_ALLOWED: notAllowed,
@@ -132,29 +124,19 @@ const documented: Partial<Record<Reason, StytchError>> = {
 
 function documentedError(error: SessiondError): StytchError | undefined {
   if (error.reason === "JWT_INVALID") return jwtError(error.metadata["problem"]);
-  const isAnothers = isSessiondReason(error.cause, "CALLER_NOT_ALLOWED");
-  return isAnothers ? notAllowed : documented[error.reason];
-}
-
-function isSessiondReason(error: unknown, reason: Reason): boolean {
-  return error instanceof Error && "reason" in error && error.reason === reason;
+  const { cause } = error;
+  const isForeign = cause instanceof SessiondError && cause.reason === "CALLER_NOT_ALLOWED";
+  return isForeign ? notAllowed : documented[error.reason];
 }
 
 function jwtError(problem: string | undefined): StytchError {
+  const refusal = (type: string, message: string) => ({ status: 400, type, message });
   switch (problem) {
     case "issuer":
-      return { status: 400, type: "jwt_invalid_issuer", message: "session_jwt was issued by somebody else." };
+      return refusal("jwt_invalid_issuer", "session_jwt was issued by somebody else.");
     case "audience":
-      return {
-        status: 400,
-        type: "jwt_invalid_audience",
-        message: "session_jwt is meant for another project.",
-      };
+      return refusal("jwt_invalid_audience", "session_jwt is meant for another project.");
     default:
-      return {
-        status: 400,
-        type: "unable_to_parse_session_jwt",
-        message: "session_jwt is not a JWT that this project signed.",
-      };
+      return refusal("unable_to_parse_session_jwt", "session_jwt is not a JWT that this project signed.");
   }
 }

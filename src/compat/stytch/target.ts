@@ -11,7 +11,7 @@ export interface GivenTargets {
   readonly member?: { readonly id: string | undefined };
 }
 
-/** Reads the one given target. Throws the documented errors for none, for several, and for a malformed id. */
+/** Reads the only target. Throws the documented errors for no or several targets and for a malformed id. */
 export function readStytchTarget({ id: [idName, id], token, jwt, member }: GivenTargets): RevokeTarget {
   const named = [
     [idName, id],
@@ -21,17 +21,13 @@ export function readStytchTarget({ id: [idName, id], token, jwt, member }: Given
   ] as const;
   const given = named.filter(([, value]) => value !== undefined).map(([name]) => name);
   if (given.length > 1) {
-    throw new ArgumentError(
-      "too_many_session_revoke_arguments",
-      `Exactly one argument is allowed, but ${given.join(" and ")} were given.`,
-    );
+    const message = `Exactly one argument is allowed, but ${given.join(" and ")} were given.`;
+    throw new ArgumentError("too_many_session_revoke_arguments", message);
   }
   if (id !== undefined) {
     const sessionId = parseSessionId(id);
-    if (sessionId === undefined) {
-      throw new ArgumentError("invalid_session_id", `${idName} format is invalid.`);
-    }
-    return { id: sessionId };
+    if (sessionId !== undefined) return { id: sessionId };
+    throw new ArgumentError("invalid_session_id", `${idName} format is invalid.`);
   }
   if (token !== undefined) return { token };
   if (jwt !== undefined) return { jwt };

@@ -10,7 +10,6 @@ import { percentDecode } from "./percent.ts";
 import { bindQuery, parseQuery } from "./query.ts";
 import { type CompiledRoute, type PathBinding, httpBodyTypeName } from "../routes/route.ts";
 
-/** The parts of a request that fill its message. */
 export interface RequestParts {
   readonly target: Target;
   /** Segments of the path as sent, without the verb. */
@@ -19,14 +18,13 @@ export interface RequestParts {
   readonly contentType: string;
 }
 
-/** How strict a dialect is. */
 export interface BindOptions extends JsonCheckOptions {
   readonly unknownQueryParameters: "refuse" | "ignore";
 }
 
 /**
- * Builds the request message. Field by field the path wins over the body and the body over the query: if the path names
- * what to revoke, the body and the query cannot name something else. Throws 400 errors.
+ * Builds the request message. The path wins over the body and the body over the query, field by field: if the path names what to
+ * revoke, nothing else can. Throws 400 errors.
  */
 export function bindRequest(route: CompiledRoute, parts: RequestParts, options: BindOptions): Message {
   const message = bindBody(route, parts, options);
@@ -41,18 +39,11 @@ export function bindRequest(route: CompiledRoute, parts: RequestParts, options: 
   return root.message;
 }
 
-/** Whether the body of this route is a google.api.HttpBody, which may be of any content type. */
-export function readsHttpBody(route: CompiledRoute): boolean {
-  switch (route.body.kind) {
-    case "none":
-      return false;
-    case "message":
-      return route.method.input.typeName === httpBodyTypeName;
-    case "field":
-      return (
-        route.body.field.fieldKind === "message" && route.body.field.message.typeName === httpBodyTypeName
-      );
-  }
+/** Whether the body is a google.api.HttpBody, which may have any content type. */
+export function readsHttpBody({ body, method }: CompiledRoute): boolean {
+  if (body.kind === "none") return false;
+  const type = body.kind === "message" ? method.input : body.field.message;
+  return type?.typeName === httpBodyTypeName;
 }
 
 function bindBody(route: CompiledRoute, parts: RequestParts, options: BindOptions): Message {
@@ -72,13 +63,13 @@ function bindBody(route: CompiledRoute, parts: RequestParts, options: BindOption
   return read(() => fromJson(input, { [field.jsonName]: checked }, { registry: options.registry }));
 }
 
-/** Reads a message of JSON. Throws 400 errors that name the place and repeat no value. */
+/** Reads a JSON message. Throws 400 errors that name the place and repeat no value. */
 export function parseJsonMessage(type: DescMessage, body: Uint8Array, options: JsonCheckOptions): Message {
   const checked = checkMessage(type, parseJsonBody(body), options);
   return read(() => fromJson(type, checked, { registry: options.registry }));
 }
 
-/** Runs protobuf-es on checked JSON. It still refuses values out of range; its error repeats the value, ours only the field. */
+/** Runs protobuf-es on checked JSON. Its errors, of values out of range, repeat the value; ours name the field only. */
 function read(decode: () => Message): Message {
   try {
     return decode();

@@ -14,7 +14,6 @@ import {
   textForms,
 } from "./scalars.ts";
 
-/** How the JSON of a body is read. */
 export interface JsonCheckOptions {
   readonly unknownMembers: "refuse" | "ignore";
   /** Types that a google.protobuf.Any may hold. */
@@ -24,17 +23,16 @@ export interface JsonCheckOptions {
 type JsonObject = Record<string, ExactJson>;
 
 /**
- * Checks JSON against a message type and gives the value that protobuf-es may read: the same objects, without unknown members
- * if the dialect ignores them, and with exact integers. Throws a 400 error that names the place, for wrong types (the error of
- * protobuf-es repeats the value) and for what protobuf-es accepts silently: unknown enum names if unknown members are
- * ignored, NUL in text, hexadecimal integers, days that do not exist.
+ * Checks JSON against a message type and returns it in the form for protobuf-es: with exact integers, and without unknown members
+ * if the dialect ignores them. Throws 400 errors that name the place, because those of protobuf-es repeat the value. Refuses what
+ * protobuf-es accepts silently: unknown enum names if unknown members are ignored, NUL, hexadecimal integers, invalid days.
  */
 export function checkMessage(message: DescMessage, json: ExactJson, options: JsonCheckOptions): JsonValue {
   const checker = new JsonChecker(options);
   return checker.run(() => checker.message(message, json));
 }
 
-/** Checks JSON against the type of one field; places in errors begin with the name of the field. */
+/** Checks JSON against the type of one field. */
 export function checkField(field: DescField, json: ExactJson, options: JsonCheckOptions): JsonValue {
   const checker = new JsonChecker(options);
   const holder: JsonObject = { [field.name]: json };
@@ -43,7 +41,7 @@ export function checkField(field: DescField, json: ExactJson, options: JsonCheck
 
 class JsonChecker {
   readonly #options: JsonCheckOptions;
-  /** Names and indexes that lead to the value under check. */
+  /** Names and indexes of the current value. */
   readonly #path: (string | number)[] = [];
 
   constructor(options: JsonCheckOptions) {
@@ -82,7 +80,7 @@ class JsonChecker {
     return this.#members(message, asObject(json));
   }
 
-  /** Checks the member `key` of an object. null stands for absence unless it is a value of the type. */
+  /** Checks a member of an object. null means absent, unless it is a value of the type. */
   field(holder: JsonObject, key: string, field: DescField): JsonValue {
     return this.#step(holder, key, (json) => {
       if (json === null && !takesNull(field)) return null;
@@ -169,7 +167,7 @@ class JsonChecker {
     return object as JsonValue;
   }
 
-  /** Checks one value inside another and stores what protobuf-es shall read in its place. */
+  /** Checks one value inside another, and replaces it by its form for protobuf-es. */
   #step<K extends string | number>(
     holder: Record<K, ExactJson>,
     key: K,

@@ -1,15 +1,15 @@
 import { badRequest, shownName } from "../errors/failure.ts";
 import { type ExactJson, exactInteger } from "./scalars.ts";
 
-/** The depth to which protobuf-es reads messages. */
+/** Recursion limit of protobuf-es. */
 const maxDepth = 100;
 
-/** Finds numbers that may be integers beyond 2^53: 16 digits, or an exponent. Finds some text too, which only costs time. */
+/** Finds numbers that may be integers beyond 2^53: 16 digits or an exponent. False positives in text only cost time. */
 const mayBeInexact = /\d{16}|[\s:,[]-?\d[\d.]*[eE]/;
 
 /**
- * Parses the bytes of a body. Throws a 400 error for invalid UTF-8, malformed JSON, duplicate keys and deep nesting. The
- * error does not quote the text as the one of `JSON.parse` does, because the text may contain a token.
+ * Parses a body. Throws a 400 error for invalid UTF-8, malformed JSON, duplicate keys and deep nesting. It does not quote the
+ * text, which may contain a token.
  */
 export function parseJsonBody(bytes: Uint8Array): ExactJson {
   const text = decodeUtf8(bytes);
@@ -42,10 +42,7 @@ function reviveExactInteger(_key: string, value: ExactJson, context?: { source?:
   return exactInteger(context?.source ?? "") ?? value;
 }
 
-/**
- * Refuses what `JSON.parse` hides in well-formed text: a key twice in one object, of which it keeps the last, and nesting
- * that would exhaust the stack of recursive readers.
- */
+/** Refuses duplicate keys, of which `JSON.parse` keeps the last one, and deep nesting, on which recursive readers overflow. */
 function checkStructure(text: string): void {
   // The keys of each open object; undefined for an open array.
   const open: (Set<string> | undefined)[] = [];

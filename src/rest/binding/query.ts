@@ -5,7 +5,6 @@ import { type FieldPath, resolveFieldPath } from "../routes/field-path.ts";
 import { percentDecode } from "./percent.ts";
 import { assignText } from "./text-value.ts";
 
-/** One decoded parameter of a query string. */
 export interface QueryParameter {
   readonly name: string;
   readonly value: string;
@@ -34,9 +33,8 @@ function decode(text: string): string | undefined {
   return percentDecode(text.replaceAll("+", " "));
 }
 
-/** Which fields a query may set, and what happens to unknown names. */
 export interface QueryRules {
-  /** False if the body is the whole message: then no parameter binds. */
+  /** False if the body is the whole message, so that no parameter binds. */
   readonly isOpen: boolean;
   /** Whether the path or the body sets this field; they win. */
   readonly isClaimed: (path: readonly DescField[]) => boolean;
@@ -44,9 +42,9 @@ export interface QueryRules {
 }
 
 /**
- * Sets fields of `root` from query parameters. Throws a 400 error for an unknown parameter (unless ignored), a field without a
- * form as text, a singular field twice under any spelling, and a second member of a oneof, also if the path or the body set
- * the first: a parameter without effect could widen the call. Skips a field that the path or the body sets as well.
+ * Sets fields of `root` from query parameters. Skips fields that the path or the body sets. Throws 400 errors for unknown
+ * parameters (unless ignored), fields without a form as text, a singular field twice under any name, and a second member of a
+ * oneof, because a parameter without effect could widen the call.
  */
 export function bindQuery(
   root: ReflectMessage,
@@ -67,7 +65,7 @@ export function bindQuery(
   }
 }
 
-/** Finds the field of a parameter; undefined if the parameter is to be skipped. */
+/** Finds the field of a parameter; undefined to skip it. */
 function resolve(message: DescMessage, name: string, rules: QueryRules): FieldPath | undefined {
   const path = resolveFieldPath(message, name, "proto_or_json");
   if ("kind" in path) {

@@ -1,6 +1,6 @@
 import { type DescEnum, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 
-/** JSON in which an integer that a double cannot hold exactly is a bigint, so that a 64-bit field does not lose digits. */
+/** JSON in which integers that a double cannot hold exactly are bigints. */
 export type ExactJson =
   | null
   | boolean
@@ -10,12 +10,12 @@ export type ExactJson =
   | readonly ExactJson[]
   | { readonly [key: string]: ExactJson };
 
-/** A value that does not fit its field. The message never repeats the value, which may be a secret. */
+/** A value that does not fit its field. The message must not repeat the value, which may be a secret. */
 export class ValueError extends Error {
   override readonly name = "ValueError";
 }
 
-/** How a type is written as text. protobuf-es is more lenient: it reads "1sfoo" as a Duration and skips blanks in base64. */
+/** Text form of a type. protobuf-es is more lenient: it reads "1sfoo" as a Duration and skips blanks in base64. */
 export interface TextForm {
   readonly expected: string;
   readonly matches: (text: string) => boolean;

@@ -1,4 +1,11 @@
-import { type DescField, type DescMessage, ScalarType, create, fromJson } from "@bufbuild/protobuf";
+import {
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  ScalarType,
+  create,
+  fromJson,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { FieldMaskSchema, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { base64Decode } from "@bufbuild/protobuf/wire";
@@ -6,10 +13,7 @@ import { type Place, badRequest } from "../errors/failure.ts";
 import type { FieldPath } from "../routes/field-path.ts";
 import { ValueError, base64, checkScalar, checkText, enumNumber, float, textForms } from "./scalars.ts";
 
-/**
- * Reads text as the type of a field and sets the field, or appends to it if it is repeated. Creates the messages that lead to it.
- * Throws a 400 error that does not repeat the text.
- */
+/** Sets a field from text, or appends to a repeated field. Throws a 400 error that does not repeat the text. */
 export function assignText(
   root: ReflectMessage,
   { parents, field }: FieldPath,
@@ -27,7 +31,7 @@ export function assignText(
   }
 }
 
-/** Gets the message in a field; creates it if it is absent. */
+/** Gets or creates the message in a field. */
 function childMessage(parent: ReflectMessage, field: DescField): ReflectMessage {
   if (field.fieldKind !== "message") throw new Error(`${field.toString()} is not a message field`);
   const child = parent.get(field);
@@ -35,16 +39,16 @@ function childMessage(parent: ReflectMessage, field: DescField): ReflectMessage 
   return child;
 }
 
-/** Reads text into the value that the reflection API of protobuf-es accepts for the field. */
+/** Reads a value for the reflection API of protobuf-es. */
 function readText(field: DescField, text: string): unknown {
   if (field.message !== undefined) return readMessage(field.message, text);
-  return field.enum === undefined ? readScalar(field.scalar, text) : readEnum(field, text);
+  return field.enum === undefined ? readScalar(field.scalar, text) : readEnum(field.enum, text);
 }
 
-function readEnum(field: DescField, text: string): number {
-  const number = field.enum && enumNumber(field.enum, text);
+function readEnum(type: DescEnum, text: string): number {
+  const number = enumNumber(type, text);
   if (number !== undefined) return number;
-  if (!integerPattern.test(text)) throw new ValueError(`expected a value of the enum ${field.enum?.name}`);
+  if (!integerPattern.test(text)) throw new ValueError(`expected a value of the enum ${type.name}`);
   return Number(text);
 }
 
@@ -70,7 +74,7 @@ function readScalar(scalar: ScalarType, text: string): unknown {
     case ScalarType.BOOL:
       return checkScalar(scalar, text === "true" ? true : text === "false" ? false : text);
     case ScalarType.BYTES:
-      // In a query an unescaped "+" of the standard alphabet is a blank.
+      // An unescaped "+" of a query is a blank.
       return base64Decode(checkText(text.replaceAll(" ", "+"), base64));
     case ScalarType.FLOAT:
     case ScalarType.DOUBLE:
@@ -89,7 +93,7 @@ const is64Bit: ReadonlySet<ScalarType> = new Set([
   ScalarType.FIXED64,
 ]);
 
-/** Reads comma-separated paths of proto names or JSON names: outside JSON both are in use. */
+/** Reads comma-separated paths of proto or JSON names. */
 function readFieldMask(text: string) {
   const paths = text === "" ? [] : text.split(",");
   if (!paths.every((path) => /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/.test(path))) {

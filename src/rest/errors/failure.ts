@@ -4,13 +4,13 @@ import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 /** The part of a request that could not be read. */
 export type Place = "path" | "query" | "body" | "header";
 
-/** The kinds of failures; a closed set, so that a dialect can switch over it. */
+/** Kinds of failures, over which a dialect can switch. */
 export type FailureKind =
   | { readonly kind: "path_not_found" }
   | { readonly kind: "method_not_allowed"; readonly allow: readonly string[] }
   | { readonly kind: "unsupported_media_type" }
   | { readonly kind: "body_too_large"; readonly limitBytes: number }
-  /** `field` is the field path, query parameter or header at fault, if there is one. */
+  /** `field` is the invalid field path, query parameter or header. */
   | { readonly kind: "bad_request"; readonly place: Place; readonly field: string | undefined }
   /** The request gate, an interceptor or the implementation threw, or the deadline passed. */
   | { readonly kind: "handler" };
@@ -18,7 +18,7 @@ export type FailureKind =
 /** A failed request: the RPC error and the HTTP status, which a dialect may replace. */
 export type Failure = FailureKind & { readonly status: number; readonly error: ConnectError };
 
-/** An error of the transcoder itself. Its name stays "ConnectError", by which Connect recognises its errors. */
+/** An error of the transcoder. Its name stays "ConnectError", by which Connect recognizes its errors. */
 export class RequestError extends ConnectError {
   readonly #kind: FailureKind;
   readonly #status: number;
@@ -33,38 +33,32 @@ export class RequestError extends ConnectError {
     return { ...this.#kind, status: this.#status, error: this };
   }
 
-  // ConnectError recognises its instances by their members, and would take every one of them for a RequestError.
+  // That of ConnectError looks at members only, and would take every ConnectError for a RequestError.
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === "object" && value !== null && #kind in value;
   }
 }
 
-/** No template matches the path. */
 export function pathNotFound(): RequestError {
   return new RequestError({ kind: "path_not_found" }, 404, "no such path", Code.NotFound);
 }
 
-/** The path is known with other methods only. */
 export function methodNotAllowed(allow: readonly string[]): RequestError {
   const reason = `method not allowed here, only ${allow.join(", ")}`;
   return new RequestError({ kind: "method_not_allowed", allow }, 405, reason, Code.Unimplemented);
 }
 
-/** The body has a content type or a content encoding that is not served; `headers` may say which are. */
+/** `headers` may say which content types or encodings are accepted. */
 export function unsupportedMediaType(reason: string, headers: Record<string, string> = {}): RequestError {
   return new RequestError({ kind: "unsupported_media_type" }, 415, reason, Code.InvalidArgument, headers);
 }
 
-/** The body, as sent or inflated, is larger than the limit. */
 export function bodyTooLarge(limitBytes: number): RequestError {
   const reason = `the body is larger than ${limitBytes} bytes`;
   return new RequestError({ kind: "body_too_large", limitBytes }, 413, reason, Code.ResourceExhausted);
 }
 
-/**
- * Something in the request cannot be read. `reason` must not repeat a value of the request, which may be a secret;
- * names of fields and parameters are fine.
- */
+/** Part of the request is invalid. `reason` must not repeat a value of the request, which may be a secret. */
 export function badRequest(place: Place, field: string | undefined, reason: string): RequestError {
   const details =
     field === undefined
@@ -75,6 +69,11 @@ export function badRequest(place: Place, field: string | undefined, reason: stri
   return new RequestError(kind, 400, `${where}: ${reason}`, Code.InvalidArgument, undefined, details);
 }
 
+/** The deadline header of this name is malformed. */
+export function malformedTimeout(header: string): RequestError {
+  return badRequest("header", header, "not a timeout");
+}
+
 /** The failure that an error stands for. */
 export function failureOf(error: ConnectError): Failure {
   return error instanceof RequestError
@@ -82,14 +81,14 @@ export function failureOf(error: ConnectError): Failure {
     : { kind: "handler", status: httpStatusOf(error.code), error };
 }
 
-/** A name from the request as an error may show it. A longer or unprintable one may be a token in the wrong place. */
+/** Hides long and unprintable names from the request, which may be misplaced tokens. */
 export function shownName(name: string): string {
   return name.split(".").every((part) => /^[\x21-\x7e]{1,40}$/.test(part)) && name.length <= 128
     ? name
     : "(name not shown)";
 }
 
-/** HTTP statuses of RPC codes, as google/rpc/code.proto documents them. */
+/** HTTP statuses of RPC codes (google/rpc/code.proto). */
 const statuses: Readonly<Record<Code, number>> = {
   [Code.Canceled]: 499,
   [Code.Unknown]: 500,
@@ -109,7 +108,7 @@ const statuses: Readonly<Record<Code, number>> = {
   [Code.Unauthenticated]: 401,
 };
 
-/** The HTTP status of an RPC code; 500 for a number that is not a code, which JavaScript can put into a ConnectError. */
+/** The HTTP status of an RPC code; 500 for a number that is not a code. */
 export function httpStatusOf(code: Code): number {
   return statuses[code] ?? 500;
 }

@@ -15,8 +15,8 @@ import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 type Detail = ConnectError["details"][number];
 
 /**
- * Writes a ConnectError as the JSON of google.rpc.Status. `registry` resolves details that are known only by type name. A detail of
- * an unknown type is written as base64, because a detail must not replace the error by another one.
+ * Writes an error as the JSON of google.rpc.Status. `registry` has types of details that are known only by name. A detail of an
+ * unknown type is written as base64, so that it does not replace the error.
  */
 export function statusJson(error: ConnectError, registry?: Registry): JsonObject {
   return {
@@ -34,7 +34,7 @@ function detailJson(detail: Detail, registry: Registry | undefined): JsonObject 
   return { "@type": `type.googleapis.com/${type}`, ...(json ?? { value: base64Encode(bytes) }) };
 }
 
-/** Undefined if the bytes are malformed or contain a google.protobuf.Any of a type that the registry does not have. */
+/** Undefined for malformed bytes, and for a google.protobuf.Any of an unknown type. */
 function messageJson(desc: DescMessage, bytes: Uint8Array, registry?: Registry): JsonObject | undefined {
   try {
     const message: Message = fromBinary(desc, bytes);

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { webHeaders } from "../../transport/call.ts";
 
-/** Headers of one connection (RFC 9110, 7.6.1), which no proxy and no transcoder hands on. */
+/** Hop-by-hop headers (RFC 9110, 7.6.1). */
 const hopByHop: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -14,7 +15,7 @@ const hopByHop: ReadonlySet<string> = new Set([
   "http2-settings",
 ]);
 
-/** Headers of an answer that only the transcoder can know. */
+/** Headers that only the transcoder may set. */
 const framing: ReadonlySet<string> = new Set([
   "content-length",
   "content-type",
@@ -23,28 +24,16 @@ const framing: ReadonlySet<string> = new Set([
   "host",
 ]);
 
-/** Whether a name is free for callers and handlers to use. */
 function isEndToEnd(name: string): boolean {
   return !hopByHop.has(name) && !name.startsWith("grpc-");
 }
 
 /**
- * The headers of a request as a handler sees them: all but hop-by-hop ones and what belongs to the RPC protocols.
- * HTTP/2 says `:authority` where HTTP/1.1 says `Host`; a handler finds `host` either way.
+ * Headers for handlers: without hop-by-hop headers and those of the RPC protocols. `host` is also set from `:authority` of HTTP/2.
  */
 export function requestHeaders(node: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
   const named = connectionOptions(node.connection);
-  for (const [name, value] of Object.entries(node)) {
-    if (value === undefined || name.startsWith(":") || !isEndToEnd(name) || named?.has(name) === true) {
-      continue;
-    }
-    if (typeof value === "string") {
-      headers.append(name, value);
-    } else {
-      value.forEach((one) => headers.append(name, one));
-    }
-  }
+  const headers = webHeaders(node, (name) => isEndToEnd(name) && named?.has(name) !== true);
   const authority = node[":authority"];
   if (typeof authority === "string" && !headers.has("host")) headers.set("host", authority);
   return headers;
@@ -55,18 +44,12 @@ function connectionOptions(value: string | undefined): ReadonlySet<string> | und
   return value === undefined ? undefined : new Set(value.split(",").map((name) => name.trim().toLowerCase()));
 }
 
-/**
- * Puts `from` into the headers of an answer, skipping what a handler may not say. A name in both is replaced, except
- * cookies, which add up.
- */
+/** Copies the headers that a handler may set. Replaces those of the same name, but adds cookies. */
 export function mergeAnswerHeaders(into: Headers, from: Headers): void {
-  // A Headers object gives each name once, with all its values, and each cookie by itself.
+  // Headers yield each name once with all its values, but each cookie separately.
   for (const [name, value] of from) {
     if (!isEndToEnd(name) || framing.has(name)) continue;
-    if (name === "set-cookie") {
-      into.append(name, value);
-    } else {
-      into.set(name, value);
-    }
+    if (name === "set-cookie") into.append(name, value);
+    else into.set(name, value);
   }
 }

@@ -1,6 +1,5 @@
-/** Whether a Content-Type header means JSON in a charset that JSON may have. A missing one does too: many clients send none. */
+/** Whether a Content-Type header allows JSON. A missing one does, because many clients send none. */
 export function isJsonContentType(value: string | undefined): boolean {
-  // Nearly every client writes the first form.
   if (value === "application/json" || value === undefined || value.trim() === "") return true;
   const [type = "", ...parameters] = value.split(";").map((part) => part.trim().toLowerCase());
   if (type !== "application/json") return false;

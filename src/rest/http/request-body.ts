@@ -6,10 +6,7 @@ import { badRequest, bodyTooLarge, unsupportedMediaType } from "../errors/failur
 
 const inflate = promisify(gunzip);
 
-/**
- * Reads a request body of at most `maxBytes`, as sent and inflated, and undoes gzip; "gone" if the client goes away. Throws
- * 413 over the limit, 415 for another content encoding, 400 for bytes that are not gzip. An empty body has no encoding.
- */
+/** Reads a body of at most `maxBytes`, as sent and inflated; "gone" if the client disconnects. The encoding of an empty body is ignored. */
 export async function receiveBody(request: HttpRequest, maxBytes: number): Promise<Uint8Array | "gone"> {
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
   const body = await readBody(request, maxBytes);

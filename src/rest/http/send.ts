@@ -1,14 +1,13 @@
 import { type ServerResponse, validateHeaderValue } from "node:http";
 import { type HttpRequest, type HttpResponse, endResponse } from "../../transport/http-message.ts";
 
-/** How much of a body that is not wanted is still read and discarded, so that the client gets to read the answer. */
+/** Limits of discarding an unread body, see {@link send}. */
 const drainMaxBytes = 16 * 1024 * 1024;
 const drainMaxMs = 5000;
 
 /** Content of an answer: text, sent as UTF-8, or bytes. */
 export type Content = string | Uint8Array;
 
-/** What comes before the content of an answer. */
 export interface Head {
   readonly status: number;
   readonly headers: Headers | undefined;
@@ -17,10 +16,10 @@ export interface Head {
 }
 
 /**
- * Sends a whole answer; without content it has no body. Headers that were set before remain.
+ * Sends a whole answer. Headers that were set before remain.
  *
- * An HTTP/1.1 server that closes while the client still sends resets the connection, and the client may never see the answer.
- * So the answer is sent at once, but ends only when the body has been read and discarded, within limits.
+ * An HTTP/1 server that closes while the client still sends resets the connection, and the client may not see the answer. So the
+ * answer is sent at once, but ends only when the body has been discarded, within limits.
  */
 export function send(
   request: HttpRequest,
@@ -42,7 +41,7 @@ export function send(
   return undefined;
 }
 
-/** Sets status and headers; Node sends them with the first byte of the body. Throws for values that no header can have. */
+/** Sets status and headers, which Node sends with the first byte of the body. Throws for an invalid header. */
 export function sendHead(response: HttpResponse, { status, headers, contentType }: Head): void {
   headers?.forEach((value, name) => {
     if (name !== "set-cookie" && name !== "content-length") setHeader(response, name, value);
@@ -53,7 +52,6 @@ export function sendHead(response: HttpResponse, { status, headers, contentType 
   response.statusCode = status;
 }
 
-/** The content as bytes. */
 export function bytesOf(content: Content): Uint8Array {
   return typeof content === "string" ? Buffer.from(content) : content;
 }
@@ -61,10 +59,7 @@ export function bytesOf(content: Content): Uint8Array {
 /** Writes a chunk and waits until there is room for more, or the client is gone. */
 export function writeChunk(response: HttpResponse, chunk: Uint8Array, isGone: boolean): Promise<void> {
   return new Promise((resolve) => {
-    if (isGone || (response as ServerResponse).write(chunk)) {
-      resolve();
-      return;
-    }
+    if (isGone || (response as ServerResponse).write(chunk)) return resolve();
     const done = (): void => {
       response.off("drain", done).off("close", done);
       resolve();
@@ -79,7 +74,7 @@ function setHeader(response: HttpResponse, name: string, value: string): void {
   response.setHeader(name, value);
 }
 
-/** Text that is the same in ASCII stays text: Node sends it in one piece with the head, which costs less than two. */
+/** ASCII text stays text, because Node sends it in one piece with the head. */
 function wireForm(content: Content): Content {
   return typeof content === "string" && Buffer.byteLength(content) !== content.length
     ? Buffer.from(content)
@@ -108,12 +103,12 @@ function drain(request: HttpRequest): Promise<void> {
       size += chunk.length;
       if (size > drainMaxBytes) done();
     };
-    const timer = setTimeout(() => done(), drainMaxMs);
     const done = (): void => {
       clearTimeout(timer);
-      request.off("data", onData).off("end", done).off("error", done).off("close", done);
+      request.off("data", onData);
       resolve();
     };
-    request.on("data", onData).on("end", done).on("error", done).on("close", done);
+    const timer = setTimeout(done, drainMaxMs);
+    request.on("data", onData).once("end", done).once("error", done).once("close", done);
   });
 }

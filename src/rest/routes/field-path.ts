@@ -9,13 +9,12 @@ export interface FieldPath {
   readonly fields: readonly DescField[];
 }
 
-/** Why a name does not lead to a field that text can fill. */
 export interface FieldPathError {
   readonly kind: "unknown" | "unfit";
   readonly reason: string;
 }
 
-/** Resolves a dotted name. Path templates use proto names only, query parameters also JSON names. */
+/** Resolves a dotted name. Path templates allow proto names only, query parameters also JSON names. */
 export function resolveFieldPath(
   message: DescMessage,
   path: string,
@@ -41,7 +40,7 @@ export function resolveFieldPath(
     : { kind: "unfit", reason: `"${last}" is ${describe(field)}, which has no form as text` };
 }
 
-/** Finds a field by its proto name or, in that style, its JSON name; the proto name wins. */
+/** Finds a field by its proto name or, in that style, by its JSON name. */
 export function findField(
   message: DescMessage,
   name: string,
@@ -71,16 +70,6 @@ function hasTextForm(field: DescField): boolean {
 }
 
 function describe(field: DescField): string {
-  switch (field.fieldKind) {
-    case "scalar":
-      return "a scalar";
-    case "enum":
-      return "an enum";
-    case "message":
-      return `a ${field.message.typeName}`;
-    case "list":
-      return "repeated";
-    case "map":
-      return "a map";
-  }
+  if (field.fieldKind === "message") return `a ${field.message.typeName}`;
+  return { scalar: "a scalar", enum: "an enum", list: "repeated", map: "a map" }[field.fieldKind];
 }

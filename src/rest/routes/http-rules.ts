@@ -2,15 +2,15 @@ import { type DescMethod, type DescService, getOption, hasOption } from "@bufbui
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 
-/** A method and one of its rules; additional bindings of the rule are bindings of their own. */
+/** A method and one rule; additional bindings are separate bindings. */
 export interface Binding {
   readonly method: DescMethod;
   readonly rule: HttpRule;
 }
 
 /**
- * Lists the bindings of all methods. A rule with a selector replaces the option of the selected method; the last one wins, as in
- * a service configuration. Throws for an unknown selector and for nested additional bindings.
+ * Lists the bindings of all methods. The last rule with a selector replaces the option of its method, as in a service
+ * configuration. Throws for an unknown selector and for nested additional bindings.
  */
 export function collectBindings(services: readonly DescService[], rules: readonly HttpRule[]): Binding[] {
   const methods = new Map(

@@ -1,15 +1,13 @@
 import type { Template } from "./template.ts";
 
-/** The part of a route that the table uses; `httpMethod` "*" matches any method. */
 export interface TableEntry {
   readonly httpMethod: string;
   readonly template: Template;
 }
 
-/** Result of {@link RouteTable.match}. */
 export type Match<R> =
   | { readonly kind: "found"; readonly route: R; readonly segments: readonly string[] }
-  /** The path is served, but not with this method; `nearest` is the most specific route of the path. */
+  /** The path is served with other methods; `nearest` is its most specific route. */
   | { readonly kind: "method_not_allowed"; readonly allow: readonly string[]; readonly nearest: R }
   | { readonly kind: "not_found" };
 
@@ -28,9 +26,9 @@ const noVerb = "";
 const anyMethod = "*";
 
 /**
- * Finds routes by the raw segments of a path. At each position a literal beats `*`, which beats `**`; if the better branch has no
- * route for the HTTP method, the next one is tried. Each node is visited at most once, so a search costs at most the size of
- * the table. Reserved paths are served elsewhere: they never match.
+ * Finds routes by the raw segments of a path. At each position a literal beats `*`, which beats `**`, with backtracking if the
+ * better branch has no route for the HTTP method. Each node is visited at most once, so that the size of the table bounds a
+ * search. Reserved paths never match.
  */
 export class RouteTable<R extends TableEntry> {
   readonly #root = newNode<R>();
@@ -40,36 +38,26 @@ export class RouteTable<R extends TableEntry> {
     this.#reserved = new Set(reservedPaths);
   }
 
-  /** Adds a route. Throws if it is a reserved path, or if the table has its method and shape; variable names do not matter. */
+  /** Throws for a reserved path, and if the table has a route of the same method and shape. */
   add(route: R): void {
     const { segments, verb, text } = route.template;
     if (this.#reserved.has(text)) throw new Error(`${route.httpMethod} ${text} is the reserved path ${text}`);
-    let node: Node<R> = this.#root;
-    let isRest = false;
+    let node = this.#root;
     for (const segment of segments) {
-      switch (segment.kind) {
-        case "literal":
-          node = getOrInsert(node.literals, segment.text, newNode<R>);
-          break;
-        case "any":
-          node = node.any ??= newNode();
-          break;
-        case "rest":
-          isRest = true;
-          break;
-      }
+      if (segment.kind === "literal") node = getOrInsert(node.literals, segment.text, newNode<R>);
+      else if (segment.kind === "any") node = node.any ??= newNode();
     }
+    const isRest = segments.at(-1)?.kind === "rest";
     const methods = getOrInsert(isRest ? node.rests : node.ends, verb ?? noVerb, () => new Map<string, R>());
     const taken = methods.get(route.httpMethod);
     if (taken !== undefined) {
-      throw new Error(
-        `${route.httpMethod} ${route.template.text} has the same shape as ${taken.httpMethod} ${taken.template.text}`,
-      );
+      const other = `${taken.httpMethod} ${taken.template.text}`;
+      throw new Error(`${route.httpMethod} ${text} has the same shape as ${other}`);
     }
     methods.set(route.httpMethod, route);
   }
 
-  /** Finds the route of a path that is neither decoded nor normalized: `.`, `..` and `%2F` are data. */
+  /** Matches a path that is neither decoded nor normalized: `.`, `..` and `%2F` are data. */
   match(httpMethod: string, rawPath: string): Match<R> {
     if (!rawPath.startsWith("/") || this.#reserved.has(rawPath)) return { kind: "not_found" };
     const segments = rawPath.slice(1).split("/");
@@ -83,14 +71,10 @@ export class RouteTable<R extends TableEntry> {
   }
 
   #search(httpMethod: string, segments: readonly string[], verb: string): Match<R> {
-    const route = find(
-      this.#root,
-      segments,
-      verb,
-      (methods) => methods.get(httpMethod) ?? methods.get(anyMethod),
-    );
+    const pick = (methods: Methods<R>) => methods.get(httpMethod) ?? methods.get(anyMethod);
+    const route = find(this.#root, segments, verb, pick);
     if (route !== undefined) return { kind: "found", route, segments };
-    // No route has this method: collect the methods of the path for `Allow`.
+    // Collects the methods of the path for `Allow`.
     const allow = new Set<string>();
     let nearest: R | undefined;
     find(this.#root, segments, verb, (methods) => {
@@ -106,7 +90,7 @@ export class RouteTable<R extends TableEntry> {
   }
 }
 
-/** Calls `pick` with the methods of each shape that matches, the most specific first, until it gives a route. */
+/** Calls `pick` with the methods of each matching shape, the most specific first, until it returns a route. */
 function find<R>(
   node: Node<R>,
   segments: readonly string[],

@@ -4,21 +4,19 @@ import { type FieldPath, resolveFieldPath } from "./field-path.ts";
 import type { Binding } from "./http-rules.ts";
 import { type Template, type Variable, parseTemplate } from "./template.ts";
 
-/** What a request body holds: nothing that is read, the whole message, or one of its fields. */
+/** The body is ignored, the whole message, or one field. */
 export type BodyRule =
   | { readonly kind: "none" }
   | { readonly kind: "message" }
   | { readonly kind: "field"; readonly field: DescField };
 
-/** A template variable and the field it fills. */
 export interface PathBinding {
   readonly variable: Variable;
   readonly path: FieldPath;
 }
 
-/** A binding that was checked against the descriptors. */
 export interface CompiledRoute {
-  /** "*" matches any method. */
+  /** "*" for any method. */
   readonly httpMethod: string;
   readonly template: Template;
   readonly method: DescMethod;
@@ -29,10 +27,9 @@ export interface CompiledRoute {
   readonly successStatus: number;
 }
 
-/** Type name of google.api.HttpBody, a message that holds the bytes of a body. */
 export const httpBodyTypeName = "google.api.HttpBody";
 
-/** Checks a binding against the descriptors. Throws an Error for a faulty rule. */
+/** Checks a binding against the descriptors. Throws an Error for an invalid rule. */
 export function compileRoute({ method, rule }: Binding): CompiledRoute {
   if (method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming") {
     throw new Error("a method that reads a stream cannot be served over REST");
@@ -80,9 +77,7 @@ function patternOf(pattern: Binding["rule"]["pattern"]): { httpMethod: string; p
 
 function bindVariable(input: DescMessage, variable: Variable): PathBinding {
   const path = resolveFieldPath(input, variable.fieldPath, "proto");
-  if ("kind" in path) {
-    throw new Error(`path variable "${variable.fieldPath}": ${path.reason}`);
-  }
+  if ("kind" in path) throw new Error(`path variable "${variable.fieldPath}": ${path.reason}`);
   if (path.field.fieldKind === "list") {
     throw new Error(`path variable "${variable.fieldPath}": a repeated field cannot be in a path`);
   }
@@ -123,16 +118,12 @@ function compileBody(input: DescMessage, body: string): BodyRule {
 
 function topLevelField(message: DescMessage, name: string, what: string): DescField {
   const field = message.fields.find((field) => field.name === name);
-  if (field === undefined) {
-    throw new Error(`${what}: ${message.typeName} has no field "${name}"`);
-  }
+  if (field === undefined) throw new Error(`${what}: ${message.typeName} has no field "${name}"`);
   return field;
 }
 
 function successStatusOf(method: DescMethod): number {
   const status = hasOption(method, success_status) ? getOption(method, success_status) : 200;
-  if (status < 200 || status > 299) {
-    throw new Error(`success_status must be 200 to 299, not ${status}`);
-  }
+  if (status < 200 || status > 299) throw new Error(`success_status must be 200 to 299, not ${status}`);
   return status;
 }

@@ -11,11 +11,10 @@ export interface Variable {
   readonly start: number;
   /** Index after the last captured segment; undefined if the variable ends in `**` and captures the rest. */
   readonly end: number | undefined;
-  /** Whether the capture may span segments. It then keeps `%2F` as written, because a decoded one would look like a separator. */
+  /** Whether the capture may have several segments. It then keeps `%2F`, which would look like a separator if decoded. */
   readonly multiSegment: boolean;
 }
 
-/** A parsed path template of google.api.http. */
 export interface Template {
   readonly text: string;
   readonly segments: readonly Segment[];
@@ -26,7 +25,7 @@ export interface Template {
 const literalPattern = /^(?:[A-Za-z0-9\-._~!$&'()+,;=@]|%[0-9A-Fa-f]{2})+$/;
 const fieldPathPattern = /^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 
-/** Parses a template by the grammar of google/api/http.proto. Throws an Error with the fault and its character. */
+/** Parses a template by the grammar of google/api/http.proto. Errors name the position. */
 export function parseTemplate(text: string): Template {
   return new TemplateParser(text).template();
 }
@@ -43,30 +42,21 @@ class TemplateParser {
 
   template(): Template {
     if (!this.#take("/")) this.#fail("must begin with a slash");
-    do {
-      this.#segment();
-    } while (this.#take("/"));
-    const verb = this.#take(":") ? this.#literal(/[/{}*:]/g, "verb") : undefined;
-    if (this.#position < this.#text.length) {
-      this.#fail(`unexpected "${this.#text.charAt(this.#position)}"`);
-    }
+    do this.#segment();
+    while (this.#take("/"));
+    const verb = this.#take(":") ? this.#literal("verb") : undefined;
+    if (this.#position < this.#text.length) this.#fail(`unexpected "${this.#text.charAt(this.#position)}"`);
     return { text: this.#text, segments: this.#segments, variables: this.#variables, verb };
   }
 
   #segment(): void {
-    if (!this.#take("{")) {
-      this.#plainSegment();
-      return;
-    }
+    if (!this.#take("{")) return this.#plainSegment();
     const fieldPath = this.#until(/[=}]/g);
-    if (!fieldPathPattern.test(fieldPath)) {
-      this.#fail(`"${fieldPath}" is not a field path`);
-    }
+    if (!fieldPathPattern.test(fieldPath)) this.#fail(`"${fieldPath}" is not a field path`);
     const start = this.#segments.length;
     if (this.#take("=")) {
-      do {
-        this.#plainSegment();
-      } while (this.#take("/"));
+      do this.#plainSegment();
+      while (this.#take("/"));
     } else {
       this.#add({ kind: "any" });
     }
@@ -83,13 +73,9 @@ class TemplateParser {
   }
 
   #plainSegment(): void {
-    if (this.#take("**")) {
-      this.#add({ kind: "rest" });
-    } else if (this.#take("*")) {
-      this.#add({ kind: "any" });
-    } else {
-      this.#add({ kind: "literal", text: this.#literal(/[/{}*:]/g, "segment") });
-    }
+    if (this.#take("**")) this.#add({ kind: "rest" });
+    else if (this.#take("*")) this.#add({ kind: "any" });
+    else this.#add({ kind: "literal", text: this.#literal("segment") });
   }
 
   #add(segment: Segment): void {
@@ -97,11 +83,9 @@ class TemplateParser {
     this.#segments.push(segment);
   }
 
-  #literal(stop: RegExp, what: string): string {
-    const literal = this.#until(stop);
-    if (literal === "") {
-      this.#fail(`empty ${what}`);
-    }
+  #literal(what: "segment" | "verb"): string {
+    const literal = this.#until(/[/{}*:]/g);
+    if (literal === "") this.#fail(`empty ${what}`);
     if (!literalPattern.test(literal)) {
       this.#fail(`the ${what} "${literal}" has a character that must be percent-encoded`);
     }

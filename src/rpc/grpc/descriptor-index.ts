@@ -2,23 +2,20 @@ import { type DescFile, toBinary } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 
-/** A file as a binary google.protobuf.FileDescriptorProto, then all it imports, directly or not, each once. */
+/** A file and its direct and indirect imports, each once, as binary google.protobuf.FileDescriptorProto. */
 export type FileWithImports = Uint8Array[];
 
-/**
- * The descriptors in some files, found as reflection clients ask for them. Names are full, without a
- * leading dot; undefined means that nothing has that name.
- */
+/** Finds descriptors by full names without a leading dot. Returns undefined for an unknown name. */
 export interface DescriptorIndex {
   fileNamed(path: string): FileWithImports | undefined;
-  /** Of a message, field, oneof, enum, enum value, extension, service or method. */
+  /** Finds a message, field, oneof, enum, enum value, extension, service or method. */
   fileOfSymbol(name: string): FileWithImports | undefined;
   fileOfExtension(message: string, number: number): FileWithImports | undefined;
-  /** In no particular order; empty for a message without extensions. */
+  /** Empty for a message without extensions. */
   extensionNumbers(message: string): number[] | undefined;
 }
 
-/** Indexes the files and everything they import. */
+/** Indexes files and their imports. */
 export function createDescriptorIndex(roots: Iterable<DescFile>): DescriptorIndex {
   const files = new Map<string, DescFile>();
   const symbols = new Map<string, DescFile>();
@@ -73,7 +70,7 @@ function* symbolsIn(file: DescFile): Iterable<string> {
         for (const method of type.methods) yield `${type.typeName}.${method.name}`;
         break;
       case "enum": {
-        // As in C++, the values of an enum are its siblings, not its children.
+        // The values of an enum are in the scope of the enum, as in C++.
         const scope = type.typeName.slice(0, -type.name.length);
         for (const value of type.values) yield `${scope}${value.name}`;
         break;

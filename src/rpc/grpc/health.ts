@@ -6,40 +6,33 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { type Clock, systemClock } from "../../domain/clock.ts";
-import { createReadiness } from "./readiness.ts";
-
-/** What a service can say of itself; SERVICE_UNKNOWN is for services nobody has set. */
-export type ServiceStatus = "serving" | "not_serving";
+import { Readiness } from "./readiness.ts";
 
 /** Options of {@link createHealth}; all durations are in milliseconds. */
 export interface HealthOptions {
-  /** Whether the server can do its work, e.g. the database answers. While it says no or fails, nothing is SERVING. */
+  /** Full names of the services; "", the server as a whole, is always known. */
+  services: readonly string[];
+  /** Checks whether the server can do its work. While the result is false or an error, nothing is SERVING. */
   ready: () => Promise<boolean>;
-  /** How long an answer of `ready` is good for (1 s by default). Checks arriving together share one call. */
+  /** How long a result of `ready` is reused (1 s by default). */
   readyMaxAgeMs?: number;
-  /** When a `ready` that does not answer counts as no (2 s by default). */
+  /** Time limit of `ready` (2 s by default). */
   readyTimeoutMs?: number;
-  /** How often `ready` is asked while somebody watches (5 s by default). */
+  /** How often `ready` is called while there is a watcher (5 s by default). */
   pollIntervalMs?: number;
   clock?: Clock;
 }
 
-/** The health of this server: what its parts say, and the implementation of grpc.health.v1 that tells others. */
+/** The health of this server, for probes and for grpc.health.v1. */
 export interface Health {
-  /** Sets what a service says of itself. The name is the full one, such as "session.v1.SessionService"; "" is the server as a whole, which serves from the start. */
-  set(service: string, status: ServiceStatus): void;
-  /** Whether the server as a whole serves, asking `ready` as Check does. For health checks over plain HTTP. */
+  /** Whether the server serves. For health checks over plain HTTP. */
   isServing(): Promise<boolean>;
-  /** Says NOT_SERVING for everything from now on, whatever is set later: the server is about to stop. */
+  /** Reports NOT_SERVING from now on, because the server is about to stop. */
   drain(): void;
-  /**
-   * For `router.service(Health, …)`. Pass a `shutdownSignal` with a reason (UNAVAILABLE) to the adapter: that
-   * is what ends the streams of Watch.
-   */
   readonly implementation: ServiceImpl<typeof HealthService>;
 }
 
-/** Creates the health of a server whose only known service is "" (see {@link Health.set}). */
+/** Creates the health of a server. The shutdown signal of the pipeline ends the streams of Watch. */
 export function createHealth(options: HealthOptions): Health {
   const {
     readyMaxAgeMs = 1_000,
@@ -47,29 +40,23 @@ export function createHealth(options: HealthOptions): Health {
     pollIntervalMs = 5_000,
     clock = systemClock,
   } = options;
-  const statuses = new Map<string, ServiceStatus>([["", "serving"]]);
+  const known = new Set(["", ...options.services]);
   const watchers = new Set<() => void>();
-  let draining = false;
+  let isDraining = false;
   let cancelPoll: (() => void) | undefined;
 
-  const announce = () => {
+  const wakeAll = () => {
     for (const wake of watchers) wake();
   };
-  const readiness = createReadiness(
+  const readiness = new Readiness(
     { probe: options.ready, maxAgeMs: readyMaxAgeMs, timeoutMs: readyTimeoutMs, clock },
-    announce,
+    wakeAll,
   );
-
-  const shown = (status: ServiceStatus) =>
-    status === "serving" && readiness.last && !draining ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-  const statusOf = (service: string) => {
-    const status = statuses.get(service);
-    return status === undefined ? undefined : shown(status);
-  };
+  const status = () => (readiness.last && !isDraining ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
 
   const poll = () => {
     cancelPoll = clock.after(pollIntervalMs, () => {
-      void readiness.ask();
+      void readiness.check();
       poll();
     });
   };
@@ -90,20 +77,20 @@ export function createHealth(options: HealthOptions): Health {
     const onAbort = () => wake();
     signal.addEventListener("abort", onAbort);
     try {
-      await readiness.ask();
+      await readiness.check();
       let last: ServingStatus | undefined;
       for (;;) {
-        // The reason says why the call ends, UNAVAILABLE at shutdown; an AbortError would reach the client as INTERNAL.
+        // The reason has a code, UNAVAILABLE at shutdown; an AbortError would reach the client as INTERNAL.
         if (signal.aborted) throw signal.reason;
-        const status = statusOf(service) ?? ServingStatus.SERVICE_UNKNOWN;
-        if (status === last) {
+        const current = known.has(service) ? status() : ServingStatus.SERVICE_UNKNOWN;
+        if (current === last) {
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
           continue;
         }
-        last = status;
-        yield { status };
+        last = current;
+        yield { status: current };
       }
     } finally {
       signal.removeEventListener("abort", onAbort);
@@ -112,39 +99,27 @@ export function createHealth(options: HealthOptions): Health {
   }
 
   return {
-    set(service, status) {
-      statuses.set(service, status);
-      announce();
-    },
     async isServing() {
-      await readiness.ask();
-      return statusOf("") === ServingStatus.SERVING;
+      await readiness.check();
+      return status() === ServingStatus.SERVING;
     },
     drain() {
-      draining = true;
-      announce();
+      isDraining = true;
+      wakeAll();
     },
     implementation: {
       async check({ service }) {
-        await readiness.ask();
-        const status = statusOf(service);
-        if (status === undefined) throw unknownService();
-        return { status };
+        await readiness.check();
+        if (known.has(service)) return { status: status() };
+        const message = "no service of this name here: List names those whose health is known";
+        throw new ConnectError(message, Code.NotFound);
       },
       async list() {
-        await readiness.ask();
-        const entry = ([service, status]: [string, ServiceStatus]) =>
-          [service, create(HealthCheckResponseSchema, { status: shown(status) })] as const;
-        return { statuses: Object.fromEntries(Array.from(statuses, entry)) };
+        await readiness.check();
+        const entry = (name: string) => [name, create(HealthCheckResponseSchema, { status: status() })];
+        return { statuses: Object.fromEntries(Array.from(known, entry)) };
       },
       watch: ({ service }, context) => watch(service, context),
     },
   };
-}
-
-function unknownService(): ConnectError {
-  return new ConnectError(
-    "no service of this name here: List names those whose health is known",
-    Code.NotFound,
-  );
 }

@@ -1,67 +1,65 @@
 import type { Clock } from "../../domain/clock.ts";
 
-/** How a {@link Readiness} asks. */
 export interface ReadinessOptions {
-  /** Whether the server can do its work, e.g. the database answers. A rejection counts as no. */
-  probe: () => Promise<boolean>;
-  /** How long an answer is good for, in milliseconds. */
-  maxAgeMs: number;
-  /** When to stop waiting for the probe and say no, in milliseconds. */
-  timeoutMs: number;
-  clock: Clock;
+  /** Checks whether the server can do its work. A rejection counts as false. */
+  readonly probe: () => Promise<boolean>;
+  /** How long a result is reused, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** Time limit of the probe, in milliseconds; false beyond it. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
 }
 
-/** Knows whether the server is ready without asking more often than needed. */
-export interface Readiness {
-  /** The latest answer; false before the first one. */
-  readonly last: boolean;
-  /**
-   * An answer not older than `maxAgeMs`. However many ask, one probe runs at a time, and none is started
-   * while an earlier one hangs: until that one ends, the answer is no.
-   */
-  ask(): Promise<boolean>;
-}
+/** Checks whether the server is ready, with one probe at a time for all callers. */
+export class Readiness {
+  readonly #options: ReadinessOptions;
+  readonly #onChange: () => void;
+  #last = false;
+  #expiresAt = -Infinity;
+  #isProbing = false;
+  #result = Promise.resolve(false);
 
-/** Creates a {@link Readiness}; `changed` is called after every change of the answer, a late one included. */
-export function createReadiness(options: ReadinessOptions, changed: () => void): Readiness {
-  const { probe, maxAgeMs, timeoutMs, clock } = options;
-  let last = false;
-  let goodUntil = -Infinity;
-  let probing = false;
-  let answer = Promise.resolve(false);
+  /** `onChange` is called after every change of the result. */
+  constructor(options: ReadinessOptions, onChange: () => void) {
+    this.#options = options;
+    this.#onChange = onChange;
+  }
 
-  const settle = (ready: boolean) => {
-    goodUntil = clock.now() + maxAgeMs;
-    if (ready === last) return;
-    last = ready;
-    changed();
-  };
+  /** The latest result; false before the first one. */
+  get last(): boolean {
+    return this.#last;
+  }
 
-  const start = () =>
-    new Promise<boolean>((resolve) => {
-      probing = true;
-      const conclude = (ready: boolean) => {
-        settle(ready);
-        resolve(ready);
+  /** Returns a result of at most `maxAgeMs`; false as long as a probe runs beyond its time limit. */
+  check(): Promise<boolean> {
+    if (!this.#isProbing && this.#options.clock.now() >= this.#expiresAt) this.#result = this.#probe();
+    return this.#result;
+  }
+
+  #probe(): Promise<boolean> {
+    const { clock, probe, timeoutMs } = this.#options;
+    return new Promise((resolve) => {
+      this.#isProbing = true;
+      const conclude = (isReady: boolean) => {
+        this.#record(isReady);
+        resolve(isReady);
       };
       const cancel = clock.after(timeoutMs, () => conclude(false));
-      const ended = (ready: boolean) => {
-        probing = false;
+      const onEnd = (isReady: boolean) => {
+        this.#isProbing = false;
         cancel();
-        conclude(ready);
+        conclude(isReady);
       };
-      // In a function of its own, so that a probe that throws at once counts as a rejection.
+      // Async, so that a probe that throws counts as a rejection.
       const run = async () => probe();
-      run().then(ended, () => ended(false));
+      run().then(onEnd, () => onEnd(false));
     });
+  }
 
-  return {
-    get last() {
-      return last;
-    },
-    ask() {
-      if (!probing && clock.now() >= goodUntil) answer = start();
-      return answer;
-    },
-  };
+  #record(isReady: boolean): void {
+    this.#expiresAt = this.#options.clock.now() + this.#options.maxAgeMs;
+    if (isReady === this.#last) return;
+    this.#last = isReady;
+    this.#onChange();
+  }
 }

@@ -11,11 +11,8 @@ import {
 import { type DescriptorIndex, createDescriptorIndex } from "./descriptor-index.ts";
 
 /**
- * Serves grpc.reflection, v1 and v1alpha, so that grpcurl, `buf curl` and their like need no proto files.
- * Listed are the given services and the two of reflection itself, each once. `files` are known too though no service
- * imports them, such as those of error details, which clients look up to show them in words.
- *
- * The answers hold every option, google.api.http included, and no comments: generated code has none.
+ * Serves grpc.reflection v1 and v1alpha for the given services and for reflection itself. `files` are further files that clients
+ * look up, such as those of error details. Answers have no comments, because generated code has none.
  */
 export function reflectionServices(
   services: readonly DescService[],
@@ -42,7 +39,7 @@ export function reflectionServices(
   ];
 }
 
-/** The two versions differ in their package only, so one answer fits both. */
+/** One answer fits both versions, because they differ in their package only. */
 function answer(
   index: DescriptorIndex,
   services: Iterable<DescService>,
@@ -82,7 +79,7 @@ function files(fileDescriptorProto: Uint8Array[] | undefined, what: string) {
   return { case: "fileDescriptorResponse", value: { fileDescriptorProto } } as const;
 }
 
-/** An answer within the stream, which goes on: clients ask for names that may not exist. Connect's codes are those of gRPC. */
+/** The stream continues after this answer. Connect's codes are those of gRPC. */
 function failure(errorCode: Code, errorMessage: string) {
   return { case: "errorResponse", value: { errorCode, errorMessage } } as const;
 }

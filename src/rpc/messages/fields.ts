@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { type Duration, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, SessiondError } from "../../domain/errors.ts";
 import {
+  type ProjectId,
   characters,
   isStorable,
   maxOpaqueIdLength,
@@ -18,66 +19,64 @@ export interface DurationBounds {
   readonly max: number;
 }
 
-/**
- * Reads the fields of a request: `read` takes each one through the checker, which hands on what is right and notes what is
- * wrong. Fails with FIELD_INVALID for all that was wrong at once; then nothing that `read` returned is used.
- */
+/** Reads the fields of a request. Fails with FIELD_INVALID and all violations at once; the result of `read` is then unused. */
 export function readFields<T>(read: (fields: FieldChecker) => T): T {
   const fields = new FieldChecker();
   const value = read(fields);
-  fields.requireNone();
+  const { violations } = fields;
+  if (violations.length > 0) throw new SessiondError("FIELD_INVALID", { violations });
   return value;
+}
+
+/** Reads a request of which only the id of a project can be invalid. */
+export function readProjectId(field: "id" | "project_id", value: string): ProjectId {
+  return readFields((fields) => fields.projectId(field, value));
+}
+
+/** Inverts a map from the domain's names to the numbers of a proto enum. */
+export function namesOf<Name extends string, Value>(
+  values: Readonly<Record<Name, Value>>,
+): ReadonlyMap<Value, Name> {
+  return new Map((Object.keys(values) as Name[]).map((name) => [values[name], name]));
 }
 
 /** Checks fields one by one. Field names are proto names. */
 export class FieldChecker {
-  readonly #violations: FieldViolation[] = [];
+  readonly violations: FieldViolation[] = [];
 
-  /** Fails if anything was wrong. */
-  requireNone(): void {
-    if (this.#violations.length > 0) {
-      throw new SessiondError("FIELD_INVALID", { violations: this.#violations });
-    }
-  }
-
-  /** Notes that a field is wrong. What it returns is never used: {@link readFields} fails first. */
+  /** Records a violation. The result is never used: {@link readFields} fails. */
   violation<T>(field: string, description: string): T {
-    this.#violations.push({ field, description });
+    this.violations.push({ field, description });
     return undefined as T;
   }
 
-  /** What `parse` makes of the value; where it makes nothing, `description` says what would be right. */
+  /** Parses a value; if `parse` returns undefined, `description` says what is accepted. */
   parsed<In, Out>(field: string, value: In, parse: (value: In) => Out | undefined, description: string): Out {
     return parse(value) ?? this.violation(field, description);
   }
 
-  /** A session id. */
   sessionId(field: string, value: string) {
     return this.parsed(field, value, parseSessionId, "must be a UUID");
   }
 
-  /** A credential id. */
   credentialId(field: string, value: string) {
     return this.parsed(field, value, parseCredentialId, "must be a UUID");
   }
 
-  /** A project id. */
   projectId(field: string, value: string) {
     const form = "must be a letter or digit, then letters, digits, '.', '_' or '-', up to 64 characters";
     return this.parsed(field, value, parseProjectId, form);
   }
 
-  /** A member id. */
   memberId(field: string, value: string) {
     return this.parsed(field, value, parseMemberId, opaqueIdForm);
   }
 
-  /** An organization id. */
   organizationId(field: string, value: string) {
     return this.parsed(field, value, parseOrganizationId, opaqueIdForm);
   }
 
-  /** What `read` makes of a field that may be left empty. */
+  /** Reads a field that may be empty. */
   optional<T>(value: string, read: (value: string) => T): T | undefined {
     return value === "" ? undefined : read(value);
   }
@@ -90,7 +89,7 @@ export class FieldChecker {
     return this.violation(field, `must have ${min === 0 ? "at most" : `${min} to`} ${max} characters`);
   }
 
-  /** At most `max` elements, each read by `read` under a name with its index. */
+  /** At most `max` elements; their field names have the index. */
   list<In, Out>(
     field: string,
     values: readonly In[],
@@ -101,7 +100,7 @@ export class FieldChecker {
     return values.map((value, i) => read(`${field}[${i}]`, value));
   }
 
-  /** A duration in milliseconds; undefined where absent. */
+  /** A duration in milliseconds; undefined if absent. */
   duration(field: string, value: Duration | undefined, bounds: DurationBounds): number | undefined {
     if (value === undefined) return undefined;
     const ms = Number(value.seconds) * 1000 + value.nanos / 1e6;
@@ -109,7 +108,7 @@ export class FieldChecker {
     return this.violation(field, `must be ${bounds.min / 1000} to ${bounds.max / 1000} seconds`);
   }
 
-  /** A time that fits a Timestamp; undefined where absent. */
+  /** A time that fits a Timestamp; undefined if absent. */
   time(field: string, value: Timestamp | undefined): Date | undefined {
     if (value === undefined) return undefined;
     const date = timestampDate(value);
@@ -118,7 +117,7 @@ export class FieldChecker {
     return this.violation(field, "must be a time from year 1 to year 9999");
   }
 
-  /** A JSON object of at most `maxBytes` bytes as JSON, every text in it fit to be stored, and none of `reserved` as a key. */
+  /** A JSON object of at most `maxBytes` bytes whose text can be stored, without the keys `reserved`. */
   json(field: string, value: JsonObject, maxBytes: number, reserved: ReadonlySet<string>): JsonObject {
     const clash = Object.keys(value).find((key) => reserved.has(key));
     if (clash !== undefined) {
@@ -135,10 +134,10 @@ export class FieldChecker {
 }
 
 const opaqueIdForm = `must have 1 to ${maxOpaqueIdLength} characters, without NUL`;
-/** As JSON.stringify writes NUL and halves of surrogate pairs; an escaped backslash before is not an escape. */
+/** NUL and unpaired surrogates as JSON.stringify escapes them. */
 const unstorableInJson = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}|d[c-f][0-9a-f]{2})/;
 
-/** Whether JSON can say every number in the value; in binary a Struct may hold NaN and Infinity. */
+/** In binary a Struct may hold NaN and Infinity, which JSON cannot. */
 function hasFiniteNumbers(value: JsonValue): boolean {
   if (typeof value === "number") return Number.isFinite(value);
   return typeof value !== "object" || value === null || Object.values(value).every(hasFiniteNumbers);

@@ -20,8 +20,6 @@ import {
 import type { ProjectId } from "../../domain/ids.ts";
 import {
   type Policy,
-  type SessionLimitAction,
-  type TokenReuseAction,
   defaultPolicy,
   durationBounds,
   jwtLifetimeBounds,
@@ -29,31 +27,39 @@ import {
   memberPermissions,
   tokenReuseLeewayBounds,
 } from "../../domain/policy.ts";
-import { type Environment, permissions } from "../../domain/project.ts";
-import type { JwtProfile } from "../../jwt/claims.ts";
-import { signatureAlgorithms } from "../../jwt/signature.ts";
+import { permissions } from "../../domain/project.ts";
 import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
 import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
-import { type FieldChecker, readFields } from "./fields.ts";
+import { type FieldChecker, namesOf, readFields } from "./fields.ts";
+import {
+  protoEnvironments,
+  protoLimitActions,
+  protoProfiles,
+  protoReuseActions,
+} from "./project-messages.ts";
 import { parseCause } from "./session-messages.ts";
 import { protoAlgorithms } from "./signing-key-messages.ts";
 
-/** Reads CreateProjectRequest. */
+const environments = namesOf(protoEnvironments);
+const profiles = namesOf(protoProfiles);
+const limitActions = namesOf(protoLimitActions);
+const reuseActions = namesOf(protoReuseActions);
+const algorithms = namesOf(protoAlgorithms);
+
 export function readCreateProject(request: CreateProjectRequest): CreateProject {
   return readFields((fields) => ({
     id: fields.projectId("id", request.id),
     displayName: fields.text("display_name", request.displayName, 255),
     environment: fields.parsed(
       "environment",
-      request.environment,
-      parseEnvironment,
+      request.environment || ProtoEnvironment.TEST,
+      (value) => environments.get(value),
       "must be an Environment",
     ),
     policy: readPolicy(fields, request.policy),
   }));
 }
 
-/** Reads UpdatePolicyRequest. */
 export function readUpdatePolicy(request: UpdatePolicyRequest): { projectId: ProjectId; policy: Policy } {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
@@ -61,7 +67,6 @@ export function readUpdatePolicy(request: UpdatePolicyRequest): { projectId: Pro
   }));
 }
 
-/** Reads CreateServiceCredentialRequest. */
 export function readCreateCredential(request: CreateServiceCredentialRequest): CreateCredential {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
@@ -74,7 +79,6 @@ export function readCreateCredential(request: CreateServiceCredentialRequest): C
   }));
 }
 
-/** Reads RevokeSigningKeyRequest. */
 export function readRevokeSigningKey(request: RevokeSigningKeyRequest): RevokeSigningKey {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
@@ -100,22 +104,30 @@ function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Poli
     })),
     jwtProfile: fields.parsed(
       "policy.jwt_profile",
-      policy?.jwtProfile ?? ProtoProfile.UNSPECIFIED,
-      parseProfile,
+      policy?.jwtProfile || ProtoProfile.DEFAULT,
+      (value) => profiles.get(value),
       "must be a JwtProfile",
     ),
-    signatureAlgorithm: readAlgorithm(fields, policy?.signatureAlgorithm ?? ProtoAlgorithm.UNSPECIFIED),
+    signatureAlgorithm:
+      policy?.signatureAlgorithm === undefined || policy.signatureAlgorithm === ProtoAlgorithm.UNSPECIFIED
+        ? undefined
+        : fields.parsed(
+            "policy.signature_algorithm",
+            policy.signatureAlgorithm,
+            (value) => algorithms.get(value),
+            "must be a SignatureAlgorithm",
+          ),
     maxSessionsPerMember: readMaxSessions(fields, policy?.maxSessionsPerMember ?? 0),
     sessionLimitAction: fields.parsed(
       "policy.session_limit_action",
-      policy?.sessionLimitAction ?? ProtoLimitAction.UNSPECIFIED,
-      parseLimitAction,
+      policy?.sessionLimitAction || ProtoLimitAction.REFUSE,
+      (value) => limitActions.get(value),
       "must be a SessionLimitAction",
     ),
     tokenReuseAction: fields.parsed(
       "policy.token_reuse_action",
-      policy?.tokenReuseAction ?? ProtoReuseAction.UNSPECIFIED,
-      parseReuseAction,
+      policy?.tokenReuseAction || ProtoReuseAction.REFUSE,
+      (value) => reuseActions.get(value),
       "must be a TokenReuseAction",
     ),
     tokenReuseLeeway:
@@ -131,7 +143,7 @@ function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Poli
   };
 }
 
-/** The values, each once, all of which must be in `allowed`. */
+/** Removes duplicates; all values must be in `allowed`. */
 function readMembers<T extends string>(
   fields: FieldChecker,
   field: string,
@@ -153,64 +165,9 @@ function readCertificateNames(fields: FieldChecker, names: readonly string[]): r
   return [...new Set(read)];
 }
 
-function parseEnvironment(environment: ProtoEnvironment): Environment | undefined {
-  switch (environment) {
-    case ProtoEnvironment.UNSPECIFIED:
-    case ProtoEnvironment.TEST:
-      return "test";
-    case ProtoEnvironment.LIVE:
-      return "live";
-    default:
-      return undefined;
-  }
-}
-
-function parseProfile(profile: ProtoProfile): JwtProfile | undefined {
-  switch (profile) {
-    case ProtoProfile.UNSPECIFIED:
-    case ProtoProfile.DEFAULT:
-      return "default";
-    case ProtoProfile.STYTCH:
-      return "stytch";
-    default:
-      return undefined;
-  }
-}
-
 function readMaxSessions(fields: FieldChecker, max: number): number | undefined {
   if (max === 0) return undefined;
   if (max >= maxSessionsBounds.min && max <= maxSessionsBounds.max) return max;
   const description = `must be ${maxSessionsBounds.min} to ${maxSessionsBounds.max}, or 0 for any number`;
   return fields.violation("policy.max_sessions_per_member", description);
-}
-
-function parseLimitAction(action: ProtoLimitAction): SessionLimitAction | undefined {
-  switch (action) {
-    case ProtoLimitAction.UNSPECIFIED:
-    case ProtoLimitAction.REFUSE:
-      return "refuse";
-    case ProtoLimitAction.END_OLDEST:
-      return "end_oldest";
-    default:
-      return undefined;
-  }
-}
-
-function parseReuseAction(action: ProtoReuseAction): TokenReuseAction | undefined {
-  switch (action) {
-    case ProtoReuseAction.UNSPECIFIED:
-    case ProtoReuseAction.REFUSE:
-      return "refuse";
-    case ProtoReuseAction.REVOKE:
-      return "revoke";
-    default:
-      return undefined;
-  }
-}
-
-function readAlgorithm(fields: FieldChecker, algorithm: ProtoAlgorithm) {
-  if (algorithm === ProtoAlgorithm.UNSPECIFIED) return undefined;
-  const parse = (value: ProtoAlgorithm) =>
-    signatureAlgorithms.find((name) => protoAlgorithms[name] === value);
-  return fields.parsed("policy.signature_algorithm", algorithm, parse, "must be a SignatureAlgorithm");
 }

@@ -5,12 +5,13 @@ import {
   RevocationCause,
   type SessionSchema,
 } from "../../../gen/session/v1/session_pb.ts";
+import { namesOf } from "./fields.ts";
 import type { Caller } from "../../domain/use-cases/caller.ts";
 import type { Cause, RevocationReceipt } from "../../domain/revocation.ts";
 import type { RevokeAllOutcome } from "../../domain/use-cases/revoke-all.ts";
 import { type Session, type SessionState, idleExpireTimeOf, stateOf } from "../../domain/sessions/session.ts";
 
-/** A session as the API shows it at `now` to `caller`. */
+/** Message of a session at `now`, for `caller`. */
 export function toSessionMessage(
   session: Session,
   now: Date,
@@ -46,7 +47,7 @@ export function toSessionMessage(
   };
 }
 
-/** What was recorded, as RevokeResponse and RevokeAllResponse tell it. */
+/** Fields of RevokeResponse and RevokeAllResponse. */
 export function toRevocationMessage(receipt: RevocationReceipt | RevokeAllOutcome) {
   const { revision, time, revokedCount } = receipt;
   return {
@@ -63,7 +64,7 @@ const protoStates: Record<SessionState, ProtoState> = {
   revoked: ProtoState.REVOKED,
 };
 
-const protoCauses: Record<Cause, RevocationCause> = {
+export const protoCauses: Record<Cause, RevocationCause> = {
   unspecified: RevocationCause.UNSPECIFIED,
   logout: RevocationCause.LOGOUT,
   credential_change: RevocationCause.CREDENTIAL_CHANGE,
@@ -75,24 +76,15 @@ const protoCauses: Record<Cause, RevocationCause> = {
   token_reuse: RevocationCause.TOKEN_REUSE,
 };
 
-const states = inverse(protoStates);
-const causes = inverse(protoCauses);
+const states = namesOf(protoStates);
+const causes = namesOf(protoCauses);
 
-/** The state a filter names; undefined for an unknown number. */
+/** Returns undefined for an unknown number. */
 export function parseState(state: ProtoState): SessionState | undefined {
   return states.get(state);
 }
 
-/** A cause as the API names it. */
-export function toCauseMessage(cause: Cause): RevocationCause {
-  return protoCauses[cause];
-}
-
-/** The cause; undefined for an unknown number. */
+/** Returns undefined for an unknown number. */
 export function parseCause(cause: RevocationCause): Cause | undefined {
   return causes.get(cause);
-}
-
-function inverse<Key extends string, Value>(record: Record<Key, Value>): ReadonlyMap<Value, Key> {
-  return new Map((Object.keys(record) as Key[]).map((key) => [record[key], key]));
 }

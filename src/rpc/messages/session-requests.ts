@@ -19,10 +19,9 @@ import type { RevocationDetails, RevokeTarget } from "../../domain/use-cases/rev
 import { type FieldChecker, readFields } from "./fields.ts";
 import { parseCause, parseState } from "./session-messages.ts";
 
-/** Most bytes of roles, and of custom claims, as JSON: with both, a session JWT still fits into a header. */
+/** Longest JSON of the roles, and of the custom claims, in bytes: with both, a session JWT fits into a header. */
 const maxJsonBytes = 4096;
 
-/** Reads CreateRequest. */
 export function readCreate(request: CreateRequest): CreateSession {
   return readFields((fields) => ({
     memberId: fields.memberId("member_id", request.memberId),
@@ -71,7 +70,6 @@ function parseAddress(text: string): string | undefined {
   return text === "" || isIP(text) !== 0 ? text : undefined;
 }
 
-/** Reads AuthenticateRequest. */
 export function readAuthenticate({ credential }: AuthenticateRequest): SessionCredential {
   return readFields((fields): SessionCredential => {
     switch (credential.case) {
@@ -85,7 +83,6 @@ export function readAuthenticate({ credential }: AuthenticateRequest): SessionCr
   });
 }
 
-/** Reads ListRequest. */
 export function readList(request: ListRequest): ListSessions {
   return readFields((fields) => ({
     memberId: fields.optional(request.memberId, (id) => fields.memberId("member_id", id)),
@@ -101,7 +98,6 @@ export function readList(request: ListRequest): ListSessions {
   }));
 }
 
-/** Reads RevokeRequest. */
 export function readRevoke(request: RevokeRequest): { target: RevokeTarget; details: RevocationDetails } {
   return readFields((fields) => ({
     target: readTarget(fields, request.target),
@@ -124,7 +120,6 @@ function readTarget(fields: FieldChecker, target: RevokeRequest["target"]): Revo
   }
 }
 
-/** Reads RevokeAllRequest. */
 export function readRevokeAll(request: RevokeAllRequest): RevokeAll {
   return readFields((fields) => ({
     ...readDetails(fields, request),
@@ -140,7 +135,7 @@ function readScope(fields: FieldChecker, scope: RevokeAllRequest["scope"]): Revo
     case "project":
       return scope.value
         ? { scope: scope.case }
-        : fields.violation(scope.case, "must be true where it is given");
+        : fields.violation(scope.case, "must be true if it is given");
     case "memberId":
       return { scope: "member", id: fields.memberId("member_id", scope.value) };
     case "organizationId":

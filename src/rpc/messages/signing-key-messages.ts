@@ -15,7 +15,7 @@ import {
   stateOfKey,
 } from "../../domain/keys/signing-key.ts";
 
-/** A signing key as the API shows it at `now`, without its private part. */
+/** Message of a signing key at `now`, without its private part. */
 export function toSigningKeyMessage(
   key: StoredSigningKey,
   now: Date,
@@ -37,20 +37,10 @@ export function toSigningKeyMessage(
   };
 }
 
-/** A public key. */
+/** Message of a public key. The message leaves out members that it has no field for. */
 export function toJwkMessage(jwk: JWK): MessageInitShape<typeof JsonWebKeySchema> {
-  const { kty = "", kid = "", alg = "", use = "", crv, x, y, n, e } = jwk;
-  return {
-    kty,
-    kid,
-    alg,
-    use,
-    ...(crv !== undefined && { crv }),
-    ...(x !== undefined && { x }),
-    ...(y !== undefined && { y }),
-    ...(n !== undefined && { n }),
-    ...(e !== undefined && { e }),
-  };
+  const { kty = "", kid = "", alg = "", use = "", ...rest } = jwk;
+  return { kty, kid, alg, use, ...rest };
 }
 
 const protoStates: Record<SigningKeyState, ProtoState> = {
@@ -60,7 +50,6 @@ const protoStates: Record<SigningKeyState, ProtoState> = {
   revoked: ProtoState.REVOKED,
 };
 
-/** Signature algorithms as the API names them. */
 export const protoAlgorithms: Record<SignatureAlgorithm, ProtoAlgorithm> = {
   ES256: ProtoAlgorithm.ES256,
   EdDSA: ProtoAlgorithm.EDDSA,

@@ -1,5 +1,5 @@
 import { type Peer, unknownPeer } from "../../auth/request-credentials.ts";
-import { maxTimerMs } from "../../transport/timers.ts";
+import { maxTimerMs } from "../../transport/deadline.ts";
 
 /** The peer of a connection. */
 export interface ConnectedPeer extends Peer {

@@ -1,28 +1,29 @@
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Compression, compressionNegotiate } from "@connectrpc/connect/protocol";
+import type { Call } from "../../transport/call.ts";
 
 /** Compressions of messages, the preferred one first. */
 export const compressions: readonly Compression[] = [compressionGzip, compressionBrotli];
 
-/** Names of {@link compressions}, as `accept-encoding` headers list them. */
+/** Value of `accept-encoding` headers. */
 export const acceptedEncodings = compressions.map(({ name }) => name).join(",");
 
-/** Shorter messages are sent uncompressed, in bytes: Connect's default. */
+/** Length in bytes from which messages are compressed: Connect's default. */
 export const compressMinBytes = 1024;
 
-/** Selects the compression of answers. Remembers the last selection, because a client accepts the same in every call. */
+/** Finds the compression that a client accepts. Caches the last one, because a client sends the same header with every call. */
 export class AcceptedCompression {
   readonly #headerName: string;
   #accepted: string | undefined;
   #compression: Compression | null = null;
 
-  /** `headerName`: the header in which clients of the protocol say what they accept. */
+  /** `headerName`: the protocol's header for accepted compressions. */
   constructor(headerName: string) {
     this.#headerName = headerName;
   }
 
-  /** The compression for an answer to a request that was not compressed itself; null for none. */
+  /** Finds the compression of an answer; null for none. */
   of(accepted: string | string[] | undefined): Compression | null {
     const single = typeof accepted === "string" ? accepted.toLowerCase() : undefined;
     if (single !== this.#accepted) {
@@ -35,17 +36,18 @@ export class AcceptedCompression {
 }
 
 /**
- * The compression that an encoding header names, without regard to case; undefined for none. Throws UNIMPLEMENTED for an
- * unknown one, without repeating it.
+ * Finds the compression of a message by its name in any case; undefined for identity. UNIMPLEMENTED for an unknown one; then
+ * the header `acceptName` of the answer lists those that are known.
  */
-export function compressionNamed(encoding: string | string[] | null | undefined): Compression | undefined {
-  const name = String(encoding ?? "identity")
-    .trim()
-    .toLowerCase();
+export function compressionNamed(
+  encoding: string | null | undefined,
+  call: Call,
+  acceptName: string,
+): Compression | undefined {
+  const name = (encoding ?? "").trim().toLowerCase();
   if (name === "identity" || name === "") return undefined;
   const compression = compressions.find((known) => known.name === name);
-  if (compression === undefined) {
-    throw new ConnectError(`unknown compression: supported are ${acceptedEncodings}`, Code.Unimplemented);
-  }
-  return compression;
+  if (compression !== undefined) return compression;
+  call.responseHeader.set(acceptName, acceptedEncodings);
+  throw new ConnectError(`unknown compression: supported are ${acceptedEncodings}`, Code.Unimplemented);
 }

@@ -12,13 +12,13 @@ import type { Call } from "../../transport/call.ts";
 import {
   type HttpRequest,
   type HttpResponse,
-  endResponse,
+  endEmpty,
   sendResponse,
   splitTarget,
 } from "../../transport/http-message.ts";
 import type { UnaryExchange, UnaryHandler } from "../../transport/pipeline.ts";
 import { readBody } from "../../transport/read-body.ts";
-import { AcceptedCompression, acceptedEncodings, compressMinBytes, compressionNamed } from "./compression.ts";
+import { AcceptedCompression, compressMinBytes, compressionNamed } from "./compression.ts";
 import { addHeaders } from "./headers.ts";
 import {
   type RpcMethod,
@@ -29,12 +29,6 @@ import {
 } from "./rpc-method.ts";
 
 type Format = "json" | "proto";
-
-/** The content types of nearly all requests; others are compared without regard to case. */
-const contentTypes: ReadonlyMap<string, Format> = new Map([
-  ["application/json", "json"],
-  ["application/proto", "proto"],
-]);
 
 /** Serves unary Connect calls: POST, and GET for methods without side effects. */
 export class ConnectUnary {
@@ -54,15 +48,17 @@ export class ConnectUnary {
     const query =
       request.method === "POST" ? undefined : new URLSearchParams(splitTarget(request.url ?? "").query);
     const format = query === undefined ? formatOf(request.headers["content-type"]) : formatIn(query);
-    if (format === undefined) return refuseContentType(request, response);
-    const call = openCall(this.#serving, method, "connect", request, response);
+    if (format === undefined) return endEmpty(request, response, 415);
+    const serving = this.#serving;
+    const call = openCall(serving, method, "connect", request, response);
     const compression = this.#compression.of(request.headers["accept-encoding"]);
-    const init = { request, response, query, method, handle, call, format, compression };
-    return this.#serving.pipeline.run(new ConnectExchange(this.#serving, init));
+    const init = { serving, request, response, query, method, handle, call, format, compression };
+    return serving.pipeline.run(new ConnectExchange(init));
   }
 }
 
 interface ConnectExchangeInit {
+  readonly serving: RpcServing;
   readonly request: HttpRequest;
   readonly response: HttpResponse;
   /** Of a GET or HEAD. */
@@ -77,13 +73,11 @@ interface ConnectExchangeInit {
 class ConnectExchange implements UnaryExchange<Uint8Array> {
   readonly call: Call;
   readonly handle: UnaryHandler;
-  readonly #serving: RpcServing;
   readonly #init: ConnectExchangeInit;
 
-  constructor(serving: RpcServing, init: ConnectExchangeInit) {
+  constructor(init: ConnectExchangeInit) {
     this.call = init.call;
     this.handle = init.handle;
-    this.#serving = serving;
     this.#init = init;
   }
 
@@ -95,24 +89,14 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
   }
 
   async #receiveBytes(): Promise<Uint8Array | undefined> {
-    const { request, query } = this.#init;
-    const { readMaxBytes } = this.#serving.pipeline;
-    const compression = this.#requestCompression(
-      query?.get("compression") ?? request.headers["content-encoding"],
-    );
+    const { request, query, serving } = this.#init;
+    const { readMaxBytes } = serving.pipeline;
+    const encoding = query?.get("compression") ?? request.headers["content-encoding"];
+    const compression = compressionNamed(encoding, this.call, "accept-encoding");
     const body = query === undefined ? await readBody(request, readMaxBytes) : messageIn(query);
     if (body === "gone") return undefined;
     if (body === "too large") throw messageTooLarge(readMaxBytes);
     return compression === undefined ? body : decompress(compression, body, readMaxBytes);
-  }
-
-  #requestCompression(encoding: string | undefined): Compression | undefined {
-    try {
-      return compressionNamed(encoding);
-    } catch (error) {
-      this.call.responseHeader.set("accept-encoding", acceptedEncodings);
-      throw error;
-    }
   }
 
   encode(output: Message): Uint8Array {
@@ -125,17 +109,14 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
   }
 
   fail(failure: unknown): Promise<void> {
-    const error = this.#serving.pipeline.outcomes.failed(failure, this.call.values);
+    const error = this.#init.serving.pipeline.outcomes.failed(failure, this.call.values);
     const { responseHeader } = this.call;
     mergeNonProtocolHeaders(responseHeader, error.metadata);
     if (error.code === Code.Unauthenticated && !responseHeader.has("www-authenticate")) {
       responseHeader.set("www-authenticate", "Bearer");
     }
-    return this.#respond(
-      codeToHttpStatus(error.code),
-      "application/json",
-      errorToJsonBytes(error, undefined),
-    );
+    const body = errorToJsonBytes(error, undefined);
+    return this.#respond(codeToHttpStatus(error.code), "application/json", body);
   }
 
   async #respond(status: number, contentType: string, message: Uint8Array): Promise<void> {
@@ -149,7 +130,8 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
     let body = message;
     // Only answers to GET are cached.
     if (query !== undefined) {
-      headers["vary"] = joined(response.getHeader("vary"), headers["vary"], "accept-encoding");
+      const varying = [response.getHeader("vary"), headers["vary"], "accept-encoding"];
+      headers["vary"] = varying.filter((value) => value !== undefined).join(", ");
     }
     if (compression !== null && message.length >= compressMinBytes) {
       headers["content-encoding"] = compression.name;
@@ -164,21 +146,14 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
 }
 
 function formatOf(contentType: string | undefined): Format | undefined {
-  if (contentType === undefined) return undefined;
-  const known = contentTypes.get(contentType);
-  if (known !== undefined || !contentTypeUnaryRegExp.test(contentType)) return known;
+  if (contentType === "application/json") return "json";
+  if (contentType === undefined || !contentTypeUnaryRegExp.test(contentType)) return undefined;
   return /json/i.test(contentType) ? "json" : "proto";
 }
 
 function formatIn(query: URLSearchParams): Format | undefined {
   const encoding = query.get("encoding");
   return encoding === "json" || encoding === "proto" ? encoding : undefined;
-}
-
-async function refuseContentType(request: HttpRequest, response: HttpResponse): Promise<void> {
-  response.statusCode = 415;
-  endResponse(response);
-  request.resume();
 }
 
 function messageIn(query: URLSearchParams): Uint8Array {
@@ -202,8 +177,4 @@ async function decompress(
     const isTooLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
     throw isTooLarge ? messageTooLarge(readMaxBytes) : malformedMessage();
   }
-}
-
-function joined(...values: (number | string | readonly string[] | undefined)[]): string {
-  return values.filter((value) => value !== undefined).join(", ");
 }

@@ -13,7 +13,7 @@ import { RequestError } from "../../rest/errors/failure.ts";
 import type { Call } from "../../transport/call.ts";
 import type { HttpRequest, HttpResponse } from "../../transport/http-message.ts";
 import { type StreamSpec, onlyMessage } from "../../transport/pipeline.ts";
-import { acceptedEncodings, compressionNamed, compressions } from "./compression.ts";
+import { compressionNamed, compressions } from "./compression.ts";
 import { withReadableGrpcMessage } from "./headers.ts";
 import {
   type RpcMethod,
@@ -23,18 +23,19 @@ import {
   openCall,
 } from "./rpc-method.ts";
 
-/** A request that Connect's handlers read, with the fault that they are not shown. */
+/** A request that Connect's handlers read. */
 interface Received {
   readonly call: Call;
+  /** Error of an unknown compression, which the handlers do not get to see. */
   readonly encodingError: unknown;
 }
 
 const receivedKey = createContextKey<Received | undefined>(undefined, { description: "received request" });
 
 /**
- * Serves streams, gRPC-Web and unusual unary gRPC calls. Connect's handlers frame, compress and encode their messages; gate,
- * deadline, interceptors and errors are those of the pipeline. To Connect each method is a stream in both directions, because
- * only then it leaves the reading of messages to the implementation, which can run the gate first and see what is malformed.
+ * Serves streams, gRPC-Web and unusual unary gRPC calls. Connect's handlers frame, compress and encode the messages; gate,
+ * deadline, interceptors and errors are those of the pipeline. Connect sees every method as a stream in both directions, because
+ * only then the implementation reads the messages: after the gate, and with its own errors for malformed ones.
  */
 export class ConnectHandlers {
   readonly #serving: RpcServing;
@@ -61,7 +62,7 @@ export class ConnectHandlers {
     return handler;
   }
 
-  /** Rejects if the answer cannot be written, mostly because the client is gone. */
+  /** Rejects if it cannot write the answer. */
   async serve(method: RpcMethod, request: HttpRequest, response: HttpResponse): Promise<void> {
     const contentType = request.headers["content-type"] ?? "";
     const protocol = /^application\/(grpc(-web)?)/i.exec(contentType)?.[1]?.toLowerCase() ?? "connect";
@@ -77,7 +78,7 @@ export class ConnectHandlers {
       method: request.method ?? "",
       url: call.url,
       header,
-      // By default, an iterator that stops early destroys the request and with it, silently, the use of its connection.
+      // An iterator that stops early would destroy the request and, with it, the connection.
       body: request.iterator({ destroyOnReturn: false }),
       signal: call.signal,
       contextValues: call.values.set(receivedKey, { call, encodingError }),
@@ -85,7 +86,7 @@ export class ConnectHandlers {
     if (answer !== undefined) await universalResponseToNodeResponse(answer, response);
   }
 
-  /** Runs a call inside of Connect's handler. */
+  /** The implementation for Connect's handler. */
   async *#run(
     { spec, handle }: RpcMethod,
     messages: AsyncIterable<Message>,
@@ -127,7 +128,7 @@ function addTo(target: Headers, headers: Headers | undefined): void {
   headers?.forEach((value, name) => target.append(name, value));
 }
 
-/** The messages of a request. Connect calls most bytes that are not a message an internal error; they are the caller's fault. */
+/** The messages of a request. Connect has INTERNAL for most malformed messages, which are errors of the caller. */
 async function* readable(
   messages: AsyncIterable<Message>,
   { encodingError }: Received,
@@ -150,10 +151,7 @@ async function* readable(
   }
 }
 
-/**
- * Headers of a request for Connect's handlers: without the deadline, which is the pipeline's, and with names of compressions in
- * the case that Connect knows. An unknown compression is refused here, with the list of those that are known.
- */
+/** Headers for Connect's handlers: without the deadline, which is the pipeline's, and with compression names in lower case. */
 function connectHeaders(call: Call): { header: Headers; encodingError: unknown } {
   const header = new Headers(call.requestHeader);
   for (const name of ["grpc-timeout", "connect-timeout-ms"]) header.delete(name);
@@ -164,21 +162,21 @@ function connectHeaders(call: Call): { header: Headers; encodingError: unknown }
   if (accepted !== null) header.set(acceptName, accepted.toLowerCase());
   let encodingError: unknown;
   try {
-    header.set(encodingName, compressionNamed(header.get(encodingName))?.name ?? "identity");
+    const compression = compressionNamed(header.get(encodingName), call, acceptName);
+    header.set(encodingName, compression?.name ?? "identity");
   } catch (error) {
     encodingError = error;
     header.delete(encodingName);
-    call.responseHeader.set(acceptName, acceptedEncodings);
   }
   return { header, encodingError };
 }
 
 /**
- * Discards the rest of a body that was read only in part, because the message was too large: the client would wait with its
- * next request on the connection. The listener's request timeout limits this.
+ * Discards the rest of a body of which a part was read, so that the connection can serve the next request. The listener's
+ * request timeout limits the time.
  */
 function discardRest(source: Readable): void {
   if (source.readableEnded || source.destroyed) return;
-  // An abandoned iterator keeps its listener, and with that listener nothing flows.
+  // An abandoned iterator keeps its listener, which stops the flow.
   source.removeAllListeners("readable").resume();
 }

@@ -3,6 +3,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { type Compression, compressedFlag } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { malformedTimeout } from "../../rest/errors/failure.ts";
 import type { CallRecord } from "../../rpc/call-record.ts";
 import { Call, clientGone } from "../../transport/call.ts";
 import { countHeader } from "../../transport/http-message.ts";
@@ -13,21 +14,12 @@ import { contextValuesOf } from "../observability/call-log.ts";
 import { AcceptedCompression, compressMinBytes } from "./compression.ts";
 import { addHeaders, readableGrpcMessage } from "./headers.ts";
 import { isAuthority } from "./header-checks.ts";
-import {
-  type RpcMethod,
-  type RpcServing,
-  malformedMessage,
-  malformedTimeout,
-  messageTooLarge,
-} from "./rpc-method.ts";
+import { type RpcMethod, type RpcServing, malformedMessage, messageTooLarge } from "./rpc-method.ts";
 
 /** Length of flags and message length, which precede a message. */
 const prefixLength = 5;
 
-/**
- * Serves plain unary gRPC calls right on their HTTP/2 streams. Everything unusual (compressed requests, JSON, odd headers) is
- * left to Connect's handlers.
- */
+/** Serves plain unary gRPC calls on their HTTP/2 streams. Connect's handlers serve compressed requests, JSON and unusual headers. */
 export class GrpcUnary {
   readonly #serving: RpcServing;
   readonly #methods: ReadonlyMap<string, RpcMethod>;
@@ -42,9 +34,10 @@ export class GrpcUnary {
     this.#onStreamError = (error) => onError(error, "response");
   }
 
-  /** Serves a request that is plain enough; otherwise returns false. */
+  /** Serves a plain request; returns false for others. */
   take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]): boolean {
-    const { calls, pipeline } = this.#serving;
+    const serving = this.#serving;
+    const { calls, pipeline } = serving;
     const path = headers[":path"] ?? "";
     const method = this.#methods.get(path);
     if (method?.handle === undefined || stream.endAfterHeaders || !this.#isPlain(headers, rawHeaders)) {
@@ -62,14 +55,8 @@ export class GrpcUnary {
       malformedTimeout,
     });
     const compression = this.#compression.of(headers["grpc-accept-encoding"]);
-    const exchange = new GrpcExchange(this.#serving, {
-      stream,
-      record,
-      method,
-      handle: method.handle,
-      call,
-      compression,
-    });
+    const { handle } = method;
+    const exchange = new GrpcExchange({ serving, stream, record, method, handle, call, compression });
     stream.on("error", this.#onStreamError);
     stream.on("close", () => {
       if (!stream.headersSent) call.abort(clientGone());
@@ -83,7 +70,6 @@ export class GrpcUnary {
     return true;
   }
 
-  /** Whether the headers have nothing that only Connect's handlers know. */
   #isPlain(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): boolean {
     const type = headers["content-type"];
     const encoding = headers["grpc-encoding"];
@@ -100,6 +86,7 @@ export class GrpcUnary {
 }
 
 interface GrpcExchangeInit {
+  readonly serving: RpcServing;
   readonly stream: ServerHttp2Stream;
   readonly record: CallRecord;
   readonly method: RpcMethod;
@@ -112,22 +99,21 @@ interface GrpcExchangeInit {
 class GrpcExchange implements UnaryExchange<Uint8Array> {
   readonly call: Call;
   readonly handle: UnaryHandler;
-  readonly #serving: RpcServing;
   readonly #init: GrpcExchangeInit;
 
-  constructor(serving: RpcServing, init: GrpcExchangeInit) {
+  constructor(init: GrpcExchangeInit) {
     this.call = init.call;
     this.handle = init.handle;
-    this.#serving = serving;
     this.#init = init;
   }
 
   async receive(): Promise<Message | undefined> {
-    const { readMaxBytes } = this.#serving.pipeline;
-    const body = await readBody(this.#init.stream, readMaxBytes + prefixLength);
+    const { method, serving, stream } = this.#init;
+    const { readMaxBytes } = serving.pipeline;
+    const body = await readBody(stream, readMaxBytes + prefixLength);
     if (body === "gone") return undefined;
     if (body === "too large") throw messageTooLarge(readMaxBytes);
-    return this.#init.method.codec.decodeBinary(unframe(body, readMaxBytes));
+    return method.codec.decodeBinary(unframe(body, readMaxBytes));
   }
 
   encode(output: Message): Uint8Array {
@@ -141,7 +127,7 @@ class GrpcExchange implements UnaryExchange<Uint8Array> {
   }
 
   fail(error: unknown): void {
-    this.#respond(undefined, this.#serving.pipeline.outcomes.failed(error, this.call.values));
+    this.#respond(undefined, this.#init.serving.pipeline.outcomes.failed(error, this.call.values));
   }
 
   /** Sends headers, the message unless there is an error, and the status in the trailers. */

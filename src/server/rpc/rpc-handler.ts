@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { ServiceImplSpec } from "@connectrpc/connect";
-import { type HttpRequest, type HttpResponse, endResponse, pathOf } from "../../transport/http-message.ts";
+import { type HttpRequest, type HttpResponse, endEmpty, pathOf } from "../../transport/http-message.ts";
 import { isGrpc } from "../listener/early-errors.ts";
 import type { FailureReporter } from "../listener/guard.ts";
 import type { StreamTaker } from "../listener/http2.ts";
@@ -12,26 +12,22 @@ import { type RpcMethod, type RpcServing, methodCodec } from "./rpc-method.ts";
 
 export interface RpcOptions extends RpcServing {
   readonly services: readonly ServiceImplSpec[];
-  /** Receives failures that no answer reports. */
+  /** Called with errors outside of answers. */
   readonly onError: FailureReporter;
 }
 
 export interface Rpc {
-  /** All served paths. */
   readonly paths: ReadonlySet<string>;
   readonly services: ReadonlySet<DescService>;
-  /**
-   * Answers requests for these paths, and gRPC requests for unknown ones; undefined for everything else. Rejects if the answer
-   * cannot be written, mostly because the client is gone.
-   */
+  /** Answers requests for these paths and gRPC requests for unknown ones; undefined for others. Rejects if it cannot write the answer. */
   readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
-  /** Answers plain unary gRPC calls as `handle` would, at a fraction of its cost. */
+  /** Answers plain unary gRPC calls as `handle` does, but faster. */
   readonly takeStream: StreamTaker;
 }
 
 /**
- * Serves gRPC, gRPC-Web and Connect. Unlike connectNodeAdapter it treats malformed messages as the caller's fault, never
- * repeats parts of a message in an error, and reports failures instead of writing them to the console.
+ * Serves gRPC, gRPC-Web and Connect. Unlike connectNodeAdapter it answers malformed messages with INVALID_ARGUMENT, does not
+ * repeat parts of messages in errors, and reports failures instead of writing them to the console.
  */
 export function createRpc({ services, onError, ...serving }: RpcOptions): Rpc {
   const { pipeline } = serving;
@@ -54,7 +50,8 @@ export function createRpc({ services, onError, ...serving }: RpcOptions): Rpc {
     if (method === undefined) return isGrpc(request) ? refuseUnknownMethod(request, response) : undefined;
     const allowed = httpMethodsOf(method);
     if (!allowed.includes(request.method ?? "")) {
-      return refuse(request, response, 405, { allow: allowed.join(", ") });
+      response.setHeader("allow", allowed.join(", "));
+      return endEmpty(request, response, 405);
     }
     return method.handle === undefined || (request.method === "POST" && isGrpc(request))
       ? handlers.serve(method, request, response)
@@ -76,22 +73,10 @@ function httpMethodsOf({ spec, handle }: RpcMethod): readonly string[] {
     : ["POST"];
 }
 
-/** Answers with trailers only, as gRPC clients expect for a method that does not exist. */
+/** Answers with trailers only: without a body Node sets END_STREAM on the headers. */
 function refuseUnknownMethod(request: HttpRequest, response: HttpResponse): Promise<void> {
-  const contentType = request.headers["content-type"] ?? "application/grpc";
-  const status = { "grpc-status": "12", "grpc-message": "no such method" };
-  return refuse(request, response, 200, { "content-type": contentType, ...status });
-}
-
-async function refuse(
-  request: HttpRequest,
-  response: HttpResponse,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-): Promise<void> {
-  response.statusCode = status;
-  // Not by writeHead, after which Node would send an empty body instead of END_STREAM on the headers.
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  endResponse(response);
-  request.resume();
+  response.setHeader("content-type", request.headers["content-type"] ?? "application/grpc");
+  response.setHeader("grpc-status", "12");
+  response.setHeader("grpc-message", "no such method");
+  return endEmpty(request, response, 200);
 }

@@ -8,9 +8,8 @@ import { setStage } from "./stage.ts";
 import { readTable } from "./table.ts";
 import { type TargetKind, World } from "./world.ts";
 
-// Who asks for what is not theirs to know learns the same as of what is not there, and by the same path: not only from the answer
-// but from what it takes to give it. That is told by what the service asks of its database, the same statements in the same order;
-// everything else is the same code.
+// A caller learns nothing about an object that they may not reach: the answer is that for an object that does not exist, and the
+// service sends the same statements to its database in the same order.
 
 const table = readTable(new URL("authorization.txt", import.meta.url));
 const methods = new Map(
@@ -20,10 +19,10 @@ const { stage, past } = await setStage();
 const ways = waysTo(stage);
 const world = await World.create(stage, past);
 
-/** The statements of each new connection, which the pool opens at times of its own. */
+/** Statements of a new connection, which the pool opens at any time. */
 const ofConnection = /default_transaction_isolation|clock_timestamp\(\)\) \* 1000/;
 
-/** Statements that this process sends to any database. While no other call runs, they are those of the tested call. */
+/** Statements of this process. No other call runs beside the tested one. */
 const queries = vi.spyOn(Client.prototype, "query");
 afterAll(() => queries.mockRestore());
 
@@ -44,19 +43,19 @@ const outsiders = [
   "member session with a grant",
 ];
 
-/** A request for an object that the caller may not reach, and for one that does not exist. By the table, both get the same answer. */
+/** Requests for objects that the caller may not reach. By the table their answers are those for unknown objects. */
 const pairs = requests.flatMap((request) =>
   outsiders.flatMap((caller) =>
     request.targets.flatMap((kind) => {
       const { targets = [], outcomes } = table.requests.get(request.name) ?? {};
-      const told = (kind: TargetKind) => outcomes?.get(caller)?.[targets.indexOf(kind)];
-      const isAlike = isBeyond(caller, kind) && told(kind) === told("unknown");
+      const expected = (kind: TargetKind) => outcomes?.get(caller)?.[targets.indexOf(kind)];
+      const isAlike = isBeyond(caller, kind) && expected(kind) === expected("unknown");
       return isAlike ? [{ name: `${request.name} of ${caller}`, request, caller, kind }] : [];
     }),
   ),
 );
 
-/** A service reaches all of its project, and who has a grant all of their organization. */
+/** A service reaches its whole project, an end user with a grant their organization. */
 function isBeyond(caller: string, kind: TargetKind): boolean {
   if (kind === "own" || kind.startsWith("unknown")) return false;
   const isInProject = kind === "colleague's" || kind === "stranger's";
@@ -65,7 +64,7 @@ function isBeyond(caller: string, kind: TargetKind): boolean {
 }
 
 beforeAll(async () => {
-  // All connections there will be, each of which asks for its settings first, and the keys that the service will know.
+  // Opens all connections and loads the keys, so that no call has statements for them.
   const { headers } = world.home;
   const calls = Array.from({ length: 50 }, () => stage.admin.sessions.list({ memberId: "m" }, { headers }));
   await Promise.all(calls);
@@ -82,10 +81,10 @@ describe.each([
   ["dead", () => world.withDeadMembers()],
 ])("%s", (_, others) => {
   test.each(pairs)("$name: $kind as unknown", async ({ request, caller, kind }) => {
-    // Tokens and JWTs tell by their form that they are another project's. Then so may the answer, but no more than that.
-    const isTold = kind === "foreign" && / by (session_)?(token|jwt)$/.test(request.name);
-    const absent = await learnt(request, caller, isTold ? "unknown abroad" : "unknown", others());
-    expect(await learnt(request, caller, kind, others())).toEqual(absent);
+    // Tokens and JWTs show their project, so the answer may show it too, but nothing more.
+    const showsProject = kind === "foreign" && / by (session_)?(token|jwt)$/.test(request.name);
+    const absent = await outcomesOf(request, caller, showsProject ? "unknown abroad" : "unknown", others());
+    expect(await outcomesOf(request, caller, kind, others())).toEqual(absent);
   });
 });
 
@@ -99,13 +98,13 @@ test.each([
   );
   if (request === undefined) throw new Error("there is no such request");
   const others = () => world.withOtherMembers();
-  expect(await learnt(request, one, "unknown", others())).toEqual(
-    await learnt(request, other, "unknown", others()),
+  expect(await outcomesOf(request, one, "unknown", others())).toEqual(
+    await outcomesOf(request, other, "unknown", others()),
   );
 });
 
-/** What a caller learns of a target by each way, and what the service asks for that. */
-async function learnt(
+/** Outcomes of a request by each way, with the statements of the service. */
+async function outcomesOf(
   request: Request,
   caller: string,
   kind: TargetKind,
@@ -114,13 +113,14 @@ async function learnt(
   const method = methods.get(request.name.split(" by ")[0] ?? "");
   const credential = await callers[caller]?.(world);
   if (method === undefined || credential === undefined) throw new Error("there is no such method or caller");
-  const learnt = new Map<string, { outcome: Outcome; asked: readonly string[] }>();
+  const outcomes = new Map<string, { outcome: Outcome; asked: readonly string[] }>();
   const message = await request.message(world.target(kind), world);
   for (const [way, call] of ways(method, message)) {
     queries.mockClear();
     const outcome = await call(message, credential);
-    learnt.set(way, { outcome, asked: statements() });
-    if (/^(OK|2\d\d)$/.test(outcome.told)) break; // and so has changed what the others would find
+    outcomes.set(way, { outcome, asked: statements() });
+    // A success changes what the other ways would find.
+    if (/^(OK|2\d\d)$/.test(outcome.result)) break;
   }
-  return learnt;
+  return outcomes;
 }

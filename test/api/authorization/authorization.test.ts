@@ -15,10 +15,10 @@ const methods = new Map(
 );
 const { stage, past } = await setStage();
 const ways = waysTo(stage);
-/** What calls are about that are expected to be refused: they change nothing, so one world does for all of them. */
+/** Shared by the calls that are expected to fail, because they change nothing. */
 const shared = await World.create(stage, past);
 
-test("every method is in the table, by every field that names something; every caller in every part of it", () => {
+test("the table has every method, every field that names something, and every caller", () => {
   expect([...table.requests.keys()]).toEqual(requests.map(({ name }) => name));
   const named = new Map<string, string[]>();
   for (const { name } of requests) {
@@ -49,19 +49,19 @@ describe.each(requests)("$name", (request) => {
 
   test("answers each caller for each target as the table says", async () => {
     if (expected === undefined || method === undefined) {
-      throw new Error("it is not in the table, or no method");
+      throw new Error("the request is not in the table, or its method does not exist");
     }
     const names = [...ways(method, await messageOf(request, shared, "own")).keys()];
     expect(names).not.toEqual([]);
     for (const way of names) {
-      const told = await Promise.all(
+      const results = await Promise.all(
         Object.keys(callers).map(async (caller) => {
           const cells = request.targets.map((kind) => cell(request, method, way, caller, kind, expected));
           const outcomes = await Promise.all(cells);
-          return [caller, outcomes.map((outcome) => outcome.told)];
+          return [caller, outcomes.map(({ result }) => result)];
         }),
       );
-      expect(Object.fromEntries(told), way).toEqual(asToldBy(way, expected));
+      expect(Object.fromEntries(results), way).toEqual(resultsBy(way, expected));
     }
   });
 });
@@ -82,7 +82,7 @@ async function cell(
   return call(message, credential);
 }
 
-/** Whether the call leaves everything as it is, if all is as it should be. */
+/** Whether the call changes nothing if it has the expected outcome. */
 function isHarmless(
   { targets, isMute }: Request,
   { idempotency }: DescMethod,
@@ -102,17 +102,17 @@ async function messageOf(request: Request, world: World, kind: TargetKind): Prom
   return request.message(world.target(kind), world);
 }
 
-/** The table's outcomes as this way tells them. */
-function asToldBy(way: string, { outcomes }: Expected): Record<string, readonly string[]> {
-  const inFull = (told: string) => {
-    const reason = table.reasons.get(told);
-    if (reason === undefined) return told;
-    return way === "gRPC" ? `${told} ${reason.code}` : `${told} ${reason.code} ${reason.status}`;
+/** The results that the table expects of this way. */
+function resultsBy(way: string, { outcomes }: Expected): Record<string, readonly string[]> {
+  const inFull = (result: string) => {
+    const reason = table.reasons.get(result);
+    if (reason === undefined) return result;
+    return way === "gRPC" ? `${result} ${reason.code}` : `${result} ${reason.code} ${reason.status}`;
   };
   return Object.fromEntries([...outcomes].map(([caller, cells]) => [caller, cells.map(inFull)]));
 }
 
-test("what was refused has changed nothing", async () => {
+test("refused calls have changed nothing", async () => {
   const targets = await shared.targets();
   expect(targets.length).toBe(4);
   for (const { kind, session, tenant } of targets) {

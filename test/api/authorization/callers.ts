@@ -4,19 +4,19 @@ import { basicAuthorization } from "../../support/fixtures/running-service.ts";
 import { type Named, grantedRole } from "./stage.ts";
 import type { World } from "./world.ts";
 
-/** What a call carries to say who makes it. */
+/** Credentials of a call. */
 export interface Credential {
   readonly headers: Readonly<Record<string, string>>;
-  /** Of the connection that the call is made on. */
+  /** Client certificate of the connection. */
   readonly certificate?: Certified;
 }
 
-/** Every kind of caller, and what it calls with. One that is added needs a place in every table of authorization.txt. */
+/** Every kind of caller. A new one needs a line in every section of authorization.txt. */
 export const callers: Readonly<Record<string, (world: World) => Promise<Credential>>> = {
   nobody: async () => by({}),
   "malformed credential": async () => by({ authorization: "Basic !" }),
-  "service of an unknown project": async () => service("project-unknown", "a-secret-of-nobody"),
-  "service with a wrong secret": async ({ home }) => service(home.id, "a-secret-of-nobody"),
+  "service of an unknown project": async () => service("project-unknown", "a-wrong-secret"),
+  "service with a wrong secret": async ({ home }) => service(home.id, "a-wrong-secret"),
   "service with another project's secret": async ({ home, abroad }) => service(home.id, abroad.secret),
   "disabled service": async (world) => service(world.home.id, await world.disabledService()),
   "service of a disabled project": async (world) => by((await world.disabledProject()).tenant.headers),
@@ -71,7 +71,7 @@ async function serviceOf(world: World, permission: Permission): Promise<Credenti
   return service(world.home.id, await world.service(permission));
 }
 
-/** A service that calls with the permissions of a member, as one documented API has it; to others the header says nothing. */
+/** A service with a member session, which only Stytch's B2B API reads. */
 async function beside(
   world: World,
   permission: Permission,

@@ -20,21 +20,20 @@ import type { Certified } from "../../support/process/certificates.ts";
 import type { Credential } from "./callers.ts";
 import type { Stage } from "./stage.ts";
 
-/** What a caller learns from an answer. */
+/** Outcome of a call. */
 export interface Outcome {
-  /** `OK`, the reason with its code, or what a documented API has in their place. */
-  readonly told: string;
-  /** All that was said but for what is fresh in each answer: request ids and times. */
-  readonly said: unknown;
+  /** `OK`, the reason with its code, or the status and error of a documented API. */
+  readonly result: string;
+  /** The answer without request ids and times. */
+  readonly answer: unknown;
 }
 
-/** Calls a method with a message, as one who has a credential. */
 export type Call = (message: JsonObject, credential: Credential) => Promise<Outcome>;
 
-/** The ways in which a method can be called with a message, by name. */
+/** The ways to call a method with a message, by name. */
 export type Ways = (method: DescMethod, message: JsonObject) => ReadonlyMap<string, Call>;
 
-/** Calls over gRPC what is served there, and over REST by every path that fits the message. */
+/** Calls over gRPC, unless only REST serves the method, and over REST by every path that fits the message. */
 export function waysTo(stage: Stage): Ways {
   const connections = new Connections(stage);
   return (method, message) => {
@@ -58,12 +57,13 @@ function grpc(connections: Connections, method: DescMethod): Call {
     const ending = new AbortController();
     try {
       await ask(transport, method, ending.signal, headers, request);
-      return { told: "OK", said: "" };
+      return { result: "OK", answer: "" };
     } catch (error) {
       const failure = ConnectError.from(error);
       const { code, rawMessage, details, metadata } = failure;
       const reason = failure.findDetails(ErrorInfoSchema)[0]?.reason ?? rawMessage;
-      return { told: `${reason} ${Code[code]}`, said: [code, rawMessage, details, lasting([...metadata])] };
+      const answer = [code, rawMessage, details, lasting([...metadata])];
+      return { result: `${reason} ${Code[code]}`, answer };
     } finally {
       ending.abort();
     }
@@ -125,28 +125,28 @@ function rest(connections: Connections, method: DescMethod, rule: HttpRule): Cal
       if (method.methodKind !== "unary") break;
     }
     const status = Number(received[":status"]);
-    const said = [lasting(Object.entries(received)), text.replaceAll(/request-id-test-[0-9a-f-]{36}/g, "")];
+    const answer = [lasting(Object.entries(received)), text.replaceAll(/request-id-test-[0-9a-f-]{36}/g, "")];
     const isOwn = method.parent.typeName.startsWith("session.");
-    return { told: isOwn ? ownTold(status, text) : compatTold(status, text), said };
+    return { result: isOwn ? ownResult(status, text) : compatResult(status, text), answer };
   };
 }
 
-/** Without what is fresh in each answer. */
+/** Removes headers that differ in every answer. */
 function lasting(headers: readonly (readonly [string, unknown])[]): unknown {
   return Object.fromEntries(headers.filter(([name]) => name !== "x-request-id" && name !== "date"));
 }
 
-function ownTold(status: number, text: string): string {
+function ownResult(status: number, text: string): string {
   if (status === 200) return "OK";
   const { code, details }: { code: Code; details: { reason?: string }[] } = JSON.parse(text);
   return `${details.find(({ reason }) => reason)?.reason} ${Code[code]} ${status}`;
 }
 
-/** The documented APIs tell a type, a text or nothing beside the status. */
-function compatTold(status: number, text: string): string {
+/** Errors of documented APIs have a type or a text. */
+function compatResult(status: number, text: string): string {
   const { error_type, error } = status < 300 ? {} : JSON.parse(text);
-  const told = error_type ?? (typeof error === "string" ? error : error?.message);
-  return told === undefined ? String(status) : `${status} ${told}`;
+  const shown = error_type ?? (typeof error === "string" ? error : error?.message);
+  return shown === undefined ? String(status) : `${status} ${shown}`;
 }
 
 function rulesOf(method: DescMethod): readonly HttpRule[] {
@@ -159,7 +159,7 @@ function pathOf({ pattern }: HttpRule): { httpMethod: string; template: string }
   return { httpMethod: pattern.case.toUpperCase(), template: pattern.value };
 }
 
-/** One connection for all callers without a certificate, and one for each that has one. */
+/** One connection for all callers without a certificate, and one for each certificate. */
 class Connections {
   readonly #stage: Stage;
   readonly #open = new Map<Certified | undefined, { transport: Transport; session: ClientHttp2Session }>();

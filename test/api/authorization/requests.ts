@@ -1,21 +1,21 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Target, TargetKind, World } from "./world.ts";
 
-/** A way to call a method: by what it names its target. */
+/** A way to call a method by the fields that name its target. */
 export interface Request {
-  /** `package.Service/Method`, and after ` by ` the fields that name something. */
+  /** `package.Service/Method by <fields that name something>` */
   readonly name: string;
-  /** The targets that it is called for; of those that would be alike, one. */
+  /** The targets to call it for; one of each kind. */
   readonly targets: readonly TargetKind[];
   readonly message: (target: Target, world: World) => JsonObject | Promise<JsonObject>;
-  /** Where it succeeds, it leaves nothing of the project as it was. */
+  /** If it succeeds, the project cannot be used for other calls. */
   readonly spoilsProject?: true;
-  /** It is answered as a success for others' targets too, of which nothing happens. */
+  /** It succeeds for the targets of others too, without an effect. */
   readonly isMute?: true;
 }
 
 const everySession = ["own", "colleague's", "stranger's", "foreign", "unknown"] as const;
-/** Of another project a member or an organization of the same id cannot be named. */
+/** A request cannot name a member or an organization of another project. */
 const everyMember = ["own", "colleague's", "stranger's", "unknown"] as const;
 const everyProject = ["own", "foreign", "unknown"] as const;
 const everyPart = ["own", "foreign", "misplaced", "unknown"] as const;
@@ -26,7 +26,7 @@ const projects = "session.v1.ProjectService";
 const stytch = "compat.stytch.v1.SessionService";
 const b2b = "compat.stytch_b2b.v1.SessionService";
 
-/** Every way to call every method. One that is missing fails a test, as does a field that names something and is in none. */
+/** Every way to call every method. A test fails if a method or a field that names something is missing. */
 export const requests: readonly Request[] = [
   {
     name: `${own}/Create by member_id, organization_id`,

@@ -10,27 +10,27 @@ import {
   runningService,
 } from "../../support/fixtures/running-service.ts";
 
-/** A project, and its service that may do everything. */
+/** A project and its service with all permissions. */
 export interface Tenant {
   readonly id: string;
   readonly secret: string;
   readonly headers: { readonly authorization: string };
 }
 
-/** What a session is known by. */
+/** Id and credentials of a session. */
 export interface Named {
   readonly id: string;
   readonly token: string;
   readonly jwt: string;
 }
 
-/** The role that the policy of every project here grants reading and revoking within the organization. */
+/** Role that may read and revoke within the organization, by the policy of every project here. */
 export const grantedRole = "admin";
 
-/** A service over TLS, and what an operator does there for calls to be made. */
+/** A service over TLS and its operator. */
 export class Stage {
   readonly service: RunningService;
-  /** Whom callers trust. */
+  /** CA certificate of the server. */
   readonly ca: string;
   /** Signs the certificates of callers. */
   readonly callers: Authority;
@@ -47,7 +47,7 @@ export class Stage {
     this.#database = database;
   }
 
-  /** A number that nothing has yet. */
+  /** A new number. */
   next(): number {
     return ++this.#count;
   }
@@ -70,7 +70,7 @@ export class Stage {
     return { id: credential?.id ?? "", secret };
   }
 
-  /** A certificate that is as good as a secret of the project that may do everything. */
+  /** A certificate with all permissions of the project. */
   async newCertificate(projectId: string): Promise<Certified> {
     const name = `caller-${this.next()}.example`;
     await this.newCredential(projectId, permissions, [name]);
@@ -92,16 +92,16 @@ export class Stage {
   }
 }
 
-/** Sessions whose time is over, and whose. */
+/** Sessions whose time is over. */
 export interface Past {
   readonly tenant: Tenant;
   readonly expired: Named;
   readonly idle: Named;
-  /** It lives; its JWT does not. */
+  /** The session is active, its JWT has expired. */
   readonly outlived: Named;
 }
 
-/** Sets the stage for the tests of a file, after all of which it is cleared. */
+/** Sets the stage for the tests of a file. */
 export async function setStage(): Promise<{ stage: Stage; past: Past }> {
   const ca = authority();
   const callers = authority();

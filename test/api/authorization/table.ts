@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** What authorization.txt expects. */
+/** Content of authorization.txt. */
 export interface Table {
   /** The gRPC code and the HTTP status of each reason. */
   readonly reasons: ReadonlyMap<string, { readonly code: string; readonly status: string }>;
@@ -8,16 +8,13 @@ export interface Table {
   readonly requests: ReadonlyMap<string, Expected>;
 }
 
-/** What is expected of a request. */
+/** Expected outcomes of a request. */
 export interface Expected {
   readonly targets: readonly string[];
   readonly outcomes: ReadonlyMap<string, readonly string[]>;
 }
 
-/**
- * Reads the table, whose head says what its lines mean. Throws for a line that has not as many outcomes as there are targets, and
- * for a caller that a request has twice.
- */
+/** Reads the table, whose head explains the format. Throws for a wrong number of outcomes and for a duplicate caller. */
 export function readTable(file: URL): Table {
   const sections = sectionsOf(readFileSync(file, "utf8"));
   const lines = (name: string) => sections.get(name) ?? [];
@@ -48,7 +45,7 @@ function sectionsOf(text: string): Map<string, string[]> {
   for (const line of text.split("\n")) {
     if (line.trim() === "" || line.startsWith("#")) continue;
     if (line.startsWith(" ")) section.push(line.trim());
-    else if (sections.has(line)) throw new Error(`${line} is there twice`);
+    else if (sections.has(line)) throw new Error(`${line} is given twice`);
     else sections.set(line, (section = []));
   }
   return sections;
@@ -66,7 +63,7 @@ function expectedOf(
     const all = given.length === 1 ? targets.map(() => given[0] ?? "") : given;
     if (all.length !== targets.length) throw new Error(`${targets.length} outcomes are expected in: ${line}`);
     for (const caller of membersOf(names)) {
-      if (outcomes.has(caller)) throw new Error(`${caller} is there twice: ${line}`);
+      if (outcomes.has(caller)) throw new Error(`${caller} is given twice: ${line}`);
       outcomes.set(caller, all);
     }
   }

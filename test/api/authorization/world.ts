@@ -2,7 +2,7 @@ import type { Named, Past, Stage, Tenant } from "./stage.ts";
 import type { Certified } from "../../support/process/certificates.ts";
 import type { Permission } from "../../../src/domain/project.ts";
 
-/** Whose something is, as seen by the caller. To a service, all of its project is its own. */
+/** Owners of a target, as seen by the caller. A service owns its whole project. */
 export const targetKinds = [
   "own", // of the member who calls
   "colleague's", // of another member of the caller's organization
@@ -15,29 +15,28 @@ export const targetKinds = [
 /** One of {@link targetKinds}. */
 export type TargetKind = (typeof targetKinds)[number];
 
-/** What there is to name. */
+/** Objects that a request can name. */
 export interface Target {
   readonly project: string;
-  /** What a request calls the project of a credential or a signing key. */
+  /** Project of a credential or a signing key in requests. */
   readonly projectOfPart: string;
   readonly member: string;
   readonly organization: string;
   session(): Promise<Named>;
-  /** Of a service. */
   credential(): Promise<string>;
   signingKey(): Promise<string>;
 }
 
-/** Callers and what they call about, made when they are asked for. Two worlds share no session, and projects only where told. */
+/** Callers and targets, created on first use. Worlds share no session. */
 export class World {
   readonly stage: Stage;
-  /** The project that calls. */
+  /** The caller's project. */
   readonly home: Tenant;
   readonly abroad: Tenant;
   readonly past: Past;
   readonly #number: number;
   readonly #made = new Map<string, Promise<unknown>>();
-  /** What worlds in the same projects have in common. */
+  /** Shared by worlds with the same projects. */
   readonly #services: Map<string, Promise<unknown>>;
   readonly #areDead: boolean;
 
@@ -62,12 +61,12 @@ export class World {
     return new World(stage, past, await stage.newTenant(), await stage.newTenant());
   }
 
-  /** Other members in the same projects. */
+  /** A world with other members in the same projects. */
   withOtherMembers(): World {
     return new World(this.stage, this.past, this.home, this.abroad, this.#services, this.#areDead);
   }
 
-  /** The same, where every session but those of the caller has been revoked. */
+  /** The same, but all sessions except the caller's are revoked. */
   withDeadMembers(): World {
     return new World(this.stage, this.past, this.home, this.abroad, this.#services, true);
   }
@@ -76,7 +75,7 @@ export class World {
     return World.create(this.stage, this.past);
   }
 
-  /** The session of the member who calls. */
+  /** The caller's session. */
   caller(roles: string[] = []): Promise<Named> {
     return this.#once(`caller ${roles.join()}`, () => this.#session(this.home, this.#target("own"), roles));
   }
@@ -89,7 +88,7 @@ export class World {
     });
   }
 
-  /** A service of the calling project that may do just this. */
+  /** A service of the caller's project with only this permission. */
   service(permission: Permission): Promise<string> {
     return this.#onceForAll(permission, async () => {
       const { secret } = await this.stage.newCredential(this.home.id, [permission]);
@@ -109,7 +108,7 @@ export class World {
     });
   }
 
-  /** A project that was disabled, and a session from before. */
+  /** A disabled project and a session that was created before. */
   disabledProject(): Promise<{ tenant: Tenant; session: Named }> {
     return this.#onceForAll("disabled project", async () => {
       const tenant = await this.stage.newTenant();
@@ -146,7 +145,7 @@ export class World {
     };
   }
 
-  /** The sessions that calls have named so far, but for those that are unknown, by whose they are. */
+  /** The sessions that calls have named so far, except unknown ones. */
   async targets(): Promise<readonly { kind: TargetKind; session: Named; tenant: Tenant }[]> {
     const kinds = targetKinds.filter(
       (kind) => !kind.startsWith("unknown") && this.#made.has(`session ${kind}`),

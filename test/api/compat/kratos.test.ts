@@ -45,7 +45,7 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
     expect(await verdictOn(service, mine)).toBe("active");
   });
 
-  test("learns nothing of an unknown, a foreign and a revoked session, and ends nothing", async () => {
+  test("answers alike for an unknown, a foreign and a revoked session, and ends nothing", async () => {
     const { mine, other } = await twoLogins();
     const foreign = await newLogin(service);
     await sessionsOf(service).revoke({ target: { case: "id", value: other.id } });
@@ -69,7 +69,7 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
     expect(await verdictOn(service, mine)).toBe("active");
   });
 
-  test("an id that is no UUID", async () => {
+  test("an id that is not a UUID", async () => {
     const { mine } = await twoLogins();
     const answer = await disable("session-1", [`X-Session-Token: ${mine.token}`], version);
     expect(answer.status).toBe(400);
@@ -119,6 +119,8 @@ describe("the order of credentials", () => {
     ["the cookie beside a malformed Authorization", (live) => [cookie(live), "Authorization: Bearer"]],
     ["the cookie beside an empty X-Session-Token", (live) => [cookie(live), "X-Session-Token;"]],
     ["Bearer beside an empty cookie", (live) => [cookie(""), bearer(live)]],
+    ["Bearer beside a blank cookie", (live) => [cookie("  "), bearer(live)]],
+    ["Bearer beside a quoted blank cookie", (live) => [cookie('"  "'), bearer(live)]],
     ["Bearer beside a quoted empty cookie", (live) => [cookie('""'), bearer(live)]],
     ["Bearer beside a garbage cookie", (live) => [cookie(garbage), bearer(live)]],
     ["Bearer beside a cookie that is almost a JWT", (live) => [cookie("a.b.c"), bearer(live)]],
@@ -171,7 +173,7 @@ describe("a request with the cookie", () => {
     expect(answer.status).toBe(403);
     expect(JSON.parse(answer.body)).toEqual({ error: forbidden });
     expect(await verdictOn(service, other)).toBe("active");
-    // The same with a credential that no browser sends by itself.
+    // Browsers never send this header on their own.
     expect((await disable(other.id, [`X-Session-Token: ${mine.token}`, ...headers])).status).toBe(204);
   });
 

@@ -4,6 +4,7 @@ import { curl } from "../../support/process/command.ts";
 import { type Login, newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { sessionNotFound, stytchError, stytchSuccess, unauthorized } from "./stytch-answers.ts";
 
 const service = await runningService();
 const otherProject = await runningService({
@@ -15,25 +16,11 @@ await projectsOf(service).updatePolicy({
   policy: { roleGrants: [{ role: "admin", permissions: ["sessions.revoke"] }] },
 });
 
-const requestId = /^request-id-test-[0-9a-f-]{36}$/;
 const credentials = `${service.projectId}:${service.secret}`;
 const memberSession = "X-Stytch-Member-Session";
 const memberSessionJwt = "X-Stytch-Member-SessionJWT";
-
-function error(status: number, type: string, message: string) {
-  return {
-    status_code: status,
-    request_id: expect.stringMatching(requestId),
-    error_type: type,
-    error_message: message,
-    error_url: `https://stytch.com/docs/api/errors/${status}`,
-  };
-}
-
-const ok = { request_id: expect.stringMatching(requestId), status_code: 200 };
-const notFound = error(404, "session_not_found", "Session could not be found.");
-const invalidMemberSession = error(401, "session_not_found", "Session could not be found.");
-const notAllowed = error(
+const invalidMemberSession = stytchError(401, "session_not_found", "Session could not be found.");
+const notAllowed = stytchError(
   403,
   "session_authorization_error",
   "The member session may not revoke this session.",
@@ -58,10 +45,10 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   test.each(targets)("ends by %s, and answers alike again", async (name, value, reason) => {
     const login = await newLogin(service);
     const { text, json } = await revoke({ [name]: value(login) }, {}, version);
-    expect(json).toEqual(ok);
+    expect(json).toEqual(stytchSuccess);
     expect(text).toBe(`{"request_id":"${json.request_id}","status_code":200}`);
     expect(await verdictOn(service, login)).toBe(reason);
-    expect((await revoke({ [name]: value(login) }, {}, version)).json).toEqual(ok);
+    expect((await revoke({ [name]: value(login) }, {}, version)).json).toEqual(stytchSuccess);
   });
 });
 
@@ -69,48 +56,39 @@ test("member_id ends all of the member's sessions; a member without any answers 
   const first = await newLogin(service);
   const second = await newLogin(service, { memberId: first.memberId, organizationId: "org-a" });
   const colleague = await newLogin(service, { organizationId: "org-a" });
-  expect((await revoke({ member_id: first.memberId })).json).toEqual(ok);
+  expect((await revoke({ member_id: first.memberId })).json).toEqual(stytchSuccess);
   expect(await verdictOn(service, first)).toBe("SESSION_REVOKED_BY_CUTOFF");
   expect(await verdictOn(service, second)).toBe("SESSION_REVOKED_BY_CUTOFF");
   expect(await verdictOn(service, colleague)).toBe("active");
-  expect((await revoke({ member_id: `nobody-${randomUUID()}` })).json).toEqual(ok);
+  expect((await revoke({ member_id: `nobody-${randomUUID()}` })).json).toEqual(stytchSuccess);
 });
 
-test("wrong arguments, as for consumers", async () => {
-  expect((await revoke({})).json).toEqual(
-    error(
-      400,
-      "no_session_revoke_arguments",
-      "Exactly one of member_session_id, session_token, session_jwt, member_id is required.",
-    ),
-  );
-  expect((await revoke({ member_id: "m", session_token: "t" })).json).toEqual(
-    error(
-      400,
-      "too_many_session_revoke_arguments",
-      "Exactly one argument is allowed, but session_token and member_id were given.",
-    ),
-  );
-  expect((await revoke({ member_session_id: "member-session-1" })).json).toEqual(
-    error(400, "invalid_session_id", "member_session_id format is invalid."),
-  );
-  expect((await revoke({ member_id: "" })).json).toMatchObject({ status_code: 400 });
-  expect((await revoke({ member_id: "m".repeat(256) })).json).toMatchObject({ status_code: 400 });
-  expect((await revoke({ session_jwt: "a.b.c" })).json).toMatchObject({
-    error_type: "unable_to_parse_session_jwt",
-  });
-  expect((await revoke({ session_id: randomUUID() })).json).toMatchObject({
-    error_type: "bad_request",
-    error_message: expect.stringContaining("session_id"),
-  });
-  expect((await revoke({ member_session_id: randomUUID() })).json).toEqual(notFound);
+const named = "member_session_id, session_token, session_jwt, member_id";
+test.each<[body: object, type: string, message: unknown]>([
+  [{}, "no_session_revoke_arguments", `Exactly one of ${named} is required.`],
+  [
+    { member_id: "m", session_token: "t" },
+    "too_many_session_revoke_arguments",
+    "Exactly one argument is allowed, but session_token and member_id were given.",
+  ],
+  [{ member_session_id: "member-session-1" }, "invalid_session_id", "member_session_id format is invalid."],
+  [{ member_id: "" }, "invalid_member_id", "member_id format is invalid."],
+  [{ member_id: "m".repeat(256) }, "invalid_member_id", "member_id format is invalid."],
+  [{ session_jwt: "a.b.c" }, "unable_to_parse_session_jwt", expect.any(String)],
+  [{ session_id: randomUUID() }, "bad_request", expect.stringContaining("session_id")],
+])("refuses the arguments %j", async (body, type, message) => {
+  expect((await revoke(body)).json).toEqual(stytchError(400, type, message));
+});
+
+test("answers 404 for an unknown session", async () => {
+  expect((await revoke({ member_session_id: randomUUID() })).json).toEqual(sessionNotFound);
 });
 
 test("another project's member session, id, token and member are out of reach", async () => {
   const foreign = await newLogin(otherProject);
-  expect((await revoke({ member_session_id: foreign.id })).json).toEqual(notFound);
-  expect((await revoke({ session_token: foreign.token })).json).toEqual(notFound);
-  expect((await revoke({ member_id: foreign.memberId })).json).toEqual(ok);
+  expect((await revoke({ member_session_id: foreign.id })).json).toEqual(sessionNotFound);
+  expect((await revoke({ session_token: foreign.token })).json).toEqual(sessionNotFound);
+  expect((await revoke({ member_id: foreign.memberId })).json).toEqual(stytchSuccess);
   expect(await verdictOn(otherProject, foreign)).toBe("active");
   expect((await revoke({ member_id: "m" }, { [memberSession]: foreign.token })).json).toEqual(
     invalidMemberSession,
@@ -123,9 +101,7 @@ test("Basic credentials are needed beside a member session too", async () => {
   const url = `${service.url}/v1/b2b/sessions/revoke`;
   for (const more of [[], ["-u", `${service.projectId}:wrong`]]) {
     const answer = await curl(url, ...more, "-H", `${memberSession}: ${token}`, "--json", body);
-    expect(JSON.parse(answer.body)).toEqual(
-      error(401, "unauthorized_credentials", "Unauthorized credentials."),
-    );
+    expect(JSON.parse(answer.body)).toEqual(unauthorized);
     expect(answer.headers.get("www-authenticate")).toBe('Basic realm="sessiond"');
   }
 });
@@ -141,15 +117,33 @@ describe("with a member session", () => {
     const { memberId } = mine;
     const others = [];
     for (let i = 0; i < 3; i++) others.push(await newLogin(service, { memberId, organizationId }));
-    const [byId, byToken, byJwt] = others;
-    if (!byId || !byToken || !byJwt) throw new Error("unreachable");
     const headers = { [header]: credential(mine) };
-    expect((await revoke({ member_session_id: byId.id }, headers)).json).toEqual(ok);
-    expect((await revoke({ session_token: byToken.token }, headers)).json).toEqual(ok);
-    expect((await revoke({ session_jwt: byJwt.jwt }, headers)).json).toEqual(ok);
+    const [byId, byToken, byJwt] = others;
+    for (const target of [
+      { member_session_id: byId?.id },
+      { session_token: byToken?.token },
+      { session_jwt: byJwt?.jwt },
+    ]) {
+      expect((await revoke(target, headers)).json).toEqual(stytchSuccess);
+    }
     for (const login of others) expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
-    expect((await revoke({ member_id: memberId }, headers)).json).toEqual(ok);
+    expect((await revoke({ member_id: memberId }, headers)).json).toEqual(stytchSuccess);
     expect(await verdictOn(service, mine)).toBe("SESSION_REVOKED_BY_CUTOFF");
+  });
+
+  test.each(["", "  "])("an empty token %j does not hide the JWT", async (token) => {
+    const mine = await newLogin(service, { organizationId });
+    const other = await newLogin(service, { organizationId });
+    const url = `${service.url}/v1/b2b/sessions/revoke`;
+    const headers = {
+      authorization: service.basic,
+      "content-type": "application/json",
+      [memberSession]: token,
+      [memberSessionJwt]: mine.jwt,
+    };
+    const body = JSON.stringify({ member_session_id: other.id });
+    const answer = await fetch(url, { method: "POST", headers, body });
+    expect(await answer.json()).toEqual(notAllowed);
   });
 
   test("another member's, without a role that the policy names: 403", async () => {
@@ -175,8 +169,8 @@ describe("with a member session", () => {
     const stranger = await newLogin(service, { organizationId: "org-c" });
     const loner = await newLogin(service);
     const headers = { [memberSession]: admin.token };
-    expect((await revoke({ member_session_id: colleague.id }, headers)).json).toEqual(ok);
-    expect((await revoke({ member_id: colleague2.memberId }, headers)).json).toEqual(ok);
+    expect((await revoke({ member_session_id: colleague.id }, headers)).json).toEqual(stytchSuccess);
+    expect((await revoke({ member_id: colleague2.memberId }, headers)).json).toEqual(stytchSuccess);
     for (const { id, memberId } of [stranger, loner]) {
       expect((await revoke({ member_session_id: id }, headers)).json).toEqual(notAllowed);
       expect((await revoke({ member_id: memberId }, headers)).json).toEqual(notAllowed);
@@ -190,7 +184,7 @@ describe("with a member session", () => {
   test("an unknown session stays unknown", async () => {
     const mine = await newLogin(service, { organizationId });
     expect((await revoke({ member_session_id: randomUUID() }, { [memberSession]: mine.token })).json).toEqual(
-      notFound,
+      sessionNotFound,
     );
   });
 

@@ -50,7 +50,7 @@ function decodedSession({ jwt }: Login) {
   return decodeJwt(jwt)["https://stytch.com/session"] as { expires_at: string };
 }
 
-test("Stytch's consumer SDK verifies a session JWT by itself", async () => {
+test("Stytch's consumer SDK verifies a session JWT locally", async () => {
   const login = await newLogin(service, { ...rich, organizationId: "" });
   expect(decodeProtectedHeader(login.jwt)).toMatchObject({ alg: "RS256", typ: "JWT" });
   expect(decodeJwt(login.jwt)).toMatchObject({ iss: `stytch.com/${projectId}`, aud: [projectId] });

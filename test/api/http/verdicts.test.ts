@@ -1,3 +1,5 @@
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
@@ -25,6 +27,7 @@ interface Row {
 
 type Expected = Pick<Verdict, "status"> & Partial<Verdict>;
 
+const getJwks = encodeURIComponent(JSON.stringify({ projectId: service.projectId }));
 const anyone = "Bearer";
 const authorization = service.basic;
 
@@ -46,6 +49,14 @@ function alike(
   };
 }
 
+/** No protocol can send the request. */
+const none = {
+  gRPC: undefined,
+  "gRPC-Web": undefined,
+  Connect: undefined,
+  "Connect GET": undefined,
+  REST: undefined,
+};
 const ok = alike("Ok", undefined, [200, 200]);
 const challenge = { "www-authenticate": anyone };
 const unauthenticated = (reason: string) =>
@@ -166,9 +177,7 @@ const rows: readonly Row[] = [
     name: "HEAD where GET is served",
     sent: { verb: "HEAD", body: undefined },
     answers: {
-      gRPC: undefined,
-      "gRPC-Web": undefined,
-      Connect: undefined,
+      ...none,
       "Connect GET": ok["Connect GET"],
       REST: ok.REST,
     },
@@ -210,9 +219,26 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: "an unknown compression in a query",
+    call: { compression: "zstd" },
+    answers: {
+      ...none,
+      "Connect GET": {
+        status: 501,
+        code: "Unimplemented",
+        headers: { "accept-encoding": "gzip,br", vary: "accept-encoding" },
+      },
+    },
+  },
+  {
     name: "a compression in upper case",
     call: { ...create, compression: "GZIP" },
     answers: { ...ok, "Connect GET": undefined },
+  },
+  {
+    name: "a compression in upper case in a query",
+    call: { compression: "GZIP" },
+    answers: { ...none, "Connect GET": ok["Connect GET"] },
   },
   {
     name: "a deadline that has passed",
@@ -243,7 +269,7 @@ const rows: readonly Row[] = [
             body: "",
           }
         : {},
-    answers: { ...ok, gRPC: undefined, "gRPC-Web": undefined, Connect: undefined, "Connect GET": undefined },
+    answers: { ...none, REST: ok.REST },
   },
   {
     name: "a target in absolute form",
@@ -315,4 +341,17 @@ describe.each(rows)("$name", ({ call, sent, answers }) => {
       headers: { ...absent, ...expected.headers },
     });
   });
+});
+
+// HAProxy's `option httpchk` sends HTTP/1.0 without Host, by default with OPTIONS.
+test.each([
+  ["GET /livez", 200],
+  ["OPTIONS /", 404],
+  ["GET /session.v1.SessionService/Nothing", 404],
+  [`GET /session/v1/projects/${service.projectId}/jwks`, 200],
+  [`GET /session.v1.ProjectService/GetJwks?encoding=json&message=${getJwks}`, 200],
+])("%s of HTTP/1.0 without Host is answered with %i", async (line, status) => {
+  const socket = connect(service.port, "127.0.0.1").setEncoding("latin1");
+  socket.write(`${line} HTTP/1.0\r\n\r\n`);
+  expect(await text(socket)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
 });

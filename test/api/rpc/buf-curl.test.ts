@@ -29,18 +29,10 @@ describe.each(["grpc-v1", "grpc-v1alpha"])("reflection %s", (reflection) => {
 
   test.each(["grpc", "grpcweb", "connect"])("a call over %s", async (protocol) => {
     const login = await newLogin(service);
-    const call = (method: string, data: object) =>
-      bufCurl(
-        "--reflect-protocol",
-        reflection,
-        "--protocol",
-        protocol,
-        h2c,
-        ...credential,
-        "-d",
-        JSON.stringify(data),
-        `${service.url}/session.v1.SessionService/${method}`,
-      );
+    const call = (method: string, data: object) => {
+      const options = [...reflect, "--protocol", protocol, ...credential, "-d", JSON.stringify(data)];
+      return bufCurl(...options, `${service.url}/session.v1.SessionService/${method}`);
+    };
     const { status, stdout } = await call("Authenticate", { token: login.token });
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -65,17 +57,9 @@ test.each(["grpcweb", "connect"])(
   "over HTTP/1.1 with a schema instead of reflection, %s",
   async (protocol) => {
     const { memberId, token } = await newLogin(service);
-    const { status, stdout } = await bufCurl(
-      "--schema",
-      "proto",
-      "--protocol",
-      protocol,
-      "-H",
-      `authorization: Bearer ${token}`,
-      "-d",
-      "{}",
-      `${service.url}/session.v1.SessionService/List`,
-    );
+    const options = ["--schema", "proto", "--protocol", protocol, "-H", `authorization: Bearer ${token}`];
+    const url = `${service.url}/session.v1.SessionService/List`;
+    const { status, stdout } = await bufCurl(...options, "-d", "{}", url);
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ sessions: [{ memberId, current: true }] });
   },

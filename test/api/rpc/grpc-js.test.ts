@@ -11,7 +11,7 @@ import { RevocationCause, SessionState } from "../../../gen/session/v1/session_p
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { type CallHeaders, answerTo, grpcJsCalls, metadataOf } from "../../support/process/grpc-js.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 
 const service = await runningService();
 const sessions = grpcJsCalls(SessionService, service);
@@ -256,12 +256,9 @@ describe("revoke all", () => {
   async function runningProject(): Promise<CallHeaders> {
     const id = `p-${randomUUID()}`;
     await projects.createProject({ id }, asService);
-    const request = {
-      projectId: id,
-      permissions: ["sessions.create", "sessions.authenticate", "sessions.revoke_all"],
-    };
-    const { secret } = await projects.createServiceCredential(request, asService);
-    return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}` };
+    const permissions = ["sessions.create", "sessions.authenticate", "sessions.revoke_all"];
+    const { secret } = await projects.createServiceCredential({ projectId: id, permissions }, asService);
+    return { authorization: basicAuthorization(id, secret) };
   }
 });
 
@@ -295,33 +292,22 @@ describe("callers", () => {
     expect(await failure(authenticate("token", other.token))).toMatchObject({ reason: "SESSION_REVOKED" });
   });
 
-  test("refuses invalid credentials", async () => {
-    const cases: [CallHeaders, string][] = [
-      [{}, "CREDENTIAL_MISSING"],
-      [{ authorization: "Basic !" }, "CREDENTIAL_INVALID"],
-      [{ authorization: "Digest x" }, "CREDENTIAL_INVALID"],
-      [{ authorization: "Basic" }, "CREDENTIAL_INVALID"],
-      [{ authorization: basicOf(service.projectId, "wrong") }, "CREDENTIAL_INVALID"],
-      [{ authorization: basicOf("unknown", service.secret) }, "CREDENTIAL_INVALID"],
-      [{ authorization: "Bearer sst_x" }, "SESSION_UNKNOWN"],
-      [{ authorization: "Bearer a.b.c" }, "SESSION_UNKNOWN"],
-      [{ "x-session-token": "sst_x" }, "SESSION_UNKNOWN"],
-    ];
-    for (const [headers, reason] of cases) {
-      expect(await failure(list({}, headers)), JSON.stringify(headers)).toMatchObject({
-        code: "UNAUTHENTICATED",
-        reason,
-      });
-    }
+  test.each<[string, CallHeaders]>([
+    ["CREDENTIAL_INVALID", { authorization: "Basic !" }],
+    ["CREDENTIAL_INVALID", { authorization: "Digest x" }],
+    ["CREDENTIAL_INVALID", { authorization: "Basic" }],
+    ["CREDENTIAL_INVALID", { authorization: basicAuthorization("unknown", service.secret) }],
+    ["SESSION_UNKNOWN", { authorization: "Bearer sst_x" }],
+    ["SESSION_UNKNOWN", { authorization: "Bearer a.b.c" }],
+    ["SESSION_UNKNOWN", { "x-session-token": "sst_x" }],
+  ])("%s for %j", async (reason, headers) => {
+    expect(await failure(list({}, headers))).toMatchObject({ code: "UNAUTHENTICATED", reason });
   });
-
-  const basicOf = (id: string, secret: string) =>
-    `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 
   test("names the permission that a service lacks", async () => {
     const request = { projectId: service.projectId, permissions: ["sessions.read"] };
     const { secret } = await projects.createServiceCredential(request, asService);
-    const headers = { authorization: basicOf(service.projectId, secret) };
+    const headers = { authorization: basicAuthorization(service.projectId, secret) };
     expect(await failure(create({ memberId: "x" }, headers))).toEqual({
       code: "PERMISSION_DENIED",
       reason: "PERMISSION_MISSING",

@@ -197,16 +197,42 @@ test.each(["jwks", ".well-known/jwks.json"])(
   },
 );
 
+test("a Connect GET of the JWKS varies by Accept-Encoding, compressed or not", async () => {
+  await projects.updatePolicy({ projectId, policy: { signatureAlgorithm: SignatureAlgorithm.RS256 } });
+  const query = new URLSearchParams({ encoding: "json", message: JSON.stringify({ projectId }) });
+  const get = (accepted: string) =>
+    fetch(`${one.url}/session.v1.ProjectService/GetJwks?${query.toString()}`, {
+      headers: { "accept-encoding": accepted },
+    });
+  const lengthOf = async (answer: Response) => (await answer.arrayBuffer()).byteLength;
+  while ((await lengthOf(await get("identity"))) < 1024) {
+    await rotated();
+    clock.advance(delay);
+  }
+  for (const [accepted, encoding] of [
+    ["identity", null],
+    ["gzip", "gzip"],
+    ["br", "br"],
+  ] as const) {
+    const { headers } = await get(accepted);
+    expect(headers.get("content-encoding")).toBe(encoding);
+    expect(headers.get("vary")).toBe("accept-encoding");
+    expect(headers.get("cache-control")).toContain("public");
+  }
+  await projects.updatePolicy({ projectId });
+});
+
 test("reports unknown keys, and invalid fields by name", async () => {
-  const failureOf = (call: Promise<unknown>) => call.then(() => "answered", reasonOf);
   const unknown = "no-such-project";
-  expect(await failureOf(projects.rotateSigningKey({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
-  expect(await failureOf(projects.listSigningKeys({ projectId: unknown }))).toBe("PROJECT_NOT_FOUND");
-  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "x" }))).toBe("SIGNING_KEY_NOT_FOUND");
-  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "" }))).toBe("FIELD_INVALID");
-  expect(await failureOf(projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }))).toBe(
-    "FIELD_INVALID",
-  );
+  for (const [call, reason] of [
+    [() => projects.rotateSigningKey({ projectId: unknown }), "PROJECT_NOT_FOUND"],
+    [() => projects.listSigningKeys({ projectId: unknown }), "PROJECT_NOT_FOUND"],
+    [() => projects.revokeSigningKey({ projectId, kid: "x" }), "SIGNING_KEY_NOT_FOUND"],
+    [() => projects.revokeSigningKey({ projectId, kid: "" }), "FIELD_INVALID"],
+    [() => projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }), "FIELD_INVALID"],
+  ] as const) {
+    expect(await call().then(() => "answered", reasonOf)).toBe(reason);
+  }
   const answer = await fetch(`${one.url}/session/v1/projects/${projectId}/policy`, {
     method: "PUT",
     headers: { authorization: one.basic, "content-type": "application/json" },

@@ -219,14 +219,9 @@ describe("a name", () => {
   });
 
   test("is refused by its field if invalid", async () => {
-    const request = {
-      project_id: secondProject,
-      permissions: may,
-      certificate_names: ["a.example", "spiffe://prod.example", "10.0.0.1"],
-    };
+    const body = { permissions: may, certificate_names: ["a.example", "spiffe://prod.example", "10.0.0.1"] };
     const at = `${service.url}/session/v1/projects/${secondProject}/credentials`;
     const as = ["-u", `${projectId}:${service.secret}`];
-    const { project_id: _, ...body } = request;
     const answer = await curl(...caFile, ...as, "--json", JSON.stringify(body), at);
     expect(answer.status).toBe(400);
     expect(answer.body).toContain("certificate_names[1]: must be a SPIFFE ID with a path, or a DNS name");
@@ -239,15 +234,11 @@ describe.each([["--http1.1"], ["--http2"]])("REST with curl %s", (version) => {
   const ask = (...args: string[]) => curl(version, ...caFile, ...args);
 
   test("takes a certificate", async () => {
-    const answer = await ask(
-      ...asOrders,
-      "--json",
-      '{"member_id": "bob"}',
-      `${service.url}/session/v1/sessions`,
-    );
+    const create = ["--json", '{"member_id": "bob"}', `${service.url}/session/v1/sessions`];
+    const answer = await ask(...asOrders, ...create);
     expect(answer.status).toBe(200);
     expect(answer.version).toBe(version === "--http2" ? "HTTP/2" : "HTTP/1.1");
-    const without = await ask("--json", '{"member_id": "bob"}', `${service.url}/session/v1/sessions`);
+    const without = await ask(...create);
     expect(without.status).toBe(401);
   });
 
@@ -302,9 +293,9 @@ test("a verifier trusts the server by its CA and authenticates with its certific
   onTestFinished(() => verifier.close());
   await verifier.ready();
   expect(await verifier.verify(jwt)).toMatchObject({ ok: true, claims: { memberId: "gus" } });
-  const told = new Promise((resolve) => verifier.events.once("revocation", resolve));
+  const received = new Promise((resolve) => verifier.events.once("revocation", resolve));
   await admin.sessions.revoke({ target: { case: "id", value: session?.id ?? "" } });
-  await told;
+  await received;
   expect(await verifier.verify(jwt)).toMatchObject({ ok: false, reason: "revoked" });
 
   const distrusting = createVerifier({ baseUrl: service.url, credential: { projectId } });

@@ -45,6 +45,11 @@ function watching(watch: Watch, client = sessions) {
   return { next, until, end: () => end.abort() };
 }
 
+const firstFailure = (watch: Watch) =>
+  watching(watch)
+    .next()
+    .catch((error: unknown) => error);
+
 async function newSession(memberId: string, organizationId = "") {
   const { session } = await sessions.create({ memberId, organizationId });
   return session?.id ?? "";
@@ -137,9 +142,7 @@ test("heartbeats have the newest revision and its age", async () => {
 
 test("a revision outside the log is OUT_OF_RANGE, with the retained range", async () => {
   const { revision } = await sessions.revoke(member("eve"));
-  const failure = await watching({ start: { case: "afterRevision", value: revision + 1n } })
-    .next()
-    .catch((error: unknown) => error);
+  const failure = await firstFailure({ start: { case: "afterRevision", value: revision + 1n } });
   expect(failure).toMatchObject({ code: Code.OutOfRange });
   expect(errorInfoOf(failure)).toMatchObject({
     reason: "REVISION_OUT_OF_RANGE",
@@ -152,10 +155,8 @@ test.each([
   ["heartbeat", { heartbeat: durationFromMs(60_001) }],
   ["after_revision", { start: { case: "afterRevision", value: -1n } }],
   ["oldest", { start: { case: "oldest", value: false } }],
-] as const)("a wrong %s is refused by name", async (field, watch) => {
-  const failure = await watching(watch)
-    .next()
-    .catch((error: unknown) => error);
+] as const)("an invalid %s is named", async (field, watch) => {
+  const failure = await firstFailure(watch);
   expect(failure).toMatchObject({ code: Code.InvalidArgument, rawMessage: expect.stringContaining(field) });
 });
 

@@ -12,7 +12,7 @@ import {
 } from "@connectrpc/connect";
 import { Call } from "../../../src/transport/call.ts";
 import { Pipeline } from "../../../src/transport/pipeline.ts";
-import { maxTimerMs } from "../../../src/transport/timers.ts";
+import { maxTimerMs } from "../../../src/transport/deadline.ts";
 import { median } from "../figures.ts";
 import { type Book, BookSchema, ShelfService } from "../../unit/rest/gen/shelf/v1/shelf_pb.ts";
 

@@ -3,6 +3,8 @@ import { request } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test, vi } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { requestOf } from "../../api/http/calls.ts";
+import { type Protocol, verdictOf } from "../../api/http/exchange.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { grpcJsClient, metadataOf } from "../../support/process/grpc-js.ts";
 import { connectedClient, holding, lockWaits } from "../../support/postgres/operator.ts";
@@ -48,8 +50,12 @@ function connect(method: string, body: object, timeoutMs?: number) {
 describe.each(calls)("%s", (method, [verb, path], body) => {
   const { id: _inPath, ...rest } = { id: "", ...body };
   test.each([
-    ["Connect", () => connect(method, body, 300), { code: "deadline_exceeded" }],
-    ["REST", () => send(verb, path, { "x-server-timeout": "0.3" }, rest), {}],
+    [
+      "Connect",
+      () => connect(method, body, 300),
+      { code: "deadline_exceeded", details: [{ debug: { reason: "DEADLINE_EXCEEDED" } }] },
+    ],
+    ["REST", () => send(verb, path, { "x-server-timeout": "0.3" }, rest), { code: Code.DeadlineExceeded }],
   ] as const)("ends at the deadline with its statement, over %s", async (_, call, error) => {
     await stalled(async () => {
       const answering = call();
@@ -79,6 +85,25 @@ test("a call of @grpc/grpc-js ends at its deadline, and the log shows it", async
   await expect
     .poll(() => service.log.find((line) => line["request_id"] === "in-a-hurry"))
     .toMatchObject({ method: "session.v1.SessionService/List" });
+});
+
+test("every call behind a held lock ends at its deadline with the reason, over every protocol", async () => {
+  const list = (protocol: Protocol, header: string, timeout: string) => {
+    const sent = requestOf(protocol, { method: "list", message: { memberId: "m" } });
+    const headers = { ...sent.headers, ...asService, [header]: timeout };
+    return verdictOf(service.port, protocol, { ...sent, headers });
+  };
+  await stalled(async () => {
+    const timeoutsMs = Array.from({ length: 12 }, (_, i) => 200 + 10 * i);
+    const verdicts = timeoutsMs.flatMap((ms) => [
+      list("gRPC", "grpc-timeout", `${ms}m`),
+      list("gRPC-Web", "grpc-timeout", `${ms}m`),
+      list("Connect", "connect-timeout-ms", `${ms}`),
+      list("REST", "x-server-timeout", `${ms / 1000}`),
+    ]);
+    const reasons = (await Promise.all(verdicts)).map(({ reason }) => reason);
+    expect(new Set(reasons)).toEqual(new Set(["DEADLINE_EXCEEDED"]));
+  });
 });
 
 test("authentication ends at the deadline", async () => {

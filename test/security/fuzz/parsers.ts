@@ -8,16 +8,14 @@ import { readStatement } from "../../../src/jwt/statement.ts";
 import { parsePage } from "../../../src/domain/page.ts";
 import { parseSessionToken } from "../../../src/domain/token.ts";
 import { bindRequest } from "../../../src/rest/binding/bind.ts";
-import { defaultDialect } from "../../../src/rest/dialect.ts";
 import { splitTarget } from "../../../src/transport/http-message.ts";
-import { RequestError } from "../../../src/rest/errors/failure.ts";
+import { RequestError, malformedTimeout } from "../../../src/rest/errors/failure.ts";
 import { parseJsonBody } from "../../../src/rest/binding/json-parse.ts";
 import { chooseStreamFormat, isJsonContentType } from "../../../src/rest/http/media-type.ts";
 import { buildRoutes } from "../../../src/rest/build-routes.ts";
 import { readTimeout } from "../../../src/transport/deadline.ts";
 import { protocolOf } from "../../../src/server/listener/protocol-sniffer.ts";
 import { isAuthority } from "../../../src/server/rpc/header-checks.ts";
-import { malformedTimeout } from "../../../src/server/rpc/rpc-method.ts";
 import { restServices } from "../hostile/surface.ts";
 import { anyCredentials } from "./credentials.ts";
 import { anyRestRequest } from "./http-requests.ts";
@@ -36,7 +34,7 @@ const jwt = [
   .join(".");
 
 const { table } = buildRoutes(
-  restServices.map((service) => ({ spec: createServiceImplSpec(service, {}), dialect: defaultDialect })),
+  restServices.map((service) => ({ spec: createServiceImplSpec(service, {}) })),
   [],
   [],
 );

@@ -54,6 +54,8 @@ describe("cookie", () => {
     "sid",
     "sid=",
     'sid=""',
+    "sid=  ",
+    'sid="  "',
     "sid=garbage",
     "sid=a.b.c",
     `sid=${jwt.slice(1)}`,
@@ -67,13 +69,13 @@ describe("cookie", () => {
 describe("an empty header is no credential", () => {
   const peer = { address: undefined, secure: false } as never;
 
-  test("authorization does not hide x-session-token", () => {
-    const header = headers({ authorization: "", "x-session-token": "t" });
+  test.each(["", "  "])("authorization %j does not hide x-session-token", (authorization) => {
+    const header = headers({ authorization, "x-session-token": "t" });
     expect(standardScheme(header, peer)).toEqual({ member: { token: "t" } });
   });
 
-  test("x-session-token", () => {
-    expect(sessionTokenHeader(headers({ "x-session-token": "" }))).toBeUndefined();
+  test.each(["", "  ", "\t"])("x-session-token %j", (text) => {
+    expect(sessionTokenHeader(headers({ "x-session-token": text }))).toBeUndefined();
   });
 
   test("authorization still excludes the certificate, which speaks for all calls of a gateway", () => {

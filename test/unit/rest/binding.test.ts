@@ -61,7 +61,7 @@ describe("path", () => {
     },
   );
 
-  test("the origin of a proxy's absolute form is not part of it", async () => {
+  test("absolute form loses its origin", async () => {
     expect(await server.json("GET", "http://[/v1/books/a?pages=1")).toEqual({ name: "a", pages: 1 });
   });
 });
@@ -217,7 +217,7 @@ describe("query", () => {
     expect(answer.status).toBe(400);
   });
 
-  test("a dialect may ignore unknown parameters, but not known ones that make no sense", async () => {
+  test("a dialect may ignore unknown parameters, but not invalid ones", async () => {
     expect(await lenient.json("GET", "/v1/books?nope=1&publisher.nope=2&note=x")).toEqual({ note: "x" });
     expect((await lenient.ask("GET", "/v1/books?publisher=x")).status).toBe(400);
     expect((await lenient.ask("GET", "/v1/books?note=a&note=b")).status).toBe(400);
@@ -229,21 +229,19 @@ describe("query", () => {
     expect(answer.text).not.toContain("s3cret");
   });
 
-  test("text survives the way there (property)", async () => {
+  test("text is transferred unchanged (property)", async () => {
     const text = fc.string({ unit: "grapheme" }).filter((text) => !text.includes("\0"));
     await fc.assert(
       fc.asyncProperty(text, fc.array(text, { minLength: 1, maxLength: 3 }), async (note, tags) => {
-        const query = new URLSearchParams([
-          ["note", note] as [string, string],
-          ...tags.map((tag): [string, string] => ["tags", tag]),
-        ]);
+        const query = new URLSearchParams({ note });
+        for (const tag of tags) query.append("tags", tag);
         expect(await server.json("GET", `/v1/books?${query.toString()}`)).toEqual({ note, tags });
       }),
       { numRuns: 40 },
     );
   });
 
-  test("64-bit integers survive the way there (property)", async () => {
+  test("64-bit integers are transferred exactly (property)", async () => {
     await fc.assert(
       fc.asyncProperty(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), async (serial) => {
         const answer = await server.json("GET", `/v1/books?serial=${serial}`);

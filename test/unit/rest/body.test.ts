@@ -154,9 +154,7 @@ describe("JSON bodies", () => {
   });
 
   test("refuses a body that is not UTF-8 instead of storing U+FFFD", async () => {
-    const answer = await patch(
-      Buffer.concat([Buffer.from(`{"note": "`), Buffer.from([0xff]), Buffer.from(`"}`)]),
-    );
+    const answer = await patch(Buffer.from(`{"note": "\xff"}`, "latin1"));
     expect(answer.status).toBe(400);
     expect(answer.text).toContain("UTF-8");
   });
@@ -208,7 +206,7 @@ describe("a body that is one field", () => {
 });
 
 describe("no body rule", () => {
-  test("a body on GET and DELETE is ignored, whatever it is", async () => {
+  test("any body on GET and DELETE is ignored", async () => {
     const ask = { body: "{{{", headers: { "content-type": "text/plain" } };
     expect((await server.ask("GET", "/v1/books/n", ask)).status).toBe(200);
     expect((await server.ask("DELETE", "/v1/books/n", ask)).status).toBe(204);
@@ -247,16 +245,10 @@ describe("content type", () => {
     expect((await post(type)).status).toBe(415);
   });
 
-  test.each(["text/plain", "application/x-www-form-urlencoded", "application/json"])(
-    "%s is ignored, like the body, on a route without a body rule",
+  test.each(["text/plain", "application/x-www-form-urlencoded"])(
+    "%s is ignored on a route without a body rule and with an empty body",
     async (type) => {
       expect((await post(type, "/v1/targets/x:drop")).status).toBe(200);
-    },
-  );
-
-  test.each(["application/x-www-form-urlencoded", "text/plain"])(
-    "%s says nothing about an empty body",
-    async (type) => {
       const answer = await server.ask("POST", "/v1/books", { headers: { "content-type": type } });
       expect([answer.status, answer.text]).toEqual([201, "{}"]);
     },
@@ -268,14 +260,14 @@ describe("gzip and limits", () => {
   const send = (body: string | Uint8Array, headers: Record<string, string> = {}): Promise<Answer> =>
     server.ask("POST", "/v1/books", { body, headers });
 
-  test("gzip is undone", async () => {
+  test("inflates gzip", async () => {
     const answer = await send(gzipSync(`{"note": "x"}`), gzip);
     expect(JSON.parse(answer.text)).toEqual({ note: "x" });
     expect((await send("", gzip)).status).toBe(201);
     expect((await send("{}", { "content-encoding": "identity" })).status).toBe(201);
   });
 
-  test("what is no gzip is 400, another encoding 415", async () => {
+  test("invalid gzip is 400, another encoding 415", async () => {
     expect((await send("{}", gzip)).status).toBe(400);
     expect((await send(gzipSync("{}").subarray(0, -4), gzip)).status).toBe(400);
     const answer = await send("{}", { "content-encoding": "br" });
@@ -291,33 +283,23 @@ describe("gzip and limits", () => {
     expect((await send(gzipSync(large), gzip)).status).toBe(413);
     expect((await send(fit)).status).toBe(201);
     expect((await send(gzipSync(fit), gzip)).status).toBe(201);
-    expect((await server.ask("POST", "/v1/books", { body: large }, "HTTP/2")).status).toBe(413);
-    expect(
-      (
-        await server.ask(
-          "POST",
-          "/v1/books",
-          { body: large, headers: { "content-length": undefined } },
-          "HTTP/2",
-        )
-      ).status,
-    ).toBe(413);
+    for (const headers of [{}, { "content-length": undefined }]) {
+      expect((await server.ask("POST", "/v1/books", { body: large, headers }, "HTTP/2")).status).toBe(413);
+    }
   });
 });
 
 describe("google.api.HttpBody", () => {
   const bytes = Buffer.from([0, 255, 10, 13]);
+  const png = { "content-type": "image/png" };
 
-  test("goes in and out as it stands, whatever its content type", async () => {
-    const answer = await server.ask("POST", "/v1/echo", {
-      body: bytes,
-      headers: { "content-type": "image/png" },
-    });
+  test("is passed on unchanged with any content type", async () => {
+    const answer = await server.ask("POST", "/v1/echo", { body: bytes, headers: png });
     expect(answer.headers["content-type"]).toBe("image/png");
     expect(answer.bytes.equals(bytes)).toBe(true);
   });
 
-  test("has a content type even if nobody gave one", async () => {
+  test("has application/octet-stream by default", async () => {
     const answer = await server.ask("POST", "/v1/echo", { body: bytes });
     expect(answer.headers["content-type"]).toBe("application/octet-stream");
     expect((await server.ask("POST", "/v1/echo")).text).toBe("");
@@ -340,10 +322,7 @@ describe("google.api.HttpBody", () => {
       responseBody: "file",
     });
     await using server = await ShelfServer.start({ rules: [rule] });
-    const answer = await server.ask("PUT", "/v1/files/a", {
-      body: bytes,
-      headers: { "content-type": "image/png" },
-    });
+    const answer = await server.ask("PUT", "/v1/files/a", { body: bytes, headers: png });
     expect(answer.headers["content-type"]).toBe("image/png");
     expect(answer.bytes.equals(bytes)).toBe(true);
   });

@@ -7,58 +7,34 @@ import {
 } from "@connectrpc/connect";
 import { once } from "node:events";
 import * as net from "node:net";
+import { text } from "node:stream/consumers";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type ShelfOptions, ShelfServer, echo, versions } from "./shelf-server.ts";
+import type { Book } from "./gen/shelf/v1/shelf_pb.ts";
+import { type ShelfOptions, ShelfServer, versions } from "./shelf-server.ts";
 
-/** Sends raw bytes over HTTP/1.1 and gives the first line of the answer. */
-async function rawAsk(server: ShelfServer, text: string): Promise<string> {
+/** Sends raw bytes over HTTP/1.1 and reads until the connection closes. */
+async function rawAsk(server: ShelfServer, bytes: string): Promise<string> {
   const socket = net.connect(server.h1Port, "127.0.0.1");
-  socket.end(text);
-  let answer = "";
-  for await (const chunk of socket) {
-    answer += String(chunk);
-  }
-  return answer.split("\r\n")[0] ?? "";
+  socket.end(bytes, "latin1");
+  return text(socket);
 }
 
-describe("a Host that is no host does not bring the process down", () => {
-  test("over HTTP/1.1", async () => {
-    await using server = await ShelfServer.start();
-    expect(
-      await rawAsk(server, "GET /v1/books/n HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n"),
-    ).toContain("200");
-    expect(await rawAsk(server, "GET /v1/books/n HTTP/1.0\r\n\r\n")).toContain("200");
-    expect(await rawAsk(server, "GET //[ HTTP/1.0\r\n\r\n")).toContain("404");
-    expect(await rawAsk(server, "OPTIONS * HTTP/1.0\r\n\r\n")).toContain("404");
-  });
-
-  test("over HTTP/2", async () => {
-    await using server = await ShelfServer.start();
-    expect(
-      (await server.ask("GET", "/v1/books/n", { headers: { ":authority": "[" } }, "HTTP/2")).status,
-    ).toBe(200);
-  });
+test("answers requests with an invalid Host or target", async () => {
+  await using server = await ShelfServer.start();
+  for (const [head, status] of [
+    ["GET /v1/books/n HTTP/1.1\r\nHost: [\r\nConnection: close", 200],
+    ["GET /v1/books/n HTTP/1.0", 200],
+    ["GET //[ HTTP/1.0", 404],
+    ["OPTIONS * HTTP/1.0", 404],
+  ] as const) {
+    expect(await rawAsk(server, `${head}\r\n\r\n`)).toContain(`HTTP/1.1 ${status} `);
+  }
+  const overHttp2 = await server.ask("GET", "/v1/books/n", { headers: { ":authority": "[" } }, "HTTP/2");
+  expect(overHttp2.status).toBe(200);
 });
 
 describe.each(versions)("over %s", (version) => {
-  const start = async (
-    options: ShelfOptions = {},
-  ): Promise<{ server: ShelfServer; contexts: HandlerContext[] }> => {
-    const contexts: HandlerContext[] = [];
-    const server = await ShelfServer.start({
-      implementation: {
-        ...echo,
-        getBook: (book, context) => {
-          contexts.push(context);
-          return book;
-        },
-      },
-      ...options,
-    });
-    return { server, contexts };
-  };
-
   test("headers pass both ways, without hop-by-hop ones and the internals of gRPC", async () => {
     await using server = await ShelfServer.start({
       implementation: {
@@ -109,7 +85,7 @@ describe.each(versions)("over %s", (version) => {
     expect(answer.headers).toMatchObject({ "x-a": "1", "x-b": "2", "x-gate": "3", "x-request-id": "r1" });
   });
 
-  test("headers are the bytes that the handler said, whatever the text of the body", async () => {
+  test("header values are sent as Latin-1, with ASCII and other bodies", async () => {
     await using server = await ShelfServer.start({
       implementation: {
         getBook: (book, { responseHeader }) => {
@@ -130,10 +106,16 @@ describe.each(versions)("over %s", (version) => {
 
   test("the context is that of an RPC", async () => {
     const key = createContextKey("none");
-    const { server, contexts } = await start({
+    const contexts: HandlerContext[] = [];
+    await using server = await ShelfServer.start({
       contextValues: () => createContextValues().set(key, "value"),
+      implementation: {
+        getBook: (book, context) => {
+          contexts.push(context);
+          return book;
+        },
+      },
     });
-    await using _ = server;
     await server.ask("GET", "/v1/books/n?pages=1", {}, version);
     const [context] = contexts;
     expect(context?.method.name).toBe("GetBook");
@@ -146,7 +128,7 @@ describe.each(versions)("over %s", (version) => {
     expect(context?.signal.aborted).toBe(true);
   });
 
-  test("the gate rejects before a byte of the body is read, and before anything in it can be wrong", async () => {
+  test("the gate rejects before the body, path and query are read", async () => {
     const gate = (): never => {
       throw new ConnectError("who", Code.Unauthenticated);
     };
@@ -162,7 +144,7 @@ describe.each(versions)("over %s", (version) => {
     expect(await statusOf("POST", "/v1/books", { body: "{}", headers: { "content-type": "a/b" } })).toBe(415);
   });
 
-  test("interceptors see the call as Connect would show it", async () => {
+  test("interceptors see the call as in Connect", async () => {
     const seen: unknown[] = [];
     await using server = await ShelfServer.start({
       interceptors: [
@@ -181,97 +163,61 @@ describe.each(versions)("over %s", (version) => {
   });
 
   describe("deadlines", () => {
+    /** Status of a call that waits, with this deadline. */
+    const statusAfter = async (
+      implementation: ShelfOptions["implementation"],
+      header: string,
+      value: string,
+      maxTimeoutMs?: number,
+    ) => {
+      await using server = await ShelfServer.start({
+        ...(implementation && { implementation }),
+        ...(maxTimeoutMs !== undefined && { maxTimeoutMs }),
+      });
+      return (await server.ask("GET", "/v1/books/n", { headers: { [header]: value } }, version)).status;
+    };
+
     test.each([
       ["grpc-timeout", "20S", 20_000],
-      ["grpc-timeout", "1H", 3_600_000],
-      ["grpc-timeout", "99999999H", 2 ** 31 - 1],
       ["connect-timeout-ms", "15000", 15_000],
-      ["connect-timeout-ms", "9999999999", 2 ** 31 - 1],
       ["x-server-timeout", "12.5", 12_500],
-      ["x-server-timeout", ".5", 500],
-    ])("%s: %s is %i ms", async (name, value, expected) => {
-      let left: number | undefined;
-      await using server = await ShelfServer.start({
-        implementation: {
-          getBook: (book, context) => {
-            left = context.timeoutMs();
-            return book;
-          },
-        },
-      });
-      expect((await server.ask("GET", "/v1/books/n", { headers: { [name]: value } }, version)).status).toBe(
-        200,
-      );
+    ])("%s reaches the handler", async (name, value, expected) => {
+      let left = 0;
+      const getBook = (book: Book, context: HandlerContext) => {
+        left = context.timeoutMs() ?? 0;
+        return book;
+      };
+      expect(await statusAfter({ getBook }, name, value)).toBe(200);
       expect(left).toBeLessThanOrEqual(expected);
       expect(left).toBeGreaterThan(expected - 400);
     });
 
-    test.each([
-      ["grpc-timeout", "20"],
-      ["grpc-timeout", "123456789S"],
-      ["grpc-timeout", "-1S"],
-      ["connect-timeout-ms", "1.5"],
-      ["connect-timeout-ms", "99999999999"],
-      ["connect-timeout-ms", ""],
-      ["x-server-timeout", "soon"],
-      ["x-server-timeout", "-1"],
-      ["x-server-timeout", "1e9"],
-      ["x-server-timeout", "."],
-      ["x-server-timeout", "Infinity"],
-    ])("%s: %s is 400, not no deadline", async (name, value) => {
+    test("a malformed deadline is 400 and names the header", async () => {
       await using server = await ShelfServer.start();
-      const answer = await server.ask("GET", "/v1/books/n", { headers: { [name]: value } }, version);
-      expect(answer.status).toBe(400);
-      expect(answer.text).toContain(name);
+      const answer = await server.ask("GET", "/v1/books/n", { headers: { "grpc-timeout": "20" } }, version);
+      expect([answer.status, answer.text]).toEqual([400, expect.stringContaining("grpc-timeout")]);
     });
 
-    test("a deadline answers 504 even if the handler is deaf to it, and is capped", async () => {
+    test("a deadline is capped, and answers 504 even if the handler ignores it", async () => {
       const signals: AbortSignal[] = [];
-      await using server = await ShelfServer.start({
-        maxTimeoutMs: 30,
-        implementation: {
-          getBook: (_book, { signal }) => {
-            signals.push(signal);
-            return new Promise(() => undefined);
-          },
-        },
-      });
-      const answer = await server.ask(
-        "GET",
-        "/v1/books/n",
-        { headers: { "x-server-timeout": "1000000" } },
-        version,
-      );
-      expect([answer.status, signals[0]?.aborted]).toEqual([504, true]);
+      const getBook = (_book: Book, { signal }: HandlerContext) => {
+        signals.push(signal);
+        return new Promise<Book>(() => undefined);
+      };
+      expect(await statusAfter({ getBook }, "x-server-timeout", "1000000", 30)).toBe(504);
+      expect(signals[0]?.aborted).toBe(true);
     });
 
     test("a deadline that has passed is 504 at once", async () => {
-      await using server = await ShelfServer.start();
-      const answer = await server.ask(
-        "GET",
-        "/v1/books/n",
-        { headers: { "connect-timeout-ms": "0" } },
-        version,
-      );
-      expect(answer.status).toBe(504);
+      expect(await statusAfter(undefined, "connect-timeout-ms", "0")).toBe(504);
     });
 
     test("an AbortError after the deadline is 504, not 500", async () => {
-      await using server = await ShelfServer.start({
-        implementation: {
-          getBook: async (_book, { signal }) => {
-            await once(signal, "never", { signal });
-            return {};
-          },
-        },
-      });
-      const answer = await server.ask(
-        "GET",
-        "/v1/books/n",
-        { headers: { "connect-timeout-ms": "20" } },
-        version,
-      );
-      expect(answer.status).toBe(504);
+      const getBook = async (book: Book, { signal }: HandlerContext) => {
+        await once(signal, "never", { signal });
+        return book;
+      };
+      expect(await statusAfter({ getBook }, "connect-timeout-ms", "20")).toBe(504);
     });
   });
 
@@ -303,33 +249,16 @@ describe.each(versions)("over %s", (version) => {
   });
 });
 
-describe("whatever the request target, there is an answer (property)", () => {
-  const piece = fc.constantFrom(
-    "/",
-    "v1",
-    "books",
-    "files",
-    "..",
-    ".",
-    "%",
-    "%2F",
-    "%zz",
-    ":",
-    "?",
-    "&",
-    "=",
-    "#",
-    "[",
-    "*",
-  );
+describe("answers every request target (property)", () => {
+  const piece = fc.constantFrom(..."/ v1 books files .. . % %2F %zz : ? & = # [ *".split(" "));
   const word = fc.string({
     unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
   });
   const target = fc.array(fc.oneof(piece, word), { maxLength: 8 }).map((pieces) => `/${pieces.join("")}`);
 
   test.each(versions)("over %s", async (version) => {
-    const told: unknown[] = [];
-    await using server = await ShelfServer.start({ onError: (error) => told.push(error) });
+    const reported: unknown[] = [];
+    await using server = await ShelfServer.start({ onError: (error) => reported.push(error) });
     await fc.assert(
       fc.asyncProperty(target, async (target) => {
         const { status } = await server.ask("GET", target, {}, version);
@@ -337,10 +266,10 @@ describe("whatever the request target, there is an answer (property)", () => {
       }),
       { numRuns: 150 },
     );
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
   });
 
-  test("raw bytes, too, of which Node lets some through", async () => {
+  test("of raw bytes", async () => {
     await using server = await ShelfServer.start();
     const bytes = fc
       .uint8Array({ minLength: 1, maxLength: 20 })
@@ -356,7 +285,7 @@ describe("whatever the request target, there is an answer (property)", () => {
 });
 
 describe("connections", () => {
-  test("a client that goes away aborts the handler and is not answered", async () => {
+  test("a disconnect of the client aborts the handler", async () => {
     const aborted = Promise.withResolvers<unknown>();
     const started = Promise.withResolvers<void>();
     await using server = await ShelfServer.start({
@@ -376,32 +305,22 @@ describe("connections", () => {
     expect(await aborted.promise).toMatchObject({ code: Code.Canceled });
   });
 
-  test("a body that is cut off does not become a shorter one", async () => {
-    const called: unknown[] = [];
-    await using server = await ShelfServer.start({
-      implementation: {
-        createBook: (book) => {
-          called.push(book);
-          return book;
-        },
-      },
-    });
+  const called: unknown[] = [];
+  const createBook = (book: Book) => {
+    called.push(book);
+    return book;
+  };
+
+  test("does not call the handler with a truncated body", async () => {
+    await using server = await ShelfServer.start({ implementation: { createBook } });
     const socket = net.connect(server.h1Port, "127.0.0.1");
     socket.end("POST /v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{}");
     await once(socket.resume(), "close");
     expect(called).toEqual([]);
   });
 
-  test("a deadline that passes before the body is there is 504, and nothing is called", async () => {
-    const called: unknown[] = [];
-    await using server = await ShelfServer.start({
-      implementation: {
-        createBook: (book) => {
-          called.push(book);
-          return book;
-        },
-      },
-    });
+  test("a deadline that passes before the body has arrived is 504 without a call of the handler", async () => {
+    await using server = await ShelfServer.start({ implementation: { createBook } });
     const socket = net.connect(server.h1Port, "127.0.0.1");
     socket.write(
       "POST /v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnect-Timeout-Ms: 30\r\n\r\n{",
@@ -413,34 +332,30 @@ describe("connections", () => {
     expect(called).toEqual([]);
   });
 
-  test("a keep-alive connection goes on after a refused body", async () => {
+  test("a keep-alive connection serves further requests after a refused body", async () => {
     await using server = await ShelfServer.start({ readMaxBytes: 10 });
-    const socket = net.connect(server.h1Port, "127.0.0.1");
     const body = "x".repeat(200_000);
-    socket.write(`POST /v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-    socket.end("GET /v1/books/n HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    let text = "";
-    for await (const chunk of socket) {
-      text += String(chunk);
-    }
-    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
+    const refused = `POST /v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const next = "GET /v1/books/n HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const answers = await rawAsk(server, refused + next);
+    expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
   });
 
-  test("an answer that was begun by someone else is left alone", async () => {
+  test("does not touch an answer that another handler has begun", async () => {
     await using server = await ShelfServer.start({ before: (_request, response) => response.end("mine") });
     expect((await server.ask("GET", "/v1/books/n")).text).toBe("mine");
     expect((await server.ask("GET", "/v1/nope", {}, "HTTP/2")).text).toBe("mine");
   });
 
-  test("context values that cannot be made are a 500", async () => {
-    const told: unknown[] = [];
+  test("an error of contextValues is a 500", async () => {
+    const reported: unknown[] = [];
     await using server = await ShelfServer.start({
       contextValues: () => {
         throw new Error("x");
       },
-      onError: (error) => told.push(error),
+      onError: (error) => reported.push(error),
     });
     expect((await server.ask("GET", "/v1/books/n")).status).toBe(500);
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 });

@@ -1,8 +1,11 @@
 import { type MessageInitShape, create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { once } from "node:events";
 import * as http from "node:http";
 import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { type HttpRule, HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { Dialect } from "../../../src/rest/dialect.ts";
 import type { HttpRequest, HttpResponse } from "../../../src/transport/http-message.ts";
@@ -17,7 +20,7 @@ import { BareService, ShelfService } from "./gen/shelf/v1/shelf_pb.ts";
 
 export type ShelfImpl = Partial<ServiceImpl<typeof ShelfService>>;
 
-/** Answers every call with what it was asked, so that a test sees how a request was bound. */
+/** Answers every call with its request. */
 export const echo: ShelfImpl = {
   getBook: (book) => book,
   listBooks: (book) => book,
@@ -35,7 +38,7 @@ export const echo: ShelfImpl = {
   anyMethod: (book) => book,
 };
 
-/** Answers without default values: a test then compares only what was bound. */
+/** Answers without default values. */
 export const terse: Dialect = { write: {} };
 
 export interface ShelfOptions extends Omit<TranscoderOptions, "services" | "pipeline">, PipelineOptions {
@@ -87,11 +90,7 @@ export class ShelfServer implements AsyncDisposable {
 
   static async start(options: ShelfOptions = {}): Promise<ShelfServer> {
     const server = new ShelfServer(options);
-    await Promise.all(
-      [server.h1, server.h2].map(
-        (one) => new Promise<void>((resolve) => one.listen(0, "127.0.0.1", () => resolve())),
-      ),
-    );
+    await Promise.all([server.h1, server.h2].map((one) => once(one.listen(0, "127.0.0.1"), "listening")));
     return server;
   }
 
@@ -105,7 +104,7 @@ export class ShelfServer implements AsyncDisposable {
     return this.#client;
   }
 
-  /** Sends the path as it stands, without a URL parser in between. */
+  /** Sends the path unchanged, not through a URL parser. */
   ask(
     method: string,
     path: string,
@@ -124,80 +123,49 @@ export class ShelfServer implements AsyncDisposable {
   /** The JSON of a 200 answer. */
   async json(method: string, path: string, ask: Ask = {}): Promise<unknown> {
     const answer = await this.ask(method, path, ask);
-    if (answer.status !== 200) {
-      throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
-    }
+    if (answer.status !== 200) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
     return JSON.parse(answer.text);
   }
 
-  #askH1(
+  async #askH1(
     method: string,
     path: string,
     headers: http.OutgoingHttpHeaders,
     body: Ask["body"],
   ): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const request = http.request({ port: this.h1Port, method, path, headers, agent: false }, (response) => {
-        collect(response).then(
-          (bytes) =>
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers,
-              text: bytes.toString(),
-              bytes,
-            }),
-          reject,
-        );
-      });
-      request.on("error", reject);
-      request.end(body);
-    });
+    const request = http.request({ port: this.h1Port, method, path, headers, agent: false });
+    request.on("error", () => {}).end(body);
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    return answerOf(response.statusCode, response.headers, response);
   }
 
-  #askH2(
+  async #askH2(
     method: string,
     path: string,
     headers: http.OutgoingHttpHeaders,
     body: Ask["body"],
   ): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const stream = this.h2Client.request(
-        { ":method": method, ":path": path, ...headers },
-        { endStream: false },
-      );
-      stream.on("error", reject);
-      stream.on("response", (received) => {
-        collect(stream).then(
-          (bytes) =>
-            resolve({
-              status: Number(received[":status"]),
-              headers: received,
-              text: bytes.toString(),
-              bytes,
-            }),
-          reject,
-        );
-      });
-      stream.end(body);
-    });
+    const head = { ":method": method, ":path": path, ...headers };
+    const stream = this.h2Client.request(head, { endStream: false });
+    stream.on("error", () => {}).end(body);
+    const [received] = await once(stream, "response");
+    return answerOf(received[":status"], received, stream);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#client?.destroy();
     this.h1.closeAllConnections();
     for (const session of this.#sessions) session.destroy();
-    await Promise.all(
-      [this.h1, this.h2].map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
-    );
+    const closed = [once(this.h1, "close"), once(this.h2, "close")];
+    this.h1.close();
+    this.h2.close();
+    await Promise.all(closed);
   }
 }
 
-async function collect(readable: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of readable) {
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+async function answerOf(status: unknown, headers: http.IncomingHttpHeaders, body: Readable): Promise<Answer> {
+  const bytes = await buffer(body);
+  return { status: Number(status), headers, text: bytes.toString(), bytes };
 }
 
 /** Builds a transcoder for BareService, whose methods have only the given rules. */

@@ -2,7 +2,7 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import * as http from "node:http";
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
-import { type ShelfImpl, ShelfServer, versions } from "./shelf-server.ts";
+import { type ShelfImpl, ShelfServer, type Version, versions } from "./shelf-server.ts";
 
 const books = (...names: string[]): ShelfImpl => ({
   async *watchBooks() {
@@ -19,6 +19,20 @@ const ask = async (implementation: ShelfImpl, accept?: string): ReturnType<Shelf
   await using server = await ShelfServer.start({ implementation });
   return await server.ask("GET", "/v1/watch/n", accept === undefined ? {} : { headers: { accept } });
 };
+
+/** Starts a stream, and disconnects after this event of its body. */
+async function disconnectAfter(server: ShelfServer, version: Version, event: "data" | "readable") {
+  if (version === "HTTP/1.1") {
+    const request = http.get({ port: server.h1Port, path: "/v1/watch/n", agent: false });
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    await once(response, event);
+    request.destroy();
+  } else {
+    const stream = server.h2Client.request({ ":path": "/v1/watch/n" });
+    await once(stream, event);
+    stream.close(8);
+  }
+}
 
 describe.each(versions)("a server stream over %s", (version) => {
   test("is lines of JSON", async () => {
@@ -39,16 +53,7 @@ describe.each(versions)("a server stream over %s", (version) => {
         },
       },
     });
-    if (version === "HTTP/1.1") {
-      const request = http.get({ port: server.h1Port, path: "/v1/watch/n", agent: false });
-      const [response] = (await once(request, "response")) as [http.IncomingMessage];
-      await once(response, "data");
-      request.destroy();
-    } else {
-      const stream = server.h2Client.request({ ":path": "/v1/watch/n" });
-      await once(stream, "data");
-      stream.close(8);
-    }
+    await disconnectAfter(server, version, "data");
     expect(await aborted.promise).toMatchObject({ code: Code.Canceled });
   });
 
@@ -60,25 +65,14 @@ describe.each(versions)("a server stream over %s", (version) => {
       implementation: {
         async *watchBooks() {
           try {
-            for (; made < 2000; made++) {
-              yield { name: large };
-            }
+            for (; made < 2000; made++) yield { name: large };
           } finally {
             stopped.resolve();
           }
         },
       },
     });
-    if (version === "HTTP/1.1") {
-      const request = http.get({ port: server.h1Port, path: "/v1/watch/n", agent: false });
-      const [response] = (await once(request, "response")) as [http.IncomingMessage];
-      await once(response, "readable");
-      request.destroy();
-    } else {
-      const stream = server.h2Client.request({ ":path": "/v1/watch/n" });
-      await once(stream, "response");
-      stream.close(8);
-    }
+    await disconnectAfter(server, version, "readable");
     await stopped.promise;
     expect(made).toBeLessThan(2000);
   });
@@ -117,7 +111,7 @@ describe("a stream that fails", () => {
     expect((await ask(books("!"))).status).toBe(500);
   });
 
-  test("later says so in a last line or event", async () => {
+  test("later ends with a line or event that holds the error", async () => {
     expect((await ask(books("a", "!gone"))).text).toBe(
       `{"name":"a"}\n{"error":{"code":5,"message":"gone","details":[]}}\n`,
     );
@@ -131,7 +125,7 @@ describe("a stream that fails", () => {
       implementation: {
         async *watchBooks(_request, context) {
           yield { name: "a" };
-          // Deaf to the signal: the stream ends all the same.
+          // Ignores the signal.
           await new Promise(() => undefined);
           yield { name: context.protocolName };
         },

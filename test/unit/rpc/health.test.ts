@@ -23,6 +23,7 @@ async function servingHealth() {
   const clock = manualClock();
   const database = { ready: true, asked: 0 };
   const health = createHealth({
+    services: [service],
     clock,
     readyMaxAgeMs: 100,
     pollIntervalMs: 1_000,
@@ -48,38 +49,35 @@ const transports: [name: string, connect: (baseUrl: string) => Transport][] = [
 ];
 
 describe.each(transports)("%s", (_, connect) => {
-  test("Check says SERVING, NOT_SERVING and NOT_FOUND", async () => {
-    const { health, url } = await servingHealth();
-    health.set(service, "not_serving");
+  test("Check and List follow the database; Check of an unknown service is NOT_FOUND", async () => {
+    const { clock, database, url } = await servingHealth();
     const client = createClient(Health, connect(url));
-    expect((await client.check({})).status).toBe(Status.SERVING);
-    expect((await client.check({ service })).status).toBe(Status.NOT_SERVING);
-    await expect(client.check({ service: "no.such" })).rejects.toMatchObject({ code: Code.NotFound });
+    for (const status of [Status.SERVING, Status.NOT_SERVING]) {
+      database.ready = status === Status.SERVING;
+      clock.advance(100);
+      expect((await client.check({})).status).toBe(status);
+      expect((await client.check({ service })).status).toBe(status);
+      expect((await client.list({})).statuses).toMatchObject({ "": { status }, [service]: { status } });
+      await expect(client.check({ service: "no.such" })).rejects.toMatchObject({ code: Code.NotFound });
+    }
   });
 
-  test("List says all of it", async () => {
-    const { health, url } = await servingHealth();
-    health.set(service, "not_serving");
-    const { statuses } = await createClient(Health, connect(url)).list({});
-    expect(statuses).toMatchObject({
-      "": { status: Status.SERVING },
-      [service]: { status: Status.NOT_SERVING },
-    });
+  test("Watch of an unknown service is SERVICE_UNKNOWN", async () => {
+    const { url } = await servingHealth();
+    const watch = createClient(Health, connect(url)).watch({ service: "no.such" })[Symbol.asyncIterator]();
+    expect((await watch.next()).value).toMatchObject({ status: Status.SERVICE_UNKNOWN });
   });
 
-  test("Watch says what changes, and ends with UNAVAILABLE at shutdown", async () => {
-    const { health, shutdown, url } = await servingHealth();
+  test("Watch sends changes, and ends with UNAVAILABLE at shutdown", async () => {
+    const { clock, database, shutdown, url } = await servingHealth();
     const watch = createClient(Health, connect(url)).watch({ service })[Symbol.asyncIterator]();
     const next = async () => {
       const result: IteratorResult<HealthCheckResponse> = await watch.next();
       return result.done === true ? "ended" : result.value.status;
     };
-    expect(await next()).toBe(Status.SERVICE_UNKNOWN);
-    health.set(service, "serving");
     expect(await next()).toBe(Status.SERVING);
-    health.set(service, "serving");
-    health.set("other", "serving");
-    health.set(service, "not_serving");
+    database.ready = false;
+    clock.advance(1_000);
     expect(await next()).toBe(Status.NOT_SERVING);
     shutdown.abort(new ConnectError("the server is stopping", Code.Unavailable));
     await expect(next()).rejects.toMatchObject({
@@ -89,38 +87,24 @@ describe.each(transports)("%s", (_, connect) => {
   });
 });
 
-test("nothing serves while the database does not", async () => {
-  const { clock, database, health, url } = await servingHealth();
-  health.set(service, "serving");
-  const client = createClient(Health, createGrpcTransport({ baseUrl: url }));
-  expect((await client.check({ service })).status).toBe(Status.SERVING);
-  database.ready = false;
-  clock.advance(100);
-  expect((await client.check({ service })).status).toBe(Status.NOT_SERVING);
-  expect((await client.check({})).status).toBe(Status.NOT_SERVING);
-  await expect(client.check({ service: "no.such" })).rejects.toMatchObject({ code: Code.NotFound });
-});
-
-test("a flood of checks asks the database once", async () => {
+test("concurrent checks ask the database once", async () => {
   const { database, url } = await servingHealth();
   const client = createClient(Health, createGrpcTransport({ baseUrl: url }));
   await Promise.all(Array.from({ length: 500 }, () => client.check({})));
   expect(database.asked).toBe(1);
 });
 
-test("a server that drains serves nothing, whatever is set after that", async () => {
+test("a draining server is NOT_SERVING", async () => {
   const { health, url } = await servingHealth();
   const client = createClient(Health, createGrpcTransport({ baseUrl: url }));
   const watch = client.watch({})[Symbol.asyncIterator]();
   expect((await watch.next()).value).toMatchObject({ status: Status.SERVING });
   health.drain();
-  health.set("", "serving");
-  health.set(service, "serving");
   expect((await watch.next()).value).toMatchObject({ status: Status.NOT_SERVING });
   expect((await client.check({ service })).status).toBe(Status.NOT_SERVING);
 });
 
-test("the database is polled while somebody watches, and only then", async () => {
+test("the database is polled only while there is a watcher", async () => {
   const { clock, database, port } = await servingHealth();
   const client = grpcClient(Health, `127.0.0.1:${port}`, credentials.createInsecure());
   onTestFinished(() => client.close());
@@ -141,6 +125,8 @@ test("the database is polled while somebody watches, and only then", async () =>
     return statuses;
   };
   expect(await received(1)).toEqual([Status.SERVING]);
+  clock.advance(1_000);
+  await expect.poll(() => database.asked).toBe(2);
   database.ready = false;
   clock.advance(1_000);
   expect(await received(2)).toEqual([Status.SERVING, Status.NOT_SERVING]);
@@ -159,7 +145,7 @@ test("the database is polled while somebody watches, and only then", async () =>
   expect(database.asked).toBe(asked);
 });
 
-test("two thousand watches that come and go leave nothing behind", async () => {
+test("2,000 ended watches leave no timer and no listener behind", async () => {
   const { clock, health, shutdown, url } = await servingHealth();
   const warnings: Error[] = [];
   const onWarning = (warning: Error) => warnings.push(warning);
@@ -193,6 +179,6 @@ test("two thousand watches that come and go leave nothing behind", async () => {
   await expect.poll(() => clock.pending).toBe(0);
   await expect.poll(() => listeners).toBeLessThanOrEqual(0);
   expect(warnings).toEqual([]);
-  health.set("", "not_serving");
+  health.drain();
   expect((await client.check({})).status).toBe(Status.NOT_SERVING);
 });
