@@ -21,7 +21,7 @@ export default defineConfig({
     // Most files wait for processes and the database: with two cores vitest would run one file at a time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
-      // No database; the files of a worker share one process.
+      // No database. In both projects the files of a worker share one process.
       {
         test: {
           ...shared,
@@ -35,6 +35,7 @@ export default defineConfig({
           ...shared,
           name: "system",
           include: ["test/{api,bench,packaging,resilience,security,store,support}/**/*.test.ts"],
+          isolate: false,
           globalSetup: ["test/support/postgres/cluster.ts"],
         },
       },
