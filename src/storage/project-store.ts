@@ -3,9 +3,9 @@ import type { CertificateName } from "../domain/certificate-name.ts";
 import type { CredentialId, ProjectId } from "../domain/ids.ts";
 import type { PageRequest } from "../domain/page.ts";
 import type { Policy } from "../domain/policy.ts";
-import type { NewServiceCredential, Project, ShownCredential } from "../domain/project.ts";
+import type { NewServiceCredential, Project } from "../domain/project.ts";
 import type { CertifiedService, ProjectCredentials, ProjectStore } from "../domain/store/project-store.ts";
-import { type CallContext, unlimited } from "../transport/call-context.ts";
+import { unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { claimNames, findCertified } from "./projects/certificate-names.ts";
@@ -33,11 +33,7 @@ export class PostgresProjectStore implements ProjectStore {
     this.#certified = reads.batcher("certificates", lookups, findCertified);
   }
 
-  createProject(
-    project: Project,
-    credential?: NewServiceCredential,
-    call: CallContext = unlimited,
-  ): Promise<boolean> {
+  createProject(project: Project, credential?: NewServiceCredential, call = unlimited): Promise<boolean> {
     return this.#writes.run(call, (db) =>
       db.transaction().execute(async (transaction) => {
         const { numInsertedOrUpdatedRows } = await transaction
@@ -71,14 +67,11 @@ export class PostgresProjectStore implements ProjectStore {
     );
   }
 
-  findProject(id: ProjectId, call: CallContext = unlimited): Promise<Project | undefined> {
+  findProject(id: ProjectId, call = unlimited): Promise<Project | undefined> {
     return this.#projects.submit(id, call);
   }
 
-  listProjects(
-    { after, size }: PageRequest<ProjectId>,
-    call: CallContext = unlimited,
-  ): Promise<readonly Project[]> {
+  listProjects({ after, size }: PageRequest<ProjectId>, call = unlimited): Promise<readonly Project[]> {
     return this.#reads.run(call, async (db) => {
       const rows = await db
         .selectFrom("projects")
@@ -95,7 +88,7 @@ export class PostgresProjectStore implements ProjectStore {
    * Replaces the policy under the lock of the project's revocations, so that each revocation knows the longest lifetime of the
    * JWTs signed before it. The lifetime is stored twice, because the version before reads it from `projects`.
    */
-  updatePolicy(id: ProjectId, policy: Policy, call: CallContext = unlimited): Promise<Project | undefined> {
+  updatePolicy(id: ProjectId, policy: Policy, call = unlimited): Promise<Project | undefined> {
     return this.#writes.run(call, (db) =>
       db.transaction().execute(async (transaction) => {
         const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
@@ -115,7 +108,7 @@ export class PostgresProjectStore implements ProjectStore {
     );
   }
 
-  disableProject(id: ProjectId, time: Date, call: CallContext = unlimited): Promise<Project | undefined> {
+  disableProject(id: ProjectId, time: Date, call = unlimited): Promise<Project | undefined> {
     return this.#writes.run(call, async (db) => {
       const row = await db
         .updateTable("projects")
@@ -127,7 +120,7 @@ export class PostgresProjectStore implements ProjectStore {
     });
   }
 
-  createCredential(credential: NewServiceCredential, call: CallContext = unlimited): Promise<boolean> {
+  createCredential(credential: NewServiceCredential, call = unlimited): Promise<boolean> {
     return this.#writes.run(call, async (db) => {
       if (credential.certificateNames.length === 0) return insertCredential(db, credential);
       return db.transaction().execute(async (transaction) => {
@@ -138,30 +131,21 @@ export class PostgresProjectStore implements ProjectStore {
     });
   }
 
-  listCredentials(
-    projectId: ProjectId,
-    { after, size }: PageRequest<CredentialId>,
-    call: CallContext = unlimited,
-  ): Promise<readonly ShownCredential[]> {
+  listCredentials(projectId: ProjectId, page: PageRequest<CredentialId>, call = unlimited) {
     return this.#reads.run(call, async (db) => {
       const rows = await db
         .selectFrom("service_credentials")
         .select(credentialColumns)
         .where("project_id", "=", projectId)
-        .$if(after !== undefined, (query) => query.where("id", "<", after ?? ""))
+        .$if(page.after !== undefined, (query) => query.where("id", "<", page.after ?? ""))
         .orderBy("id", "desc")
-        .limit(size + 1)
+        .limit(page.size + 1)
         .execute();
       return rows.map(toCredential);
     });
   }
 
-  disableCredential(
-    projectId: ProjectId,
-    id: CredentialId,
-    time: Date,
-    call: CallContext = unlimited,
-  ): Promise<ShownCredential | undefined> {
+  disableCredential(projectId: ProjectId, id: CredentialId, time: Date, call = unlimited) {
     return this.#writes.run(call, async (db) => {
       const row = await db
         .updateTable("service_credentials")
@@ -174,17 +158,11 @@ export class PostgresProjectStore implements ProjectStore {
     });
   }
 
-  findCredentials(
-    projectId: ProjectId,
-    call: CallContext = unlimited,
-  ): Promise<ProjectCredentials | undefined> {
+  findCredentials(projectId: ProjectId, call = unlimited): Promise<ProjectCredentials | undefined> {
     return this.#credentials.submit(projectId, call);
   }
 
-  findCertified(
-    names: readonly CertificateName[],
-    call: CallContext = unlimited,
-  ): Promise<CertifiedService | undefined> {
+  findCertified(names: readonly CertificateName[], call = unlimited): Promise<CertifiedService | undefined> {
     return this.#certified.submit(names, call);
   }
 }

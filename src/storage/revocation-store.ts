@@ -7,7 +7,7 @@ import {
 } from "../domain/revocation.ts";
 import type { LogPage } from "../domain/revocations/revocation-log.ts";
 import type { RevocationPage, RevocationQuery, RevocationStore } from "../domain/store/revocation-store.ts";
-import { type CallContext, unlimited, withoutCancellation } from "../transport/call-context.ts";
+import { unlimited, withoutCancellation } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers } from "./connection/batcher.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { listRevocations } from "./revocations/list.ts";
@@ -43,10 +43,7 @@ export class PostgresRevocationStore implements RevocationStore {
    * Revocations of one project share transactions. The sessions of a cutoff are counted before, because a count under the
    * project's lock would block all its other revocations.
    */
-  async revoke(
-    command: RevocationCommand,
-    call: CallContext = unlimited,
-  ): Promise<RevocationReceipt | undefined> {
+  async revoke(command: RevocationCommand, call = unlimited): Promise<RevocationReceipt | undefined> {
     const { projectId, target, time } = command;
     const lasting = withoutCancellation(call);
     const revokedCount =
@@ -57,16 +54,11 @@ export class PostgresRevocationStore implements RevocationStore {
     return receipt && (revokedCount === undefined ? receipt : { ...receipt, revokedCount });
   }
 
-  countActive(
-    projectId: ProjectId,
-    target: CutoffTarget,
-    now: Date,
-    call: CallContext = unlimited,
-  ): Promise<number> {
+  countActive(projectId: ProjectId, target: CutoffTarget, now: Date, call = unlimited): Promise<number> {
     return this.#counts.submit({ projectId, target, now }, call);
   }
 
-  listRevocations(query: RevocationQuery, call: CallContext = unlimited): Promise<RevocationPage> {
+  listRevocations(query: RevocationQuery, call = unlimited): Promise<RevocationPage> {
     return this.#reads.run(call, (db) => listRevocations(db, query));
   }
 

@@ -12,7 +12,7 @@ import type {
   TokenReplacement,
 } from "../domain/store/session-store.ts";
 import type { SecretHash, TokenRef } from "../domain/token.ts";
-import { type CallContext, unlimited } from "../transport/call-context.ts";
+import { unlimited } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers, lookups } from "./connection/batcher.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { type LimitedCreation, createWithinLimits } from "./revocations/limited-creation.ts";
@@ -67,71 +67,43 @@ export class PostgresSessionStore implements SessionStore {
     this.#onLostAccess = onLostAccess;
   }
 
-  createSession(
-    session: NewSession,
-    tokenHash: SecretHash,
-    call: CallContext = unlimited,
-  ): Promise<Session | undefined> {
+  createSession(session: NewSession, tokenHash: SecretHash, call = unlimited): Promise<Session | undefined> {
     return this.#creations.submit({ session, tokenHash }, call);
   }
 
-  createSessionWithin(
-    session: NewSession,
-    tokenHash: SecretHash,
-    limit: SessionLimit,
-    call: CallContext = unlimited,
-  ): Promise<CreationWithinLimit> {
+  createSessionWithin(session: NewSession, tokenHash: SecretHash, limit: SessionLimit, call = unlimited) {
     return this.#limitedCreations.submit(session.projectId, { session, tokenHash, limit }, call);
   }
 
-  replaceToken(replacement: TokenReplacement, call: CallContext = unlimited): Promise<boolean> {
+  replaceToken(replacement: TokenReplacement, call = unlimited): Promise<boolean> {
     return this.#writes.run(call, (db) => replaceToken(db, replacement));
   }
 
-  findSession(
-    projectId: ProjectId,
-    id: SessionId,
-    call: CallContext = unlimited,
-  ): Promise<Session | undefined> {
+  findSession(projectId: ProjectId, id: SessionId, call = unlimited): Promise<Session | undefined> {
     return this.#byId.submit({ projectId, id }, call);
   }
 
-  findOwner(
-    projectId: ProjectId,
-    target: SessionTarget,
-    call: CallContext = unlimited,
-  ): Promise<SessionOwner | undefined> {
+  findOwner(projectId: ProjectId, target: SessionTarget, call = unlimited) {
     return this.#owners.submit({ projectId, target }, call);
   }
 
-  findSessionByToken(token: TokenRef, call: CallContext = unlimited): Promise<FoundByToken | undefined> {
+  findSessionByToken(token: TokenRef, call = unlimited): Promise<FoundByToken | undefined> {
     return this.#byToken.submit(token, call);
   }
 
-  listSessions(query: SessionQuery, call: CallContext = unlimited): Promise<readonly Session[]> {
+  listSessions(query: SessionQuery, call = unlimited): Promise<readonly Session[]> {
     return this.#reads.run(call, (db) => listSessions(db, query));
   }
 
-  extendSession(
-    projectId: ProjectId,
-    id: SessionId,
-    expireTime: Date,
-    now: Date,
-    call: CallContext = unlimited,
-  ): Promise<Session | undefined> {
-    return this.#writes.run(call, (db) => extendSession(db, projectId, id, expireTime, now));
+  extendSession(projectId: ProjectId, id: SessionId, expireTime: Date, now: Date, call = unlimited) {
+    return this.#writes.run(call, (db) => extendSession(db, { projectId, id }, expireTime, now));
   }
 
   recordAccess({ projectId, id }: Session, time: Date): void {
     this.#accesses.submit({ projectId, id, time }).catch(this.#onLostAccess);
   }
 
-  isMemberOf(
-    projectId: ProjectId,
-    memberId: MemberId,
-    organizationId: OrganizationId,
-    call: CallContext = unlimited,
-  ): Promise<boolean> {
+  isMemberOf(projectId: ProjectId, memberId: MemberId, organizationId: OrganizationId, call = unlimited) {
     return this.#reads.run(call, (db) => isMemberOf(db, projectId, memberId, organizationId));
   }
 }

@@ -6,7 +6,7 @@ import {
   type StoredSigningKey,
   maxListedKeys,
 } from "../domain/keys/signing-key.ts";
-import { type CallContext, unlimited } from "../transport/call-context.ts";
+import { unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
 import type { BatchQuery, Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { columnsOf, signingKeyColumns } from "./schema/columns.ts";
@@ -31,19 +31,15 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
     this.#good = reads.batcher("good signing keys", lookups, findGoodSigningKeys);
   }
 
-  signingSchedule(
-    projectId: ProjectId,
-    now: Date,
-    call: CallContext = unlimited,
-  ): Promise<readonly ScheduledKey[]> {
+  signingSchedule(projectId: ProjectId, now: Date, call = unlimited): Promise<readonly ScheduledKey[]> {
     return this.#schedules.submit({ projectId, now }, call);
   }
 
-  isSigningKeyGood(projectId: ProjectId, kid: string, call: CallContext = unlimited): Promise<boolean> {
+  isSigningKeyGood(projectId: ProjectId, kid: string, call = unlimited): Promise<boolean> {
     return this.#good.submit({ projectId, kid }, call);
   }
 
-  listSigningKeys(projectId: ProjectId, call: CallContext = unlimited): Promise<readonly StoredSigningKey[]> {
+  listSigningKeys(projectId: ProjectId, call = unlimited): Promise<readonly StoredSigningKey[]> {
     return this.#lists.submit(projectId, call);
   }
 
@@ -108,12 +104,7 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
 }
 
 /** Finds keys that sign at `now` or later and were not sealed with this master key. */
-export async function keysNotWrappedWith(
-  db: Db,
-  masterKeyId: string,
-  now: Date,
-  limit: number,
-): Promise<readonly StoredSigningKey[]> {
+export async function keysNotWrappedWith(db: Db, masterKeyId: string, now: Date, limit: number) {
   const rows = await db
     .selectFrom("signing_keys")
     .select(signingKeyColumns)

@@ -83,14 +83,11 @@ export class SessionJwts {
   }
 
   /** Like sign(), but loads the signing key up front, so that this overlaps with the session look-up. */
-  async signer(
-    project: Project,
-    call: CallContext,
-  ): Promise<(session: Session, now: Date) => Promise<string>> {
+  async signer(project: Project, call: CallContext) {
     const key = await this.#keyRing.signingKey(project, call);
     const { jwtLifetime, jwtProfile } = project.policy;
     const issuer = issuerOf(jwtProfile, this.#issuer, project.id);
-    return async (session, now) => {
+    return async (session: Session, now: Date) => {
       const ends = [
         now.getTime() + jwtLifetime,
         session.expireTime.getTime(),
@@ -142,13 +139,7 @@ export class SessionJwts {
    * Reports whether a valid JWT of `session` should be replaced: less than half of its lifetime is left, or its revision,
    * profile or key is not the current one.
    */
-  async isDue(
-    jwt: VerifiedJwt,
-    session: Session,
-    project: Project,
-    now: Date,
-    call: CallContext,
-  ): Promise<boolean> {
+  async isDue(jwt: VerifiedJwt, session: Session, project: Project, now: Date, call: CallContext) {
     const { issuedAt, expiresAt } = jwt;
     if (2 * (expiresAt * 1000 - now.getTime()) < (expiresAt - issuedAt) * 1000) return true;
     if (jwt.revision !== session.createdRevision || jwt.profile !== project.policy.jwtProfile) return true;

@@ -76,11 +76,7 @@ class Planner {
     }
   }
 
-  #refuseKey(
-    command: RevocationCommand,
-    kid: string,
-    key: PlannedInput["signingKey"],
-  ): RevocationReceipt | undefined {
+  #refuseKey(command: RevocationCommand, kid: string, key: PlannedInput["signingKey"]) {
     if (key === undefined) return undefined;
     const inBatch = this.refusedKeys.get(kid);
     const earlier = key.revocation ?? (inBatch && { revision: inBatch.revision, time: inBatch.command.time });
@@ -90,10 +86,7 @@ class Planner {
     return { revision: planned.revision, time: command.time, revokedCount: undefined };
   }
 
-  #endSession(
-    command: RevocationCommand,
-    session: SessionSnapshot | undefined,
-  ): RevocationReceipt | undefined {
+  #endSession(command: RevocationCommand, session: SessionSnapshot | undefined) {
     if (session === undefined) return undefined;
     const earlier = this.#earlierEnd(session);
     if (earlier !== undefined) return { revision: earlier.revision, time: earlier.time, revokedCount: 0 };
@@ -105,11 +98,7 @@ class Planner {
     return receipt;
   }
 
-  #cutOff(
-    command: RevocationCommand,
-    target: CutoffTarget,
-    except: SessionSnapshot | undefined,
-  ): RevocationReceipt {
+  #cutOff(command: RevocationCommand, target: CutoffTarget, except: SessionSnapshot | undefined) {
     const isExempt = except !== undefined && covers(target, except) && this.#earlierEnd(except) === undefined;
     const targetId = target.scope === "project" ? command.projectId : target.id;
     const { revision } = this.#record(command, targetId, isExempt ? except.id : undefined);
@@ -118,11 +107,7 @@ class Planner {
     return { revision, time: command.time, revokedCount: undefined };
   }
 
-  #record(
-    command: RevocationCommand,
-    targetId: string,
-    exceptSessionId: SessionId | undefined,
-  ): PlannedRevocation {
+  #record(command: RevocationCommand, targetId: string, exceptSessionId: SessionId | undefined) {
     const planned = { revision: ++this.#revision, command, targetId, exceptSessionId };
     this.log.push(planned);
     return planned;

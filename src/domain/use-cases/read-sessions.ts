@@ -60,10 +60,7 @@ export async function listSessions(
 }
 
 /** The filters that an end user may use: their own sessions and, with the grant, their organization's. */
-function reachOf(
-  caller: MemberCaller,
-  { memberId, organizationId }: ListSessions,
-): Pick<ListSessions, "memberId" | "organizationId"> {
+function reachOf(caller: MemberCaller, { memberId, organizationId }: ListSessions) {
   const own = caller.session;
   const isOwn = memberId === own.memberId || (memberId === undefined && organizationId === undefined);
   if (isOwn) return { memberId: own.memberId, organizationId };

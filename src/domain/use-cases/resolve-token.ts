@@ -66,12 +66,7 @@ async function isCurrent(deps: Dependencies, text: string, call: CallContext): P
   return found !== undefined && found.replaced === undefined;
 }
 
-async function revokeReused(
-  deps: Dependencies,
-  { projectId, id }: Session,
-  time: Date,
-  call: CallContext,
-): Promise<void> {
+async function revokeReused(deps: Dependencies, { projectId, id }: Session, time: Date, call: CallContext) {
   const target = { scope: "session", id } as const;
   const details = { cause: "token_reuse", reason: "", actor: policyActor, count: false } as const;
   await deps.store.revocations.revoke({ projectId, target, time, ...details }, call);

@@ -35,11 +35,11 @@ export async function revoke(
   if ("memberId" in target) {
     const { memberId } = target;
     const isOwn = caller.kind === "service" || memberId === caller.session.memberId;
-    if (!isOwn) await requireGrantOver(deps, caller, memberId, call);
+    if (!isOwn) await requireGrant(deps, caller, memberId, call);
     return record(deps, caller, { scope: "member", id: memberId }, details, call);
   }
   const named = await sessionTargetOf(deps, caller, target, call);
-  const reached = caller.kind === "service" ? named : await withinReach(deps, caller, named, call);
+  const reached = caller.kind === "service" ? named : await inReach(deps, caller, named, call);
   return record(deps, caller, reached, details, call);
 }
 
@@ -75,12 +75,7 @@ export async function record(
 }
 
 /** CALLER_NOT_ALLOWED for a member of another organization, of several, or of no known one. */
-async function requireGrantOver(
-  deps: Dependencies,
-  caller: MemberCaller,
-  memberId: MemberId,
-  call: CallContext,
-): Promise<void> {
+async function requireGrant(deps: Dependencies, caller: MemberCaller, memberId: MemberId, call: CallContext) {
   const { organizationId } = caller.session;
   const isAllowed =
     organizationId !== undefined &&
@@ -109,15 +104,10 @@ async function sessionTargetOf(
   return { scope: "session", id: verdict.sessionId };
 }
 
-async function withinReach(
-  deps: Dependencies,
-  caller: MemberCaller,
-  target: SessionTarget,
-  call: CallContext,
-): Promise<SessionTarget> {
+async function inReach(deps: Dependencies, caller: MemberCaller, target: SessionTarget, call: CallContext) {
   const owner = await deps.store.sessions.findOwner(caller.project.id, target, call);
   if (owner === undefined) throw new SessiondError("SESSION_NOT_FOUND");
-  if (mayReach(caller, owner, "sessions.revoke")) return { scope: "session", id: owner.id };
+  if (mayReach(caller, owner, "sessions.revoke")) return { scope: "session", id: owner.id } as const;
   // The answer is the same as for an unknown session. The log, and the dialect that documents it, see the difference.
   throw new SessiondError("SESSION_NOT_FOUND", { cause: new SessiondError("CALLER_NOT_ALLOWED") });
 }

@@ -28,12 +28,7 @@ export async function rotateToken(
 }
 
 /** Undefined if another call replaced the token between the look-up and the write; the next look-up finds its successor. */
-async function tryToRotate(
-  deps: Dependencies,
-  { project }: ServiceCaller,
-  token: string,
-  call: CallContext,
-): Promise<{ session: Session; token: string } | undefined> {
+async function tryToRotate(deps: Dependencies, { project }: ServiceCaller, token: string, call: CallContext) {
   const { sessions } = deps.store;
   const found = await resolveToken(deps, token, project, call);
   if (found === undefined) throw new SessiondError("SESSION_UNKNOWN");

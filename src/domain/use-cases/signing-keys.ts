@@ -70,11 +70,7 @@ export function getJwks(
   });
 }
 
-async function requireKey(
-  { store }: SigningKeyDependencies,
-  projectId: ProjectId,
-  kid: string,
-): Promise<StoredSigningKey> {
+async function requireKey({ store }: SigningKeyDependencies, projectId: ProjectId, kid: string) {
   const key = await store.signingKeys.findSigningKey(projectId, kid);
   if (key === undefined) throw new SessiondError("SIGNING_KEY_NOT_FOUND");
   return key;

@@ -54,7 +54,7 @@ export class Batcher<Item, Result> {
   }
 
   /** Resolves with the item's own result, or rejects with its own failure; at once with OVERLOADED beyond the limit. */
-  submit(item: Item, call: CallContext = unlimited): Promise<Result> {
+  submit(item: Item, call = unlimited): Promise<Result> {
     if (!this.#limit.tryAcquire()) return Promise.reject(new SessiondError("OVERLOADED"));
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#waiting.push({ item, call, resolve, reject });

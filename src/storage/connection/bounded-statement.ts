@@ -51,10 +51,7 @@ export function deadlineExceeded(cause?: unknown): SessiondError {
 }
 
 /** Runs a write with a timeout of the database. The statements are pipelined, so that the timeout adds no round trip. */
-async function runWithTimeout(
-  { client, statement, inTransaction }: BoundedStatement,
-  timeout: number,
-): Promise<QueryResult> {
+async function runWithTimeout({ client, statement, inTransaction }: BoundedStatement, timeout: number) {
   const set = `set local statement_timeout = ${timeout}`;
   if (inTransaction) {
     const [, result] = await Promise.all([client.query(set), client.query(statement)]);

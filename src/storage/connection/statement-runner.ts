@@ -40,11 +40,7 @@ export class StatementRunner {
   }
 
   /** Makes a batcher, whose batches run until the last deadline among their calls. */
-  batcher<Item, Result>(
-    kind: string,
-    limits: BatchLimits,
-    query: BatchQuery<Item, Result>,
-  ): Batcher<Item, Result> {
+  batcher<Item, Result>(kind: string, limits: BatchLimits, query: BatchQuery<Item, Result>) {
     const run = (items: readonly Item[], deadline: number, signal: AbortSignal | undefined) => {
       this.#options.onBatch?.(kind, items.length);
       return this.#execute(deadline, signal, (db) => query(db, items));
@@ -52,11 +48,7 @@ export class StatementRunner {
     return new Batcher(run, limits, this.#options.limit);
   }
 
-  async #execute<T>(
-    deadline: number,
-    signal: AbortSignal | undefined,
-    query: (db: Db) => Promise<T>,
-  ): Promise<T> {
+  async #execute<T>(deadline: number, signal: AbortSignal | undefined, query: (db: Db) => Promise<T>) {
     const { db, liveness, readsOnly: canCancel } = this.#options;
     const isUnbounded = deadline === Infinity && (signal === undefined || signal === unlimited.signal);
     try {

@@ -89,11 +89,7 @@ type RunBatch = <Batch>(batch: () => Promise<Batch>, countOf: (batch: Batch) => 
 
 class Interrupted extends Error {}
 
-async function purgeProjects(
-  db: Db,
-  mayGoOn: () => Promise<boolean>,
-  options: PurgeOptions,
-): Promise<PurgeOutcome> {
+async function purgeProjects(db: Db, mayGoOn: () => Promise<boolean>, options: PurgeOptions) {
   const { signal, rest, onBatch } = options;
   const run: RunBatch = async (batch, countOf) => {
     if (signal.aborted || !(await mayGoOn())) throw new Interrupted();

@@ -49,28 +49,19 @@ export async function createWithinLimits(
 }
 
 /** Locks members until the transaction ends; always in the same order, so that two transactions cannot deadlock. */
-async function lockMembers(
-  transaction: Db,
-  projectId: ProjectId,
-  memberIds: readonly MemberId[],
-): Promise<void> {
+async function lockMembers(db: Db, projectId: ProjectId, memberIds: readonly MemberId[]): Promise<void> {
   await sql`
     select pg_advisory_xact_lock(key) from (
       select distinct hashtextextended(${projectId} || '/' || member_id, 0) as key
       from unnest(${memberIds}::text[]) as k (member_id) order by key
-    ) locks`.execute(transaction);
+    ) locks`.execute(db);
 }
 
 /**
  * Finds the ids of the members' active sessions, oldest first. By sessions_by_member; its cost grows with the number of all
  * their sessions, revoked ones included.
  */
-async function activeSessions(
-  transaction: Db,
-  projectId: ProjectId,
-  memberIds: readonly MemberId[],
-  now: Date,
-): Promise<ReadonlyMap<MemberId, readonly SessionId[]>> {
+async function activeSessions(db: Db, projectId: ProjectId, memberIds: readonly MemberId[], now: Date) {
   const columns = columnsOf("s", [...identityColumns, ...livenessColumns]);
   const { rows } = await sql<{ id: SessionId; member_id: MemberId }>`
     select s.id, s.member_id from (
@@ -79,7 +70,7 @@ async function activeSessions(
       cross join lateral (
         select ${columns} from sessions s where s.project_id = ${projectId} and s.member_id = k.member_id offset 0
       ) s
-    ) s where ${stateIs("active", now)} order by s.id`.execute(transaction);
+    ) s where ${stateIs("active", now)} order by s.id`.execute(db);
   const ids = Map.groupBy(rows, (row) => row.member_id);
   return new Map([...ids].map(([memberId, found]) => [memberId, found.map(({ id }) => id)]));
 }

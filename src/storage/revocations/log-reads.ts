@@ -1,6 +1,6 @@
 import { type Selectable, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
-import type { LogPage, LoggedRevocation } from "../../domain/revocations/revocation-log.ts";
+import type { LoggedRevocation } from "../../domain/revocations/revocation-log.ts";
 import { columnsOf, watchedColumns } from "../schema/columns.ts";
 import type { Db, RevocationsTable } from "../schema/tables.ts";
 
@@ -11,12 +11,7 @@ type Row = { [Column in keyof WatchedRow]: WatchedRow[Column] | null };
  * Reads up to `limit` revocations after revision `after`, and the newest revision, in one snapshot. By the primary keys of
  * project_revisions and revocations.
  */
-export async function readRevocations(
-  db: Db,
-  projectId: ProjectId,
-  after: number,
-  limit: number,
-): Promise<LogPage> {
+export async function readRevocations(db: Db, projectId: ProjectId, after: number, limit: number) {
   const { rows } = await sql<Row & { head: number }>`
     select p.revision as head, ${columnsOf("r", watchedColumns)}
     from project_revisions p

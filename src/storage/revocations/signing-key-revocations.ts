@@ -1,14 +1,10 @@
 import { sql } from "kysely";
 import type { PlannedRevocation } from "../../domain/revocations/revocation-plan.ts";
 import type { RevocationCommand } from "../../domain/revocation.ts";
-import type { SigningKeyRevocation } from "../../domain/keys/signing-key.ts";
 import type { Db } from "../schema/tables.ts";
 
 /** Finds the state of the signing key that each command names; undefined if it names none, or none that exists. */
-export async function findRevocationsOfKeys(
-  db: Db,
-  commands: readonly RevocationCommand[],
-): Promise<readonly ({ readonly revocation: SigningKeyRevocation | undefined } | undefined)[]> {
+export async function findRevocationsOfKeys(db: Db, commands: readonly RevocationCommand[]) {
   const named = commands.map(({ projectId, target }) =>
     target.scope === "signing_key" ? { projectId, kid: target.id } : undefined,
   );
@@ -32,10 +28,7 @@ export async function findRevocationsOfKeys(
  * Refuses a key from now on. If it is the signing key, its successor takes over now; if it is the successor, the signing key
  * stays. Runs under the lock on the project's revision, as every revocation.
  */
-export async function refuseSigningKey(
-  db: Db,
-  { revision, command, targetId: kid }: PlannedRevocation,
-): Promise<void> {
+export async function refuseSigningKey(db: Db, { revision, command, targetId: kid }: PlannedRevocation) {
   const { projectId, time } = command;
   const { rows } = await sql<{ activate_time: Date; retire_time: Date | null }>`
     update signing_keys k

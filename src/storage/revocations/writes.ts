@@ -88,13 +88,7 @@ const leakedKeyRelevance = "1 day";
  * Writes a plan of any size with one statement; false, and nothing written, if the project's revision is not `planned` any
  * more. All parts read from the updated counter row. Sends at most one notification, because each locks the database.
  */
-async function write(
-  db: Db,
-  projectId: ProjectId,
-  planned: number,
-  plan: RevocationPlan,
-  notify: boolean,
-): Promise<boolean> {
+async function write(db: Db, projectId: ProjectId, planned: number, plan: RevocationPlan, notify: boolean) {
   const parts = [counted(projectId, planned, plan), logged(projectId, plan)];
   if (plan.ended.size + plan.exempted.size > 0) parts.push(touched(projectId, plan));
   const cutoffs = newestCutoffs(plan.log);

@@ -54,11 +54,7 @@ export async function migrateToLatest(
   return applied;
 }
 
-async function migratePatiently(
-  db: Db,
-  onStart: (name: string) => void,
-  all: Migrations,
-): Promise<readonly string[]> {
+async function migratePatiently(db: Db, onStart: (name: string) => void, all: Migrations) {
   for (let attempt = 1; ; attempt++) {
     const { error, results = [] } = await migrateOnce(db, onStart, all);
     if (error === undefined) return results.map((result) => result.migrationName);

@@ -38,10 +38,7 @@ async function tryLock(connection: Db): Promise<boolean> {
 }
 
 /** Finds indexes that are missing or invalid. */
-async function unfinished(
-  db: Db,
-  indexes: ReadonlyMap<string, string>,
-): Promise<readonly { readonly name: string; readonly exists: boolean }[]> {
+async function unfinished(db: Db, indexes: ReadonlyMap<string, string>) {
   const { rows } = await sql<{ name: string; exists: boolean }>`
     select wanted.name, i.indexrelid is not null as "exists"
     from unnest(${[...indexes.keys()]}::text[]) with ordinality as wanted (name, place)

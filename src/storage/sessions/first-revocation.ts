@@ -1,5 +1,4 @@
 import { type Selectable, sql } from "kysely";
-import type { Revocation } from "../../domain/revocation.ts";
 import { columnsOf, revocationColumns } from "../schema/columns.ts";
 import type { Db, RevocationsTable } from "../schema/tables.ts";
 import { sessionOf } from "./liveness-sql.ts";
@@ -12,10 +11,7 @@ type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumn
  * revocations_by_target. It stays the first while the session exists, so a later snapshot than that of the rows is good
  * enough; undefined if both have been purged since the row was read.
  */
-export async function firstRevocations(
-  db: Db,
-  revoked: readonly LivenessRow[],
-): Promise<readonly (Revocation | undefined)[]> {
+export async function firstRevocations(db: Db, revoked: readonly LivenessRow[]) {
   if (revoked.length === 0) return [];
   const firstOf = (scope: string, target: string) => sql`
     (select ${columnsOf("r", revocationColumns)} from revocations r

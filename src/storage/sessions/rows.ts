@@ -21,9 +21,7 @@ export type LivenessRow = Pick<
   WithCutoff;
 
 /** Whether a revocation ended the session, by name or as a cutoff. */
-export function isRevoked(
-  row: Pick<LivenessRow, "revoked_revision" | "created_revision" | "cutoff">,
-): boolean {
+export function isRevoked(row: Pick<LivenessRow, "revoked_revision" | "created_revision" | "cutoff">) {
   return row.revoked_revision !== null || (row.cutoff ?? 0) > row.created_revision;
 }
 

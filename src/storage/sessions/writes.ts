@@ -1,22 +1,16 @@
 import { sql } from "kysely";
 import type { BatchQuery } from "../connection/statement-runner.ts";
-import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
+import type { MemberId, OrganizationId, ProjectId } from "../../domain/ids.ts";
 import type { CutoffTarget } from "../../domain/revocation.ts";
-import type { Session } from "../../domain/sessions/session.ts";
 import type { TokenReplacement } from "../../domain/store/session-store.ts";
+import type { SessionKey } from "./reads.ts";
 import { newestCutoff, stateIs } from "./liveness-sql.ts";
 import { type SessionRow, toSession } from "./rows.ts";
 import { columnsOf, livenessColumns, sessionColumns } from "../schema/columns.ts";
 import type { Db } from "../schema/tables.ts";
 
 /** Changes the expiry of a session that is active at `now`. By sessions' primary key. */
-export async function extendSession(
-  db: Db,
-  projectId: ProjectId,
-  id: SessionId,
-  expireTime: Date,
-  now: Date,
-): Promise<Session | undefined> {
+export async function extendSession(db: Db, { projectId, id }: SessionKey, expireTime: Date, now: Date) {
   const { rows } = await sql<Omit<SessionRow, "cutoff">>`
     update sessions set expire_time = ${expireTime}, last_access_time = greatest(sessions.last_access_time, ${now})
     from (
@@ -31,9 +25,7 @@ export async function extendSession(
   return row && toSession(row, undefined);
 }
 
-export interface Access {
-  readonly projectId: ProjectId;
-  readonly id: SessionId;
+export interface Access extends SessionKey {
   readonly time: Date;
 }
 
@@ -104,10 +96,7 @@ const rememberedTokens = 1000;
  * Replaces a token; false if it was replaced before. The row lock on the old token decides between concurrent rotations. Deletes
  * the session's oldest tokens beyond {@link rememberedTokens}. By tokens' primary key and session_tokens_replaced.
  */
-export async function replaceToken(
-  db: Db,
-  { projectId, hash, salt, successor, time }: TokenReplacement,
-): Promise<boolean> {
+export async function replaceToken(db: Db, { projectId, hash, salt, successor, time }: TokenReplacement) {
   const { rows } = await sql`
     with replaced as (
       update session_tokens set replace_time = ${time}, successor_salt = ${salt}
