@@ -1,13 +1,13 @@
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { Client } from "pg";
-import { afterAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { runSql } from "../../support/postgres/sql.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { callerOf, emptyFolder, listenOnLoopback, sessiond } from "./command-process.ts";
 
 const service = await runningService();
@@ -51,13 +51,9 @@ const finding = (status: string, message: RegExp) => ({ status, message: expect.
 
 /** A database of the newest schema, changed by these statements. */
 async function databaseWith(...statements: string[]): Promise<string> {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const client = new Client({ connectionString: database.url });
-  await client.connect();
-  for (const statement of statements) await client.query(statement);
-  await client.end();
-  return database.url;
+  const url = await databaseOfTest();
+  for (const statement of statements) await runSql(url, statement);
+  return url;
 }
 
 /** Makes the functions of schema `fake` hide those of PostgreSQL. */

@@ -5,39 +5,30 @@ import type { Session } from "../../../src/domain/sessions/session.ts";
 import { PurgeLease } from "../../../src/storage/purge/lease.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { day } from "../../support/fixtures/purging.ts";
-import { orderOf, storedProject, storedSession } from "../../support/fixtures/stored.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { emptyFolder, jsonOf, sessiond, startSessiond } from "./command-process.ts";
 
 /** A database with sessions that ended this many days ago, the second by a revocation. */
 async function databaseWith(...days: readonly number[]) {
-  const database = await createTestDatabase();
-  const opened = openStore(database.url);
-  const { store, db } = opened;
-  onTestFinished(async () => {
-    await opened.close();
-    await database.drop();
-  });
+  const url = await databaseOfTest();
+  const { store, db, close } = openStore(url);
+  onTestFinished(close);
   const project = await storedProject(store);
   const sessions: Session[] = [];
   for (const [i, ago] of days.entries()) {
     const time = new Date(Date.now() - ago * day);
     const expireTime = i === 1 ? new Date(Date.now() + day) : time;
-    const { session } = await storedSession(store, project, {
-      createTime: time,
-      lastAccessTime: time,
-      expireTime,
-    });
-    if (i === 1) {
-      await store.revocations.revoke(orderOf(project, { scope: "session", id: session.id }, { time }));
-    }
+    const times = { createTime: time, lastAccessTime: time, expireTime };
+    const { session } = await storedSession(store, project, times);
+    if (i === 1) await revokeTarget(store, project, { scope: "session", id: session.id }, { time });
     sessions.push(session);
   }
   const left = async () => {
     const found = await Promise.all(sessions.map(({ id }) => store.sessions.findSession(project.id, id)));
     return found.map((session) => session !== undefined);
   };
-  return { url: database.url, db, left };
+  return { url, db, left };
 }
 
 /** Runs `sessiond purge` on a database, without a master key. */

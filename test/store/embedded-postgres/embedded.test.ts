@@ -1,16 +1,13 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client } from "pg";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { completeLibraryLinks, findBinaries } from "../../../src/embedded-postgres/binaries.ts";
-import {
-  type EmbeddedPostgres,
-  type EmbeddedPostgresOptions,
-  startEmbeddedPostgres,
-} from "../../../src/embedded-postgres/supervisor.ts";
+import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 
 const patience = { timeout: 20_000, interval: 10 };
 
@@ -23,37 +20,19 @@ beforeEach(async ({ onTestFinished }) => {
   directory = made;
 });
 
-async function start(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
+async function start(options: Partial<Parameters<typeof startEmbeddedPostgres>[0]> = {}) {
   const postgres = await startEmbeddedPostgres({ directory, ...options });
   onTestFinished(() => postgres.stop());
   return postgres;
 }
 
-async function query(url: string, statement: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: url });
-  client.on("error", () => undefined);
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(statement)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
 async function isReachable(url: string): Promise<boolean> {
-  return query(url, "select 1").then(
-    () => true,
-    () => false,
-  );
+  const [{ status }] = await Promise.allSettled([runSql(url, "select 1")]);
+  return status === "fulfilled";
 }
 
 /** PostgreSQL removes this file last. */
-async function hasEnded(): Promise<boolean> {
-  return stat(join(directory, "pgdata", "postmaster.pid")).then(
-    () => false,
-    () => true,
-  );
-}
+const hasEnded = () => !existsSync(join(directory, "pgdata", "postmaster.pid"));
 
 function isRunning(pid: number): boolean {
   try {
@@ -64,7 +43,7 @@ function isRunning(pid: number): boolean {
 }
 
 /** Starts another process that supervises the same directory. */
-async function startHolder(): Promise<{ holder: ChildProcess; url: string; pid: number }> {
+async function startHolder() {
   const holder = fork(new URL("embedded-holder.ts", import.meta.url).pathname, [directory], { execArgv: [] });
   onTestFinished(async () => {
     await endBy(holder, "exit");
@@ -72,11 +51,9 @@ async function startHolder(): Promise<{ holder: ChildProcess; url: string; pid: 
   });
   const [message] = await Promise.race([
     once(holder, "message"),
-    once(holder, "exit").then(([status]) => {
-      throw new Error(`the holder ended with status ${status}`);
-    }),
+    once(holder, "exit").then(([status]) => Promise.reject(new Error(`the holder ended with ${status}`))),
   ]);
-  return { holder, ...message };
+  return { holder, ...(message as { url: string; pid: number }) };
 }
 
 async function endBy(holder: ChildProcess, how: "SIGKILL" | "exit"): Promise<void> {
@@ -94,23 +71,22 @@ async function mode(...path: string[]): Promise<string> {
 test("keeps rows across a restart, and leaves no process", async () => {
   const first = await start();
   const pid = first.pid() ?? 0;
-  await query(first.url, "create table kept as select 1 as row");
+  await runSql(first.url, "create table kept as select 1 as row");
   await first.stop();
   expect(isRunning(pid)).toBe(false);
 
   const second = await start();
-  expect(await query(second.url, "select row from kept")).toEqual([{ row: 1 }]);
+  expect(await runSql(second.url, "select row from kept")).toEqual([{ row: 1 }]);
 });
 
 test("is durable and speaks UTF-8 in the C locale", async () => {
   const { url } = await start();
-  expect(
-    await query(
-      url,
-      "select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit, encoding, datcollate " +
-        "from pg_database where datname = current_database()",
-    ),
-  ).toEqual([{ fsync: "on", commit: "on", encoding: 6, datcollate: "C" }]);
+  const rows = await runSql(
+    url,
+    `select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit, encoding, datcollate
+     from pg_database where datname = current_database()`,
+  );
+  expect(rows).toEqual([{ fsync: "on", commit: "on", encoding: 6, datcollate: "C" }]);
 });
 
 test("rejects other users and wrong passwords", async () => {
@@ -121,7 +97,7 @@ test("rejects other users and wrong passwords", async () => {
   expect(await mode("lock")).toBe("600");
   const wrong = new URL(url);
   wrong.password = "wrong";
-  await expect(query(wrong.href, "select 1")).rejects.toThrow("password authentication failed");
+  await expect(runSql(wrong.href, "select 1")).rejects.toThrow("password authentication failed");
 });
 
 test("accepts an empty directory that others may enter, and closes it to them", async () => {
@@ -143,28 +119,28 @@ test("rejects a second process, which does not affect the first", async () => {
   await expect(start()).rejects.toThrow(
     `The directory ${directory} is in use by another sessiond (pid ${holder.pid})`,
   );
-  expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
+  expect(await runSql(url, "select 1 as row")).toEqual([{ row: 1 }]);
 });
 
 test("recovers after the server was killed, and loses nothing", async () => {
   const { holder, url } = await startHolder();
-  await query(url, "create table kept as select 1 as row");
+  await runSql(url, "create table kept as select 1 as row");
   await endBy(holder, "SIGKILL");
   expect(await isReachable(url)).toBe(true);
 
   const { url: newUrl } = await start();
-  expect(await query(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
+  expect(await runSql(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
   expect(await isReachable(url)).toBe(false);
 });
 
 test("recovers after the server and its PostgreSQL were killed together", async () => {
   const { holder, url, pid } = await startHolder();
-  await query(url, "create table kept as select 1 as row");
+  await runSql(url, "create table kept as select 1 as row");
   await endBy(holder, "SIGKILL");
   process.kill(pid, "SIGKILL");
 
   const { url: newUrl } = await start();
-  expect(await query(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
+  expect(await runSql(newUrl, "select row from kept")).toEqual([{ row: 1 }]);
 });
 
 test("does not outlive a server that exits without stopping it", async () => {
@@ -189,7 +165,7 @@ test("ignores the pid of an unrelated process", async () => {
   await writeFile(join(directory, "lock"), `${unrelated.pid}\n`);
 
   const second = await start();
-  expect(await query(second.url, "select 1 as row")).toEqual([{ row: 1 }]);
+  expect(await runSql(second.url, "select 1 as row")).toEqual([{ row: 1 }]);
   expect(isRunning(unrelated.pid ?? 0)).toBe(true);
 });
 
@@ -207,12 +183,12 @@ test("starts from scratch after a crash during the first start", async () => {
 test("restarts PostgreSQL at the same address when it is killed", async () => {
   const log: string[] = [];
   const postgres = await start({ log: (line) => log.push(line) });
-  await query(postgres.url, "create table kept as select 1 as row");
+  await runSql(postgres.url, "create table kept as select 1 as row");
   const pid = postgres.pid() ?? 0;
   process.kill(pid, "SIGKILL");
 
   await expect.poll(() => postgres.pid() !== pid && isReachable(postgres.url), patience).toBe(true);
-  expect(await query(postgres.url, "select row from kept")).toEqual([{ row: 1 }]);
+  expect(await runSql(postgres.url, "select row from kept")).toEqual([{ row: 1 }]);
   expect(log).toContainEqual(
     expect.stringContaining("PostgreSQL ended unexpectedly (it ended with SIGKILL)"),
   );
@@ -234,14 +210,14 @@ test("stops during a restart", async () => {
 test("logs no statement and no value", async () => {
   const log: string[] = [];
   const { url } = await start({ durable: false, log: (line) => log.push(line) });
-  await expect(query(url, "select 'secret-value'::int")).rejects.toThrow("secret-value");
+  await expect(runSql(url, "select 'secret-value'::int")).rejects.toThrow("secret-value");
   expect(log.join("\n")).not.toContain("secret-value");
 });
 
 test("starts below a directory that other users may not enter, even as root", async () => {
   await chmod(directory, 0o700);
   const { url } = await start({ directory: join(directory, "closed", "data"), durable: false });
-  expect(await query(url, "select 1 as row")).toEqual([{ row: 1 }]);
+  expect(await runSql(url, "select 1 as row")).toEqual([{ row: 1 }]);
 });
 
 test("lets only one of two simultaneous starts succeed", async () => {

@@ -1,15 +1,14 @@
 // Guards performance, not behaviour: edit it when a refactoring changes statements or plans on purpose.
-import { Client } from "pg";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
 import { at, memberId, revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { runSql } from "../../support/postgres/sql.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 
 test("accesses, extensions and revocations write to no index of the sessions they change", async () => {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const opened = openStore(database.url);
+  const url = await databaseOfTest();
+  const opened = openStore(url);
   const { store } = opened;
   const project = await storedProject(store);
   const sessions = await Promise.all(Array.from({ length: 1000 }, () => storedSession(store, project)));
@@ -26,15 +25,13 @@ test("accesses, extensions and revocations write to no index of the sessions the
   await opened.close();
 
   // Statistics are complete when the connections have ended.
-  const client = new Client({ connectionString: database.url });
-  await client.connect();
-  onTestFinished(() => client.end());
   const updates = async (table: string) => {
-    const { rows } = await client.query<{ all: number; cheap: number }>(
+    const [row] = await runSql<{ all: number; cheap: number }>(
+      url,
       `select n_tup_upd::int as all, n_tup_hot_upd::int as cheap from pg_stat_user_tables where relname = $1`,
-      [table],
+      table,
     );
-    return rows[0] ?? { all: 0, cheap: 0 };
+    return row ?? { all: 0, cheap: 0 };
   };
   await vi.waitUntil(async () => (await updates("sessions")).all === 500, patience);
   await vi.waitUntil(async () => (await updates("project_revisions")).all > 50, patience);

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../support/postgres/open-store.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 
 const opened = useStore();
@@ -68,15 +68,14 @@ test("times of rare forms are read as pg reads them", async () => {
 });
 
 test("connections read times in UTC and ISO style, regardless of the database's defaults", async () => {
-  const own = await createTestDatabase();
-  const name = new URL(own.url).pathname.slice(1);
+  const url = await databaseOfTest();
+  const name = new URL(url).pathname.slice(1);
   await plain.query(`alter database ${name} set timezone = 'Asia/Kathmandu'`);
   await plain.query(`alter database ${name} set datestyle = 'German'`);
-  const other = openStore(own.url);
+  const other = openStore(url);
   const { rows } = await sql`select '2026-07-01 12:34:56.789Z'::timestamptz as value,
     '2026-07-01 12:34:56.789Z'::timestamptz::text as text`.execute(other.db);
   await other.close();
-  await own.drop();
   expect(rows).toEqual([{ value: new Date("2026-07-01T12:34:56.789Z"), text: "2026-07-01 12:34:56.789+00" }]);
 });
 

@@ -13,7 +13,7 @@ import { type SchemaMigration, inOrder } from "../../../src/storage/schema/migra
 import { storedProject } from "../../support/fixtures/stored.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { patience } from "../../support/patience.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 import { faultsOf } from "./upgrade/migration-faults.ts";
 import { readRecording } from "./upgrade/recording.ts";
@@ -60,22 +60,14 @@ function upTo(name: string): Migrations {
 }
 
 /** A database with the schema of these migrations, or without one. */
-async function databaseWith(all: Migrations = {}): Promise<{ url: string; migrate: Migrate; db: Db }> {
-  const database = await createTestDatabase("template0");
-  const { url } = database;
-  const opened = openStore(url);
-  const { db } = opened;
-  onTestFinished(async () => {
-    await opened.close();
-    await database.drop();
-  });
-  const migrate: Migrate = (all) => migrateToLatest(db, () => undefined, all);
+async function databaseWith(all: Migrations = {}) {
+  const url = await databaseOfTest("template0");
+  const { db, close } = openStore(url);
+  onTestFinished(close);
+  const migrate = (all: Migrations) => migrateToLatest(db, () => undefined, all);
   if (Object.keys(all).length > 0) await migrate(all);
   return { url, migrate, db };
 }
-
-type Migrate = (all: Migrations) => Promise<readonly string[]>;
-type Db = ReturnType<typeof openStore>["db"];
 
 /** A database with these migrations, in which the first release has written. */
 async function usedDatabase(all = migrations): Promise<string> {
@@ -146,7 +138,7 @@ describe.each(recorded)("code that knows migrations up to %s", (name) => {
 });
 
 /** Whether a statement waits for a table lock. */
-async function waiting(db: Db): Promise<boolean> {
+async function waiting(db: Kysely<Tables>): Promise<boolean> {
   const { rows } = await sql`select from pg_locks where locktype = 'relation' and not granted`.execute(db);
   return rows.length > 0;
 }
@@ -257,9 +249,8 @@ test("one of several starting replicas builds the indexes, and an interrupted bu
 });
 
 test("concurrent migrations of an empty database apply each migration once", async () => {
-  const database = await createTestDatabase("template0");
-  onTestFinished(() => database.drop());
-  const replicas = Array.from({ length: 4 }, () => openStore(database.url));
+  const url = await databaseOfTest("template0");
+  const replicas = Array.from({ length: 4 }, () => openStore(url));
   try {
     const applied = await Promise.all(replicas.map(({ db }) => migrateToLatest(db)));
     expect(applied.flat()).toEqual([

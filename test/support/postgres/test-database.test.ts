@@ -1,11 +1,9 @@
 import { Client } from "pg";
-import { expect, onTestFinished, test } from "vitest";
-import { createTestDatabase } from "./test-database.ts";
+import { expect, test } from "vitest";
+import { databaseOfTest } from "./test-database.ts";
 
 async function connect(): Promise<Client> {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const client = new Client({ connectionString: database.url });
+  const client = new Client({ connectionString: await databaseOfTest() });
   client.on("error", () => undefined);
   await client.connect();
   return client;

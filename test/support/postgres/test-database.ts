@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { inject } from "vitest";
+import { inject, onTestFinished } from "vitest";
 import { templateName } from "./cluster.ts";
 import { databaseUrl, runSql } from "./sql.ts";
 import { recordSecret } from "../output/output.ts";
@@ -24,6 +24,13 @@ export async function createTestDatabase(template = templateName): Promise<TestD
       await runSql(clusterUrl, `drop database ${name} with (force)`);
     },
   };
+}
+
+/** Creates a database that is dropped after the test. Returns its URL. */
+export async function databaseOfTest(template?: string): Promise<string> {
+  const { url, drop } = await createTestDatabase(template);
+  onTestFinished(drop);
+  return url;
 }
 
 async function keepHashes(url: string): Promise<void> {
