@@ -7,7 +7,7 @@ import { purgeInBackground } from "../../../src/server/background-purge.ts";
 import type { Purged } from "../../../src/storage/purge/purge.ts";
 import { type ManualClock, manualClock } from "../../unit/rpc/manual-clock.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
-import { day, retention } from "../../support/fixtures/purging.ts";
+import { day, emptyTables, retention } from "../../support/fixtures/purging.ts";
 import { at, hour, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 
@@ -15,10 +15,7 @@ const opened = useStore();
 let project: Project;
 
 beforeEach(async () => {
-  await sql`truncate projects, sessions, session_tokens cascade`.execute(opened.db);
-  await sql`update purge_lease set holder = null, until_time = '-infinity', finish_time = '-infinity'`.execute(
-    opened.db,
-  );
+  await emptyTables(opened.db);
   project = await storedProject(opened.store);
 });
 

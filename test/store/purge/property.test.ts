@@ -1,12 +1,11 @@
 import fc from "fast-check";
-import { sql } from "kysely";
 import { expect, test } from "vitest";
 import type { ProjectId } from "../../../src/domain/ids.ts";
 import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
 import type { WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
 import type { RevocationCommand } from "../../../src/domain/revocation.ts";
 import { type Session, idleExpireTimeOf } from "../../../src/domain/sessions/session.ts";
-import { day, purgeAt, retention, watchOnce } from "../../support/fixtures/purging.ts";
+import { day, emptyTables, purgeAt, retention, watchOnce } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
@@ -23,28 +22,20 @@ const opened = useStore();
 /** Longest time that a revocation is kept beyond the retention, for JWTs and clock skew. */
 const slack = 3 * hour;
 
-const which = fc.nat(3);
+const [which, nth, days, sizes] = [fc.nat(3), fc.nat(50), fc.nat(40), fc.integer({ min: 1, max: 5 })];
+const cut = fc.record({
+  do: fc.constant("cut"),
+  scope: fc.constantFrom("member", "organization", "project"),
+  who: which,
+  spare: fc.option(nth, { nil: undefined }),
+});
 const step = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({ do: fc.constant("login"), who: which, days: fc.nat(40), idle: fc.nat(4) }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("revoke"), nth: fc.nat(50) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant("cut"),
-      scope: fc.constantFrom("member", "organization", "project"),
-      who: which,
-      spare: fc.option(fc.nat(50), { nil: undefined }),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("extend"), nth: fc.nat(50), days: fc.nat(40) }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("login"), who: which, days, idle: fc.nat(4) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("revoke"), nth }) },
+  { weight: 2, arbitrary: cut },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("extend"), nth, days }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("wait"), hours: fc.nat(6 * 24) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constant("purge"), batchSize: fc.integer({ min: 1, max: 5 }) }),
-  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("purge"), batchSize: sizes }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
@@ -63,7 +54,6 @@ class History {
   }
 
   async take(step: Step): Promise<void> {
-    const { store } = opened;
     switch (step.do) {
       case "login":
         this.#sessions.push(await this.#login(step));
@@ -75,12 +65,7 @@ class History {
         await this.#revoke(this.#cutoff(step));
         break;
       case "extend":
-        await store.sessions.extendSession(
-          this.#project.id,
-          this.#nth(step.nth),
-          at(this.#time + (step.days + 1) * day),
-          at(this.#time),
-        );
+        await this.#extend(step);
         break;
       case "wait":
         this.#time += step.hours * hour;
@@ -112,6 +97,11 @@ class History {
     return session;
   }
 
+  async #extend({ nth, days }: Extract<Step, { do: "extend" }>): Promise<void> {
+    const [now, end] = [at(this.#time), at(this.#time + (days + 1) * day)];
+    await opened.store.sessions.extendSession(this.#id, this.#nth(nth), end, now);
+  }
+
   #cutoff({ scope, who, spare }: Extract<Step, { do: "cut" }>): RevocationCommand["target"] {
     const except = spare === undefined ? {} : { except: this.#nth(spare) };
     if (scope === "project") return { scope, ...except };
@@ -122,11 +112,8 @@ class History {
 
   async #revoke(target: RevocationCommand["target"]): Promise<void> {
     await revokeTarget(opened.store, this.#project, target, { time: at(this.#time) });
-    const { revocations } = await opened.store.revocations.readRevocations(
-      this.#id,
-      this.#log.at(-1)?.revision ?? 0,
-      10,
-    );
+    const known = this.#log.at(-1)?.revision ?? 0;
+    const { revocations } = await opened.store.revocations.readRevocations(this.#id, known, 10);
     this.#log.push(...revocations);
   }
 
@@ -144,10 +131,8 @@ class History {
     for (const [i, session] of before.entries()) {
       if (session === undefined) continue;
       const isDue = this.#isDue(endOf(session));
-      this.#see(
-        after[i],
-        isDue === "certainly" || (isDue === "perhaps" && after[i] === undefined) ? undefined : session,
-      );
+      const mayBeGone = isDue === "certainly" || (isDue === "perhaps" && after[i] === undefined);
+      this.#see(after[i], mayBeGone ? undefined : session);
     }
     await this.#checkLog();
   }
@@ -168,23 +153,16 @@ class History {
     const head = this.#log.length;
     const oldest = await opened.store.revocations.oldestResumable(this.#id);
     for (let after = 0; after <= head; after++) {
-      this.#see(
-        await this.#watch({ after }),
-        after < oldest ? "REVISION_OUT_OF_RANGE" : this.#log.slice(after),
-      );
+      const right = after < oldest ? "REVISION_OUT_OF_RANGE" : this.#log.slice(after);
+      this.#see(await this.#watch({ after }), right);
     }
     this.#see(await this.#watch("oldest"), this.#log.slice(oldest));
     const now = at(this.#time);
     const mattering = this.#log.findIndex(({ relevantUntil }) => relevantUntil > now);
     this.#see(await this.#watch("snapshot"), mattering < 0 ? [] : this.#log.slice(mattering));
-    this.#see(
-      this.#log.slice(0, oldest).filter(({ time }) => this.#isDue(time) === "no"),
-      [],
-    );
-    this.#see(
-      this.#log.slice(oldest).filter(({ time }) => this.#isDue(time) === "certainly"),
-      [],
-    );
+    const dueIn = (part: LoggedRevocation[]) => part.map(({ time }) => this.#isDue(time));
+    this.#see(dueIn(this.#log.slice(0, oldest)).includes("no"), false);
+    this.#see(dueIn(this.#log.slice(oldest)).includes("certainly"), false);
   }
 
   #watch(start: WatchStart) {
@@ -202,7 +180,7 @@ function endOf(session: Session): Date {
 test("after a purge at any time, retained rows read as before, and watchers resume exactly or get REVISION_OUT_OF_RANGE", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 80, size: "max" }), async (steps) => {
-      await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
+      await emptyTables(opened.db);
       const history = new History(await storedProject(opened.store));
       for (const step of steps) await history.take(step);
       await history.take({ do: "wait", hours: 24 });

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { CutoffTarget } from "../../../src/domain/revocation.ts";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
+import { day, emptyTables, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
   at,
   hour,
@@ -20,27 +20,28 @@ const opened = useStore();
 let project: Project;
 
 beforeEach(async () => {
-  await sql`truncate projects, sessions, session_tokens, cutoffs, revocations cascade`.execute(opened.db);
+  await emptyTables(opened.db);
   project = await storedProject(opened.store);
 });
 
 const forever = 400 * day;
 const create = async (overrides: Parameters<typeof storedSession>[2] = {}) =>
   (await storedSession(opened.store, project, overrides)).session;
-const revoke = (target: Session | CutoffTarget, time = at(0)) =>
-  revokeTarget(opened.store, project, "memberId" in target ? { scope: "session", id: target.id } : target, {
-    time,
-  });
+const revoke = (target: Session | CutoffTarget, time = at(0)) => {
+  const named = "memberId" in target ? ({ scope: "session", id: target.id } as const) : target;
+  return revokeTarget(opened.store, project, named, { time });
+};
 const isThere = async ({ projectId, id }: Session) =>
   (await opened.store.sessions.findSession(projectId, id)) !== undefined;
-const cutoffsLeft = async () =>
-  (await opened.db.selectFrom("cutoffs").select(["scope", "target_id"]).execute()).map(
-    ({ scope, target_id }) => `${scope} ${target_id}`,
-  );
-const logged = async () =>
-  (await opened.store.revocations.readRevocations(project.id, 0, 100)).revocations.map(
-    ({ revision }) => revision,
-  );
+const cutoffsLeft = async () => {
+  const rows = await opened.db.selectFrom("cutoffs").select(["scope", "target_id"]).execute();
+  return rows.map(({ scope, target_id }) => `${scope} ${target_id}`);
+};
+const logged = async () => {
+  const { revocations } = await opened.store.revocations.readRevocations(project.id, 0, 100);
+  return revocations.map(({ revision }) => revision);
+};
+const find = ({ id }: Session) => opened.store.sessions.findSession(project.id, id);
 
 test("purges only sessions that ended before the retention, with their tokens", async () => {
   const ends = { expireTime: at(forever) };
@@ -49,19 +50,10 @@ test("purges only sessions that ended before the retention, with their tokens", 
   const idle = await create({ ...ends, idleTimeout: 1000 });
   const idling = await create({ ...ends, idleTimeout: 1001 });
   const alive = await create(ends);
-  const later = await create({
-    createTime: at(5 * day),
-    lastAccessTime: at(5 * day),
-    expireTime: at(forever),
-  });
+  const later = await create({ ...ends, createTime: at(5 * day), lastAccessTime: at(5 * day) });
   expect(await purgeAt(opened.db, at(1000 + retention - 1))).toMatchObject({ sessions: 0, tokens: 0 });
-  expect(await purgeAt(opened.db, at(1000 + retention))).toEqual({
-    outcome: "finished",
-    sessions: 2,
-    tokens: 2,
-    revocations: 0,
-    cutoffs: 0,
-  });
+  const purged = await purgeAt(opened.db, at(1000 + retention));
+  expect(purged).toEqual({ outcome: "finished", sessions: 2, tokens: 2, revocations: 0, cutoffs: 0 });
   const all = [expired.session, idle, expiring, idling, alive, later];
   expect(await Promise.all(all.map(isThere))).toEqual([false, false, true, true, true, true]);
   expect(await opened.store.sessions.findSessionByToken(expired.token)).toBeUndefined();
@@ -83,20 +75,16 @@ test("keeps revoked sessions of every scope for the retention, and purges them b
   const spared = await create({ ...ends, memberId: memberId("cyd") });
   await revoke({ scope: "project", except: spared.id }, at(3));
   const dead = [byName, byMember, byOrganization, byProject];
-  const before = await Promise.all(dead.map(({ id }) => opened.store.sessions.findSession(project.id, id)));
+  const before = await Promise.all(dead.map(find));
   expect(before.map((session) => session?.revocation?.revision)).toEqual([1, 2, 3, 4]);
 
   expect(await purgeAt(opened.db, at(retention))).toMatchObject({ sessions: 0, revocations: 0 });
-  const after = await Promise.all(dead.map(({ id }) => opened.store.sessions.findSession(project.id, id)));
-  expect(after).toEqual(before);
+  expect(await Promise.all(dead.map(find))).toEqual(before);
 
   const purged = await purgeAt(opened.db, at(retention + 2 * hour));
   expect(purged).toEqual({ outcome: "finished", sessions: 4, tokens: 4, revocations: 4, cutoffs: 1 });
   expect(await Promise.all(dead.map(isThere))).toEqual([false, false, false, false]);
-  expect(await opened.store.sessions.findSession(project.id, spared.id)).toMatchObject({
-    createdRevision: 4,
-    revocation: undefined,
-  });
+  expect(await find(spared)).toMatchObject({ createdRevision: 4, revocation: undefined });
   // Cutoffs of organizations and projects stay, and end no existing session.
   expect(await cutoffsLeft()).toEqual(["organization acme", `project ${project.id}`]);
 });
@@ -105,20 +93,15 @@ test("the retention of a session that was revoked after its expiry starts at the
   const session = await create();
   await revoke(session, at(5 * day));
   await purgeAt(opened.db, at(retention + 2 * hour));
-  expect((await opened.store.sessions.findSession(project.id, session.id))?.revocation?.time).toEqual(
-    at(5 * day),
-  );
-  expect(await purgeAt(opened.db, at(5 * day + retention + 2 * hour))).toMatchObject({
-    sessions: 1,
-    revocations: 1,
-  });
+  expect((await find(session))?.revocation?.time).toEqual(at(5 * day));
+  const purged = await purgeAt(opened.db, at(5 * day + retention + 2 * hour));
+  expect(purged).toMatchObject({ sessions: 1, revocations: 1 });
 });
 
 test("the log loses only its beginning, and watchers that resume before it get REVISION_OUT_OF_RANGE", async () => {
   for (let i = 0; i < 10; i++) await revoke({ scope: "member", id: memberId(`m${i}`) }, at(i * day));
-  expect(await purgeAt(opened.db, at(4 * day + retention + 2 * hour), { batchSize: 2 })).toMatchObject({
-    revocations: 5,
-  });
+  const purged = await purgeAt(opened.db, at(4 * day + retention + 2 * hour), { batchSize: 2 });
+  expect(purged).toMatchObject({ revocations: 5 });
   expect(await logged()).toEqual([6, 7, 8, 9, 10]);
   expect(await opened.store.revocations.oldestResumable(project.id)).toBe(5);
   await purgeAt(opened.db, at(forever));
@@ -159,8 +142,7 @@ test("a login after the purge is active, and a later cutoff ends it", async () =
   await revoke({ scope: "member", id: memberId("ada") });
   await purgeAt(opened.db, at(forever));
   const again = await create({ createTime: at(forever), expireTime: at(2 * forever) });
-  const revisionOf = async () =>
-    must(await opened.store.sessions.findSession(project.id, again.id)).revocation?.revision;
+  const revisionOf = async () => must(await find(again)).revocation?.revision;
   expect(await revisionOf()).toBeUndefined();
   await revoke({ scope: "member", id: memberId("ada") }, at(forever));
   expect(await revisionOf()).toBe(2);

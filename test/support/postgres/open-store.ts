@@ -11,7 +11,7 @@ export interface OpenStore {
   readonly lostAccesses: readonly unknown[];
   /** Runs `call` and returns the statements that ended meanwhile, in that order. */
   statementsOf(call: () => Promise<unknown>): Promise<readonly CompiledQuery[]>;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export function openStore(

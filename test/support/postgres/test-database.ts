@@ -8,7 +8,7 @@ import { recordSecret } from "../output/output.ts";
 export interface TestDatabase {
   readonly url: string;
   /** Drops the database and closes its connections. */
-  drop(): Promise<void>;
+  readonly drop: () => Promise<void>;
 }
 
 /** Creates a database for a test file, by default a migrated one. For `beforeAll`. */
