@@ -4,14 +4,8 @@ import { expect, test } from "vitest";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { CutoffTarget, RevocationCommand, SessionTarget } from "../../../src/domain/revocation.ts";
-import type { Session } from "../../../src/domain/sessions/session.ts";
 import type { NewSession } from "../../../src/domain/store/session-store.ts";
-import {
-  type SecretHash,
-  type TokenRef,
-  newSessionToken,
-  parseSessionToken,
-} from "../../../src/domain/token.ts";
+import { type SecretHash, newSessionToken, parseSessionToken } from "../../../src/domain/token.ts";
 import { RevocationModel } from "../../support/fixtures/in-memory.ts";
 import {
   at,
@@ -56,12 +50,10 @@ export function batchContract(replicas: Replicas): void {
       const population = await populate(replicas, project);
       const model = new RevocationModel(population.map(({ session }) => session));
       for (const [i, batch] of batches.entries()) {
-        const orders = batch.map((draft, j) =>
-          orderOf(project, targetOf(project, population, draft), {
-            count: draft.count,
-            time: at(100 * i + j),
-          }),
-        );
+        const orders = batch.map((draft, j) => {
+          const details = { count: draft.count, time: at(100 * i + j) };
+          return orderOf(project, targetOf(project, population, draft), details);
+        });
         // Counting revocations have transactions of their own, so they run one after the other here.
         const together = orders.filter((order) => !counts(order));
         const receipts = await Promise.all(together.map((order) => store.revocations.revoke(order)));
@@ -157,7 +149,7 @@ export function batchContract(replicas: Replicas): void {
   });
 }
 
-type Population = readonly { readonly session: Session; readonly token: TokenRef }[];
+type Population = Awaited<ReturnType<typeof storedSession>>[];
 
 function populate(replicas: Replicas, project: Project): Promise<Population> {
   return times(6, (i) =>

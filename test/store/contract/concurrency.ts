@@ -14,13 +14,7 @@ export function concurrencyContract(replicas: Replicas): void {
   test("a hundred concurrent revocations of a session record one, and return the same receipt", async () => {
     const { session, token } = await createWithToken();
     const receipts = await times(100, (i) =>
-      revoke(
-        i % 3 === 0 ? { scope: "session", token } : { scope: "session", id: session.id },
-        {
-          time: at(i),
-        },
-        storeOf(i),
-      ),
+      revoke(i % 3 === 0 ? { scope: "session", token } : session, { time: at(i) }, storeOf(i)),
     );
     const told = new Set(receipts.map((receipt) => `${receipt?.revision} ${receipt?.time.toISOString()}`));
     expect(told.size).toBe(1);
@@ -71,13 +65,9 @@ export function concurrencyContract(replicas: Replicas): void {
     const lookUp = async (i: number) => {
       for (let n = 0; n < 20; n++) {
         const mustBeDead = revoked;
-        const found = must(
-          await (n % 2
-            ? storeOf(i).sessions.findSession(project.id, session.id)
-            : storeOf(i)
-                .sessions.findSessionByToken(token)
-                .then((byToken) => byToken?.session)),
-        );
+        const { sessions } = storeOf(i);
+        const byToken = async () => (await sessions.findSessionByToken(token))?.session;
+        const found = must(await (n % 2 ? sessions.findSession(project.id, session.id) : byToken()));
         if (mustBeDead) afterwards.push(found.revocation?.revision);
         if (i === 0 && n === 8) {
           await revoke(session, {}, storeOf(n));

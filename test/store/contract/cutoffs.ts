@@ -23,15 +23,11 @@ export function cutoffContract(replicas: Replicas): void {
     const adas = await create();
     const acmes = await create({ memberId: bob, organizationId: acme });
     const bobs = await create({ memberId: bob });
-    const foreign = (await storedSession(store, await storedProject(store), { organizationId: acme }))
-      .session;
-    const ends = () => Promise.all([adas, acmes, bobs, foreign].map(endOf));
+    const foreign = await storedSession(store, await storedProject(store), { organizationId: acme });
+    const ends = () => Promise.all([adas, acmes, bobs, foreign.session].map(endOf));
 
-    expect(await revoke({ scope: "organization", id: acme })).toEqual({
-      revision: 1,
-      time: at(0),
-      revokedCount: undefined,
-    });
+    const receipt = await revoke({ scope: "organization", id: acme });
+    expect(receipt).toEqual({ revision: 1, time: at(0), revokedCount: undefined });
     expect(await ends()).toEqual([undefined, 1, undefined, undefined]);
     await revoke({ scope: "member", id: ada });
     expect(await ends()).toEqual([2, 1, undefined, undefined]);

@@ -69,21 +69,15 @@ export function listContract(replicas: Replicas): void {
     const states: readonly SessionState[] = ["active", "expired", "idle_expired", "revoked"];
     for (const now of [0, 499, 500, 999, 1000, hour].map(at)) {
       for (const state of states) {
+        const found = await list({ organizationId: acme, state, now });
         const expected = all.filter((session) => stateOf(session, now) === state);
-        expect(await list({ organizationId: acme, state, now }), `${state} at ${now.toISOString()}`).toEqual(
-          expected,
-        );
+        expect(found, `${state} at ${now.toISOString()}`).toEqual(expected);
       }
       const active = all.filter((session) => stateOf(session, now) === "active");
       expect(await store.revocations.countActive(project.id, { scope: "project" }, now)).toBe(active.length);
     }
-    expect(all.map(({ revocation }) => revocation?.scope)).toEqual([
-      "member",
-      "session",
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    const scopes = all.map(({ revocation }) => revocation?.scope);
+    expect(scopes).toEqual(["member", "session", undefined, undefined, undefined]);
   });
 
   test("counts the active sessions within a target, without the excepted one", async () => {

@@ -1,7 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { type CertificateName, parseCertificateName } from "../../../src/domain/certificate-name.ts";
 import { SessiondError } from "../../../src/domain/errors.ts";
-import { type ProjectId, newCredentialId, parseProjectId } from "../../../src/domain/ids.ts";
+import {
+  type CredentialId,
+  type ProjectId,
+  newCredentialId,
+  parseProjectId,
+} from "../../../src/domain/ids.ts";
 import type { Policy } from "../../../src/domain/policy.ts";
 import type { NewServiceCredential, Project } from "../../../src/domain/project.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
@@ -29,14 +34,12 @@ export function projectContract(replicas: Replicas): void {
   });
 
   /** A credential as look-ups return it. */
-  const calling = ({ projectId, id, displayName, permissions, createTime }: NewServiceCredential) => ({
-    projectId,
-    id,
-    displayName,
-    permissions,
-    createTime,
-    disableTime: undefined,
-  });
+  const calling = (credential: NewServiceCredential) => {
+    const { secretHash: _, certificateNames: __, ...shown } = credential;
+    return { ...shown, disableTime: undefined };
+  };
+  const list = (of = project, size = 5, after?: CredentialId) =>
+    store.projects.listCredentials(of.id, { size, after });
 
   test("finds a project as it was created", async () => {
     expect(await replicas.other.projects.findProject(project.id)).toEqual(project);
@@ -111,9 +114,8 @@ export function projectContract(replicas: Replicas): void {
     expect(found?.credentials).toEqual(
       expect.arrayContaining([one, two].map((one) => ({ ...calling(one), secretHash: one.secretHash }))),
     );
-    expect(await store.projects.findCredentials((await storedProject(store)).id)).toMatchObject({
-      credentials: [],
-    });
+    const other = await storedProject(store);
+    expect(await store.projects.findCredentials(other.id)).toMatchObject({ credentials: [] });
     expect(await store.projects.findCredentials(newProject().id)).toBeUndefined();
   });
 
@@ -132,9 +134,7 @@ export function projectContract(replicas: Replicas): void {
     expect(await store.projects.disableCredential(project.id, credential.id, at(1))).toEqual(disabled);
     expect(await store.projects.disableCredential(project.id, credential.id, at(2))).toEqual(disabled);
     expect((await store.projects.findCredentials(project.id))?.credentials).toEqual([]);
-    expect(await store.projects.listCredentials(project.id, { size: 5, after: undefined })).toEqual([
-      disabled,
-    ]);
+    expect(await list()).toEqual([disabled]);
   });
 
   test("lists credentials newest first, with one row more than a page", async () => {
@@ -144,13 +144,9 @@ export function projectContract(replicas: Replicas): void {
       await store.projects.createCredential(credential);
       ids.unshift(credential.id);
     }
-    const first = await store.projects.listCredentials(project.id, { size: 1, after: undefined });
-    expect(first.map(({ id }) => id)).toEqual(ids.slice(0, 2));
-    const rest = await store.projects.listCredentials(project.id, { size: 5, after: ids[0] });
-    expect(rest.map(({ id }) => id)).toEqual(ids.slice(1));
-    expect(
-      await store.projects.listCredentials((await storedProject(store)).id, { size: 5, after: undefined }),
-    ).toEqual([]);
+    expect((await list(project, 1)).map(({ id }) => id)).toEqual(ids.slice(0, 2));
+    expect((await list(project, 5, ids[0])).map(({ id }) => id)).toEqual(ids.slice(1));
+    expect(await list(await storedProject(store))).toEqual([]);
   });
 
   describe("a certificate name", () => {
@@ -175,13 +171,11 @@ export function projectContract(replicas: Replicas): void {
       expect(await replicas.other.projects.findCertified([...newNames(), other, name])).toEqual(found);
       expect(await store.projects.findCertified(newNames())).toBeUndefined();
       expect(await store.projects.findCertified([])).toBeUndefined();
-      const [listed] = await store.projects.listCredentials(project.id, { size: 1, after: undefined });
+      const [listed] = await list();
       expect(listed?.certificateNames).toEqual([name, other]);
       await store.projects.disableProject(project.id, at(1));
-      expect(await store.projects.findCertified([name])).toEqual({
-        ...found,
-        project: { ...project, disableTime: at(1) },
-      });
+      const disabled = { ...project, disableTime: at(1) };
+      expect(await store.projects.findCertified([name])).toEqual({ ...found, project: disabled });
     });
 
     test("is found among the names of concurrent look-ups", async () => {
@@ -196,9 +190,8 @@ export function projectContract(replicas: Replicas): void {
       const [[one], [other]] = [newNames(), newNames()];
       await store.projects.createCredential(newCredential({ certificateNames: [one] }));
       const elsewhere = await storedProject(store);
-      await store.projects.createCredential(
-        newCredential({ projectId: elsewhere.id, certificateNames: [other] }),
-      );
+      const foreign = newCredential({ projectId: elsewhere.id, certificateNames: [other] });
+      await store.projects.createCredential(foreign);
       expect(await store.projects.findCertified([one])).toMatchObject({ project });
       expect(await store.projects.findCertified([other])).toMatchObject({ project: elsewhere });
       expect(await store.projects.findCertified([one, other])).toBeUndefined();
@@ -211,10 +204,8 @@ export function projectContract(replicas: Replicas): void {
       const elsewhere = await storedProject(store);
       for (const { id: projectId } of [project, elsewhere]) {
         const late = newCredential({ projectId, certificateNames: [free, name] });
-        expect(await failure(store.projects.createCredential(late))).toEqual([
-          "CERTIFICATE_NAME_EXISTS",
-          { certificate_name: name },
-        ]);
+        const failed = await failure(store.projects.createCredential(late));
+        expect(failed).toEqual(["CERTIFICATE_NAME_EXISTS", { certificate_name: name }]);
       }
       expect(await store.projects.findCertified([name])).toMatchObject({ credential: { id: owner.id } });
       expect(await store.projects.findCertified([free])).toBeUndefined();
@@ -227,11 +218,8 @@ export function projectContract(replicas: Replicas): void {
       const rivals = Array.from({ length: 8 }, (_, i) =>
         newCredential({ certificateNames: i % 2 === 0 ? names : names.toReversed() }),
       );
-      const outcomes = await Promise.all(
-        rivals.map((rival, i) =>
-          failure((i % 4 < 2 ? store : replicas.other).projects.createCredential(rival)),
-        ),
-      );
+      const creations = rivals.map((rival, i) => storeOf(i >> 1).projects.createCredential(rival));
+      const outcomes = await Promise.all(creations.map(failure));
       expect(outcomes.filter((outcome) => outcome === "created")).toHaveLength(1);
       const winner = rivals[outcomes.indexOf("created")];
       expect(await store.projects.findCertified(names)).toMatchObject({ credential: { id: winner?.id } });

@@ -26,18 +26,12 @@ export function sessionLimitContract(replicas: Replicas): void {
 
   beforeEach(() => void ({ store, project } = replicas));
 
-  const logIn = (
-    i: number,
-    max: number,
-    action: SessionLimitAction,
-    overrides: Partial<NewSession> = {},
-    of = project,
-  ) =>
-    storeOf(i).sessions.createSessionWithin(newSession(of, overrides), randomBytes(32) as SecretHash, {
-      max,
-      action,
-      actor: "service/login",
-    });
+  type Overrides = Partial<NewSession>;
+  const logIn = (i: number, max: number, action: SessionLimitAction, of: Overrides = {}, to = project) => {
+    const limit = { max, action, actor: "service/login" };
+    const hash = randomBytes(32) as SecretHash;
+    return storeOf(i).sessions.createSessionWithin(newSession(to, of), hash, limit);
+  };
   const active = (id: MemberId, now = at(0)) =>
     replicas.other.revocations.countActive(project.id, { scope: "member", id }, now);
   const ada = memberId("ada");

@@ -144,20 +144,19 @@ export function sessionContract(replicas: Replicas): void {
 
   test("records an access soon, and never decreases its time", async () => {
     const session = await create({ idleTimeout: 2000 });
+    const untilAccess = (ms: number) =>
+      vi.waitUntil(async () => {
+        const found = await find(session.id);
+        return found?.lastAccessTime.getTime() === at(ms).getTime() && found;
+      }, patience);
     store.sessions.recordAccess(session, at(1500));
     store.sessions.recordAccess(session, at(700));
-    const noted = await vi.waitUntil(async () => {
-      const found = await find(session.id);
-      return found?.lastAccessTime.getTime() === at(1500).getTime() && found;
-    }, patience);
+    const noted = await untilAccess(1500);
     expect(noted).toEqual({ ...session, lastAccessTime: at(1500) });
     expect(stateOf(noted, at(3499))).toBe("active");
     expect(stateOf(noted, at(3500))).toBe("idle_expired");
     store.sessions.recordAccess(session, at(100));
     store.sessions.recordAccess(session, at(1600));
-    await vi.waitUntil(
-      async () => (await find(session.id))?.lastAccessTime.getTime() === at(1600).getTime(),
-      patience,
-    );
+    await untilAccess(1600);
   });
 }

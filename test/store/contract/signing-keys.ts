@@ -4,7 +4,7 @@ import type { Project } from "../../../src/domain/project.ts";
 import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { at, must, orderOf, revokeTarget, storedProject } from "../../support/fixtures/stored.ts";
-import type { Replicas } from "./replicas.ts";
+import { type Replicas, times } from "./replicas.ts";
 
 /** Signing keys. */
 export function signingKeyContract(replicas: Replicas): void {
@@ -79,19 +79,10 @@ export function signingKeyContract(replicas: Replicas): void {
     await keys.addFirstSigningKey({ ...newKey("a"), projectId: other.id });
     await revokeTarget(store, other, { scope: "signing_key", id: "a" }, { time: at(1) });
     const schedules = await Promise.all(
-      [at(0), at(19), at(20)].flatMap((now) => [
-        keys.signingSchedule(project.id, now),
-        keys.signingSchedule(other.id, now),
-      ]),
+      [project, other].flatMap(({ id }) => [0, 19, 20].map((ms) => keys.signingSchedule(id, at(ms)))),
     );
-    expect(schedules.map((keys) => keys.map(({ kid }) => kid))).toEqual([
-      ["a", "b"],
-      [],
-      ["a", "b"],
-      [],
-      ["b"],
-      [],
-    ]);
+    const kids = schedules.map((keys) => keys.map(({ kid }) => kid));
+    expect(kids).toEqual([["a", "b"], ["a", "b"], ["b"], [], [], []]);
     const good = await Promise.all(
       [project, other].flatMap(({ id }) => ["a", "b"].map((kid) => keys.isSigningKeyGood(id, kid))),
     );
@@ -140,9 +131,7 @@ export function signingKeyContract(replicas: Replicas): void {
   test("concurrent revocations of a key return the same receipt", async () => {
     await keys.addFirstSigningKey(newKey("a"));
     const target = { scope: "signing_key", id: "a" } as const;
-    const receipts = await Promise.all(
-      Array.from({ length: 8 }, (_, i) => revoke(target, { time: at(i) }, storeOf(i))),
-    );
+    const receipts = await times(8, (i) => revoke(target, { time: at(i) }, storeOf(i)));
     expect(receipts).toEqual(receipts.map(() => receipts[0]));
     expect(receipts[0]?.revision).toBe(1);
   });
@@ -204,7 +193,7 @@ export function signingKeyContract(replicas: Replicas): void {
       const left = await keys.signingSchedule(id, at(12));
       expect([[], [{ kid: "b", activateTime: at(12), retireTime: undefined }]]).toContainEqual(left);
     };
-    await Promise.all(Array.from({ length: 20 }, (_, round) => race(round)));
+    await times(20, race);
   });
 
   test("finds keys sealed with another master key while they may sign, and rewraps each once", async () => {

@@ -1,12 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
-import {
-  type TokenRef,
-  newSessionToken,
-  newTokenSalt,
-  parseSessionToken,
-} from "../../../src/domain/token.ts";
+import { newSessionToken, newTokenSalt, parseSessionToken } from "../../../src/domain/token.ts";
 import { at, must, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
@@ -18,12 +13,12 @@ export function tokenRotationContract(replicas: Replicas): void {
 
   beforeEach(() => void ({ store, project } = replicas));
 
-  const newToken = (): TokenRef => must(parseSessionToken(newSessionToken(project.tag)));
-  const replace = (store: PostgresStore, { hash }: TokenRef, { hash: successor }: TokenRef, time = at(1)) => {
+  const newToken = () => must(parseSessionToken(newSessionToken(project.tag)));
+  type Token = ReturnType<typeof newToken>;
+  const replace = async (store: PostgresStore, { hash }: Token, { hash: successor }: Token, time = at(1)) => {
     const salt = newTokenSalt();
-    return store.sessions
-      .replaceToken({ projectId: project.id, hash, salt, successor, time })
-      .then((replaced) => (replaced ? salt : undefined));
+    const replacement = { projectId: project.id, hash, salt, successor, time };
+    return (await store.sessions.replaceToken(replacement)) ? salt : undefined;
   };
 
   test("both tokens find the session, the old one with its replacement", async () => {
@@ -31,14 +26,10 @@ export function tokenRotationContract(replicas: Replicas): void {
     const successor = newToken();
     const salt = await replace(store, token, successor);
     expect(salt).toBeDefined();
-    expect(await replicas.other.sessions.findSessionByToken(token)).toEqual({
-      session,
-      replaced: { time: at(1), salt },
-    });
-    expect(await replicas.other.sessions.findSessionByToken(successor)).toEqual({
-      session,
-      replaced: undefined,
-    });
+    const { sessions } = replicas.other;
+    const replaced = { time: at(1), salt };
+    expect(await sessions.findSessionByToken(token)).toEqual({ session, replaced });
+    expect(await sessions.findSessionByToken(successor)).toEqual({ session, replaced: undefined });
   });
 
   test("one of many concurrent replacements on two replicas succeeds, and the others store no token", async () => {

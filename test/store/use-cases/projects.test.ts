@@ -26,20 +26,15 @@ beforeEach(async () => {
 });
 
 function create(id = newProject().id): Promise<Project> {
-  return createProject(
-    deployment,
-    { id, displayName: "Shop", environment: "live", policy: defaultPolicy },
-    unlimited,
-  );
+  const command = { id, displayName: "Shop", environment: "live", policy: defaultPolicy } as const;
+  return createProject(deployment, command, unlimited);
 }
 
+const noPermissions = { displayName: "", permissions: [], certificateNames: [] };
+
 test("a project is created once, with a unique tag", async () => {
-  expect(project).toMatchObject({
-    displayName: "Shop",
-    environment: "live",
-    createTime: at(0),
-    disableTime: undefined,
-  });
+  const times = { createTime: at(0), disableTime: undefined };
+  expect(project).toMatchObject({ displayName: "Shop", environment: "live", ...times });
   expect(await getProject(deployment, project.id, unlimited)).toEqual(project);
   await expect(create(project.id)).rejects.toMatchObject({ reason: "PROJECT_EXISTS" });
   expect((await create()).tag).not.toBe(project.tag);
@@ -51,24 +46,13 @@ test("every use case reports a missing project or credential", async () => {
     () => getProject(deployment, id, unlimited),
     () => updatePolicy(deployment, id, defaultPolicy, unlimited),
     () => disableProject(deployment, id, unlimited),
-    () =>
-      createCredential(
-        deployment,
-        {
-          projectId: id,
-          displayName: "",
-          permissions: [],
-          certificateNames: [],
-        },
-        unlimited,
-      ),
+    () => createCredential(deployment, { projectId: id, ...noPermissions }, unlimited),
     () => listCredentials(deployment, id, 0, "", unlimited),
     () => getJwks(deployment, id, unlimited),
   ];
   for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "PROJECT_NOT_FOUND" });
-  await expect(disableCredential(deployment, project.id, newCredentialId(), unlimited)).rejects.toMatchObject(
-    { reason: "CREDENTIAL_NOT_FOUND" },
-  );
+  const disabling = disableCredential(deployment, project.id, newCredentialId(), unlimited);
+  await expect(disabling).rejects.toMatchObject({ reason: "CREDENTIAL_NOT_FOUND" });
 });
 
 test("pages through the projects without gaps or repetition", async () => {
@@ -82,29 +66,21 @@ test("pages through the projects without gaps or repetition", async () => {
   } while (token !== "");
   expect(seen).toContain(project.id);
   expect(new Set(seen).size).toBe(seen.length);
-  await expect(listProjects(deployment, -1, "", unlimited)).rejects.toMatchObject({
-    violations: [{ field: "page_size" }],
-  });
+  const negative = listProjects(deployment, -1, "", unlimited);
+  await expect(negative).rejects.toMatchObject({ violations: [{ field: "page_size" }] });
 });
 
 test("replaces a policy, and disables a project", async () => {
   const policy = { ...defaultPolicy, maxLifetime: hour };
   expect(await updatePolicy(deployment, project.id, policy, unlimited)).toEqual({ ...project, policy });
   deployment.setClock(5);
-  expect(await disableProject(deployment, project.id, unlimited)).toEqual({
-    ...project,
-    policy,
-    disableTime: at(5),
-  });
+  const disabled = { ...project, policy, disableTime: at(5) };
+  expect(await disableProject(deployment, project.id, unlimited)).toEqual(disabled);
 });
 
 test("a secret is returned once, and only its hash is stored", async () => {
-  const command = {
-    projectId: project.id,
-    displayName: "Login",
-    permissions: ["sessions.create"] as const,
-    certificateNames: [],
-  };
+  const permissions = ["sessions.create"] as const;
+  const command = { projectId: project.id, displayName: "Login", permissions, certificateNames: [] };
   const { credential, secret } = await createCredential(deployment, command, unlimited);
   const given = await createCredential(deployment, { ...command, secret: "given from outside" }, unlimited);
   expect(given.secret).toBe("given from outside");
@@ -117,7 +93,7 @@ test("a secret is returned once, and only its hash is stored", async () => {
 });
 
 test("lists a disabled credential; a page token is valid only for its project", async () => {
-  const command = { projectId: project.id, displayName: "", permissions: [], certificateNames: [] };
+  const command = { projectId: project.id, ...noPermissions };
   const { credential } = await createCredential(deployment, command, unlimited);
   await createCredential(deployment, command, unlimited);
   deployment.setClock(3);
@@ -127,12 +103,10 @@ test("lists a disabled credential; a page token is valid only for its project", 
   const second = await listCredentials(deployment, project.id, 1, first.nextPageToken, unlimited);
   expect(second).toEqual({ credentials: [disabled], nextPageToken: "" });
   const other = await create();
-  await expect(
-    listCredentials(deployment, other.id, 1, first.nextPageToken, unlimited),
-  ).rejects.toMatchObject({ violations: [{ field: "page_token" }] });
-  await expect(disableCredential(deployment, other.id, credential.id, unlimited)).rejects.toMatchObject({
-    reason: "CREDENTIAL_NOT_FOUND",
-  });
+  const listing = listCredentials(deployment, other.id, 1, first.nextPageToken, unlimited);
+  await expect(listing).rejects.toMatchObject({ violations: [{ field: "page_token" }] });
+  const disabling = disableCredential(deployment, other.id, credential.id, unlimited);
+  await expect(disabling).rejects.toMatchObject({ reason: "CREDENTIAL_NOT_FOUND" });
 });
 
 test("publishes keys before the first JWT, and not after the project is disabled", async () => {
@@ -140,7 +114,6 @@ test("publishes keys before the first JWT, and not after the project is disabled
   const { kid } = await deployment.keyRing.signingKey(project, unlimited);
   expect(keys.map((key) => key.kid)).toEqual([kid]);
   await disableProject(deployment, project.id, unlimited);
-  await expect(getJwks(deployment, project.id, unlimited)).rejects.toMatchObject({
-    reason: "PROJECT_NOT_FOUND",
-  });
+  const refused = { reason: "PROJECT_NOT_FOUND" };
+  await expect(getJwks(deployment, project.id, unlimited)).rejects.toMatchObject(refused);
 });

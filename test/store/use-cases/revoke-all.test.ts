@@ -17,21 +17,11 @@ beforeEach(async () => {
   });
 });
 
-const revokeAllAs = (caller: Caller, scope: RevokeAllScope, how: Partial<RevokeAll> = {}) =>
-  revokeAll(
-    deployment,
-    caller,
-    {
-      scope,
-      except: undefined,
-      validateOnly: false,
-      cause: "unspecified",
-      reason: "",
-      count: true,
-      ...how,
-    },
-    unlimited,
-  );
+const revokeAllAs = (caller: Caller, scope: RevokeAllScope, how: Partial<RevokeAll> = {}) => {
+  const details = { cause: "unspecified", reason: "", count: true } as const;
+  const command = { scope, except: undefined, validateOnly: false, ...details, ...how };
+  return revokeAll(deployment, caller, command, unlimited);
+};
 const revocationOf = async ({ projectId, id }: Session) =>
   must(await deployment.store.sessions.findSession(projectId, id)).revocation;
 
@@ -65,19 +55,15 @@ test("an end user ends all their sessions except the current one", async () => {
   const user = await newEndUser(deployment, service);
   const { session, token } = await login(deployment, service);
   const other = await login(deployment, service, { memberId: bob });
-  const how = { except: user.session.id };
-  expect(await revokeAllAs(user, { scope: "self" }, { ...how, validateOnly: true })).toMatchObject({
-    revokedCount: 1,
-  });
-  expect(await revokeAllAs(user, { scope: "self" }, how)).toMatchObject({ revokedCount: 1 });
-  await expect(authenticate(deployment, service.project, { token }, false, unlimited)).rejects.toMatchObject({
-    reason: "SESSION_REVOKED_BY_CUTOFF",
-  });
-  expect(await revocationOf(session)).toMatchObject({
-    scope: "member",
-    cause: "logout",
-    actor: "member/ada",
-  });
+  const except = user.session.id;
+  for (const validateOnly of [true, false]) {
+    const outcome = await revokeAllAs(user, { scope: "self" }, { except, validateOnly });
+    expect(outcome).toMatchObject({ revokedCount: 1 });
+  }
+  const byToken = authenticate(deployment, service.project, { token }, false, unlimited);
+  await expect(byToken).rejects.toMatchObject({ reason: "SESSION_REVOKED_BY_CUTOFF" });
+  const revocation = { scope: "member", cause: "logout", actor: "member/ada" };
+  expect(await revocationOf(session)).toMatchObject(revocation);
   expect(await revocationOf(user.session)).toBeUndefined();
   expect(await revocationOf(other.session)).toBeUndefined();
   await revokeAllAs(user, { scope: "member", id: ada });
@@ -94,9 +80,8 @@ test.each<RevokeAllScope>([
   const failure = { reason: "CALLER_NOT_ALLOWED" };
   await expect(revokeAllAs(admin, scope)).rejects.toMatchObject(failure);
   await expect(revokeAllAs(admin, scope, { validateOnly: true })).rejects.toMatchObject(failure);
-  expect(
-    await deployment.store.revocations.countActive(service.project.id, { scope: "project" }, at(0)),
-  ).toBe(2);
+  const { revocations } = deployment.store;
+  expect(await revocations.countActive(service.project.id, { scope: "project" }, at(0))).toBe(2);
 });
 
 test("a session outside of the scope cannot be exempted", async () => {

@@ -18,6 +18,7 @@ const rotate = (service: ServiceCaller, token: string, issueJwt = false) =>
   rotateToken(deployment, service, token, issueJwt, unlimited);
 const byToken = (service: ServiceCaller, token: string) =>
   authenticate(deployment, service.project, { token }, false, unlimited);
+const byEndUser = (token: string) => findActiveSession(deployment, { token }, undefined, unlimited);
 const revocationOf = async ({ project }: ServiceCaller, id: SessionId) =>
   (await deployment.store.sessions.findSession(project.id, id))?.revocation;
 
@@ -38,10 +39,8 @@ test("the new token has the same session, and a JWT if requested", async () => {
   expect(answer.session).toEqual({ ...session, lastAccessTime: at(5) });
   expect(answer.token).toMatch(/^sst_[\w-]{51}$/);
   expect(answer.token).not.toBe(token);
-  const { jwt } = answer;
-  expect((await authenticate(deployment, service.project, { jwt }, false, unlimited)).session.id).toBe(
-    session.id,
-  );
+  const byJwt = await authenticate(deployment, service.project, { jwt: answer.jwt }, false, unlimited);
+  expect(byJwt.session.id).toBe(session.id);
   expect((await byToken(service, answer.token)).session.id).toBe(session.id);
   expect((await rotate(service, answer.token)).jwt).toBe("");
 });
@@ -57,7 +56,7 @@ test.each([{}, revoking])("within the leeway the old token authenticates under p
   const { service, session, old, token } = await rotated(policy);
   deployment.setClock(leeway - 1);
   expect((await byToken(service, old)).session.id).toBe(session.id);
-  expect((await findActiveSession(deployment, { token: old }, undefined, unlimited)).id).toBe(session.id);
+  expect((await byEndUser(old)).id).toBe(session.id);
   expect((await rotate(service, old)).token).toBe(token);
 });
 
@@ -75,10 +74,7 @@ describe("with the reuse policy, presenting an old token revokes the session", (
   const presenting: [string, (service: ServiceCaller, old: string) => Promise<unknown>][] = [
     ["to Authenticate", byToken],
     ["to RotateToken", (service, old) => rotate(service, old)],
-    [
-      "as an end user's credential",
-      (_, token) => findActiveSession(deployment, { token }, undefined, unlimited),
-    ],
+    ["as an end user's credential", (_, old) => byEndUser(old)],
   ];
   test.each(presenting)("%s", async (_, present) => {
     const { service, session, old, token, jwt } = await rotated(revoking, 3);
@@ -102,11 +98,8 @@ describe("with the reuse policy, presenting an old token revokes the session", (
 test("concurrent uses of an old token revoke the session once", async () => {
   const { service, old } = await rotated(revoking);
   deployment.setClock(leeway);
-  const refused = await Promise.all(
-    Array.from({ length: 20 }, () =>
-      byToken(service, old).catch((error: { metadata: unknown }) => error.metadata),
-    ),
-  );
+  const refusal = () => byToken(service, old).catch((error: { metadata: unknown }) => error.metadata);
+  const refused = await Promise.all(Array.from({ length: 20 }, refusal));
   expect(new Set(refused.map((metadata) => JSON.stringify(metadata))).size).toBe(1);
   expect(refused[0]).toMatchObject({ revision: "1" });
 });
@@ -126,15 +119,11 @@ test("a session that has ended otherwise fails with its own reason, and is not r
   expect(await revocationOf(expired.service, expired.session.id)).toBeUndefined();
   deployment.setClock(0);
   const loggedOut = await rotated(revoking);
-  await revokeTarget(deployment.store, loggedOut.service.project, {
-    scope: "session",
-    id: loggedOut.session.id,
-  });
+  const target = { scope: "session", id: loggedOut.session.id } as const;
+  await revokeTarget(deployment.store, loggedOut.service.project, target);
   deployment.setClock(leeway);
-  await expect(byToken(loggedOut.service, loggedOut.old)).rejects.toMatchObject({
-    reason: "SESSION_REVOKED",
-    metadata: { cause: "logout" },
-  });
+  const failure = { reason: "SESSION_REVOKED", metadata: { cause: "logout" } };
+  await expect(byToken(loggedOut.service, loggedOut.old)).rejects.toMatchObject(failure);
 });
 
 test("a service of another or a disabled project cannot revoke a session with an old token", async () => {
@@ -145,9 +134,7 @@ test("a service of another or a disabled project cannot revoke a session with an
     await expect(call(stranger, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   }
   await disableProject(deployment, service.project.id, unlimited);
-  await expect(findActiveSession(deployment, { token: old }, undefined, unlimited)).rejects.toMatchObject({
-    reason: "SESSION_UNKNOWN",
-  });
+  await expect(byEndUser(old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   expect(await revocationOf(service, session.id)).toBeUndefined();
 });
 
