@@ -42,11 +42,8 @@ export function startSessiond(args: readonly string[], options: CommandOptions =
 }
 
 /** The environment with which a command calls a service with its bootstrap credential. */
-export function callerOf({
-  url,
-  projectId,
-  secret,
-}: Pick<RunningService, "url" | "projectId" | "secret">): Record<string, string> {
+export function callerOf(service: Pick<RunningService, "url" | "projectId" | "secret">) {
+  const { url, projectId, secret } = service;
   return { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET: secret };
 }
 
@@ -75,11 +72,9 @@ export async function fileWith(text: string): Promise<string> {
 export function rowsOf(table: string): Record<string, string>[] {
   const [head = "", line = "", ...rows] = table.trimEnd().split("\n");
   const columns = Array.from(line.matchAll(/-+/g), ({ index, 0: dashes }) => [index, index + dashes.length]);
-  return rows.map((row) =>
-    Object.fromEntries(
-      columns.map(([from, to]) => [head.slice(from, to).trim(), row.slice(from, to).trim()]),
-    ),
-  );
+  const cells = (row: string) => columns.map(([from, to]) => row.slice(from, to).trim());
+  const titles = cells(head);
+  return rows.map((row) => Object.fromEntries(cells(row).map((cell, i) => [titles[i], cell])));
 }
 
 /** A TCP server on loopback, which is closed after the test. Returns its port. */

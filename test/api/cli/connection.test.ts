@@ -69,9 +69,8 @@ test("the default is the development project of this folder, or of SESSIOND_DATA
 test.each(["http://sessiond.example", "http://127.0.0.1.example", "http://10.0.0.1:8080"])(
   "the development secret is not sent to %s",
   async (server) => {
-    const { status, stderr } = await sessiond([...list, "--server", server], {
-      cwd: await developmentFolder(),
-    });
+    const cwd = await developmentFolder();
+    const { status, stderr } = await sessiond([...list, "--server", server], { cwd });
     expect(status).toBe(2);
     expect(stderr).toContain("no credential for");
   },
@@ -112,9 +111,8 @@ test.runIf(process.platform === "linux")(
   "no secret is in the arguments of the process or in its output",
   async () => {
     const file = await fileWith(secret);
-    const watch = startSessiond(["sessions", "watch"], {
-      environment: { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET_FILE: file },
-    });
+    const environment = { SESSIOND_SERVER: url, SESSIOND_PROJECT: projectId, SESSIOND_SECRET_FILE: file };
+    const watch = startSessiond(["sessions", "watch"], { environment });
     await vi.waitUntil(() => watch.stderr().includes("watching"), patience);
     expect(await readFile(`/proc/${watch.pid}/cmdline`, "utf8")).not.toContain(secret);
     watch.signal("SIGINT");

@@ -25,12 +25,7 @@ const environment: Record<string, string> = {
   ...callerOf(service),
 };
 
-interface Finding {
-  readonly check: string;
-  readonly status: string;
-  readonly message: string;
-  readonly mend?: string;
-}
+type Finding = Readonly<Record<"check" | "status" | "message", string> & { mend?: string }>;
 
 /** The findings with a changed environment. Checks that every failure and warning says what to do. */
 async function examine(changed: Record<string, string>, cwd?: string) {
@@ -56,10 +51,21 @@ async function databaseWith(...statements: string[]): Promise<string> {
   return url;
 }
 
-/** Makes the functions of schema `fake` hide those of PostgreSQL. */
-const faking = [
+/** A statement that changes a setting of the database. */
+const set = (setting: string) =>
+  `do $$ begin execute format('alter database %I set ${setting}', current_database()); end $$`;
+
+/**
+ * Statements after which the database has another value of a setting, and a clock that is off. The functions of schema `fake`
+ * hide those of PostgreSQL.
+ */
+const faking = (setting: string, value: string, clock: string) => [
   "create schema fake",
-  "do $$ begin execute format('alter database %I set search_path = fake, pg_catalog, public', current_database()); end $$",
+  set("search_path = fake, pg_catalog, public"),
+  `create function fake.current_setting(name text) returns text language sql as
+     $$ select case name when '${setting}' then '${value}' else pg_catalog.current_setting(name) end $$`,
+  `create function fake.clock_timestamp() returns timestamptz language sql as
+     $$ select pg_catalog.clock_timestamp() ${clock} $$`,
 ];
 
 test("prints a line for each check of a running service, with status 0", async () => {
@@ -102,34 +108,21 @@ test("fails for a database that does not answer or takes no writes", async () =>
   expect(gone.of("database")).toMatchObject([finding("fail", /does not answer/)]);
   expect(gone.text).not.toContain("a-database-password");
 
-  const readOnly = await databaseWith(
-    "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$",
-  );
-  const standby = await examine({ DATABASE_URL: readOnly });
+  const standby = await examine({
+    DATABASE_URL: await databaseWith(set("default_transaction_read_only = on")),
+  });
   expect(standby.of("database")).toMatchObject([finding("fail", /takes no writes/)]);
 });
 
 test("fails for a PostgreSQL that is too old and a clock that is far off", async () => {
-  const url = await databaseWith(
-    ...faking,
-    `create function fake.current_setting(name text) returns text language sql as
-       $$ select case name when 'server_version_num' then '130014' else pg_catalog.current_setting(name) end $$`,
-    `create function fake.clock_timestamp() returns timestamptz language sql as
-       $$ select pg_catalog.clock_timestamp() - interval '1 minute' $$`,
-  );
+  const url = await databaseWith(...faking("server_version_num", "130014", "- interval '1 minute'"));
   const { of } = await examine({ DATABASE_URL: url });
   expect(of("database")).toMatchObject([finding("fail", /too old/)]);
   expect(of("clock")).toMatchObject([finding("fail", /(59|60)\d{3} ms behind/)]);
 });
 
 test("warns of a clock that is a little off and of asynchronous commits", async () => {
-  const url = await databaseWith(
-    ...faking,
-    `create function fake.current_setting(name text) returns text language sql as
-       $$ select case name when 'synchronous_commit' then 'off' else pg_catalog.current_setting(name) end $$`,
-    `create function fake.clock_timestamp() returns timestamptz language sql as
-       $$ select pg_catalog.clock_timestamp() + interval '5 seconds' $$`,
-  );
+  const url = await databaseWith(...faking("synchronous_commit", "off", "+ interval '5 seconds'"));
   const { of } = await examine({ DATABASE_URL: url });
   expect(of("clock")).toMatchObject([{ status: "warn" }]);
   const durability = of("durability").map(({ message }) => message);
@@ -164,10 +157,8 @@ test("fails for signing keys that no master key opens", async () => {
   const { of, text } = await examine({ SESSIOND_MASTER_KEY: another });
   expect(of("signing-keys")).toMatchObject([finding("fail", /which is not configured/)]);
   expect(text).not.toContain(another);
-  const accepted = await examine({
-    SESSIOND_MASTER_KEY: another,
-    SESSIOND_MASTER_KEYS_ACCEPTED: testMasterKey,
-  });
+  const rotated = { SESSIOND_MASTER_KEY: another, SESSIOND_MASTER_KEYS_ACCEPTED: testMasterKey };
+  const accepted = await examine(rotated);
   expect(accepted.of("signing-keys")).toMatchObject([{ status: "ok" }]);
 });
 

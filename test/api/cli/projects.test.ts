@@ -13,10 +13,8 @@ const run = (...args: string[]) => sessiond(args, { environment });
 
 /** Calls with a credential. Returns "ok" or the reason of the error. */
 async function trial(projectId: string, secret: string): Promise<string> {
-  const basic = basicAuthorization(projectId, secret);
-  return sessionsOf({ url: service.url, basic })
-    .list({ memberId: "m" })
-    .then(() => "ok", reasonOf);
+  const sessions = sessionsOf({ url: service.url, basic: basicAuthorization(projectId, secret) });
+  return sessions.list({ memberId: "m" }).then(() => "ok", reasonOf);
 }
 
 const secretForm = /ssk_[\w-]{43}/;
@@ -117,10 +115,8 @@ test("project disable refuses the project's credentials from then on", async () 
 test("credential create, list and disable, for the calling project and for another", async () => {
   const permissions = ["--permissions", "sessions.read, sessions.revoke"];
   const own = await jsonOf<Created>(run("credential", "create", ...permissions, "--json"));
-  expect(own.credential).toMatchObject({
-    projectId: service.projectId,
-    permissions: ["sessions.read", "sessions.revoke"],
-  });
+  const granted = ["sessions.read", "sessions.revoke"];
+  expect(own.credential).toMatchObject({ projectId: service.projectId, permissions: granted });
   await projects.createProject({ id: "other" });
   const args = ["--project", "other", "--display-name", "Reader", "--permissions", "sessions.read"];
   const created = await run("credential", "create", ...args);

@@ -40,9 +40,8 @@ test("revoke by id records cause and reason, and prints the same when repeated",
   expect(session).toMatchObject({ revokeCause: 3, revokeReason: "laptop stolen" });
 
   const again = await run("revoke", login.id);
-  expect(again.stdout).toMatch(
-    new RegExp(`^revision +${answer.revision}\nrevoked +\\d{4}-\\S+Z\nsessions ended +0\n$`),
-  );
+  const form = `^revision +${answer.revision}\nrevoked +\\d{4}-\\S+Z\nsessions ended +0\n$`;
+  expect(again.stdout).toMatch(new RegExp(form));
 });
 
 test("revoke by token, by JWT and by member", async () => {

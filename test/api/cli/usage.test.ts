@@ -32,12 +32,9 @@ test("--help names every command, where the credential comes from, and each exit
   const { status, stdout } = await sessiond(["--help"]);
   expect(status).toBe(0);
   for (const name of commands) expect(stdout).toMatch(new RegExp(`^ +${name.split(" ")[0]} `, "m"));
-  for (const name of ["SESSIOND_SERVER", "SESSIOND_PROJECT", "SESSIOND_SECRET_FILE", "SESSIOND_SECRET"]) {
-    expect(stdout).toContain(name);
-  }
-  for (const code of ["0", "1", "2", "3", "4", "5", "141"]) {
-    expect(stdout).toMatch(new RegExp(`\\b${code}  \\w`));
-  }
+  const variables = ["SESSIOND_SERVER", "SESSIOND_PROJECT", "SESSIOND_SECRET_FILE", "SESSIOND_SECRET"];
+  for (const name of variables) expect(stdout).toContain(name);
+  for (const code of [0, 1, 2, 3, 4, 5, 141]) expect(stdout).toMatch(new RegExp(`\\b${code}  \\w`));
 });
 
 test("--version is that of the package", async () => {
@@ -109,14 +106,12 @@ test.each([
 test("a missing permission is named, with status 4", async () => {
   const request = { projectId: service.projectId, permissions: ["sessions.create"] };
   const { secret } = await projectsOf(service).createServiceCredential(request);
-  const { status, stderr } = await sessiond(["project", "list", "--json"], {
-    environment: { ...environment, SESSIOND_SECRET: secret },
-  });
+  const options = { environment: { ...environment, SESSIOND_SECRET: secret } };
+  const { status, stderr } = await sessiond(["project", "list", "--json"], options);
   expect(status).toBe(4);
   const metadata = { permission: "projects.admin" };
-  expect(JSON.parse(stderr)).toMatchObject({
-    error: { code: "PERMISSION_DENIED", reason: "PERMISSION_MISSING", metadata },
-  });
+  const error = { code: "PERMISSION_DENIED", reason: "PERMISSION_MISSING", metadata };
+  expect(JSON.parse(stderr)).toMatchObject({ error });
 });
 
 test.each([[["project", "list"]], [["--help"]], [["doctor", "--help"]]])(

@@ -12,9 +12,8 @@ const environment = callerOf(service);
 
 /** Starts a watch and waits until it is connected. */
 async function startWatch(args: readonly string[], server = service.url): Promise<StartedProcess> {
-  const watch = startSessiond(["sessions", "watch", ...args], {
-    environment: { ...environment, SESSIOND_SERVER: server },
-  });
+  const options = { environment: { ...environment, SESSIOND_SERVER: server } };
+  const watch = startSessiond(["sessions", "watch", ...args], options);
   await vi.waitUntil(() => watch.stderr().includes("watching project"), patience);
   return watch;
 }
@@ -131,9 +130,8 @@ test("a revision that the log does not have ends it, and the error says how to c
   const ahead = await sessiond(["sessions", "watch", "--after", "999999", "--json"], { environment });
   expect(ahead.status).toBe(1);
   const message = expect.stringContaining("--snapshot");
-  expect(JSON.parse(ahead.stderr)).toMatchObject({
-    error: { code: "OUT_OF_RANGE", reason: "REVISION_OUT_OF_RANGE", message },
-  });
+  const error = { code: "OUT_OF_RANGE", reason: "REVISION_OUT_OF_RANGE", message };
+  expect(JSON.parse(ahead.stderr)).toMatchObject({ error });
 });
 
 test("it ends quietly with status 141 if its reader goes away", async () => {

@@ -39,16 +39,12 @@ test("session ids sort by creation time", () => {
   expect(ids[0]?.charAt(14)).toBe("7");
 });
 
-test.for([
-  " ",
-  "user/1",
-  "\u{1f980}".repeat(255),
-  "ä".repeat(255),
-  "\u0001",
-  "Robert'); drop table sessions;--",
-])("member and organization ids are opaque (%#)", (text) => {
-  expect(parseMemberId(text)).toBe(text);
-  expect(parseOrganizationId(text)).toBe(text);
+test("member and organization ids are opaque", () => {
+  const longest = ["\u{1f980}".repeat(255), "ä".repeat(255)];
+  for (const text of [" ", "user/1", "\u0001", "Robert'); drop table sessions;--", ...longest]) {
+    expect(parseMemberId(text)).toBe(text);
+    expect(parseOrganizationId(text)).toBe(text);
+  }
 });
 
 test.for(["", "a\0b", "\0", "\ud800", "a\udc00", "\udc00\ud800", "x".repeat(256), "\u{1f980}".repeat(256)])(

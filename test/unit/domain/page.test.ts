@@ -9,10 +9,7 @@ const parse = (pageSize: number, pageToken: string, using = filters) =>
   parsePage(pageSize, pageToken, using, parseKey);
 
 /** Rows as a store returns them: up to one more than the page holds. */
-function fetch(
-  rows: readonly number[],
-  { size, after }: { size: number; after: string | undefined },
-): number[] {
+function fetch(rows: readonly number[], { size, after }: ReturnType<typeof parse>): number[] {
   const from = after === undefined ? 0 : rows.findIndex((row) => keyOf(row) === after) + 1;
   return rows.slice(from, from + size + 1);
 }
@@ -29,9 +26,8 @@ test("size 0 means the default; a larger size than the largest is reduced to it"
 });
 
 test("rejects a negative size", () => {
-  expect(() => parse(-1, "")).toThrow(
-    expect.objectContaining({ violations: [expect.objectContaining({ field: "page_size" })] }),
-  );
+  const violations = [expect.objectContaining({ field: "page_size" })];
+  expect(() => parse(-1, "")).toThrow(expect.objectContaining({ violations }));
 });
 
 test("pages of any size together are the list", () => {

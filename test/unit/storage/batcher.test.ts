@@ -17,7 +17,12 @@ function controlled(limits: Partial<BatchLimits> = {}, limit?: ConcurrencyLimit)
   };
   const batcher = new Batcher(run, { maxItems: 100, maxRunning: 1, ...limits }, limit);
   const submitAll = (...items: string[]) => items.map((item) => batcher.submit(item));
-  return { batcher, batches, submitAll };
+  /** Answers a batch after everything that is due has happened. */
+  const answer = async (i: number) => {
+    await turn();
+    batches[i]?.answer();
+  };
+  return { batcher, batches, submitAll, answer };
 }
 
 /** Lets everything that is due happen, and its consequences. */
@@ -36,16 +41,15 @@ test("an item that finds a place free starts in the same turn of the event loop"
 });
 
 test("items submitted together share a batch, and each is answered at its place", async () => {
-  const { batches, submitAll } = controlled();
+  const { batches, submitAll, answer } = controlled();
   const answers = Promise.all(submitAll("a", "b", "c"));
-  await turn();
+  await answer(0);
   expect(batches.map(({ items }) => items)).toEqual([["a", "b", "c"]]);
-  batches[0]?.answer();
   expect(await answers).toEqual(["A", "B", "C"]);
 });
 
 test("items that arrive while a batch runs wait for the next one", async () => {
-  const { batcher, batches, submitAll } = controlled();
+  const { batcher, batches, submitAll, answer } = controlled();
   const first = batcher.submit("a");
   await turn();
   const others = Promise.all(submitAll("a", "b"));
@@ -53,9 +57,8 @@ test("items that arrive while a batch runs wait for the next one", async () => {
   expect(batches).toHaveLength(1);
   batches[0]?.answer();
   expect(await first).toBe("A");
-  await turn();
+  await answer(1);
   expect(batches.map(({ items }) => items)).toEqual([["a"], ["a", "b"]]);
-  batches[1]?.answer();
   expect(await others).toEqual(["A", "B"]);
 });
 
@@ -91,34 +94,30 @@ test("one bad item fails alone: the batch is run again one by one", async () => 
 });
 
 test("an outage fails the whole batch, which is not run again", async () => {
-  const { batcher, batches, submitAll } = controlled();
+  const { batcher, batches, submitAll, answer } = controlled();
   const outcomes = Promise.allSettled(submitAll("a", "b"));
   await turn();
   const outage = new SessiondError("DATABASE_UNAVAILABLE");
   batches[0]?.fail(outage);
-  expect(await outcomes).toEqual([
-    { status: "rejected", reason: outage },
-    { status: "rejected", reason: outage },
-  ]);
+  const rejected = { status: "rejected", reason: outage };
+  expect(await outcomes).toEqual([rejected, rejected]);
   expect(batches).toHaveLength(1);
   const next = batcher.submit("c");
-  await turn();
-  batches[1]?.answer();
+  await answer(1);
   expect(await next).toBe("C");
 });
 
 test("the last caller to be answered finds the batcher idle", async () => {
-  const { batcher, batches } = controlled();
+  const { batcher, answer } = controlled();
   expect(batcher.idle).toBe(true);
-  const answer = batcher.submit("a").then(() => batcher.idle);
+  const isIdle = batcher.submit("a").then(() => batcher.idle);
   expect(batcher.idle).toBe(false);
-  await turn();
-  batches[0]?.answer();
-  expect(await answer).toBe(true);
+  await answer(0);
+  expect(await isIdle).toBe(true);
 });
 
 test("an item whose deadline has passed is dropped from its batch, with DEADLINE_EXCEEDED", async () => {
-  const { batcher, batches } = controlled();
+  const { batcher, batches, answer } = controlled();
   const first = batcher.submit("a");
   await turn();
   const late = batcher.submit("late", expired).catch((error: unknown) => error);
@@ -126,21 +125,19 @@ test("an item whose deadline has passed is dropped from its batch, with DEADLINE
   batches[0]?.answer();
   expect(await first).toBe("A");
   expect(await late).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
-  await turn();
+  await answer(1);
   expect(batches[1]?.items).toEqual(["b"]);
-  batches[1]?.answer();
   expect(await other).toBe("B");
 });
 
 test("an item whose call was cancelled is dropped from its batch, with the signal's reason", async () => {
-  const { batcher, batches } = controlled();
+  const { batcher, batches, answer } = controlled();
   const reason = new Error("the client disconnected");
   const cancelled = batcher.submit("a", { ...unlimited, signal: AbortSignal.abort(reason), aborted: true });
   const other = batcher.submit("b");
   await expect(cancelled).rejects.toBe(reason);
-  await turn();
+  await answer(0);
   expect(batches.map(({ items }) => items)).toEqual([["b"]]);
-  batches[0]?.answer();
   expect(await other).toBe("B");
 });
 
@@ -180,31 +177,29 @@ test("a batch runs until its last deadline, or without one if an item has none",
 
 test("items beyond the limit fail at once with OVERLOADED; answered ones free their places", async () => {
   const limit = new ConcurrencyLimit(3);
-  const { batcher, batches, submitAll } = controlled({ maxItems: 2 }, limit);
+  const { batcher, submitAll, answer } = controlled({ maxItems: 2 }, limit);
   const waiting = Promise.all(submitAll("a", "b", "c"));
   await turn();
   await expect(batcher.submit("d")).rejects.toMatchObject({ reason: "OVERLOADED" });
-  batches[0]?.answer();
+  await answer(0);
   await turn();
-  const next = Promise.all([batcher.submit("e"), batcher.submit("f")]);
+  const next = Promise.all(submitAll("e", "f"));
   await expect(batcher.submit("g")).rejects.toMatchObject({ reason: "OVERLOADED" });
-  batches[1]?.answer();
-  await turn();
-  batches[2]?.answer();
+  await answer(1);
+  await answer(2);
   expect(await waiting).toEqual(["A", "B", "C"]);
   expect(await next).toEqual(["E", "F"]);
 });
 
 test("items that failed or were dropped free their places", async () => {
   const limit = new ConcurrencyLimit(1);
-  const { batcher, batches } = controlled({}, limit);
+  const { batcher, batches, answer } = controlled({}, limit);
   const failing = batcher.submit("a").catch((error: unknown) => error);
   await turn();
   batches[0]?.fail(new Error("invalid item"));
   await failing;
   await batcher.submit("late", expired).catch(() => undefined);
   const last = batcher.submit("b");
-  await turn();
-  batches[1]?.answer();
+  await answer(1);
   expect(await last).toBe("B");
 });

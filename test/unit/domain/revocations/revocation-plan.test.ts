@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { planRevocations } from "../../../../src/domain/revocations/revocation-plan.ts";
-import type { CutoffTarget, Revocation, RevocationCommand } from "../../../../src/domain/revocation.ts";
+import type { CutoffTarget, RevocationCommand } from "../../../../src/domain/revocation.ts";
 import type { Session } from "../../../../src/domain/sessions/session.ts";
 import { RevocationModel } from "../../../support/fixtures/in-memory.ts";
 import {
@@ -38,15 +38,9 @@ test("commands take the next revisions in their order", () => {
   const [one, two] = [session(), session()];
   const plan = planRevocations([end(one), cut({ scope: "member", id: memberId("bob") }), end(two)], 10);
   expect(plan.receipts.map((receipt) => receipt?.revision)).toEqual([11, 12, 13]);
-  expect(plan.log.map(({ revision, targetId }) => [revision, targetId])).toEqual([
-    [11, one.id],
-    [12, "bob"],
-    [13, two.id],
-  ]);
-  expect([...plan.ended]).toEqual([
-    [one.id, 11],
-    [two.id, 13],
-  ]);
+  const logged = plan.log.map(({ revision, targetId }) => ({ [revision]: targetId }));
+  expect(logged).toEqual([{ 11: one.id }, { 12: "bob" }, { 13: two.id }]);
+  expect(Object.fromEntries(plan.ended)).toEqual({ [one.id]: 11, [two.id]: 13 });
 });
 
 test("an unknown session takes no revision", () => {
@@ -57,14 +51,8 @@ test("an unknown session takes no revision", () => {
 });
 
 test("a session that was revoked before gets the receipt of that revocation, without its reason", () => {
-  const revocation: Revocation = {
-    revision: 7,
-    scope: "member",
-    time: at(-5),
-    cause: "policy",
-    reason: "secret reasons",
-    actor: "service/x",
-  };
+  const why = { cause: "policy", reason: "secret reasons", actor: "service/x" } as const;
+  const revocation = { revision: 7, scope: "member", time: at(-5), ...why } as const;
   const plan = planRevocations([end(session({ revocation }))], 9);
   expect(plan.receipts).toEqual([{ revision: 7, time: at(-5), revokedCount: 0 }]);
   expect(plan.log).toEqual([]);
@@ -140,9 +128,8 @@ test("any batch has the results of its commands run one by one", () => {
     const expected = batch.map((item) => model.revoke(item.command));
     const plan = planRevocations(batch, 0);
     expect(plan.receipts).toEqual(expected);
-    expect(plan.log.map(({ revision }) => revision)).toEqual(
-      Array.from({ length: model.revision }, (_, i) => i + 1),
-    );
+    const revisions = Array.from({ length: model.revision }, (_, i) => i + 1);
+    expect(plan.log.map(({ revision }) => revision)).toEqual(revisions);
     for (const [id, revision] of plan.ended) expect(must(model.endOf(id)).revision).toBe(revision);
   });
   fc.assert(property, { numRuns: 300 });

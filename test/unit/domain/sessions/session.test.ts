@@ -1,23 +1,11 @@
 import { expect, test } from "vitest";
-import type { Revocation } from "../../../../src/domain/revocation.ts";
-import {
-  type Session,
-  idleExpireTimeOf,
-  isAccessDue,
-  stateOf,
-} from "../../../../src/domain/sessions/session.ts";
+import { idleExpireTimeOf, isAccessDue, stateOf } from "../../../../src/domain/sessions/session.ts";
 import { at, newProject, newSession } from "../../../support/fixtures/stored.ts";
 
-const when = { revision: 1, time: at(0) };
-const revocation: Revocation = {
-  ...when,
-  scope: "session",
-  cause: "logout",
-  reason: "",
-  actor: "member/ada",
-};
+const why = { cause: "logout", reason: "", actor: "member/ada" } as const;
+const revocation = { revision: 1, time: at(0), scope: "session", ...why } as const;
 
-function session(overrides: Partial<Session>): Session {
+function session(overrides: Parameters<typeof newSession>[1] & { revocation?: typeof revocation }) {
   return { ...newSession(newProject()), createdRevision: 0, revocation: undefined, ...overrides };
 }
 
