@@ -19,26 +19,19 @@ import type { KeyRing } from "../domain/keys/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import { ConcurrencyLimit } from "../domain/concurrency-limit.ts";
-import { type Route, createTranscoder, transcodedService } from "../rest/transcoder.ts";
+import { createTranscoder, transcodedService } from "../rest/transcoder.ts";
 import { callOutcomes } from "../rpc/connect-errors.ts";
 import { callRecordKey } from "../rpc/call-record.ts";
 import { requestGate } from "../rpc/gate.ts";
-import { type Health, createHealth } from "../rpc/grpc/health.ts";
+import { createHealth } from "../rpc/grpc/health.ts";
 import { projectService, projectServiceAccess } from "../rpc/project-service.ts";
 import { reflectionServices } from "../rpc/grpc/reflection.ts";
 import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts";
 import { CallLog, type CallObservers } from "./observability/call-log.ts";
-import { describeFault } from "./observability/redact.ts";
+import { describeFault } from "./observability/log.ts";
 import type { Config } from "./config/config.ts";
-import {
-  type HttpRequest,
-  type HttpResponse,
-  type RequestHandler,
-  pathOf,
-  sendResponse,
-} from "../transport/http-message.ts";
+import { type HttpRequest, type HttpResponse, pathOf, sendResponse } from "../transport/http-message.ts";
 import { Pipeline } from "../transport/pipeline.ts";
-import type { StreamTaker } from "./listener/http2.ts";
 import type { PeerRegistry } from "./listener/peer.ts";
 import { createRpc } from "./rpc/rpc-handler.ts";
 import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
@@ -49,20 +42,9 @@ export interface AssemblyOptions {
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
   readonly observers?: CallObservers;
-  /** Peers of open connections. */
   readonly peers?: PeerRegistry;
   /** Ends running calls, with a ConnectError as its reason. */
   readonly shutdownSignal: AbortSignal;
-}
-
-/** The service, without a listener. */
-export interface Assembly {
-  readonly handler: RequestHandler;
-  /** Serves some HTTP/2 streams faster than `handler` could. */
-  readonly takeStream: StreamTaker;
-  readonly health: Health;
-  readonly routes: readonly Route[];
-  readonly access: AccessTable;
 }
 
 /** Readiness probe over plain HTTP. */
@@ -71,7 +53,7 @@ const healthPath = "/healthz";
 const lifePath = "/livez";
 
 /** Connects all parts. Throws for a route collision, a fault in a route, or a method without a permission entry. */
-export function assemble(options: AssemblyOptions): Assembly {
+export function assemble(options: AssemblyOptions) {
   const { config, feeds, log, observers, shutdownSignal } = options;
   const deps = { ...options.deps, jwksReaders: new ConcurrencyLimit(Math.ceil(config.maxWaiting / 10)) };
   const apis: readonly CompatApi[] = [

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
 import { type PurgeOptions, nothingPurged, purge, sumOf } from "../storage/purge/purge.ts";
 import type { Tables } from "../storage/schema/tables.ts";
-import { describeFault } from "./observability/redact.ts";
+import { describeFault } from "./observability/log.ts";
 
 export interface BackgroundPurgeOptions extends Pick<PurgeOptions, "retentionMs" | "now"> {
   /** A pool that serves no calls. */

@@ -11,7 +11,7 @@ import { unlimited } from "../transport/call-context.ts";
 import { type Config, connectionsPerReplica, masterKeysOf } from "./config/config.ts";
 import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "./config/data-directory.ts";
 import type { Cleanup } from "./lifecycle.ts";
-import { describeFault } from "./observability/redact.ts";
+import { describeFault } from "./observability/log.ts";
 import { useDatabase } from "./operator/operator-database.ts";
 import { warnOfExpiry } from "./tls/certificate-watch.ts";
 import { readTlsMaterial } from "./tls/certificates.ts";
@@ -65,7 +65,6 @@ export async function prepareDatabase(
   return prepared;
 }
 
-/** The configured database, or the embedded one. */
 async function resolveDatabase(config: Config, log: Logger, cleanup: Cleanup): Promise<PreparedDatabase> {
   if (config.databaseUrl !== undefined) {
     if (config.masterKey === undefined) throw new Error("SESSIOND_MASTER_KEY is required with DATABASE_URL");

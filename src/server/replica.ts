@@ -15,11 +15,11 @@ import type { Cleanup } from "./lifecycle.ts";
 import { createListener } from "./listener/listener.ts";
 import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
-import { describeFault } from "./observability/redact.ts";
+import { describeFault } from "./observability/log.ts";
 import { Tracing } from "./observability/tracing.ts";
 import { type PreparedDatabase, logConnectionError, openStore } from "./prepare-database.ts";
 import { watchCertificates } from "./tls/certificate-watch.ts";
-import { readTlsMaterial } from "./tls/certificates.ts";
+import { type TlsMaterial, readTlsMaterial } from "./tls/certificates.ts";
 
 export interface ReplicaOptions {
   readonly config: Config;
@@ -90,14 +90,13 @@ export async function startReplica(
   });
   metrics?.watch(feeds, listener);
   if (config.tls && material) {
-    const watch = watchCertificates(config.tls, material, log, {
-      onChange: (changed) => listener.renewTls(changed),
-      onFailure: (error) =>
-        log.error(
-          { fault: describeFault(error) },
-          "the changed TLS files cannot be used; keeping the previous",
-        ),
-    });
+    const onFailure = (error: unknown) =>
+      log.error(
+        { fault: describeFault(error) },
+        "the changed TLS files cannot be used; keeping the previous",
+      );
+    const onChange = (changed: TlsMaterial) => listener.renewTls(changed);
+    const watch = watchCertificates(config.tls, material, log, onChange, onFailure);
     cleanup.defer(async () => watch.stop());
   }
   if (config.retentionMs > 0) {
@@ -105,14 +104,8 @@ export async function startReplica(
     const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
     cleanup.defer(() => purgeDb.destroy());
     const { retentionMs } = config;
-    const options = {
-      db: purgeDb,
-      retentionMs,
-      now,
-      clock: systemClock,
-      log,
-      onPurged: metrics?.batchPurged,
-    };
+    const onPurged = metrics?.batchPurged;
+    const options = { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged };
     const purging = purgeInBackground(options, shutdown.signal);
     cleanup.defer(() => purging); // ended by the drain below, which runs first
   }

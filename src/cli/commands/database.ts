@@ -1,8 +1,12 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { type DatabaseConfig, readDatabaseConfig } from "../../server/config/config.ts";
-import { migrateConfigured, pendingOf, readSchema } from "../../server/operator/migrations.ts";
+import {
+  migrateConfigured,
+  pendingOf,
+  purgeConfigured,
+  readSchema,
+} from "../../server/operator/maintenance.ts";
 import { DatabaseUnreachable } from "../../server/operator/operator-database.ts";
-import { purgeConfigured } from "../../server/operator/purge.ts";
 import { CommandFailure, errorText, exitCodes, usageFailure } from "../output/failure.ts";
 import { pairs, table } from "../output/table.ts";
 import type { Run } from "../run/command.ts";

@@ -2,7 +2,7 @@ import cluster from "node:cluster";
 import type { Logger } from "pino";
 import { type Config, readConfig } from "../../server/config/config.ts";
 import type { Stoppable } from "../../server/lifecycle.ts";
-import { describeFault } from "../../server/observability/redact.ts";
+import { describeFault } from "../../server/observability/log.ts";
 import { isStopMessage, startFailureMessage } from "../../server/workers/worker-process.ts";
 import { startWorker } from "../../server/workers/workers.ts";
 import { errorText } from "../output/failure.ts";

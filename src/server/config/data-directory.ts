@@ -17,7 +17,6 @@ export async function embeddedMasterKey(directory: string): Promise<Buffer> {
   return Buffer.from(text, "base64");
 }
 
-/** The master key of the embedded default, if it exists. */
 export async function existingMasterKey(directory: string): Promise<Buffer | undefined> {
   const text = await readIfExists(masterKeyFile(directory));
   return text === undefined ? undefined : Buffer.from(text, "base64");

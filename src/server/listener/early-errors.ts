@@ -9,7 +9,6 @@ import { fromSessiondError } from "../../rpc/connect-errors.ts";
 import { type HttpRequest, type HttpResponse, endResponse, pathOf } from "../../transport/http-message.ts";
 import type { Protocol } from "./protocol-sniffer.ts";
 
-/** Path of a method of RPC. */
 const rpcPath = /^\/\w+(\.\w+)+\/\w+$/;
 
 /**
@@ -41,7 +40,6 @@ export function sendEarlyError(req: HttpRequest, res: HttpResponse, error: Sessi
   res.end();
 }
 
-/** Whether a request is gRPC or gRPC-Web. */
 export function isGrpc({ headers }: HttpRequest): boolean {
   return /^application\/grpc(-web(-text)?)?($|[+;])/i.test(headers["content-type"] ?? "");
 }

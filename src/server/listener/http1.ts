@@ -35,7 +35,20 @@ export function createHttp1(
     if (hasUnknownCoding(req)) sendEarlyError(req, res, new SessiondError("FIELD_INVALID", unknownCoding));
     else void handler(req, res);
   };
-  const server = createServer(serverOptions(limits), serve);
+  const { headersTimeoutMs, requestTimeoutMs } = limits;
+  const server = createServer(
+    {
+      headersTimeout: headersTimeoutMs,
+      // Node refuses a request timeout below the one for headers.
+      requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(5_000, Math.max(10, Math.floor(headersTimeoutMs / 4))),
+      maxHeaderSize: limits.maxHeaderBytes,
+      // The handler checks it: Node's own 400 is empty.
+      requireHostHeader: false,
+    },
+    serve,
+  );
   // A client may close its side of the connection after its request: its answer is still sent.
   Object.assign(server, { httpAllowHalfOpen: true });
   // Unknown expectations are ignored; Node's own 417 has neither a text nor a request id.
@@ -100,20 +113,6 @@ const unknownCoding = {
 function hasUnknownCoding(req: IncomingMessage): boolean {
   const coding = req.headers["transfer-encoding"];
   return coding !== undefined && coding.toLowerCase() !== "chunked";
-}
-
-function serverOptions(limits: ListenerLimits) {
-  const { headersTimeoutMs, requestTimeoutMs } = limits;
-  return {
-    headersTimeout: headersTimeoutMs,
-    // Node refuses a request timeout below the one for headers.
-    requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: Math.min(5_000, Math.max(10, Math.floor(headersTimeoutMs / 4))),
-    maxHeaderSize: limits.maxHeaderBytes,
-    // The handler checks it: Node's own 400 is empty.
-    requireHostHeader: false,
-  };
 }
 
 /** Announces that the connection closes after this response, if its headers are not sent yet. */

@@ -7,14 +7,13 @@ import {
   constants,
   createServer,
 } from "node:http2";
-import type { Socket } from "node:net";
 import type { FailureReporter } from "./guard.ts";
 import type { RequestHandler } from "../../transport/http-message.ts";
 import type { ListenerLimits } from "./limits.ts";
-import { OpenStreams, RequestTimeouts } from "./http2-streams.ts";
+import { Http2Connection, RequestTimeouts } from "./http2-connection.ts";
 import type { PeerRegistry } from "./peer.ts";
 import type { ProtocolServer } from "./protocol-sniffer.ts";
-import { UnreadAnswers, endStreamsOnHalfClose } from "./slow-readers.ts";
+import { UnreadAnswers } from "./slow-readers.ts";
 
 /** Serves a stream itself and returns true, or leaves it untouched and returns false. */
 export type StreamTaker = (
@@ -34,7 +33,7 @@ export function createHttp2(
   peers: PeerRegistry,
   takeStream: StreamTaker = () => false,
 ): ProtocolServer {
-  const sessions = new Map<ServerHttp2Session, OpenStreams>();
+  const sessions = new Map<ServerHttp2Session, Http2Connection>();
   let open = 0;
   const onEnd = () => void open--;
   const timeouts = new RequestTimeouts(limits.requestTimeoutMs);
@@ -45,7 +44,15 @@ export function createHttp2(
   const requests = createServer(serve);
   // Node's own answers to these two have neither a text nor a request id.
   requests.on("checkExpectation", serve).on("connect", serve);
-  const server = createServer(serverOptions(limits));
+  const server = createServer({
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      enablePush: false,
+    },
+    streamResetBurst: limits.streamResetBurst,
+    streamResetRate: limits.streamResetsPerSecond,
+  });
   server.on("stream", (stream, headers, flags, rawHeaders: string[]) => {
     if (open >= limits.maxStreams) {
       // Node emits an error for every stream that is reset, by this process too.
@@ -58,29 +65,18 @@ export function createHttp2(
   });
   server.on("sessionError", (error) => report(error, "session"));
 
-  function supervise(session: ServerHttp2Session, socket: Socket): void {
-    const streams = new OpenStreams(session, socket, limits.unreadTimeoutMs);
-    sessions.set(session, streams);
-    socket.once("close", () => sessions.delete(session));
-    const handshake = setTimeout(() => socket.destroy(), limits.prefaceTimeoutMs).unref();
-    // The limits in our SETTINGS hold only after the client has acknowledged them (RFC 9113, 6.5.3).
-    session.once("localSettings", () => clearTimeout(handshake));
-    socket.once("close", () => clearTimeout(handshake));
-    peers.copyPeer(socket, session);
-    // Certificates are checked in the handshake: a client with a new one has to connect again.
-    socket.once(
-      "close",
-      peers.whenExpired(socket, () => session.close()),
-    );
-    // A header block that will never be complete keeps a closing session open: only open streams are waited for.
-    socket.once("end", () => (streams.answers.size === 0 ? session.destroy() : session.close()));
-    endStreamsOnHalfClose(socket, streams);
-    closeWhenIdle(session, socket, streams, limits, timeouts);
-  }
-
   return {
     accept(socket) {
-      const onSession = (session: ServerHttp2Session) => supervise(session, socket);
+      const onSession = (session: ServerHttp2Session) => {
+        sessions.set(session, new Http2Connection(session, socket, limits, timeouts));
+        peers.copyPeer(socket, session);
+        // Certificates are checked in the handshake: a client with a new one has to connect again.
+        const cancel = peers.whenExpired(socket, () => session.close());
+        socket.once("close", () => {
+          sessions.delete(session);
+          cancel();
+        });
+      };
       server.once("session", onSession);
       server.emit("connection", socket);
       server.off("session", onSession);
@@ -93,49 +89,4 @@ export function createHttp2(
       unread.dispose();
     },
   };
-}
-
-function serverOptions(limits: ListenerLimits) {
-  return {
-    settings: {
-      maxConcurrentStreams: limits.maxConcurrentStreams,
-      maxHeaderListSize: limits.maxHeaderBytes,
-      enablePush: false,
-    },
-    streamResetBurst: limits.streamResetBurst,
-    streamResetRate: limits.streamResetsPerSecond,
-  };
-}
-
-/**
- * Closes a session, GOAWAY first, that had no stream for `sessionIdleTimeoutMs`, and then the connection if the peer does not
- * close it. This includes connections whose first headers never become complete, because they open no stream.
- */
-function closeWhenIdle(
-  session: ServerHttp2Session,
-  socket: Socket,
-  { answers: open }: OpenStreams,
-  limits: ListenerLimits,
-  timeouts: RequestTimeouts,
-): void {
-  let linger: NodeJS.Timeout | undefined;
-  const idle = setTimeout(() => {
-    if (open.size > 0) return;
-    session.close();
-    linger = setTimeout(() => socket.destroy(), limits.lingerTimeoutMs).unref();
-  }, limits.sessionIdleTimeoutMs).unref();
-  function onStreamClose(this: ServerHttp2Stream): void {
-    timeouts.forget(this);
-    open.delete(this);
-    if (open.size === 0) idle.refresh();
-  }
-  session.on("stream", (stream) => {
-    open.add(stream);
-    timeouts.watch(stream);
-    stream.on("close", onStreamClose);
-  });
-  socket.once("close", () => {
-    clearTimeout(idle);
-    clearTimeout(linger);
-  });
 }

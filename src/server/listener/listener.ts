@@ -7,13 +7,7 @@ import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { type ListenerLimits, defaultLimits } from "./limits.ts";
 import { refusePlaintext } from "./early-errors.ts";
 import { PeerRegistry, countedAddress } from "./peer.ts";
-import {
-  type Protocol,
-  type ProtocolServer,
-  protocolOf,
-  sniff,
-  tlsOrProtocolOf,
-} from "./protocol-sniffer.ts";
+import { type Protocol, type ProtocolServer, sniff } from "./protocol-sniffer.ts";
 import type { TlsMaterial } from "../tls/certificates.ts";
 import { type TlsOptions, createTls } from "./tls.ts";
 
@@ -25,29 +19,12 @@ export interface ListenerOptions {
   tls?: TlsOptions | undefined;
   /** Limits that differ from `defaultLimits`. */
   limits?: Partial<ListenerLimits>;
-  /** Receives the peer of each connection. */
   peers?: PeerRegistry;
   onError: FailureReporter;
 }
 
-/** One TCP port that serves HTTP/1.1 and HTTP/2, with or without TLS. */
-export interface Listener {
-  /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
-  listen(at: { host: string; port: number }): Promise<{ address: string; port: number }>;
-  /**
-   * Stops accepting, tells clients to connect elsewhere (GOAWAY, `Connection: close`), closes idle connections at once and the
-   * others when their requests have been answered. Destroys the remaining ones after `graceMs`. Resolves when no connection
-   * is left. Later calls return the promise of the first.
-   */
-  drain(graceMs: number): Promise<void>;
-  /** Number of open connections. */
-  readonly connections: number;
-  /** Replaces the certificates for new connections; without effect if the listener has no TLS. */
-  renewTls(material: TlsMaterial): void;
-}
-
-/** Creates a listener that does not listen yet. */
-export function createListener(options: ListenerOptions): Listener {
+/** Creates a listener, one TCP port that serves HTTP/1.1 and HTTP/2, with or without TLS. It does not listen yet. */
+export function createListener(options: ListenerOptions) {
   const limits = { ...defaultLimits, ...options.limits };
   const report = options.onError;
   const peers = options.peers ?? new PeerRegistry();
@@ -57,7 +34,6 @@ export function createListener(options: ListenerOptions): Listener {
     h2: createHttp2(limits, handler, report, peers, options.takeStream),
   };
   const tls = options.tls && createTls(options.tls, limits, report, peers, accept);
-  const protocolIn = tls === undefined ? protocolOf : tlsOrProtocolOf;
   const undecided = new Set<Socket>();
   const sockets = new Set<Socket>();
   let drained: Promise<void> | undefined;
@@ -81,10 +57,11 @@ export function createListener(options: ListenerOptions): Listener {
     // A peer that resets its connection is not a failure of this process.
     socket.on("error", () => {});
     undecided.add(socket);
-    sniff(socket, limits.prefaceTimeoutMs, protocolIn, (protocol) => {
+    sniff(socket, limits.prefaceTimeoutMs, (protocol) => {
       undecided.delete(socket);
-      if (protocol === "tls") tls?.accept(socket);
-      else if (tls === undefined) acceptPlain(socket, protocol);
+      // Without TLS, a TLS client is told that it does not speak HTTP.
+      if (tls === undefined) acceptPlain(socket, protocol === "tls" ? "http/1.1" : protocol);
+      else if (protocol === "tls") tls.accept(socket);
       else refusePlaintext(socket, protocol);
     });
   });
@@ -116,16 +93,26 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   return {
-    async listen({ host, port }) {
+    /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
+    async listen({ host, port }: { readonly host: string; readonly port: number }) {
       // A long backlog, because after a restart all clients connect in the same second.
       await once(server.listen({ host, port, backlog: 4096 }), "listening");
       server.on("error", (error) => report(error, "listener"));
       return server.address() as AddressInfo;
     },
+    /** Number of open connections. */
     get connections() {
       return sockets.size;
     },
-    drain: (graceMs) => (drained ??= drain(graceMs)),
-    renewTls: (material) => tls?.renew(material),
+    /**
+     * Stops accepting, tells clients to connect elsewhere (GOAWAY, `Connection: close`), closes idle connections at once and
+     * the others when their requests have been answered. Destroys the remaining ones after `graceMs`. Resolves when no
+     * connection is left. Later calls return the promise of the first.
+     */
+    drain: (graceMs: number) => (drained ??= drain(graceMs)),
+    /** Replaces the certificates for new connections; without effect if the listener has no TLS. */
+    renewTls: (material: TlsMaterial) => tls?.renew(material),
   };
 }
+
+export type Listener = ReturnType<typeof createListener>;

@@ -1,7 +1,6 @@
 import { type Peer, unknownPeer } from "../../auth/request-credentials.ts";
 import { maxTimerMs } from "../../transport/deadline.ts";
 
-/** The peer of a connection. */
 export interface ConnectedPeer extends Peer {
   /** When its certificate expires, in milliseconds since 1970. */
   readonly expireTime: number | undefined;

@@ -16,30 +16,25 @@ export interface ProtocolServer {
 /** An HTTP/2 client sends this first (RFC 9113, 3.4), and no HTTP/1 request can start with it. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
-/** Protocol of a connection that began with these bytes; "undecided" while they fit both. */
-export function protocolOf(head: Uint8Array): Protocol | "undecided" {
+/** Type of the TLS record that holds a handshake (RFC 8446, 5.1): every TLS connection begins with it, and no HTTP request can. */
+const handshakeRecord = 22;
+
+/** Protocol of a connection that began with these bytes; "undecided" while they fit several. */
+export function protocolOf(head: Uint8Array): "tls" | Protocol | "undecided" {
+  if (head[0] === handshakeRecord) return "tls";
   const seen = Math.min(head.length, preface.length);
   if (preface.compare(head, 0, seen, 0, seen) !== 0) return "http/1.1";
   return seen === preface.length ? "h2" : "undecided";
 }
 
-/** Type of the TLS record that holds a handshake (RFC 8446, 5.1): every TLS connection begins with it, and no HTTP request can. */
-const handshakeRecord = 22;
-
-/** Like {@link protocolOf}, for a port that requires TLS: recognises unencrypted connections in order to refuse them. */
-export function tlsOrProtocolOf(head: Uint8Array): "tls" | Protocol | "undecided" {
-  return head[0] === handshakeRecord ? "tls" : protocolOf(head);
-}
-
 /**
- * Waits for the first bytes of a connection and calls `decided` once with the result of `protocolIn`; all bytes are still
+ * Waits for the first bytes of a connection and calls `decided` once with its protocol; all bytes are still
  * readable from the socket. A connection that stays undecided for `timeoutMs`, or ends before, is destroyed.
  */
-export function sniff<T extends string>(
+export function sniff(
   socket: Socket,
   timeoutMs: number,
-  protocolIn: (head: Uint8Array) => T | "undecided",
-  decided: (protocol: T) => void,
+  decided: (protocol: "tls" | Protocol) => void,
 ): void {
   const chunks: Buffer[] = [];
   const timer = setTimeout(() => socket.destroy(), timeoutMs).unref();
@@ -47,7 +42,7 @@ export function sniff<T extends string>(
     const chunk: Buffer | null = socket.read();
     if (chunk !== null) chunks.push(chunk);
     const head = chunks.length === 1 && chunk !== null ? chunk : Buffer.concat(chunks);
-    const protocol = protocolIn(head);
+    const protocol = protocolOf(head);
     if (protocol === "undecided") return;
     stop();
     // After `stop`: unshift makes the socket readable again at once, and the listener would spin.

@@ -10,12 +10,10 @@ export interface Answer {
   readonly writableLength: number;
 }
 
-/** A connection with its unfinished answers. */
 export interface Conversation<A extends Answer> {
   readonly answers: Set<A>;
   /** Ends one answer; called again while the answer is still unfinished. */
   readonly giveUp: (answer: A) => void;
-  /** Ends the connection at once. */
   readonly cut: () => void;
 }
 
@@ -25,16 +23,13 @@ export interface Conversation<A extends Answer> {
  * `maxUnreadBytes` are unread in total, the connections with most of them are cut.
  */
 export class UnreadAnswers<A extends Answer> {
-  readonly #limits: Pick<ListenerLimits, "unreadTimeoutMs" | "maxUnreadBytes">;
+  readonly #limits: ListenerLimits;
   readonly #conversations: () => Iterable<Conversation<A>>;
   readonly #timer: NodeJS.Timeout;
   /** Unread bytes at the last sweep, and since when none of them was read. */
   #unread = new Map<A, { readonly length: number; readonly since: number }>();
 
-  constructor(
-    limits: Pick<ListenerLimits, "unreadTimeoutMs" | "maxUnreadBytes">,
-    conversations: () => Iterable<Conversation<A>>,
-  ) {
+  constructor(limits: ListenerLimits, conversations: () => Iterable<Conversation<A>>) {
     this.#limits = limits;
     this.#conversations = conversations;
     const intervalMs = Math.max(1, Math.min(500, limits.unreadTimeoutMs / 4));

@@ -14,14 +14,6 @@ export interface TlsOptions {
   readonly minVersion: SecureVersion;
 }
 
-/** Does TLS handshakes on accepted connections. */
-export interface Tls {
-  /** Takes over a connection whose first bytes are unread. */
-  accept(socket: Socket): void;
-  /** Replaces the certificates for new handshakes. Existing connections are unaffected. */
-  renew(material: TlsMaterial): void;
-}
-
 /** Forward secrecy and authenticated encryption only: TLS 1.3, and the TLS 1.2 suites that HTTP/2 permits (RFC 9113, 9.2.2). */
 const ciphers = [
   "TLS_AES_128_GCM_SHA256",
@@ -36,7 +28,7 @@ const ciphers = [
 ].join(":");
 
 /**
- * Passes each connection to `decided` after its handshake. ALPN selects the protocol; a client without ALPN speaks HTTP/1.1.
+ * Does TLS handshakes on accepted connections, and passes each connection to `decided` after its handshake. ALPN selects the protocol; a client without ALPN speaks HTTP/1.1.
  * Client certificates are requested if there is a CA for them. A client without one may use another credential, but one whose
  * certificate does not verify is cut off, so that its owner notices.
  */
@@ -46,7 +38,7 @@ export function createTls(
   report: FailureReporter,
   peers: PeerRegistry,
   decided: (socket: TLSSocket, protocol: Protocol) => void,
-): Tls {
+) {
   const server = createServer({
     ...contextOptions(material, minVersion),
     ALPNProtocols: ["h2", "http/1.1"] satisfies Protocol[],
@@ -79,8 +71,10 @@ export function createTls(
     socket.destroy();
   });
   return {
-    accept: (socket) => void server.emit("connection", socket),
-    renew: (next) => server.setSecureContext(contextOptions(next, minVersion)),
+    /** Takes over a connection whose first bytes are unread. */
+    accept: (socket: Socket) => void server.emit("connection", socket),
+    /** Replaces the certificates for new handshakes. Existing connections are unaffected. */
+    renew: (next: TlsMaterial) => server.setSecureContext(contextOptions(next, minVersion)),
   };
 }
 

@@ -7,7 +7,7 @@ import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import { type HttpRequest, type RequestHandler, pathOf } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";
 import { PeerRegistry } from "../listener/peer.ts";
-import { describeFault, withoutSecrets } from "./redact.ts";
+import { describeFault, withoutSecrets } from "./log.ts";
 import type { Tracing } from "./tracing.ts";
 
 /** Receivers of calls besides the log. */
@@ -51,7 +51,7 @@ export class CallLog {
     const fields = {
       request_id: record.id,
       uuid: record.uuid === record.id ? undefined : record.uuid,
-      trace_id: this.#tracing?.end({ record, verb: request.method, code, httpStatus, endedAt }),
+      trace_id: this.#tracing?.end(record, request.method, code, httpStatus, endedAt),
       protocol: record.protocol ?? "http",
       method: record.method ?? `${request.method} ${withoutSecrets(shownPath(request))}`,
       project: caller?.project.id,
@@ -89,13 +89,8 @@ function connectionOf(request: HttpRequest): object | undefined {
   return "stream" in request ? request.stream.session : request.socket;
 }
 
-/** Method and target of a request. */
-interface RequestLine {
-  readonly method?: string | undefined;
-  readonly url?: string | undefined;
-}
+type RequestLine = Pick<HttpRequest, "method" | "url">;
 
-/** Context values that carry a record. */
 export function contextValuesOf(record: CallRecord): ContextValues {
   return createContextValues().set(callRecordKey, record);
 }

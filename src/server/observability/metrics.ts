@@ -9,7 +9,6 @@ import { version } from "../config/config.ts";
 const callBuckets = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Bucket bounds for propagation lag, in seconds. */
 const lagBuckets = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-/** Bucket bounds for calls per statement. */
 const batchBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /**
@@ -83,7 +82,6 @@ export class Metrics {
 
   readonly batchStarted = (kind: string, size: number): void => this.#batches.observe({ kind }, size);
 
-  /** A feed has read these revocations. */
   readonly revocationsRead = (revocations: readonly { readonly time: Date }[], now: Date): void => {
     this.#revisions.inc(revocations.length);
     // Clocks of replicas differ: a time in the future counts as no lag.
@@ -106,7 +104,6 @@ export class Metrics {
     );
   }
 
-  /** Adds gauges of the connection pool. */
   watchPool(use: () => PoolUse): void {
     this.#gauge("sessiond_database_connections", "Connections to the database.", () => use().open);
     this.#gauge("sessiond_database_connections_idle", "Idle connections to the database.", () => use().idle);

@@ -27,16 +27,6 @@ const faults: ReadonlySet<string> = new Set(
   ].map((code) => Code[code]),
 );
 
-interface EndedCall {
-  readonly record: CallRecord;
-  /** HTTP method. */
-  readonly verb: string | undefined;
-  readonly code: string;
-  readonly httpStatus: number;
-  /** On the clock of `performance.now()`. */
-  readonly endedAt: number;
-}
-
 /**
  * Creates a span for every call in its caller's trace. The span is created when the call has ended: an open span would become
  * the parent of statements that many calls share.
@@ -62,26 +52,26 @@ export class Tracing {
     this.#parents.set(record, propagation.extract(ROOT_CONTEXT, headers));
   }
 
-  /** Exports the span of a call, and returns its trace id if it has one. */
-  end({ record, verb, code, httpStatus, endedAt }: EndedCall): string | undefined {
-    const isRest = record.protocol === "rest" || record.method === undefined;
-    const [service = "", method = ""] = record.method?.split("/") ?? [];
+  /** Exports the span of a call that ended, on the clock of `performance.now()`, and returns its trace id if it has one. */
+  end(record: CallRecord, verb: string | undefined, code: string, status: number, endedAt: number) {
+    const { id, method, protocol, reason, identity } = record;
+    const isGrpc = protocol === "grpc" || protocol === "grpc-web";
+    const isRest = protocol === "rest" || method === undefined;
+    const [serviceName, methodName] = method?.split("/") ?? [];
+    // Undefined attributes are left out.
     const attributes: Attributes = {
-      ...(record.method === undefined
-        ? {}
-        : { "rpc.system": rpcSystem(record.protocol), "rpc.service": service, "rpc.method": method }),
-      ...(record.protocol === "grpc" || record.protocol === "grpc-web"
-        ? { "rpc.grpc.status_code": statusNumber(code) }
-        : {}),
-      ...(isRest && verb !== undefined ? { "http.request.method": verb } : {}),
-      ...(isRest ? { "http.response.status_code": httpStatus } : {}),
-      "sessiond.request_id": record.id,
+      "rpc.system": method && rpcSystem(protocol),
+      "rpc.service": serviceName,
+      "rpc.method": methodName,
+      "rpc.grpc.status_code": isGrpc ? statusNumber(code) : undefined,
+      "http.request.method": isRest ? verb : undefined,
+      "http.response.status_code": isRest ? status : undefined,
+      "sessiond.request_id": id,
+      "sessiond.project": identity?.caller.project.id,
+      "error.type": code === "Ok" ? undefined : (reason ?? code),
     };
-    const project = record.identity?.caller.project.id;
-    if (project !== undefined) attributes["sessiond.project"] = project;
-    if (code !== "Ok") attributes["error.type"] = record.reason ?? code;
     const span = this.#tracer.startSpan(
-      record.method ?? "HTTP",
+      method ?? "HTTP",
       { kind: SpanKind.SERVER, startTime: performance.timeOrigin + record.start, attributes },
       this.#parents.get(record) ?? ROOT_CONTEXT,
     );
@@ -96,7 +86,6 @@ function rpcSystem(protocol: string | undefined): string {
   return protocol === "connect" ? "connect_rpc" : protocol === "rest" ? "rest" : "grpc";
 }
 
-/** The number of a gRPC status. */
 function statusNumber(code: string): number {
   const number: unknown = Reflect.get(Code, code);
   return typeof number === "number" ? number : 0;

@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import { loadPrivateKey } from "../../domain/keys/key-material.ts";
+import type { MasterKeys } from "../../domain/keys/sealing.ts";
 import {
   type ClockOffset,
   type DatabaseFacts,
@@ -12,27 +13,22 @@ import { keysNotWrappedWith } from "../../storage/signing-key-store.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
 import { type Config, type DatabaseConfig, masterKeysOf } from "../config/config.ts";
 import { existingMasterKey } from "../config/data-directory.ts";
-import { type Schema, schemaOf } from "./migrations.ts";
+import { type Schema, schemaOf } from "./maintenance.ts";
 import { withOperatorDatabase } from "./operator-database.ts";
-
-/** Which signing keys the configured master keys decrypt. */
-export interface KeyCheck {
-  readonly openable: number;
-  /** Why the others cannot be decrypted; contains no secret. */
-  readonly problems: readonly string[];
-}
 
 /** What `doctor` reports of a database. */
 export interface Diagnosis {
   readonly facts: DatabaseFacts;
-  /** Whether this version of PostgreSQL is supported. */
   readonly supported: boolean;
   readonly clock: ClockOffset;
   readonly schema: Schema;
   /** The schema is newer but allows this version to serve. */
   readonly servedThoughNewer: boolean;
-  /** Undefined if the schema is not this version's, or no master key is known. */
-  readonly keys: KeyCheck | undefined;
+  /**
+   * How many signing keys the configured master keys decrypt, and why they do not decrypt the others, without secrets.
+   * Undefined if the schema is not this version's, or no master key is known.
+   */
+  readonly keys: { readonly openable: number; readonly problems: readonly string[] } | undefined;
 }
 
 /**
@@ -58,25 +54,19 @@ export async function diagnose(
       schema,
       servedThoughNewer: (await servedThoughNewer(db)) !== undefined,
       keys: checkable
-        ? await checkSigningKeys(db, masterKey, keys.acceptedMasterKeys, new Date())
+        ? await checkSigningKeys(db, masterKeysOf(masterKey, keys.acceptedMasterKeys))
         : undefined,
     };
   });
 }
 
 /** Decrypts every signing key that signs now or will sign. */
-async function checkSigningKeys(
-  db: Kysely<Tables>,
-  current: Buffer,
-  accepted: readonly Buffer[],
-  now: Date,
-): Promise<KeyCheck> {
-  const masterKeys = masterKeysOf(current, accepted);
+async function checkSigningKeys(db: Kysely<Tables>, { current, accepted }: MasterKeys) {
   // No master key has an empty id, so this returns every key, up to a bound.
-  const keys = await keysNotWrappedWith(db, "", now, 10_000);
+  const keys = await keysNotWrappedWith(db, "", new Date(), 10_000);
   const problems = keys.flatMap((key) => {
     try {
-      loadPrivateKey(key, [masterKeys.current, ...masterKeys.accepted]);
+      loadPrivateKey(key, [current, ...accepted]);
       return [];
     } catch (error) {
       return [error instanceof Error ? error.message : String(error)];

@@ -12,7 +12,6 @@ export function withReadableGrpcMessage(response: HttpResponse): void {
   };
 }
 
-/** The trailers, with a readable `grpc-message` if they have one. */
 export function readableGrpcMessage(trailers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   const message = trailers["grpc-message"];
   return typeof message === "string"

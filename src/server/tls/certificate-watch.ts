@@ -1,14 +1,8 @@
 import type { Logger } from "pino";
 import { type TlsFiles, type TlsMaterial, readTlsMaterial } from "./certificates.ts";
 
-export interface CertificateWatchCallbacks {
-  readonly onChange: (material: TlsMaterial) => void;
-  /** Called once for a failure that repeats. The previous material stays in use. */
-  readonly onFailure: (error: unknown) => void;
-}
-
 /**
- * Reads the files at intervals and reports changes. Not fs.watch, which misses the swapped link of a Kubernetes secret and some
+ * Reads the files at intervals and reports changes. Calls `onFailure` once for a failure that repeats. Not fs.watch, which misses the swapped link of a Kubernetes secret and some
  * network file systems; not a signal, which would have to be sent to every replica. `check` reads the files now, and never
  * rejects.
  */
@@ -16,7 +10,8 @@ export function watchCertificates(
   files: TlsFiles,
   first: TlsMaterial,
   log: Logger,
-  { onChange, onFailure }: CertificateWatchCallbacks,
+  onChange: (material: TlsMaterial) => void,
+  onFailure: (error: unknown) => void,
   intervalMs = 5_000,
 ): { check(): Promise<void>; stop(): void } {
   let current = first;

@@ -10,7 +10,6 @@ export interface TlsFiles {
   readonly clientCaFile: string | undefined;
 }
 
-/** Validated content of the files. */
 export interface TlsMaterial {
   readonly cert: string;
   readonly key: string;

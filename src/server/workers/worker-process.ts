@@ -1,21 +1,8 @@
 import cluster, { type Address } from "node:cluster";
 import { z } from "zod";
 
-/** A process that serves some of the connections. */
-export interface WorkerProcess {
-  /** Undefined if the process could not be started. */
-  readonly pid: number | undefined;
-  /** Resolves with its address, or with undefined if it ended first. */
-  readonly listening: Promise<Pick<Address, "address" | "port"> | undefined>;
-  /** Resolves with the cause when it has ended. */
-  readonly ended: Promise<string>;
-  /** Makes it drain and end. */
-  stop(): void;
-  kill(): void;
-}
-
 /** Starts another process of this program. `environment` overrides variables of this process. */
-export function forkWorker(environment: Readonly<Record<string, string>>): WorkerProcess {
+export function forkWorker(environment: Readonly<Record<string, string>>) {
   // Round robin, because the kernel would give most connections to one worker.
   cluster.schedulingPolicy = cluster.SCHED_RR;
   const worker = cluster.fork(environment);
@@ -41,9 +28,13 @@ export function forkWorker(environment: Readonly<Record<string, string>>): Worke
     void ended.then(() => resolve(undefined));
   });
   return {
+    /** Undefined if the process could not be started. */
     pid: worker.process.pid,
+    /** Resolves with its address, or with undefined if it ended first. */
     listening,
+    /** Resolves with the cause when it has ended. */
     ended,
+    /** Makes it drain and end. */
     stop() {
       // Not earlier: a worker that is starting does not read messages yet.
       void listening.then(() => worker.isConnected() && worker.send(stopMessage, () => undefined));
@@ -51,6 +42,8 @@ export function forkWorker(environment: Readonly<Record<string, string>>): Worke
     kill: () => void worker.process.kill("SIGKILL"),
   };
 }
+
+export type WorkerProcess = ReturnType<typeof forkWorker>;
 
 const stopMessage = { type: "sessiond:stop" } as const;
 

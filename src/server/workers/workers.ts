@@ -6,7 +6,8 @@ import { type Stoppable, startAll } from "../lifecycle.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { prepareDatabase } from "../prepare-database.ts";
 import { startReplica } from "../replica.ts";
-import { type Service, serveMetrics } from "../service.ts";
+import { serveMetrics } from "../serve-metrics.ts";
+import type { Service } from "../service.ts";
 import { WorkerPool } from "./worker-pool.ts";
 
 /** Marks our own workers, because some process managers run every program as a cluster worker of theirs. */

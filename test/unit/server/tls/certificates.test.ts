@@ -77,10 +77,9 @@ describe("watching the files", () => {
     const log = pino({}, { write: collectInto(lines) });
     const changes: TlsMaterial[] = [];
     const failures: string[] = [];
-    const watch = watchCertificates(files, await readTlsMaterial(files), log, {
-      onChange: (material) => changes.push(material),
-      onFailure: (error) => failures.push(String(error)),
-    });
+    const onChange = (material: TlsMaterial) => void changes.push(material);
+    const onFailure = (error: unknown) => void failures.push(String(error));
+    const watch = watchCertificates(files, await readTlsMaterial(files), log, onChange, onFailure);
     onTestFinished(() => watch.stop());
     return { check: () => watch.check(), changes, failures, lines };
   }
@@ -129,14 +128,10 @@ describe("watching the files", () => {
     await folder.mount(one, ca.cert);
     const taken = Promise.withResolvers<TlsMaterial>();
     const log = pino({ level: "silent" });
-    const watch = watchCertificates(
-      files,
-      await readTlsMaterial(files),
-      log,
-      // A read between the two writes finds a key of another certificate.
-      { onChange: taken.resolve, onFailure: () => undefined },
-      5,
-    );
+    const first = await readTlsMaterial(files);
+    // A read between the two writes finds a key of another certificate.
+    const ignore = () => undefined;
+    const watch = watchCertificates(files, first, log, taken.resolve, ignore, 5);
     onTestFinished(() => watch.stop());
     await folder.mount(other, ca.cert);
     expect(await taken.promise).toMatchObject(other);

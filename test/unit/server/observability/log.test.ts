@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { type ProjectTag, newServiceSecret, newSessionToken } from "../../../../src/domain/token.ts";
+import { withoutSecrets } from "../../../../src/server/observability/log.ts";
 
-const module = fileURLToPath(
-  new URL("../../../../src/server/observability/log-destination.ts", import.meta.url),
-);
+const module = fileURLToPath(new URL("../../../../src/server/observability/log.ts", import.meta.url));
 
 /** Runs `script` with `output` on standard error; returns its exit status and the lines. */
 function run(script: string) {
@@ -52,4 +52,20 @@ test("writes a line longer than the buffer", () => {
     `output.write("a\\n"); output.write("x".repeat(40_000) + "\\n"); output.write("b\\n");`,
   );
   expect(lines).toEqual(["a", long, "b"]);
+});
+
+const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+const id = "0190d4f3-7a34-7bb1-8ae0-4a1b2a0f0a9e";
+
+test.each([
+  ["removes a session token", "/v/", newSessionToken("AAAAAAAA" as ProjectTag), "/revoke"],
+  ["removes a service secret", "/v/", newServiceSecret(), "/revoke"],
+  ["removes a JWT", "/v/", jwt, "/revoke"],
+  ["removes a JWT without its signature", "/v/", jwt.slice(0, jwt.lastIndexOf(".")), "/revoke"],
+  ["removes a password from a URL", "postgres://user:", "pa55", "@host:5432/db"],
+  ["leaves an id unchanged", `/v/${id}/revoke`],
+  ["leaves an address unchanged", "connect ECONNREFUSED 127.0.0.1:5432"],
+])("%s", (_, before, secret = "", after = "") => {
+  const shown = secret === "" ? before : `${before}[secret]${after}`;
+  expect(withoutSecrets(before + secret + after)).toBe(shown);
 });

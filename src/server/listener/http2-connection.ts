@@ -1,33 +1,70 @@
 import { type ServerHttp2Session, type ServerHttp2Stream, constants } from "node:http2";
 import type { Socket } from "node:net";
 import { addAbortSignal } from "node:stream";
-import type { Conversation } from "./slow-readers.ts";
+import type { ListenerLimits } from "./limits.ts";
+import { type Conversation, endStreamsOnHalfClose } from "./slow-readers.ts";
 
-/** The open streams of an HTTP/2 connection. */
-export class OpenStreams implements Conversation<ServerHttp2Stream> {
+/**
+ * An HTTP/2 connection with its open streams. Closes itself, GOAWAY first, after `sessionIdleTimeoutMs` without a stream. This
+ * includes connections whose first headers never become complete, because they open no stream.
+ */
+export class Http2Connection implements Conversation<ServerHttp2Stream> {
   readonly answers = new Set<ServerHttp2Stream>();
   readonly #session: ServerHttp2Session;
   readonly #socket: Socket;
-  readonly #timeoutMs: number;
+  readonly #limits: ListenerLimits;
 
-  /** A client that does not answer a PING within `timeoutMs` reads nothing at all. */
-  constructor(session: ServerHttp2Session, socket: Socket, timeoutMs: number) {
+  constructor(
+    session: ServerHttp2Session,
+    socket: Socket,
+    limits: ListenerLimits,
+    timeouts: RequestTimeouts,
+  ) {
     this.#session = session;
     this.#socket = socket;
-    this.#timeoutMs = timeoutMs;
+    this.#limits = limits;
+    const handshake = setTimeout(this.cut, limits.prefaceTimeoutMs).unref();
+    // The limits in our SETTINGS hold only after the client has acknowledged them (RFC 9113, 6.5.3).
+    session.once("localSettings", () => clearTimeout(handshake));
+    const idle = setTimeout(() => this.#closeIfIdle(), limits.sessionIdleTimeoutMs).unref();
+    socket.once("close", () => {
+      clearTimeout(handshake);
+      clearTimeout(idle);
+    });
+    const { answers } = this;
+    // A header block that will never be complete keeps a closing session open: only open streams are waited for.
+    socket.once("end", () => (answers.size === 0 ? session.destroy() : session.close()));
+    endStreamsOnHalfClose(socket, this);
+    function onStreamClose(this: ServerHttp2Stream): void {
+      timeouts.forget(this);
+      answers.delete(this);
+      if (answers.size === 0) idle.refresh();
+    }
+    session.on("stream", (stream) => {
+      answers.add(stream);
+      timeouts.watch(stream);
+      stream.on("close", onStreamClose);
+    });
   }
 
-  /** Resets the stream, and cuts the connection if its client does not read the reset either. */
+  /** Resets the stream, and cuts the connection if its client, which answers no PING in time, does not read the reset either. */
   readonly giveUp = (stream: ServerHttp2Stream): void => {
     reset(stream);
     if (this.#session.destroyed) return;
-    const timer = setTimeout(this.cut, this.#timeoutMs).unref();
+    const timer = setTimeout(this.cut, this.#limits.unreadTimeoutMs).unref();
     // False if too many earlier PINGs are unanswered, whose timers are running.
     const isSent = this.#session.ping(() => clearTimeout(timer));
     if (!isSent) clearTimeout(timer);
   };
 
   readonly cut = (): void => void this.#socket.destroy();
+
+  #closeIfIdle(): void {
+    if (this.answers.size > 0) return;
+    this.#session.close();
+    const linger = setTimeout(this.cut, this.#limits.lingerTimeoutMs).unref();
+    this.#socket.once("close", () => clearTimeout(linger));
+  }
 }
 
 /**
