@@ -187,7 +187,6 @@ export function connectionsPerReplica(config: Pick<Config, "maxConnections" | "w
   return config.workers * (connectionsPerWorker(config) + 1) + 20;
 }
 
-/** The version of this package. */
 export function version(): string {
   const file = new URL(import.meta.resolve("sessiond/package.json"));
   return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, "utf8"))).version;

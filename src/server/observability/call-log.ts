@@ -10,7 +10,6 @@ import { PeerRegistry } from "../listener/peer.ts";
 import { describeFault, withoutSecrets } from "./log.ts";
 import type { Tracing } from "./tracing.ts";
 
-/** Receivers of calls besides the log. */
 export interface CallObservers {
   readonly metrics?: Metrics | undefined;
   readonly tracing?: Tracing | undefined;
@@ -19,15 +18,13 @@ export interface CallObservers {
 /** Keeps a record of every request, from its arrival to its one line in the log. */
 export class CallLog {
   readonly #log: Logger;
-  readonly #metrics: Metrics | undefined;
-  readonly #tracing: Tracing | undefined;
+  readonly #observers: CallObservers;
   readonly #peers: PeerRegistry;
   readonly #records = new WeakMap<HttpRequest, CallRecord>();
 
-  constructor(log: Logger, { metrics, tracing }: CallObservers = {}, peers = new PeerRegistry()) {
+  constructor(log: Logger, observers: CallObservers = {}, peers = new PeerRegistry()) {
     this.#log = log;
-    this.#metrics = metrics;
-    this.#tracing = tracing;
+    this.#observers = observers;
     this.#peers = peers;
   }
 
@@ -36,8 +33,8 @@ export class CallLog {
     const uuid = randomUUID();
     const id = saneId(headers["x-request-id"]) ?? uuid;
     const record = { id, uuid, start: performance.now(), peer: this.#peers.peerOf(connection) };
-    this.#metrics?.callBegan();
-    this.#tracing?.begin(record, headers);
+    this.#observers.metrics?.callBegan();
+    this.#observers.tracing?.begin(record, headers);
     return record;
   }
 
@@ -45,13 +42,13 @@ export class CallLog {
   end(record: CallRecord, request: RequestLine, httpStatus: number): void {
     const endedAt = performance.now();
     const code = record.code ?? "refused";
-    this.#metrics?.callEnded(record, code, endedAt - record.start);
+    this.#observers.metrics?.callEnded(record, code, endedAt - record.start);
     const { caller, service } = record.identity ?? {};
     // Pino leaves out undefined fields.
     const fields = {
       request_id: record.id,
       uuid: record.uuid === record.id ? undefined : record.uuid,
-      trace_id: this.#tracing?.end(record, request.method, code, httpStatus, endedAt),
+      trace_id: this.#observers.tracing?.end(record, request.method, code, httpStatus, endedAt),
       protocol: record.protocol ?? "http",
       method: record.method ?? `${request.method} ${withoutSecrets(shownPath(request))}`,
       project: caller?.project.id,

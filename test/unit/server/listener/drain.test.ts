@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { createListener } from "../../../../src/server/listener/listener.ts";
 import { listening, openSession, write } from "./listening.ts";
-import { getFrame, http2Bytes, openRaw, ping } from "./raw-connection.ts";
+import { get, getFrame, http2Bytes, openRaw, ping } from "./raw-connection.ts";
 import { frameTypes } from "../../../support/fixtures/http2-bytes.ts";
 import { type HttpResponse, endResponse } from "../../../../src/transport/http-message.ts";
 
@@ -50,12 +50,10 @@ function closed(emitter: { once(event: "close", listener: () => void): unknown }
 test("closes idle connections of every kind at once", async () => {
   const server = await answeringByHand();
   const silent = await openRaw(server.port);
-  const http1 = await openRaw(server.port);
-  http1.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  const http1 = await openRaw(server.port, get);
   endResponse(await server.arrived(), "before");
   await http1.received(/before/);
-  const http2 = await openRaw(server.port);
-  http2.write(http2Bytes(ping));
+  const http2 = await openRaw(server.port, http2Bytes(ping));
   await http2.received(/pingpong/);
 
   await server.drain(longGrace);
@@ -86,8 +84,7 @@ test("lets an HTTP/1.1 request finish, announces the end of the connection, and 
 
 test("lets an HTTP/1.1 answer finish after its headers were sent, and closes the connection", async () => {
   const server = await answeringByHand();
-  const raw = await openRaw(server.port);
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  const raw = await openRaw(server.port, get);
   const res = await server.arrived();
   await write(res, "first ");
   await raw.received(/first/);
@@ -102,7 +99,7 @@ test("delivers a large answer completely to a slow reader", async () => {
   const server = await answeringByHand();
   const raw = await openRaw(server.port);
   raw.socket.pause();
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  raw.write(get);
   endResponse(await server.arrived(), "x".repeat(size));
   const drained = server.drain(longGrace);
   raw.socket.resume();
@@ -128,8 +125,7 @@ test("lets HTTP/2 streams finish after GOAWAY", async () => {
 
 test("opens no HTTP/2 stream after GOAWAY", async () => {
   const server = await answeringByHand();
-  const raw = await openRaw(server.port);
-  raw.write(http2Bytes(getFrame(1)));
+  const raw = await openRaw(server.port, http2Bytes(getFrame(1)));
   const first = await server.arrived();
   const drained = server.drain(longGrace);
   raw.write(Buffer.concat([getFrame(3), ping]));
@@ -145,8 +141,7 @@ test("destroys endless answers at the deadline, not earlier", async () => {
   const endless = session.request({ ":path": "/endless" });
   endless.on("error", () => {}).resume();
   await write(await server.arrived(), "endless");
-  const http1 = await openRaw(server.port);
-  http1.write("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
+  const http1 = await openRaw(server.port, "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
   await write(await server.arrived(), "endless");
   await http1.received(/endless/);
   const unary = session.request({ ":path": "/unary" });

@@ -42,36 +42,32 @@ test("recognises HTTP/2 by a preface that arrives byte by byte", async () => {
   expect(await raw.received(/GET/)).toContain("2.0 GET /x ");
 });
 
-test("recognises HTTP/1 methods that begin like the preface", async () => {
+test.each([
+  ...["POST", "PUT", "PATCH", "PROPFIND"].map((method): [string, string, RegExp] => [
+    `recognises ${method}, which begins like the preface`,
+    `${method} /m HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok`,
+    new RegExp(`1.1 ${method} /m ok$`),
+  ]),
+  [
+    "answers pipelined requests in order, including the sniffed bytes",
+    "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    /^(?:(?!GET)[^])*GET \/1 (?:(?!GET)[^])*GET \/2 $/,
+  ],
+  [
+    "ignores an upgrade to h2c",
+    "GET /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+    /^HTTP\/1.1 200 OK[^]*GET/,
+  ],
+])("over HTTP/1.1 %s", async (_, bytes, answer) => {
   const { port } = await listening({ handler: echo });
-  for (const method of ["POST", "PUT", "PATCH", "PROPFIND"]) {
-    const raw = await openRaw(port);
-    raw.write(`${method} /m HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok`);
-    expect(await raw.closed).toContain(`1.1 ${method} /m ok`);
-  }
-});
-
-test("answers pipelined HTTP/1.1 requests in order, including the sniffed bytes", async () => {
-  const { port } = await listening({ handler: echo });
-  const raw = await openRaw(port);
-  raw.write("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-  expect((await raw.closed).match(/GET \/\d/g)).toEqual(["GET /1", "GET /2"]);
+  expect(await (await openRaw(port, bytes)).closed).toMatch(answer);
 });
 
 test("closes an HTTP/2 connection when the client closes its side", async () => {
   const { port } = await listening({ handler: echo });
-  const raw = await openRaw(port, true);
+  const raw = await openRaw(port, "", true);
   raw.socket.end(http2Bytes());
   await expect(raw.closed).resolves.toBeTypeOf("string");
-});
-
-test("ignores an upgrade to h2c and answers in HTTP/1.1", async () => {
-  const { port } = await listening({ handler: echo });
-  const raw = await openRaw(port);
-  raw.write(
-    "GET /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
-  );
-  expect(await raw.received(/GET/)).toContain("HTTP/1.1 200 OK");
 });
 
 test("continues after Expect: 100-continue", async () => {
@@ -132,7 +128,7 @@ describe("a client that closes its side of the connection after its request", ()
         await echo(req, res);
       },
     });
-    const raw = await openRaw(port, true);
+    const raw = await openRaw(port, "", true);
     raw.socket.end(bytes);
     expect(await raw.closed).toMatch(/GET \/x/);
   });
@@ -146,7 +142,7 @@ describe("a client that closes its side of the connection after its request", ()
       },
       onError: () => {},
     });
-    const raw = await openRaw(port, true);
+    const raw = await openRaw(port, "", true);
     raw.socket.end(bytes);
     await gone.promise;
     expect(await raw.closed).toMatch(/endless/);

@@ -1,5 +1,6 @@
 import {
   type ClientHttp2Session,
+  type ClientHttp2Stream,
   type SecureClientSessionOptions,
   connect as connectHttp2,
 } from "node:http2";
@@ -31,6 +32,12 @@ export function openSession(url: string, options: SecureClientSessionOptions = {
   const session = connectHttp2(url, options);
   onTestFinished(() => session.destroy());
   return session.on("error", () => {});
+}
+
+/** Discards the answer of a stream; resolves with its reset code when it has closed. */
+export function closeCode(stream: ClientHttp2Stream): Promise<number | undefined> {
+  stream.on("error", () => {}).resume();
+  return new Promise((resolve) => stream.once("close", () => resolve(stream.rstCode)));
 }
 
 /** Writes a piece of an answer; resolves when Node has sent it. */

@@ -12,8 +12,12 @@ export interface RawConnection {
   readonly closed: Promise<string>;
 }
 
-/** Connects to a port of the loopback; closed at the end of the test at the latest. */
-export async function openRaw(port: number, allowHalfOpen = false): Promise<RawConnection> {
+/** Connects to a port of the loopback and sends the first bytes; closed at the end of the test at the latest. */
+export async function openRaw(
+  port: number,
+  first: string | Uint8Array = "",
+  allowHalfOpen = false,
+): Promise<RawConnection> {
   const socket = connect({ host: "127.0.0.1", port, allowHalfOpen });
   onTestFinished(() => void socket.destroy());
   let text = "";
@@ -26,7 +30,7 @@ export async function openRaw(port: number, allowHalfOpen = false): Promise<RawC
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve).once("error", reject);
   });
-  socket.on("error", () => {});
+  socket.on("error", () => {}).write(first);
   return {
     socket,
     write: (bytes) => void socket.write(bytes),
@@ -57,3 +61,6 @@ export function getFrame(stream: number, path = "/"): Buffer {
   const headers = { ":method": "GET", ":path": path, ":scheme": "http", ":authority": "h" };
   return frame(1, 5, stream, headerBlock(headers));
 }
+
+/** The least of a GET request over HTTP/1.1. */
+export const get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";

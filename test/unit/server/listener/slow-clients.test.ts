@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
-import { expect, onTestFinished, test } from "vitest";
-import { listening, openSession } from "./listening.ts";
-import { http2Bytes, openRaw, ping } from "./raw-connection.ts";
+import { expect, test } from "vitest";
+import { closeCode, listening, openSession } from "./listening.ts";
+import { type RawConnection, get, http2Bytes, openRaw, ping } from "./raw-connection.ts";
 import { frame, frameTypes, headerBlock, preface, settings } from "../../../support/fixtures/http2-bytes.ts";
+import type { ListenerLimits } from "../../../../src/server/listener/limits.ts";
 import { type RequestHandler, endResponse } from "../../../../src/transport/http-message.ts";
 
 // Only the timeout under test is short: if another one fired instead, the test would take too long.
@@ -15,43 +15,48 @@ const drainBody: RequestHandler = async (req, res) => {
   res.end();
 };
 
-test.each([
-  ["sends nothing", "", /^$/],
-  ["sends half a preface", preface.slice(0, 10), /^$/],
-  ["sends no SETTINGS", preface, /[^]*/],
-  ["does not acknowledge SETTINGS", `${preface}${frame(4, 0, 0).toString("latin1")}`, /[^]*/],
-])("closes a connection that %s", async (_, bytes, answer) => {
-  const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
-  const raw = await openRaw(port);
-  raw.write(Buffer.from(bytes, "latin1"));
-  expect(await raw.closed).toMatch(answer);
+const http1 = "POST / HTTP/1.1\r\nHost: h\r\n";
+const preface50 = { prefaceTimeoutMs: 50 };
+
+test.each<[what: string, bytes: string | Buffer, limits: Partial<ListenerLimits>, answer: RegExp]>([
+  ["that sends nothing", "", preface50, /^$/],
+  ["that sends half a preface", preface.slice(0, 10), preface50, /^$/],
+  ["that sends no SETTINGS", preface, preface50, /./],
+  [
+    "that does not acknowledge SETTINGS",
+    Buffer.concat([Buffer.from(preface), frame(4, 0, 0)]),
+    preface50,
+    /./,
+  ],
+  ["with half-sent headers", `${http1}X-Slow: `, { headersTimeoutMs: 50 }, /^HTTP\/1.1 408 Request Timeout/],
+  [
+    "with a half-sent body",
+    `${http1}Content-Length: 10\r\n\r\nhalf`,
+    { headersTimeoutMs: 40, requestTimeoutMs: 50 },
+    /^HTTP\/1.1 408 Request Timeout/,
+  ],
+  ["that is idle, of HTTP/1", `${http1}\r\n`, { keepAliveTimeoutMs: 50 }, /^HTTP\/1.1 200 OK/],
+  ["without streams, PING or not, of HTTP/2", http2Bytes(ping), { sessionIdleTimeoutMs: 50 }, /GOAWAY/],
+  [
+    "whose headers stop halfway, of HTTP/2: the CONTINUATION never comes",
+    http2Bytes(frame(1, 0, 1, headerBlock(post))),
+    { sessionIdleTimeoutMs: 50, lingerTimeoutMs: 50 },
+    /./,
+  ],
+])("closes a connection %s", async (_, bytes, limits, answer) => {
+  const { port } = await listening({ handler: drainBody, limits });
+  const text = await (await openRaw(port, bytes)).closed;
+  expect(text.startsWith("HTTP") ? text : frameTypes(text).join()).toMatch(answer);
 });
 
 test("keeps an HTTP/2 connection that has exchanged its SETTINGS", async () => {
   const { port } = await listening({ handler: drainBody, limits: { prefaceTimeoutMs: 50 } });
   const silent = await openRaw(port);
-  const raw = await openRaw(port);
-  raw.write(preface);
+  const raw = await openRaw(port, preface);
   raw.write(settings);
   await silent.closed;
   raw.write(ping);
   expect(await raw.received(/pingpong/)).toContain("pingpong");
-});
-
-test.each([
-  ["half-sent headers", "X-Slow: ", { headersTimeoutMs: 50 }, "408 Request Timeout"],
-  [
-    "a half-sent body",
-    "Content-Length: 10\r\n\r\nhalf",
-    { headersTimeoutMs: 40, requestTimeoutMs: 50 },
-    "408 Request Timeout",
-  ],
-  ["an idle connection", "\r\n", { keepAliveTimeoutMs: 50 }, "200 OK"],
-])("closes an HTTP/1 connection with %s", async (_, rest, limits, answer) => {
-  const { port } = await listening({ handler: drainBody, limits });
-  const raw = await openRaw(port);
-  raw.write(`POST / HTTP/1.1\r\nHost: h\r\n${rest}`);
-  expect(await raw.closed).toContain(`HTTP/1.1 ${answer}`);
 });
 
 test("resets an HTTP/2 stream whose body stops halfway, and serves the others", async () => {
@@ -65,9 +70,8 @@ test("resets an HTTP/2 stream whose body stops halfway, and serves the others", 
   });
   const session = openSession(url);
   const slow = session.request({ ":method": "POST", ":path": "/slow" });
-  slow.on("error", () => {}).write("half");
-  await once(slow, "close");
-  expect(slow.rstCode).toBe(8);
+  slow.write("half");
+  expect(await closeCode(slow)).toBe(8);
   await aborted.promise;
   const whole = session.request({ ":method": "POST" });
   whole.end("whole");
@@ -93,34 +97,12 @@ test("lets an HTTP/2 conversation continue, and resets it when only the client k
   const said = text(talk);
   await once(talk, "response");
   // A later stream has timed out, so the time of the first one has passed too.
-  const slow = session.request({ ":method": "POST", ":path": "/slow" });
-  await once(
-    slow.on("error", () => {}),
-    "close",
-  );
+  await closeCode(session.request({ ":method": "POST", ":path": "/slow" }));
   expect(talk.closed).toBe(false);
   end.resolve();
   expect(await said).toBe("talkingbye");
   await once(talk, "close");
   expect(talk.rstCode).toBe(8);
-});
-
-test("closes an HTTP/2 connection without streams, PING or not, with GOAWAY", async () => {
-  const { port } = await listening({ handler: drainBody, limits: { sessionIdleTimeoutMs: 50 } });
-  const raw = await openRaw(port);
-  raw.write(http2Bytes(ping));
-  expect(frameTypes(await raw.closed)).toContain("GOAWAY");
-});
-
-test("closes an HTTP/2 connection whose headers stop halfway", async () => {
-  const { port } = await listening({
-    handler: drainBody,
-    limits: { sessionIdleTimeoutMs: 50, lingerTimeoutMs: 50 },
-  });
-  const raw = await openRaw(port);
-  // HEADERS without END_HEADERS; the CONTINUATION never comes.
-  raw.write(http2Bytes(frame(1, 0, 1, headerBlock(post))));
-  await expect(raw.closed).resolves.toBeTypeOf("string");
 });
 
 test("keeps an HTTP/2 connection while a stream is open, and closes it after", async () => {
@@ -136,8 +118,7 @@ test("keeps an HTTP/2 connection while a stream is open, and closes it after", a
   const session = openSession(url);
   const stream = session.request({ ":path": "/" });
   await once(stream, "response");
-  const later = await openRaw(port);
-  later.write(http2Bytes());
+  const later = await openRaw(port, http2Bytes());
   await later.closed;
   expect(session.closed).toBe(false);
   end.resolve();
@@ -146,21 +127,24 @@ test("keeps an HTTP/2 connection while a stream is open, and closes it after", a
   await once(session, "close");
 });
 
+/** Writes until the connection is closed: only a write detects a reset if this side reads nothing, or stays open. */
+async function expectReset({ socket, closed }: RawConnection, bytes: string | Buffer): Promise<void> {
+  const poke = () => {
+    socket.write(bytes);
+    if (!socket.destroyed) setImmediate(poke);
+  };
+  poke();
+  await expect(closed).resolves.toBeTypeOf("string");
+}
+
 test("limits the wait until the peer closes its side", async () => {
   const { port } = await listening({
     handler: drainBody,
     limits: { sessionIdleTimeoutMs: 20, lingerTimeoutMs: 20 },
   });
-  const raw = await openRaw(port, true);
-  raw.write(http2Bytes());
+  const raw = await openRaw(port, http2Bytes(), true);
   await once(raw.socket, "end");
-  // The server sends nothing more: only a reset shows this side, which stays open, that the connection ended.
-  const poke = () => {
-    raw.write(ping);
-    if (!raw.socket.destroyed) setImmediate(poke);
-  };
-  poke();
-  await expect(raw.closed).resolves.toBeTypeOf("string");
+  await expectReset(raw, ping);
 });
 
 test("resets an HTTP/2 stream with an unread answer, and serves the others on its connection", async () => {
@@ -169,17 +153,14 @@ test("resets an HTTP/2 stream with an unread answer, and serves the others on it
     limits: { unreadTimeoutMs: 50 },
   });
   const session = openSession(url, { settings: { initialWindowSize: 0 } });
-  const unread = session.request({ ":path": "/" });
-  unread.on("error", () => {}).resume();
-  await once(unread, "close");
-  expect(unread.rstCode).toBe(8);
+  expect(await closeCode(session.request({ ":path": "/" }))).toBe(8);
   session.settings({ initialWindowSize: 200_000 });
   await once(session, "localSettings");
   expect(await text(session.request({ ":path": "/" }))).toHaveLength(100_000);
 });
 
 test.each([
-  ["HTTP/1", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"],
+  ["HTTP/1", get],
   [
     "HTTP/2",
     Buffer.concat([
@@ -203,13 +184,7 @@ test.each([
   const raw = await openRaw(port);
   raw.socket.pause();
   raw.write(request);
-  const poke = () => {
-    // Only a write detects the reset, because this side reads nothing.
-    raw.write(typeof request === "string" ? "G" : ping);
-    if (!raw.socket.destroyed) setImmediate(poke);
-  };
-  poke();
-  await expect(raw.closed).resolves.toBeTypeOf("string");
+  await expectReset(raw, typeof request === "string" ? "G" : ping);
 });
 
 test("cuts the connections with most unread bytes if there are too many in total", async () => {
@@ -218,13 +193,13 @@ test("cuts the connections with most unread bytes if there are too many in total
     limits: { maxUnreadBytes: 250_000 },
     onError: () => {},
   });
-  const get = headerBlock({ ...post, ":method": "GET" });
+  const block = headerBlock({ ...post, ":method": "GET" });
   const greedy = await openRaw(port);
   const modest = await openRaw(port);
   const closedWindow = frame(4, 0, 0, "\0\x04\0\0\0\0");
   const start = Buffer.concat([Buffer.from(preface), closedWindow, frame(4, 1, 0)]);
-  modest.write(Buffer.concat([start, frame(1, 5, 1, get)]));
-  greedy.write(Buffer.concat([start, ...[1, 3, 5].map((stream) => frame(1, 5, stream, get))]));
+  modest.write(Buffer.concat([start, frame(1, 5, 1, block)]));
+  greedy.write(Buffer.concat([start, ...[1, 3, 5].map((stream) => frame(1, 5, stream, block))]));
   await greedy.closed;
   modest.write(ping);
   expect(await modest.received(/pingpong/)).toContain("pingpong");
@@ -243,19 +218,11 @@ test("refuses streams beyond the limit of the process, and serves them when othe
     },
     limits: { maxStreams: 2 },
   });
-  const session = connectHttp2(url);
-  const other = connectHttp2(url);
-  onTestFinished(() => {
-    session.destroy();
-    other.destroy();
-  });
+  const [session, other] = [openSession(url), openSession(url)];
   const held = [session, other].map((one) => one.request({ ":path": "/wait" }));
   const answers = held.map((stream) => text(stream));
   while (waiting.length < 2) await new Promise(setImmediate);
-  const refused = other.request({ ":path": "/" });
-  refused.on("error", () => {}).resume();
-  await new Promise((closed) => refused.once("close", closed));
-  expect(refused.rstCode).toBe(7);
+  expect(await closeCode(other.request({ ":path": "/" }))).toBe(7);
   for (const end of waiting) end();
   expect(await Promise.all(answers)).toEqual(["late", "late"]);
   expect(await text(other.request({ ":path": "/" }))).toBe("ok");
@@ -270,8 +237,7 @@ test("cuts an HTTP/1 connection with too many pipelined requests", async () => {
     },
     limits: { maxPipelinedRequests: 3 },
   });
-  const raw = await openRaw(port);
-  raw.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000));
+  const raw = await openRaw(port, get.repeat(1000));
   expect(await raw.closed).toBe("");
   expect(begun).toBe(3);
 });

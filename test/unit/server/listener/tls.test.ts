@@ -128,8 +128,7 @@ test.each([
   ["without an answer over HTTP/2", preface, /^$/],
 ])("closes an unencrypted connection %s", async (_, bytes, answer) => {
   const { port } = await serving();
-  const raw = await openRaw(port);
-  raw.write(bytes);
+  const raw = await openRaw(port, bytes);
   expect(await raw.closed).toMatch(answer);
 });
 
@@ -140,8 +139,7 @@ describe("closes a connection", () => {
     ["begins a hello", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"],
   ])("whose client %s in the handshake", async (_, bytes) => {
     const { port } = await serving({ limits: { prefaceTimeoutMs: 50 }, ...ignored });
-    const raw = await openRaw(port);
-    raw.write(Buffer.from(bytes, "latin1"));
+    const raw = await openRaw(port, Buffer.from(bytes, "latin1"));
     await expect(raw.closed).resolves.toBeTypeOf("string");
     expect(await http1(port)).toContain("hello");
   });
@@ -153,14 +151,6 @@ describe("closes a connection", () => {
     const { port } = await serving({ limits });
     expect(await text(await shakeHands(port, { ALPNProtocols: [protocol] }))).toMatch(answer);
   });
-});
-
-test("closes connections beyond the limit and serves the others", async () => {
-  const { port } = await serving({ limits: { maxConnections: 1 } });
-  const kept = await shakeHands(port);
-  await expect(shakeHands(port)).rejects.toThrow(cut);
-  kept.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-  expect(await text(kept)).toContain("200 OK");
 });
 
 describe("a client certificate", () => {
@@ -310,8 +300,7 @@ describe("a drain", () => {
 
   test("closes connections that have not finished their handshake", async () => {
     const { port, ...listener } = await serving(ignored);
-    const raw = await openRaw(port);
-    raw.write(Buffer.from("\x16\x03\x01", "latin1"));
+    const raw = await openRaw(port, Buffer.from("\x16\x03\x01", "latin1"));
     const silent = await openRaw(port);
     await listener.drain(50);
     expect(await raw.closed).toBe("");

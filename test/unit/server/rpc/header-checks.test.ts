@@ -20,8 +20,10 @@ function servingHealth() {
 }
 
 async function http1(port: number, head: string): Promise<string> {
-  const raw = await openRaw(port);
-  raw.write(`${head}\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`);
+  const raw = await openRaw(
+    port,
+    `${head}\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`,
+  );
   return raw.closed;
 }
 
