@@ -162,7 +162,6 @@ function removeCallListeners(stream: ServerHttp2Stream): void {
   for (const event of callEvents) stream.removeAllListeners(event);
 }
 
-/** The bytes of the one message in a body. */
 function unframe(body: Buffer, readMaxBytes: number): Uint8Array {
   if (body.length === 0) throw wrongMessageCount("no message");
   if (body.length < prefixLength) throw malformedMessage();

@@ -1,11 +1,9 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { emptyFolder } from "./operating.ts";
+import { emptyFolder, sessionsOn } from "./operating.ts";
 import { runCommand } from "../../support/process/command.ts";
-import { basicAuthorization } from "../../support/fixtures/running-service.ts";
-import { serveProcess } from "../../support/process/serve-process.ts";
-import { sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { type ServeProcess, serveProcess } from "../../support/process/serve-process.ts";
 
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 
@@ -42,9 +40,8 @@ test(
     expect(answers[1]).toContain('"revokedCount":"1"');
     expect(answers[2]).toContain("SESSION_REVOKED");
 
-    const basic = basicAuthorization("development", secret);
-    const url = `http://127.0.0.1:${port}`;
-    const created = await sessionsOf({ url, basic }).create({ memberId: "alice" });
+    const sessionsAt = (service: ServeProcess) => sessionsOn(service, "development", secret);
+    const { token, jwt } = await (await sessionsAt(first)).create({ memberId: "alice" });
 
     const rival = serveProcess({}, folder);
     expect(await rival.ended).toBe(1);
@@ -54,11 +51,9 @@ test(
     expect(await first.ended).toBe(0);
 
     const second = serveProcess({}, folder);
-    const again = `http://127.0.0.1:${await second.listening}`;
+    const sessions = await sessionsAt(second);
     expect(second.stdout()).not.toContain(secret);
     expect(second.stdout()).toContain("development-secret");
-    const { token, jwt } = created;
-    const sessions = sessionsOf({ url: again, basic });
     await sessions.authenticate({ credential: { case: "token", value: token } });
     await sessions.authenticate({ credential: { case: "jwt", value: jwt } });
     await sessions.revoke({ target: { case: "token", value: token } });
@@ -67,7 +62,7 @@ test(
     second.signal("SIGKILL");
     expect(await second.ended).toBe("SIGKILL");
     const third = serveProcess({}, folder);
-    const last = sessionsOf({ url: `http://127.0.0.1:${await third.listening}`, basic });
+    const last = await sessionsAt(third);
     await expect(last.authenticate({ credential: { case: "token", value: token } })).rejects.toThrow(
       "the session was revoked",
     );

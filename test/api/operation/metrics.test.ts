@@ -10,8 +10,7 @@ import { connectSessiond } from "../../../src/client/client.ts";
 import { type Metrics, readMetrics, withHeaders } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
-import { holdRevocations, serveOn } from "./operating.ts";
+import { holdRevocations, serveOn, testDatabase } from "./operating.ts";
 
 const service = await runningService();
 const stopping = await runningService();
@@ -128,9 +127,7 @@ test("serves GET /metrics only, and no calls", async () => {
 });
 
 test("sums the metrics of workers", async () => {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const workers = serveOn(database, {
+  const workers = serveOn(await testDatabase(), {
     SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
     SESSIOND_WORKERS: "2",
     SESSIOND_METRICS_LISTEN: "127.0.0.1:0",

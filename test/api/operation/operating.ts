@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { expect, onTestFinished } from "vitest";
-import { testMasterKey } from "../../support/fixtures/running-service.ts";
-import type { TestDatabase } from "../../support/postgres/test-database.ts";
+import { basicAuthorization, testMasterKey } from "../../support/fixtures/running-service.ts";
+import { sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
 import { type ServeProcess, serveProcess } from "../../support/process/serve-process.ts";
 
 /** Starts a service on a database, with a master key. */
@@ -13,6 +14,22 @@ export function serveOn(
   environment: Readonly<Record<string, string>> = {},
 ): ServeProcess {
   return serveProcess({ DATABASE_URL: url, SESSIOND_MASTER_KEY: testMasterKey, ...environment });
+}
+
+/** Secret of bootstrap projects. */
+export const secret = "bootstrap-secret-of-this-test";
+
+/** Client of a bootstrap project of the service. */
+export async function sessionsOn(service: ServeProcess, projectId: string, projectSecret = secret) {
+  const url = `http://127.0.0.1:${await service.listening}`;
+  return sessionsOf({ url, basic: basicAuthorization(projectId, projectSecret) });
+}
+
+/** A database that is dropped when the test ends. */
+export async function testDatabase(): Promise<TestDatabase> {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  return database;
 }
 
 /** An empty folder, removed when the test ends. */

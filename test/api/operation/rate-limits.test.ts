@@ -45,6 +45,11 @@ function expectTenMinutes(retryAfter: string | null | undefined): void {
   expect(retryAfter).toMatch(/^(600|5\d\d)$/);
 }
 
+function expectLimited({ status, headers }: Response): void {
+  expect(status).toBe(429);
+  expectTenMinutes(headers.get("retry-after"));
+}
+
 describe("a service beyond its limit", () => {
   const authorized = { authorization: services.basic };
 
@@ -66,8 +71,7 @@ describe("a service beyond its limit", () => {
   test("gets 429 and Retry-After over Connect", async () => {
     const { url } = services;
     const answer = await post(`${url}/session.v1.SessionService/Create`, authorized, { memberId: "m" });
-    expect(answer.status).toBe(429);
-    expectTenMinutes(answer.headers.get("retry-after"));
+    expectLimited(answer);
     const transport = createConnectTransport({
       baseUrl: url,
       httpVersion: "1.1",
@@ -82,8 +86,7 @@ describe("a service beyond its limit", () => {
 
   test("gets 429 and Retry-After over REST", async () => {
     const answer = await post(`${services.url}/session/v1/sessions`, authorized, { member_id: "m" });
-    expect(answer.status).toBe(429);
-    expectTenMinutes(answer.headers.get("retry-after"));
+    expectLimited(answer);
     expect(await answer.json()).toMatchObject({
       code: 8,
       message: "too many requests; try again later",
@@ -95,8 +98,7 @@ describe("a service beyond its limit", () => {
     "gets the error that Stytch documents: %s",
     async (path) => {
       const answer = await post(services.url + path, authorized, { session_token: "t" });
-      expect(answer.status).toBe(429);
-      expectTenMinutes(answer.headers.get("retry-after"));
+      expectLimited(answer);
       expect(await answer.json()).toEqual({
         status_code: 429,
         request_id: expect.stringMatching(/^request-id-test-/),
@@ -131,8 +133,7 @@ describe("an end user beyond their limit", () => {
     const get = await fetch(`${members.url}/session/v1/sessions`, { headers });
     expect(get.status).toBe(200);
     const answer = await revokeAll(other.token);
-    expect(answer.status).toBe(429);
-    expectTenMinutes(answer.headers.get("retry-after"));
+    expectLimited(answer);
     expect(await answer.text()).toBe('{"success":false,"error":"too many requests; try again later"}');
     expect((await revokeAll((await newLogin(unlimited)).token)).status, "another member").toBe(200);
   });
@@ -143,8 +144,7 @@ describe("an end user beyond their limit", () => {
     const call = () => fetch(`${members.url}/auth/sessions/${id}`, { method: "DELETE", headers });
     expect((await call()).status, "the caller's own session").toBe(400);
     const answer = await call();
-    expect(answer.status).toBe(429);
-    expectTenMinutes(answer.headers.get("retry-after"));
+    expectLimited(answer);
     expect(await answer.json()).toEqual({
       error: { code: 429, status: "Too Many Requests", message: "too many requests; try again later" },
     });

@@ -1,13 +1,11 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
-import { basicAuthorization } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
-import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { holdRevocations, serveOn } from "./operating.ts";
+import { holdRevocations, secret, serveOn, sessionsOn, testDatabase } from "./operating.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -15,13 +13,10 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-const secret = "bootstrap-secret-of-this-test";
-
 test("reports all problems of the configuration at once, without values", async () => {
   const values = {
     DATABASE_URL: "mysql://user:secret-password@host/db",
     SESSIOND_LISTEN: "nowhere-at-all",
-    SESSIOND_MASTER_KEY: "c2hvcnQtbWFzdGVyLWtleQ==",
     SESSIOND_BOOTSTRAP_PROJECT: "no colon, but a-secret",
     SESSIOND_LOG_LEVEL: "loud-and-clear",
     SESSIOND_MAX_MESSAGE_BYTES: "many-bytes",
@@ -31,18 +26,15 @@ test("reports all problems of the configuration at once, without values", async 
   const process = serveProcess(values);
   expect(await process.ended).toBe(1);
   expect(process.stdout()).toBe("");
-  const lines = process.stderr().trimEnd().split("\n");
-  expect(lines[0]).toBe("sessiond cannot start:");
-  const named = lines.slice(1).map((line) => /^ {2}(\w+): \S/.exec(line)?.[1]);
-  expect(new Set(named)).toEqual(new Set(Object.keys(values)));
+  const [first, ...others] = process.stderr().trimEnd().split("\n");
+  expect(first).toBe("sessiond cannot start:");
+  const named = others.map((line) => /^ {2}(\w+): \S/.exec(line)?.[1]);
+  expect(new Set(named)).toEqual(new Set([...Object.keys(values), "SESSIOND_MASTER_KEY"]));
+  expect(process.stderr()).toContain(
+    "SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64",
+  );
   expect(process.stderr()).toContain("must be a whole number of bytes from 16384 to 67108864");
   for (const value of Object.values(values)) expect(process.stderr()).not.toContain(value);
-});
-
-test("rejects DATABASE_URL without a master key", async () => {
-  const process = serveProcess({ DATABASE_URL: database.url });
-  expect(await process.ended).toBe(1);
-  expect(process.stderr()).toMatch(/SESSIOND_MASTER_KEY: is required with DATABASE_URL: 32 bytes in base64/);
 });
 
 test("reports an unreachable database without its password", async () => {
@@ -57,8 +49,7 @@ test("reports an unreachable database without its password", async () => {
 
 /** A database whose schema has an unknown migration. */
 async function newerDatabase(allowsThisVersion: boolean): Promise<TestDatabase> {
-  const newer = await createTestDatabase();
-  onTestFinished(() => newer.drop());
+  const newer = await testDatabase();
   const client = new Client({ connectionString: newer.url });
   await client.connect();
   await client.query("insert into schema_migrations values ('9999_from_the_future', now()::text)");
@@ -81,8 +72,7 @@ test("rejects a newer schema", async () => {
 test("serves a newer schema that allows this version, and leaves it unchanged", async () => {
   const bootstrap = { SESSIOND_BOOTSTRAP_PROJECT: `rolled-back:${secret}` };
   const process = serveOn(await newerDatabase(true), bootstrap);
-  const url = `http://127.0.0.1:${await process.listening}`;
-  await sessionsOf({ url, basic: basicAuthorization("rolled-back", secret) }).create({ memberId: "m" });
+  await (await sessionsOn(process, "rolled-back")).create({ memberId: "m" });
   expect(process.stderr()).toContain('"migration":"9999_from_the_future"');
   process.signal("SIGTERM");
   expect(await process.ended).toBe(0);
@@ -99,22 +89,18 @@ test("reports an address in use; warns of an unknown variable", async () => {
 
 describe("with a bootstrap project", () => {
   const environment = { SESSIOND_BOOTSTRAP_PROJECT: `bootstrapped:${secret}` };
-  const serviceAt = (port: number) => ({
-    url: `http://127.0.0.1:${port}`,
-    basic: basicAuthorization("bootstrapped", secret),
-  });
 
   test("creates it once with all permissions, and never prints its secret", async () => {
     const first = serveOn(database, environment);
-    const { token } = await sessionsOf(serviceAt(await first.listening)).create({ memberId: "m" });
-    const scope = { case: "project", value: true } as const;
-    await sessionsOf(serviceAt(await first.listening)).revokeAll({ scope, validateOnly: true });
+    const sessions = await sessionsOn(first, "bootstrapped");
+    const { token } = await sessions.create({ memberId: "m" });
+    await sessions.revokeAll({ scope: { case: "project", value: true }, validateOnly: true });
     first.signal("SIGTERM");
     expect(await first.ended).toBe(0);
 
     const second = serveOn(database, environment);
     const credential = { case: "token", value: token } as const;
-    await sessionsOf(serviceAt(await second.listening)).authenticate({ credential });
+    await (await sessionsOn(second, "bootstrapped")).authenticate({ credential });
     second.signal("SIGINT");
     expect(await second.ended).toBe(0);
     for (const text of [first.stdout(), first.stderr(), second.stdout(), second.stderr()]) {
@@ -125,13 +111,10 @@ describe("with a bootstrap project", () => {
 
   test("reports another secret for an existing project, and changes nothing", async () => {
     const process = serveOn(database, { SESSIOND_BOOTSTRAP_PROJECT: "bootstrapped:another-secret" });
-    const port = await process.listening;
+    const stranger = await sessionsOn(process, "bootstrapped", "another-secret");
     expect(process.stderr()).toContain("no credential of this project");
-    const stranger = { ...serviceAt(port), basic: basicAuthorization("bootstrapped", "another-secret") };
-    await expect(sessionsOf(stranger).list({ memberId: "m" })).rejects.toThrow(
-      "malformed, unknown or disabled",
-    );
-    await sessionsOf(serviceAt(port)).list({ memberId: "m" });
+    await expect(stranger.list({ memberId: "m" })).rejects.toThrow("malformed, unknown or disabled");
+    await (await sessionsOn(process, "bootstrapped")).list({ memberId: "m" });
   });
 });
 
@@ -139,7 +122,7 @@ describe("SIGTERM", () => {
   test("finishes calls in flight, notifies watchers, and exits with 0", async () => {
     const process = serveOn(database, { SESSIOND_BOOTSTRAP_PROJECT: `drained:${secret}` });
     const url = `http://127.0.0.1:${await process.listening}`;
-    const sessions = sessionsOf({ url, basic: basicAuthorization("drained", secret) });
+    const sessions = await sessionsOn(process, "drained");
     await sessions.create({ memberId: "m" });
     const watched = createClient(Health, createGrpcTransport({ baseUrl: url })).watch({});
     const seen = watched[Symbol.asyncIterator]();

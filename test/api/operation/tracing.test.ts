@@ -6,14 +6,13 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
-import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { connectSessiond } from "../../../src/client/client.ts";
 import { Tracing } from "../../../src/server/observability/tracing.ts";
 import { recordOutput } from "../../support/output/output.ts";
 import { patience } from "../../support/patience.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { createTestDatabase } from "../../support/postgres/test-database.ts";
-import { serveOn } from "./operating.ts";
+import { serveOn, testDatabase } from "./operating.ts";
 
 const withoutSdk = Tracing.ofProcess();
 const exporter = new InMemorySpanExporter();
@@ -81,29 +80,29 @@ test("a gRPC call is a span in its caller's trace", async () => {
   expect(Math.abs(seconds * 1000 + nanoseconds / 1e6 - Date.now())).toBeLessThan(60_000);
 });
 
+/** Sends a request, and returns its status and span. */
+async function traced(path: string, requestId: string, callHeaders = {}) {
+  const sent = { ...callHeaders, "x-request-id": requestId };
+  const { status } = await fetch(service.url + path, { headers: sent });
+  return { status, span: await spanOf(requestId) };
+}
+
 test("the log line names the trace", async () => {
-  await fetch(`${service.url}/session/v1/sessions?member_id=m`, {
-    headers: { ...headers, "x-request-id": "traced-log" },
-  });
-  const span = await spanOf("traced-log");
+  const { span } = await traced("/session/v1/sessions?member_id=m", "traced-log", headers);
   expect(span.attributes).toMatchObject({ "http.request.method": "GET", "http.response.status_code": 200 });
   const line = service.log.find(({ request_id }) => request_id === "traced-log");
   expect(line).toMatchObject({ trace_id: traceId });
 });
 
 test("a rejected call has a reason, and no error status", async () => {
-  const answer = await fetch(`${service.url}/session/v1/sessions/no-uuid`, {
-    headers: { ...headers, "x-request-id": "traced-refusal" },
-  });
-  expect(answer.status).toBe(400);
-  const span = await spanOf("traced-refusal");
+  const { status, span } = await traced("/session/v1/sessions/no-uuid", "traced-refusal", headers);
+  expect(status).toBe(400);
   expect(span.status.code).toBe(SpanStatusCode.UNSET);
   expect(span.attributes["error.type"]).toBe("FIELD_INVALID");
 });
 
 test("the span of an unknown path does not contain the path", async () => {
-  await fetch(`${service.url}/nowhere/secret`, { headers: { "x-request-id": "traced-nowhere" } });
-  const span = await spanOf("traced-nowhere");
+  const { span } = await traced("/nowhere/secret", "traced-nowhere");
   expect(span.name).toBe("HTTP");
   expect(span.parentSpanContext).toBeUndefined();
   expect(JSON.stringify(span.attributes)).not.toContain("nowhere/");
@@ -124,9 +123,7 @@ test("no span contains a secret", async () => {
 });
 
 test("an SDK can be loaded with --import", async () => {
-  const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
-  const served = serveOn(database, {
+  const served = serveOn(await testDatabase(), {
     NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
   });
   const baseUrl = `http://127.0.0.1:${await served.listening}`;

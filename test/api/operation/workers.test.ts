@@ -20,7 +20,7 @@ import {
 } from "../../support/process/serve-process.ts";
 import { withHeaders } from "../../support/fixtures/service-clients.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { emptyFolder, holdRevocations, serveOn } from "./operating.ts";
+import { emptyFolder, holdRevocations, secret, serveOn } from "./operating.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -28,7 +28,6 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-const secret = "bootstrap-secret-of-this-test";
 const basic = basicAuthorization("workers", secret);
 
 /** A service with two workers. */
@@ -144,10 +143,20 @@ describe("stopping", () => {
     return statuses;
   }
 
-  /** Expects NOT_SERVING and the end of the stream. */
-  async function expectNotified(statuses: AsyncIterator<unknown>): Promise<void> {
-    expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
-    await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
+  /** Has a call in flight and watches both workers. `finish` expects that watchers are notified and the call succeeds. */
+  async function busyWorkers(service: ServeProcess) {
+    const both = await connectToBoth(service);
+    const watching = await Promise.all(both.map(watchHealth));
+    const { answer, release } = await heldRevocation(both[0]);
+    const finish = async () => {
+      for (const statuses of watching) {
+        expect(await statuses.next()).toMatchObject({ value: { status: 2 } });
+        await expect(statuses.next()).rejects.toThrow(/\[unavailable\]/);
+      }
+      await release();
+      expect((await answer).revision).toBeGreaterThan(0n);
+    };
+    return { both, finish };
   }
 
   test.each([
@@ -157,15 +166,10 @@ describe("stopping", () => {
     "%s: finishes calls in flight, notifies watchers of every worker, and exits with 0",
     async (_, signalled, signal) => {
       const service = twoWorkers();
-      const both = await connectToBoth(service);
-      const watching = await Promise.all(both.map(watchHealth));
-      const { answer, release } = await heldRevocation(both[0]);
-
+      const { both, finish } = await busyWorkers(service);
       for (const pid of signalled(both)) process.kill(pid, signal);
       service.signal(signal);
-      for (const statuses of watching) await expectNotified(statuses);
-      await release();
-      expect((await answer).revision).toBeGreaterThan(0n);
+      await finish();
       expect(await service.ended).toBe(0);
       const stopped = linesOf(service).filter((line) => line.msg === "worker stopped");
       expect(new Set(stopped.map(({ pid }) => pid))).toEqual(new Set(both.map(({ worker }) => worker)));
@@ -183,11 +187,7 @@ describe("stopping", () => {
     // Resolves when no process has standard error open, so when the workers have ended.
     expect(await service.ended).toBe(1);
     await expect(answer).rejects.toBeInstanceOf(ConnectError);
-    expect(
-      linesOf(service)
-        .filter(({ pid }) => pid === one.worker)
-        .at(-1)?.msg,
-    ).toBe("worker stopping");
+    expect(linesOf(service).findLast(({ pid }) => pid === one.worker)?.msg).toBe("worker stopping");
   });
 
   test("kills a worker that does not stop in time", async () => {
@@ -207,13 +207,9 @@ describe("stopping", () => {
 
   test("drains and ends the workers if the primary was killed", async () => {
     const service = twoWorkers();
-    const both = await connectToBoth(service);
-    const watching = await Promise.all(both.map(watchHealth));
-    const { answer, release } = await heldRevocation(both[0]);
+    const { finish } = await busyWorkers(service);
     service.signal("SIGKILL");
-    for (const statuses of watching) await expectNotified(statuses);
-    await release();
-    expect((await answer).revision).toBeGreaterThan(0n);
+    await finish();
     // Resolves when no process has standard error open.
     expect(await service.ended).toBe("SIGKILL");
     expect(linesOf(service).filter((line) => line.msg === "worker stopped")).toHaveLength(2);

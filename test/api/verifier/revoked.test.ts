@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { decodeProtectedHeader } from "jose";
 import pg from "pg";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
@@ -177,4 +178,21 @@ test("with a credential that may only authenticate ready() rejects, and the serv
   const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
   const rejection = { ok: false, reason: "revoked", scope: "session", revision: Number(revision) };
   expect(await verifier.verify(login.jwt)).toEqual(rejection);
+});
+
+test("a verifier rejects JWTs of a revoked key and accepts those of its successor", async () => {
+  const { token, jwt } = await sessions.create({ memberId: "ada" });
+  const { kid = "" } = decodeProtectedHeader(jwt);
+  const verifier = await verifierAt(service.url, { onStale: "refuse" });
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: true, claims: { memberId: "ada" } });
+
+  const event = once(verifier.events, "revocation");
+  await projectsOf(service).revokeSigningKey({ projectId, kid });
+  await event;
+  expect(await verifier.verify(jwt)).toMatchObject({ ok: false, reason: "revoked", scope: "signing_key" });
+
+  const shown = { case: "token", value: token } as const;
+  const fresh = await sessions.authenticate({ credential: shown, issueJwt: true });
+  expect(decodeProtectedHeader(fresh.jwt).kid).not.toBe(kid);
+  expect(await verifier.verify(fresh.jwt)).toMatchObject({ ok: true, claims: { memberId: "ada" } });
 });

@@ -14,11 +14,8 @@ const service = serviceOf(project);
 const asService: Identity = { service, caller: service };
 
 function asMember(name: string, of?: Identity["service"]): Identity {
-  const session = {
-    ...newSession(project, { memberId: memberId(name) }),
-    createdRevision: 0,
-    revocation: undefined,
-  };
+  const fresh = newSession(project, { memberId: memberId(name) });
+  const session = { ...fresh, createdRevision: 0, revocation: undefined };
   return { service: of, caller: { kind: "member", project, session } };
 }
 
@@ -67,21 +64,15 @@ describe("failed authentications", () => {
   function attempts(clock = manualClock()) {
     const limits = new CallLimits({ ...none, failures }, clock);
     let reads = 0;
-    const attempt = async (
-      token: string,
-      outcome: "good" | SessiondError,
-      peer = gateway,
-    ): Promise<string> => {
+    const attempt = async (token: string, outcome: "good" | SessiondError, peer = gateway) => {
       const identify = async () => {
         reads++;
         if (outcome !== "good") throw outcome;
         return asService;
       };
       const presented = { service: undefined, member: { token } };
-      return limits.authenticate(peer, presented, identify).then(
-        () => "good",
-        (error: SessiondError) => error.reason,
-      );
+      const reasonOf = ({ reason }: SessiondError) => reason;
+      return limits.authenticate(peer, presented, identify).then(() => "good", reasonOf);
     };
     const guess = (times: number) =>
       Promise.all(Array.from({ length: times }, (_, i) => attempt(`guess ${clock.now()} ${i}`, unknown())));

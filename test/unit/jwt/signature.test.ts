@@ -1,6 +1,6 @@
 import { KeyObject, createPrivateKey, createPublicKey } from "node:crypto";
 import * as fc from "fast-check";
-import { CompactSign, compactVerify, exportPKCS8, generateKeyPair } from "jose";
+import { compactVerify, exportPKCS8, generateKeyPair } from "jose";
 import { describe, expect, test } from "vitest";
 import { isSignedBy, signatureOf } from "../../../src/jwt/signature.ts";
 import { ed25519Example, p256Example, rsaExample } from "./rfc-examples.ts";
@@ -59,13 +59,6 @@ test.each([
 );
 
 describe.each(["ES256", "EdDSA", "RS256"] as const)("%s", (algorithm) => {
-  test("verifies what jose signs", async () => {
-    const { privateKey, publicKey } = await generateKeyPair(algorithm);
-    const signing = new CompactSign(Buffer.from("text")).setProtectedHeader({ alg: algorithm });
-    const key = { algorithm, key: KeyObject.from(publicKey) };
-    expect(isSignedBy(key, await signing.sign(privateKey))).toBe(true);
-  });
-
   test("signs what jose verifies, and only with this key", async () => {
     const one = await generateKeyPair(algorithm, { extractable: true });
     const other = await generateKeyPair(algorithm);

@@ -7,6 +7,7 @@ import {
   goodClaims,
   newKey,
   projectId,
+  readyVerifier,
   scriptedService,
   signed,
   verifierOf,
@@ -19,10 +20,8 @@ let service: ScriptedService;
 let verifier: Verifier;
 
 beforeEach(async () => {
-  service = await scriptedService();
-  service.jwks.keys = [key.jwk];
-  verifier = verifierOf(service);
-  await verifier.ready();
+  service = await scriptedService(key);
+  verifier = await readyVerifier(service);
 });
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -151,8 +150,7 @@ test("rejects JWTs of keys that are not for signatures", async () => {
 describe("time", () => {
   test("expires a JWT after its exp and the tolerance, cached or not", async () => {
     const clock = manualVerifierClock();
-    const timed = verifierOf(service, { clock, clockTolerance: 2000, maxStaleness: 86_400_000 });
-    await timed.ready();
+    const timed = await readyVerifier(service, { clock, clockTolerance: 2000, maxStaleness: 86_400_000 });
     const exp = now() + 10;
     const jwt = await signed(key, { exp });
     clock.suspend(exp * 1000 + 1999 - clock.wall());
@@ -165,8 +163,7 @@ describe("time", () => {
 
   test("that is set back does not revive JWTs whose revocation may be forgotten", async () => {
     const clock = manualVerifierClock();
-    const timed = verifierOf(service, { clock, maxStaleness: 86_400_000 });
-    await timed.ready();
+    const timed = await readyVerifier(service, { clock, maxStaleness: 86_400_000 });
     const begin = now();
     const jwt = await signed(key, { exp: begin + 10 });
     clock.suspend(120_000);
@@ -178,12 +175,10 @@ describe("time", () => {
 });
 
 test("caches at most cacheSize JWTs", async () => {
-  const small = verifierOf(service, { cacheSize: 2 });
-  await small.ready();
+  const small = await readyVerifier(service, { cacheSize: 2 });
   for (let i = 0; i < 5; i++) await small.verify(await signed(key));
   expect(small.status().held.jwts).toBe(2);
-  const none = verifierOf(service, { cacheSize: 0 });
-  await none.ready();
+  const none = await readyVerifier(service, { cacheSize: 0 });
   expect(await none.verify(await signed(key))).toMatchObject({ ok: true });
   expect(none.status().held.jwts).toBe(0);
 });

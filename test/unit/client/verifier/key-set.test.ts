@@ -1,16 +1,18 @@
 import { expect, test, vi } from "vitest";
 import { patience } from "../../../support/patience.ts";
 import { aheadClock } from "./verifier-clock.ts";
-import { caughtUp, caughtUpAt, newKey, scriptedService, signed, verifierOf } from "./scripted-service.ts";
+import { caughtUp, caughtUpAt, newKey, readyVerifier, scriptedService, signed } from "./scripted-service.ts";
 import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
 
 test("concurrent JWTs cause one fetch, and a new key is found after the refetch interval", async () => {
-  const service = await scriptedService();
   const [old, rotated] = [await newKey(), await newKey()];
-  service.jwks.keys = [old.jwk];
+  const service = await scriptedService(old);
   const clock = aheadClock();
-  const verifier = verifierOf(service, { clock, jwksRefetchInterval: 60_000, maxStaleness: 86_400_000 });
-  await verifier.ready();
+  const verifier = await readyVerifier(service, {
+    clock,
+    jwksRefetchInterval: 60_000,
+    maxStaleness: 86_400_000,
+  });
   const jwts = await Promise.all(Array.from({ length: 20 }, () => signed(old)));
   const verdicts = await Promise.all(jwts.map((jwt) => verifier.verify(jwt)));
   expect(verdicts.every(({ ok }) => ok)).toBe(true);
@@ -26,14 +28,12 @@ test("concurrent JWTs cause one fetch, and a new key is found after the refetch 
 });
 
 test("rejects as stale without keys, until a later fetch succeeds", async () => {
-  const service = await scriptedService();
   const key = await newKey();
-  service.jwks.keys = [key.jwk];
+  const service = await scriptedService(key);
   const { answer } = service.jwks;
   service.jwks.answer = (response) => response.writeHead(503).end();
   const clock = aheadClock();
-  const verifier = verifierOf(service, { clock, onStale: "accept" });
-  await verifier.ready();
+  const verifier = await readyVerifier(service, { clock, onStale: "accept" });
   expect(await verifier.verify(await signed(key))).toMatchObject({ ok: false, reason: "stale" });
   service.jwks.answer = answer;
   clock.advance(1000);
@@ -45,17 +45,15 @@ test("rejects as stale without keys, until a later fetch succeeds", async () => 
 });
 
 test("a revoked signing key is rejected at once, also for cached JWTs, and the next key is found at once", async () => {
-  const service = await scriptedService();
   const [leaked, next] = [await newKey(), await newKey()];
-  service.jwks.keys = [leaked.jwk];
+  const service = await scriptedService(leaked);
   const revoke = Promise.withResolvers<void>();
   service.watch = async function* (_request, context) {
     yield caughtUpAt(4);
     await revoke.promise;
     yield* caughtUp(context, 5, { scope: RevocationScope.SIGNING_KEY, targetId: leaked.kid });
   };
-  const verifier = verifierOf(service, { jwksRefetchInterval: 600_000 });
-  await verifier.ready();
+  const verifier = await readyVerifier(service, { jwksRefetchInterval: 600_000 });
   const jwt = await signed(leaked, { rev: 9 });
   expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
   service.jwks.keys = [next.jwk];
@@ -68,9 +66,8 @@ test("a revoked signing key is rejected at once, also for cached JWTs, and the n
 });
 
 test("trusts only the keys of the current JWKS after a resynchronisation", async () => {
-  const service = await scriptedService();
   const [withdrawn, next] = [await newKey(), await newKey()];
-  service.jwks.keys = [withdrawn.jwk];
+  const service = await scriptedService(withdrawn);
   const starts: unknown[] = [];
   const end = Promise.withResolvers<void>();
   service.watch = async function* (request, context) {
@@ -81,8 +78,7 @@ test("trusts only the keys of the current JWKS after a resynchronisation", async
     }
     yield* caughtUp(context, 40);
   };
-  const verifier = verifierOf(service);
-  await verifier.ready();
+  const verifier = await readyVerifier(service);
   const jwt = await signed(withdrawn);
   expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
   service.jwks.keys = [next.jwk];

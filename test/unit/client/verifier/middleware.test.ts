@@ -50,11 +50,9 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  const service = await scriptedService();
-  service.jwks.keys = [key.jwk];
+  const service = await scriptedService(key);
   service.watch = (_request, context) => caughtUp(context, 1, { targetId: revokedSession });
-  const silent = await scriptedService();
-  silent.jwks.keys = [key.jwk];
+  const silent = await scriptedService(key);
   silent.watch = async function* (_request, context) {
     await silence(context);
     yield {};

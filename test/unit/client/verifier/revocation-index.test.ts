@@ -60,34 +60,40 @@ describe("a spared session", () => {
   const spared = subject({ revision: 2 });
   const sparing = { exceptSessionId: spared.sessionId };
 
-  test("stays valid until the next cutoff", () => {
-    const index = indexOf(revocation(5, "member", "ada", sparing));
-    expect(index.findRevocation(spared)).toBeUndefined();
-    expect(index.findRevocation(subject({ revision: 2 }))).toMatchObject({ revision: 5 });
-    index.apply(revocation(6, "project", "p"));
-    expect(index.findRevocation(spared)).toEqual({ scope: "project", revision: 6 });
-  });
-
-  test("stays revoked if it was revoked before", () => {
-    const index = indexOf(revocation(4, "member", "ada"), revocation(5, "member", "ada", sparing));
-    expect(index.findRevocation(spared)).toEqual({ scope: "member", revision: 4 });
-    expect(index.findRevocation({ ...spared, revision: 4 })).toBeUndefined();
-  });
-
-  test("is not spared by a cutoff of another member", () => {
-    const index = indexOf(revocation(4, "member", "ada"), revocation(5, "member", "bob", sparing));
-    expect(index.findRevocation(spared)).toEqual({ scope: "member", revision: 4 });
-  });
-
-  test("stays revoked if another cutoff hit it between two that spare it", () => {
-    const index = indexOf(
-      revocation(5, "member", "ada", sparing),
-      revocation(6, "organization", "acme"),
-      revocation(7, "member", "ada", sparing),
-    );
-    expect(index.findRevocation(spared)).toEqual({ scope: "organization", revision: 6 });
-    expect(index.findRevocation({ ...spared, revision: 5 })).toEqual({ scope: "organization", revision: 6 });
-    expect(index.findRevocation({ ...spared, organizationId: undefined })).toBeUndefined();
+  const spare = (revision: number, memberId = "ada") => revocation(revision, "member", memberId, sparing);
+  const hitByMember = revocation(4, "member", "ada");
+  const hitByOrganization = revocation(6, "organization", "acme");
+  test.each<[string, VerifierRevocation[], Partial<Subject>, object | undefined]>([
+    ["stays valid until the next cutoff", [spare(5)], {}, undefined],
+    [
+      "is revoked by the next cutoff",
+      [spare(5), revocation(6, "project", "p")],
+      {},
+      { scope: "project", revision: 6 },
+    ],
+    ["stays revoked if it was revoked before", [hitByMember, spare(5)], {}, { scope: "member", revision: 4 }],
+    ["is valid if it is newer than the first cutoff", [hitByMember, spare(5)], { revision: 4 }, undefined],
+    [
+      "is not spared by a cutoff of another member",
+      [hitByMember, spare(5, "bob")],
+      {},
+      { scope: "member", revision: 4 },
+    ],
+    ...[2, 5].map((revision): [string, VerifierRevocation[], Partial<Subject>, object] => [
+      `created at ${revision} stays revoked if another cutoff hit it between two that spare it`,
+      [spare(5), hitByOrganization, spare(7)],
+      { revision },
+      { scope: "organization", revision: 6 },
+    ]),
+    [
+      "is not hit by a cutoff of an organization that it is not in",
+      [spare(5), hitByOrganization, spare(7)],
+      { organizationId: undefined },
+      undefined,
+    ],
+  ])("%s", (_, revocations, changes, expected) => {
+    const index = indexOf(...revocations);
+    expect(index.findRevocation({ ...spared, ...changes })).toEqual(expected);
   });
 
   test("is stored once for consecutive cutoffs of one target", () => {

@@ -35,10 +35,10 @@ export interface ScriptedService {
 
 export const projectId = "scripted";
 
-/** Starts a service that runs until the test ends. */
-export async function scriptedService(): Promise<ScriptedService> {
+/** Starts a service that publishes these keys and runs until the test ends. */
+export async function scriptedService(...keys: readonly TestKey[]): Promise<ScriptedService> {
   const jwks: ScriptedService["jwks"] = {
-    keys: [],
+    keys: keys.map(({ jwk }) => jwk),
     fetches: 0,
     answer: (response) => response.end(JSON.stringify({ keys: jwks.keys })),
   };
@@ -101,6 +101,12 @@ export function verifierOf(service: ScriptedService, options: Partial<VerifierOp
     ...options,
   });
   onTestFinished(() => verifier.close());
+  return verifier;
+}
+
+export async function readyVerifier(...init: Parameters<typeof verifierOf>): Promise<Verifier> {
+  const verifier = verifierOf(...init);
+  await verifier.ready();
   return verifier;
 }
 

@@ -8,6 +8,7 @@ import {
   caughtUp,
   goodClaims,
   newKey,
+  readyVerifier,
   scriptedService,
   signed,
   silence,
@@ -23,16 +24,14 @@ const revokedJwt = await signed(key, { sid: dead });
 let service: ScriptedService;
 
 beforeEach(async () => {
-  service = await scriptedService();
-  service.jwks.keys = [key.jwk];
+  service = await scriptedService(key);
   service.watch = (_request, context) => caughtUp(context, 1, { targetId: dead });
 });
 
 /** A verifier whose revocations have just become too old. */
 async function stale(onStale: "ask" | "refuse" | "accept") {
   const clock = aheadClock();
-  const verifier = verifierOf(service, { clock, onStale, maxStaleness: 60_000, askTimeout: 300 });
-  await verifier.ready();
+  const verifier = await readyVerifier(service, { clock, onStale, maxStaleness: 60_000, askTimeout: 300 });
   expect(await verifier.verify(jwt)).toMatchObject({ ok: true, stale: false, answeredBy: "verifier" });
   clock.advance(60_000);
   return verifier;

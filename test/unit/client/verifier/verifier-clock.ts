@@ -1,24 +1,18 @@
 import type { ClientClock } from "../../../../src/client/clock.ts";
-import { type ManualClock, manualClock } from "../../rpc/manual-clock.ts";
+import { manualClock } from "../../rpc/manual-clock.ts";
 
 /** Clocks and timers that stand still until a test moves them. */
-export interface ManualVerifierClock extends ClientClock {
-  /** Moves both clocks and runs timers that are due. */
-  advance(ms: number): void;
-  /** Moves only the wall clock, like a suspension of the machine; back if negative. */
-  suspend(ms: number): void;
-  readonly pending: ManualClock["pending"];
-}
-
-export function manualVerifierClock(wallStart = Date.now()): ManualVerifierClock {
+export function manualVerifierClock() {
   const clock = manualClock();
-  let ahead = wallStart;
+  let ahead = Date.now();
   return {
     monotonic: () => clock.now(),
     wall: () => clock.now() + ahead,
-    after: (ms, call) => clock.after(ms, call),
-    advance: (ms) => clock.advance(ms),
-    suspend: (ms) => void (ahead += ms),
+    after: (ms: number, call: () => void) => clock.after(ms, call),
+    /** Moves both clocks and runs timers that are due. */
+    advance: (ms: number) => clock.advance(ms),
+    /** Moves only the wall clock, like a suspension of the machine; back if negative. */
+    suspend: (ms: number) => void (ahead += ms),
     get pending() {
       return clock.pending;
     },

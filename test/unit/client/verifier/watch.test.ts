@@ -11,6 +11,7 @@ import {
   caughtUpAt,
   goodClaims,
   newKey,
+  readyVerifier,
   scriptedService,
   signed,
   verifierOf,
@@ -72,8 +73,7 @@ test("a stream that ends for any reason resumes where it ended", async () => {
 test("a stream that is silent for three heartbeats is cut and resumed", async () => {
   const service = await scriptedService();
   const starts = recordStarts(service);
-  const verifier = verifierOf(service, { heartbeat: 100, maxStaleness: 60_000 });
-  await verifier.ready();
+  const verifier = await readyVerifier(service, { heartbeat: 100, maxStaleness: 60_000 });
   const { error } = await next(verifier, "disconnected");
   expect(error.message).toBe("no message for 500 ms, not even a heartbeat");
   await next(verifier, "connected");
@@ -81,8 +81,7 @@ test("a stream that is silent for three heartbeats is cut and resumed", async ()
 });
 
 test("a log that no longer reaches back causes a snapshot, and the old index stays in use until it is complete", async () => {
-  const service = await scriptedService();
-  service.jwks.keys = [key.jwk];
+  const service = await scriptedService(key);
   const { sid } = goodClaims();
   const [cut, whole] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let streams = 0;
@@ -101,8 +100,7 @@ test("a log that no longer reaches back causes a snapshot, and the old index sta
     }
   };
   const starts = recordStarts(service);
-  const verifier = verifierOf(service);
-  await verifier.ready();
+  const verifier = await readyVerifier(service);
   const jwt = await signed(key, { sid });
   expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 3 });
   const reconnected = next(verifier, "attemptFailed").then(() => next(verifier, "connected"));
@@ -135,8 +133,7 @@ test("a gap in the log causes a snapshot", async () => {
 });
 
 test("a revocation of an unknown scope makes the verifier stale", async () => {
-  const service = await scriptedService();
-  service.jwks.keys = [key.jwk];
+  const service = await scriptedService(key);
   const target = { scope: 99 as RevocationScope, targetId: "x" };
   service.watch = (_request, context) => caughtUp(context, 5, target);
   const verifier = verifierOf(service, { onStale: "accept" });
@@ -158,8 +155,9 @@ test("a stream from before a suspension of the machine is replaced", async () =>
   };
   const clock = aheadClock();
   let suspendedMs = 0;
-  const verifier = verifierOf(service, { clock: { ...clock, wall: () => clock.wall() + suspendedMs } });
-  await verifier.ready();
+  const verifier = await readyVerifier(service, {
+    clock: { ...clock, wall: () => clock.wall() + suspendedMs },
+  });
   suspendedMs = 3_600_000;
   const stale = next(verifier, "stale");
   expect(verifier.status().fresh).toBe(false);
@@ -193,8 +191,7 @@ test.each([
 );
 
 test("a closed verifier rejects JWTs at once and leaves no timer", async () => {
-  const service = await scriptedService();
-  service.jwks.keys = [key.jwk];
+  const service = await scriptedService(key);
   const timers = new Set<object>();
   const machine = aheadClock();
   const after = (ms: number, call: () => void) => {

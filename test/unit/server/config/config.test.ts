@@ -1,6 +1,8 @@
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
+import type { ProjectId } from "../../../../src/domain/ids.ts";
 import {
+  type Config,
   connectionsPerReplica,
   connectionsPerWorker,
   readConfig,
@@ -25,27 +27,85 @@ function problemsOf(environment: Record<string, string>): readonly string[] {
   return "problems" in read ? read.problems : [];
 }
 
-test("configures the embedded default without any variable", () => {
-  const { config, warnings } = configOf({});
-  expect(config).toMatchObject({
-    databaseUrl: undefined,
-    masterKey: undefined,
-    dataDirectory: ".sessiond",
-    listen: { host: "127.0.0.1", port: 8080 },
-  });
+const unlimited = { service: undefined, member: undefined, address: undefined };
+
+test.each<[what: string, environment: Record<string, string>, expected: Partial<Config>]>([
+  [
+    "the embedded default without any variable",
+    {},
+    {
+      databaseUrl: undefined,
+      masterKey: undefined,
+      dataDirectory: ".sessiond",
+      listen: { host: "127.0.0.1", port: 8080 },
+      workers: 1,
+    },
+  ],
+  [
+    "empty variables as absent",
+    { SESSIOND_LISTEN: "", DATABASE_URL: "" },
+    { listen: { host: "127.0.0.1", port: 8080 } },
+  ],
+  ["an IPv4 address", { SESSIOND_LISTEN: "127.0.0.1:0" }, { listen: { host: "127.0.0.1", port: 0 } }],
+  ["an IPv6 address", { SESSIOND_LISTEN: "[::1]:9000" }, { listen: { host: "::1", port: 9000 } }],
+  ["a host name", { SESSIOND_LISTEN: "localhost:65535" }, { listen: { host: "localhost", port: 65_535 } }],
+  [
+    "every address with TLS",
+    { SESSIOND_TLS_CERT_FILE: "tls.crt", SESSIOND_TLS_KEY_FILE: "tls.key", SESSIOND_LISTEN: ":9000" },
+    {
+      listen: { host: "::", port: 9000 },
+      tls: { certFile: "tls.crt", keyFile: "tls.key", clientCaFile: undefined, minVersion: "TLSv1.2" },
+    },
+  ],
+  ["a number of workers", { SESSIOND_WORKERS: "4" }, { workers: 4 }],
+  ["a worker per CPU core", { SESSIOND_WORKERS: "auto" }, { workers: availableParallelism() }],
+  [
+    "colons in a bootstrap secret",
+    { SESSIOND_BOOTSTRAP_PROJECT: "project-test-1:a:b:c" },
+    { bootstrapProject: { projectId: "project-test-1" as ProjectId, secret: "a:b:c" } },
+  ],
+  [
+    "keys that rotate every 90 days and are published for 10 minutes first",
+    {},
+    { keySchedule: { rotationPeriodMs: 90 * 86_400_000, publicationDelayMs: 600_000 } },
+  ],
+  [
+    "several master keys",
+    { SESSIOND_MASTER_KEYS_ACCEPTED: `${key}, ${key}` },
+    { acceptedMasterKeys: [Buffer.alloc(32, 1), Buffer.alloc(32, 1)] },
+  ],
+  [
+    "limits of failed authentications only by default",
+    {},
+    { maxWaiting: 5_000, callRates: { ...unlimited, failures: { perSecond: 20, burst: 500 } } },
+  ],
+  [
+    "bursts of ten seconds by default, at least one; a rate of 0 disables a limit",
+    {
+      SESSIOND_CALLS_PER_SECOND_PER_SERVICE: "100",
+      SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
+      SESSIOND_CALL_BURST_PER_MEMBER: "7",
+      SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: "0.01",
+      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
+    },
+    {
+      callRates: {
+        service: { perSecond: 100, burst: 1000 },
+        member: { perSecond: 5, burst: 7 },
+        address: { perSecond: 0.01, burst: 1 },
+        failures: undefined,
+      },
+    },
+  ],
+  ...callerVariableNames.map((name): [string, Record<string, string>, object] => [
+    `the variable ${name} of commands`,
+    { [name]: "x" },
+    {},
+  ]),
+])("reads %s, without a warning", (_, environment, expected) => {
+  const { config, warnings } = configOf(environment);
+  expect(config).toEqual(expect.objectContaining(expected));
   expect(warnings).toEqual([]);
-});
-
-test("treats an empty variable as absent", () => {
-  expect(configOf({ SESSIOND_LISTEN: "", DATABASE_URL: "" }).config.listen.port).toBe(8080);
-});
-
-test.each([
-  ["127.0.0.1:0", "127.0.0.1", 0],
-  ["[::1]:9000", "::1", 9000],
-  ["localhost:65535", "localhost", 65_535],
-])("SESSIOND_LISTEN=%s", (text, host, port) => {
-  expect(configOf({ SESSIOND_LISTEN: text }).config.listen).toEqual({ host, port });
 });
 
 describe("without TLS", () => {
@@ -67,36 +127,12 @@ describe("without TLS", () => {
   );
 });
 
-describe("TLS", () => {
-  const files = { SESSIOND_TLS_CERT_FILE: "tls.crt", SESSIOND_TLS_KEY_FILE: "tls.key" };
-
-  test("allows every address", () => {
-    const { config } = configOf({ ...files, SESSIOND_LISTEN: ":9000" });
-    expect(config.listen).toEqual({ host: "::", port: 9000 });
-    expect(config.tls).toEqual({
-      certFile: "tls.crt",
-      keyFile: "tls.key",
-      clientCaFile: undefined,
-      minVersion: "TLSv1.2",
-    });
-  });
-
-  test.each([
-    [{ SESSIOND_TLS_CERT_FILE: "a" }, "SESSIOND_TLS_KEY_FILE: is required with SESSIOND_TLS_CERT_FILE"],
-    [{ SESSIOND_TLS_KEY_FILE: "a" }, "SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_KEY_FILE"],
-    [
-      { SESSIOND_TLS_CLIENT_CA_FILE: "a" },
-      "SESSIOND_TLS_CERT_FILE: is required with SESSIOND_TLS_CLIENT_CA_FILE",
-    ],
-  ])("rejects incomplete settings: %o", (environment, problem) => {
-    expect(problemsOf(environment)).toEqual([problem]);
-  });
-});
-
-test("SESSIOND_WORKERS sets the number of processes, 1 by default", () => {
-  expect(configOf({}).config.workers).toBe(1);
-  expect(configOf({ SESSIOND_WORKERS: "4" }).config.workers).toBe(4);
-  expect(configOf({ SESSIOND_WORKERS: "auto" }).config.workers).toBe(availableParallelism());
+test.each([
+  ["SESSIOND_TLS_CERT_FILE", "SESSIOND_TLS_KEY_FILE"],
+  ["SESSIOND_TLS_KEY_FILE", "SESSIOND_TLS_CERT_FILE"],
+  ["SESSIOND_TLS_CLIENT_CA_FILE", "SESSIOND_TLS_CERT_FILE"],
+])("%s requires %s", (given, required) => {
+  expect(problemsOf({ [given]: "a" })).toEqual([`${required}: is required with ${given}`]);
 });
 
 test.each([
@@ -123,11 +159,6 @@ test.each([
       expect.stringMatching(new RegExp(`^${name}: must be ${accepted}`)),
     ]);
   }
-});
-
-test("allows colons in a bootstrap secret", () => {
-  const { bootstrapProject } = configOf({ SESSIOND_BOOTSTRAP_PROJECT: "project-test-1:a:b:c" }).config;
-  expect(bootstrapProject).toEqual({ projectId: "project-test-1", secret: "a:b:c" });
 });
 
 describe("all problems are reported at once", () => {
@@ -173,20 +204,10 @@ test("requires a master key with DATABASE_URL", () => {
   expect(configOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key }).config.databaseUrl).toBe(url);
 });
 
-test("rotates keys every 90 days, publishes them for 10 minutes first, and accepts several master keys", () => {
-  const { config } = configOf({ SESSIOND_MASTER_KEYS_ACCEPTED: `${key}, ${key}` });
-  expect(config.keySchedule).toEqual({ rotationPeriodMs: 90 * 86_400_000, publicationDelayMs: 600_000 });
-  expect(config.acceptedMasterKeys).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 1)]);
-});
-
 test("warns of an unknown variable without its value", () => {
   expect(configOf({ SESSIOND_LISTN: "127.0.0.1:1" }).warnings).toEqual([
     "SESSIOND_LISTN is not a variable of this version",
   ]);
-});
-
-test("does not warn of variables of the commands", () => {
-  for (const name of callerVariableNames) expect(configOf({ [name]: "x" }).warnings).toEqual([]);
 });
 
 test("reads the database part without a master key", () => {
@@ -201,36 +222,6 @@ test("reads the database part without a master key", () => {
   });
   expect(readDatabaseConfig({ DATABASE_URL: "x", SESSIOND_LISTEN: "wrong too" })).toEqual({
     problems: ["DATABASE_URL: must be postgres://user:password@host:port/database"],
-  });
-});
-
-describe("limits", () => {
-  test("apply to failed authentications only by default", () => {
-    expect(configOf({}).config).toMatchObject({
-      maxWaiting: 5_000,
-      callRates: {
-        service: undefined,
-        member: undefined,
-        address: undefined,
-        failures: { perSecond: 20, burst: 500 },
-      },
-    });
-  });
-
-  test("have a burst of ten seconds by default, at least one; a rate of 0 disables them", () => {
-    const { callRates } = configOf({
-      SESSIOND_CALLS_PER_SECOND_PER_SERVICE: "100",
-      SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
-      SESSIOND_CALL_BURST_PER_MEMBER: "7",
-      SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: "0.01",
-      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
-    }).config;
-    expect(callRates).toEqual({
-      service: { perSecond: 100, burst: 1000 },
-      member: { perSecond: 5, burst: 7 },
-      address: { perSecond: 0.01, burst: 1 },
-      failures: undefined,
-    });
   });
 });
 

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-node";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { describe, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../../../gen/grpc/health/v1/health_pb.ts";
 import { isAuthority, safeHost } from "../../../../src/server/rpc/header-checks.ts";
@@ -37,19 +36,15 @@ async function http2(url: string, headers: Record<string, string>) {
 const unusable = ["[", "[::1", "a b", "a/b", "a?b", "a#b", "me@h", "h:port", "::1", "%"];
 
 describe("HTTP/1", () => {
-  const cases: [name: string, head: string, message: string][] = [
-    ["no Host in HTTP/1.1", `POST ${path} HTTP/1.1`, "the Host header is missing"],
-    ["an empty Host", `POST ${path} HTTP/1.1\r\nHost:`, "the Host header is missing"],
-    ["two Hosts", `POST ${path} HTTP/1.1\r\nHost: a\r\nHost: b`, "more than one Host header"],
-  ];
-  const message = "the Host header is not a host name";
-  for (const host of unusable) {
-    cases.push([`Host ${host}`, `POST ${path} HTTP/1.1\r\nHost: ${host}`, message]);
-  }
-
-  test.each(cases)("refuses %s", async (_, head, message) => {
+  const malformed = "the Host header is not a host name";
+  test.each<[name: string, headers: string, message: string]>([
+    ["no Host in HTTP/1.1", "", "the Host header is missing"],
+    ["an empty Host", "\r\nHost:", "the Host header is missing"],
+    ["two Hosts", "\r\nHost: a\r\nHost: b", "more than one Host header"],
+    ...unusable.map((host): [string, string, string] => [`Host ${host}`, `\r\nHost: ${host}`, malformed]),
+  ])("refuses %s", async (_, headers, message) => {
     const { port } = await servingHealth();
-    const answer = await http1(port, head);
+    const answer = await http1(port, `POST ${path} HTTP/1.1${headers}`);
     expect(answer).toMatch(
       /^HTTP\/1.1 400 Bad Request\r\nx-request-id: [^\r]*\r\nconnection: close\r\ncontent-type: application\/json\r\n/,
     );
@@ -123,23 +118,5 @@ describe("HTTP/2", () => {
     }
     await raw.received(/"status":"SERVING"/);
     expect(await raw.received(/"code":"invalid_argument"/)).toContain("Host header is not a host name");
-  });
-
-  test("gives a gRPC client the reason", async () => {
-    const { port } = await servingHealth();
-    const transport = createGrpcTransport({
-      baseUrl: `http://127.0.0.1:${port}`,
-      interceptors: [
-        (next) => (req) => {
-          req.header.set("host", "[");
-          return next(req);
-        },
-      ],
-    });
-    const failure: unknown = await createClient(Health, transport)
-      .check({})
-      .catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(ConnectError);
-    expect(failure).toMatchObject({ code: Code.InvalidArgument });
   });
 });

@@ -7,11 +7,15 @@ import { warnOfExpiry, watchCertificates } from "../../../../src/server/tls/cert
 import { type TlsFolder, authority, tlsFolder } from "../../../support/process/certificates.ts";
 import { recordOutput } from "../../../support/output/output.ts";
 
-/** Parses log lines into `lines`, and keeps them for the search for secrets. */
-const collectInto = (lines: unknown[]) => (line: string) => {
-  recordOutput("log", line);
-  lines.push(JSON.parse(line));
-};
+/** A log whose lines are kept, also for the search for secrets. */
+function recordedLog() {
+  const lines: Record<string, unknown>[] = [];
+  const write = (line: string) => {
+    recordOutput("log", line);
+    lines.push(JSON.parse(line));
+  };
+  return { lines, log: pino({}, { write }) };
+}
 
 const ca = authority();
 const one = ca.issue();
@@ -73,8 +77,7 @@ describe("reading the files", () => {
 
 describe("watching the files", () => {
   async function watching() {
-    const lines: Record<string, unknown>[] = [];
-    const log = pino({}, { write: collectInto(lines) });
+    const { lines, log } = recordedLog();
     const changes: TlsMaterial[] = [];
     const failures: string[] = [];
     const onChange = (material: TlsMaterial) => void changes.push(material);
@@ -127,7 +130,7 @@ describe("watching the files", () => {
   test("checks at intervals", async () => {
     await folder.mount(one, ca.cert);
     const taken = Promise.withResolvers<TlsMaterial>();
-    const log = pino({ level: "silent" });
+    const { log } = recordedLog();
     const first = await readTlsMaterial(files);
     // A read between the two writes finds a key of another certificate.
     const ignore = () => undefined;
@@ -139,8 +142,7 @@ describe("watching the files", () => {
 });
 
 test("warns of an expired certificate", () => {
-  const lines: unknown[] = [];
-  const log = pino({}, { write: collectInto(lines) });
+  const { lines, log } = recordedLog();
   const material = { ...one, clientCa: undefined };
   warnOfExpiry({ ...material, expireTime: new Date(Date.now() + 60_000) }, log);
   expect(lines).toEqual([]);
