@@ -19,19 +19,24 @@ async function createJwt(database: TestDatabase, master: string, accepted = ""):
   return jwt;
 }
 
-test("a master key is changed in two steps, and a wrong one is rejected at start", async () => {
-  const database = await testDatabase();
-  const [old, current] = [keyOf("o"), keyOf("n")];
-  const first = await createJwt(database, old);
-  await expect(createJwt(database, current)).rejects.toThrow(
-    /is encrypted with master key [0-9a-f]{16}, which is not configured .*SESSIOND_MASTER_KEYS_ACCEPTED/,
-  );
-  const during = await createJwt(database, current, `${keyOf("x")}, ${old}`);
-  const after = await createJwt(database, current);
-  const kids = [first, during, after].map((jwt) => jwt.split(".")[0]);
-  expect(new Set(kids).size).toBe(1);
-  await expect(createJwt(database, old)).rejects.toThrow("is not configured");
-});
+// Five processes start one after the other.
+test(
+  "a master key is changed in two steps, and a wrong one is rejected at start",
+  { timeout: 90_000 },
+  async () => {
+    const database = await testDatabase();
+    const [old, current] = [keyOf("o"), keyOf("n")];
+    const first = await createJwt(database, old);
+    await expect(createJwt(database, current)).rejects.toThrow(
+      /is encrypted with master key [0-9a-f]{16}, which is not configured .*SESSIOND_MASTER_KEYS_ACCEPTED/,
+    );
+    const during = await createJwt(database, current, `${keyOf("x")}, ${old}`);
+    const after = await createJwt(database, current);
+    const kids = [first, during, after].map((jwt) => jwt.split(".")[0]);
+    expect(new Set(kids).size).toBe(1);
+    await expect(createJwt(database, old)).rejects.toThrow("is not configured");
+  },
+);
 
 test("if a master key is lost, its signing keys can be retired by hand", async () => {
   const database = await testDatabase();

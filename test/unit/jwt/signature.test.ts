@@ -25,15 +25,6 @@ test("RS256 signs in another thread", async () => {
   expect(await signing).toBe(true);
 });
 
-test("ES256 signs with the key of RFC 7515, appendix A.3", async () => {
-  const { jwk, signed } = p256Example;
-  const key = keyOf(jwk);
-  const made = await signatureOf({ algorithm: "ES256", key }, signed);
-  expect(made).toHaveLength(64);
-  const { payload } = await compactVerify(`${signed}.${made.toString("base64url")}`, createPublicKey(key));
-  expect(Buffer.from(payload).toString()).toContain("http://example.com/is_root");
-});
-
 test.each([
   ["RS256", rsaExample],
   ["EdDSA", ed25519Example],

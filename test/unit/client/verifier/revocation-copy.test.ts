@@ -22,6 +22,14 @@ function open() {
   return { clock, freshness, copy, apply };
 }
 
+/** A copy whose first snapshot is complete. */
+function complete(revision: number, ...revocations: StreamMessage["revocations"]) {
+  const opened = open();
+  opened.copy.nextStart();
+  opened.apply({ revocations, revision });
+  return opened;
+}
+
 function sessionRevocation(revision: number, targetId: string) {
   const scope = "session" as const;
   return { revision, scope, targetId, exceptSessionId: undefined, matterUntil: Infinity };
@@ -55,9 +63,7 @@ describe("a snapshot", () => {
   });
 
   test("replaces the index when it is complete; its revocations apply before", () => {
-    const { copy, clock, freshness, apply } = open();
-    copy.nextStart();
-    apply({ revocations: [sessionRevocation(1, first)], revision: 1 });
+    const { copy, clock, freshness, apply } = complete(1, sessionRevocation(1, first));
     copy.requireSnapshot();
     clock.advance(2000);
     expect(copy.nextStart()).toEqual(snapshot);
@@ -70,9 +76,7 @@ describe("a snapshot", () => {
   });
 
   test("that breaks off leaves the current index in use and starts again", () => {
-    const { copy, apply } = open();
-    copy.nextStart();
-    apply({ revocations: [sessionRevocation(1, first)], revision: 1 });
+    const { copy, apply } = complete(1, sessionRevocation(1, first));
     copy.requireSnapshot();
     copy.nextStart();
     apply({ revocations: [sessionRevocation(8, second)], revision: 8, caughtUp: false });
@@ -82,15 +86,8 @@ describe("a snapshot", () => {
 });
 
 describe("a message that", () => {
-  const following = () => {
-    const opened = open();
-    opened.copy.nextStart();
-    opened.apply({ revision: 5 });
-    return opened;
-  };
-
   test("continues the log is applied, and proves freshness only if it has caught up", () => {
-    const { copy, clock, freshness, apply } = following();
+    const { copy, clock, freshness, apply } = complete(5);
     clock.advance(1000);
     apply({ revocations: [sessionRevocation(6, first)], revision: 6, caughtUp: false });
     expect(isRevoked(copy, first)).toBe(true);
@@ -106,7 +103,7 @@ describe("a message that", () => {
     ["names a higher revision than it has", { revision: 6 }],
     ["goes back", { revision: 4 }],
   ])("%s is rejected and changes nothing", (_, message) => {
-    const { copy, freshness, clock, apply } = following();
+    const { copy, freshness, clock, apply } = complete(5);
     clock.advance(1000);
     expect(() => apply(message)).toThrow(OutOfStepError);
     expect(freshness.staleness()).toBe(1000);

@@ -80,10 +80,7 @@ test("accept: accepts, with a mark in the verdict and an event each time", async
 describe("ask", () => {
   test("accepts what the server accepts, and asks on every call", async () => {
     const asked: unknown[] = [];
-    service.authenticate = ({ credential }) => {
-      asked.push(credential.value);
-      return {};
-    };
+    service.authenticate = ({ credential }) => (asked.push(credential.value), {});
     const verifier = await stale("ask");
     for (let i = 0; i < 3; i++) {
       expect(await verifier.verify(jwt)).toMatchObject({ ok: true, stale: false, answeredBy: "server" });
@@ -123,9 +120,7 @@ describe("ask", () => {
   });
 
   test("rejects as stale if the credential lacks the permission", async () => {
-    service.authenticate = () => {
-      throw new ConnectError("sessions.authenticate is missing", Code.PermissionDenied);
-    };
+    service.authenticate = () => Promise.reject(new ConnectError("missing", Code.PermissionDenied));
     expect(await (await stale("ask")).verify(jwt)).toMatchObject({ reason: "stale" });
   });
 });
