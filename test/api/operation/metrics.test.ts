@@ -9,8 +9,9 @@ import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
 import { type Metrics, readMetrics, withHeaders } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { holdRevocations, serveOn, testDatabase } from "./operating.ts";
+import { holdRevocations, serveOn } from "./operating.ts";
 
 const service = await runningService();
 const stopping = await runningService();
@@ -127,11 +128,14 @@ test("serves GET /metrics only, and no calls", async () => {
 });
 
 test("sums the metrics of workers", async () => {
-  const workers = serveOn(await testDatabase(), {
-    SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
-    SESSIOND_WORKERS: "2",
-    SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
-  });
+  const workers = serveOn(
+    { url: await databaseOfTest() },
+    {
+      SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
+      SESSIOND_WORKERS: "2",
+      SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
+    },
+  );
   const port = await workers.listening;
   const [, shownAt] = /"port":(\d+),"msg":"serving metrics"/.exec(workers.stderr()) ?? [];
   const from = `http://127.0.0.1:${shownAt}/metrics`;

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { expect, onTestFinished } from "vitest";
+import { afterAll, expect, onTestFinished } from "vitest";
 import { basicAuthorization, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -25,10 +25,10 @@ export async function sessionsOn(service: ServeProcess, projectId: string, proje
   return sessionsOf({ url, basic: basicAuthorization(projectId, projectSecret) });
 }
 
-/** A database that is dropped when the test ends. */
-export async function testDatabase(): Promise<TestDatabase> {
+/** A database for the tests of a file: call it at the top level. */
+export async function databaseOfFile(): Promise<TestDatabase> {
   const database = await createTestDatabase();
-  onTestFinished(() => database.drop());
+  afterAll(() => database.drop());
   return database;
 }
 

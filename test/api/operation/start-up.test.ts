@@ -1,17 +1,13 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { holdRevocations, secret, serveOn, sessionsOn, testDatabase } from "./operating.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
+import { databaseOfFile, holdRevocations, secret, serveOn, sessionsOn } from "./operating.ts";
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(() => database.drop());
+const database = await databaseOfFile();
 
 test("reports all problems of the configuration at once, without values", async () => {
   const values = {
@@ -48,9 +44,9 @@ test("reports an unreachable database without its password", async () => {
 });
 
 /** A database whose schema has an unknown migration. */
-async function newerDatabase(allowsThisVersion: boolean): Promise<TestDatabase> {
-  const newer = await testDatabase();
-  const client = new Client({ connectionString: newer.url });
+async function newerDatabase(allowsThisVersion: boolean) {
+  const url = await databaseOfTest();
+  const client = new Client({ connectionString: url });
   await client.connect();
   await client.query("insert into schema_migrations values ('9999_from_the_future', now()::text)");
   if (allowsThisVersion) {
@@ -59,7 +55,7 @@ async function newerDatabase(allowsThisVersion: boolean): Promise<TestDatabase> 
     );
   }
   await client.end();
-  return newer;
+  return { url };
 }
 
 test("rejects a newer schema", async () => {

@@ -11,8 +11,9 @@ import { connectSessiond } from "../../../src/client/client.ts";
 import { Tracing } from "../../../src/server/observability/tracing.ts";
 import { recordOutput } from "../../support/output/output.ts";
 import { patience } from "../../support/patience.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { serveOn, testDatabase } from "./operating.ts";
+import { serveOn } from "./operating.ts";
 
 const withoutSdk = Tracing.ofProcess();
 const exporter = new InMemorySpanExporter();
@@ -123,9 +124,12 @@ test("no span contains a secret", async () => {
 });
 
 test("an SDK can be loaded with --import", async () => {
-  const served = serveOn(await testDatabase(), {
-    NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
-  });
+  const served = serveOn(
+    { url: await databaseOfTest() },
+    {
+      NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
+    },
+  );
   const baseUrl = `http://127.0.0.1:${await served.listening}`;
   await fetch(`${baseUrl}/session/v1/projects/none/jwks`, { headers: { traceparent: headers.traceparent } });
   await vi.waitFor(() => expect(served.stdout()).toContain(`traceId: '${traceId}'`), patience);

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { reasonOf } from "../../support/fixtures/logins.ts";
@@ -19,14 +19,9 @@ import {
   serveProcess,
 } from "../../support/process/serve-process.ts";
 import { withHeaders } from "../../support/fixtures/service-clients.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
-import { emptyFolder, holdRevocations, secret, serveOn } from "./operating.ts";
+import { databaseOfFile, emptyFolder, holdRevocations, secret, serveOn } from "./operating.ts";
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(() => database.drop());
+const database = await databaseOfFile();
 
 const basic = basicAuthorization("workers", secret);
 
