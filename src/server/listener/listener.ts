@@ -59,7 +59,7 @@ export function createListener(options: ListenerOptions) {
     undecided.add(socket);
     sniff(socket, limits.prefaceTimeoutMs, (protocol) => {
       undecided.delete(socket);
-      // Without TLS, a TLS client is told that it does not speak HTTP.
+      // Without TLS, a TLS handshake gets the answer to a malformed HTTP/1 request.
       if (tls === undefined) acceptPlain(socket, protocol === "tls" ? "http/1.1" : protocol);
       else if (protocol === "tls") tls.accept(socket);
       else refusePlaintext(socket, protocol);

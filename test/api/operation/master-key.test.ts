@@ -8,14 +8,11 @@ const keyOf = (letter: string) => Buffer.alloc(32, letter).toString("base64");
 
 /** Starts a service with these master keys, and creates a session; returns its JWT. Rejects with the output of a failed start. */
 async function createJwt(url: string, master: string, accepted = ""): Promise<string> {
-  const service = serveOn(
-    { url },
-    {
-      SESSIOND_BOOTSTRAP_PROJECT: `project:${secret}`,
-      SESSIOND_MASTER_KEY: master,
-      SESSIOND_MASTER_KEYS_ACCEPTED: accepted,
-    },
-  );
+  const service = serveOn(url, {
+    SESSIOND_BOOTSTRAP_PROJECT: `project:${secret}`,
+    SESSIOND_MASTER_KEY: master,
+    SESSIOND_MASTER_KEYS_ACCEPTED: accepted,
+  });
   const { jwt } = await (await sessionsOn(service, "project")).create({ memberId: "ada" });
   service.signal("SIGTERM");
   expect(await service.ended).toBe(0);

@@ -104,7 +104,7 @@ test("shows batches, connections, the connection pool, the version and the runti
 test("counts a request as in flight until its answer has ended", async () => {
   const { session } = await sessions.create({ memberId: "held" });
   await metricsWhere((shown) => shown.sum("sessiond_calls_in_flight") === 0);
-  const { release } = await holdRevocations({ url: service.databaseUrl });
+  const { release } = await holdRevocations(service.databaseUrl);
   const held = sessions.revoke({ target: { case: "id", value: session?.id ?? "" } });
   await metricsWhere((shown) => shown.sum("sessiond_calls_in_flight") === 1);
   await release();
@@ -128,14 +128,11 @@ test("serves GET /metrics only, and no calls", async () => {
 });
 
 test("sums the metrics of workers", async () => {
-  const workers = serveOn(
-    { url: await databaseOfTest() },
-    {
-      SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
-      SESSIOND_WORKERS: "2",
-      SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
-    },
-  );
+  const workers = serveOn(await databaseOfTest(), {
+    SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
+    SESSIOND_WORKERS: "2",
+    SESSIOND_METRICS_LISTEN: "127.0.0.1:0",
+  });
   const port = await workers.listening;
   const [, shownAt] = /"port":(\d+),"msg":"serving metrics"/.exec(workers.stderr()) ?? [];
   const from = `http://127.0.0.1:${shownAt}/metrics`;
@@ -153,7 +150,7 @@ test("sums the metrics of workers", async () => {
 });
 
 test("serves metrics until everything else has ended", async () => {
-  const { release } = await holdRevocations({ url: stopping.databaseUrl });
+  const { release } = await holdRevocations(stopping.databaseUrl);
   const credential = { projectId: stopping.projectId, secret: stopping.secret };
   const client = connectSessiond({ baseUrl: stopping.url, credential }).sessions;
   const held = client.revoke({ target: { case: "memberId", value: "any-member" } });

@@ -5,15 +5,15 @@ import { Client } from "pg";
 import { afterAll, expect, onTestFinished } from "vitest";
 import { basicAuthorization, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { type TestDatabase, createTestDatabase } from "../../support/postgres/test-database.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { type ServeProcess, serveProcess } from "../../support/process/serve-process.ts";
 
 /** Starts a service on a database, with a master key. */
 export function serveOn(
-  { url }: Pick<TestDatabase, "url">,
+  databaseUrl: string,
   environment: Readonly<Record<string, string>> = {},
 ): ServeProcess {
-  return serveProcess({ DATABASE_URL: url, SESSIOND_MASTER_KEY: testMasterKey, ...environment });
+  return serveProcess({ DATABASE_URL: databaseUrl, SESSIOND_MASTER_KEY: testMasterKey, ...environment });
 }
 
 /** Secret of bootstrap projects. */
@@ -25,11 +25,11 @@ export async function sessionsOn(service: ServeProcess, projectId: string, proje
   return sessionsOf({ url, basic: basicAuthorization(projectId, projectSecret) });
 }
 
-/** A database for the tests of a file: call it at the top level. */
-export async function databaseOfFile(): Promise<TestDatabase> {
-  const database = await createTestDatabase();
-  afterAll(() => database.drop());
-  return database;
+/** Creates a database for the tests of a file, and returns its URL: call it at the top level. */
+export async function databaseOfFile(): Promise<string> {
+  const { url, drop } = await createTestDatabase();
+  afterAll(drop);
+  return url;
 }
 
 /** An empty folder, removed when the test ends. */
@@ -42,8 +42,8 @@ export async function emptyFolder(): Promise<string> {
 }
 
 /** Makes revocations wait for their project's row lock until `release`. */
-export async function holdRevocations({ url }: Pick<TestDatabase, "url">) {
-  const holder = new Client({ connectionString: url });
+export async function holdRevocations(databaseUrl: string) {
+  const holder = new Client({ connectionString: databaseUrl });
   await holder.connect();
   onTestFinished(() => holder.end());
   await holder.query("begin");

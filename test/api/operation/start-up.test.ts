@@ -7,7 +7,7 @@ import { serveProcess } from "../../support/process/serve-process.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { databaseOfFile, holdRevocations, secret, serveOn, sessionsOn } from "./operating.ts";
 
-const database = await databaseOfFile();
+const databaseUrl = await databaseOfFile();
 
 test("reports all problems of the configuration at once, without values", async () => {
   const values = {
@@ -34,9 +34,9 @@ test("reports all problems of the configuration at once, without values", async 
 });
 
 test("reports an unreachable database without its password", async () => {
-  const url = new URL(database.url);
+  const url = new URL(databaseUrl);
   Object.assign(url, { port: "1", password: "a-database-password" });
-  const process = serveOn({ url: url.href });
+  const process = serveOn(url.href);
   expect(await process.ended).toBe(1);
   expect(process.stderr()).toContain("sessiond cannot start: the database does not answer\n  because: ");
   expect(process.stderr()).not.toContain("a-database-password");
@@ -55,7 +55,7 @@ async function newerDatabase(allowsThisVersion: boolean) {
     );
   }
   await client.end();
-  return { url };
+  return url;
 }
 
 test("rejects a newer schema", async () => {
@@ -75,9 +75,9 @@ test("serves a newer schema that allows this version, and leaves it unchanged", 
 });
 
 test("reports an address in use; warns of an unknown variable", async () => {
-  const one = serveOn(database, { SESSIOND_LISTENS: "x" });
+  const one = serveOn(databaseUrl, { SESSIOND_LISTENS: "x" });
   const port = await one.listening;
-  const other = serveOn(database, { SESSIOND_LISTEN: `127.0.0.1:${port}` });
+  const other = serveOn(databaseUrl, { SESSIOND_LISTEN: `127.0.0.1:${port}` });
   expect(await other.ended).toBe(1);
   expect(other.stderr()).toContain(`127.0.0.1:${port}`);
   expect(one.stderr()).toContain("SESSIOND_LISTENS is not a variable of this version");
@@ -87,14 +87,14 @@ describe("with a bootstrap project", () => {
   const environment = { SESSIOND_BOOTSTRAP_PROJECT: `bootstrapped:${secret}` };
 
   test("creates it once with all permissions, and never prints its secret", async () => {
-    const first = serveOn(database, environment);
+    const first = serveOn(databaseUrl, environment);
     const sessions = await sessionsOn(first, "bootstrapped");
     const { token } = await sessions.create({ memberId: "m" });
     await sessions.revokeAll({ scope: { case: "project", value: true }, validateOnly: true });
     first.signal("SIGTERM");
     expect(await first.ended).toBe(0);
 
-    const second = serveOn(database, environment);
+    const second = serveOn(databaseUrl, environment);
     const credential = { case: "token", value: token } as const;
     await (await sessionsOn(second, "bootstrapped")).authenticate({ credential });
     second.signal("SIGINT");
@@ -106,7 +106,7 @@ describe("with a bootstrap project", () => {
   });
 
   test("reports another secret for an existing project, and changes nothing", async () => {
-    const process = serveOn(database, { SESSIOND_BOOTSTRAP_PROJECT: "bootstrapped:another-secret" });
+    const process = serveOn(databaseUrl, { SESSIOND_BOOTSTRAP_PROJECT: "bootstrapped:another-secret" });
     const stranger = await sessionsOn(process, "bootstrapped", "another-secret");
     expect(process.stderr()).toContain("no credential of this project");
     await expect(stranger.list({ memberId: "m" })).rejects.toThrow("malformed, unknown or disabled");
@@ -116,7 +116,7 @@ describe("with a bootstrap project", () => {
 
 describe("SIGTERM", () => {
   test("finishes calls in flight, notifies watchers, and exits with 0", async () => {
-    const process = serveOn(database, { SESSIOND_BOOTSTRAP_PROJECT: `drained:${secret}` });
+    const process = serveOn(databaseUrl, { SESSIOND_BOOTSTRAP_PROJECT: `drained:${secret}` });
     const url = `http://127.0.0.1:${await process.listening}`;
     const sessions = await sessionsOn(process, "drained");
     await sessions.create({ memberId: "m" });
@@ -124,7 +124,7 @@ describe("SIGTERM", () => {
     const seen = watched[Symbol.asyncIterator]();
     await seen.next();
 
-    const { waited, release } = await holdRevocations(database);
+    const { waited, release } = await holdRevocations(databaseUrl);
     const inFlight = sessions.revokeAll({ scope: { case: "project", value: true } });
     await waited();
 

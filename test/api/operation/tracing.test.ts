@@ -124,12 +124,9 @@ test("no span contains a secret", async () => {
 });
 
 test("an SDK can be loaded with --import", async () => {
-  const served = serveOn(
-    { url: await databaseOfTest() },
-    {
-      NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
-    },
-  );
+  const served = serveOn(await databaseOfTest(), {
+    NODE_OPTIONS: `--import ${new URL("../../support/console-tracing.ts", import.meta.url).href}`,
+  });
   const baseUrl = `http://127.0.0.1:${await served.listening}`;
   await fetch(`${baseUrl}/session/v1/projects/none/jwks`, { headers: { traceparent: headers.traceparent } });
   await vi.waitFor(() => expect(served.stdout()).toContain(`traceId: '${traceId}'`), patience);

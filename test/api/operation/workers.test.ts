@@ -21,14 +21,14 @@ import {
 import { withHeaders } from "../../support/fixtures/service-clients.ts";
 import { databaseOfFile, emptyFolder, holdRevocations, secret, serveOn } from "./operating.ts";
 
-const database = await databaseOfFile();
+const databaseUrl = await databaseOfFile();
 
 const basic = basicAuthorization("workers", secret);
 
 /** A service with two workers. */
 function twoWorkers(environment: Readonly<Record<string, string>> = {}): ServeProcess {
   const bootstrap = { SESSIOND_BOOTSTRAP_PROJECT: `workers:${secret}` };
-  return serveOn(database, { ...bootstrap, SESSIOND_WORKERS: "2", ...environment });
+  return serveOn(databaseUrl, { ...bootstrap, SESSIOND_WORKERS: "2", ...environment });
 }
 
 /** Clients of one worker, on one connection. */
@@ -123,7 +123,7 @@ async function secretsIn(directory: string): Promise<ReadonlyMap<string, string>
 describe("stopping", () => {
   /** A revocation that waits for the project's row lock, which the test holds until `release`. */
   async function heldRevocation({ sessions }: WorkerClient) {
-    const { waited, release } = await holdRevocations(database);
+    const { waited, release } = await holdRevocations(databaseUrl);
     // With a deadline, because Connect's client does not always notice that a server is gone after its GOAWAY.
     const answer = sessions.revokeAll({ scope: { case: "project", value: true } }, { timeoutMs: 12_000 });
     answer.catch(() => undefined);
