@@ -17,7 +17,7 @@ export type ConfigResult =
   | { readonly problems: readonly string[] };
 
 /** Reads the environment. No problem repeats a value, because it may be a secret. */
-export function readConfig(environment: Environment): ConfigResult {
+export function readConfig(environment: ProcessEnvironment): ConfigResult {
   const given = withoutEmpty(environment);
   const { success, data, error } = variables.safeParse(given);
   const problems = [...problemsOf(error), ...combinedProblemsOf(given)];
@@ -36,7 +36,7 @@ export type DatabaseConfig = ReturnType<typeof toDatabaseConfig>;
 
 /** Reads that part alone, without requiring the rest of the environment to be valid. */
 export function readDatabaseConfig(
-  environment: Environment,
+  environment: ProcessEnvironment,
 ): { readonly config: DatabaseConfig } | { readonly problems: readonly string[] } {
   const { success, data, error } = databaseVariables.safeParse(withoutEmpty(environment));
   return success ? { config: toDatabaseConfig(data) } : { problems: problemsOf(error) };
@@ -49,10 +49,10 @@ const databaseVariables = variables.pick({
   SESSIOND_RETENTION_DAYS: true,
 });
 
-type Environment = Readonly<Record<string, string | undefined>>;
+type ProcessEnvironment = Readonly<Record<string, string | undefined>>;
 
 /** An empty variable counts as absent. */
-function withoutEmpty(environment: Environment): Environment {
+function withoutEmpty(environment: ProcessEnvironment): ProcessEnvironment {
   return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
 }
 
@@ -73,7 +73,7 @@ const requirements: readonly (readonly [given: string, required: string, hint?: 
 ];
 
 /** Problems of several variables together, found even if others are wrong. */
-function combinedProblemsOf(given: Environment): readonly string[] {
+function combinedProblemsOf(given: ProcessEnvironment): readonly string[] {
   const problems = requirements
     .filter(([name, required]) => given[name] !== undefined && given[required] === undefined)
     .map(([name, required, hint = ""]) => `${required}: is required with ${name}${hint}`);

@@ -1,6 +1,6 @@
 import { KeyObject, createPrivateKey, createPublicKey } from "node:crypto";
 import * as fc from "fast-check";
-import { compactVerify, exportPKCS8, generateKeyPair } from "jose";
+import { CompactSign, compactVerify, exportPKCS8, generateKeyPair } from "jose";
 import { describe, expect, test } from "vitest";
 import { isSignedBy, signatureOf } from "../../../src/jwt/signature.ts";
 import { ed25519Example, p256Example, rsaExample } from "./rfc-examples.ts";
@@ -23,6 +23,15 @@ test("RS256 signs in another thread", async () => {
   for (let i = 0; i < 1000; i++) await Promise.resolve();
   expect(done).toBe(false);
   expect(await signing).toBe(true);
+});
+
+test("ES256 signs with the key of RFC 7515, appendix A.3", async () => {
+  const { jwk, signed } = p256Example;
+  const key = keyOf(jwk);
+  const made = await signatureOf({ algorithm: "ES256", key }, signed);
+  expect(made).toHaveLength(64);
+  const { payload } = await compactVerify(`${signed}.${made.toString("base64url")}`, createPublicKey(key));
+  expect(Buffer.from(payload).toString()).toContain("http://example.com/is_root");
 });
 
 test.each([
@@ -50,6 +59,13 @@ test.each([
 );
 
 describe.each(["ES256", "EdDSA", "RS256"] as const)("%s", (algorithm) => {
+  test("verifies what jose signs", async () => {
+    const { privateKey, publicKey } = await generateKeyPair(algorithm);
+    const signing = new CompactSign(Buffer.from("text")).setProtectedHeader({ alg: algorithm });
+    const key = { algorithm, key: KeyObject.from(publicKey) };
+    expect(isSignedBy(key, await signing.sign(privateKey))).toBe(true);
+  });
+
   test("signs what jose verifies, and only with this key", async () => {
     const one = await generateKeyPair(algorithm, { extractable: true });
     const other = await generateKeyPair(algorithm);
