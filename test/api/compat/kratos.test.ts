@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { curl } from "../../support/process/command.ts";
-import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { newLogin, revokedLogin, twoLogins, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const service = await runningService({
   environment: { SESSIOND_KRATOS_ALLOWED_ORIGINS: "https://app.example.com" },
@@ -22,11 +21,6 @@ function disable(id: string, headers: readonly string[], ...more: readonly strin
   return curl("-L", "-X", "DELETE", `${service.url}/auth/sessions/${id}`, ...options, ...more);
 }
 
-async function twoLogins() {
-  const mine = await newLogin(service);
-  return { mine, other: await newLogin(service, { memberId: mine.memberId }) };
-}
-
 describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version) => {
   const credentials: [name: string, header: (mine: { token: string; jwt: string }) => string][] = [
     ["X-Session-Token", ({ token }) => `X-Session-Token: ${token}`],
@@ -37,7 +31,7 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
     ["Bearer with a JWT", ({ jwt }) => `Authorization: Bearer ${jwt}`],
   ];
   test.each(credentials)("ends another session of the same user, by %s", async (_name, header) => {
-    const { mine, other } = await twoLogins();
+    const { mine, other } = await twoLogins(service);
     const answer = await disable(other.id, [header(mine)], version);
     expect(answer).toMatchObject({ status: 204, body: "" });
     expect(answer.headers.has("content-type")).toBe(false);
@@ -46,10 +40,10 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   });
 
   test("answers alike for an unknown, a foreign and a revoked session, and ends nothing", async () => {
-    const { mine, other } = await twoLogins();
+    const mine = await newLogin(service);
     const foreign = await newLogin(service);
-    await sessionsOf(service).revoke({ target: { case: "id", value: other.id } });
-    for (const id of [foreign.id, randomUUID(), other.id]) {
+    const revoked = await revokedLogin(service, { memberId: mine.memberId });
+    for (const id of [foreign.id, randomUUID(), revoked.id]) {
       expect(await disable(id, [`X-Session-Token: ${mine.token}`], version)).toMatchObject({
         status: 204,
         body: "",
@@ -59,7 +53,7 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   });
 
   test("the current session cannot be revoked", async () => {
-    const { mine } = await twoLogins();
+    const mine = await newLogin(service);
     for (const id of [mine.id, mine.id.toUpperCase()]) {
       expect(await disable(id, [`X-Session-Token: ${mine.token}`], version)).toMatchObject({
         status: 400,
@@ -70,7 +64,7 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   });
 
   test("an id that is not a UUID", async () => {
-    const { mine } = await twoLogins();
+    const mine = await newLogin(service);
     const answer = await disable("session-1", [`X-Session-Token: ${mine.token}`], version);
     expect(answer.status).toBe(400);
     expect(JSON.parse(answer.body)).toEqual({
@@ -79,8 +73,8 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   });
 
   test("no or dead credentials", async () => {
-    const { mine, other } = await twoLogins();
-    await sessionsOf(service).revoke({ target: { case: "id", value: mine.id } });
+    const mine = await revokedLogin(service);
+    const other = await newLogin(service, { memberId: mine.memberId });
     const headers = [
       [],
       [`X-Session-Token: ${mine.token}`],
@@ -131,28 +125,19 @@ describe("the order of credentials", () => {
     ],
     ["X-Session-Token beside an empty Authorization", (live) => [header(live), "Authorization;"]],
   ];
-  test.each(accepted)("accepts %s", async (_name, credentials) => {
-    const { mine, other } = await twoLogins();
-    const dead = await newLogin(service);
-    await sessionsOf(service).revoke({ target: { case: "id", value: dead.id } });
-    expect(await disable(other.id, credentials(mine.token, dead.token))).toMatchObject({ status: 204 });
-    expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
-  });
-
-  const refused: [string, Credentials][] = [
+  const refused: typeof accepted = [
     ["a garbage X-Session-Token", (live) => [header(garbage), cookie(live), bearer(live)]],
     ["the cookie of a dead session", (live, dead) => [cookie(dead), bearer(live)]],
     ["a garbage cookie alone", () => [cookie(garbage)]],
   ];
-  test.each(refused)("refuses %s", async (_name, credentials) => {
-    const { mine, other } = await twoLogins();
-    const dead = await newLogin(service);
-    await sessionsOf(service).revoke({ target: { case: "id", value: dead.id } });
-    expect(await disable(other.id, credentials(mine.token, dead.token))).toMatchObject({
-      status: 401,
-      body: unauthorized,
-    });
-    expect(await verdictOn(service, other)).toBe("active");
+  test.each([
+    ...accepted.map((row) => [...row, { status: 204 }, "SESSION_REVOKED"] as const),
+    ...refused.map((row) => [...row, { status: 401, body: unauthorized }, "active"] as const),
+  ])("%s", async (_name, credentials, answer, verdict) => {
+    const { mine, other } = await twoLogins(service);
+    const dead = await revokedLogin(service);
+    expect(await disable(other.id, credentials(mine.token, dead.token))).toMatchObject(answer);
+    expect(await verdictOn(service, other)).toBe(verdict);
   });
 });
 
@@ -168,7 +153,7 @@ describe("a request with the cookie", () => {
     ["Sec-Fetch-Site: same-site"],
   ];
   test.each(foreign)("from a foreign page is refused: %s", async (...headers) => {
-    const { mine, other } = await twoLogins();
+    const { mine, other } = await twoLogins(service);
     const answer = await disable(other.id, [`Cookie: ory_kratos_session=${mine.token}`, ...headers]);
     expect(answer.status).toBe(403);
     expect(JSON.parse(answer.body)).toEqual({ error: forbidden });
@@ -185,7 +170,7 @@ describe("a request with the cookie", () => {
   ];
   test.each(own)("from an own page is served: %s", async (...headers) => {
     for (const version of ["--http1.1", "--http2-prior-knowledge"]) {
-      const { mine, other } = await twoLogins();
+      const { mine, other } = await twoLogins(service);
       const cookie = `Cookie: ory_kratos_session=${mine.token}`;
       expect((await disable(other.id, [cookie, ...headers], version)).status, version).toBe(204);
       expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
@@ -194,8 +179,7 @@ describe("a request with the cookie", () => {
 });
 
 test("prefix and cookie are configuration", async () => {
-  const mine = await newLogin(elsewhere);
-  const other = await newLogin(elsewhere, { memberId: mine.memberId });
+  const { mine, other } = await twoLogins(elsewhere);
   const cookie = ["-H", `Cookie: sid=${mine.token}`, "-X", "DELETE"];
   const documented = await curl(`${elsewhere.url}/auth/sessions/${other.id}`, ...cookie);
   expect(documented.status).toBe(404);

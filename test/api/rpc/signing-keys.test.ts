@@ -38,12 +38,8 @@ async function jwtAfter(service: RunningService, jwt: string): Promise<string> {
 
 /** Verdict of a replica on a JWT: "active", or the reason. */
 async function verdictOnJwt(service: RunningService, jwt: string): Promise<string> {
-  try {
-    await sessionsOf(service).authenticate({ credential: { case: "jwt", value: jwt } });
-    return "active";
-  } catch (error) {
-    return errorInfoOf(error)?.metadata["problem"] ?? reasonOf(error);
-  }
+  const problemOf = (error: unknown) => errorInfoOf(error)?.metadata["problem"] ?? reasonOf(error);
+  return jwtAfter(service, jwt).then(() => "active", problemOf);
 }
 
 async function keyOf(kid: string): Promise<SigningKey> {
@@ -102,16 +98,10 @@ test("refuses a revoked key at once on every replica, and logs the revocation", 
   const login = await newLogin(one);
   for (const replica of replicas) expect(await verdictOnJwt(replica, login.jwt)).toBe("active");
   const kid = must(kidOf(login.jwt));
-  const { signingKey } = await projects.revokeSigningKey({
-    projectId,
-    kid,
-    reason: "in a public repository",
-  });
-  expect(signingKey).toMatchObject({
-    kid,
-    state: State.REVOKED,
-    revokeRevision: expect.anything() as unknown,
-  });
+  const reason = "in a public repository";
+  const { signingKey } = await projects.revokeSigningKey({ projectId, kid, reason });
+  expect(signingKey).toMatchObject({ kid, state: State.REVOKED });
+  const revision = must(must(signingKey).revokeRevision);
 
   for (const replica of replicas) {
     expect(await verdictOnJwt(replica, login.jwt)).toBe("key");
@@ -127,7 +117,6 @@ test("refuses a revoked key at once on every replica, and logs the revocation", 
     expect(await verdictOnJwt(replica, jwt)).toBe("active");
   }
 
-  const revision = must(must(signingKey).revokeRevision);
   const end = new AbortController();
   const start = { case: "afterRevision", value: revision - 1n } as const;
   const stream = sessionsOf(other).watchRevocations({ start }, { signal: end.signal });
@@ -222,16 +211,10 @@ test("a Connect GET of the JWKS varies by Accept-Encoding, compressed or not", a
   await projects.updatePolicy({ projectId });
 });
 
-test("reports unknown keys, and invalid fields by name", async () => {
-  const unknown = "no-such-project";
-  for (const [call, reason] of [
-    [() => projects.rotateSigningKey({ projectId: unknown }), "PROJECT_NOT_FOUND"],
-    [() => projects.listSigningKeys({ projectId: unknown }), "PROJECT_NOT_FOUND"],
-    [() => projects.revokeSigningKey({ projectId, kid: "x" }), "SIGNING_KEY_NOT_FOUND"],
-    [() => projects.revokeSigningKey({ projectId, kid: "" }), "FIELD_INVALID"],
-    [() => projects.revokeSigningKey({ projectId, kid: "x".repeat(129) }), "FIELD_INVALID"],
-  ] as const) {
-    expect(await call().then(() => "answered", reasonOf)).toBe(reason);
+test("reports invalid fields by name", async () => {
+  for (const kid of ["", "x".repeat(129)]) {
+    const call = projects.revokeSigningKey({ projectId, kid });
+    expect(await call.then(() => "answered", reasonOf)).toBe("FIELD_INVALID");
   }
   const answer = await fetch(`${one.url}/session/v1/projects/${projectId}/policy`, {
     method: "PUT",
@@ -239,31 +222,4 @@ test("reports unknown keys, and invalid fields by name", async () => {
     body: JSON.stringify({ jwt_profile: 9, signature_algorithm: 9 }),
   });
   expect(await answer.text()).toMatch(/policy\.jwt_profile: .*policy\.signature_algorithm: /);
-});
-
-test("only operators manage signing keys", async () => {
-  const { secret } = await projects.createServiceCredential({
-    projectId,
-    permissions: ["sessions.revoke_all"],
-  });
-  const basic = `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`;
-  const login = projectsOf({ url: one.url, basic });
-  for (const call of [
-    login.listSigningKeys({ projectId }),
-    login.rotateSigningKey({ projectId }),
-    login.revokeSigningKey({ projectId, kid: "x" }),
-  ]) {
-    expect(await call.then(() => "answered", reasonOf)).toBe("PERMISSION_MISSING");
-  }
-});
-
-test("the REST paths are those of the proto", async () => {
-  const base = `${one.url}/session/v1/projects/${projectId}/signingKeys`;
-  const headers = { authorization: one.basic };
-  const listed = (await (await fetch(base, { headers })).json()) as { signingKeys: { kid: string }[] };
-  const post = (path: string) => fetch(base + path, { method: "POST", headers });
-  const { signingKey } = (await (await post(":rotate")).json()) as { signingKey: { kid: string } };
-  expect(listed.signingKeys.map(({ kid }) => kid)).not.toContain(signingKey.kid);
-  const revoked = await (await post(`/${signingKey.kid}:revoke`)).json();
-  expect(revoked).toMatchObject({ signingKey: { kid: signingKey.kid, state: "SIGNING_KEY_STATE_REVOKED" } });
 });
