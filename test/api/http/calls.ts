@@ -2,6 +2,7 @@ import { gzipSync } from "node:zlib";
 import { type DescMessage, fromJson, toBinary } from "@bufbuild/protobuf";
 import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { envelope } from "../../support/fixtures/http2-bytes.ts";
 import type { Protocol, Sent } from "./exchange.ts";
 
 /** A method, and its route over REST. */
@@ -75,7 +76,7 @@ export function requestOf(protocol: Protocol, call: Call): Sent {
           "content-type": `${type}+${format}`,
           ...(compression !== undefined && { "grpc-encoding": compression }),
         },
-        body: enveloped(message, compression !== undefined),
+        body: envelope(message, compression === undefined ? 0 : 1),
       };
     }
     case "Connect":
@@ -86,7 +87,7 @@ export function requestOf(protocol: Protocol, call: Call): Sent {
           "content-type": `application/${isStream ? "connect+" : ""}${format}`,
           ...(compression !== undefined && { "content-encoding": compression }),
         },
-        body: isStream ? enveloped(message, false) : message,
+        body: isStream ? envelope(message) : message,
       };
     case "Connect GET": {
       const query = new URLSearchParams({
@@ -112,11 +113,4 @@ export function requestOf(protocol: Protocol, call: Call): Sent {
       };
     }
   }
-}
-
-function enveloped(message: Uint8Array, isCompressed: boolean): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt8(isCompressed ? 1 : 0);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
 }

@@ -1,13 +1,12 @@
-import { once } from "node:events";
-import { type IncomingHttpHeaders, type IncomingMessage, request as http1Request } from "node:http";
+import { type IncomingHttpHeaders, request as http1Request } from "node:http";
 import { connect } from "node:http2";
-import { buffer } from "node:stream/consumers";
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
+import { type HttpAnswer, http1Answer, http2Answer } from "../../support/fixtures/http-answer.ts";
 
 /** The ways to call a method. gRPC runs over HTTP/2, the others over HTTP/1.1. */
 export const protocols = ["gRPC", "gRPC-Web", "Connect", "Connect GET", "REST"] as const;
@@ -45,13 +44,6 @@ export interface Verdict {
   readonly headers: Readonly<Partial<Record<(typeof verdictHeaders)[number], string>>>;
 }
 
-interface Received {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly trailers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
 /** Sends a request and reads the outcome. Of a stream it reads the headers only. */
 export async function verdictOf(port: number, protocol: Protocol, sent: Sent): Promise<Verdict> {
   const received = await (protocol === "gRPC" ? overHttp2 : overHttp1)(port, sent);
@@ -64,7 +56,7 @@ export async function verdictOf(port: number, protocol: Protocol, sent: Sent): P
   };
 }
 
-async function overHttp1(port: number, sent: Sent): Promise<Received> {
+async function overHttp1(port: number, sent: Sent): Promise<HttpAnswer> {
   const { verb, target, body, host = `127.0.0.1:${port}` } = sent;
   const request = http1Request({
     port,
@@ -76,19 +68,17 @@ async function overHttp1(port: number, sent: Sent): Promise<Received> {
     headers: { ...(host !== null && { host }), ...lengthOf(sent), ...sent.headers },
   });
   request.end(body);
-  const [response]: [IncomingMessage] = (await once(request, "response")) as [IncomingMessage];
-  const isStream = response.headers["x-accel-buffering"] !== undefined;
-  const received = isStream ? Buffer.alloc(0) : await buffer(response);
+  const answer = await http1Answer(request, isStream);
   request.destroy();
-  const { statusCode: status = 0, headers, trailers } = response;
-  return { status, headers, trailers: trailers, body: received };
+  return answer;
 }
 
 function lengthOf({ verb, body }: Sent): Record<string, string> {
   return verb === "GET" || verb === "HEAD" ? {} : { "content-length": String(Buffer.byteLength(body ?? "")) };
 }
 
-async function overHttp2(port: number, { verb, target, headers, body, host }: Sent): Promise<Received> {
+async function overHttp2(port: number, sent: Sent): Promise<HttpAnswer> {
+  const { verb, target, headers, body, host } = sent;
   const session = connect(`http://127.0.0.1:${port}`);
   try {
     const stream = session.request({
@@ -98,22 +88,21 @@ async function overHttp2(port: number, { verb, target, headers, body, host }: Se
       te: "trailers",
       ...headers,
     });
-    let trailers: IncomingHttpHeaders = {};
-    stream.on("trailers", (received) => (trailers = received));
     stream.end(body);
-    const [response] = await once(stream, "response");
-    const isStream = response["x-accel-buffering"] !== undefined;
-    const received = isStream ? Buffer.alloc(0) : await buffer(stream);
-    return { status: Number(response[":status"]), headers: response, trailers, body: received };
+    return await http2Answer(stream, isStream);
   } finally {
     session.destroy();
   }
 }
 
+function isStream(headers: IncomingHttpHeaders): boolean {
+  return headers["x-accel-buffering"] !== undefined;
+}
+
 type Outcome = Pick<Verdict, "code" | "reason" | "domain">;
 
-function outcomeOf(protocol: Protocol, received: Received): Outcome {
-  if (received.headers["x-accel-buffering"] !== undefined) return outcome(0);
+function outcomeOf(protocol: Protocol, received: HttpAnswer): Outcome {
+  if (isStream(received.headers)) return outcome(0);
   if (protocol === "gRPC") return grpcOutcome({ ...received.headers, ...received.trailers });
   if (protocol === "gRPC-Web") return grpcOutcome({ ...received.headers, ...webTrailers(received.body) });
   if (received.status === 200) return outcome(0);

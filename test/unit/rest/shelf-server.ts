@@ -4,8 +4,6 @@ import { once } from "node:events";
 import * as http from "node:http";
 import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
-import type { Readable } from "node:stream";
-import { buffer } from "node:stream/consumers";
 import { type HttpRule, HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { Dialect } from "../../../src/rest/dialect.ts";
 import type { HttpRequest, HttpResponse } from "../../../src/transport/http-message.ts";
@@ -16,6 +14,7 @@ import {
   createTranscoder,
   transcodedService,
 } from "../../../src/rest/transcoder.ts";
+import { http1Answer, http2Answer } from "../../support/fixtures/http-answer.ts";
 import { BareService, ShelfService } from "./gen/shelf/v1/shelf_pb.ts";
 
 export type ShelfImpl = Partial<ServiceImpl<typeof ShelfService>>;
@@ -105,19 +104,17 @@ export class ShelfServer implements AsyncDisposable {
   }
 
   /** Sends the path unchanged, not through a URL parser. */
-  ask(
-    method: string,
-    path: string,
-    { headers = {}, body }: Ask = {},
-    version: Version = "HTTP/1.1",
-  ): Promise<Answer> {
-    const framed =
-      body === undefined || "transfer-encoding" in headers
-        ? headers
-        : { "content-length": Buffer.byteLength(body), ...headers };
-    return version === "HTTP/1.1"
-      ? this.#askH1(method, path, framed, body)
-      : this.#askH2(method, path, framed, body);
+  async ask(method: string, path: string, ask: Ask = {}, version: Version = "HTTP/1.1"): Promise<Answer> {
+    const { headers = {}, body } = ask;
+    const isFramed = body === undefined || "transfer-encoding" in headers;
+    const length = isFramed ? {} : { "content-length": Buffer.byteLength(body) };
+    const send = version === "HTTP/1.1" ? this.#askH1 : this.#askH2;
+    const {
+      status,
+      headers: received,
+      body: bytes,
+    } = await send.call(this, method, path, { ...length, ...headers }, body);
+    return { status, headers: received, text: bytes.toString(), bytes };
   }
 
   /** The JSON of a 200 answer. */
@@ -127,29 +124,17 @@ export class ShelfServer implements AsyncDisposable {
     return JSON.parse(answer.text);
   }
 
-  async #askH1(
-    method: string,
-    path: string,
-    headers: http.OutgoingHttpHeaders,
-    body: Ask["body"],
-  ): Promise<Answer> {
+  #askH1(method: string, path: string, headers: http.OutgoingHttpHeaders, body: Ask["body"]) {
     const request = http.request({ port: this.h1Port, method, path, headers, agent: false });
-    request.on("error", () => {}).end(body);
-    const [response] = (await once(request, "response")) as [http.IncomingMessage];
-    return answerOf(response.statusCode, response.headers, response);
+    request.end(body);
+    return http1Answer(request);
   }
 
-  async #askH2(
-    method: string,
-    path: string,
-    headers: http.OutgoingHttpHeaders,
-    body: Ask["body"],
-  ): Promise<Answer> {
+  #askH2(method: string, path: string, headers: http.OutgoingHttpHeaders, body: Ask["body"]) {
     const head = { ":method": method, ":path": path, ...headers };
     const stream = this.h2Client.request(head, { endStream: false });
-    stream.on("error", () => {}).end(body);
-    const [received] = await once(stream, "response");
-    return answerOf(received[":status"], received, stream);
+    stream.end(body);
+    return http2Answer(stream);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -161,11 +146,6 @@ export class ShelfServer implements AsyncDisposable {
     this.h2.close();
     await Promise.all(closed);
   }
-}
-
-async function answerOf(status: unknown, headers: http.IncomingHttpHeaders, body: Readable): Promise<Answer> {
-  const bytes = await buffer(body);
-  return { status: Number(status), headers, text: bytes.toString(), bytes };
 }
 
 /** Builds a transcoder for BareService, whose methods have only the given rules. */

@@ -1,7 +1,6 @@
 import { once } from "node:events";
-import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
+import { request as httpRequest } from "node:http";
 import { connect } from "node:http2";
-import { buffer } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, createServiceImplSpec } from "@connectrpc/connect";
@@ -16,6 +15,7 @@ import { CallLog } from "../../../../src/server/observability/call-log.ts";
 import { createListener } from "../../../../src/server/listener/listener.ts";
 import { createRpc } from "../../../../src/server/rpc/rpc-handler.ts";
 import { Pipeline } from "../../../../src/transport/pipeline.ts";
+import { http1Answer, http2Answer } from "../../../support/fixtures/http-answer.ts";
 import { type Book, BookSchema, ShelfService } from "../../rest/gen/shelf/v1/shelf_pb.ts";
 
 /** A server that serves plain gRPC on its streams, and one that leaves all of gRPC to Connect's handlers. */
@@ -115,53 +115,25 @@ afterAll(async () => {
 });
 
 interface Sent {
-  readonly method?: string;
   readonly path?: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly pieces: readonly Uint8Array[];
 }
 
-interface Received {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-  readonly trailers: IncomingHttpHeaders;
-}
-
-async function overHttp2({ session }: Server, sent: Sent): Promise<Received> {
-  const stream = session.request({
-    ":method": sent.method ?? "POST",
-    ":path": sent.path ?? "/shelf.v1.ShelfService/GetBook",
-    ...sent.headers,
-  });
-  const received = { status: 0, headers: {}, trailers: {} };
-  const chunks: Buffer[] = [];
-  stream.on("response", (headers) => Object.assign(received, { status: headers[":status"], headers }));
-  stream.on("trailers", (trailers) => Object.assign(received, { trailers }));
-  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-  stream.on("error", () => {});
-  for (const piece of sent.pieces) stream.write(piece);
+function overHttp2({ session }: Server, { path = "/shelf.v1.ShelfService/GetBook", headers, pieces }: Sent) {
+  const stream = session.request({ ":method": "POST", ":path": path, ...headers });
+  for (const piece of pieces) stream.write(piece);
   stream.end();
-  await once(stream, "close");
-  return { ...received, body: Buffer.concat(chunks) };
+  return http2Answer(stream);
 }
 
-async function overHttp1({ port }: Server, sent: Sent): Promise<Received> {
-  const request = httpRequest({
-    port,
-    host: "127.0.0.1",
-    method: sent.method ?? "POST",
-    path: sent.path ?? "/shelf.v1.ShelfService/GetBook",
-    headers: sent.headers,
-    agent: false,
-  });
-  const [first, ...rest] = sent.pieces;
+function overHttp1({ port }: Server, { path = "/shelf.v1.ShelfService/GetBook", headers, pieces }: Sent) {
+  const [first, ...rest] = pieces;
+  const request = httpRequest({ port, host: "127.0.0.1", method: "POST", path, headers, agent: false });
   if (first !== undefined && rest.length === 0) request.setHeader("content-length", first.length);
-  for (const piece of sent.pieces) request.write(piece);
+  for (const piece of pieces) request.write(piece);
   request.end();
-  const [response] = await once(request, "response");
-  const body = await buffer(response);
-  return { status: response.statusCode, headers: response.headers, body, trailers: response.trailers };
+  return http1Answer(request);
 }
 
 /** The answer without its date, and the log lines without times. */
@@ -230,34 +202,27 @@ describe("gRPC on a stream is answered as by Connect's handlers", () => {
     ["no content type", 415, echo, { "content-type": undefined }],
     ["another content type", 415, echo, type("text/plain")],
     ["gRPC-Web", 200, echo, type("application/grpc-web")],
-    ["GET", 405, [], {}, { method: "GET" }],
-    ["PUT", 405, echo, {}, { method: "PUT" }],
     ["a query", "0", echo, {}, at("GetBook?a=b")],
     ["a message in pieces", "0", Array.from(frame(binary("echo")), (byte) => Uint8Array.of(byte))],
     ["an empty message", "0", [frame(new Uint8Array())]],
     ["no message", "12", []],
-    ["an empty body", "12", [new Uint8Array()]],
     ["two messages", "12", [...echo, ...echo]],
     ["half a message", "3", [frame(binary("echo")).subarray(0, 8)]],
     ["half a prefix", "3", [Uint8Array.of(0, 0)]],
     ["more bytes than announced", "3", [...echo, Uint8Array.of(1)]],
-    ["bytes that are not protobuf", "3", [frame(Uint8Array.of(255, 255, 255))]],
     ["unknown flags", "0", [frame(binary("echo"), 0x7e)]],
     ["compression without a name", "3", gzipped],
     ["gzip", "0", gzipped, gzip],
     ["gzip that is announced but not used", "0", echo, gzip],
     ["bytes that are not gzip", "3", [frame(binary("echo"), 1)], gzip],
     ["identity", "0", echo, { "grpc-encoding": "identity" }],
-    ["an unknown encoding", "12", echo, { "grpc-encoding": "zstd" }],
     ["the largest size", "3", [frame(Buffer.alloc(readMaxBytes))]],
     ["one byte too many", "8", [frame(Buffer.alloc(readMaxBytes + 1))]],
     ["many bytes too many", "8", [frame(Buffer.alloc(readMaxBytes * 50))]],
     ["an enormous announced length", "8", [Uint8Array.of(0, 255, 255, 255, 255)]],
     ["a deadline", "0", context, { "grpc-timeout": "5S" }],
     ["a long deadline", "0", context, { "grpc-timeout": "99999999H" }],
-    ["a malformed deadline", "3", echo, { "grpc-timeout": "soon" }],
     ["a deadline that passes", "4", [frame(binary("wait"))], { "grpc-timeout": "1m" }],
-    ["no credential", "16", echo, anonymous],
     ["no credential and no message", "16", [], anonymous],
     ["no credential and a long message", "16", [frame(Buffer.alloc(readMaxBytes * 20))], anonymous],
     ["an unimplemented method", "12", echo, {}, at("UpdateBook")],
@@ -323,31 +288,22 @@ describe.each([
     ["another charset", 415, "", [json("é")], { "content-type": "application/json; charset=latin1" }],
     ["a form", 415, "", [echo], { "content-type": "application/x-www-form-urlencoded" }],
     ["no content type", 415, "", [echo], { "content-type": undefined }],
-    ["GET", 405, "", [], {}, { method: "GET" }],
-    ["DELETE", 405, "", [], {}, { method: "DELETE" }],
     ["a query", 200, "echo", [echo], {}, at("GetBook?a=b")],
     ["a message in pieces", 200, "echo", [echo.subarray(0, 3), echo.subarray(3)]],
-    ["an empty body", 400, "invalid_argument", []],
     ["an empty message", 200, "", [], asProto],
     ["an empty object", 200, "{}", [Buffer.from("{}")]],
-    ["malformed JSON", 400, "", [Buffer.from("{oops")]],
     ["a repeated member", 400, "", [Buffer.from('{"name":"a","name":"b"}')]],
-    ["an unknown member", 400, "", [Buffer.from('{"nama":"a"}')]],
     ["malformed UTF-8", 400, "", [Buffer.from('{"name":"\xff"}', "latin1")]],
-    ["malformed protobuf", 400, "", [Uint8Array.of(255, 255)], asProto],
     ["gzip", 200, "echo", [gzipSync(echo)], gzip],
     ["bytes that are not gzip", 400, "", [echo], gzip],
     ["identity", 200, "echo", [echo], { "content-encoding": "identity" }],
-    ["an unknown encoding", 501, "unimplemented", [echo], { "content-encoding": "zstd" }],
     ["the largest size", 200, "{}", [Buffer.from("{}".padEnd(readMaxBytes))]],
     ["one byte too many", 429, "", [Buffer.from("{}".padEnd(readMaxBytes + 1))]],
     ["too many bytes in pieces", 429, "", Array<Buffer>(20).fill(spaces(1000))],
     ["a deadline", 200, "true", [json("context")], { "connect-timeout-ms": "5000" }],
     ["a long deadline", 200, "true", [json("context")], { "connect-timeout-ms": "9999999999" }],
-    ["a malformed deadline", 400, "", [echo], { "connect-timeout-ms": "soon" }],
     ["a deadline that passes", 504, "deadline_exceeded", [json("wait")], { "connect-timeout-ms": "1" }],
     ["a protocol version", 200, "echo", [echo], { "connect-protocol-version": "1" }],
-    ["no credential", 401, "unauthenticated", [echo], anonymous],
     ["no credential and a long message", 401, "unauthenticated", [spaces(readMaxBytes * 20)], anonymous],
     ["an answer that cannot be encoded", 500, '"internal error"', [binary("a")], asProto, at("ListBooks")],
     ["an unimplemented method", 501, "unimplemented", [binary("a")], asProto, at("UpdateBook")],
