@@ -27,48 +27,49 @@ export interface Target {
   signingKey(): Promise<string>;
 }
 
-/** Callers and targets, created on first use. Worlds share no session. */
-export class World {
+type Owner = Pick<Target, "member" | "organization">;
+
+/** Two projects, with the objects that all their worlds share. */
+interface Projects {
   readonly stage: Stage;
+  readonly past: Past;
   /** The caller's project. */
   readonly home: Tenant;
   readonly abroad: Tenant;
+  readonly made: Map<string, Promise<unknown>>;
+}
+
+/** Callers and targets, created on first use. Worlds share no session. */
+export class World implements Omit<Projects, "made"> {
+  readonly stage: Stage;
   readonly past: Past;
+  readonly home: Tenant;
+  readonly abroad: Tenant;
+  readonly #projects: Projects;
   readonly #number: number;
   readonly #made = new Map<string, Promise<unknown>>();
-  /** Shared by worlds with the same projects. */
-  readonly #services: Map<string, Promise<unknown>>;
   readonly #areDead: boolean;
 
-  private constructor(
-    stage: Stage,
-    past: Past,
-    home: Tenant,
-    abroad: Tenant,
-    services = new Map<string, Promise<unknown>>(),
-    areDead = false,
-  ) {
-    this.stage = stage;
-    this.past = past;
-    this.home = home;
-    this.abroad = abroad;
-    this.#services = services;
+  private constructor(projects: Projects, areDead = false) {
+    this.#projects = projects;
+    ({ stage: this.stage, past: this.past, home: this.home, abroad: this.abroad } = projects);
     this.#areDead = areDead;
-    this.#number = stage.next();
+    this.#number = this.stage.next();
   }
 
   static async create(stage: Stage, past: Past): Promise<World> {
-    return new World(stage, past, await stage.newTenant(), await stage.newTenant());
+    const [home, abroad] = [await stage.newTenant(), await stage.newTenant()];
+    return new World({ stage, past, home, abroad, made: new Map() });
   }
 
   /** A world with other members in the same projects. */
   withOtherMembers(): World {
-    return new World(this.stage, this.past, this.home, this.abroad, this.#services, this.#areDead);
+    return new World(this.#projects, this.#areDead);
   }
 
   /** The same, but all sessions except the caller's are revoked. */
   withDeadMembers(): World {
-    return new World(this.stage, this.past, this.home, this.abroad, this.#services, true);
+    return new World(this.#projects, true);
   }
 
   withOtherProjects(): Promise<World> {
@@ -163,36 +164,24 @@ export class World {
     const n = this.#number;
     const [alice, acme, home] = [`alice-${n}`, `acme-${n}`, this.home.id];
     const own = { project: home, projectOfPart: home, member: alice, organization: acme };
-    switch (kind) {
-      case "own":
-      case "misplaced":
-        return own;
-      case "colleague's":
-        return { ...own, member: `bob-${n}` };
-      case "stranger's":
-        return { ...own, member: `eve-${n}`, organization: `rival-${n}` };
-      case "foreign":
-        return { ...own, project: this.abroad.id, projectOfPart: this.abroad.id };
-      case "unknown":
-      case "unknown abroad":
-        return {
-          ...own,
-          project: "project-unknown",
-          member: `nobody-${n}`,
-          organization: `nowhere-${n}`,
-        };
-    }
+    const unknown = { project: "project-unknown", member: `nobody-${n}`, organization: `nowhere-${n}` };
+    const changes: Readonly<Record<TargetKind, Partial<typeof own>>> = {
+      own: {},
+      misplaced: {},
+      "colleague's": { member: `bob-${n}` },
+      "stranger's": { member: `eve-${n}`, organization: `rival-${n}` },
+      foreign: { project: this.abroad.id, projectOfPart: this.abroad.id },
+      unknown,
+      "unknown abroad": unknown,
+    };
+    return { ...own, ...changes[kind] };
   }
 
   async #revoke({ id }: Named, { headers }: Tenant): Promise<void> {
     await this.stage.admin.sessions.revoke({ target: { case: "id", value: id } }, { headers });
   }
 
-  #session(
-    tenant: Tenant,
-    { member, organization }: Pick<Target, "member" | "organization">,
-    roles: string[] = [],
-  ): Promise<Named> {
+  #session(tenant: Tenant, { member, organization }: Owner, roles: string[] = []): Promise<Named> {
     return this.stage.newSession(tenant, { memberId: member, organizationId: organization, roles });
   }
 
@@ -201,7 +190,7 @@ export class World {
   }
 
   #onceForAll<T>(name: string, make: () => Promise<T>): Promise<T> {
-    return once(this.#services, name, make);
+    return once(this.#projects.made, name, make);
   }
 }
 

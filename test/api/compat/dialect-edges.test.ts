@@ -164,26 +164,20 @@ describe.each(apis.filter(({ method }) => method === "POST"))(
 
     test("answers 413 over the limit, as sent and inflated", async () => {
       const body = JSON.stringify({ token: "x".repeat(20_000) });
-      const long = await ask(path, "--json", body);
-      expect(long.status).toBe(413);
-      expect(long.json).toEqual(error(413));
-      const chunked = await ask(path, "--json", body, "-H", "Transfer-Encoding: chunked");
-      expect(chunked.status).toBe(413);
-      expect(chunked.json).toEqual(error(413));
+      for (const more of [[], ["-H", "Transfer-Encoding: chunked"]]) {
+        const { status, json } = await ask(path, "--json", body, ...more);
+        expect({ status, json }).toEqual({ status: 413, json: error(413) });
+      }
     });
   },
 );
 
-describe.each(apis.filter(({ method }) => method === "DELETE"))(
-  "$name takes no body, and",
-  ({ path, method, credential }) => {
-    const ask = asking(credential);
-
-    test("does not look at one", async () => {
-      for (const type of [...otherTypes, "application/json"]) {
-        const { status } = await ask(path, "-X", method, "-d", "a=b", "-H", `Content-Type: ${type}`);
-        expect(status, type).toBe(204);
-      }
-    });
+test.each(apis.filter(({ method }) => method === "DELETE"))(
+  "$name ignores a body",
+  async ({ path, method, credential }) => {
+    for (const type of [...otherTypes, "application/json"]) {
+      const sent = ["-X", method, "-d", "a=b", "-H", `Content-Type: ${type}`];
+      expect((await asking(credential)(path, ...sent)).status, type).toBe(204);
+    }
   },
 );

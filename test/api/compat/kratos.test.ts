@@ -44,10 +44,8 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
     const foreign = await newLogin(service);
     const revoked = await revokedLogin(service, { memberId: mine.memberId });
     for (const id of [foreign.id, randomUUID(), revoked.id]) {
-      expect(await disable(id, [`X-Session-Token: ${mine.token}`], version)).toMatchObject({
-        status: 204,
-        body: "",
-      });
+      const answer = await disable(id, [`X-Session-Token: ${mine.token}`], version);
+      expect(answer).toMatchObject({ status: 204, body: "" });
     }
     expect(await verdictOn(service, foreign)).toBe("active");
   });
@@ -55,10 +53,8 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
   test("the current session cannot be revoked", async () => {
     const mine = await newLogin(service);
     for (const id of [mine.id, mine.id.toUpperCase()]) {
-      expect(await disable(id, [`X-Session-Token: ${mine.token}`], version)).toMatchObject({
-        status: 400,
-        body: current,
-      });
+      const answer = await disable(id, [`X-Session-Token: ${mine.token}`], version);
+      expect(answer).toMatchObject({ status: 400, body: current });
     }
     expect(await verdictOn(service, mine)).toBe("active");
   });

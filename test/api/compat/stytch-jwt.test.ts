@@ -25,10 +25,9 @@ const rich = {
   authenticationFactors: [{ method: "otp", deliveryMethod: "sms", assuranceLevel: "aal1" }],
   customClaims: { plan: "gold" },
 };
-const local = (jwt: string) =>
-  client.sessions.authenticateJwtLocal({ session_jwt: jwt, current_date: clock.now() });
-const localB2b = (jwt: string) =>
-  b2b.sessions.authenticateJwtLocal({ session_jwt: jwt, current_date: clock.now() });
+const shown = (jwt: string) => ({ session_jwt: jwt, current_date: clock.now() });
+const local = (jwt: string) => client.sessions.authenticateJwtLocal(shown(jwt));
+const localB2b = (jwt: string) => b2b.sessions.authenticateJwtLocal(shown(jwt));
 const invalid = { code: "jwt_invalid" };
 
 /** What the service says of it. */

@@ -36,19 +36,25 @@ const notFound = {
   error_message: "Session could not be found.",
 };
 
+const client = new Client(settings);
+const b2b = new B2BClient(settings);
+
+const cutOff = "SESSION_REVOKED_BY_CUTOFF";
+test.each<[name: string, revoke: (login: Login) => Promise<unknown>, verdict?: string]>([
+  ["Client by session_id", ({ id }) => client.sessions.revoke({ session_id: id })],
+  ["Client by session_token", ({ token }) => client.sessions.revoke({ session_token: token })],
+  ["Client by session_jwt", ({ jwt }) => client.sessions.revoke({ session_jwt: jwt })],
+  ["B2BClient by member_session_id", ({ id }) => b2b.sessions.revoke({ member_session_id: id })],
+  ["B2BClient by session_token", ({ token }) => b2b.sessions.revoke({ session_token: token })],
+  ["B2BClient by session_jwt", ({ jwt }) => b2b.sessions.revoke({ session_jwt: jwt })],
+  ["B2BClient by member_id", ({ memberId }) => b2b.sessions.revoke({ member_id: memberId }), cutOff],
+])("%s revokes", async (_name, revoke, verdict = "SESSION_REVOKED") => {
+  const login = await newLogin(service);
+  expect(await revoke(login)).toEqual({ status_code: 200, request_id: requestId });
+  expect(await verdictOn(service, login)).toBe(verdict);
+});
+
 describe("Client", () => {
-  const client = new Client(settings);
-
-  test.each([
-    ["session_id", ({ id }: Login) => ({ session_id: id })],
-    ["session_token", ({ token }: Login) => ({ session_token: token })],
-    ["session_jwt", ({ jwt }: Login) => ({ session_jwt: jwt })],
-  ])("revokes by %s", async (_name, params) => {
-    const login = await newLogin(service);
-    expect(await client.sessions.revoke(params(login))).toEqual({ status_code: 200, request_id: requestId });
-    expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
-  });
-
   test("throws the errors that Stytch documents", async () => {
     const { sessions } = client;
     expect(await failureOf(sessions.revoke({ session_id: "session-1" }))).toEqual({
@@ -88,19 +94,6 @@ describe("Client", () => {
 });
 
 describe("B2BClient", () => {
-  const client = new B2BClient(settings);
-
-  test.each([
-    ["member_session_id", ({ id }: Login) => ({ member_session_id: id }), "SESSION_REVOKED"],
-    ["session_token", ({ token }: Login) => ({ session_token: token }), "SESSION_REVOKED"],
-    ["session_jwt", ({ jwt }: Login) => ({ session_jwt: jwt }), "SESSION_REVOKED"],
-    ["member_id", ({ memberId }: Login) => ({ member_id: memberId }), "SESSION_REVOKED_BY_CUTOFF"],
-  ])("revokes by %s", async (_name, params, verdict) => {
-    const login = await newLogin(service);
-    expect(await client.sessions.revoke(params(login))).toEqual({ status_code: 200, request_id: requestId });
-    expect(await verdictOn(service, login)).toBe(verdict);
-  });
-
   test.each([
     ["session_token", ({ token }: Login) => ({ session_token: token })],
     ["session_jwt", ({ jwt }: Login) => ({ session_jwt: jwt })],
@@ -112,16 +105,16 @@ describe("B2BClient", () => {
     const asMember = { authorization: authorization(member) };
     const asAdmin = { authorization: authorization(admin) };
 
-    await client.sessions.revoke({ member_session_id: own.id }, asMember);
+    await b2b.sessions.revoke({ member_session_id: own.id }, asMember);
     expect(await verdictOn(service, own)).toBe("SESSION_REVOKED");
-    expect(await failureOf(client.sessions.revoke({ member_id: admin.memberId }, asMember))).toEqual({
+    expect(await failureOf(b2b.sessions.revoke({ member_id: admin.memberId }, asMember))).toEqual({
       status_code: 403,
       error_type: "session_authorization_error",
       error_message: "The member session may not revoke this session.",
     });
-    await client.sessions.revoke({ member_id: member.memberId }, asAdmin);
+    await b2b.sessions.revoke({ member_id: member.memberId }, asAdmin);
     expect(await verdictOn(service, member)).toBe("SESSION_REVOKED_BY_CUTOFF");
-    expect(await failureOf(client.sessions.revoke({ member_id: "m" }, asMember))).toEqual({
+    expect(await failureOf(b2b.sessions.revoke({ member_id: "m" }, asMember))).toEqual({
       ...notFound,
       status_code: 401,
     });

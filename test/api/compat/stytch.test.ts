@@ -112,18 +112,17 @@ describe.each([["--http1.1"], ["--http2-prior-knowledge"]])("curl %s", (version)
     expect((await revoke({ session_jwt })).json).toEqual(expected);
   });
 
-  test("refuses a JWT of another issuer", async () => {
-    const { jwt: session_jwt, ...login } = await newLogin(otherIssuer);
-    const message = "session_jwt was issued by somebody else.";
-    expect((await revoke({ session_jwt })).json).toEqual(stytchError(400, "jwt_invalid_issuer", message));
-    expect(await verdictOn(service, login)).toBe("active");
-  });
-
-  test("refuses a JWT for another audience", async () => {
+  const otherAudience = async () => {
     const login = await newLogin(service);
-    const session_jwt = await signedByProject(service, { ...decodeJwt(login.jwt), aud: ["project-b"] });
-    const message = "session_jwt is meant for another project.";
-    expect((await revoke({ session_jwt })).json).toEqual(stytchError(400, "jwt_invalid_audience", message));
+    return { ...login, jwt: await signedByProject(service, { ...decodeJwt(login.jwt), aud: ["project-b"] }) };
+  };
+  test.each([
+    ["of another issuer", "issuer", "was issued by somebody else", () => newLogin(otherIssuer)],
+    ["for another audience", "audience", "is meant for another project", otherAudience],
+  ])("refuses a JWT %s", async (_name, claim, problem, make) => {
+    const login = await make();
+    const expected = stytchError(400, `jwt_invalid_${claim}`, `session_jwt ${problem}.`);
+    expect((await revoke({ session_jwt: login.jwt })).json).toEqual(expected);
     expect(await verdictOn(service, login)).toBe("active");
   });
 

@@ -1,14 +1,12 @@
 import { gzipSync } from "node:zlib";
-import { type DescMessage, fromJson, toBinary } from "@bufbuild/protobuf";
-import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
+import { type DescMethod, fromJson, toBinary } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { envelope } from "../../support/fixtures/http2-bytes.ts";
 import type { Protocol, Sent } from "./exchange.ts";
 
 /** A method, and its route over REST. */
 interface Method {
-  readonly path: string;
-  readonly input: DescMessage;
+  readonly method: DescMethod;
   readonly rest: (message: Readonly<Record<string, string>>) => Pick<Sent, "verb" | "target">;
 }
 
@@ -16,28 +14,19 @@ const sessions = "/session/v1/sessions";
 
 export const methods = {
   create: {
-    path: "/session.v1.SessionService/Create",
-    input: SessionService.method.create.input,
+    method: SessionService.method.create,
     rest: () => ({ verb: "POST", target: sessions }),
   },
   get: {
-    path: "/session.v1.SessionService/Get",
-    input: SessionService.method.get.input,
+    method: SessionService.method.get,
     rest: ({ id }) => ({ verb: "GET", target: `${sessions}/${id}` }),
   },
   list: {
-    path: "/session.v1.SessionService/List",
-    input: SessionService.method.list.input,
+    method: SessionService.method.list,
     rest: ({ memberId }) => ({ verb: "GET", target: `${sessions}?member_id=${memberId}` }),
   },
-  jwks: {
-    path: "/session.v1.ProjectService/GetJwks",
-    input: ProjectService.method.getJwks.input,
-    rest: ({ projectId }) => ({ verb: "GET", target: `/session/v1/projects/${projectId}/jwks` }),
-  },
   watch: {
-    path: "/session.v1.SessionService/WatchRevocations",
-    input: SessionService.method.watchRevocations.input,
+    method: SessionService.method.watchRevocations,
     rest: () => ({ verb: "GET", target: "/session/v1/revocations:watch" }),
   },
 } as const satisfies Record<string, Method>;
@@ -56,8 +45,9 @@ export interface Call {
 
 /** Writes a call as a request of a protocol. gRPC and gRPC-Web are binary unless the text of the JSON is given. */
 export function requestOf(protocol: Protocol, call: Call): Sent {
-  const { path, input, rest } = methods[call.method] as Method;
-  const isStream = call.method === "watch";
+  const { method, rest } = methods[call.method] as Method;
+  const { input } = method;
+  const path = `/${method.parent.typeName}/${method.name}`;
   const isBinary = call.bytes !== undefined || (protocol.startsWith("gRPC") && call.text === undefined);
   const plain = isBinary
     ? (call.bytes ?? toBinary(input, fromJson(input, { ...call.message })))
@@ -65,30 +55,22 @@ export function requestOf(protocol: Protocol, call: Call): Sent {
   const format = isBinary ? "proto" : "json";
   const { compression } = call;
   const message = compression === undefined ? plain : gzipSync(plain);
+  const encodingHeader = protocol.startsWith("gRPC") ? "grpc-encoding" : "content-encoding";
+  const encoding = compression === undefined ? {} : { [encodingHeader]: compression };
+  const post = (type: string, body: Uint8Array): Sent => ({
+    verb: "POST",
+    target: path,
+    headers: { "content-type": `application/${type}${format}`, ...encoding },
+    body,
+  });
+  const framed = envelope(message, compression === undefined ? 0 : 1);
   switch (protocol) {
     case "gRPC":
-    case "gRPC-Web": {
-      const type = protocol === "gRPC" ? "application/grpc" : "application/grpc-web";
-      return {
-        verb: "POST",
-        target: path,
-        headers: {
-          "content-type": `${type}+${format}`,
-          ...(compression !== undefined && { "grpc-encoding": compression }),
-        },
-        body: envelope(message, compression === undefined ? 0 : 1),
-      };
-    }
+      return post("grpc+", framed);
+    case "gRPC-Web":
+      return post("grpc-web+", framed);
     case "Connect":
-      return {
-        verb: "POST",
-        target: path,
-        headers: {
-          "content-type": `application/${isStream ? "connect+" : ""}${format}`,
-          ...(compression !== undefined && { "content-encoding": compression }),
-        },
-        body: isStream ? envelope(message) : message,
-      };
+      return call.method === "watch" ? post("connect+", framed) : post("", message);
     case "Connect GET": {
       const query = new URLSearchParams({
         connect: "v1",
@@ -105,10 +87,7 @@ export function requestOf(protocol: Protocol, call: Call): Sent {
       return {
         verb,
         target,
-        headers: {
-          ...(hasBody && { "content-type": "application/json" }),
-          ...(compression !== undefined && { "content-encoding": compression }),
-        },
+        headers: { ...(hasBody && { "content-type": "application/json" }), ...encoding },
         body: hasBody ? message : undefined,
       };
     }

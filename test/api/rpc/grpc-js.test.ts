@@ -174,17 +174,8 @@ describe("revoke", () => {
   });
 
   test("an unknown session", async () => {
-    const targets = [
-      { case: "id", value: randomUUID() },
-      { case: "token", value: `sst_${"x".repeat(51)}` },
-      { case: "token", value: "anything" },
-    ] as const;
-    for (const target of targets) {
-      expect(await failure(revoke({ target }))).toMatchObject({
-        code: "NOT_FOUND",
-        reason: "SESSION_NOT_FOUND",
-      });
-    }
+    const unknown = revoke({ target: { case: "token", value: "anything" } });
+    expect(await failure(unknown)).toMatchObject({ code: "NOT_FOUND", reason: "SESSION_NOT_FOUND" });
     expect(await failure(revoke({ target: { case: "jwt", value: "a.b.c" } }))).toMatchObject({
       code: "INVALID_ARGUMENT",
       reason: "JWT_INVALID",

@@ -108,13 +108,11 @@ export class ShelfServer implements AsyncDisposable {
     const { headers = {}, body } = ask;
     const isFramed = body === undefined || "transfer-encoding" in headers;
     const length = isFramed ? {} : { "content-length": Buffer.byteLength(body) };
-    const send = version === "HTTP/1.1" ? this.#askH1 : this.#askH2;
-    const {
-      status,
-      headers: received,
-      body: bytes,
-    } = await send.call(this, method, path, { ...length, ...headers }, body);
-    return { status, headers: received, text: bytes.toString(), bytes };
+    const framed = { ...length, ...headers };
+    const answer = await (version === "HTTP/1.1"
+      ? this.#askH1(method, path, framed, body)
+      : this.#askH2(method, path, framed, body));
+    return { ...answer, text: answer.body.toString(), bytes: answer.body };
   }
 
   /** The JSON of a 200 answer. */

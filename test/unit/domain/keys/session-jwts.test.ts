@@ -125,6 +125,8 @@ test("an expired JWT is rejected as expired, or accepted with allowExpired", asy
   }
 });
 
+const withHeader = (changes: object) =>
+  jwt.replace(/^[^.]+/, encode({ alg: "ES256", kid, typ: "JWT", ...changes }));
 const newPrivateKey = async () => (await generateKeyPair("ES256")).privateKey;
 const past = { exp: start.getTime() / 1000 - 10 };
 test.for<[name: string, problem: string, make: () => Promise<string>]>([
@@ -147,17 +149,9 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
   ["another key's signature", "signature", async () => signed({}, {}, await newPrivateKey())],
   ["a key that is unknown", "key", () => signed({}, { kid: "unknown" })],
   ["no key id", "key", () => signed({}, { kid: undefined })],
-  [
-    "a key id that is not a string",
-    "key",
-    async () => `${encode({ alg: "ES256", kid: 7, typ: "JWT" })}.${jwt.split(".")[1]}.AAAA`,
-  ],
+  ["a key id that is not a string", "key", async () => withHeader({ kid: 7 })],
   ["a key id that cannot be stored", "key", () => signed({}, { kid: `${"\0".repeat(5)}\ud800` })],
-  [
-    "critical extensions",
-    "form",
-    async () => jwt.replace(/^[^.]+/, encode({ alg: "ES256", kid, typ: "JWT", crit: ["x"], x: 1 })),
-  ],
+  ["critical extensions", "form", async () => withHeader({ crit: ["x"], x: 1 })],
 ])("a JWT with %s is rejected (%s), expired or not", async ([, problem, make]) => {
   const text = await make();
   expect(await verify(text)).toMatchObject({ problem });
