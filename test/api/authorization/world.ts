@@ -91,18 +91,18 @@ export class World implements Omit<Projects, "made"> {
 
   /** A service of the caller's project with only this permission. */
   service(permission: Permission): Promise<string> {
-    return this.#onceForAll(permission, async () => {
+    return once(this.#projects.made, permission, async () => {
       const { secret } = await this.stage.newCredential(this.home.id, [permission]);
       return secret;
     });
   }
 
   certificate(): Promise<Certified> {
-    return this.#onceForAll("certificate", () => this.stage.newCertificate(this.home.id));
+    return once(this.#projects.made, "certificate", () => this.stage.newCertificate(this.home.id));
   }
 
   disabledService(): Promise<string> {
-    return this.#onceForAll("disabled", async () => {
+    return once(this.#projects.made, "disabled", async () => {
       const { id, secret } = await this.stage.newCredential(this.home.id, ["sessions.revoke"]);
       await this.stage.admin.projects.disableServiceCredential({ projectId: this.home.id, id });
       return secret;
@@ -111,7 +111,7 @@ export class World implements Omit<Projects, "made"> {
 
   /** A disabled project and a session that was created before. */
   disabledProject(): Promise<{ tenant: Tenant; session: Named }> {
-    return this.#onceForAll("disabled project", async () => {
+    return once(this.#projects.made, "disabled project", async () => {
       const tenant = await this.stage.newTenant();
       const session = await this.stage.newSession(tenant, { memberId: "stranded" });
       await this.stage.admin.projects.disableProject({ id: tenant.id });
@@ -187,10 +187,6 @@ export class World implements Omit<Projects, "made"> {
 
   #once<T>(name: string, make: () => Promise<T>): Promise<T> {
     return once(this.#made, name, make);
-  }
-
-  #onceForAll<T>(name: string, make: () => Promise<T>): Promise<T> {
-    return once(this.#projects.made, name, make);
   }
 }
 
