@@ -148,6 +148,14 @@ describe("closes a connection", () => {
   });
 });
 
+test("closes connections beyond the limit and serves the others", async () => {
+  const { port } = await serving({ limits: { maxConnections: 1 } });
+  const kept = await shakeHands(port);
+  await expect(shakeHands(port)).rejects.toThrow(cut);
+  kept.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  expect(await text(kept)).toContain("200 OK");
+});
+
 describe("a client certificate", () => {
   const names = ["URI:spiffe://prod.example/ns/shop/sa/orders", "DNS:orders.shop.svc"];
   const known = clients.issue({ names });
