@@ -1,7 +1,8 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import type {
-  WatchRevocationsRequest,
+  WatchRevocationsRequestSchema,
   WatchRevocationsResponse,
 } from "../../gen/session/v1/session_service_pb.ts";
 import { Backoff } from "../transport/backoff.ts";
@@ -9,7 +10,7 @@ import { type ClientClock, type Moment, momentOf } from "./clock.ts";
 import { codeOf } from "./error-info.ts";
 import type { Connection } from "./transport.ts";
 
-export type StreamStart = WatchRevocationsRequest["start"];
+export type StreamStart = NonNullable<MessageInitShape<typeof WatchRevocationsRequestSchema>["start"]>;
 
 export type SubscriptionEvent =
   /** The first message of a stream has arrived. */
@@ -75,7 +76,7 @@ export async function* subscribe(options: SubscribeOptions): AsyncGenerator<Subs
         wasConnected = true;
         yield { kind: "message", message, callStart, fail };
         if (error !== undefined) break;
-        if (message.caughtUp) backoff.reset();
+        if (message.upToDate) backoff.reset();
       }
     } catch (cause) {
       error = cause instanceof Error ? cause : new Error(String(cause));

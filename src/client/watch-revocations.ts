@@ -10,13 +10,13 @@ export interface WatchRevocationsOptions extends ConnectOptions {
   readonly heartbeatMs?: number;
   /** Ends the watch, without an error. */
   readonly signal: AbortSignal;
-  /** Called when a started stream breaks, before it resumes after this revision. */
-  readonly onDisconnect?: (error: Error, revision: bigint) => void;
+  /** Called when a started stream breaks, before it resumes after this position. */
+  readonly onDisconnect?: (error: Error, position: string) => void;
 }
 
 /**
  * Yields the messages of `WatchRevocations` across streams. A stream that breaks, or is silent for three heartbeats, resumes
- * after the last revision, so that no message is missing or repeated. Throws if the first stream cannot start, and for failures
+ * after the last position, so that no message is missing or repeated. Throws if the first stream cannot start, and for failures
  * that a retry cannot mend, such as a rejected credential or a log that no longer reaches back far enough.
  */
 export async function* watchRevocations({
@@ -26,10 +26,10 @@ export async function* watchRevocations({
   onDisconnect,
   ...connection
 }: WatchRevocationsOptions): AsyncGenerator<WatchRevocationsResponse, undefined> {
-  let last: bigint | undefined;
+  let last: string | undefined;
   const events = subscribe({
     open: () => connect(connection),
-    nextStart: () => (last === undefined ? start : { case: "afterRevision", value: last }),
+    nextStart: () => (last === undefined ? start : { case: "after", value: last }),
     heartbeatMs,
     clock: machineClock,
     signal,
@@ -37,7 +37,7 @@ export async function* watchRevocations({
   for await (const event of events) {
     if (event.kind === "message") {
       yield event.message;
-      last = event.message.revision;
+      last = event.message.position;
     } else if (event.kind === "disconnected") {
       if (last === undefined || isPermanent(event.error)) throw event.error;
       onDisconnect?.(event.error, last);

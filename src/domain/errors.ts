@@ -40,15 +40,16 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   CERTIFICATE_NAME_EXISTS: [Code.ALREADY_EXISTS, "another credential has one of the certificate names"],
   SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
   SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],
+  PROJECT_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the project is disabled"],
   SESSION_LIMIT_REACHED: [
     Code.FAILED_PRECONDITION,
     "the member has as many active sessions as the project's policy allows",
   ],
   REVISION_OUT_OF_RANGE: [
     Code.OUT_OF_RANGE,
-    "the log of revocations does not reach this revision; start with a snapshot",
+    "the log of revocations does not reach this position; start with a snapshot",
   ],
-  WATCHER_TOO_SLOW: [Code.ABORTED, "the watcher read too slowly; resume after the last revision it has"],
+  WATCHER_TOO_SLOW: [Code.ABORTED, "the watcher read too slowly; resume after the last position it has"],
   DATABASE_UNAVAILABLE: [Code.UNAVAILABLE, "the database does not answer; try again"],
   INTERNAL: [Code.INTERNAL, "internal error"],
   RATE_LIMITED: [Code.RESOURCE_EXHAUSTED, "too many requests; try again later"],

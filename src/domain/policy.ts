@@ -1,5 +1,6 @@
 import type { JwtProfile } from "../jwt/claims.ts";
 import type { SignatureAlgorithm } from "../jwt/signature.ts";
+import { SessiondError } from "./errors.ts";
 
 const second = 1000;
 const hour = 3600 * second;
@@ -63,3 +64,25 @@ export const defaultPolicy: Policy = {
   tokenReuseAction: "refuse",
   tokenReuseLeeway: 10 * second,
 };
+
+/** New values of some fields. `defaultLifetime: undefined` stands for its default, which depends on `maxLifetime`. */
+export type PolicyChange = Partial<Omit<Policy, "defaultLifetime">> & {
+  readonly defaultLifetime?: number | undefined;
+};
+
+/** Applies a change. FIELD_INVALID if the changed fields do not fit the others. */
+export function changePolicy(policy: Policy, change: PolicyChange): Policy {
+  const { defaultLifetime = defaultPolicy.defaultLifetime, ...changed } = { ...policy, ...change };
+  const { maxLifetime } = changed;
+  const isDefault = "defaultLifetime" in change && change.defaultLifetime === undefined;
+  if (isDefault) return { ...changed, defaultLifetime: Math.min(defaultLifetime, maxLifetime) };
+  if (defaultLifetime <= maxLifetime) return { ...changed, defaultLifetime };
+  const violation =
+    change.defaultLifetime === undefined
+      ? {
+          field: "policy.max_lifetime",
+          description: `must not be shorter than default_lifetime, which is ${defaultLifetime / 1000} seconds`,
+        }
+      : { field: "policy.default_lifetime", description: "must not be longer than max_lifetime" };
+  throw new SessiondError("FIELD_INVALID", { violations: [violation] });
+}

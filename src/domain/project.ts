@@ -23,6 +23,7 @@ export const permissions = [
   "sessions.authenticate",
   "sessions.revoke",
   "sessions.revoke_all",
+  "revocations.watch",
   "projects.admin",
 ] as const;
 export type Permission = (typeof permissions)[number];

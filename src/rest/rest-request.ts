@@ -148,7 +148,13 @@ export class RestRequest {
     const contentType = this.#http.headers["content-type"] ?? "";
     return bindRequest(
       route,
-      { target: this.#target, segments, body, contentType },
+      {
+        target: this.#target,
+        segments,
+        body,
+        contentType,
+        lastEventId: String(this.#http.headers["last-event-id"] ?? ""),
+      },
       {
         unknownQueryParameters: dialect.unknownQueryParameters ?? "refuse",
         unknownMembers: dialect.unknownMembers ?? "refuse",

@@ -1,4 +1,5 @@
 import type { JsonValue, Message } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
 import type { Call } from "../transport/call.ts";
 import {
   type HttpRequest,
@@ -16,7 +17,7 @@ import { bytesOf, sendHead, writeChunk } from "./http/send.ts";
 /** Writes the messages of a stream. */
 interface StreamWriter {
   readonly contentType: (first: Payload | undefined) => string;
-  readonly message: (payload: Payload) => Uint8Array;
+  readonly message: (payload: Payload, id: string | undefined) => Uint8Array;
   /** Writes a late error; undefined if it would look like data. */
   readonly error: ((body: ErrorBody) => Uint8Array) | undefined;
 }
@@ -31,7 +32,10 @@ const ndjson: StreamWriter = {
 /** Server-sent events; an error is a last event named "error". */
 const sse: StreamWriter = {
   contentType: () => "text/event-stream",
-  message: ({ content }) => Buffer.concat([Buffer.from("data: "), bytesOf(content), Buffer.from("\n\n")]),
+  message: ({ content }, id) => {
+    const head = id === undefined ? "data: " : `id: ${id}\ndata: `;
+    return Buffer.concat([Buffer.from(head), bytesOf(content), Buffer.from("\n\n")]);
+  },
   error: (body) => Buffer.from(`event: error\ndata: ${JSON.stringify(errorValue(body))}\n\n`),
 };
 
@@ -44,6 +48,13 @@ const raw: StreamWriter = {
 
 function errorValue(body: ErrorBody): JsonValue {
   return "json" in body ? body.json : body.text;
+}
+
+/** The id of a message's event; undefined if the route has none, or it could not be written in one line. */
+function eventId({ eventStream, method }: ServedRoute, message: Message): string | undefined {
+  if (eventStream === undefined) return undefined;
+  const id = String(reflect(method.output, message).get(eventStream.id));
+  return /[\r\n\0]/.test(id) ? undefined : id;
 }
 
 function streamWriter(route: ServedRoute, format: StreamFormat): StreamWriter {
@@ -83,7 +94,7 @@ export async function writeStream(messages: AsyncIterable<Message>, answer: Stre
       const payload = encodeAnswer(route, message);
       begin(payload);
       if (http.method === "HEAD") break;
-      await writeChunk(response, writer.message(payload), isGone());
+      await writeChunk(response, writer.message(payload, eventId(route, message)), isGone());
     }
     begin();
     endResponse(response);

@@ -1,4 +1,5 @@
-import { type ListRevocationsRequest, RevocationScope } from "../../gen/session/v1/session_service_pb.ts";
+import type { ListRevocationsRequest } from "../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../gen/session/v1/revocation_pb.ts";
 import { maxOpaqueIdLength, parseCredentialId, parseMemberId, parseSessionId } from "../domain/ids.ts";
 import { type Scope, policyActor } from "../domain/revocation.ts";
 import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";

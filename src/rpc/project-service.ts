@@ -12,6 +12,7 @@ import {
   listCredentials,
   listProjects,
   updatePolicy,
+  updateProject,
 } from "../domain/use-cases/projects.ts";
 import {
   getJwks,
@@ -28,6 +29,7 @@ import {
   readCreateProject,
   readRevokeSigningKey,
   readUpdatePolicy,
+  readUpdateProject,
 } from "./messages/project-requests.ts";
 import { toJwkMessage, toSigningKeyMessage } from "./messages/signing-key-messages.ts";
 
@@ -36,6 +38,7 @@ export const projectServiceAccess: ServiceAccess<typeof ProjectService> = {
   createProject: { service: "projects.admin" },
   getProject: { service: "projects.admin" },
   listProjects: { service: "projects.admin" },
+  updateProject: { service: "projects.admin" },
   updatePolicy: { service: "projects.admin" },
   disableProject: { service: "projects.admin" },
   createServiceCredential: { service: "projects.admin" },
@@ -64,9 +67,14 @@ export function projectService(
       const page = await listProjects(deps, pageSize, pageToken, callContextOf(context));
       return { projects: page.projects.map(toProjectMessage), nextPageToken: page.nextPageToken };
     },
+    async updateProject(request, context) {
+      const { id, change } = readUpdateProject(request);
+      const project = await updateProject(deps, id, change, callContextOf(context));
+      return { project: toProjectMessage(project) };
+    },
     async updatePolicy(request, context) {
-      const { projectId, policy } = readUpdatePolicy(request);
-      const project = await updatePolicy(deps, projectId, policy, callContextOf(context));
+      const { projectId, change } = readUpdatePolicy(request);
+      const project = await updatePolicy(deps, projectId, change, callContextOf(context));
       return { project: toProjectMessage(project) };
     },
     async disableProject(request, context) {
@@ -92,10 +100,12 @@ export function projectService(
       const credential = await disableCredential(deps, projectId, id, callContextOf(context));
       return { credential: toCredentialMessage(credential) };
     },
-    async listSigningKeys(request, context) {
+    async listSigningKeys({ pageSize, pageToken, ...request }, context) {
       const projectId = readProjectId("project_id", request.projectId);
-      const keys = await listSigningKeys(deps, projectId, callContextOf(context));
-      return { signingKeys: keys.map((key) => toSigningKeyMessage(key, deps.now())) };
+      const call = callContextOf(context);
+      const page = await listSigningKeys(deps, projectId, pageSize, pageToken, call);
+      const signingKeys = page.keys.map((key) => toSigningKeyMessage(key, deps.now()));
+      return { signingKeys, nextPageToken: page.nextPageToken };
     },
     async rotateSigningKey(request, context) {
       const projectId = readProjectId("project_id", request.projectId);

@@ -38,7 +38,7 @@ export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
   revoke: { service: "sessions.revoke", member: true },
   revokeAll: { service: "sessions.revoke_all", member: true },
   listRevocations: { service: "sessions.read" },
-  watchRevocations: { service: "sessions.read" },
+  watchRevocations: { service: "revocations.watch" },
 };
 
 /** SessionService on the use cases and the feeds. */

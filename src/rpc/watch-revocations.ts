@@ -7,6 +7,7 @@ import type {
 import { requireStillEnabled } from "../auth/identify.ts";
 import type { ServiceCaller } from "../domain/use-cases/caller.ts";
 import type { FeedMessage } from "../domain/revocations/project-feed.ts";
+import { parsePosition, positionOf } from "../domain/revocations/position.ts";
 import type { RevocationFeeds, WatchOptions, WatchStart } from "../domain/revocations/revocation-feeds.ts";
 import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import { unlimited } from "../transport/call-context.ts";
@@ -27,13 +28,11 @@ function readStart(fields: FieldChecker, start: WatchRevocationsRequest["start"]
   switch (start.case) {
     case undefined:
       return "now";
-    case "afterRevision":
-      return start.value >= 0n && start.value <= Number.MAX_SAFE_INTEGER
-        ? { after: Number(start.value) }
-        : fields.violation("after_revision", "must be a revision that was received before, or 0");
+    case "after":
+      return fields.parsed("after", start.value, parsePosition, "must be the position of an earlier message");
     case "oldest":
     case "snapshot":
-      return start.value ? start.case : fields.violation(start.case, "must be true if it is given");
+      return start.case;
   }
 }
 
@@ -62,7 +61,8 @@ function toWatchMessage(message: FeedMessage): MessageInitShape<typeof WatchRevo
   return {
     revocations: message.revocations.map(toLoggedMessage),
     revision: BigInt(message.revision),
-    caughtUp: message.caughtUp,
-    elapsed: durationFromMs(Math.floor(message.elapsed)),
+    upToDate: message.upToDate,
+    readOffset: durationFromMs(Math.floor(message.readOffset)),
+    position: positionOf(message.revision),
   };
 }

@@ -2,9 +2,13 @@ import { sql } from "kysely";
 import type { CertificateName } from "../domain/certificate-name.ts";
 import type { CredentialId, ProjectId } from "../domain/ids.ts";
 import type { PageRequest } from "../domain/page.ts";
-import type { Policy } from "../domain/policy.ts";
 import type { NewServiceCredential, Project } from "../domain/project.ts";
-import type { CertifiedService, ProjectCredentials, ProjectStore } from "../domain/store/project-store.ts";
+import type {
+  CertifiedService,
+  ProjectChange,
+  ProjectCredentials,
+  ProjectStore,
+} from "../domain/store/project-store.ts";
 import { unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
@@ -85,25 +89,34 @@ export class PostgresProjectStore implements ProjectStore {
   }
 
   /**
-   * Replaces the policy under the lock of the project's revocations, so that each revocation knows the longest lifetime of the
-   * JWTs signed before it. The lifetime is stored twice, because the version before reads it from `projects`.
+   * Changes a project under its row lock. A policy is changed under the lock of the project's revocations too, so that each
+   * revocation knows the longest lifetime of the JWTs signed before it. The lifetime is stored twice, because the version before
+   * reads it from `projects`.
    */
-  updatePolicy(id: ProjectId, policy: Policy, call = unlimited): Promise<Project | undefined> {
+  updateProject(id: ProjectId, change: (project: Project) => ProjectChange, call = unlimited) {
     return this.#writes.run(call, (db) =>
       db.transaction().execute(async (transaction) => {
+        const stored = await transaction
+          .selectFrom("projects")
+          .select(projectColumns)
+          .where("id", "=", id)
+          .forUpdate()
+          .executeTakeFirst();
+        if (stored === undefined) return undefined;
+        const project = { ...toProject(stored), ...change(toProject(stored)) };
+        const { policy } = project;
         const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
         await transaction
           .updateTable("project_revisions")
           .set({ longest_jwt_lifetime_ms })
           .where("project_id", "=", id)
           .execute();
-        const row = await transaction
+        await transaction
           .updateTable("projects")
-          .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
+          .set({ display_name: project.displayName, policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
           .where("id", "=", id)
-          .returning(projectColumns)
-          .executeTakeFirst();
-        return row && toProject(row);
+          .execute();
+        return project;
       }),
     );
   }

@@ -6,6 +6,7 @@ import {
   type StoredSigningKey,
   maxListedKeys,
 } from "../domain/keys/signing-key.ts";
+import type { PageRequest } from "../domain/page.ts";
 import { unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
 import type { BatchQuery, Runners, StatementRunner } from "./connection/statement-runner.ts";
@@ -41,6 +42,24 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
 
   listSigningKeys(projectId: ProjectId, call = unlimited): Promise<readonly StoredSigningKey[]> {
     return this.#lists.submit(projectId, call);
+  }
+
+  pageSigningKeys(projectId: ProjectId, { after, size }: PageRequest<string>, call = unlimited) {
+    return this.#reads.run(call, async (db) => {
+      const rows = await db
+        .selectFrom("signing_keys")
+        .select(signingKeyColumns)
+        .where("project_id", "=", projectId)
+        .$if(after !== undefined, (query) =>
+          query.where(sql<boolean>`(create_time, kid) < (
+            select create_time, kid from signing_keys where project_id = ${projectId} and kid = ${after})`),
+        )
+        .orderBy("create_time", "desc")
+        .orderBy("kid", "desc")
+        .limit(size + 1)
+        .execute();
+      return rows.map(toSigningKey);
+    });
   }
 
   findSigningKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined> {

@@ -2,25 +2,61 @@
 // @generated from file rest/v1/options.proto (package rest.v1, syntax proto3)
 /* eslint-disable */
 
-// Options of the REST transcoder (src/rest) that google.api.http has no word for.
+// Options of the REST transcoder (src/rest) for what google.api.http cannot express.
 
-import type { GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
-import { extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file rest/v1/options.proto.
  */
 export const file_rest_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChVyZXN0L3YxL29wdGlvbnMucHJvdG8SB3Jlc3QudjE6RwoOc3VjY2Vzc19zdGF0dXMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxj1kwMgASgFUg1zdWNjZXNzU3RhdHVzYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChVyZXN0L3YxL29wdGlvbnMucHJvdG8SB3Jlc3QudjEiPAoLRXZlbnRTdHJlYW0SEAoIaWRfZmllbGQYASABKAkSGwoTbGFzdF9ldmVudF9pZF9maWVsZBgCIAEoCTpHCg5zdWNjZXNzX3N0YXR1cxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGPWTAyABKAVSDXN1Y2Nlc3NTdGF0dXM6WQoMZXZlbnRfc3RyZWFtEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY9pMDIAEoCzIULnJlc3QudjEuRXZlbnRTdHJlYW1SC2V2ZW50U3RyZWFtQk4KEHNlc3Npb25kLnJlc3QudjFCDE9wdGlvbnNQcm90b1ABWhdzZXNzaW9uZC9yZXN0L3YxO3Jlc3R2MaoCEFNlc3Npb25kLlJlc3QuVjFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
- * HTTP status of a successful answer over REST; 200 when absent.
- * Must be 200 to 299. With 204 the answer has no body.
+ * How a server stream is served as server-sent events.
+ *
+ * @generated from message rest.v1.EventStream
+ */
+export type EventStream = Message<"rest.v1.EventStream"> & {
+  /**
+   * String field of the response that is the `id` of its event.
+   *
+   * @generated from field: string id_field = 1;
+   */
+  idField: string;
+
+  /**
+   * String field of the request that the header `Last-Event-ID` sets. The header takes precedence over the query.
+   *
+   * @generated from field: string last_event_id_field = 2;
+   */
+  lastEventIdField: string;
+};
+
+/**
+ * Describes the message rest.v1.EventStream.
+ * Use `create(EventStreamSchema)` to create a new message.
+ */
+export const EventStreamSchema: GenMessage<EventStream> = /*@__PURE__*/
+  messageDesc(file_rest_v1_options, 0);
+
+/**
+ * HTTP status of a successful answer over REST: 200 to 299. With 204 the answer has no body. Absent: 200.
  *
  * @generated from extension: int32 success_status = 51701;
  */
 export const success_status: GenExtension<MethodOptions, number> = /*@__PURE__*/
   extDesc(file_rest_v1_options, 0);
+
+/**
+ * How a server stream is served as server-sent events. Absent: events have no id.
+ *
+ * @generated from extension: rest.v1.EventStream event_stream = 51702;
+ */
+export const event_stream: GenExtension<MethodOptions, EventStream> = /*@__PURE__*/
+  extDesc(file_rest_v1_options, 1);
 

@@ -10,11 +10,13 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file session/v1/error_reason.proto.
  */
 export const file_session_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zZXNzaW9uL3YxL2Vycm9yX3JlYXNvbi5wcm90bxIKc2Vzc2lvbi52MSqVCAoLRXJyb3JSZWFzb24SHAoYRVJST1JfUkVBU09OX1VOU1BFQ0lGSUVEEAASHgoaRVJST1JfUkVBU09OX0ZJRUxEX0lOVkFMSUQQARIcChhFUlJPUl9SRUFTT05fSldUX0lOVkFMSUQQAhIjCh9FUlJPUl9SRUFTT05fQ1JFREVOVElBTF9NSVNTSU5HEAoSIwofRVJST1JfUkVBU09OX0NSRURFTlRJQUxfSU5WQUxJRBALEiAKHEVSUk9SX1JFQVNPTl9TRVNTSU9OX1VOS05PV04QDBIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9SRVZPS0VEEA0SKgomRVJST1JfUkVBU09OX1NFU1NJT05fUkVWT0tFRF9CWV9DVVRPRkYQDhIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9FWFBJUkVEEA8SJQohRVJST1JfUkVBU09OX1NFU1NJT05fSURMRV9FWFBJUkVEEBASHAoYRVJST1JfUkVBU09OX0pXVF9FWFBJUkVEEBESIwofRVJST1JfUkVBU09OX1BFUk1JU1NJT05fTUlTU0lORxAUEiMKH0VSUk9SX1JFQVNPTl9DQUxMRVJfTk9UX0FMTE9XRUQQFRIiCh5FUlJPUl9SRUFTT05fU0VTU0lPTl9OT1RfRk9VTkQQHhIiCh5FUlJPUl9SRUFTT05fUFJPSkVDVF9OT1RfRk9VTkQQHxIlCiFFUlJPUl9SRUFTT05fQ1JFREVOVElBTF9OT1RfRk9VTkQQIBImCiJFUlJPUl9SRUFTT05fU0lHTklOR19LRVlfTk9UX0ZPVU5EECISHwobRVJST1JfUkVBU09OX1BST0pFQ1RfRVhJU1RTECESKAokRVJST1JfUkVBU09OX0NFUlRJRklDQVRFX05BTUVfRVhJU1RTECMSIwofRVJST1JfUkVBU09OX1NFU1NJT05fTk9UX0FDVElWRRAoEiMKH0VSUk9SX1JFQVNPTl9TRVNTSU9OX0lTX0NVUlJFTlQQKRImCiJFUlJPUl9SRUFTT05fU0VTU0lPTl9MSU1JVF9SRUFDSEVEECwSJgoiRVJST1JfUkVBU09OX1JFVklTSU9OX09VVF9PRl9SQU5HRRAqEiEKHUVSUk9SX1JFQVNPTl9XQVRDSEVSX1RPT19TTE9XECsSJQohRVJST1JfUkVBU09OX0RBVEFCQVNFX1VOQVZBSUxBQkxFEDISGQoVRVJST1JfUkVBU09OX0lOVEVSTkFMEDMSHQoZRVJST1JfUkVBU09OX1JBVEVfTElNSVRFRBA8EhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEED0SIgoeRVJST1JfUkVBU09OX0RFQURMSU5FX0VYQ0VFREVEED5iBnByb3RvMw");
+  fileDesc("Ch1zZXNzaW9uL3YxL2Vycm9yX3JlYXNvbi5wcm90bxIKc2Vzc2lvbi52MSq6CAoLRXJyb3JSZWFzb24SHAoYRVJST1JfUkVBU09OX1VOU1BFQ0lGSUVEEAASHgoaRVJST1JfUkVBU09OX0ZJRUxEX0lOVkFMSUQQARIcChhFUlJPUl9SRUFTT05fSldUX0lOVkFMSUQQAhIjCh9FUlJPUl9SRUFTT05fQ1JFREVOVElBTF9NSVNTSU5HEAoSIwofRVJST1JfUkVBU09OX0NSRURFTlRJQUxfSU5WQUxJRBALEiAKHEVSUk9SX1JFQVNPTl9TRVNTSU9OX1VOS05PV04QDBIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9SRVZPS0VEEA0SKgomRVJST1JfUkVBU09OX1NFU1NJT05fUkVWT0tFRF9CWV9DVVRPRkYQDhIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9FWFBJUkVEEA8SJQohRVJST1JfUkVBU09OX1NFU1NJT05fSURMRV9FWFBJUkVEEBASHAoYRVJST1JfUkVBU09OX0pXVF9FWFBJUkVEEBESIwofRVJST1JfUkVBU09OX1BFUk1JU1NJT05fTUlTU0lORxAUEiMKH0VSUk9SX1JFQVNPTl9DQUxMRVJfTk9UX0FMTE9XRUQQFRIiCh5FUlJPUl9SRUFTT05fU0VTU0lPTl9OT1RfRk9VTkQQHhIiCh5FUlJPUl9SRUFTT05fUFJPSkVDVF9OT1RfRk9VTkQQHxIlCiFFUlJPUl9SRUFTT05fQ1JFREVOVElBTF9OT1RfRk9VTkQQIBIfChtFUlJPUl9SRUFTT05fUFJPSkVDVF9FWElTVFMQIRImCiJFUlJPUl9SRUFTT05fU0lHTklOR19LRVlfTk9UX0ZPVU5EECISKAokRVJST1JfUkVBU09OX0NFUlRJRklDQVRFX05BTUVfRVhJU1RTECMSIwofRVJST1JfUkVBU09OX1NFU1NJT05fTk9UX0FDVElWRRAoEiMKH0VSUk9SX1JFQVNPTl9TRVNTSU9OX0lTX0NVUlJFTlQQKRImCiJFUlJPUl9SRUFTT05fUkVWSVNJT05fT1VUX09GX1JBTkdFECoSIQodRVJST1JfUkVBU09OX1dBVENIRVJfVE9PX1NMT1cQKxImCiJFUlJPUl9SRUFTT05fU0VTU0lPTl9MSU1JVF9SRUFDSEVEECwSIwofRVJST1JfUkVBU09OX1BST0pFQ1RfTk9UX0FDVElWRRAtEiUKIUVSUk9SX1JFQVNPTl9EQVRBQkFTRV9VTkFWQUlMQUJMRRAyEhkKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBAzEh0KGUVSUk9SX1JFQVNPTl9SQVRFX0xJTUlURUQQPBIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBA9EiIKHkVSUk9SX1JFQVNPTl9ERUFETElORV9FWENFRURFRBA+Ql4KE3Nlc3Npb25kLnNlc3Npb24udjFCEEVycm9yUmVhc29uUHJvdG9QAVodc2Vzc2lvbmQvc2Vzc2lvbi92MTtzZXNzaW9udjGqAhNTZXNzaW9uZC5TZXNzaW9uLlYxYgZwcm90bzM");
 
 /**
- * The `reason` of every google.rpc.ErrorInfo this service sends, without the prefix `ERROR_REASON_`; the `domain` is
- * `sessiond`. The comment of each names its gRPC code and the keys of `metadata`.
+ * The `reason` of every google.rpc.ErrorInfo that sessiond sends, without the prefix `ERROR_REASON_`. The `domain` is `sessiond`.
+ *
+ * Each comment starts with the gRPC code. Then follow the meaning, the keys of `metadata` if there are any, and after
+ * "Action:" what the caller does about it.
  *
  * @generated from enum session.v1.ErrorReason
  */
@@ -27,207 +29,221 @@ export const ErrorReason = {
   UNSPECIFIED: 0,
 
   /**
-   * INVALID_ARGUMENT. A field is missing or out of its bounds; google.rpc.BadRequest names it.
+   * INVALID_ARGUMENT. A field is missing or out of its bounds; google.rpc.BadRequest names it. Action: correct the field.
    *
    * @generated from enum value: ERROR_REASON_FIELD_INVALID = 1;
    */
   FIELD_INVALID: 1,
 
   /**
-   * INVALID_ARGUMENT. A JWT to revoke by is not one of this project's. Metadata: `problem`, one of `form`, `algorithm`,
-   * `key` (unknown or revoked), `signature`, `type`, `issuer`, `audience`, `claims`, `time`.
+   * INVALID_ARGUMENT. The JWT to revoke by is not a session JWT of this project. Metadata: `problem`, one of `form`, `algorithm`,
+   * `key` (unknown or revoked), `signature`, `type`, `issuer`, `audience`, `claims`, `time`. Action: revoke by id or token.
    *
    * @generated from enum value: ERROR_REASON_JWT_INVALID = 2;
    */
   JWT_INVALID: 2,
 
   /**
-   * UNAUTHENTICATED. The call carries no credential that this method takes.
+   * UNAUTHENTICATED. The call carries no credential that this method accepts. Action: send one.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_MISSING = 10;
    */
   CREDENTIAL_MISSING: 10,
 
   /**
-   * UNAUTHENTICATED. The credential, secret or certificate, is malformed, unknown or disabled, or its project is.
+   * UNAUTHENTICATED. The calling service's own credential, secret or certificate, is malformed, unknown or disabled, or its
+   * project is. It says nothing about any end user's session. Action: correct the service's configuration; log no user out.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_INVALID = 11;
    */
   CREDENTIAL_INVALID: 11,
 
   /**
-   * UNAUTHENTICATED. The session token or JWT names no session of this project. Metadata, for a JWT that does not verify:
-   * `problem`, as for JWT_INVALID.
+   * UNAUTHENTICATED. The presented session token or JWT belongs to no session of this project. SESSION_NOT_FOUND is the same
+   * for a session that a request names. Metadata, for a JWT that does not verify: `problem`, as for JWT_INVALID. Action: ask the
+   * user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_UNKNOWN = 12;
    */
   SESSION_UNKNOWN: 12,
 
   /**
-   * UNAUTHENTICATED. The session was revoked by name. Metadata: `revision`, `scope`, `revoke_time`, and
-   * `cause`: the RevocationCause in lower case and without its prefix, such as `token_reuse`.
+   * UNAUTHENTICATED. The session itself was revoked. Metadata: `revision`, `scope`, `revoke_time`, and `cause`: the
+   * RevocationCause in lower case and without its prefix, such as `token_reuse`. Action: ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_REVOKED = 13;
    */
   SESSION_REVOKED: 13,
 
   /**
-   * UNAUTHENTICATED. All sessions of the session's member, organization or project were revoked. Metadata as for
-   * SESSION_REVOKED.
+   * UNAUTHENTICATED. All sessions of the session's member, organization or project were revoked. Metadata: as for
+   * SESSION_REVOKED. Action: ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_REVOKED_BY_CUTOFF = 14;
    */
   SESSION_REVOKED_BY_CUTOFF: 14,
 
   /**
-   * UNAUTHENTICATED. The session is past its expire_time. Metadata: `expire_time`.
+   * UNAUTHENTICATED. The session is past its expire_time. Metadata: `expire_time`. Action: ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_EXPIRED = 15;
    */
   SESSION_EXPIRED: 15,
 
   /**
-   * UNAUTHENTICATED. The session was not used for longer than its idle timeout. Metadata: `idle_expire_time`.
+   * UNAUTHENTICATED. The session was not used for longer than its idle timeout. Metadata: `idle_expire_time`. Action: ask the
+   * user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_IDLE_EXPIRED = 16;
    */
   SESSION_IDLE_EXPIRED: 16,
 
   /**
-   * UNAUTHENTICATED. The JWT itself has expired; its session may be good.
+   * UNAUTHENTICATED. The session JWT has expired; its session may still be active. Action: authenticate with the session token.
    *
    * @generated from enum value: ERROR_REASON_JWT_EXPIRED = 17;
    */
   JWT_EXPIRED: 17,
 
   /**
-   * PERMISSION_DENIED. The calling service lacks a permission. Metadata: `permission`.
+   * PERMISSION_DENIED. The calling service lacks the permission for this method. Metadata: `permission`, the short name of the
+   * Permission, such as `sessions.read`. Action: use a credential that has it.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_MISSING = 20;
    */
   PERMISSION_MISSING: 20,
 
   /**
-   * PERMISSION_DENIED. This kind of caller may not call the method, or not for this target.
+   * PERMISSION_DENIED. This kind of caller may not call the method, or not for this target. Action: do not repeat the call.
    *
    * @generated from enum value: ERROR_REASON_CALLER_NOT_ALLOWED = 21;
    */
   CALLER_NOT_ALLOWED: 21,
 
   /**
-   * NOT_FOUND. No such session in this project, or not the caller's: the answers are the same.
+   * NOT_FOUND. The named session does not exist in this project, or is not the caller's: both get the same answer. Action: treat
+   * the session as ended.
    *
    * @generated from enum value: ERROR_REASON_SESSION_NOT_FOUND = 30;
    */
   SESSION_NOT_FOUND: 30,
 
   /**
-   * NOT_FOUND. No such project.
+   * NOT_FOUND. No project has this id. Action: correct the id.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_NOT_FOUND = 31;
    */
   PROJECT_NOT_FOUND: 31,
 
   /**
-   * NOT_FOUND. No such credential in this project.
+   * NOT_FOUND. No credential of this project has this id. Action: correct the id.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_NOT_FOUND = 32;
    */
   CREDENTIAL_NOT_FOUND: 32,
 
   /**
-   * NOT_FOUND. No such signing key in this project.
-   *
-   * @generated from enum value: ERROR_REASON_SIGNING_KEY_NOT_FOUND = 34;
-   */
-  SIGNING_KEY_NOT_FOUND: 34,
-
-  /**
-   * ALREADY_EXISTS. The project id is taken.
+   * ALREADY_EXISTS. Another project has this id. Action: choose another id.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_EXISTS = 33;
    */
   PROJECT_EXISTS: 33,
 
   /**
-   * ALREADY_EXISTS. A certificate name belongs to another credential that is enabled, in whatever project. Metadata:
-   * `certificate_name`.
+   * NOT_FOUND. No signing key of this project has this id. Action: correct the id.
+   *
+   * @generated from enum value: ERROR_REASON_SIGNING_KEY_NOT_FOUND = 34;
+   */
+  SIGNING_KEY_NOT_FOUND: 34,
+
+  /**
+   * ALREADY_EXISTS. Another enabled credential, in whatever project, has the certificate name. Metadata: `certificate_name`.
+   * Action: disable that credential, or choose another name.
    *
    * @generated from enum value: ERROR_REASON_CERTIFICATE_NAME_EXISTS = 35;
    */
   CERTIFICATE_NAME_EXISTS: 35,
 
   /**
-   * FAILED_PRECONDITION. The session is not active. Metadata: `state`.
+   * FAILED_PRECONDITION. The session is not active. Metadata: `state`. Action: ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_NOT_ACTIVE = 40;
    */
   SESSION_NOT_ACTIVE: 40,
 
   /**
-   * FAILED_PRECONDITION. The caller's own session cannot be ended by this method.
+   * FAILED_PRECONDITION. This method cannot end the caller's own session. Action: use Revoke.
    *
    * @generated from enum value: ERROR_REASON_SESSION_IS_CURRENT = 41;
    */
   SESSION_IS_CURRENT: 41,
 
   /**
-   * FAILED_PRECONDITION. The member has as many active sessions as the policy allows: trying again does not help before one of
-   * them ends. Metadata: `max_sessions_per_member`.
-   *
-   * @generated from enum value: ERROR_REASON_SESSION_LIMIT_REACHED = 44;
-   */
-  SESSION_LIMIT_REACHED: 44,
-
-  /**
-   * OUT_OF_RANGE. The log of revocations does not reach the revision asked for. Metadata: `oldest_revision`, the oldest one
-   * to resume after, and `revision`, the newest.
+   * OUT_OF_RANGE. The log of revocations does not reach the position. Metadata: `oldest_revision`, the oldest revision to resume
+   * after, `oldest_position`, its position, and `revision`, the newest revision. Action: start again with `snapshot`.
    *
    * @generated from enum value: ERROR_REASON_REVISION_OUT_OF_RANGE = 42;
    */
   REVISION_OUT_OF_RANGE: 42,
 
   /**
-   * ABORTED. The watcher read too slowly; it may resume.
+   * ABORTED. The watcher read too slowly. Action: resume after the last position.
    *
    * @generated from enum value: ERROR_REASON_WATCHER_TOO_SLOW = 43;
    */
   WATCHER_TOO_SLOW: 43,
 
   /**
-   * UNAVAILABLE. The database does not answer; the call may be tried again. After an UNAVAILABLE revocation or creation
-   * the outcome is unknown.
+   * FAILED_PRECONDITION. The member has as many active sessions as the policy allows. Metadata: `max_sessions_per_member`.
+   * Action: repeat the call after a session of the member has ended.
+   *
+   * @generated from enum value: ERROR_REASON_SESSION_LIMIT_REACHED = 44;
+   */
+  SESSION_LIMIT_REACHED: 44,
+
+  /**
+   * FAILED_PRECONDITION. The project is disabled, so that it cannot be changed. Metadata: `disable_time`. Action: do not repeat
+   * the call.
+   *
+   * @generated from enum value: ERROR_REASON_PROJECT_NOT_ACTIVE = 45;
+   */
+  PROJECT_NOT_ACTIVE: 45,
+
+  /**
+   * UNAVAILABLE. The database does not answer. The outcome of a revocation or creation is unknown. Action: repeat the call after
+   * the delay in google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_DATABASE_UNAVAILABLE = 50;
    */
   DATABASE_UNAVAILABLE: 50,
 
   /**
-   * INTERNAL. A fault of this service; the log has it under the request id.
+   * INTERNAL. A fault of sessiond; its log has the details under the request id. Action: report the request id.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 51;
    */
   INTERNAL: 51,
 
   /**
-   * RESOURCE_EXHAUSTED. Too many calls, or too many failed authentications, of one caller or one client address;
-   * google.rpc.RetryInfo says when to try again. Nothing was done. Metadata: `limit`, one of `service`, `member`, `address`,
-   * `authentication`.
+   * RESOURCE_EXHAUSTED. Too many calls, or too many failed authentications, of one caller or one client address. Nothing was
+   * done. Metadata: `limit`, one of `service`, `member`, `address`, `authentication`. Action: repeat the call after the delay in
+   * google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 60;
    */
   RATE_LIMITED: 60,
 
   /**
-   * UNAVAILABLE. Too many calls wait for the database; google.rpc.RetryInfo says when to try again. Nothing was done.
+   * UNAVAILABLE. Too many calls wait for the database. Nothing was done. Action: repeat the call after the delay in
+   * google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 61;
    */
   OVERLOADED: 61,
 
   /**
-   * DEADLINE_EXCEEDED. The caller's deadline passed before there was an answer. After a revocation or creation the outcome is
-   * unknown.
+   * DEADLINE_EXCEEDED. The caller's deadline passed before there was an answer. The outcome of a revocation or creation is
+   * unknown. Action: repeat the call with a longer deadline.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE_EXCEEDED = 62;
    */
@@ -235,8 +251,10 @@ export const ErrorReason = {
 } as const;
 
 /**
- * The `reason` of every google.rpc.ErrorInfo this service sends, without the prefix `ERROR_REASON_`; the `domain` is
- * `sessiond`. The comment of each names its gRPC code and the keys of `metadata`.
+ * The `reason` of every google.rpc.ErrorInfo that sessiond sends, without the prefix `ERROR_REASON_`. The `domain` is `sessiond`.
+ *
+ * Each comment starts with the gRPC code. Then follow the meaning, the keys of `metadata` if there are any, and after
+ * "Action:" what the caller does about it.
  *
  * @generated from enum session.v1.ErrorReason
  */

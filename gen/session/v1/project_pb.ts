@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -12,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file session/v1/project.proto.
  */
 export const file_session_v1_project: GenFile = /*@__PURE__*/
-  fileDesc("ChhzZXNzaW9uL3YxL3Byb2plY3QucHJvdG8SCnNlc3Npb24udjEi4AEKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeRIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK+BAoGUG9saWN5EjMKEGRlZmF1bHRfbGlmZXRpbWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMbWF4X2xpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGRlZmF1bHRfaWRsZV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGp3dF9saWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtyb2xlX2dyYW50cxgFIAMoCzIVLnNlc3Npb24udjEuUm9sZUdyYW50EisKC2p3dF9wcm9maWxlGAYgASgOMhYuc2Vzc2lvbi52MS5Kd3RQcm9maWxlEjsKE3NpZ25hdHVyZV9hbGdvcml0aG0YByABKA4yHi5zZXNzaW9uLnYxLlNpZ25hdHVyZUFsZ29yaXRobRIfChdtYXhfc2Vzc2lvbnNfcGVyX21lbWJlchgIIAEoBRI8ChRzZXNzaW9uX2xpbWl0X2FjdGlvbhgJIAEoDjIeLnNlc3Npb24udjEuU2Vzc2lvbkxpbWl0QWN0aW9uEjgKEnRva2VuX3JldXNlX2FjdGlvbhgKIAEoDjIcLnNlc3Npb24udjEuVG9rZW5SZXVzZUFjdGlvbhI1ChJ0b2tlbl9yZXVzZV9sZWV3YXkYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoJUm9sZUdyYW50EgwKBHJvbGUYASABKAkSEwoLcGVybWlzc2lvbnMYAiADKAki3AEKEVNlcnZpY2VDcmVkZW50aWFsEgoKAmlkGAEgASgJEhIKCnByb2plY3RfaWQYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEhMKC3Blcm1pc3Npb25zGAQgAygJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxkaXNhYmxlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWNlcnRpZmljYXRlX25hbWVzGAcgAygJIroDCgpTaWduaW5nS2V5EgsKA2tpZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEjEKCWFsZ29yaXRobRgDIAEoDjIeLnNlc3Npb24udjEuU2lnbmF0dXJlQWxnb3JpdGhtEioKBXN0YXRlGAQgASgOMhsuc2Vzc2lvbi52MS5TaWduaW5nS2V5U3RhdGUSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWFjdGl2YXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JldGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBwdWJsaXNoX2VuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoPcmV2b2tlX3JldmlzaW9uGAogASgDSACIAQFCEgoQX3Jldm9rZV9yZXZpc2lvbiKyAQoKSnNvbldlYktleRILCgNrdHkYASABKAkSCwoDa2lkGAIgASgJEgsKA2FsZxgDIAEoCRILCgN1c2UYBCABKAkSEAoDY3J2GAUgASgJSACIAQESDgoBeBgGIAEoCUgBiAEBEg4KAXkYByABKAlIAogBARIOCgFuGAggASgJSAOIAQESDgoBZRgJIAEoCUgEiAEBQgYKBF9jcnZCBAoCX3hCBAoCX3lCBAoCX25CBAoCX2UqVgoLRW52aXJvbm1lbnQSGwoXRU5WSVJPTk1FTlRfVU5TUEVDSUZJRUQQABIUChBFTlZJUk9OTUVOVF9URVNUEAESFAoQRU5WSVJPTk1FTlRfTElWRRACKoABChJTZXNzaW9uTGltaXRBY3Rpb24SJAogU0VTU0lPTl9MSU1JVF9BQ1RJT05fVU5TUEVDSUZJRUQQABIfChtTRVNTSU9OX0xJTUlUX0FDVElPTl9SRUZVU0UQARIjCh9TRVNTSU9OX0xJTUlUX0FDVElPTl9FTkRfT0xERVNUEAIqdAoQVG9rZW5SZXVzZUFjdGlvbhIiCh5UT0tFTl9SRVVTRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIdChlUT0tFTl9SRVVTRV9BQ1RJT05fUkVGVVNFEAESHQoZVE9LRU5fUkVVU0VfQUNUSU9OX1JFVk9LRRACKloKCkp3dFByb2ZpbGUSGwoXSldUX1BST0ZJTEVfVU5TUEVDSUZJRUQQABIXChNKV1RfUFJPRklMRV9ERUZBVUxUEAESFgoSSldUX1BST0ZJTEVfU1RZVENIEAIqlgEKElNpZ25hdHVyZUFsZ29yaXRobRIjCh9TSUdOQVRVUkVfQUxHT1JJVEhNX1VOU1BFQ0lGSUVEEAASHQoZU0lHTkFUVVJFX0FMR09SSVRITV9FUzI1NhABEh0KGVNJR05BVFVSRV9BTEdPUklUSE1fRUREU0EQAhIdChlTSUdOQVRVUkVfQUxHT1JJVEhNX1JTMjU2EAMqrAEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNJR05JTkdfS0VZX1NUQVRFX05FWFQQARIcChhTSUdOSU5HX0tFWV9TVEFURV9BQ1RJVkUQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVRJUkVEEAMSHQoZU0lHTklOR19LRVlfU1RBVEVfUkVWT0tFRBAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhzZXNzaW9uL3YxL3Byb2plY3QucHJvdG8SCnNlc3Npb24udjEihAIKB1Byb2plY3QSEgoCaWQYASABKAlCBuBBAuBBBRIZCgxkaXNwbGF5X25hbWUYAiABKAlCA+BBARI0CgtlbnZpcm9ubWVudBgDIAEoDjIXLnNlc3Npb24udjEuRW52aXJvbm1lbnRCBuBBAeBBBRInCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeUID4EEDEjQKC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjUKDGRpc2FibGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAyKWBQoGUG9saWN5EjgKEGRlZmF1bHRfbGlmZXRpbWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CA+BBARI0CgxtYXhfbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CA+BBARI8ChRkZWZhdWx0X2lkbGVfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkID4EEBEjQKDGp3dF9saWZldGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkID4EEBEi8KC3JvbGVfZ3JhbnRzGAUgAygLMhUuc2Vzc2lvbi52MS5Sb2xlR3JhbnRCA+BBARIwCgtqd3RfcHJvZmlsZRgGIAEoDjIWLnNlc3Npb24udjEuSnd0UHJvZmlsZUID4EEBEkAKE3NpZ25hdHVyZV9hbGdvcml0aG0YByABKA4yHi5zZXNzaW9uLnYxLlNpZ25hdHVyZUFsZ29yaXRobUID4EEBEikKF21heF9zZXNzaW9uc19wZXJfbWVtYmVyGAggASgFQgPgQQFIAIgBARJBChRzZXNzaW9uX2xpbWl0X2FjdGlvbhgJIAEoDjIeLnNlc3Npb24udjEuU2Vzc2lvbkxpbWl0QWN0aW9uQgPgQQESPQoSdG9rZW5fcmV1c2VfYWN0aW9uGAogASgOMhwuc2Vzc2lvbi52MS5Ub2tlblJldXNlQWN0aW9uQgPgQQESOgoSdG9rZW5fcmV1c2VfbGVld2F5GAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgPgQQFCGgoYX21heF9zZXNzaW9uc19wZXJfbWVtYmVyIlAKCVJvbGVHcmFudBIRCgRyb2xlGAEgASgJQgPgQQISMAoLcGVybWlzc2lvbnMYAiADKA4yFi5zZXNzaW9uLnYxLlBlcm1pc3Npb25CA+BBASKXAgoRU2VydmljZUNyZWRlbnRpYWwSDwoCaWQYASABKAlCA+BBAxIXCgpwcm9qZWN0X2lkGAIgASgJQgPgQQMSGQoMZGlzcGxheV9uYW1lGAMgASgJQgPgQQMSMAoLcGVybWlzc2lvbnMYBCADKA4yFi5zZXNzaW9uLnYxLlBlcm1pc3Npb25CA+BBAxI0CgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI1CgxkaXNhYmxlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSHgoRY2VydGlmaWNhdGVfbmFtZXMYByADKAlCA+BBAyLqAwoKU2lnbmluZ0tleRIQCgNraWQYASABKAlCA+BBAxIXCgpwcm9qZWN0X2lkGAIgASgJQgPgQQMSNgoJYWxnb3JpdGhtGAMgASgOMh4uc2Vzc2lvbi52MS5TaWduYXR1cmVBbGdvcml0aG1CA+BBAxIvCgVzdGF0ZRgEIAEoDjIbLnNlc3Npb24udjEuU2lnbmluZ0tleVN0YXRlQgPgQQMSNAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNgoNYWN0aXZhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgtyZXRpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI3Cg51bnB1Ymxpc2hfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgtyZXZva2VfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIhCg9yZXZva2VfcmV2aXNpb24YCiABKANCA+BBA0gAiAEBQhIKEF9yZXZva2VfcmV2aXNpb24qVgoLRW52aXJvbm1lbnQSGwoXRU5WSVJPTk1FTlRfVU5TUEVDSUZJRUQQABIUChBFTlZJUk9OTUVOVF9URVNUEAESFAoQRU5WSVJPTk1FTlRfTElWRRACKoABChJTZXNzaW9uTGltaXRBY3Rpb24SJAogU0VTU0lPTl9MSU1JVF9BQ1RJT05fVU5TUEVDSUZJRUQQABIfChtTRVNTSU9OX0xJTUlUX0FDVElPTl9SRUZVU0UQARIjCh9TRVNTSU9OX0xJTUlUX0FDVElPTl9FTkRfT0xERVNUEAIqdAoQVG9rZW5SZXVzZUFjdGlvbhIiCh5UT0tFTl9SRVVTRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIdChlUT0tFTl9SRVVTRV9BQ1RJT05fUkVGVVNFEAESHQoZVE9LRU5fUkVVU0VfQUNUSU9OX1JFVk9LRRACKloKCkp3dFByb2ZpbGUSGwoXSldUX1BST0ZJTEVfVU5TUEVDSUZJRUQQABIXChNKV1RfUFJPRklMRV9ERUZBVUxUEAESFgoSSldUX1BST0ZJTEVfU1RZVENIEAIqlgEKElNpZ25hdHVyZUFsZ29yaXRobRIjCh9TSUdOQVRVUkVfQUxHT1JJVEhNX1VOU1BFQ0lGSUVEEAASHQoZU0lHTkFUVVJFX0FMR09SSVRITV9FUzI1NhABEh0KGVNJR05BVFVSRV9BTEdPUklUSE1fRUREU0EQAhIdChlTSUdOQVRVUkVfQUxHT1JJVEhNX1JTMjU2EAMqkQIKClBlcm1pc3Npb24SGgoWUEVSTUlTU0lPTl9VTlNQRUNJRklFRBAAEh4KGlBFUk1JU1NJT05fU0VTU0lPTlNfQ1JFQVRFEAESHAoYUEVSTUlTU0lPTl9TRVNTSU9OU19SRUFEEAISJAogUEVSTUlTU0lPTl9TRVNTSU9OU19BVVRIRU5USUNBVEUQAxIeChpQRVJNSVNTSU9OX1NFU1NJT05TX1JFVk9LRRAEEiIKHlBFUk1JU1NJT05fU0VTU0lPTlNfUkVWT0tFX0FMTBAFEiAKHFBFUk1JU1NJT05fUkVWT0NBVElPTlNfV0FUQ0gQBhIdChlQRVJNSVNTSU9OX1BST0pFQ1RTX0FETUlOEAcqrAEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNJR05JTkdfS0VZX1NUQVRFX05FWFQQARIcChhTSUdOSU5HX0tFWV9TVEFURV9BQ1RJVkUQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVRJUkVEEAMSHQoZU0lHTklOR19LRVlfU1RBVEVfUkVWT0tFRBAEQloKE3Nlc3Npb25kLnNlc3Npb24udjFCDFByb2plY3RQcm90b1ABWh1zZXNzaW9uZC9zZXNzaW9uL3YxO3Nlc3Npb252MaoCE1Nlc3Npb25kLlNlc3Npb24uVjFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A tenant: owns credentials, signing keys, policy and sessions. Nothing crosses it.
@@ -28,21 +29,21 @@ export type Project = Message<"session.v1.Project"> & {
   id: string;
 
   /**
-   * A name for people, up to 255 characters.
+   * Name for people: up to 255 characters. Empty if none was given.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * What the project is for.
+   * What the project is for. Chosen at creation.
    *
    * @generated from field: session.v1.Environment environment = 3;
    */
   environment: Environment;
 
   /**
-   * Rules for the project's sessions.
+   * Rules for the project's sessions. Changed by UpdatePolicy. In answers every field is set whose default is a value.
    *
    * @generated from field: session.v1.Policy policy = 4;
    */
@@ -56,7 +57,7 @@ export type Project = Message<"session.v1.Project"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When the project was disabled: its credentials, tokens and JWTs are refused since. Absent while it is enabled.
+   * When the project was disabled: since then its credentials, tokens and JWTs are refused. Absent while it is enabled.
    *
    * @generated from field: google.protobuf.Timestamp disable_time = 6;
    */
@@ -71,85 +72,89 @@ export const ProjectSchema: GenMessage<Project> = /*@__PURE__*/
   messageDesc(file_session_v1_project, 0);
 
 /**
- * Rules for the sessions of a project. An absent field takes its default.
+ * Rules for the sessions of a project. Operators set them; an absent field takes its default at creation, and stays as it
+ * is in an update without a mask.
  *
  * @generated from message session.v1.Policy
  */
 export type Policy = Message<"session.v1.Policy"> & {
   /**
-   * Lifetime of a session whose creation names none; 1 second to max_lifetime. Default 24 hours.
+   * Lifetime of a session whose creation states none: 1 second to max_lifetime. Default: 24 hours, or max_lifetime if
+   * that is shorter.
    *
    * @generated from field: google.protobuf.Duration default_lifetime = 1;
    */
   defaultLifetime?: Duration | undefined;
 
   /**
-   * The longest lifetime a caller may ask for; 1 second to 366 days. Default 366 days.
+   * Longest lifetime that a creation or extension may ask for: 1 second to 366 days. Default: 366 days.
    *
    * @generated from field: google.protobuf.Duration max_lifetime = 2;
    */
   maxLifetime?: Duration | undefined;
 
   /**
-   * Idle timeout of a session whose creation names none; 1 second to 366 days. Default: none.
+   * Idle timeout of a session whose creation states none: 1 second to 366 days. Default: no idle timeout.
    *
    * @generated from field: google.protobuf.Duration default_idle_timeout = 3;
    */
   defaultIdleTimeout?: Duration | undefined;
 
   /**
-   * How long a session JWT is good; 10 seconds to 1 hour. Default 5 minutes.
+   * Lifetime of a session JWT: 10 seconds to 1 hour. Default: 5 minutes.
    *
    * @generated from field: google.protobuf.Duration jwt_lifetime = 4;
    */
   jwtLifetime?: Duration | undefined;
 
   /**
-   * What members with a role may do to other members' sessions within their organization; up to 100.
+   * What members with a role may do to other members' sessions within their organization; up to 100. Default: nothing.
    *
    * @generated from field: repeated session.v1.RoleGrant role_grants = 5;
    */
   roleGrants: RoleGrant[];
 
   /**
-   * What session JWTs say and how they name it. Takes effect at once; JWTs of the profile before stay good until they expire.
+   * Claims of session JWTs and their names. A change takes effect at once; JWTs of the earlier profile stay valid until they
+   * expire. Default: JWT_PROFILE_DEFAULT.
    *
    * @generated from field: session.v1.JwtProfile jwt_profile = 6;
    */
   jwtProfile: JwtProfile;
 
   /**
-   * What the next signing key is made for: with the project's first key, or with the next rotation.
+   * Algorithm of the project's first signing key, and of the next one after a change. Default: the one of the profile.
    *
    * @generated from field: session.v1.SignatureAlgorithm signature_algorithm = 7;
    */
   signatureAlgorithm: SignatureAlgorithm;
 
   /**
-   * How many active sessions a member may have at once, for any member; 1 to 1,000. 0, the default: any number. A lower value
-   * ends none of those that are there; it counts from the next Create on.
+   * Most active sessions of any one member: 1 to 1,000, or 0 for any number. A lower value ends no session; it counts from
+   * the next Create on. Default: 0.
    *
-   * @generated from field: int32 max_sessions_per_member = 8;
+   * @generated from field: optional int32 max_sessions_per_member = 8;
    */
-  maxSessionsPerMember: number;
+  maxSessionsPerMember?: number | undefined;
 
   /**
-   * What Create does for a member who has as many.
+   * What Create does for a member who has max_sessions_per_member active sessions. Default: SESSION_LIMIT_ACTION_REFUSE.
    *
    * @generated from field: session.v1.SessionLimitAction session_limit_action = 9;
    */
   sessionLimitAction: SessionLimitAction;
 
   /**
-   * What is done when a session token is presented that RotateToken has replaced, and token_reuse_leeway does not cover it.
+   * What happens if a session token is presented that RotateToken replaced longer than token_reuse_leeway ago. Default:
+   * TOKEN_REUSE_ACTION_REFUSE.
    *
    * @generated from field: session.v1.TokenReuseAction token_reuse_action = 10;
    */
   tokenReuseAction: TokenReuseAction;
 
   /**
-   * How long after RotateToken the token that it replaced is still as good as its successor, for clients that never got the
-   * answer and calls that were under way. It covers the token replaced last alone. 0 to 60 seconds; default 10 seconds.
+   * How long after RotateToken the token that it replaced last is accepted like its successor, for clients that never got the
+   * answer and for calls under way: 0 to 60 seconds. Default: 10 seconds.
    *
    * @generated from field: google.protobuf.Duration token_reuse_leeway = 11;
    */
@@ -170,18 +175,18 @@ export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
  */
 export type RoleGrant = Message<"session.v1.RoleGrant"> & {
   /**
-   * The role, as sessions carry it; 1 to 255 characters.
+   * The role, as sessions carry it: 1 to 255 characters.
    *
    * @generated from field: string role = 1;
    */
   role: string;
 
   /**
-   * Any of `sessions.read` and `sessions.revoke`.
+   * PERMISSION_SESSIONS_READ, PERMISSION_SESSIONS_REVOKE or both. Duplicates count once.
    *
-   * @generated from field: repeated string permissions = 2;
+   * @generated from field: repeated session.v1.Permission permissions = 2;
    */
-  permissions: string[];
+  permissions: Permission[];
 };
 
 /**
@@ -192,39 +197,38 @@ export const RoleGrantSchema: GenMessage<RoleGrant> = /*@__PURE__*/
   messageDesc(file_session_v1_project, 2);
 
 /**
- * By what a service calls, a secret or a client certificate, with what it may do.
+ * How a service authenticates, by a secret or a client certificate, and what it may do. Changed by no method.
  *
  * @generated from message session.v1.ServiceCredential
  */
 export type ServiceCredential = Message<"session.v1.ServiceCredential"> & {
   /**
-   * UUID.
+   * UUID. Set by the server.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The project it belongs to.
+   * Project of the credential.
    *
    * @generated from field: string project_id = 2;
    */
   projectId: string;
 
   /**
-   * A name for people, up to 255 characters.
+   * Name for people: up to 255 characters. Empty if none was given.
    *
    * @generated from field: string display_name = 3;
    */
   displayName: string;
 
   /**
-   * Any of `sessions.create`, `sessions.read`, `sessions.authenticate`, `sessions.revoke`, `sessions.revoke_all` (on the
-   * credential's own project) and `projects.admin` (ProjectService, over all projects).
+   * What the service may do on the credential's own project; PERMISSION_PROJECTS_ADMIN reaches every project.
    *
-   * @generated from field: repeated string permissions = 4;
+   * @generated from field: repeated session.v1.Permission permissions = 4;
    */
-  permissions: string[];
+  permissions: Permission[];
 
   /**
    * When the credential was created.
@@ -234,14 +238,15 @@ export type ServiceCredential = Message<"session.v1.ServiceCredential"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When it was disabled: it is refused since. Absent while it is enabled.
+   * When the credential was disabled: since then it is refused. Absent while it is enabled.
    *
    * @generated from field: google.protobuf.Timestamp disable_time = 6;
    */
   disableTime?: Timestamp | undefined;
 
   /**
-   * Subject alternative names: a client certificate with one of them, verified in the TLS handshake, is as good as the secret.
+   * Subject alternative names: a client certificate with one of them, verified in the TLS handshake, authenticates like the
+   * secret.
    *
    * @generated from field: repeated string certificate_names = 7;
    */
@@ -256,76 +261,76 @@ export const ServiceCredentialSchema: GenMessage<ServiceCredential> = /*@__PURE_
   messageDesc(file_session_v1_project, 3);
 
 /**
- * A key that signs session JWTs. Its private part never leaves the service, where it lies encrypted.
+ * A key that signs session JWTs. Its private part is stored encrypted and never sent.
  *
  * @generated from message session.v1.SigningKey
  */
 export type SigningKey = Message<"session.v1.SigningKey"> & {
   /**
-   * Key id, as in the header of the JWTs it signs and in the JWKS: RFC 7638 thumbprint.
+   * Key id, as in the header of the JWTs that it signs and in the JWKS: RFC 7638 thumbprint.
    *
    * @generated from field: string kid = 1;
    */
   kid: string;
 
   /**
-   * The project it belongs to.
+   * Project of the key.
    *
    * @generated from field: string project_id = 2;
    */
   projectId: string;
 
   /**
-   * What it is made for.
+   * Signature algorithm.
    *
    * @generated from field: session.v1.SignatureAlgorithm algorithm = 3;
    */
   algorithm: SignatureAlgorithm;
 
   /**
-   * What it is good for at the moment of the answer.
+   * State at the moment of the answer.
    *
    * @generated from field: session.v1.SigningKeyState state = 4;
    */
   state: SigningKeyState;
 
   /**
-   * Since when it is published.
+   * When the key was created and first published.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Since when, or from when on, it signs.
+   * When the key starts to sign, or has started.
    *
    * @generated from field: google.protobuf.Timestamp activate_time = 6;
    */
   activateTime?: Timestamp | undefined;
 
   /**
-   * When another key takes over. Absent while none is to.
+   * When another key takes over. Absent if none is scheduled to.
    *
    * @generated from field: google.protobuf.Timestamp retire_time = 7;
    */
   retireTime?: Timestamp | undefined;
 
   /**
-   * When it leaves the JWKS, because the last JWT it signed has expired. Absent while retire_time is.
+   * When the key leaves the JWKS, because the last JWT that it signed has expired. Absent if retire_time is.
    *
-   * @generated from field: google.protobuf.Timestamp publish_end_time = 8;
+   * @generated from field: google.protobuf.Timestamp unpublish_time = 8;
    */
-  publishEndTime?: Timestamp | undefined;
+  unpublishTime?: Timestamp | undefined;
 
   /**
-   * Since when it is refused. Absent unless it was revoked.
+   * When the key was revoked: since then the JWTs that it signed are refused. Absent unless it was.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 9;
    */
   revokeTime?: Timestamp | undefined;
 
   /**
-   * The revision of its revocation. Absent unless it was revoked.
+   * Revision of its revocation. Absent unless it was revoked.
    *
    * @generated from field: optional int64 revoke_revision = 10;
    */
@@ -340,97 +345,20 @@ export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
   messageDesc(file_session_v1_project, 4);
 
 /**
- * A public key that verifies session JWTs (RFC 7517). Members that the key type does not use are absent.
- *
- * @generated from message session.v1.JsonWebKey
- */
-export type JsonWebKey = Message<"session.v1.JsonWebKey"> & {
-  /**
-   * Key type.
-   *
-   * @generated from field: string kty = 1;
-   */
-  kty: string;
-
-  /**
-   * Key id, as in the header of the JWTs it signed.
-   *
-   * @generated from field: string kid = 2;
-   */
-  kid: string;
-
-  /**
-   * Algorithm.
-   *
-   * @generated from field: string alg = 3;
-   */
-  alg: string;
-
-  /**
-   * Always `sig`.
-   *
-   * @generated from field: string use = 4;
-   */
-  use: string;
-
-  /**
-   * Curve (EC and OKP).
-   *
-   * @generated from field: optional string crv = 5;
-   */
-  crv?: string | undefined;
-
-  /**
-   * X coordinate (EC) or public key (OKP).
-   *
-   * @generated from field: optional string x = 6;
-   */
-  x?: string | undefined;
-
-  /**
-   * Y coordinate (EC).
-   *
-   * @generated from field: optional string y = 7;
-   */
-  y?: string | undefined;
-
-  /**
-   * Modulus (RSA).
-   *
-   * @generated from field: optional string n = 8;
-   */
-  n?: string | undefined;
-
-  /**
-   * Exponent (RSA).
-   *
-   * @generated from field: optional string e = 9;
-   */
-  e?: string | undefined;
-};
-
-/**
- * Describes the message session.v1.JsonWebKey.
- * Use `create(JsonWebKeySchema)` to create a new message.
- */
-export const JsonWebKeySchema: GenMessage<JsonWebKey> = /*@__PURE__*/
-  messageDesc(file_session_v1_project, 5);
-
-/**
- * What a project is for. Some dialects show it.
+ * What a project is for. Some documented APIs show it.
  *
  * @generated from enum session.v1.Environment
  */
 export const Environment = {
   /**
-   * At creation: ENVIRONMENT_TEST.
+   * At creation: ENVIRONMENT_TEST. Never sent.
    *
    * @generated from enum value: ENVIRONMENT_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Trials.
+   * Tests and trials.
    *
    * @generated from enum value: ENVIRONMENT_TEST = 1;
    */
@@ -445,7 +373,7 @@ export const Environment = {
 } as const;
 
 /**
- * What a project is for. Some dialects show it.
+ * What a project is for. Some documented APIs show it.
  *
  * @generated from enum session.v1.Environment
  */
@@ -464,7 +392,7 @@ export const EnvironmentSchema: GenEnum<Environment> = /*@__PURE__*/
  */
 export const SessionLimitAction = {
   /**
-   * As SESSION_LIMIT_ACTION_REFUSE.
+   * The default: SESSION_LIMIT_ACTION_REFUSE. Never sent.
    *
    * @generated from enum value: SESSION_LIMIT_ACTION_UNSPECIFIED = 0;
    */
@@ -478,7 +406,7 @@ export const SessionLimitAction = {
   REFUSE: 1,
 
   /**
-   * Revokes the sessions that were created first, with REVOCATION_CAUSE_SESSION_LIMIT, in one commit with the new session.
+   * Revokes the oldest sessions with REVOCATION_CAUSE_SESSION_LIMIT, in one commit with the new session.
    *
    * @generated from enum value: SESSION_LIMIT_ACTION_END_OLDEST = 2;
    */
@@ -499,28 +427,28 @@ export const SessionLimitActionSchema: GenEnum<SessionLimitAction> = /*@__PURE__
   enumDesc(file_session_v1_project, 1);
 
 /**
- * What is done when a session token is presented that was replaced.
+ * What happens if a replaced session token is presented.
  *
  * @generated from enum session.v1.TokenReuseAction
  */
 export const TokenReuseAction = {
   /**
-   * As TOKEN_REUSE_ACTION_REFUSE.
+   * The default: TOKEN_REUSE_ACTION_REFUSE. Never sent.
    *
    * @generated from enum value: TOKEN_REUSE_ACTION_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It is refused as an unknown one; the session lives on.
+   * The token is refused like an unknown one. The session stays active.
    *
    * @generated from enum value: TOKEN_REUSE_ACTION_REFUSE = 1;
    */
   REFUSE: 1,
 
   /**
-   * Two hold tokens of one session, and nobody knows which of them stole it: the session is revoked, with
-   * REVOCATION_CAUSE_TOKEN_REUSE, before the refusal is answered.
+   * Two parties hold tokens of one session, and one of them stole it: the session is revoked with
+   * REVOCATION_CAUSE_TOKEN_REUSE before the refusal is answered.
    *
    * @generated from enum value: TOKEN_REUSE_ACTION_REVOKE = 2;
    */
@@ -528,7 +456,7 @@ export const TokenReuseAction = {
 } as const;
 
 /**
- * What is done when a session token is presented that was replaced.
+ * What happens if a replaced session token is presented.
  *
  * @generated from enum session.v1.TokenReuseAction
  */
@@ -541,21 +469,21 @@ export const TokenReuseActionSchema: GenEnum<TokenReuseAction> = /*@__PURE__*/
   enumDesc(file_session_v1_project, 2);
 
 /**
- * What session JWTs say and how they name it. Each has `aud` (the project's id, in an array), `sub` (the member), `iat`,
+ * Claims of session JWTs and their names. Every profile has `aud` (the project's id, in an array), `sub` (the member), `iat`,
  * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
  *
  * @generated from enum session.v1.JwtProfile
  */
 export const JwtProfile = {
   /**
-   * As JWT_PROFILE_DEFAULT.
+   * The default: JWT_PROFILE_DEFAULT. Never sent.
    *
    * @generated from enum value: JWT_PROFILE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * `iss` is `<the deployment's issuer>/<project id>`; `sid` is the session; `organization_id`, where it has one; `roles`;
+   * `iss` is `<the deployment's issuer>/<project id>`; `sid` is the session; `organization_id`, if it has one; `roles`;
    * `rev`, the project's revision at which the session was created.
    *
    * @generated from enum value: JWT_PROFILE_DEFAULT = 1;
@@ -565,7 +493,7 @@ export const JwtProfile = {
   /**
    * What Stytch's SDKs verify locally: `iss` is `stytch.com/<project id>`; `https://stytch.com/session` has `id`,
    * `started_at`, `last_accessed_at`, `expires_at`, `attributes`, `authentication_factors`, `roles` and `rev`;
-   * `https://stytch.com/organization` has `organization_id` and, as `slug`, the same. Absent without an organization.
+   * `https://stytch.com/organization` has `organization_id` and, with the same value, `slug`. Absent without an organization.
    *
    * @generated from enum value: JWT_PROFILE_STYTCH = 2;
    */
@@ -573,7 +501,7 @@ export const JwtProfile = {
 } as const;
 
 /**
- * What session JWTs say and how they name it. Each has `aud` (the project's id, in an array), `sub` (the member), `iat`,
+ * Claims of session JWTs and their names. Every profile has `aud` (the project's id, in an array), `sub` (the member), `iat`,
  * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
  *
  * @generated from enum session.v1.JwtProfile
@@ -587,13 +515,13 @@ export const JwtProfileSchema: GenEnum<JwtProfile> = /*@__PURE__*/
   enumDesc(file_session_v1_project, 3);
 
 /**
- * How session JWTs are signed.
+ * Signature algorithm of session JWTs.
  *
  * @generated from enum session.v1.SignatureAlgorithm
  */
 export const SignatureAlgorithm = {
   /**
-   * In a policy: SIGNATURE_ALGORITHM_RS256 with JWT_PROFILE_STYTCH, as not all of Stytch's SDKs take another, else
+   * In a policy: SIGNATURE_ALGORITHM_RS256 with JWT_PROFILE_STYTCH, because some of Stytch's SDKs accept no other, else
    * SIGNATURE_ALGORITHM_ES256.
    *
    * @generated from enum value: SIGNATURE_ALGORITHM_UNSPECIFIED = 0;
@@ -623,7 +551,7 @@ export const SignatureAlgorithm = {
 } as const;
 
 /**
- * How session JWTs are signed.
+ * Signature algorithm of session JWTs.
  *
  * @generated from enum session.v1.SignatureAlgorithm
  */
@@ -636,7 +564,83 @@ export const SignatureAlgorithmSchema: GenEnum<SignatureAlgorithm> = /*@__PURE__
   enumDesc(file_session_v1_project, 4);
 
 /**
- * What a signing key is good for.
+ * What a caller may do. In error metadata and on the command line a permission has the short name that its comment states.
+ *
+ * @generated from enum session.v1.Permission
+ */
+export const Permission = {
+  /**
+   * Not accepted. Never sent.
+   *
+   * @generated from enum value: PERMISSION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * `sessions.create`: Create, Extend and RotateToken.
+   *
+   * @generated from enum value: PERMISSION_SESSIONS_CREATE = 1;
+   */
+  SESSIONS_CREATE: 1,
+
+  /**
+   * `sessions.read`: Get, List and ListRevocations, with all data of members.
+   *
+   * @generated from enum value: PERMISSION_SESSIONS_READ = 2;
+   */
+  SESSIONS_READ: 2,
+
+  /**
+   * `sessions.authenticate`: Authenticate.
+   *
+   * @generated from enum value: PERMISSION_SESSIONS_AUTHENTICATE = 3;
+   */
+  SESSIONS_AUTHENTICATE: 3,
+
+  /**
+   * `sessions.revoke`: Revoke.
+   *
+   * @generated from enum value: PERMISSION_SESSIONS_REVOKE = 4;
+   */
+  SESSIONS_REVOKE: 4,
+
+  /**
+   * `sessions.revoke_all`: RevokeAll.
+   *
+   * @generated from enum value: PERMISSION_SESSIONS_REVOKE_ALL = 5;
+   */
+  SESSIONS_REVOKE_ALL: 5,
+
+  /**
+   * `revocations.watch`: WatchRevocations. What a verifier needs, beside `sessions.authenticate` if it is to ask the server.
+   *
+   * @generated from enum value: PERMISSION_REVOCATIONS_WATCH = 6;
+   */
+  REVOCATIONS_WATCH: 6,
+
+  /**
+   * `projects.admin`: every method of ProjectService, on every project of the deployment.
+   *
+   * @generated from enum value: PERMISSION_PROJECTS_ADMIN = 7;
+   */
+  PROJECTS_ADMIN: 7,
+} as const;
+
+/**
+ * What a caller may do. In error metadata and on the command line a permission has the short name that its comment states.
+ *
+ * @generated from enum session.v1.Permission
+ */
+export type Permission = (typeof Permission)[keyof typeof Permission] | UnknownEnum;
+
+/**
+ * Describes the enum session.v1.Permission.
+ */
+export const PermissionSchema: GenEnum<Permission> = /*@__PURE__*/
+  enumDesc(file_session_v1_project, 5);
+
+/**
+ * State of a signing key.
  *
  * @generated from enum session.v1.SigningKeyState
  */
@@ -649,7 +653,7 @@ export const SigningKeyState = {
   UNSPECIFIED: 0,
 
   /**
-   * Published, so that verifiers know it before it signs.
+   * Published, so that verifiers know the key before it signs.
    *
    * @generated from enum value: SIGNING_KEY_STATE_NEXT = 1;
    */
@@ -663,7 +667,7 @@ export const SigningKeyState = {
   ACTIVE: 2,
 
   /**
-   * Signs no more; JWTs that it signed are good.
+   * Signs no more. JWTs that it signed are accepted.
    *
    * @generated from enum value: SIGNING_KEY_STATE_RETIRED = 3;
    */
@@ -678,7 +682,7 @@ export const SigningKeyState = {
 } as const;
 
 /**
- * What a signing key is good for.
+ * State of a signing key.
  *
  * @generated from enum session.v1.SigningKeyState
  */
@@ -688,5 +692,5 @@ export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeySt
  * Describes the enum session.v1.SigningKeyState.
  */
 export const SigningKeyStateSchema: GenEnum<SigningKeyState> = /*@__PURE__*/
-  enumDesc(file_session_v1_project, 5);
+  enumDesc(file_session_v1_project, 6);
 

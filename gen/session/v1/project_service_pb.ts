@@ -5,47 +5,52 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Environment, JsonWebKey, Policy, Project, ServiceCredential, SigningKey } from "./project_pb.ts";
+import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
+import type { FieldMask } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { JsonWebKey } from "./json_web_key_pb.ts";
+import { file_session_v1_json_web_key } from "./json_web_key_pb.ts";
+import type { Environment, Permission, Policy, Project, ServiceCredential, SigningKey } from "./project_pb.ts";
 import { file_session_v1_project } from "./project_pb.ts";
-import type { RevocationCause } from "./session_pb.ts";
-import { file_session_v1_session } from "./session_pb.ts";
+import type { RevocationCause } from "./revocation_pb.ts";
+import { file_session_v1_revocation } from "./revocation_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file session/v1/project_service.proto.
  */
 export const file_session_v1_project_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uL3YxL3Byb2plY3Rfc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSKKAQoUQ3JlYXRlUHJvamVjdFJlcXVlc3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEiwKC2Vudmlyb25tZW50GAMgASgOMhcuc2Vzc2lvbi52MS5FbnZpcm9ubWVudBIiCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeSI9ChVDcmVhdGVQcm9qZWN0UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCIfChFHZXRQcm9qZWN0UmVxdWVzdBIKCgJpZBgBIAEoCSI6ChJHZXRQcm9qZWN0UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCI8ChNMaXN0UHJvamVjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlYKFExpc3RQcm9qZWN0c1Jlc3BvbnNlEiUKCHByb2plY3RzGAEgAygLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJNChNVcGRhdGVQb2xpY3lSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSIgoGcG9saWN5GAIgASgLMhIuc2Vzc2lvbi52MS5Qb2xpY3kiPAoUVXBkYXRlUG9saWN5UmVzcG9uc2USJAoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdCIjChVEaXNhYmxlUHJvamVjdFJlcXVlc3QSCgoCaWQYASABKAkiPgoWRGlzYWJsZVByb2plY3RSZXNwb25zZRIkCgdwcm9qZWN0GAEgASgLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0InoKHkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRITCgtwZXJtaXNzaW9ucxgDIAMoCRIZChFjZXJ0aWZpY2F0ZV9uYW1lcxgEIAMoCSJkCh9DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlc3BvbnNlEjEKCmNyZWRlbnRpYWwYASABKAsyHS5zZXNzaW9uLnYxLlNlcnZpY2VDcmVkZW50aWFsEg4KBnNlY3JldBgCIAEoCSJaCh1MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIm0KHkxpc3RTZXJ2aWNlQ3JlZGVudGlhbHNSZXNwb25zZRIyCgtjcmVkZW50aWFscxgBIAMoCzIdLnNlc3Npb24udjEuU2VydmljZUNyZWRlbnRpYWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKH0Rpc2FibGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIKCgJpZBgCIAEoCSJVCiBEaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZRIxCgpjcmVkZW50aWFsGAEgASgLMh0uc2Vzc2lvbi52MS5TZXJ2aWNlQ3JlZGVudGlhbCIsChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkiRwoXTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2USLAoMc2lnbmluZ19rZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5TaWduaW5nS2V5Ii0KF1JvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkiRwoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEisKC3NpZ25pbmdfa2V5GAEgASgLMhYuc2Vzc2lvbi52MS5TaWduaW5nS2V5InYKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSCwoDa2lkGAIgASgJEioKBWNhdXNlGAMgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uQ2F1c2USDgoGcmVhc29uGAQgASgJIkcKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRIrCgtzaWduaW5nX2tleRgBIAEoCzIWLnNlc3Npb24udjEuU2lnbmluZ0tleSIkCg5HZXRKd2tzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJIjcKD0dldEp3a3NSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5Kc29uV2ViS2V5MrAOCg5Qcm9qZWN0U2VydmljZRJ1Cg1DcmVhdGVQcm9qZWN0EiAuc2Vzc2lvbi52MS5DcmVhdGVQcm9qZWN0UmVxdWVzdBohLnNlc3Npb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlIh+C0+STAhk6ASoiFC9zZXNzaW9uL3YxL3Byb2plY3RzEnEKCkdldFByb2plY3QSHS5zZXNzaW9uLnYxLkdldFByb2plY3RSZXF1ZXN0Gh4uc2Vzc2lvbi52MS5HZXRQcm9qZWN0UmVzcG9uc2UiJJACAYLT5JMCGxIZL3Nlc3Npb24vdjEvcHJvamVjdHMve2lkfRJyCgxMaXN0UHJvamVjdHMSHy5zZXNzaW9uLnYxLkxpc3RQcm9qZWN0c1JlcXVlc3QaIC5zZXNzaW9uLnYxLkxpc3RQcm9qZWN0c1Jlc3BvbnNlIh+QAgGC0+STAhYSFC9zZXNzaW9uL3YxL3Byb2plY3RzEosBCgxVcGRhdGVQb2xpY3kSHy5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlcXVlc3QaIC5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlc3BvbnNlIjiC0+STAjI6BnBvbGljeRooL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L3BvbGljeRKFAQoORGlzYWJsZVByb2plY3QSIS5zZXNzaW9uLnYxLkRpc2FibGVQcm9qZWN0UmVxdWVzdBoiLnNlc3Npb24udjEuRGlzYWJsZVByb2plY3RSZXNwb25zZSIsgtPkkwImOgEqIiEvc2Vzc2lvbi92MS9wcm9qZWN0cy97aWR9OmRpc2FibGUSrAEKF0NyZWF0ZVNlcnZpY2VDcmVkZW50aWFsEiouc2Vzc2lvbi52MS5DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QaKy5zZXNzaW9uLnYxLkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVzcG9uc2UiOILT5JMCMjoBKiItL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L2NyZWRlbnRpYWxzEqkBChZMaXN0U2VydmljZUNyZWRlbnRpYWxzEikuc2Vzc2lvbi52MS5MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBoqLnNlc3Npb24udjEuTGlzdFNlcnZpY2VDcmVkZW50aWFsc1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9jcmVkZW50aWFscxK8AQoYRGlzYWJsZVNlcnZpY2VDcmVkZW50aWFsEisuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXF1ZXN0Giwuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZSJFgtPkkwI/OgEqIjovc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vY3JlZGVudGlhbHMve2lkfTpkaXNhYmxlEpQBCg9MaXN0U2lnbmluZ0tleXMSIi5zZXNzaW9uLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9zaWduaW5nS2V5cxKeAQoQUm90YXRlU2lnbmluZ0tleRIjLnNlc3Npb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJC5zZXNzaW9uLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSI/gtPkkwI5OgEqIjQvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vc2lnbmluZ0tleXM6cm90YXRlEqQBChBSZXZva2VTaWduaW5nS2V5EiMuc2Vzc2lvbi52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBokLnNlc3Npb24udjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIkWC0+STAj86ASoiOi9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9zaWduaW5nS2V5cy97a2lkfTpyZXZva2USsAEKB0dldEp3a3MSGi5zZXNzaW9uLnYxLkdldEp3a3NSZXF1ZXN0Ghsuc2Vzc2lvbi52MS5HZXRKd2tzUmVzcG9uc2UibJACAYLT5JMCY1o5Ejcvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vLndlbGwta25vd24vandrcy5qc29uEiYvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vandrc2IGcHJvdG8z", [file_google_api_annotations, file_session_v1_project, file_session_v1_session]);
+  fileDesc("CiBzZXNzaW9uL3YxL3Byb2plY3Rfc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSKeAQoUQ3JlYXRlUHJvamVjdFJlcXVlc3QSDwoCaWQYASABKAlCA+BBAhIZCgxkaXNwbGF5X25hbWUYAiABKAlCA+BBARIxCgtlbnZpcm9ubWVudBgDIAEoDjIXLnNlc3Npb24udjEuRW52aXJvbm1lbnRCA+BBARInCgZwb2xpY3kYBCABKAsyEi5zZXNzaW9uLnYxLlBvbGljeUID4EEBIkIKFUNyZWF0ZVByb2plY3RSZXNwb25zZRIpCgdwcm9qZWN0GAEgASgLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0QgPgQQMiJAoRR2V0UHJvamVjdFJlcXVlc3QSDwoCaWQYASABKAlCA+BBAiI/ChJHZXRQcm9qZWN0UmVzcG9uc2USKQoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdEID4EEDIkYKE0xpc3RQcm9qZWN0c1JlcXVlc3QSFgoJcGFnZV9zaXplGAEgASgFQgPgQQESFwoKcGFnZV90b2tlbhgCIAEoCUID4EEBImAKFExpc3RQcm9qZWN0c1Jlc3BvbnNlEioKCHByb2plY3RzGAEgAygLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0QgPgQQMSHAoPbmV4dF9wYWdlX3Rva2VuGAIgASgJQgPgQQMidwoUVXBkYXRlUHJvamVjdFJlcXVlc3QSKQoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdEID4EECEjQKC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFza0ID4EEBIkIKFVVwZGF0ZVByb2plY3RSZXNwb25zZRIpCgdwcm9qZWN0GAEgASgLMhMuc2Vzc2lvbi52MS5Qcm9qZWN0QgPgQQMijQEKE1VwZGF0ZVBvbGljeVJlcXVlc3QSFwoKcHJvamVjdF9pZBgBIAEoCUID4EECEicKBnBvbGljeRgCIAEoCzISLnNlc3Npb24udjEuUG9saWN5QgPgQQESNAoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQgPgQQEiQQoUVXBkYXRlUG9saWN5UmVzcG9uc2USKQoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdEID4EEDIigKFURpc2FibGVQcm9qZWN0UmVxdWVzdBIPCgJpZBgBIAEoCUID4EECIkMKFkRpc2FibGVQcm9qZWN0UmVzcG9uc2USKQoHcHJvamVjdBgBIAEoCzITLnNlc3Npb24udjEuUHJvamVjdEID4EEDIqYBCh5DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QSFwoKcHJvamVjdF9pZBgBIAEoCUID4EECEhkKDGRpc3BsYXlfbmFtZRgCIAEoCUID4EEBEjAKC3Blcm1pc3Npb25zGAMgAygOMhYuc2Vzc2lvbi52MS5QZXJtaXNzaW9uQgPgQQISHgoRY2VydGlmaWNhdGVfbmFtZXMYBCADKAlCA+BBASJuCh9DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlc3BvbnNlEjYKCmNyZWRlbnRpYWwYASABKAsyHS5zZXNzaW9uLnYxLlNlcnZpY2VDcmVkZW50aWFsQgPgQQMSEwoGc2VjcmV0GAIgASgJQgPgQQMiaQodTGlzdFNlcnZpY2VDcmVkZW50aWFsc1JlcXVlc3QSFwoKcHJvamVjdF9pZBgBIAEoCUID4EECEhYKCXBhZ2Vfc2l6ZRgCIAEoBUID4EEBEhcKCnBhZ2VfdG9rZW4YAyABKAlCA+BBASJ3Ch5MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVzcG9uc2USNwoLY3JlZGVudGlhbHMYASADKAsyHS5zZXNzaW9uLnYxLlNlcnZpY2VDcmVkZW50aWFsQgPgQQMSHAoPbmV4dF9wYWdlX3Rva2VuGAIgASgJQgPgQQMiSwofRGlzYWJsZVNlcnZpY2VDcmVkZW50aWFsUmVxdWVzdBIXCgpwcm9qZWN0X2lkGAEgASgJQgPgQQISDwoCaWQYAiABKAlCA+BBAiJaCiBEaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZRI2CgpjcmVkZW50aWFsGAEgASgLMh0uc2Vzc2lvbi52MS5TZXJ2aWNlQ3JlZGVudGlhbEID4EEDImIKFkxpc3RTaWduaW5nS2V5c1JlcXVlc3QSFwoKcHJvamVjdF9pZBgBIAEoCUID4EECEhYKCXBhZ2Vfc2l6ZRgCIAEoBUID4EEBEhcKCnBhZ2VfdG9rZW4YAyABKAlCA+BBASJqChdMaXN0U2lnbmluZ0tleXNSZXNwb25zZRIxCgxzaWduaW5nX2tleXMYASADKAsyFi5zZXNzaW9uLnYxLlNpZ25pbmdLZXlCA+BBAxIcCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlCA+BBAyIyChdSb3RhdGVTaWduaW5nS2V5UmVxdWVzdBIXCgpwcm9qZWN0X2lkGAEgASgJQgPgQQIiTAoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEjAKC3NpZ25pbmdfa2V5GAEgASgLMhYuc2Vzc2lvbi52MS5TaWduaW5nS2V5QgPgQQMiigEKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EhcKCnByb2plY3RfaWQYASABKAlCA+BBAhIQCgNraWQYAiABKAlCA+BBAhIvCgVjYXVzZRgDIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlQgPgQQESEwoGcmVhc29uGAQgASgJQgPgQQEiTAoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEjAKC3NpZ25pbmdfa2V5GAEgASgLMhYuc2Vzc2lvbi52MS5TaWduaW5nS2V5QgPgQQMiKQoOR2V0Sndrc1JlcXVlc3QSFwoKcHJvamVjdF9pZBgBIAEoCUID4EECIjwKD0dldEp3a3NSZXNwb25zZRIpCgRrZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5Kc29uV2ViS2V5QgPgQQMyyg8KDlByb2plY3RTZXJ2aWNlEnUKDUNyZWF0ZVByb2plY3QSIC5zZXNzaW9uLnYxLkNyZWF0ZVByb2plY3RSZXF1ZXN0GiEuc2Vzc2lvbi52MS5DcmVhdGVQcm9qZWN0UmVzcG9uc2UiH4LT5JMCGToBKiIUL3Nlc3Npb24vdjEvcHJvamVjdHMScQoKR2V0UHJvamVjdBIdLnNlc3Npb24udjEuR2V0UHJvamVjdFJlcXVlc3QaHi5zZXNzaW9uLnYxLkdldFByb2plY3RSZXNwb25zZSIkkAIBgtPkkwIbEhkvc2Vzc2lvbi92MS9wcm9qZWN0cy97aWR9EnIKDExpc3RQcm9qZWN0cxIfLnNlc3Npb24udjEuTGlzdFByb2plY3RzUmVxdWVzdBogLnNlc3Npb24udjEuTGlzdFByb2plY3RzUmVzcG9uc2UiH5ACAYLT5JMCFhIUL3Nlc3Npb24vdjEvcHJvamVjdHMSiwEKDVVwZGF0ZVByb2plY3QSIC5zZXNzaW9uLnYxLlVwZGF0ZVByb2plY3RSZXF1ZXN0GiEuc2Vzc2lvbi52MS5VcGRhdGVQcm9qZWN0UmVzcG9uc2UiNZACAoLT5JMCLDoHcHJvamVjdDIhL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3QuaWR9Eo4BCgxVcGRhdGVQb2xpY3kSHy5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlcXVlc3QaIC5zZXNzaW9uLnYxLlVwZGF0ZVBvbGljeVJlc3BvbnNlIjuQAgKC0+STAjI6BnBvbGljeTIoL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L3BvbGljeRKIAQoORGlzYWJsZVByb2plY3QSIS5zZXNzaW9uLnYxLkRpc2FibGVQcm9qZWN0UmVxdWVzdBoiLnNlc3Npb24udjEuRGlzYWJsZVByb2plY3RSZXNwb25zZSIvkAICgtPkkwImOgEqIiEvc2Vzc2lvbi92MS9wcm9qZWN0cy97aWR9OmRpc2FibGUSrAEKF0NyZWF0ZVNlcnZpY2VDcmVkZW50aWFsEiouc2Vzc2lvbi52MS5DcmVhdGVTZXJ2aWNlQ3JlZGVudGlhbFJlcXVlc3QaKy5zZXNzaW9uLnYxLkNyZWF0ZVNlcnZpY2VDcmVkZW50aWFsUmVzcG9uc2UiOILT5JMCMjoBKiItL3Nlc3Npb24vdjEvcHJvamVjdHMve3Byb2plY3RfaWR9L2NyZWRlbnRpYWxzEqkBChZMaXN0U2VydmljZUNyZWRlbnRpYWxzEikuc2Vzc2lvbi52MS5MaXN0U2VydmljZUNyZWRlbnRpYWxzUmVxdWVzdBoqLnNlc3Npb24udjEuTGlzdFNlcnZpY2VDcmVkZW50aWFsc1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9jcmVkZW50aWFscxK/AQoYRGlzYWJsZVNlcnZpY2VDcmVkZW50aWFsEisuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXF1ZXN0Giwuc2Vzc2lvbi52MS5EaXNhYmxlU2VydmljZUNyZWRlbnRpYWxSZXNwb25zZSJIkAICgtPkkwI/OgEqIjovc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vY3JlZGVudGlhbHMve2lkfTpkaXNhYmxlEpQBCg9MaXN0U2lnbmluZ0tleXMSIi5zZXNzaW9uLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIjiQAgGC0+STAi8SLS9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9zaWduaW5nS2V5cxKeAQoQUm90YXRlU2lnbmluZ0tleRIjLnNlc3Npb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJC5zZXNzaW9uLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZSI/gtPkkwI5OgEqIjQvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vc2lnbmluZ0tleXM6cm90YXRlEqcBChBSZXZva2VTaWduaW5nS2V5EiMuc2Vzc2lvbi52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBokLnNlc3Npb24udjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIkiQAgKC0+STAj86ASoiOi9zZXNzaW9uL3YxL3Byb2plY3RzL3twcm9qZWN0X2lkfS9zaWduaW5nS2V5cy97a2lkfTpyZXZva2USsAEKB0dldEp3a3MSGi5zZXNzaW9uLnYxLkdldEp3a3NSZXF1ZXN0Ghsuc2Vzc2lvbi52MS5HZXRKd2tzUmVzcG9uc2UibJACAYLT5JMCY1o5Ejcvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vLndlbGwta25vd24vandrcy5qc29uEiYvc2Vzc2lvbi92MS9wcm9qZWN0cy97cHJvamVjdF9pZH0vandrc0JhChNzZXNzaW9uZC5zZXNzaW9uLnYxQhNQcm9qZWN0U2VydmljZVByb3RvUAFaHXNlc3Npb25kL3Nlc3Npb24vdjE7c2Vzc2lvbnYxqgITU2Vzc2lvbmQuU2Vzc2lvbi5WMWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_session_v1_json_web_key, file_session_v1_project, file_session_v1_revocation]);
 
 /**
- * A project to create.
+ * Request of CreateProject.
  *
  * @generated from message session.v1.CreateProjectRequest
  */
 export type CreateProjectRequest = Message<"session.v1.CreateProjectRequest"> & {
   /**
-   * The id. Required.
+   * Id of the project: a letter or digit, then letters, digits, `.`, `_` or `-`; up to 64 characters.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * A name for people, up to 255 characters.
+   * Name for people: up to 255 characters.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * What the project is for.
+   * What the project is for: ENVIRONMENT_TEST if unspecified.
    *
    * @generated from field: session.v1.Environment environment = 3;
    */
   environment: Environment;
 
   /**
-   * Rules for its sessions.
+   * Rules for its sessions. Absent fields take their defaults.
    *
    * @generated from field: session.v1.Policy policy = 4;
    */
@@ -60,13 +65,13 @@ export const CreateProjectRequestSchema: GenMessage<CreateProjectRequest> = /*@_
   messageDesc(file_session_v1_project_service, 0);
 
 /**
- * The created project.
+ * Response of CreateProject.
  *
  * @generated from message session.v1.CreateProjectResponse
  */
 export type CreateProjectResponse = Message<"session.v1.CreateProjectResponse"> & {
   /**
-   * The project.
+   * The created project.
    *
    * @generated from field: session.v1.Project project = 1;
    */
@@ -81,7 +86,7 @@ export const CreateProjectResponseSchema: GenMessage<CreateProjectResponse> = /*
   messageDesc(file_session_v1_project_service, 1);
 
 /**
- * Names a project.
+ * Request of GetProject.
  *
  * @generated from message session.v1.GetProjectRequest
  */
@@ -102,7 +107,7 @@ export const GetProjectRequestSchema: GenMessage<GetProjectRequest> = /*@__PURE_
   messageDesc(file_session_v1_project_service, 2);
 
 /**
- * One project.
+ * Response of GetProject.
  *
  * @generated from message session.v1.GetProjectResponse
  */
@@ -123,20 +128,20 @@ export const GetProjectResponseSchema: GenMessage<GetProjectResponse> = /*@__PUR
   messageDesc(file_session_v1_project_service, 3);
 
 /**
- * Which projects to list.
+ * Request of ListProjects.
  *
  * @generated from message session.v1.ListProjectsRequest
  */
 export type ListProjectsRequest = Message<"session.v1.ListProjectsRequest"> & {
   /**
-   * How many at most: 50 when 0; values above 1,000 count as 1,000; negative ones are INVALID_ARGUMENT.
+   * Projects per page: 50 if 0; values above 1,000 count as 1,000; negative values are INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before.
+   * next_page_token of the page before. Empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -151,20 +156,20 @@ export const ListProjectsRequestSchema: GenMessage<ListProjectsRequest> = /*@__P
   messageDesc(file_session_v1_project_service, 4);
 
 /**
- * A page of projects.
+ * Response of ListProjects.
  *
  * @generated from message session.v1.ListProjectsResponse
  */
 export type ListProjectsResponse = Message<"session.v1.ListProjectsResponse"> & {
   /**
-   * The projects.
+   * A page of projects.
    *
    * @generated from field: repeated session.v1.Project projects = 1;
    */
   projects: Project[];
 
   /**
-   * Asks for the next page; empty on the last.
+   * Token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -179,7 +184,57 @@ export const ListProjectsResponseSchema: GenMessage<ListProjectsResponse> = /*@_
   messageDesc(file_session_v1_project_service, 5);
 
 /**
- * A policy to set.
+ * Request of UpdateProject.
+ *
+ * @generated from message session.v1.UpdateProjectRequest
+ */
+export type UpdateProjectRequest = Message<"session.v1.UpdateProjectRequest"> & {
+  /**
+   * The project to change, named by its id, and the new values.
+   *
+   * @generated from field: session.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+
+  /**
+   * Fields to change: `display_name`, or `*` for all that can be changed. Absent: the fields that are set. A field that is
+   * named and not set is cleared.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message session.v1.UpdateProjectRequest.
+ * Use `create(UpdateProjectRequestSchema)` to create a new message.
+ */
+export const UpdateProjectRequestSchema: GenMessage<UpdateProjectRequest> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 6);
+
+/**
+ * Response of UpdateProject.
+ *
+ * @generated from message session.v1.UpdateProjectResponse
+ */
+export type UpdateProjectResponse = Message<"session.v1.UpdateProjectResponse"> & {
+  /**
+   * The project after the update.
+   *
+   * @generated from field: session.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message session.v1.UpdateProjectResponse.
+ * Use `create(UpdateProjectResponseSchema)` to create a new message.
+ */
+export const UpdateProjectResponseSchema: GenMessage<UpdateProjectResponse> = /*@__PURE__*/
+  messageDesc(file_session_v1_project_service, 7);
+
+/**
+ * Request of UpdatePolicy.
  *
  * @generated from message session.v1.UpdatePolicyRequest
  */
@@ -192,11 +247,19 @@ export type UpdatePolicyRequest = Message<"session.v1.UpdatePolicyRequest"> & {
   projectId: string;
 
   /**
-   * The new policy; absent fields take their defaults.
+   * The new values.
    *
    * @generated from field: session.v1.Policy policy = 2;
    */
   policy?: Policy | undefined;
+
+  /**
+   * Fields of the policy to change, such as `jwt_lifetime`, or `*` for all. Absent: the fields that are set. A field that is
+   * named and not set takes its default.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 3;
+   */
+  updateMask?: FieldMask | undefined;
 };
 
 /**
@@ -204,16 +267,16 @@ export type UpdatePolicyRequest = Message<"session.v1.UpdatePolicyRequest"> & {
  * Use `create(UpdatePolicyRequestSchema)` to create a new message.
  */
 export const UpdatePolicyRequestSchema: GenMessage<UpdatePolicyRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 6);
+  messageDesc(file_session_v1_project_service, 8);
 
 /**
- * The project as it is now.
+ * Response of UpdatePolicy.
  *
  * @generated from message session.v1.UpdatePolicyResponse
  */
 export type UpdatePolicyResponse = Message<"session.v1.UpdatePolicyResponse"> & {
   /**
-   * The project.
+   * The project after the update.
    *
    * @generated from field: session.v1.Project project = 1;
    */
@@ -225,10 +288,10 @@ export type UpdatePolicyResponse = Message<"session.v1.UpdatePolicyResponse"> & 
  * Use `create(UpdatePolicyResponseSchema)` to create a new message.
  */
 export const UpdatePolicyResponseSchema: GenMessage<UpdatePolicyResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 7);
+  messageDesc(file_session_v1_project_service, 9);
 
 /**
- * Names a project to disable.
+ * Request of DisableProject.
  *
  * @generated from message session.v1.DisableProjectRequest
  */
@@ -246,16 +309,16 @@ export type DisableProjectRequest = Message<"session.v1.DisableProjectRequest"> 
  * Use `create(DisableProjectRequestSchema)` to create a new message.
  */
 export const DisableProjectRequestSchema: GenMessage<DisableProjectRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 8);
+  messageDesc(file_session_v1_project_service, 10);
 
 /**
- * The project as it is now.
+ * Response of DisableProject.
  *
  * @generated from message session.v1.DisableProjectResponse
  */
 export type DisableProjectResponse = Message<"session.v1.DisableProjectResponse"> & {
   /**
-   * The project.
+   * The disabled project.
    *
    * @generated from field: session.v1.Project project = 1;
    */
@@ -267,10 +330,10 @@ export type DisableProjectResponse = Message<"session.v1.DisableProjectResponse"
  * Use `create(DisableProjectResponseSchema)` to create a new message.
  */
 export const DisableProjectResponseSchema: GenMessage<DisableProjectResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 9);
+  messageDesc(file_session_v1_project_service, 11);
 
 /**
- * A credential to create.
+ * Request of CreateServiceCredential.
  *
  * @generated from message session.v1.CreateServiceCredentialRequest
  */
@@ -283,24 +346,25 @@ export type CreateServiceCredentialRequest = Message<"session.v1.CreateServiceCr
   projectId: string;
 
   /**
-   * A name for people, up to 255 characters.
+   * Name for people: up to 255 characters.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * What it may do. Required: at least one.
+   * What the service may do: at least one. Duplicates count once.
    *
-   * @generated from field: repeated string permissions = 3;
+   * @generated from field: repeated session.v1.Permission permissions = 3;
    */
-  permissions: string[];
+  permissions: Permission[];
 
   /**
-   * Subject alternative names of client certificates that are to be as good as the secret; up to 16. Each is a SPIFFE ID with
-   * a path (`spiffe://prod.example/ns/shop/sa/orders`, up to 2,048 characters) or a DNS name in lower case
-   * (`orders.shop.svc`, up to 253 characters; no wildcard, no IP address). A certificate does not say in which project it
-   * calls, so a name belongs to one enabled credential of the whole deployment: CERTIFICATE_NAME_EXISTS where it is another's.
+   * Subject alternative names of client certificates that are to authenticate like the secret; up to 16. Each is a SPIFFE ID
+   * with a path (`spiffe://prod.example/ns/shop/sa/orders`, up to 2,048 characters) or a DNS name in lower case
+   * (`orders.shop.svc`, up to 253 characters; no wildcard, no IP address). A certificate does not say which project it calls,
+   * so a name belongs to one enabled credential of the whole deployment: ALREADY_EXISTS with CERTIFICATE_NAME_EXISTS if
+   * another one has it.
    *
    * @generated from field: repeated string certificate_names = 4;
    */
@@ -312,24 +376,24 @@ export type CreateServiceCredentialRequest = Message<"session.v1.CreateServiceCr
  * Use `create(CreateServiceCredentialRequestSchema)` to create a new message.
  */
 export const CreateServiceCredentialRequestSchema: GenMessage<CreateServiceCredentialRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 10);
+  messageDesc(file_session_v1_project_service, 12);
 
 /**
- * The created credential.
+ * Response of CreateServiceCredential.
  *
  * @generated from message session.v1.CreateServiceCredentialResponse
  */
 export type CreateServiceCredentialResponse = Message<"session.v1.CreateServiceCredentialResponse"> & {
   /**
-   * The credential.
+   * The created credential.
    *
    * @generated from field: session.v1.ServiceCredential credential = 1;
    */
   credential?: ServiceCredential | undefined;
 
   /**
-   * The secret: `ssk_` and 43 characters. Shown only here; the service keeps its SHA-256. Who calls by certificate may throw
-   * it away.
+   * The secret: `ssk_` and 43 characters. The service keeps only its SHA-256, so it cannot be shown again. A service that
+   * calls by certificate does not need it.
    *
    * @generated from field: string secret = 2;
    */
@@ -341,10 +405,10 @@ export type CreateServiceCredentialResponse = Message<"session.v1.CreateServiceC
  * Use `create(CreateServiceCredentialResponseSchema)` to create a new message.
  */
 export const CreateServiceCredentialResponseSchema: GenMessage<CreateServiceCredentialResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 11);
+  messageDesc(file_session_v1_project_service, 13);
 
 /**
- * Which credentials to list.
+ * Request of ListServiceCredentials.
  *
  * @generated from message session.v1.ListServiceCredentialsRequest
  */
@@ -357,14 +421,14 @@ export type ListServiceCredentialsRequest = Message<"session.v1.ListServiceCrede
   projectId: string;
 
   /**
-   * How many at most: 50 when 0; values above 1,000 count as 1,000; negative ones are INVALID_ARGUMENT.
+   * Credentials per page: 50 if 0; values above 1,000 count as 1,000; negative values are INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before.
+   * next_page_token of the page before, with the same project_id. Empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -376,23 +440,23 @@ export type ListServiceCredentialsRequest = Message<"session.v1.ListServiceCrede
  * Use `create(ListServiceCredentialsRequestSchema)` to create a new message.
  */
 export const ListServiceCredentialsRequestSchema: GenMessage<ListServiceCredentialsRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 12);
+  messageDesc(file_session_v1_project_service, 14);
 
 /**
- * A page of credentials.
+ * Response of ListServiceCredentials.
  *
  * @generated from message session.v1.ListServiceCredentialsResponse
  */
 export type ListServiceCredentialsResponse = Message<"session.v1.ListServiceCredentialsResponse"> & {
   /**
-   * The credentials.
+   * A page of credentials, enabled and disabled ones.
    *
    * @generated from field: repeated session.v1.ServiceCredential credentials = 1;
    */
   credentials: ServiceCredential[];
 
   /**
-   * Asks for the next page; empty on the last.
+   * Token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -404,10 +468,10 @@ export type ListServiceCredentialsResponse = Message<"session.v1.ListServiceCred
  * Use `create(ListServiceCredentialsResponseSchema)` to create a new message.
  */
 export const ListServiceCredentialsResponseSchema: GenMessage<ListServiceCredentialsResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 13);
+  messageDesc(file_session_v1_project_service, 15);
 
 /**
- * Names a credential to disable.
+ * Request of DisableServiceCredential.
  *
  * @generated from message session.v1.DisableServiceCredentialRequest
  */
@@ -432,16 +496,16 @@ export type DisableServiceCredentialRequest = Message<"session.v1.DisableService
  * Use `create(DisableServiceCredentialRequestSchema)` to create a new message.
  */
 export const DisableServiceCredentialRequestSchema: GenMessage<DisableServiceCredentialRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 14);
+  messageDesc(file_session_v1_project_service, 16);
 
 /**
- * The credential as it is now.
+ * Response of DisableServiceCredential.
  *
  * @generated from message session.v1.DisableServiceCredentialResponse
  */
 export type DisableServiceCredentialResponse = Message<"session.v1.DisableServiceCredentialResponse"> & {
   /**
-   * The credential.
+   * The disabled credential.
    *
    * @generated from field: session.v1.ServiceCredential credential = 1;
    */
@@ -453,10 +517,10 @@ export type DisableServiceCredentialResponse = Message<"session.v1.DisableServic
  * Use `create(DisableServiceCredentialResponseSchema)` to create a new message.
  */
 export const DisableServiceCredentialResponseSchema: GenMessage<DisableServiceCredentialResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 15);
+  messageDesc(file_session_v1_project_service, 17);
 
 /**
- * Names a project.
+ * Request of ListSigningKeys.
  *
  * @generated from message session.v1.ListSigningKeysRequest
  */
@@ -467,6 +531,20 @@ export type ListSigningKeysRequest = Message<"session.v1.ListSigningKeysRequest"
    * @generated from field: string project_id = 1;
    */
   projectId: string;
+
+  /**
+   * Keys per page: 50 if 0; values above 1,000 count as 1,000; negative values are INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before, with the same project_id. Empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 };
 
 /**
@@ -474,20 +552,27 @@ export type ListSigningKeysRequest = Message<"session.v1.ListSigningKeysRequest"
  * Use `create(ListSigningKeysRequestSchema)` to create a new message.
  */
 export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 16);
+  messageDesc(file_session_v1_project_service, 18);
 
 /**
- * The signing keys of a project.
+ * Response of ListSigningKeys.
  *
  * @generated from message session.v1.ListSigningKeysResponse
  */
 export type ListSigningKeysResponse = Message<"session.v1.ListSigningKeysResponse"> & {
   /**
-   * The keys.
+   * A page of signing keys, in every state.
    *
    * @generated from field: repeated session.v1.SigningKey signing_keys = 1;
    */
   signingKeys: SigningKey[];
+
+  /**
+   * Token of the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -495,10 +580,10 @@ export type ListSigningKeysResponse = Message<"session.v1.ListSigningKeysRespons
  * Use `create(ListSigningKeysResponseSchema)` to create a new message.
  */
 export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 17);
+  messageDesc(file_session_v1_project_service, 19);
 
 /**
- * Names a project.
+ * Request of RotateSigningKey.
  *
  * @generated from message session.v1.RotateSigningKeyRequest
  */
@@ -516,10 +601,10 @@ export type RotateSigningKeyRequest = Message<"session.v1.RotateSigningKeyReques
  * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
  */
 export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 18);
+  messageDesc(file_session_v1_project_service, 20);
 
 /**
- * The rotation as it stands.
+ * Response of RotateSigningKey.
  *
  * @generated from message session.v1.RotateSigningKeyResponse
  */
@@ -537,10 +622,10 @@ export type RotateSigningKeyResponse = Message<"session.v1.RotateSigningKeyRespo
  * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
  */
 export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 19);
+  messageDesc(file_session_v1_project_service, 21);
 
 /**
- * Names a signing key to refuse, and why.
+ * Request of RevokeSigningKey.
  *
  * @generated from message session.v1.RevokeSigningKeyRequest
  */
@@ -553,21 +638,21 @@ export type RevokeSigningKeyRequest = Message<"session.v1.RevokeSigningKeyReques
   projectId: string;
 
   /**
-   * Id of the key. Required.
+   * Id of the key.
    *
    * @generated from field: string kid = 2;
    */
   kid: string;
 
   /**
-   * Why.
+   * Why, as an enum. Unspecified: no cause is recorded.
    *
    * @generated from field: session.v1.RevocationCause cause = 3;
    */
   cause: RevocationCause;
 
   /**
-   * Why, in words; up to 512 characters.
+   * Why, in words: up to 512 characters.
    *
    * @generated from field: string reason = 4;
    */
@@ -579,16 +664,16 @@ export type RevokeSigningKeyRequest = Message<"session.v1.RevokeSigningKeyReques
  * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
  */
 export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 20);
+  messageDesc(file_session_v1_project_service, 22);
 
 /**
- * The key as it is now.
+ * Response of RevokeSigningKey.
  *
  * @generated from message session.v1.RevokeSigningKeyResponse
  */
 export type RevokeSigningKeyResponse = Message<"session.v1.RevokeSigningKeyResponse"> & {
   /**
-   * The key.
+   * The revoked key.
    *
    * @generated from field: session.v1.SigningKey signing_key = 1;
    */
@@ -600,10 +685,10 @@ export type RevokeSigningKeyResponse = Message<"session.v1.RevokeSigningKeyRespo
  * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
  */
 export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 21);
+  messageDesc(file_session_v1_project_service, 23);
 
 /**
- * Names a project.
+ * Request of GetJwks.
  *
  * @generated from message session.v1.GetJwksRequest
  */
@@ -621,16 +706,16 @@ export type GetJwksRequest = Message<"session.v1.GetJwksRequest"> & {
  * Use `create(GetJwksRequestSchema)` to create a new message.
  */
 export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 22);
+  messageDesc(file_session_v1_project_service, 24);
 
 /**
- * A JSON Web Key Set (RFC 7517, section 5).
+ * Response of GetJwks: a JSON Web Key Set (RFC 7517, section 5).
  *
  * @generated from message session.v1.GetJwksResponse
  */
 export type GetJwksResponse = Message<"session.v1.GetJwksResponse"> & {
   /**
-   * The keys.
+   * The public keys.
    *
    * @generated from field: repeated session.v1.JsonWebKey keys = 1;
    */
@@ -642,17 +727,20 @@ export type GetJwksResponse = Message<"session.v1.GetJwksResponse"> & {
  * Use `create(GetJwksResponseSchema)` to create a new message.
  */
 export const GetJwksResponseSchema: GenMessage<GetJwksResponse> = /*@__PURE__*/
-  messageDesc(file_session_v1_project_service, 23);
+  messageDesc(file_session_v1_project_service, 25);
 
 /**
- * Projects, their policy, their signing keys and the credentials of services. For operators: services with `projects.admin`, which reaches
- * every project of this deployment. GetJwks is public.
+ * Projects, their policies, their signing keys and the credentials of services. For operators: services with
+ * PERMISSION_PROJECTS_ADMIN, which reaches every project of the deployment. GetJwks is public.
+ *
+ * A project is named by its id, a credential and a key by the project's id and their own: flat fields instead of resource
+ * names (AIP-122), because ids are opaque and no resource has more than one parent.
  *
  * @generated from service session.v1.ProjectService
  */
 export const ProjectService: GenService<{
   /**
-   * Creates a project. ALREADY_EXISTS when the id is taken.
+   * Creates a project. ALREADY_EXISTS if the id is taken.
    *
    * @generated from rpc session.v1.ProjectService.CreateProject
    */
@@ -672,7 +760,7 @@ export const ProjectService: GenService<{
     output: typeof GetProjectResponseSchema;
   },
   /**
-   * Lists projects by id.
+   * Lists projects in the order of their ids.
    *
    * @generated from rpc session.v1.ProjectService.ListProjects
    */
@@ -682,7 +770,18 @@ export const ProjectService: GenService<{
     output: typeof ListProjectsResponseSchema;
   },
   /**
-   * Replaces the policy of a project.
+   * Changes the display name of a project. FAILED_PRECONDITION if the project is disabled.
+   *
+   * @generated from rpc session.v1.ProjectService.UpdateProject
+   */
+  updateProject: {
+    methodKind: "unary";
+    input: typeof UpdateProjectRequestSchema;
+    output: typeof UpdateProjectResponseSchema;
+  },
+  /**
+   * Changes the policy of a project, field by field. Concurrent updates of different fields keep each other's changes.
+   * FAILED_PRECONDITION if the project is disabled.
    *
    * @generated from rpc session.v1.ProjectService.UpdatePolicy
    */
@@ -692,7 +791,7 @@ export const ProjectService: GenService<{
     output: typeof UpdatePolicyResponseSchema;
   },
   /**
-   * Refuses a project's credentials, tokens and JWTs from now on. Idempotent.
+   * Disables a project for good: its credentials, tokens and JWTs are refused from now on. Idempotent.
    *
    * @generated from rpc session.v1.ProjectService.DisableProject
    */
@@ -702,7 +801,7 @@ export const ProjectService: GenService<{
     output: typeof DisableProjectResponseSchema;
   },
   /**
-   * Creates a credential and shows its secret, this once.
+   * Creates a credential. Its secret is shown only in this answer. FAILED_PRECONDITION if the project is disabled.
    *
    * @generated from rpc session.v1.ProjectService.CreateServiceCredential
    */
@@ -722,7 +821,7 @@ export const ProjectService: GenService<{
     output: typeof ListServiceCredentialsResponseSchema;
   },
   /**
-   * Refuses a credential from now on. Idempotent.
+   * Disables a credential for good: it is refused from now on. Idempotent.
    *
    * @generated from rpc session.v1.ProjectService.DisableServiceCredential
    */
@@ -732,7 +831,7 @@ export const ProjectService: GenService<{
     output: typeof DisableServiceCredentialResponseSchema;
   },
   /**
-   * Lists the signing keys of a project, newest first; the newest 1,000.
+   * Lists the signing keys of a project, newest first.
    *
    * @generated from rpc session.v1.ProjectService.ListSigningKeys
    */
@@ -742,9 +841,10 @@ export const ProjectService: GenService<{
     output: typeof ListSigningKeysResponseSchema;
   },
   /**
-   * Has a new key take over. It is published now and signs from its activate_time on, after the deployment's publication
-   * delay, without another call; what the key before it signed stays good. Where a key waits to take over already, that one
-   * is returned. Keys are also rotated on the deployment's schedule, by default after 90 days.
+   * Schedules a new signing key. It is published now and signs from its activate_time on, after the deployment's publication
+   * delay, without another call. JWTs that the key before it signed stay valid. If a key is already scheduled, that one is
+   * returned. Keys are also rotated on the deployment's schedule, by default every 90 days. FAILED_PRECONDITION if the project
+   * is disabled.
    *
    * @generated from rpc session.v1.ProjectService.RotateSigningKey
    */
@@ -754,9 +854,9 @@ export const ProjectService: GenService<{
     output: typeof RotateSigningKeyResponseSchema;
   },
   /**
-   * Refuses a key that has leaked. Once it has returned, no replica accepts a JWT that the key signed, and the JWKS does not
-   * show it; verifiers learn of it by WatchRevocations. The sessions live on: their tokens get new JWTs, signed at once by
-   * the key that waited to take over, or by a new one. Idempotent.
+   * Revokes a signing key that has leaked. Once it has returned, no replica accepts a JWT that the key signed, and the JWKS
+   * does not show it; verifiers learn of it by WatchRevocations. The sessions stay active: their tokens get new JWTs, signed
+   * at once by the scheduled key or by a new one. Idempotent.
    *
    * @generated from rpc session.v1.ProjectService.RevokeSigningKey
    */
@@ -766,10 +866,10 @@ export const ProjectService: GenService<{
     output: typeof RevokeSigningKeyResponseSchema;
   },
   /**
-   * Returns the public keys that verify a project's session JWTs: the one that signs first, then the one that is to take
-   * over, then those before, until the last JWT they signed has expired. Public: needs no credential. Over HTTP it may be
-   * cached for as long as `Cache-Control` says: a key is published for longer than that before it signs, but for a
-   * project's first key, and for the one after a revoked key. So a verifier that meets an unknown `kid` asks again.
+   * Returns the public keys that verify a project's session JWTs: the one that signs, then the one that is scheduled, then
+   * earlier ones until the last JWT that they signed has expired. Public: needs no credential. Over HTTP the answer may be
+   * cached as long as `Cache-Control` says. A key is published for longer than that before it signs, except for a project's
+   * first key and the successor of a revoked key, so a verifier that meets an unknown `kid` asks again.
    *
    * @generated from rpc session.v1.ProjectService.GetJwks
    */

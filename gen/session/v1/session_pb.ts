@@ -4,45 +4,48 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { RevocationCause } from "./revocation_pb.ts";
+import { file_session_v1_revocation } from "./revocation_pb.ts";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file session/v1/session.proto.
  */
 export const file_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("ChhzZXNzaW9uL3YxL3Nlc3Npb24ucHJvdG8SCnNlc3Npb24udjEi4AUKB1Nlc3Npb24SCgoCaWQYASABKAkSEQoJbWVtYmVyX2lkGAIgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgDIAEoCRInCgVzdGF0ZRgEIAEoDjIYLnNlc3Npb24udjEuU2Vzc2lvblN0YXRlEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBsYXN0X2FjY2Vzc190aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoQaWRsZV9leHBpcmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDHJldm9rZV9jYXVzZRgKIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEhUKDXJldm9rZV9yZWFzb24YCyABKAkSEgoKcmV2b2tlZF9ieRgMIAEoCRIiCgZkZXZpY2UYDSABKAsyEi5zZXNzaW9uLnYxLkRldmljZRJAChZhdXRoZW50aWNhdGlvbl9mYWN0b3JzGA4gAygLMiAuc2Vzc2lvbi52MS5BdXRoZW50aWNhdGlvbkZhY3RvchINCgVyb2xlcxgPIAMoCRIuCg1jdXN0b21fY2xhaW1zGBAgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdjdXJyZW50GBEgASgIEhwKD3Jldm9rZV9yZXZpc2lvbhgSIAEoA0gAiAEBEi8KDGlkbGVfdGltZW91dBgTIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISChBfcmV2b2tlX3JldmlzaW9uIjAKBkRldmljZRISCgp1c2VyX2FnZW50GAEgASgJEhIKCmlwX2FkZHJlc3MYAiABKAkijwEKFEF1dGhlbnRpY2F0aW9uRmFjdG9yEg4KBm1ldGhvZBgBIAEoCRIXCg9kZWxpdmVyeV9tZXRob2QYAiABKAkSFwoPYXNzdXJhbmNlX2xldmVsGAMgASgJEjUKEWF1dGhlbnRpY2F0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCqdAQoMU2Vzc2lvblN0YXRlEh0KGVNFU1NJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIYChRTRVNTSU9OX1NUQVRFX0FDVElWRRABEhkKFVNFU1NJT05fU1RBVEVfRVhQSVJFRBACEh4KGlNFU1NJT05fU1RBVEVfSURMRV9FWFBJUkVEEAMSGQoVU0VTU0lPTl9TVEFURV9SRVZPS0VEEAQqxwIKD1Jldm9jYXRpb25DYXVzZRIgChxSRVZPQ0FUSU9OX0NBVVNFX1VOU1BFQ0lGSUVEEAASGwoXUkVWT0NBVElPTl9DQVVTRV9MT0dPVVQQARImCiJSRVZPQ0FUSU9OX0NBVVNFX0NSRURFTlRJQUxfQ0hBTkdFEAISHwobUkVWT0NBVElPTl9DQVVTRV9DT01QUk9NSVNFEAMSIwofUkVWT0NBVElPTl9DQVVTRV9BRE1JTklTVFJBVElPThAEEiQKIFJFVk9DQVRJT05fQ0FVU0VfTUVNQkVSX0RJU0FCTEVEEAUSGwoXUkVWT0NBVElPTl9DQVVTRV9QT0xJQ1kQBhIiCh5SRVZPQ0FUSU9OX0NBVVNFX1NFU1NJT05fTElNSVQQBxIgChxSRVZPQ0FUSU9OX0NBVVNFX1RPS0VOX1JFVVNFEAhiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChhzZXNzaW9uL3YxL3Nlc3Npb24ucHJvdG8SCnNlc3Npb24udjEi4gYKB1Nlc3Npb24SDwoCaWQYASABKAlCA+BBAxIWCgltZW1iZXJfaWQYAiABKAlCA+BBAxIcCg9vcmdhbml6YXRpb25faWQYAyABKAlCA+BBAxIsCgVzdGF0ZRgEIAEoDjIYLnNlc3Npb24udjEuU2Vzc2lvblN0YXRlQgPgQQMSNAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSOQoQbGFzdF9hY2Nlc3NfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI5ChBpZGxlX2V4cGlyZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjQKC3Jldm9rZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjYKDHJldm9rZV9jYXVzZRgKIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlQgPgQQMSGgoNcmV2b2tlX3JlYXNvbhgLIAEoCUID4EEDEhkKDHJldm9rZV9hY3RvchgMIAEoCUID4EEDEicKBmRldmljZRgNIAEoCzISLnNlc3Npb24udjEuRGV2aWNlQgPgQQMSRQoWYXV0aGVudGljYXRpb25fZmFjdG9ycxgOIAMoCzIgLnNlc3Npb24udjEuQXV0aGVudGljYXRpb25GYWN0b3JCA+BBAxISCgVyb2xlcxgPIAMoCUID4EEDEjMKDWN1c3RvbV9jbGFpbXMYECABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgPgQQMSFAoHY3VycmVudBgRIAEoCEID4EEDEiEKD3Jldm9rZV9yZXZpc2lvbhgSIAEoA0ID4EEDSACIAQESNAoMaWRsZV90aW1lb3V0GBMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgPgQQMSHwoScmV2b2tlX2FjdGluZ191c2VyGBQgASgJQgPgQQNCEgoQX3Jldm9rZV9yZXZpc2lvbiI6CgZEZXZpY2USFwoKdXNlcl9hZ2VudBgBIAEoCUID4EEBEhcKCmlwX2FkZHJlc3MYAiABKAlCA+BBASKjAQoUQXV0aGVudGljYXRpb25GYWN0b3ISEwoGbWV0aG9kGAEgASgJQgPgQQISHAoPZGVsaXZlcnlfbWV0aG9kGAIgASgJQgPgQQESHAoPYXNzdXJhbmNlX2xldmVsGAMgASgJQgPgQQESOgoRYXV0aGVudGljYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQEqnQEKDFNlc3Npb25TdGF0ZRIdChlTRVNTSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUU0VTU0lPTl9TVEFURV9BQ1RJVkUQARIZChVTRVNTSU9OX1NUQVRFX0VYUElSRUQQAhIeChpTRVNTSU9OX1NUQVRFX0lETEVfRVhQSVJFRBADEhkKFVNFU1NJT05fU1RBVEVfUkVWT0tFRBAEQloKE3Nlc3Npb25kLnNlc3Npb24udjFCDFNlc3Npb25Qcm90b1ABWh1zZXNzaW9uZC9zZXNzaW9uL3YxO3Nlc3Npb252MaoCE1Nlc3Npb25kLlNlc3Npb24uVjFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_revocation]);
 
 /**
- * One login of one member on one device.
+ * One login of one member on one device. Session is never part of a request.
  *
  * @generated from message session.v1.Session
  */
 export type Session = Message<"session.v1.Session"> & {
   /**
-   * UUIDv7, unique within the project.
+   * UUIDv7, unique within the project. Set by the server.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Whose session it is: the opaque id given by the login code, 1 to 255 characters.
+   * Owner of the session, as the login code named them: 1 to 255 characters.
    *
    * @generated from field: string member_id = 2;
    */
   memberId: string;
 
   /**
-   * The member's organization, opaque, up to 255 characters; empty when the session has none.
+   * The member's organization, as the login code named it: up to 255 characters. Empty if the session has none.
    *
    * @generated from field: string organization_id = 3;
    */
   organizationId: string;
 
   /**
-   * What the session is worth at the moment of the answer.
+   * State of the session at the moment of the answer.
    *
    * @generated from field: session.v1.SessionState state = 4;
    */
@@ -56,29 +59,28 @@ export type Session = Message<"session.v1.Session"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When the session was last authenticated. Stored at most once a minute, or once in a tenth of the idle timeout
-   * where that is shorter.
+   * When the session was last authenticated. Written at most once a minute, or once per tenth of a shorter idle timeout.
    *
    * @generated from field: google.protobuf.Timestamp last_access_time = 6;
    */
   lastAccessTime?: Timestamp | undefined;
 
   /**
-   * When the session ends at the latest.
+   * When the session expires, used or not.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 7;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * When the session ends if nobody uses it; absent when it has no idle timeout.
+   * When the session expires unless it is used. Absent if it has no idle timeout.
    *
    * @generated from field: google.protobuf.Timestamp idle_expire_time = 8;
    */
   idleExpireTime?: Timestamp | undefined;
 
   /**
-   * When the session was revoked; absent unless state is SESSION_STATE_REVOKED, like the next three fields.
+   * When the session was revoked. This and the other `revoke_` fields are absent unless state is SESSION_STATE_REVOKED.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 9;
    */
@@ -92,68 +94,74 @@ export type Session = Message<"session.v1.Session"> & {
   revokeCause: RevocationCause;
 
   /**
-   * Why, in the words of the caller who revoked it.
+   * Why, in the caller's words: up to 512 characters.
    *
    * @generated from field: string revoke_reason = 11;
    */
   revokeReason: string;
 
   /**
-   * Who revoked it: `service/<credential id>`, `member/<member id>`, or `policy` where the project's policy did by itself, as
-   * with REVOCATION_CAUSE_TOKEN_REUSE.
+   * Who revoked the session, as Revocation.actor.
    *
-   * @generated from field: string revoked_by = 12;
+   * @generated from field: string revoke_actor = 12;
    */
-  revokedBy: string;
+  revokeActor: string;
 
   /**
-   * Where the login came from.
+   * Origin of the login, as the login code stated it.
    *
    * @generated from field: session.v1.Device device = 13;
    */
   device?: Device | undefined;
 
   /**
-   * How the member proved who they are.
+   * How the member proved their identity, as the login code stated it; up to 32.
    *
    * @generated from field: repeated session.v1.AuthenticationFactor authentication_factors = 14;
    */
   authenticationFactors: AuthenticationFactor[];
 
   /**
-   * The member's roles, as the login code stated them.
+   * The member's roles, as the login code stated them; up to 100.
    *
    * @generated from field: repeated string roles = 15;
    */
   roles: string[];
 
   /**
-   * Claims of the application, carried into the session JWT at its top level.
+   * Claims of the application. The session JWT has them at its top level.
    *
    * @generated from field: google.protobuf.Struct custom_claims = 16;
    */
   customClaims?: JsonObject | undefined;
 
   /**
-   * True for the session that the calling end user presented.
+   * Whether this is the session whose token or JWT the calling end user presented. Always false for services.
    *
    * @generated from field: bool current = 17;
    */
   current: boolean;
 
   /**
-   * The revision of the revocation that ended the session; absent unless state is SESSION_STATE_REVOKED.
+   * Revision of the revocation that ended the session.
    *
    * @generated from field: optional int64 revoke_revision = 18;
    */
   revokeRevision?: bigint | undefined;
 
   /**
-   * How long the session may stay unused; absent when it has no idle timeout.
+   * How long the session may stay unused. Absent if it has no idle timeout.
    *
    * @generated from field: google.protobuf.Duration idle_timeout = 19;
    */
   idleTimeout?: Duration | undefined;
+
+  /**
+   * For whom the service acted that revoked the session, as Revocation.acting_user.
+   *
+   * @generated from field: string revoke_acting_user = 20;
+   */
+  revokeActingUser: string;
 };
 
 /**
@@ -164,20 +172,20 @@ export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
   messageDesc(file_session_v1_session, 0);
 
 /**
- * Where a login came from. Told by the login code; not interpreted.
+ * Origin of a login. Set by the login code; sessiond stores it without interpreting it.
  *
  * @generated from message session.v1.Device
  */
 export type Device = Message<"session.v1.Device"> & {
   /**
-   * The User-Agent header of the login, up to 1,024 characters.
+   * The User-Agent header of the login: up to 1,024 characters. Empty if unknown.
    *
    * @generated from field: string user_agent = 1;
    */
   userAgent: string;
 
   /**
-   * The client's address, an IPv4 or IPv6 literal; empty when unknown.
+   * The client's address: an IPv4 or IPv6 literal. Empty if unknown.
    *
    * @generated from field: string ip_address = 2;
    */
@@ -192,34 +200,34 @@ export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
   messageDesc(file_session_v1_session, 1);
 
 /**
- * One proof of identity given at login.
+ * One proof of identity given at login. Set by the login code.
  *
  * @generated from message session.v1.AuthenticationFactor
  */
 export type AuthenticationFactor = Message<"session.v1.AuthenticationFactor"> & {
   /**
-   * The method, such as `password`, `totp`, `webauthn` or `oauth`; 1 to 64 characters.
+   * The method, such as `password`, `totp`, `webauthn` or `oauth`: 1 to 64 characters.
    *
    * @generated from field: string method = 1;
    */
   method: string;
 
   /**
-   * How a code or link was delivered, such as `email` or `sms`; up to 64 characters.
+   * How a code or link was delivered, such as `email` or `sms`: up to 64 characters. Empty if nothing was delivered.
    *
    * @generated from field: string delivery_method = 2;
    */
   deliveryMethod: string;
 
   /**
-   * The assurance level reached by this factor, such as `aal1`; up to 16 characters.
+   * The assurance level reached by this factor, such as `aal1`: up to 16 characters. Empty if unknown.
    *
    * @generated from field: string assurance_level = 3;
    */
   assuranceLevel: string;
 
   /**
-   * When the factor was verified; the session's create_time when absent at creation.
+   * When the factor was verified. If absent at creation, the server sets the session's create_time.
    *
    * @generated from field: google.protobuf.Timestamp authenticate_time = 4;
    */
@@ -234,13 +242,13 @@ export const AuthenticationFactorSchema: GenMessage<AuthenticationFactor> = /*@_
   messageDesc(file_session_v1_session, 2);
 
 /**
- * What a session is worth. A session that was revoked is REVOKED for good, whether or not it would have expired since.
+ * State of a session. SESSION_STATE_REVOKED is final: it holds whether or not the session would have expired since.
  *
  * @generated from enum session.v1.SessionState
  */
 export const SessionState = {
   /**
-   * Not a state; in a filter: every state.
+   * Never sent. In a filter: every state.
    *
    * @generated from enum value: SESSION_STATE_UNSPECIFIED = 0;
    */
@@ -276,7 +284,7 @@ export const SessionState = {
 } as const;
 
 /**
- * What a session is worth. A session that was revoked is REVOKED for good, whether or not it would have expired since.
+ * State of a session. SESSION_STATE_REVOKED is final: it holds whether or not the session would have expired since.
  *
  * @generated from enum session.v1.SessionState
  */
@@ -287,87 +295,4 @@ export type SessionState = (typeof SessionState)[keyof typeof SessionState] | Un
  */
 export const SessionStateSchema: GenEnum<SessionState> = /*@__PURE__*/
   enumDesc(file_session_v1_session, 0);
-
-/**
- * Why a revocation was made.
- *
- * @generated from enum session.v1.RevocationCause
- */
-export const RevocationCause = {
-  /**
-   * The caller gave no cause. A revocation by an end user is recorded as REVOCATION_CAUSE_LOGOUT instead.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED: 0,
-
-  /**
-   * The member logged out.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_LOGOUT = 1;
-   */
-  LOGOUT: 1,
-
-  /**
-   * The member's password or another credential changed.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_CREDENTIAL_CHANGE = 2;
-   */
-  CREDENTIAL_CHANGE: 2,
-
-  /**
-   * A session, device or account is believed to be in other hands.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_COMPROMISE = 3;
-   */
-  COMPROMISE: 3,
-
-  /**
-   * An operator or administrator decided so.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_ADMINISTRATION = 4;
-   */
-  ADMINISTRATION: 4,
-
-  /**
-   * The member or organization was disabled or removed.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_MEMBER_DISABLED = 5;
-   */
-  MEMBER_DISABLED: 5,
-
-  /**
-   * A rule of the application ended the session.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_POLICY = 6;
-   */
-  POLICY: 6,
-
-  /**
-   * The member logged in once more than the project's policy allows at a time, and this was the oldest session.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_SESSION_LIMIT = 7;
-   */
-  SESSION_LIMIT: 7,
-
-  /**
-   * A session token was presented that had been replaced: somebody else has a copy of it, or of its successor.
-   *
-   * @generated from enum value: REVOCATION_CAUSE_TOKEN_REUSE = 8;
-   */
-  TOKEN_REUSE: 8,
-} as const;
-
-/**
- * Why a revocation was made.
- *
- * @generated from enum session.v1.RevocationCause
- */
-export type RevocationCause = (typeof RevocationCause)[keyof typeof RevocationCause] | UnknownEnum;
-
-/**
- * Describes the enum session.v1.RevocationCause.
- */
-export const RevocationCauseSchema: GenEnum<RevocationCause> = /*@__PURE__*/
-  enumDesc(file_session_v1_session, 1);
 

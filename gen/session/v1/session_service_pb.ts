@@ -2,82 +2,95 @@
 // @generated from file session/v1/session_service.proto (package session.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
+import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { AuthenticationFactor, Device, RevocationCause, Session, SessionState } from "./session_pb.ts";
+import { file_rest_v1_options } from "../../rest/v1/options_pb.ts";
+import type { Revocation, RevocationCause, RevocationScope } from "./revocation_pb.ts";
+import { file_session_v1_revocation } from "./revocation_pb.ts";
+import type { AuthenticationFactor, Device, Session, SessionState } from "./session_pb.ts";
 import { file_session_v1_session } from "./session_pb.ts";
-import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file session/v1/session_service.proto.
  */
 export const file_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSK+AgoNQ3JlYXRlUmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEiIKBmRldmljZRgDIAEoCzISLnNlc3Npb24udjEuRGV2aWNlEkAKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yEg0KBXJvbGVzGAUgAygJEi4KDWN1c3RvbV9jbGFpbXMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCg5DcmVhdGVSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEg0KBXRva2VuGAIgASgJEgsKA2p3dBgDIAEoCSJWChNBdXRoZW50aWNhdGVSZXF1ZXN0Eg8KBXRva2VuGAEgASgJSAASDQoDand0GAIgASgJSAASEQoJaXNzdWVfand0GAMgASgIQgwKCmNyZWRlbnRpYWwiSQoUQXV0aGVudGljYXRlUmVzcG9uc2USJAoHc2Vzc2lvbhgBIAEoCzITLnNlc3Npb24udjEuU2Vzc2lvbhILCgNqd3QYAiABKAkiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSIzCgtHZXRSZXNwb25zZRIkCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uIokBCgtMaXN0UmVxdWVzdBIRCgltZW1iZXJfaWQYASABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAIgASgJEicKBXN0YXRlGAMgASgOMhguc2Vzc2lvbi52MS5TZXNzaW9uU3RhdGUSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoMTGlzdFJlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJICg1FeHRlbmRSZXF1ZXN0EgoKAmlkGAEgASgJEisKCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKDkV4dGVuZFJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24iNgoSUm90YXRlVG9rZW5SZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhEKCWlzc3VlX2p3dBgCIAEoCCJXChNSb3RhdGVUb2tlblJlc3BvbnNlEiQKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb24SDQoFdG9rZW4YAiABKAkSCwoDand0GAMgASgJIqcBCg1SZXZva2VSZXF1ZXN0EgwKAmlkGAEgASgJSAASDwoFdG9rZW4YAiABKAlIABINCgNqd3QYAyABKAlIABITCgltZW1iZXJfaWQYBCABKAlIABIqCgVjYXVzZRgFIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEg4KBnJlYXNvbhgGIAEoCRINCgVjb3VudBgHIAEoCEIICgZ0YXJnZXQigQEKDlJldm9rZVJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEi8KC3Jldm9rZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCg1yZXZva2VkX2NvdW50GAMgASgDSACIAQFCEAoOX3Jldm9rZWRfY291bnQi6wEKEFJldm9rZUFsbFJlcXVlc3QSDgoEc2VsZhgBIAEoCEgAEhMKCW1lbWJlcl9pZBgCIAEoCUgAEhkKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUgAEhEKB3Byb2plY3QYBCABKAhIABIZChFleGNlcHRfc2Vzc2lvbl9pZBgFIAEoCRIqCgVjYXVzZRgGIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlEg4KBnJlYXNvbhgHIAEoCRINCgVjb3VudBgIIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAkgASgIQgcKBXNjb3BlIoQBChFSZXZva2VBbGxSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIvCgtyZXZva2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoNcmV2b2tlZF9jb3VudBgDIAEoA0gAiAEBQhAKDl9yZXZva2VkX2NvdW50IpABChdXYXRjaFJldm9jYXRpb25zUmVxdWVzdBIYCg5hZnRlcl9yZXZpc2lvbhgBIAEoA0gAEhAKBm9sZGVzdBgCIAEoCEgAEhIKCHNuYXBzaG90GAMgASgISAASLAoJaGVhcnRiZWF0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgcKBXN0YXJ0IpgBChhXYXRjaFJldm9jYXRpb25zUmVzcG9uc2USKwoLcmV2b2NhdGlvbnMYASADKAsyFi5zZXNzaW9uLnYxLlJldm9jYXRpb24SEAoIcmV2aXNpb24YAiABKAMSEQoJY2F1Z2h0X3VwGAMgASgIEioKB2VsYXBzZWQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKFkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAMgASgJEioKBXNjb3BlGAQgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uU2NvcGUSEQoJdGFyZ2V0X2lkGAUgASgJEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJIl8KF0xpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlEisKC3Jldm9jYXRpb25zGAEgAygLMhYuc2Vzc2lvbi52MS5SZXZvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKrAgoKUmV2b2NhdGlvbhIQCghyZXZpc2lvbhgBIAEoAxIqCgVzY29wZRgCIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvblNjb3BlEhEKCXRhcmdldF9pZBgDIAEoCRIZChFleGNlcHRfc2Vzc2lvbl9pZBgEIAEoCRIvCgtyZXZva2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoFY2F1c2UYBiABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZRI1ChFtYXR0ZXJfdW50aWxfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYCCABKAkSDgoGcmVhc29uGAkgASgJKtEBCg9SZXZvY2F0aW9uU2NvcGUSIAocUkVWT0NBVElPTl9TQ09QRV9VTlNQRUNJRklFRBAAEhwKGFJFVk9DQVRJT05fU0NPUEVfU0VTU0lPThABEhsKF1JFVk9DQVRJT05fU0NPUEVfTUVNQkVSEAISIQodUkVWT0NBVElPTl9TQ09QRV9PUkdBTklaQVRJT04QAxIcChhSRVZPQ0FUSU9OX1NDT1BFX1BST0pFQ1QQBBIgChxSRVZPQ0FUSU9OX1NDT1BFX1NJR05JTkdfS0VZEAUypwkKDlNlc3Npb25TZXJ2aWNlEmAKBkNyZWF0ZRIZLnNlc3Npb24udjEuQ3JlYXRlUmVxdWVzdBoaLnNlc3Npb24udjEuQ3JlYXRlUmVzcG9uc2UiH4LT5JMCGToBKiIUL3Nlc3Npb24vdjEvc2Vzc2lvbnMSfwoMQXV0aGVudGljYXRlEh8uc2Vzc2lvbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiAuc2Vzc2lvbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIsgtPkkwImOgEqIiEvc2Vzc2lvbi92MS9zZXNzaW9uczphdXRoZW50aWNhdGUSXAoDR2V0EhYuc2Vzc2lvbi52MS5HZXRSZXF1ZXN0Ghcuc2Vzc2lvbi52MS5HZXRSZXNwb25zZSIkkAIBgtPkkwIbEhkvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9EloKBExpc3QSFy5zZXNzaW9uLnYxLkxpc3RSZXF1ZXN0Ghguc2Vzc2lvbi52MS5MaXN0UmVzcG9uc2UiH5ACAYLT5JMCFhIUL3Nlc3Npb24vdjEvc2Vzc2lvbnMSbAoGRXh0ZW5kEhkuc2Vzc2lvbi52MS5FeHRlbmRSZXF1ZXN0Ghouc2Vzc2lvbi52MS5FeHRlbmRSZXNwb25zZSIrgtPkkwIlOgEqIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OmV4dGVuZBJ7CgtSb3RhdGVUb2tlbhIeLnNlc3Npb24udjEuUm90YXRlVG9rZW5SZXF1ZXN0Gh8uc2Vzc2lvbi52MS5Sb3RhdGVUb2tlblJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zOnJvdGF0ZVRva2VuEo4BCgZSZXZva2USGS5zZXNzaW9uLnYxLlJldm9rZVJlcXVlc3QaGi5zZXNzaW9uLnYxLlJldm9rZVJlc3BvbnNlIk2C0+STAkc6ASpaIDoBKiIbL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlIiAvc2Vzc2lvbi92MS9zZXNzaW9ucy97aWR9OnJldm9rZRJzCglSZXZva2VBbGwSHC5zZXNzaW9uLnYxLlJldm9rZUFsbFJlcXVlc3QaHS5zZXNzaW9uLnYxLlJldm9rZUFsbFJlc3BvbnNlIimC0+STAiM6ASoiHi9zZXNzaW9uL3YxL3Nlc3Npb25zOnJldm9rZUFsbBJ+Cg9MaXN0UmV2b2NhdGlvbnMSIi5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QaIy5zZXNzaW9uLnYxLkxpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlIiKQAgGC0+STAhkSFy9zZXNzaW9uL3YxL3Jldm9jYXRpb25zEoYBChBXYXRjaFJldm9jYXRpb25zEiMuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdBokLnNlc3Npb24udjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlIiWC0+STAh8SHS9zZXNzaW9uL3YxL3Jldm9jYXRpb25zOndhdGNoMAFiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_session_v1_session]);
+  fileDesc("CiBzZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIKc2Vzc2lvbi52MSL/AgoNQ3JlYXRlUmVxdWVzdBIWCgltZW1iZXJfaWQYASABKAlCA+BBAhIcCg9vcmdhbml6YXRpb25faWQYAiABKAlCA+BBARInCgZkZXZpY2UYAyABKAsyEi5zZXNzaW9uLnYxLkRldmljZUID4EEBEkUKFmF1dGhlbnRpY2F0aW9uX2ZhY3RvcnMYBCADKAsyIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0aW9uRmFjdG9yQgPgQQESEgoFcm9sZXMYBSADKAlCA+BBARIzCg1jdXN0b21fY2xhaW1zGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEID4EEBEjAKCGxpZmV0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgPgQQESNAoMaWRsZV90aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgPgQQESFwoKcmVxdWVzdF9pZBgJIAEoCUID4EEBImEKDkNyZWF0ZVJlc3BvbnNlEikKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb25CA+BBAxISCgV0b2tlbhgCIAEoCUID4EEDEhAKA2p3dBgDIAEoCUID4EEDImUKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSFAoFdG9rZW4YASABKAlCA+BBAUgAEhIKA2p3dBgCIAEoCUID4EEBSAASFgoJaXNzdWVfand0GAMgASgIQgPgQQFCDAoKY3JlZGVudGlhbCJTChRBdXRoZW50aWNhdGVSZXNwb25zZRIpCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uQgPgQQMSEAoDand0GAIgASgJQgPgQQMiHQoKR2V0UmVxdWVzdBIPCgJpZBgBIAEoCUID4EECIjgKC0dldFJlc3BvbnNlEikKB3Nlc3Npb24YASABKAsyEy5zZXNzaW9uLnYxLlNlc3Npb25CA+BBAyKiAQoLTGlzdFJlcXVlc3QSFgoJbWVtYmVyX2lkGAEgASgJQgPgQQESHAoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgPgQQESLAoFc3RhdGUYAyABKA4yGC5zZXNzaW9uLnYxLlNlc3Npb25TdGF0ZUID4EEBEhYKCXBhZ2Vfc2l6ZRgEIAEoBUID4EEBEhcKCnBhZ2VfdG9rZW4YBSABKAlCA+BBASJYCgxMaXN0UmVzcG9uc2USKgoIc2Vzc2lvbnMYASADKAsyEy5zZXNzaW9uLnYxLlNlc3Npb25CA+BBAxIcCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlCA+BBAyJSCg1FeHRlbmRSZXF1ZXN0Eg8KAmlkGAEgASgJQgPgQQISMAoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CA+BBASI7Cg5FeHRlbmRSZXNwb25zZRIpCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uQgPgQQMiQAoSUm90YXRlVG9rZW5SZXF1ZXN0EhIKBXRva2VuGAEgASgJQgPgQQISFgoJaXNzdWVfand0GAIgASgIQgPgQQEiZgoTUm90YXRlVG9rZW5SZXNwb25zZRIpCgdzZXNzaW9uGAEgASgLMhMuc2Vzc2lvbi52MS5TZXNzaW9uQgPgQQMSEgoFdG9rZW4YAiABKAlCA+BBAxIQCgNqd3QYAyABKAlCA+BBAyLSAQoNUmV2b2tlUmVxdWVzdBIRCgJpZBgBIAEoCUID4EEBSAASFAoFdG9rZW4YAiABKAlCA+BBAUgAEhIKA2p3dBgDIAEoCUID4EEBSAASGAoJbWVtYmVyX2lkGAQgASgJQgPgQQFIABIvCgVjYXVzZRgFIAEoDjIbLnNlc3Npb24udjEuUmV2b2NhdGlvbkNhdXNlQgPgQQESEwoGcmVhc29uGAYgASgJQgPgQQESGgoNY291bnRfcmV2b2tlZBgHIAEoCEID4EEBQggKBnRhcmdldCKQAQoOUmV2b2tlUmVzcG9uc2USFQoIcmV2aXNpb24YASABKANCA+BBAxI0CgtyZXZva2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIfCg1yZXZva2VkX2NvdW50GAMgASgDQgPgQQNIAIgBAUIQCg5fcmV2b2tlZF9jb3VudCL8AgoQUmV2b2tlQWxsUmVxdWVzdBI2CgRzZWxmGAEgASgLMiEuc2Vzc2lvbi52MS5SZXZva2VBbGxSZXF1ZXN0LlNlbGZCA+BBAUgAEhgKCW1lbWJlcl9pZBgCIAEoCUID4EEBSAASHgoPb3JnYW5pemF0aW9uX2lkGAMgASgJQgPgQQFIABI8Cgdwcm9qZWN0GAQgASgLMiQuc2Vzc2lvbi52MS5SZXZva2VBbGxSZXF1ZXN0LlByb2plY3RCA+BBAUgAEh4KEWV4Y2VwdF9zZXNzaW9uX2lkGAUgASgJQgPgQQESLwoFY2F1c2UYBiABKA4yGy5zZXNzaW9uLnYxLlJldm9jYXRpb25DYXVzZUID4EEBEhMKBnJlYXNvbhgHIAEoCUID4EEBEhoKDWNvdW50X3Jldm9rZWQYCCABKAhCA+BBARIaCg12YWxpZGF0ZV9vbmx5GAkgASgIQgPgQQEaBgoEU2VsZhoJCgdQcm9qZWN0QgcKBXNjb3BlIqUBChFSZXZva2VBbGxSZXNwb25zZRIaCghyZXZpc2lvbhgBIAEoA0ID4EEDSACIAQESNAoLcmV2b2tlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSHwoNcmV2b2tlZF9jb3VudBgDIAEoA0ID4EEDSAGIAQFCCwoJX3JldmlzaW9uQhAKDl9yZXZva2VkX2NvdW50IosCChdXYXRjaFJldm9jYXRpb25zUmVxdWVzdBIUCgVhZnRlchgBIAEoCUID4EEBSAASQQoGb2xkZXN0GAIgASgLMiouc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdC5PbGRlc3RCA+BBAUgAEkUKCHNuYXBzaG90GAMgASgLMiwuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdC5TbmFwc2hvdEID4EEBSAASMQoJaGVhcnRiZWF0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgPgQQEaCAoGT2xkZXN0GgoKCFNuYXBzaG90QgcKBXN0YXJ0IsgBChhXYXRjaFJldm9jYXRpb25zUmVzcG9uc2USMAoLcmV2b2NhdGlvbnMYASADKAsyFi5zZXNzaW9uLnYxLlJldm9jYXRpb25CA+BBAxIVCghyZXZpc2lvbhgCIAEoA0ID4EEDEhcKCnVwX3RvX2RhdGUYAyABKAhCA+BBAxIzCgtyZWFkX29mZnNldBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkID4EEDEhUKCHBvc2l0aW9uGAUgASgJQgPgQQMiwAIKFkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QSMwoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBARIxCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBARISCgVhY3RvchgDIAEoCUID4EEBEi8KBXNjb3BlGAQgASgOMhsuc2Vzc2lvbi52MS5SZXZvY2F0aW9uU2NvcGVCA+BBARIWCgl0YXJnZXRfaWQYBSABKAlCA+BBARIWCglwYWdlX3NpemUYBiABKAVCA+BBARIXCgpwYWdlX3Rva2VuGAcgASgJQgPgQQESGAoLYWN0aW5nX3VzZXIYCCABKAlCA+BBARIWCgltZW1iZXJfaWQYCSABKAlCA+BBASJpChdMaXN0UmV2b2NhdGlvbnNSZXNwb25zZRIwCgtyZXZvY2F0aW9ucxgBIAMoCzIWLnNlc3Npb24udjEuUmV2b2NhdGlvbkID4EEDEhwKD25leHRfcGFnZV90b2tlbhgCIAEoCUID4EEDMsYJCg5TZXNzaW9uU2VydmljZRJgCgZDcmVhdGUSGS5zZXNzaW9uLnYxLkNyZWF0ZVJlcXVlc3QaGi5zZXNzaW9uLnYxLkNyZWF0ZVJlc3BvbnNlIh+C0+STAhk6ASoiFC9zZXNzaW9uL3YxL3Nlc3Npb25zEoIBCgxBdXRoZW50aWNhdGUSHy5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIC5zZXNzaW9uLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIi+QAgKC0+STAiY6ASoiIS9zZXNzaW9uL3YxL3Nlc3Npb25zOmF1dGhlbnRpY2F0ZRJcCgNHZXQSFi5zZXNzaW9uLnYxLkdldFJlcXVlc3QaFy5zZXNzaW9uLnYxLkdldFJlc3BvbnNlIiSQAgGC0+STAhsSGS9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH0SWgoETGlzdBIXLnNlc3Npb24udjEuTGlzdFJlcXVlc3QaGC5zZXNzaW9uLnYxLkxpc3RSZXNwb25zZSIfkAIBgtPkkwIWEhQvc2Vzc2lvbi92MS9zZXNzaW9ucxJsCgZFeHRlbmQSGS5zZXNzaW9uLnYxLkV4dGVuZFJlcXVlc3QaGi5zZXNzaW9uLnYxLkV4dGVuZFJlc3BvbnNlIiuC0+STAiU6ASoiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06ZXh0ZW5kEnsKC1JvdGF0ZVRva2VuEh4uc2Vzc2lvbi52MS5Sb3RhdGVUb2tlblJlcXVlc3QaHy5zZXNzaW9uLnYxLlJvdGF0ZVRva2VuUmVzcG9uc2UiK4LT5JMCJToBKiIgL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cm90YXRlVG9rZW4SkQEKBlJldm9rZRIZLnNlc3Npb24udjEuUmV2b2tlUmVxdWVzdBoaLnNlc3Npb24udjEuUmV2b2tlUmVzcG9uc2UiUJACAoLT5JMCRzoBKlogOgEqIhsvc2Vzc2lvbi92MS9zZXNzaW9uczpyZXZva2UiIC9zZXNzaW9uL3YxL3Nlc3Npb25zL3tpZH06cmV2b2tlEnMKCVJldm9rZUFsbBIcLnNlc3Npb24udjEuUmV2b2tlQWxsUmVxdWVzdBodLnNlc3Npb24udjEuUmV2b2tlQWxsUmVzcG9uc2UiKYLT5JMCIzoBKiIeL3Nlc3Npb24vdjEvc2Vzc2lvbnM6cmV2b2tlQWxsEn4KD0xpc3RSZXZvY2F0aW9ucxIiLnNlc3Npb24udjEuTGlzdFJldm9jYXRpb25zUmVxdWVzdBojLnNlc3Npb24udjEuTGlzdFJldm9jYXRpb25zUmVzcG9uc2UiIpACAYLT5JMCGRIXL3Nlc3Npb24vdjEvcmV2b2NhdGlvbnMSngEKEFdhdGNoUmV2b2NhdGlvbnMSIy5zZXNzaW9uLnYxLldhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0GiQuc2Vzc2lvbi52MS5XYXRjaFJldm9jYXRpb25zUmVzcG9uc2UiPZACAbKfGREKCHBvc2l0aW9uEgVhZnRlcoLT5JMCHxIdL3Nlc3Npb24vdjEvcmV2b2NhdGlvbnM6d2F0Y2gwAUJhChNzZXNzaW9uZC5zZXNzaW9uLnYxQhNTZXNzaW9uU2VydmljZVByb3RvUAFaHXNlc3Npb25kL3Nlc3Npb24vdjE7c2Vzc2lvbnYxqgITU2Vzc2lvbmQuU2Vzc2lvbi5WMWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_rest_v1_options, file_session_v1_revocation, file_session_v1_session]);
 
 /**
- * What Create needs to know.
+ * Request of Create.
  *
  * @generated from message session.v1.CreateRequest
  */
 export type CreateRequest = Message<"session.v1.CreateRequest"> & {
   /**
-   * Whose session it is. Required, 1 to 255 characters.
+   * Owner of the session, an opaque id of the login code: 1 to 255 characters.
    *
    * @generated from field: string member_id = 1;
    */
   memberId: string;
 
   /**
-   * The member's organization, up to 255 characters.
+   * The member's organization, an opaque id of the login code: up to 255 characters. Empty: none.
    *
    * @generated from field: string organization_id = 2;
    */
   organizationId: string;
 
   /**
-   * Where the login came from.
+   * Origin of the login.
    *
    * @generated from field: session.v1.Device device = 3;
    */
   device?: Device | undefined;
 
   /**
-   * How the member proved who they are; up to 32.
+   * How the member proved their identity; up to 32.
    *
    * @generated from field: repeated session.v1.AuthenticationFactor authentication_factors = 4;
    */
   authenticationFactors: AuthenticationFactor[];
 
   /**
-   * The member's roles; up to 100 of 1 to 255 characters, and up to 4,096 bytes as JSON: every session JWT carries them.
+   * The member's roles: up to 100 of 1 to 255 characters, and up to 4,096 bytes as JSON, because every session JWT carries them.
    *
    * @generated from field: repeated string roles = 5;
    */
   roles: string[];
 
   /**
-   * Claims of the application; up to 4,096 bytes as JSON, and none of the JWT's own claim names.
+   * Claims of the application: up to 4,096 bytes as JSON, and none of the JWT's own claim names.
    *
    * @generated from field: google.protobuf.Struct custom_claims = 6;
    */
   customClaims?: JsonObject | undefined;
 
   /**
-   * How long the session lives at most: 1 second to the policy's max_lifetime; the policy's default_lifetime when absent.
+   * Time until the session expires: 1 second to the policy's max_lifetime. Absent: the policy's default_lifetime.
    *
    * @generated from field: google.protobuf.Duration lifetime = 7;
    */
   lifetime?: Duration | undefined;
 
   /**
-   * How long it may stay unused: 1 second to 366 days; the policy's default_idle_timeout when absent.
+   * How long the session may stay unused: 1 second to 366 days. Absent: the policy's default_idle_timeout.
    *
    * @generated from field: google.protobuf.Duration idle_timeout = 8;
    */
   idleTimeout?: Duration | undefined;
+
+  /**
+   * Makes the call safe to repeat (AIP-155): for 10 minutes, a call with the same request_id returns the same session and a
+   * token of it that is accepted. 1 to 128 visible ASCII characters, such as a UUID. INVALID_ARGUMENT if the other fields
+   * differ from those of the first call. Empty: every call creates a session.
+   *
+   * @generated from field: string request_id = 9;
+   */
+  requestId: string;
 };
 
 /**
@@ -88,27 +101,27 @@ export const CreateRequestSchema: GenMessage<CreateRequest> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 0);
 
 /**
- * A session that has just been created.
+ * Response of Create.
  *
  * @generated from message session.v1.CreateResponse
  */
 export type CreateResponse = Message<"session.v1.CreateResponse"> & {
   /**
-   * The session.
+   * The created session.
    *
    * @generated from field: session.v1.Session session = 1;
    */
   session?: Session | undefined;
 
   /**
-   * The session token: `sst_` and 51 characters. Secret, and shown only here; RotateToken shows the one that replaces it.
+   * The session token: `sst_` and 51 characters. Secret. No other method returns it; RotateToken returns its successor.
    *
    * @generated from field: string token = 2;
    */
   token: string;
 
   /**
-   * A session JWT, good for the policy's jwt_lifetime.
+   * A session JWT, valid for the policy's jwt_lifetime.
    *
    * @generated from field: string jwt = 3;
    */
@@ -123,7 +136,7 @@ export const CreateResponseSchema: GenMessage<CreateResponse> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 1);
 
 /**
- * A credential to check.
+ * Request of Authenticate.
  *
  * @generated from message session.v1.AuthenticateRequest
  */
@@ -135,7 +148,7 @@ export type AuthenticateRequest = Message<"session.v1.AuthenticateRequest"> & {
    */
   credential: {
     /**
-     * A session token, up to 512 characters.
+     * A session token: up to 512 characters.
      *
      * @generated from field: string token = 1;
      */
@@ -143,7 +156,7 @@ export type AuthenticateRequest = Message<"session.v1.AuthenticateRequest"> & {
     case: "token";
   } | {
     /**
-     * A session JWT, up to 16,384 characters.
+     * A session JWT: up to 16,384 characters.
      *
      * @generated from field: string jwt = 2;
      */
@@ -152,7 +165,7 @@ export type AuthenticateRequest = Message<"session.v1.AuthenticateRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * True: answer with a fresh session JWT. False: only where the JWT that was presented is due to be replaced.
+   * Whether to return a new session JWT. If false, one is returned only if a JWT was presented that is due for renewal.
    *
    * @generated from field: bool issue_jwt = 3;
    */
@@ -167,24 +180,24 @@ export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__P
   messageDesc(file_session_v1_session_service, 2);
 
 /**
- * A session that is good.
+ * Response of Authenticate.
  *
  * @generated from message session.v1.AuthenticateResponse
  */
 export type AuthenticateResponse = Message<"session.v1.AuthenticateResponse"> & {
   /**
-   * The session; its state is SESSION_STATE_ACTIVE.
+   * The session. Its state is SESSION_STATE_ACTIVE.
    *
    * @generated from field: session.v1.Session session = 1;
    */
   session?: Session | undefined;
 
   /**
-   * The session JWT to use from now on: a fresh one where `issue_jwt` asked for it, or where a JWT was presented that is due;
-   * else the presented one, as it is. Empty where a token was presented and no JWT was asked for.
+   * The session JWT to use from now on: a new one if `issue_jwt` asked for it or the presented one is due for renewal,
+   * otherwise the presented one. Empty if a token was presented and no JWT was asked for.
    *
-   * A JWT is due once less than half of its own lifetime is left; and when it no longer says what is so: a revoke-all has
-   * spared the session since (its `rev` is not the session's any more), another key signs now, or the policy has another
+   * A JWT is due for renewal if less than half of its lifetime is left, or if it no longer states the facts: a revoke-all
+   * has spared the session since (its `rev` is not the session's any more), another key signs now, or the policy has another
    * jwt_profile.
    *
    * @generated from field: string jwt = 2;
@@ -200,7 +213,7 @@ export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@_
   messageDesc(file_session_v1_session_service, 3);
 
 /**
- * Names a session.
+ * Request of Get.
  *
  * @generated from message session.v1.GetRequest
  */
@@ -221,7 +234,7 @@ export const GetRequestSchema: GenMessage<GetRequest> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 4);
 
 /**
- * One session.
+ * Response of Get.
  *
  * @generated from message session.v1.GetResponse
  */
@@ -242,42 +255,42 @@ export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 5);
 
 /**
- * Which sessions to list.
+ * Request of List. A service gives member_id, organization_id or both. An end user may leave both empty and gets their own
+ * sessions.
  *
  * @generated from message session.v1.ListRequest
  */
 export type ListRequest = Message<"session.v1.ListRequest"> & {
   /**
-   * Sessions of this member. A service gives member_id, organization_id or both; an end user may leave both empty and
-   * gets their own.
+   * Only sessions of this member: up to 255 characters. Empty: any member.
    *
    * @generated from field: string member_id = 1;
    */
   memberId: string;
 
   /**
-   * Sessions of this organization.
+   * Only sessions of this organization: up to 255 characters. Empty: any organization.
    *
    * @generated from field: string organization_id = 2;
    */
   organizationId: string;
 
   /**
-   * Only sessions in this state; all states when unspecified.
+   * Only sessions in this state. Unspecified: every state.
    *
    * @generated from field: session.v1.SessionState state = 3;
    */
   state: SessionState;
 
   /**
-   * How many at most: 50 when 0; values above 1,000 count as 1,000; negative ones are INVALID_ARGUMENT.
+   * Sessions per page: 50 if 0; values above 1,000 count as 1,000; negative values are INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 4;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before, with the same filters.
+   * next_page_token of the page before, with the same filters. Empty for the first page.
    *
    * @generated from field: string page_token = 5;
    */
@@ -292,20 +305,20 @@ export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 6);
 
 /**
- * A page of sessions, newest first. No page ever holds a token.
+ * Response of List.
  *
  * @generated from message session.v1.ListResponse
  */
 export type ListResponse = Message<"session.v1.ListResponse"> & {
   /**
-   * The sessions.
+   * A page of sessions, newest first. It never contains a token.
    *
    * @generated from field: repeated session.v1.Session sessions = 1;
    */
   sessions: Session[];
 
   /**
-   * Asks for the next page; empty on the last.
+   * Token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -320,7 +333,7 @@ export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 7);
 
 /**
- * How to move the end of a session.
+ * Request of Extend.
  *
  * @generated from message session.v1.ExtendRequest
  */
@@ -333,7 +346,7 @@ export type ExtendRequest = Message<"session.v1.ExtendRequest"> & {
   id: string;
 
   /**
-   * How long the session lives from now: 1 second to the policy's max_lifetime; the policy's default_lifetime when absent.
+   * Time from now until the session expires: 1 second to the policy's max_lifetime. Absent: the policy's default_lifetime.
    *
    * @generated from field: google.protobuf.Duration lifetime = 2;
    */
@@ -348,13 +361,13 @@ export const ExtendRequestSchema: GenMessage<ExtendRequest> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 8);
 
 /**
- * The session as it is now.
+ * Response of Extend.
  *
  * @generated from message session.v1.ExtendResponse
  */
 export type ExtendResponse = Message<"session.v1.ExtendResponse"> & {
   /**
-   * The session.
+   * The session after the change.
    *
    * @generated from field: session.v1.Session session = 1;
    */
@@ -369,20 +382,20 @@ export const ExtendResponseSchema: GenMessage<ExtendResponse> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 9);
 
 /**
- * Which token to replace.
+ * Request of RotateToken.
  *
  * @generated from message session.v1.RotateTokenRequest
  */
 export type RotateTokenRequest = Message<"session.v1.RotateTokenRequest"> & {
   /**
-   * The session token, up to 512 characters. Required.
+   * The session token to replace: up to 512 characters.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * True: answer with a fresh session JWT too.
+   * Whether to return a new session JWT too.
    *
    * @generated from field: bool issue_jwt = 2;
    */
@@ -397,13 +410,13 @@ export const RotateTokenRequestSchema: GenMessage<RotateTokenRequest> = /*@__PUR
   messageDesc(file_session_v1_session_service, 10);
 
 /**
- * The session and its new token.
+ * Response of RotateToken.
  *
  * @generated from message session.v1.RotateTokenResponse
  */
 export type RotateTokenResponse = Message<"session.v1.RotateTokenResponse"> & {
   /**
-   * The session; its state is SESSION_STATE_ACTIVE.
+   * The session. Its state is SESSION_STATE_ACTIVE.
    *
    * @generated from field: session.v1.Session session = 1;
    */
@@ -417,7 +430,7 @@ export type RotateTokenResponse = Message<"session.v1.RotateTokenResponse"> & {
   token: string;
 
   /**
-   * A session JWT; empty unless `issue_jwt` asked for it.
+   * A session JWT. Empty unless `issue_jwt` asked for it.
    *
    * @generated from field: string jwt = 3;
    */
@@ -432,7 +445,7 @@ export const RotateTokenResponseSchema: GenMessage<RotateTokenResponse> = /*@__P
   messageDesc(file_session_v1_session_service, 11);
 
 /**
- * What to end and why.
+ * Request of Revoke.
  *
  * @generated from message session.v1.RevokeRequest
  */
@@ -452,7 +465,7 @@ export type RevokeRequest = Message<"session.v1.RevokeRequest"> & {
     case: "id";
   } | {
     /**
-     * A session token, up to 512 characters. One that was replaced by a newer one still names its session.
+     * A session token: up to 512 characters. A replaced token still names its session.
      *
      * @generated from field: string token = 2;
      */
@@ -460,7 +473,7 @@ export type RevokeRequest = Message<"session.v1.RevokeRequest"> & {
     case: "token";
   } | {
     /**
-     * A session JWT, up to 16,384 characters. Signature, issuer and audience must hold; it may have expired.
+     * A session JWT: up to 16,384 characters. Its signature, issuer and audience must be right; it may have expired.
      *
      * @generated from field: string jwt = 3;
      */
@@ -468,7 +481,7 @@ export type RevokeRequest = Message<"session.v1.RevokeRequest"> & {
     case: "jwt";
   } | {
     /**
-     * All sessions of this member, 1 to 255 characters. Having none is no error.
+     * All sessions of this member: 1 to 255 characters. It is no error if the member has none.
      *
      * @generated from field: string member_id = 4;
      */
@@ -477,25 +490,25 @@ export type RevokeRequest = Message<"session.v1.RevokeRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Why.
+   * Why, as an enum. Unspecified: no cause is recorded, or REVOCATION_CAUSE_LOGOUT for an end user.
    *
    * @generated from field: session.v1.RevocationCause cause = 5;
    */
   cause: RevocationCause;
 
   /**
-   * Why, in words; up to 512 characters. Kept with the session and shown to who may read it.
+   * Why, in words: up to 512 characters. Callers who may read the session or the log can read it.
    *
    * @generated from field: string reason = 6;
    */
   reason: string;
 
   /**
-   * With member_id: also count the sessions that were alive, which takes time in proportion to their number.
+   * With member_id: whether to count the sessions that end, which takes time in proportion to their number.
    *
-   * @generated from field: bool count = 7;
+   * @generated from field: bool count_revoked = 7;
    */
-  count: boolean;
+  countRevoked: boolean;
 };
 
 /**
@@ -506,13 +519,13 @@ export const RevokeRequestSchema: GenMessage<RevokeRequest> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 12);
 
 /**
- * What was recorded.
+ * Response of Revoke.
  *
  * @generated from message session.v1.RevokeResponse
  */
 export type RevokeResponse = Message<"session.v1.RevokeResponse"> & {
   /**
-   * The project's revision of the revocation.
+   * Revision of the revocation that ended the session or sessions.
    *
    * @generated from field: int64 revision = 1;
    */
@@ -526,8 +539,8 @@ export type RevokeResponse = Message<"session.v1.RevokeResponse"> & {
   revokeTime?: Timestamp | undefined;
 
   /**
-   * How many sessions were alive until now: 0 or 1 for one session; for a member only when count was asked for, counted just
-   * before.
+   * How many active sessions the call ended: 0 or 1 for one session. For a member it is counted just before the revocation,
+   * and absent unless count_revoked asked for it.
    *
    * @generated from field: optional int64 revoked_count = 3;
    */
@@ -542,7 +555,7 @@ export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_session_v1_session_service, 13);
 
 /**
- * Whose sessions to end and why.
+ * Request of RevokeAll.
  *
  * @generated from message session.v1.RevokeAllRequest
  */
@@ -554,15 +567,15 @@ export type RevokeAllRequest = Message<"session.v1.RevokeAllRequest"> & {
    */
   scope: {
     /**
-     * True: all sessions of the calling end user, the presented one included.
+     * All sessions of the calling end user, the presented one included. For end users only.
      *
-     * @generated from field: bool self = 1;
+     * @generated from field: session.v1.RevokeAllRequest.Self self = 1;
      */
-    value: boolean;
+    value: RevokeAllRequest_Self;
     case: "self";
   } | {
     /**
-     * All sessions of this member, 1 to 255 characters.
+     * All sessions of this member: 1 to 255 characters.
      *
      * @generated from field: string member_id = 2;
      */
@@ -570,7 +583,7 @@ export type RevokeAllRequest = Message<"session.v1.RevokeAllRequest"> & {
     case: "memberId";
   } | {
     /**
-     * All sessions of this organization, 1 to 255 characters.
+     * All sessions of this organization: 1 to 255 characters.
      *
      * @generated from field: string organization_id = 3;
      */
@@ -578,44 +591,45 @@ export type RevokeAllRequest = Message<"session.v1.RevokeAllRequest"> & {
     case: "organizationId";
   } | {
     /**
-     * True: all sessions of the project.
+     * All sessions of the project.
      *
-     * @generated from field: bool project = 4;
+     * @generated from field: session.v1.RevokeAllRequest.Project project = 4;
      */
-    value: boolean;
+    value: RevokeAllRequest_Project;
     case: "project";
   } | { case: undefined; value?: undefined };
 
   /**
-   * UUID of a session within the scope that stays alive.
+   * UUID of a session within the scope that stays active. Empty: none. If it names no active session of the scope, none is
+   * spared and the revocation still happens.
    *
    * @generated from field: string except_session_id = 5;
    */
   exceptSessionId: string;
 
   /**
-   * Why.
+   * Why, as an enum. Unspecified: no cause is recorded, or REVOCATION_CAUSE_LOGOUT for an end user.
    *
    * @generated from field: session.v1.RevocationCause cause = 6;
    */
   cause: RevocationCause;
 
   /**
-   * Why, in words; up to 512 characters.
+   * Why, in words: up to 512 characters. Callers who may read the sessions or the log can read it.
    *
    * @generated from field: string reason = 7;
    */
   reason: string;
 
   /**
-   * Also count the sessions that were alive, which takes time in proportion to their number.
+   * Whether to count the sessions that end, which takes time in proportion to their number.
    *
-   * @generated from field: bool count = 8;
+   * @generated from field: bool count_revoked = 8;
    */
-  count: boolean;
+  countRevoked: boolean;
 
   /**
-   * Change nothing; only say in revoked_count how many would end.
+   * Whether to change nothing and only count in revoked_count how many sessions would end (AIP-163).
    *
    * @generated from field: bool validate_only = 9;
    */
@@ -630,27 +644,57 @@ export const RevokeAllRequestSchema: GenMessage<RevokeAllRequest> = /*@__PURE__*
   messageDesc(file_session_v1_session_service, 14);
 
 /**
- * What was recorded.
+ * The calling end user.
+ *
+ * @generated from message session.v1.RevokeAllRequest.Self
+ */
+export type RevokeAllRequest_Self = Message<"session.v1.RevokeAllRequest.Self"> & {
+};
+
+/**
+ * Describes the message session.v1.RevokeAllRequest.Self.
+ * Use `create(RevokeAllRequest_SelfSchema)` to create a new message.
+ */
+export const RevokeAllRequest_SelfSchema: GenMessage<RevokeAllRequest_Self> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 14, 0);
+
+/**
+ * The calling credential's project.
+ *
+ * @generated from message session.v1.RevokeAllRequest.Project
+ */
+export type RevokeAllRequest_Project = Message<"session.v1.RevokeAllRequest.Project"> & {
+};
+
+/**
+ * Describes the message session.v1.RevokeAllRequest.Project.
+ * Use `create(RevokeAllRequest_ProjectSchema)` to create a new message.
+ */
+export const RevokeAllRequest_ProjectSchema: GenMessage<RevokeAllRequest_Project> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 14, 1);
+
+/**
+ * Response of RevokeAll.
  *
  * @generated from message session.v1.RevokeAllResponse
  */
 export type RevokeAllResponse = Message<"session.v1.RevokeAllResponse"> & {
   /**
-   * The project's revision of the revocation; 0 with validate_only.
+   * Revision of the revocation. Absent with validate_only.
    *
-   * @generated from field: int64 revision = 1;
+   * @generated from field: optional int64 revision = 1;
    */
-  revision: bigint;
+  revision?: bigint | undefined;
 
   /**
-   * When the sessions ended; absent with validate_only.
+   * When the sessions ended. Absent with validate_only.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 2;
    */
   revokeTime?: Timestamp | undefined;
 
   /**
-   * How many sessions were alive until now, counted just before; only when count or validate_only asked for it.
+   * How many active sessions the call ended, counted just before. Absent unless count_revoked or validate_only asked for it.
    *
    * @generated from field: optional int64 revoked_count = 3;
    */
@@ -665,44 +709,45 @@ export const RevokeAllResponseSchema: GenMessage<RevokeAllResponse> = /*@__PURE_
   messageDesc(file_session_v1_session_service, 15);
 
 /**
- * Where to start, and how often to hear.
+ * Request of WatchRevocations.
  *
  * @generated from message session.v1.WatchRevocationsRequest
  */
 export type WatchRevocationsRequest = Message<"session.v1.WatchRevocationsRequest"> & {
   /**
-   * With revocations that are committed from now on, when absent.
+   * Where the stream starts. Absent: with revocations that are committed from now on. In a query, `oldest` and `snapshot`
+   * have an empty value: `?snapshot=`.
    *
    * @generated from oneof session.v1.WatchRevocationsRequest.start
    */
   start: {
     /**
-     * With the revocation after this revision.
+     * With the revocation after this position: up to 128 characters, `position` of an earlier message, unchanged.
      *
-     * @generated from field: int64 after_revision = 1;
+     * @generated from field: string after = 1;
      */
-    value: bigint;
-    case: "afterRevision";
+    value: string;
+    case: "after";
   } | {
     /**
-     * True: with the oldest one that the log retains.
+     * With the oldest retained revocation.
      *
-     * @generated from field: bool oldest = 2;
+     * @generated from field: session.v1.WatchRevocationsRequest.Oldest oldest = 2;
      */
-    value: boolean;
+    value: WatchRevocationsRequest_Oldest;
     case: "oldest";
   } | {
     /**
-     * True: with every revocation that can still matter to a session JWT that has not expired.
+     * With every revocation that can refuse a session JWT that has not expired.
      *
-     * @generated from field: bool snapshot = 3;
+     * @generated from field: session.v1.WatchRevocationsRequest.Snapshot snapshot = 3;
      */
-    value: boolean;
+    value: WatchRevocationsRequest_Snapshot;
     case: "snapshot";
   } | { case: undefined; value?: undefined };
 
   /**
-   * Longest silence between two messages: 100 milliseconds to 60 seconds; 1 second when absent.
+   * Longest silence between two messages: 100 milliseconds to 60 seconds. Absent: 1 second.
    *
    * @generated from field: google.protobuf.Duration heartbeat = 4;
    */
@@ -717,39 +762,76 @@ export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> 
   messageDesc(file_session_v1_session_service, 16);
 
 /**
- * Revocations, or a heartbeat when there are none.
+ * The oldest retained revocation.
+ *
+ * @generated from message session.v1.WatchRevocationsRequest.Oldest
+ */
+export type WatchRevocationsRequest_Oldest = Message<"session.v1.WatchRevocationsRequest.Oldest"> & {
+};
+
+/**
+ * Describes the message session.v1.WatchRevocationsRequest.Oldest.
+ * Use `create(WatchRevocationsRequest_OldestSchema)` to create a new message.
+ */
+export const WatchRevocationsRequest_OldestSchema: GenMessage<WatchRevocationsRequest_Oldest> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 16, 0);
+
+/**
+ * The revocations that can refuse a session JWT that has not expired.
+ *
+ * @generated from message session.v1.WatchRevocationsRequest.Snapshot
+ */
+export type WatchRevocationsRequest_Snapshot = Message<"session.v1.WatchRevocationsRequest.Snapshot"> & {
+};
+
+/**
+ * Describes the message session.v1.WatchRevocationsRequest.Snapshot.
+ * Use `create(WatchRevocationsRequest_SnapshotSchema)` to create a new message.
+ */
+export const WatchRevocationsRequest_SnapshotSchema: GenMessage<WatchRevocationsRequest_Snapshot> = /*@__PURE__*/
+  messageDesc(file_session_v1_session_service, 16, 1);
+
+/**
+ * Response of WatchRevocations: revocations, or a heartbeat without any.
  *
  * @generated from message session.v1.WatchRevocationsResponse
  */
 export type WatchRevocationsResponse = Message<"session.v1.WatchRevocationsResponse"> & {
   /**
-   * In the order of their revisions.
+   * In the order of their revisions. Without actor, reason and acting_user, which only ListRevocations returns.
    *
    * @generated from field: repeated session.v1.Revocation revocations = 1;
    */
   revocations: Revocation[];
 
   /**
-   * Everything up to this revision has been sent: what to resume after.
+   * Everything up to this revision has been sent.
    *
    * @generated from field: int64 revision = 2;
    */
   revision: bigint;
 
   /**
-   * True: when the database was asked, nothing newer than `revision` was committed. False: more follows at once.
+   * Whether nothing newer than `revision` was committed when the log was read. If false, more follows at once.
    *
-   * @generated from field: bool caught_up = 3;
+   * @generated from field: bool up_to_date = 3;
    */
-  caughtUp: boolean;
+  upToDate: boolean;
 
   /**
-   * How long after the server took the call the database was asked. Whoever started the call at its own time t knows that
-   * what it holds is as new as t plus this, without comparing clocks and whatever the message met on its way.
+   * Time from the start of the call, on the server, to the read of the log. A reader that started the call at its own time t
+   * knows everything that was committed before t plus this, without comparing clocks and however long the message took.
    *
-   * @generated from field: google.protobuf.Duration elapsed = 4;
+   * @generated from field: google.protobuf.Duration read_offset = 4;
    */
-  elapsed?: Duration | undefined;
+  readOffset?: Duration | undefined;
+
+  /**
+   * Where to resume, as `after` of a new call. Opaque: up to 128 visible ASCII characters.
+   *
+   * @generated from field: string position = 5;
+   */
+  position: string;
 };
 
 /**
@@ -760,60 +842,75 @@ export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse
   messageDesc(file_session_v1_session_service, 17);
 
 /**
- * Which revocations to list; every given filter must hold.
+ * Request of ListRevocations. Every filter that is given must hold.
  *
  * @generated from message session.v1.ListRevocationsRequest
  */
 export type ListRevocationsRequest = Message<"session.v1.ListRevocationsRequest"> & {
   /**
-   * Only those made at this time or later.
+   * Only revocations made at this time or later. Absent: from the oldest retained one on.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 1;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Only those made before this time; later than start_time.
+   * Only revocations made before this time, which must be later than start_time. Absent: up to now.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 2;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Only those made by this caller: `service/<credential id>` or `member/<member id>`; or `policy`, as in Revocation.
+   * Only revocations by this caller, in the form of Revocation.actor. Empty: any caller.
    *
    * @generated from field: string actor = 3;
    */
   actor: string;
 
   /**
-   * Only those of this scope; all scopes when unspecified.
+   * Only revocations of this scope. Unspecified: every scope.
    *
    * @generated from field: session.v1.RevocationScope scope = 4;
    */
   scope: RevocationScope;
 
   /**
-   * Only those of this session, member, organization, project or signing key, 1 to 255 characters; needs the scope, which says
-   * what it is the id of.
+   * Only revocations of this session, member, organization, project or signing key: up to 255 characters. Needs `scope`, which
+   * says what it is the id of. Empty: any target.
    *
    * @generated from field: string target_id = 5;
    */
   targetId: string;
 
   /**
-   * How many at most: 50 when 0; values above 1,000 count as 1,000; negative ones are INVALID_ARGUMENT.
+   * Revocations per page: 50 if 0; values above 1,000 count as 1,000; negative values are INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 6;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before, with the same filters.
+   * next_page_token of the page before, with the same filters. Empty for the first page.
    *
    * @generated from field: string page_token = 7;
    */
   pageToken: string;
+
+  /**
+   * Only revocations that a service made for this person, as it stated them in `acting-user`: up to 255 characters. Empty: any.
+   *
+   * @generated from field: string acting_user = 8;
+   */
+  actingUser: string;
+
+  /**
+   * Only revocations that ended sessions of this member: of single sessions, of the member, and of the organizations and the
+   * project of the member's sessions, as far as these are retained. Up to 255 characters. Empty: any member.
+   *
+   * @generated from field: string member_id = 9;
+   */
+  memberId: string;
 };
 
 /**
@@ -824,21 +921,21 @@ export const ListRevocationsRequestSchema: GenMessage<ListRevocationsRequest> = 
   messageDesc(file_session_v1_session_service, 18);
 
 /**
- * A page of revocations, newest first.
+ * Response of ListRevocations.
  *
  * @generated from message session.v1.ListRevocationsResponse
  */
 export type ListRevocationsResponse = Message<"session.v1.ListRevocationsResponse"> & {
   /**
-   * The revocations, with who made them. May be fewer than page_size, or none, though there are more: one call looks through no
-   * more than some thousand.
+   * A page of revocations, newest first. It may be short or empty although there are more, because one call reads at most a few
+   * thousand: continue while there is a next_page_token.
    *
    * @generated from field: repeated session.v1.Revocation revocations = 1;
    */
   revocations: Revocation[];
 
   /**
-   * Asks for the next page; empty on the last.
+   * Token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -853,160 +950,23 @@ export const ListRevocationsResponseSchema: GenMessage<ListRevocationsResponse> 
   messageDesc(file_session_v1_session_service, 19);
 
 /**
- * A recorded revocation.
- *
- * @generated from message session.v1.Revocation
- */
-export type Revocation = Message<"session.v1.Revocation"> & {
-  /**
-   * Its revision.
-   *
-   * @generated from field: int64 revision = 1;
-   */
-  revision: bigint;
-
-  /**
-   * What ended.
-   *
-   * @generated from field: session.v1.RevocationScope scope = 2;
-   */
-  scope: RevocationScope;
-
-  /**
-   * Id of the session, member, organization, project or signing key.
-   *
-   * @generated from field: string target_id = 3;
-   */
-  targetId: string;
-
-  /**
-   * The session within the scope that was spared: from now on it counts as created at this revision. Empty when none was.
-   *
-   * @generated from field: string except_session_id = 4;
-   */
-  exceptSessionId: string;
-
-  /**
-   * When.
-   *
-   * @generated from field: google.protobuf.Timestamp revoke_time = 5;
-   */
-  revokeTime?: Timestamp | undefined;
-
-  /**
-   * Why.
-   *
-   * @generated from field: session.v1.RevocationCause cause = 6;
-   */
-  cause: RevocationCause;
-
-  /**
-   * After this time it can matter to no session JWT: all that were signed before it have expired.
-   *
-   * @generated from field: google.protobuf.Timestamp matter_until_time = 7;
-   */
-  matterUntilTime?: Timestamp | undefined;
-
-  /**
-   * Who: `service/<credential id>` or `member/<member id>`; `policy` where nobody asked for it but the project's policy, as
-   * when a replaced token was presented. Empty in WatchRevocations.
-   *
-   * @generated from field: string actor = 8;
-   */
-  actor: string;
-
-  /**
-   * Why, in the words of the caller who made it. Empty in WatchRevocations.
-   *
-   * @generated from field: string reason = 9;
-   */
-  reason: string;
-};
-
-/**
- * Describes the message session.v1.Revocation.
- * Use `create(RevocationSchema)` to create a new message.
- */
-export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
-  messageDesc(file_session_v1_session_service, 20);
-
-/**
- * What a revocation ended.
- *
- * @generated from enum session.v1.RevocationScope
- */
-export const RevocationScope = {
-  /**
-   * Never sent; in a filter: every scope.
-   *
-   * @generated from enum value: REVOCATION_SCOPE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED: 0,
-
-  /**
-   * One session.
-   *
-   * @generated from enum value: REVOCATION_SCOPE_SESSION = 1;
-   */
-  SESSION: 1,
-
-  /**
-   * The sessions of a member that were created before.
-   *
-   * @generated from enum value: REVOCATION_SCOPE_MEMBER = 2;
-   */
-  MEMBER: 2,
-
-  /**
-   * The sessions of an organization that were created before.
-   *
-   * @generated from enum value: REVOCATION_SCOPE_ORGANIZATION = 3;
-   */
-  ORGANIZATION: 3,
-
-  /**
-   * The sessions of the project that were created before.
-   *
-   * @generated from enum value: REVOCATION_SCOPE_PROJECT = 4;
-   */
-  PROJECT: 4,
-
-  /**
-   * A signing key: the session JWTs it signed are refused; the sessions live on.
-   *
-   * @generated from enum value: REVOCATION_SCOPE_SIGNING_KEY = 5;
-   */
-  SIGNING_KEY: 5,
-} as const;
-
-/**
- * What a revocation ended.
- *
- * @generated from enum session.v1.RevocationScope
- */
-export type RevocationScope = (typeof RevocationScope)[keyof typeof RevocationScope] | UnknownEnum;
-
-/**
- * Describes the enum session.v1.RevocationScope.
- */
-export const RevocationScopeSchema: GenEnum<RevocationScope> = /*@__PURE__*/
-  enumDesc(file_session_v1_session_service, 0);
-
-/**
  * Creates, checks, lists and ends the sessions of one project: the project of the calling credential.
  *
- * Callers are services (`authorization: Basic base64(project_id:secret)`, each method needs the permission it names) and end
- * users (`authorization: Bearer <session token or JWT>` or `x-session-token`), who read and end what is theirs.
+ * Callers are services (`authorization: Basic base64(project_id:secret)` or a client certificate; each method needs the
+ * permission that it names) and end users (`authorization: Bearer <session token or JWT>` or `x-session-token`), who read and
+ * end their own sessions. A service may state for whom it acts: `acting-user`, percent-encoded UTF-8, up to 255 characters
+ * without control characters. End users must not send it.
  *
- * Every error carries google.rpc.ErrorInfo with a reason from ErrorReason and the domain `sessiond`; a field out of bounds
- * is INVALID_ARGUMENT with google.rpc.BadRequest. No text field may contain the character NUL.
+ * Every error carries google.rpc.ErrorInfo with a reason from ErrorReason and the domain `sessiond`. A field out of its bounds
+ * is INVALID_ARGUMENT with google.rpc.BadRequest. Lengths of text are in Unicode code points, and no text field may contain the
+ * character NUL. No method is a long-running operation: RevokeAll is one write, however many sessions it ends.
  *
  * @generated from service session.v1.SessionService
  */
 export const SessionService: GenService<{
   /**
-   * Starts a session for a member who has just logged in. Services with `sessions.create`. Where the project's policy limits
-   * how many a member may have, one more is FAILED_PRECONDITION, or ends the oldest.
+   * Creates a session for a member who has just logged in. Services with PERMISSION_SESSIONS_CREATE. If the project's policy
+   * limits the sessions of a member, one more is FAILED_PRECONDITION or ends the oldest.
    *
    * @generated from rpc session.v1.SessionService.Create
    */
@@ -1016,8 +976,8 @@ export const SessionService: GenService<{
     output: typeof CreateResponseSchema;
   },
   /**
-   * Says whether a session token or session JWT is good, asking the database every time. Services with
-   * `sessions.authenticate`. UNAUTHENTICATED, with the reason, when it is not.
+   * Checks a session token or session JWT against the database. Services with PERMISSION_SESSIONS_AUTHENTICATE.
+   * UNAUTHENTICATED, with the reason, if the session is not active.
    *
    * @generated from rpc session.v1.SessionService.Authenticate
    */
@@ -1027,7 +987,7 @@ export const SessionService: GenService<{
     output: typeof AuthenticateResponseSchema;
   },
   /**
-   * Returns one session, dead or alive, as long as it is retained. Services with `sessions.read`; end users, their own.
+   * Returns one session in any state, as long as it is retained. Services with PERMISSION_SESSIONS_READ; end users, their own.
    * NOT_FOUND for an unknown or foreign id.
    *
    * @generated from rpc session.v1.SessionService.Get
@@ -1038,7 +998,7 @@ export const SessionService: GenService<{
     output: typeof GetResponseSchema;
   },
   /**
-   * Lists sessions of a member or an organization, newest first. Services with `sessions.read`; end users, their own.
+   * Lists sessions of a member or an organization, newest first. Services with PERMISSION_SESSIONS_READ; end users, their own.
    *
    * @generated from rpc session.v1.SessionService.List
    */
@@ -1048,7 +1008,8 @@ export const SessionService: GenService<{
     output: typeof ListResponseSchema;
   },
   /**
-   * Moves the end of an active session. Services with `sessions.create`. FAILED_PRECONDITION when the session is not active.
+   * Changes the expire_time of an active session. Services with PERMISSION_SESSIONS_CREATE. FAILED_PRECONDITION if the session
+   * is not active.
    *
    * @generated from rpc session.v1.SessionService.Extend
    */
@@ -1058,11 +1019,11 @@ export const SessionService: GenService<{
     output: typeof ExtendResponseSchema;
   },
   /**
-   * Replaces a session token by a new one of the same session. Services with `sessions.create`. Of many calls with one token,
-   * on whatever replicas, the first replaces it; the others get the same new token, as does a call that is repeated because the
-   * answer was lost, for as long as the policy's token_reuse_leeway. After that the old token is refused by every method, and
-   * presenting it is what the policy's token_reuse_action is about. Session JWTs are not affected. The 1,000 tokens of a session
-   * that were replaced last are remembered; earlier ones are refused as unknown. UNAUTHENTICATED as for Authenticate.
+   * Replaces a session token by a new one of the same session. Services with PERMISSION_SESSIONS_CREATE. The first of several
+   * calls with one token, on whatever replicas, replaces it. The others get the same new token, and so does a call that is
+   * repeated because its answer was lost, as long as the policy's token_reuse_leeway. After that every method refuses the old
+   * token, and presenting it has the policy's token_reuse_action as its consequence. Session JWTs are not affected. The last
+   * 1,000 replaced tokens of a session are remembered; earlier ones are refused as unknown. UNAUTHENTICATED as Authenticate.
    *
    * @generated from rpc session.v1.SessionService.RotateToken
    */
@@ -1073,9 +1034,9 @@ export const SessionService: GenService<{
   },
   /**
    * Ends one session, or all sessions of a member. Once it has returned, Authenticate accepts none of them, on any replica.
-   * Idempotent: ending an ended session answers with the revocation that ended it. Services with `sessions.revoke`; end
-   * users, their own, and within their organization what the project's policy grants their roles.
-   * NOT_FOUND for an unknown or foreign id, token or JWT session.
+   * Idempotent: for a session that was already revoked it returns the earlier revocation. Services with
+   * PERMISSION_SESSIONS_REVOKE; end users, their own sessions and, within their organization, those that the project's policy
+   * grants to their roles. NOT_FOUND for the id, token or JWT of an unknown or foreign session.
    *
    * @generated from rpc session.v1.SessionService.Revoke
    */
@@ -1085,8 +1046,9 @@ export const SessionService: GenService<{
     output: typeof RevokeResponseSchema;
   },
   /**
-   * Ends all sessions of a member, an organization or the project with one write, however many there are; logins in flight
-   * included. Services with `sessions.revoke_all`; end users, `self` only.
+   * Ends all sessions of a member, an organization or the project with one write, however many there are, logins in flight
+   * included. Not idempotent: a repeated call also ends the sessions created since. Services with
+   * PERMISSION_SESSIONS_REVOKE_ALL; end users, `self` only.
    *
    * @generated from rpc session.v1.SessionService.RevokeAll
    */
@@ -1096,8 +1058,8 @@ export const SessionService: GenService<{
     output: typeof RevokeAllResponseSchema;
   },
   /**
-   * Lists the project's revocations, newest first, as far as the log retains them: who ended what, when and why. Services with
-   * `sessions.read`. End users see what ended their own sessions by Get and List: the log also says what operators did to others.
+   * Lists the project's revocations, newest first, as far as they are retained: who ended what, when and why. Services with
+   * PERMISSION_SESSIONS_READ. End users see what ended their own sessions by Get and List.
    *
    * @generated from rpc session.v1.SessionService.ListRevocations
    */
@@ -1107,14 +1069,18 @@ export const SessionService: GenService<{
     output: typeof ListRevocationsResponseSchema;
   },
   /**
-   * Streams the project's revocations in the order of their revisions, each once, none missing; resumes at any replica from
-   * any retained revision. Services with `sessions.read`.
+   * Streams the project's revocations in the order of their revisions, each once, without gaps. A stream resumes on any replica
+   * after any retained position. Services with PERMISSION_REVOCATIONS_WATCH.
    *
-   * The first message comes at once, and later ones at least every `heartbeat`, with revocations or without. A stream ends
-   * with UNAVAILABLE when the server stops or loses its database, and with ABORTED when its reader falls too far behind: go
-   * on with `after_revision`. OUT_OF_RANGE when the log does not go back so far, or not so far ahead: start again with
-   * `snapshot`. UNAUTHENTICATED some seconds after the caller's credential was disabled. The stream of a server that was
-   * killed ends as the client's library tells a lost connection: resume as after UNAVAILABLE.
+   * The first message comes at once, and later ones at least every `heartbeat`, with revocations or without. A stream ends with
+   * UNAVAILABLE when the server stops or loses its database, and with ABORTED when its reader falls too far behind: resume
+   * with `after`. OUT_OF_RANGE if the log does not reach the position: start again with `snapshot`. UNAUTHENTICATED some
+   * seconds after the caller's credential was disabled. If the server was killed, the stream ends in the way that the
+   * client's library reports a lost connection: resume as after UNAVAILABLE.
+   *
+   * Over REST the stream is NDJSON, or server-sent events if the request accepts `text/event-stream`. Each event has the
+   * position as its id, and the header `Last-Event-ID` takes precedence over `after`, so that a browser's EventSource resumes
+   * by itself.
    *
    * @generated from rpc session.v1.SessionService.WatchRevocations
    */

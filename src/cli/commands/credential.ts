@@ -11,7 +11,13 @@ import { type ServiceRun, addServiceCommand, projectIdOf } from "../run/command.
 import { listOptions, printList } from "../run/list.ts";
 import { type OptionValues, parseList, projectOption } from "../run/options.ts";
 import { callFailure } from "../run/service.ts";
-import { secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
+import {
+  permissionWord,
+  readPermissions,
+  secretOutOption,
+  servicePermissions,
+  withNewCredential,
+} from "./new-credential.ts";
 
 /** Adds `sessiond credential …`; each needs a credential with `projects.admin`. */
 export function addCredentialCommands(program: Command): void {
@@ -37,7 +43,7 @@ export function addCredentialCommands(program: Command): void {
       const request = {
         projectId: projectIdOf(run),
         displayName,
-        permissions: parseList(permissions),
+        permissions: readPermissions(permissions),
         certificateNames: certificateNames === undefined ? [] : parseList(certificateNames),
       };
       await withNewCredential(run, secretOut, async (create) => void (await create(request)));
@@ -55,7 +61,7 @@ export function addCredentialCommands(program: Command): void {
         columns: {
           id: ({ id }) => id,
           name: ({ displayName }) => displayName,
-          permissions: ({ permissions }) => permissions.join(","),
+          permissions: ({ permissions }) => permissions.map(permissionWord).join(","),
           certificates: ({ certificateNames }) => certificateNames.join(","),
           created: ({ createTime }) => formatTime(createTime),
           disabled: ({ disableTime }) => formatTime(disableTime),

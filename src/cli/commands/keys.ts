@@ -10,8 +10,9 @@ import {
   RotateSigningKeyResponseSchema,
 } from "../../../gen/session/v1/project_service_pb.ts";
 import { enumWord, formatTime } from "../output/format.ts";
-import { type Columns, pairs, table } from "../output/table.ts";
+import { type Columns, pairs } from "../output/table.ts";
 import { addServiceCommand, projectIdOf } from "../run/command.ts";
+import { listOptions, printList } from "../run/list.ts";
 import { projectOption, revocationDetails, revocationOptions } from "../run/options.ts";
 
 /** Adds `sessiond keys …`; each needs a credential with `projects.admin`. */
@@ -22,11 +23,14 @@ export function addKeysCommands(program: Command): void {
 
   addServiceCommand(keys, "list", {
     description: "list signing keys, newest first",
-    options: projectOption,
-    action: async (run) => {
-      const response = await run.projects.listSigningKeys({ projectId: projectIdOf(run) });
-      await run.output.message(ListSigningKeysResponseSchema, response, table(columns, response.signingKeys));
-    },
+    options: { ...projectOption, ...listOptions },
+    action: (run) =>
+      printList(run, {
+        response: ListSigningKeysResponseSchema,
+        read: (page) => run.projects.listSigningKeys({ projectId: projectIdOf(run), ...page }),
+        itemsOf: ({ signingKeys }) => signingKeys,
+        columns,
+      }),
   });
 
   addServiceCommand(keys, "rotate", {
@@ -59,7 +63,7 @@ const columns: Columns<SigningKey> = {
   created: ({ createTime }) => formatTime(createTime),
   "signs from": ({ activateTime }) => formatTime(activateTime),
   to: ({ retireTime }) => formatTime(retireTime),
-  "published until": ({ publishEndTime }) => formatTime(publishEndTime),
+  "published until": ({ unpublishTime }) => formatTime(unpublishTime),
   revoked: ({ revokeTime }) => formatTime(revokeTime),
 };
 

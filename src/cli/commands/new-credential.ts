@@ -1,20 +1,37 @@
 import { open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type ServiceCredential, ServiceCredentialSchema } from "../../../gen/session/v1/project_pb.ts";
-import { CommandFailure } from "../output/failure.ts";
+import {
+  type Permission,
+  type ServiceCredential,
+  ServiceCredentialSchema,
+} from "../../../gen/session/v1/project_pb.ts";
+import { permissions } from "../../domain/project.ts";
+import { protoPermissions } from "../../rpc/messages/project-messages.ts";
+import { CommandFailure, usageFailure } from "../output/failure.ts";
 import { messageJson } from "../output/output.ts";
 import { pairs } from "../output/table.ts";
 import type { ServiceRun } from "../run/command.ts";
+import { parseList } from "../run/options.ts";
 
 /** What a service usually needs on its own project: the default permissions of a project's first credential. */
-export const servicePermissions: readonly string[] = [
-  "sessions.create",
-  "sessions.read",
-  "sessions.authenticate",
-  "sessions.revoke",
-  "sessions.revoke_all",
-];
+export const servicePermissions: readonly string[] = permissions.filter((name) => name !== "projects.admin");
+
+/** Reads the short names of permissions, separated by commas. */
+export function readPermissions(text: string): Permission[] {
+  return parseList(text).map((word) => {
+    const name = permissions.find((one) => one === word);
+    if (name === undefined) {
+      throw usageFailure(`${word} is not a permission; the permissions are ${permissions.join(", ")}`);
+    }
+    return protoPermissions[name];
+  });
+}
+
+/** The short name of a permission; its number if this version does not know it. */
+export function permissionWord(value: Permission): string {
+  return permissions.find((name) => protoPermissions[name] === value) ?? String(value);
+}
 
 /** The option of every command that creates a secret. */
 export const secretOutOption = {
@@ -23,7 +40,7 @@ export const secretOutOption = {
 
 /** Creates a credential, stores its secret and prints it, with `more`. */
 export type CreateCredential = (
-  request: { projectId: string; displayName: string; permissions: string[]; certificateNames?: string[] },
+  request: { projectId: string; displayName: string; permissions: Permission[]; certificateNames?: string[] },
   more?: { readonly json?: JsonObject; readonly lines?: Readonly<Record<string, string>> },
 ) => Promise<ServiceCredential>;
 
@@ -41,7 +58,7 @@ export async function withNewCredential(
     await use(async (request, more = {}) => {
       const { credential, secret } = await projects.createServiceCredential(request);
       if (credential === undefined) throw new Error("the service answered without the new credential");
-      const { id, projectId, permissions, certificateNames } = credential;
+      const { id, projectId, certificateNames } = credential;
       const json = {
         ...more.json,
         credential: messageJson(ServiceCredentialSchema, credential),
@@ -50,7 +67,7 @@ export async function withNewCredential(
       const text = pairs({
         project: projectId,
         credential: id,
-        permissions: permissions.join(", "),
+        permissions: credential.permissions.map(permissionWord).join(", "),
         certificates: certificateNames.join(", ") || undefined,
         secret: file === undefined ? `${secret}  (shown only now)` : `written to ${secretOut}`,
         ...more.lines,

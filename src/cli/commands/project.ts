@@ -11,10 +11,10 @@ import { messageJson } from "../output/output.ts";
 import { pairs } from "../output/table.ts";
 import { type ServiceRun, addServiceCommand } from "../run/command.ts";
 import { listOptions, printList } from "../run/list.ts";
-import { type OptionValues, parseList } from "../run/options.ts";
+import type { OptionValues } from "../run/options.ts";
 import { callFailure } from "../run/service.ts";
 import { confirm, isInteractive } from "../run/terminal.ts";
-import { secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
+import { readPermissions, secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
 
 /** Adds `sessiond project …`; each needs a credential with `projects.admin`. */
 export function addProjectCommands(program: Command): void {
@@ -78,12 +78,13 @@ async function createProject(run: ServiceRun<OptionValues<typeof createOptions>>
   const { options, output, projects, target } = run;
   const { id, displayName } = options;
   const environment = enumValue(EnvironmentSchema, options.environment);
+  const permissions = readPermissions(options.permissions);
   const secretOut = options.credential ? options.secretOut : undefined;
   await withNewCredential(run, secretOut, async (createCredential) => {
     const { project } = await projects.createProject({ id, displayName, environment });
     const json = { project: messageJson(ProjectSchema, project ?? createMessage(ProjectSchema)) };
     if (!options.credential) return output.result(json, pairs({ project: id }));
-    const request = { projectId: id, displayName, permissions: parseList(options.permissions) };
+    const request = { projectId: id, displayName, permissions };
     await createCredential(request, { json }).catch((error: unknown) => {
       if (!(error instanceof ConnectError)) throw error;
       const create = `sessiond credential create --project ${id} --permissions ${options.permissions}`;

@@ -1,10 +1,10 @@
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { RevocationCauseSchema, SessionStateSchema } from "../../../gen/session/v1/session_pb.ts";
+import { SessionStateSchema } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCauseSchema, RevocationScopeSchema } from "../../../gen/session/v1/revocation_pb.ts";
 import {
   ListResponseSchema,
   ListRevocationsResponseSchema,
-  RevocationScopeSchema,
 } from "../../../gen/session/v1/session_service_pb.ts";
 import { usageFailure } from "../output/failure.ts";
 import { enumValue, enumWord, enumWords, formatTime } from "../output/format.ts";

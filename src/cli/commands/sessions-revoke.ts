@@ -1,6 +1,7 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import {
-  type RevokeAllRequest,
+  type RevokeAllRequestSchema,
   type RevokeAllResponse,
   RevokeAllResponseSchema,
   type RevokeRequest,
@@ -21,7 +22,11 @@ export function addSessionsRevoke(sessions: Command): void {
     options: revokeOptions,
     action: async (run) => {
       const { count, ...options } = run.options;
-      const request = { target: await readTarget(run), count: count === true, ...revocationDetails(options) };
+      const request = {
+        target: await readTarget(run),
+        countRevoked: count === true,
+        ...revocationDetails(options),
+      };
       const response = await run.sessions.revoke(request);
       await run.output.message(RevokeResponseSchema, response, toText(response));
     },
@@ -80,13 +85,13 @@ async function revokeAllSessions(run: RevokeAllRun): Promise<void> {
     await confirm(`End ${countSessions(revokedCount)} of ${name}?`);
   }
   const count = options.count === true;
-  const response = await sessions.revokeAll({ ...request, count, validateOnly: dryRun });
+  const response = await sessions.revokeAll({ ...request, countRevoked: count, validateOnly: dryRun });
   const text = dryRun ? pairs({ "would end": countSessions(response.revokedCount) }) : toText(response);
   await output.message(RevokeAllResponseSchema, response, text);
 }
 
 function readScope({ options: { member, organization, project }, target }: RevokeAllRun): {
-  scope: RevokeAllRequest["scope"];
+  scope: NonNullable<MessageInitShape<typeof RevokeAllRequestSchema>["scope"]>;
   name: string;
 } {
   if ([member, organization, project].filter((scope) => scope !== undefined).length !== 1) {
@@ -97,7 +102,7 @@ function readScope({ options: { member, organization, project }, target }: Revok
     return { scope: { case: "organizationId", value: organization }, name: `organization ${organization}` };
   }
   const name = `project ${target.credential.projectId}, which logs everyone out`;
-  return { scope: { case: "project", value: true }, name };
+  return { scope: { case: "project", value: {} }, name };
 }
 
 function countSessions(count = 0n): string {

@@ -1,13 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
-import { RevocationCauseSchema } from "../../../gen/session/v1/session_pb.ts";
 import {
   type Revocation,
+  RevocationCauseSchema,
   RevocationSchema,
   RevocationScopeSchema,
-  type WatchRevocationsRequest,
-} from "../../../gen/session/v1/session_service_pb.ts";
+} from "../../../gen/session/v1/revocation_pb.ts";
 import { errorInfoOf } from "../../client/error-info.ts";
+import type { StreamStart } from "../../client/subscribe.ts";
 import { watchRevocations } from "../../client/watch-revocations.ts";
 import { CommandFailure, describeError, usageFailure } from "../output/failure.ts";
 import { enumWord, formatTime } from "../output/format.ts";
@@ -20,15 +20,16 @@ import { interruptSignal } from "../run/terminal.ts";
 /** Adds `sessions watch`. */
 export function addSessionsWatch(sessions: Command): void {
   addServiceCommand(sessions, "watch", {
-    description: "print revocations as they happen, one per line, until interrupted (needs sessions.read)",
+    description:
+      "print revocations as they happen, one per line, until interrupted (needs revocations.watch)",
     options: watchOptions,
-    help: "\nA broken connection resumes after the last revision: no revocation is missed or printed twice.",
+    help: "\nA broken connection resumes after the last position: no revocation is missed or printed twice.",
     action: watchSessions,
   });
 }
 
 const watchOptions = {
-  "--after <revision>": "start after this revision",
+  "--after <position>": "start after this position, which an earlier watch has printed",
   "--oldest": "start with the oldest revocation that is kept",
   "--snapshot": "start with those that a valid session JWT may still need",
   "--no-follow": "end when there are no more for now",
@@ -43,18 +44,18 @@ async function watchSessions({ options, output, target }: ServiceRun<WatchOption
     credential,
     start: readStart(options),
     signal: interruptSignal(),
-    onDisconnect: (error, revision) =>
-      output.note(`disconnected: ${describeError(error).message}; resuming after revision ${revision}`),
+    onDisconnect: (error, position) =>
+      output.note(`disconnected: ${describeError(error).message}; resuming after ${position}`),
   });
-  let last: bigint | undefined;
+  let last: string | undefined;
   try {
-    for await (const { revocations, revision, caughtUp } of messages) {
+    for await (const { revocations, position, upToDate } of messages) {
       if (last === undefined) output.note(`watching project ${credential.projectId} at ${baseUrl}`);
       for (const revocation of revocations) {
         await output.line(messageJson(RevocationSchema, revocation), toLine(revocation));
       }
-      last = revision;
-      if (caughtUp && !options.follow) break;
+      last = position;
+      if (upToDate && !options.follow) break;
     }
   } catch (error) {
     throw outOfRange(error) ?? error;
@@ -62,23 +63,22 @@ async function watchSessions({ options, output, target }: ServiceRun<WatchOption
   if (last !== undefined) output.note(`stopped; continue with --after ${last}`);
 }
 
-function readStart({ after, oldest, snapshot }: WatchOptions): WatchRevocationsRequest["start"] {
+function readStart({ after, oldest, snapshot }: WatchOptions): StreamStart {
   if ([after, oldest, snapshot].filter((start) => start !== undefined).length > 1) {
     throw usageFailure("only one of --after, --oldest and --snapshot is accepted");
   }
-  if (oldest === true) return { case: "oldest", value: true };
-  if (snapshot === true) return { case: "snapshot", value: true };
+  if (oldest === true) return { case: "oldest", value: {} };
+  if (snapshot === true) return { case: "snapshot", value: {} };
   if (after === undefined) return { case: undefined };
-  if (/^\d{1,16}$/.test(after)) return { case: "afterRevision", value: BigInt(after) };
-  throw usageFailure("--after must be a revision that was printed before, or 0");
+  return { case: "after", value: after };
 }
 
 /** A failure that says how to continue if the log does not reach back to the revision. */
 function outOfRange(error: unknown): CommandFailure | undefined {
   if (!(error instanceof ConnectError) || error.code !== Code.OutOfRange) return undefined;
-  const oldest = errorInfoOf(error)?.metadata["oldest_revision"];
+  const oldest = errorInfoOf(error)?.metadata["oldest_position"];
   return new CommandFailure(
-    `the log does not reach that revision; the oldest to start after is ${oldest}: ` +
+    `the log does not reach that position; the oldest to start after is ${oldest}: ` +
       "--oldest starts with the oldest kept, --snapshot with those that a valid session JWT may still need",
     { cause: error },
   );

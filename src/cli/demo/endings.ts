@@ -35,7 +35,7 @@ export const endings: readonly (GrpcEnding | RestEnding)[] = [
   grpc("RevokeAll {organization_id}", (api, { organizationId: value }) =>
     api.revokeAll({ scope: { case: "organizationId", value } }),
   ),
-  grpc("RevokeAll {project}", (api) => api.revokeAll({ scope: { case: "project", value: true } })),
+  grpc("RevokeAll {project}", (api) => api.revokeAll({ scope: { case: "project", value: {} } })),
   rest("REST", "POST /session/v1/sessions/{id}:revoke", () => ({})),
   rest("REST", "POST /session/v1/sessions:revokeAll", ({ memberId }) => ({ member_id: memberId })),
   { by: "Flashback", request: "POST /sessions/{id}/revoke", answer: "200" },
@@ -52,13 +52,13 @@ export const endings: readonly (GrpcEnding | RestEnding)[] = [
 
 function grpc(
   request: string,
-  call: (...args: Parameters<GrpcEnding["call"]>) => Promise<{ readonly revision: bigint }>,
+  call: (...args: Parameters<GrpcEnding["call"]>) => Promise<{ readonly revision?: bigint | undefined }>,
 ): GrpcEnding {
   return {
     by: "gRPC",
     request,
     answer: "OK",
-    call: async (...args) => ((await call(...args)).revision > 0n ? "OK" : "no revision"),
+    call: async (...args) => (((await call(...args)).revision ?? 0n) > 0n ? "OK" : "no revision"),
   };
 }
 

@@ -1,4 +1,4 @@
-import { RevocationCauseSchema } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCauseSchema } from "../../../gen/session/v1/revocation_pb.ts";
 import { enumValue, enumWords } from "../output/format.ts";
 
 /** An option or argument. */

@@ -75,8 +75,8 @@ export class LogFollower {
   #connected(start: StreamStart): void {
     this.isConnected = true;
     this.lastError = undefined;
-    const resumedAfter = start.case === "afterRevision" ? Number(start.value) : undefined;
-    const { source, connections } = this.#parts;
+    const { source, connections, copy } = this.#parts;
+    const resumedAfter = start.case === "after" ? copy.index?.revision : undefined;
     source.emit("connected", { baseUrl: connections.baseUrl, resumedAfter });
   }
 

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { JsonWebKeySchema } from "../../../gen/compat/stytch/v1/jwks_pb.ts";
+import type { JsonWebKeySchema } from "../../../gen/session/v1/json_web_key_pb.ts";
 import { SessiondError } from "../../domain/errors.ts";
 import { parseProjectId } from "../../domain/ids.ts";
 import { jwksCacheControl } from "../../domain/keys/key-schedule.ts";
@@ -8,6 +8,7 @@ import type { StoredSigningKey } from "../../domain/keys/signing-key.ts";
 import type { SigningKeyDependencies } from "../../domain/use-cases/dependencies.ts";
 import { getJwks } from "../../domain/use-cases/signing-keys.ts";
 import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
+import { toJwkMessage } from "../../rpc/messages/signing-key-messages.ts";
 import { stytchRequestId } from "./errors.ts";
 
 /** A project's JWKS in the form of both Stytch APIs; public, and cacheable as long as the service's own. */
@@ -18,13 +19,13 @@ export async function stytchJwks(deps: SigningKeyDependencies, id: string, conte
   context.responseHeader.set("cache-control", jwksCacheControl(deps.keyRing.schedule));
   const record = context.values.get(callRecordKey);
   return {
-    keys: keys.map(toJwkMessage),
+    keys: keys.map(toStytchJwk),
     statusCode: 200,
     requestId: stytchRequestId(record, project.environment),
   };
 }
 
-function toJwkMessage(jwk: StoredSigningKey["publicJwk"]): MessageInitShape<typeof JsonWebKeySchema> {
-  const { kty = "", kid = "", alg = "", use = "", n = "", e = "", crv = "", x = "", y = "" } = jwk;
-  return { kty, kid, alg, use, keyOps: ["verify"], n, e, crv, x, y };
+/** Stytch's typed clients require members for a certificate, which its own keys leave empty. */
+function toStytchJwk(jwk: StoredSigningKey["publicJwk"]): MessageInitShape<typeof JsonWebKeySchema> {
+  return { ...toJwkMessage(jwk), x5c: { values: [] }, x5tS256: "" };
 }

@@ -2,6 +2,7 @@ import type { JWK } from "jose";
 import type { SignatureAlgorithm } from "../../jwt/signature.ts";
 import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
+import type { PageRequest } from "../page.ts";
 import { type Policy, jwtLifetimeBounds } from "../policy.ts";
 
 export interface StoredSigningKey {
@@ -83,6 +84,12 @@ export interface SigningKeyStore {
   findSigningKey(projectId: ProjectId, kid: string): Promise<StoredSigningKey | undefined>;
   /** Returns the newest {@link maxListedKeys} keys, including revoked ones, newest first. */
   listSigningKeys(projectId: ProjectId, call: CallContext): Promise<readonly StoredSigningKey[]>;
+  /** Lists keys, including revoked ones, newest first; up to one more than the page holds. */
+  pageSigningKeys(
+    projectId: ProjectId,
+    page: PageRequest<string>,
+    call: CallContext,
+  ): Promise<readonly StoredSigningKey[]>;
   /** Stores `key` unless the project has an unrevoked key without an end. */
   addFirstSigningKey(key: StoredSigningKey): Promise<void>;
   /**

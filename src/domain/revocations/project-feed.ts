@@ -10,9 +10,9 @@ export interface FeedMessage {
   /** All revocations up to this revision have been sent. */
   readonly revision: number;
   /** Whether nothing newer was committed when the log was read. */
-  readonly caughtUp: boolean;
+  readonly upToDate: boolean;
   /** Milliseconds from the start of the watch to the start of the read. */
-  readonly elapsed: number;
+  readonly readOffset: number;
 }
 
 /** Options of feeds; times are in milliseconds. */
@@ -33,7 +33,7 @@ export const defaultFeedOptions: FeedOptions = { pollInterval: 1000, ringSize: 1
 const setBack = "the project's revision decreased: the database was restored to an earlier state";
 
 /** A part of the log, and when the read of it started. */
-export interface FeedPiece extends Omit<FeedMessage, "elapsed"> {
+export interface FeedPiece extends Omit<FeedMessage, "readOffset"> {
   readonly askedAt: number;
 }
 
@@ -113,12 +113,12 @@ export class ProjectFeed {
     const page = await this.#log.readRevocations(this.#projectId, revision, pageSize);
     const { revocations, head } = page;
     if (!isComplete(page, revision)) throw await revisionOutOfRange(this.#log, this.#projectId, head);
-    const caughtUp = revocations.length < pageSize;
+    const upToDate = revocations.length < pageSize;
     return {
       revocations,
       askedAt,
-      caughtUp,
-      revision: caughtUp ? head : (revocations.at(-1)?.revision ?? head),
+      upToDate,
+      revision: upToDate ? head : (revocations.at(-1)?.revision ?? head),
     };
   }
 
@@ -144,7 +144,7 @@ export class ProjectFeed {
   #fromRing(revision: number): FeedPiece {
     const revocations = this.#ring.after(revision);
     const last = revocations.at(-1)?.revision ?? revision;
-    return { revocations, revision: last, caughtUp: last >= this.head, askedAt: this.#askedAt };
+    return { revocations, revision: last, upToDate: last >= this.head, askedAt: this.#askedAt };
   }
 
   async #read(): Promise<void> {

@@ -62,10 +62,10 @@ export class RevocationFeeds {
       let sentAt = -Infinity;
       for (;;) {
         const piece = await feed.after(revision, joined);
-        joined ||= piece.caughtUp;
+        joined ||= piece.upToDate;
         if (piece.revocations.length > 0 || this.#clock.now() - sentAt >= options.heartbeat) {
           ({ revision } = piece);
-          yield { ...piece, elapsed: piece.askedAt - startedAt };
+          yield { ...piece, readOffset: piece.askedAt - startedAt };
           sentAt = this.#clock.now();
         } else {
           await feed.next(sentAt + options.heartbeat, options.signal);

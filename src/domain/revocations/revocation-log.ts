@@ -1,6 +1,7 @@
 import { SessiondError } from "../errors.ts";
 import type { ProjectId, SessionId } from "../ids.ts";
 import type { Revocation } from "../revocation.ts";
+import { positionOf } from "./position.ts";
 
 /** A revocation as watchers see it. */
 export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" | "time" | "cause"> {
@@ -37,6 +38,10 @@ export async function revisionOutOfRange(
   head: number,
 ): Promise<SessiondError> {
   const oldest = await log.oldestResumable(projectId);
-  const metadata = { oldest_revision: String(oldest), revision: String(head) };
+  const metadata = {
+    oldest_revision: String(oldest),
+    oldest_position: positionOf(oldest),
+    revision: String(head),
+  };
   return new SessiondError("REVISION_OUT_OF_RANGE", { metadata });
 }

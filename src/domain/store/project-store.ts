@@ -2,7 +2,6 @@ import type { CallContext } from "../../transport/call-context.ts";
 import type { CertificateName } from "../certificate-name.ts";
 import type { CredentialId, ProjectId } from "../ids.ts";
 import type { PageRequest } from "../page.ts";
-import type { Policy } from "../policy.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "../project.ts";
 import type { SecretHash } from "../token.ts";
 
@@ -17,8 +16,15 @@ export interface ProjectStore {
   findProject(id: ProjectId, call: CallContext): Promise<Project | undefined>;
   /** Lists projects by id; up to one more than the page holds. */
   listProjects(page: PageRequest<ProjectId>, call: CallContext): Promise<readonly Project[]>;
-  /** Replaces the policy; undefined if there is no such project. */
-  updatePolicy(id: ProjectId, policy: Policy, call: CallContext): Promise<Project | undefined>;
+  /**
+   * Applies `change` to the project as stored, so that concurrent changes of different fields all last. Undefined if there is no
+   * such project. Fails, and changes nothing, if `change` throws.
+   */
+  updateProject(
+    id: ProjectId,
+    change: (project: Project) => ProjectChange,
+    call: CallContext,
+  ): Promise<Project | undefined>;
   /** Disables a project, keeping the first time; undefined if there is no such project. */
   disableProject(id: ProjectId, time: Date, call: CallContext): Promise<Project | undefined>;
   /**
@@ -47,6 +53,9 @@ export interface ProjectStore {
    */
   findCertified(names: readonly CertificateName[], call: CallContext): Promise<CertifiedService | undefined>;
 }
+
+/** The fields of a project that can change; absent ones stay as they are. */
+export type ProjectChange = Partial<Pick<Project, "displayName" | "policy">>;
 
 export interface CertifiedService {
   readonly project: Project;

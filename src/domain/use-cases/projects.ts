@@ -9,7 +9,7 @@ import {
   parseProjectId,
 } from "../ids.ts";
 import { cutPage, parsePage } from "../page.ts";
-import { type Policy, defaultPolicy } from "../policy.ts";
+import { type Policy, type PolicyChange, changePolicy, defaultPolicy } from "../policy.ts";
 import {
   type Environment,
   type Permission,
@@ -107,14 +107,38 @@ export async function listProjects(
   return { projects: cut.rows, nextPageToken: cut.nextPageToken };
 }
 
-/** Replaces the policy of a project; PROJECT_NOT_FOUND. */
+/** Changes the display name of a project, if one is given; PROJECT_NOT_FOUND, PROJECT_NOT_ACTIVE, FIELD_INVALID. */
+export async function updateProject(
+  deps: ProjectDependencies,
+  id: ProjectId,
+  { displayName, environment }: { readonly displayName?: string; readonly environment?: Environment },
+  call: CallContext,
+): Promise<Project> {
+  const change = (project: Project) => {
+    requireEnabled(project);
+    if (environment !== undefined && environment !== project.environment) {
+      const description = "cannot be changed after the project was created";
+      throw new SessiondError("FIELD_INVALID", {
+        violations: [{ field: "project.environment", description }],
+      });
+    }
+    return displayName === undefined ? {} : { displayName };
+  };
+  return found(await deps.store.projects.updateProject(id, change, call));
+}
+
+/** Changes the policy of a project; PROJECT_NOT_FOUND, PROJECT_NOT_ACTIVE, FIELD_INVALID. */
 export async function updatePolicy(
   deps: ProjectDependencies,
   id: ProjectId,
-  policy: Policy,
+  policyChange: PolicyChange,
   call: CallContext,
 ): Promise<Project> {
-  return found(await deps.store.projects.updatePolicy(id, policy, call));
+  const change = (project: Project) => {
+    requireEnabled(project);
+    return { policy: changePolicy(project.policy, policyChange) };
+  };
+  return found(await deps.store.projects.updateProject(id, change, call));
 }
 
 /** Disables a project; PROJECT_NOT_FOUND. */
@@ -135,7 +159,7 @@ export interface CreateCredential {
   readonly secret?: string;
 }
 
-/** Creates a credential. Its secret is returned only here. PROJECT_NOT_FOUND, CERTIFICATE_NAME_EXISTS. */
+/** Creates a credential. Its secret is returned only here. PROJECT_NOT_FOUND, PROJECT_NOT_ACTIVE, CERTIFICATE_NAME_EXISTS. */
 export async function createCredential(
   deps: ProjectDependencies,
   { secret = newServiceSecret(), ...command }: CreateCredential,
@@ -145,6 +169,7 @@ export async function createCredential(
   if (
     !(await deps.store.projects.createCredential({ ...credential, secretHash: hashSecret(secret) }, call))
   ) {
+    requireEnabled(await getProject(deps, command.projectId, call));
     throw new SessiondError("PROJECT_NOT_FOUND");
   }
   return { credential: { ...credential, disableTime: undefined }, secret };
@@ -176,6 +201,12 @@ export async function disableCredential(
   const credential = await deps.store.projects.disableCredential(projectId, id, deps.now(), call);
   if (credential === undefined) throw new SessiondError("CREDENTIAL_NOT_FOUND");
   return credential;
+}
+
+/** Fails with PROJECT_NOT_ACTIVE for a disabled project. */
+export function requireEnabled({ disableTime }: Project): void {
+  if (disableTime === undefined) return;
+  throw new SessiondError("PROJECT_NOT_ACTIVE", { metadata: { disable_time: disableTime.toISOString() } });
 }
 
 function found(project: Project | undefined): Project {

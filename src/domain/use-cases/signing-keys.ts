@@ -2,30 +2,39 @@ import type { JWK } from "jose";
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { ProjectId } from "../ids.ts";
+import { cutPage, parsePage } from "../page.ts";
 import type { Project } from "../project.ts";
 import type { Cause } from "../revocation.ts";
 import type { StoredSigningKey } from "../keys/signing-key.ts";
 import { type ServiceCaller, actorOf } from "./caller.ts";
 import type { SigningKeyDependencies } from "./dependencies.ts";
-import { getProject } from "./projects.ts";
+import { getProject, requireEnabled } from "./projects.ts";
 
-/** Lists the newest keys of a project, newest first; PROJECT_NOT_FOUND. */
+/** Lists a page of a project's keys, newest first; PROJECT_NOT_FOUND. */
 export async function listSigningKeys(
   deps: SigningKeyDependencies,
   projectId: ProjectId,
+  pageSize: number,
+  pageToken: string,
   call: CallContext,
-): Promise<readonly StoredSigningKey[]> {
+): Promise<{ keys: readonly StoredSigningKey[]; nextPageToken: string }> {
+  const filters = ["signing keys", projectId];
+  const page = parsePage(pageSize, pageToken, filters, (kid) => kid);
   await getProject(deps, projectId, call);
-  return deps.store.signingKeys.listSigningKeys(projectId, call);
+  const rows = await deps.store.signingKeys.pageSigningKeys(projectId, page, call);
+  const cut = cutPage(rows, page, filters, (key) => key.kid);
+  return { keys: cut.rows, nextPageToken: cut.nextPageToken };
 }
 
-/** Starts a rotation; returns the next key, with the time from which it signs. PROJECT_NOT_FOUND. */
+/** Starts a rotation; returns the next key, with the time from which it signs. PROJECT_NOT_FOUND, PROJECT_NOT_ACTIVE. */
 export async function rotateSigningKey(
   deps: SigningKeyDependencies,
   projectId: ProjectId,
   call: CallContext,
 ): Promise<StoredSigningKey> {
-  const kid = await deps.keyRing.rotate(await getProject(deps, projectId, call), call);
+  const project = await getProject(deps, projectId, call);
+  requireEnabled(project);
+  const kid = await deps.keyRing.rotate(project, call);
   return requireKey(deps, projectId, kid);
 }
 

@@ -16,6 +16,8 @@ export interface RequestParts {
   readonly segments: readonly string[];
   readonly body: Uint8Array;
   readonly contentType: string;
+  /** The header `Last-Event-ID`; empty if it is absent. */
+  readonly lastEventId: string;
 }
 
 export interface BindOptions extends JsonCheckOptions {
@@ -28,7 +30,8 @@ export interface BindOptions extends JsonCheckOptions {
  */
 export function bindRequest(route: CompiledRoute, parts: RequestParts, options: BindOptions): Message {
   const message = bindBody(route, parts, options);
-  if (route.pathBindings.length === 0 && parts.target.query === "") return message;
+  const resumed = parts.lastEventId === "" ? undefined : route.eventStream?.lastEventId;
+  if (route.pathBindings.length === 0 && parts.target.query === "" && resumed === undefined) return message;
   const root = reflect(route.method.input, message);
   for (const binding of route.pathBindings) bindVariable(root, binding, parts.segments);
   bindQuery(root, parseQuery(parts.target.query), {
@@ -36,6 +39,10 @@ export function bindRequest(route: CompiledRoute, parts: RequestParts, options: 
     isClaimed: (fields) => isClaimed(route, root, parts.body.length > 0, fields),
     unknown: options.unknownQueryParameters,
   });
+  // A client that reconnects repeats the query of its first request, so the header comes last.
+  if (resumed !== undefined) {
+    assignText(root, resumed, parts.lastEventId, { place: "header", name: "last-event-id" });
+  }
   return root.message;
 }
 

@@ -10,7 +10,7 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { FieldMaskSchema, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { type Place, badRequest } from "../errors/failure.ts";
-import type { FieldPath } from "../routes/field-path.ts";
+import { type FieldPath, isEmptyMessage } from "../routes/field-path.ts";
 import { ValueError, base64, checkScalar, checkText, enumNumber, float, textForms } from "./scalars.ts";
 
 /** Sets a field from text, or appends to a repeated field. Throws a 400 error that does not repeat the text. */
@@ -54,6 +54,10 @@ function readEnum(type: DescEnum, text: string): number {
 
 function readMessage(message: DescMessage, text: string): ReflectMessage {
   if (message.typeName === FieldMaskSchema.typeName) return reflect(FieldMaskSchema, readFieldMask(text));
+  if (isEmptyMessage(message)) {
+    if (text !== "" && text !== "{}") throw new ValueError("expected no value");
+    return reflect(message);
+  }
   const value = message.fields[0];
   if (isWrapperDesc(message) && value?.fieldKind === "scalar") {
     const wrapper = reflect(message);
@@ -96,7 +100,7 @@ const is64Bit: ReadonlySet<ScalarType> = new Set([
 /** Reads comma-separated paths of proto or JSON names. */
 function readFieldMask(text: string) {
   const paths = text === "" ? [] : text.split(",");
-  if (!paths.every((path) => /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/.test(path))) {
+  if (!paths.every((path) => /^(?:\*|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)$/.test(path))) {
     throw new ValueError("expected comma-separated field paths");
   }
   const names = paths.map((path) => path.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));

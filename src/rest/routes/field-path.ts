@@ -66,7 +66,17 @@ const textTypes: ReadonlySet<string> = new Set([
 function hasTextForm(field: DescField): boolean {
   if (field.fieldKind === "map") return false;
   const { message } = field;
-  return message === undefined || textTypes.has(message.typeName) || isWrapperDesc(message);
+  return (
+    message === undefined ||
+    textTypes.has(message.typeName) ||
+    isWrapperDesc(message) ||
+    isEmptyMessage(message)
+  );
+}
+
+/** Whether a message has no fields, so that only its presence says something. */
+export function isEmptyMessage(message: DescMessage): boolean {
+  return message.fields.length === 0;
 }
 
 function describe(field: DescField): string {

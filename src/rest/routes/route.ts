@@ -1,5 +1,12 @@
-import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
-import { success_status } from "../../../gen/rest/v1/options_pb.ts";
+import {
+  ScalarType,
+  type DescField,
+  type DescMessage,
+  type DescMethod,
+  getOption,
+  hasOption,
+} from "@bufbuild/protobuf";
+import { event_stream, success_status } from "../../../gen/rest/v1/options_pb.ts";
 import { type FieldPath, resolveFieldPath } from "./field-path.ts";
 import type { Binding } from "./http-rules.ts";
 import { type Template, type Variable, parseTemplate } from "./template.ts";
@@ -25,6 +32,15 @@ export interface CompiledRoute {
   /** The field that is the whole answer; undefined if the message is. */
   readonly responseField: DescField | undefined;
   readonly successStatus: number;
+  /** How server-sent events are numbered; undefined if they are not. */
+  readonly eventStream: EventStreamRule | undefined;
+}
+
+export interface EventStreamRule {
+  /** The response field that is the id of an event. */
+  readonly id: DescField;
+  /** The request field that `Last-Event-ID` sets. */
+  readonly lastEventId: FieldPath;
 }
 
 export const httpBodyTypeName = "google.api.HttpBody";
@@ -54,6 +70,7 @@ export function compileRoute({ method, rule }: Binding): CompiledRoute {
     responseField:
       rule.responseBody === "" ? undefined : topLevelField(method.output, rule.responseBody, "response_body"),
     successStatus: successStatusOf(method),
+    eventStream: eventStreamOf(method),
   };
 }
 
@@ -126,4 +143,15 @@ function successStatusOf(method: DescMethod): number {
   const status = hasOption(method, success_status) ? getOption(method, success_status) : 200;
   if (status < 200 || status > 299) throw new Error(`success_status must be 200 to 299, not ${status}`);
   return status;
+}
+
+function eventStreamOf(method: DescMethod): EventStreamRule | undefined {
+  if (!hasOption(method, event_stream)) return undefined;
+  const { idField, lastEventIdField } = getOption(method, event_stream);
+  const id = topLevelField(method.output, idField, "event_stream.id_field");
+  const field = topLevelField(method.input, lastEventIdField, "event_stream.last_event_id_field");
+  if (id.scalar !== ScalarType.STRING || field.scalar !== ScalarType.STRING) {
+    throw new Error("event_stream: both fields must be strings");
+  }
+  return { id, lastEventId: { parents: [], field, fields: [field] } };
 }

@@ -5,12 +5,13 @@ import {
   SignatureAlgorithm as ProtoAlgorithm,
   Environment as ProtoEnvironment,
   SessionLimitAction as ProtoLimitAction,
+  Permission as ProtoPermission,
   JwtProfile as ProtoProfile,
   TokenReuseAction as ProtoReuseAction,
   type ServiceCredentialSchema,
 } from "../../../gen/session/v1/project_pb.ts";
 import type { Policy, SessionLimitAction, TokenReuseAction } from "../../domain/policy.ts";
-import type { Environment, Project, ShownCredential } from "../../domain/project.ts";
+import type { Environment, Permission, Project, ShownCredential } from "../../domain/project.ts";
 import type { JwtProfile } from "../../jwt/claims.ts";
 import { protoAlgorithms } from "./signing-key-messages.ts";
 
@@ -29,6 +30,17 @@ export const protoLimitActions: Record<SessionLimitAction, ProtoLimitAction> = {
 export const protoReuseActions: Record<TokenReuseAction, ProtoReuseAction> = {
   refuse: ProtoReuseAction.REFUSE,
   revoke: ProtoReuseAction.REVOKE,
+};
+
+/** The permissions by their short names. */
+export const protoPermissions: Record<Permission, ProtoPermission> = {
+  "sessions.create": ProtoPermission.SESSIONS_CREATE,
+  "sessions.read": ProtoPermission.SESSIONS_READ,
+  "sessions.authenticate": ProtoPermission.SESSIONS_AUTHENTICATE,
+  "sessions.revoke": ProtoPermission.SESSIONS_REVOKE,
+  "sessions.revoke_all": ProtoPermission.SESSIONS_REVOKE_ALL,
+  "revocations.watch": ProtoPermission.REVOCATIONS_WATCH,
+  "projects.admin": ProtoPermission.PROJECTS_ADMIN,
 };
 
 /** Message of a project. */
@@ -51,7 +63,10 @@ function toPolicyMessage(policy: Policy) {
       defaultIdleTimeout: durationFromMs(policy.defaultIdleTimeout),
     }),
     jwtLifetime: durationFromMs(policy.jwtLifetime),
-    roleGrants: policy.roleGrants.map(({ role, permissions }) => ({ role, permissions: [...permissions] })),
+    roleGrants: policy.roleGrants.map(({ role, permissions }) => ({
+      role,
+      permissions: permissions.map((one) => protoPermissions[one]),
+    })),
     jwtProfile: protoProfiles[policy.jwtProfile],
     signatureAlgorithm:
       policy.signatureAlgorithm === undefined
@@ -72,7 +87,7 @@ export function toCredentialMessage(
     id: credential.id,
     projectId: credential.projectId,
     displayName: credential.displayName,
-    permissions: [...credential.permissions],
+    permissions: credential.permissions.map((one) => protoPermissions[one]),
     certificateNames: [...credential.certificateNames],
     createTime: timestampFromDate(credential.createTime),
     ...(credential.disableTime && { disableTime: timestampFromDate(credential.disableTime) }),

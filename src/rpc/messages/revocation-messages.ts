@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type RevocationSchema, RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
+import { type RevocationSchema, RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import type { LoggedRevocation, RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
 import type { Scope } from "../../domain/revocation.ts";
 import { namesOf } from "./fields.ts";
@@ -30,7 +30,7 @@ export function toLoggedMessage(revocation: LoggedRevocation): MessageInitShape<
     exceptSessionId: revocation.exceptSessionId ?? "",
     revokeTime: timestampFromDate(revocation.time),
     cause: protoCauses[revocation.cause],
-    matterUntilTime: timestampFromDate(revocation.relevantUntil),
+    lastJwtExpireTime: timestampFromDate(revocation.relevantUntil),
   };
 }
 

@@ -1,10 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import {
-  SessionState as ProtoState,
-  RevocationCause,
-  type SessionSchema,
-} from "../../../gen/session/v1/session_pb.ts";
+import { SessionState as ProtoState, type SessionSchema } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCause } from "../../../gen/session/v1/revocation_pb.ts";
 import { namesOf } from "./fields.ts";
 import type { Caller } from "../../domain/use-cases/caller.ts";
 import type { Cause, RevocationReceipt } from "../../domain/revocation.ts";
@@ -33,7 +30,7 @@ export function toSessionMessage(
       revokeTime: timestampFromDate(revocation.time),
       revokeCause: protoCauses[revocation.cause],
       revokeReason: revocation.reason,
-      revokedBy: revocation.actor,
+      revokeActor: revocation.actor,
       revokeRevision: BigInt(revocation.revision),
     }),
     device: session.device,
@@ -51,7 +48,7 @@ export function toSessionMessage(
 export function toRevocationMessage(receipt: RevocationReceipt | RevokeAllOutcome) {
   const { revision, time, revokedCount } = receipt;
   return {
-    revision: BigInt(revision ?? 0),
+    ...(revision !== undefined && { revision: BigInt(revision) }),
     ...(time && { revokeTime: timestampFromDate(time) }),
     ...(revokedCount !== undefined && { revokedCount: BigInt(revokedCount) }),
   };

@@ -133,9 +133,7 @@ function readScope(fields: FieldChecker, scope: RevokeAllRequest["scope"]): Revo
   switch (scope.case) {
     case "self":
     case "project":
-      return scope.value
-        ? { scope: scope.case }
-        : fields.violation(scope.case, "must be true if it is given");
+      return { scope: scope.case };
     case "memberId":
       return { scope: "member", id: fields.memberId("member_id", scope.value) };
     case "organizationId":
@@ -149,6 +147,6 @@ function readDetails(fields: FieldChecker, request: RevokeRequest | RevokeAllReq
   return {
     cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
     reason: fields.text("reason", request.reason, 512),
-    count: request.count,
+    count: request.countRevoked,
   };
 }

@@ -2,7 +2,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { JWK } from "jose";
 import {
-  type JsonWebKeySchema,
   SignatureAlgorithm as ProtoAlgorithm,
   SigningKeyState as ProtoState,
   type SigningKeySchema,
@@ -20,7 +19,7 @@ export function toSigningKeyMessage(
   key: StoredSigningKey,
   now: Date,
 ): MessageInitShape<typeof SigningKeySchema> {
-  const publishEndTime = publishEndOf(key);
+  const unpublishTime = publishEndOf(key);
   return {
     kid: key.kid,
     projectId: key.projectId,
@@ -29,7 +28,7 @@ export function toSigningKeyMessage(
     createTime: timestampFromDate(key.createTime),
     activateTime: timestampFromDate(key.activateTime),
     ...(key.retireTime && { retireTime: timestampFromDate(key.retireTime) }),
-    ...(publishEndTime && { publishEndTime: timestampFromDate(publishEndTime) }),
+    ...(unpublishTime && { unpublishTime: timestampFromDate(unpublishTime) }),
     ...(key.revocation && {
       revokeTime: timestampFromDate(key.revocation.time),
       revokeRevision: BigInt(key.revocation.revision),
@@ -37,10 +36,11 @@ export function toSigningKeyMessage(
   };
 }
 
-/** Message of a public key. The message leaves out members that it has no field for. */
-export function toJwkMessage(jwk: JWK): MessageInitShape<typeof JsonWebKeySchema> {
-  const { kty = "", kid = "", alg = "", use = "", ...rest } = jwk;
-  return { kty, kid, alg, use, ...rest };
+/** Message of a public key. */
+export function toJwkMessage(jwk: JWK) {
+  const { kty = "", kid = "", alg = "", use = "", crv, x, y, n, e } = jwk;
+  const members = Object.entries({ crv, x, y, n, e }).filter(([, value]) => value !== undefined);
+  return { kty, kid, alg, use, keyOps: ["verify"], ...Object.fromEntries(members) };
 }
 
 const protoStates: Record<SigningKeyState, ProtoState> = {

@@ -13,7 +13,7 @@ import type { BatchQuery } from "../connection/statement-runner.ts";
 import { columnsOf, type credentialColumns, projectColumns } from "../schema/columns.ts";
 import type { Db, ProjectsTable, ServiceCredentialsTable } from "../schema/tables.ts";
 
-/** Stores a credential without its certificate names; false if there is no such project. */
+/** Stores a credential without its certificate names; false if there is no such enabled project. */
 export async function insertCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   const { rows } = await sql`
     insert into service_credentials
@@ -21,7 +21,7 @@ export async function insertCredential(db: Db, credential: NewServiceCredential)
     select id, ${credential.id}::uuid, ${credential.displayName}, ${credential.secretHash}::bytea,
       ${credential.permissions}::text[], ${credential.certificateNames}::text[],
       ${credential.createTime}::timestamptz
-    from projects where id = ${credential.projectId}
+    from projects where id = ${credential.projectId} and disable_time is null
     returning id`.execute(db);
   return rows.length > 0;
 }

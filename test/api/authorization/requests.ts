@@ -84,7 +84,9 @@ export const requests: readonly Request[] = [
   { name: `${projects}/ListProjects`, targets: none, message: () => ({}) },
   ...byProject(`${projects}/UpdatePolicy`, "project_id", { policy: { jwt_lifetime: "60s" } }, true),
   ...byProject(`${projects}/DisableProject`, "id", {}, true),
-  ...byProject(`${projects}/CreateServiceCredential`, "project_id", { permissions: ["sessions.read"] }),
+  ...byProject(`${projects}/CreateServiceCredential`, "project_id", {
+    permissions: ["PERMISSION_SESSIONS_READ"],
+  }),
   ...byProject(`${projects}/ListServiceCredentials`, "project_id"),
   {
     name: `${projects}/DisableServiceCredential by project_id, id`,

@@ -1,3 +1,4 @@
+import { protoPermissions } from "../../../src/rpc/messages/project-messages.ts";
 import { Pool } from "pg";
 import { afterAll } from "vitest";
 import { type Sessiond, connectSessiond } from "../../../src/client/client.ts";
@@ -54,7 +55,12 @@ export class Stage {
 
   async newTenant(): Promise<Tenant> {
     const id = `project-test-${this.next()}`;
-    const roleGrants = [{ role: grantedRole, permissions: ["sessions.read", "sessions.revoke"] }];
+    const roleGrants = [
+      {
+        role: grantedRole,
+        permissions: [protoPermissions["sessions.read"], protoPermissions["sessions.revoke"]],
+      },
+    ];
     await this.admin.projects.createProject({ id, policy: { roleGrants } });
     const { secret } = await this.newCredential(id, permissions);
     return { id, secret, headers: { authorization: basicAuthorization(id, secret) } };
@@ -65,7 +71,11 @@ export class Stage {
     granted: readonly Permission[],
     certificateNames: string[] = [],
   ): Promise<{ id: string; secret: string }> {
-    const request = { projectId, permissions: [...granted], certificateNames };
+    const request = {
+      projectId,
+      permissions: granted.map((name) => protoPermissions[name]),
+      certificateNames,
+    };
     const { credential, secret } = await this.admin.projects.createServiceCredential(request);
     return { id: credential?.id ?? "", secret };
   }

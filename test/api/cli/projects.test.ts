@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -136,7 +137,7 @@ test("credential create, list and disable, for the calling project and for anoth
 });
 
 /** A project with one credential. */
-async function projectWithCredential(projectId: string, permissions: string[]) {
+async function projectWithCredential(projectId: string, permissions: Permission[]) {
   await projects.createProject({ id: projectId });
   const request = { projectId, displayName: "Login", permissions };
   const { credential, secret } = await projects.createServiceCredential(request);
@@ -144,8 +145,11 @@ async function projectWithCredential(projectId: string, permissions: string[]) {
 }
 
 test("credential rotate creates one with the same permissions, and disables the old one", async () => {
-  const permissions = ["sessions.create", "sessions.read"];
-  const { id, secret } = await projectWithCredential("rotating", permissions);
+  const permissions = ["PERMISSION_SESSIONS_CREATE", "PERMISSION_SESSIONS_READ"];
+  const { id, secret } = await projectWithCredential("rotating", [
+    Permission.SESSIONS_CREATE,
+    Permission.SESSIONS_READ,
+  ]);
   const rotate = ["credential", "rotate", id, "--project", "rotating", "--json"];
 
   const kept = await run(...rotate, "--keep-old");
@@ -188,7 +192,7 @@ test("credential rotate refuses a credential with the names of client certificat
 test.runIf(process.platform === "linux")(
   "credential rotate leaves the old one enabled if the new secret cannot be written",
   async () => {
-    const { id, secret } = await projectWithCredential("careful", ["sessions.read"]);
+    const { id, secret } = await projectWithCredential("careful", [Permission.SESSIONS_READ]);
     const rotate = ["credential", "rotate", id, "--project", "careful"];
     // Every write to /dev/full fails.
     const { status, stderr } = await sessiondInBash(`exec "$@" > /dev/full`, rotate, environment);

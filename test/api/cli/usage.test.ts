@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -104,7 +105,7 @@ test.each([
 });
 
 test("a missing permission is named, with status 4", async () => {
-  const request = { projectId: service.projectId, permissions: ["sessions.create"] };
+  const request = { projectId: service.projectId, permissions: [Permission.SESSIONS_CREATE] };
   const { secret } = await projectsOf(service).createServiceCredential(request);
   const options = { environment: { ...environment, SESSIOND_SECRET: secret } };
   const { status, stderr } = await sessiond(["project", "list", "--json"], options);

@@ -1,3 +1,4 @@
+import { positionOf } from "../../../src/domain/revocations/position.ts";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { StartedProcess } from "../../support/process/command.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
@@ -38,11 +39,11 @@ async function revokeSome(count: number): Promise<string[]> {
 const revisionsOf = (watch: StartedProcess) =>
   linesOf(watch).map((line) => (JSON.parse(line) as { revision: string }).revision);
 
-test("prints revocations as they happen, and at SIGINT the revision to continue after", async () => {
+test("prints revocations as they happen, and at SIGINT the position to continue after", async () => {
   const watch = await startWatch([]);
   const { id, memberId } = await newLogin(service);
   await sessionsOf(service).revoke({ target: { case: "id", value: id }, cause: 3 });
-  const { revision } = await sessionsOf(service).revokeAll({
+  const { revision = 0n } = await sessionsOf(service).revokeAll({
     scope: { case: "memberId", value: memberId },
     exceptSessionId: (await newLogin(service, { memberId })).id,
   });
@@ -52,13 +53,13 @@ test("prints revocations as they happen, and at SIGINT the revision to continue 
   expect(second).toMatch(new RegExp(`  ${revision}  member  ${memberId}  -  except [\\w-]{36}$`));
   watch.signal("SIGINT");
   expect(await watch.ended).toBe(0);
-  expect(watch.stderr()).toContain(`continue with --after ${revision}`);
+  expect(watch.stderr()).toContain(`continue with --after ${positionOf(Number(revision))}`);
   expect(linesOf(watch)).toHaveLength(2);
 });
 
 test("--after, --oldest and --snapshot select the start; --json prints one document per line", async () => {
   const [first = "", second = "", third = ""] = await revokeSome(3);
-  const after = await startWatch(["--after", first, "--json"]);
+  const after = await startWatch(["--after", positionOf(Number(first)), "--json"]);
   await until(after, 2);
   expect(revisionsOf(after)).toEqual([second, third]);
   expect(JSON.parse(linesOf(after)[0] ?? "")).toMatchObject({
@@ -81,7 +82,7 @@ test("--no-follow ends when there are no more revocations", async () => {
   const dump = await sessiond(["sessions", "watch", "--oldest", "--no-follow"], { environment });
   expect(dump.status).toBe(0);
   expect(dump.stdout.trimEnd().split("\n")).toHaveLength(Number(revision));
-  expect(dump.stderr).toContain(`continue with --after ${revision}`);
+  expect(dump.stderr).toContain(`continue with --after ${positionOf(Number(revision))}`);
 });
 
 /** A relay to the service that is closed after the test. */

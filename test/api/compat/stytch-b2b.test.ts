@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { curl } from "../../support/process/command.ts";
@@ -13,7 +14,7 @@ const otherProject = await runningService({
 });
 await projectsOf(service).updatePolicy({
   projectId: service.projectId,
-  policy: { roleGrants: [{ role: "admin", permissions: ["sessions.revoke"] }] },
+  policy: { roleGrants: [{ role: "admin", permissions: [Permission.SESSIONS_REVOKE] }] },
 });
 
 const credentials = `${service.projectId}:${service.secret}`;

@@ -99,7 +99,7 @@ test("the service takes it, and revokes by it, expired or not", async () => {
 
 test("JWTs of the profile before stay good when the profile changes", async () => {
   const stytch = await newLogin(service, rich);
-  await projectsOf(service).updatePolicy({ projectId });
+  await projectsOf(service).updatePolicy({ projectId, updateMask: { paths: ["*"] } });
   const own = await newLogin(service, rich);
   expect(decodeJwt(own.jwt)).toMatchObject({ iss: `sessiond/${projectId}`, sid: own.id });
   await projectsOf(service).updatePolicy({ projectId, policy: { jwtProfile: JwtProfile.STYTCH } });

@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { randomUUID } from "node:crypto";
 import { B2BClient, Client, RequestError, StytchError } from "stytch";
 import { describe, expect, test, vi } from "vitest";
@@ -9,7 +10,7 @@ import { requestId, stytchSuccess } from "./stytch-answers.ts";
 const service = await runningService();
 await projectsOf(service).updatePolicy({
   projectId: service.projectId,
-  policy: { roleGrants: [{ role: "admin", permissions: ["sessions.revoke"] }] },
+  policy: { roleGrants: [{ role: "admin", permissions: [Permission.SESSIONS_REVOKE] }] },
 });
 
 // The SDK warns of every environment that is not Stytch's own.

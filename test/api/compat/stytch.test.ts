@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { randomUUID } from "node:crypto";
 import { decodeJwt } from "jose";
 import { describe, expect, test } from "vitest";
@@ -178,7 +179,7 @@ test("the request id names the environment of the project", async () => {
 
 test("refuses a credential without the permission", async () => {
   const { projectId } = service;
-  const permissions = ["sessions.read"];
+  const permissions = [Permission.SESSIONS_READ];
   const created = await projectsOf(service).createServiceCredential({ projectId, permissions });
   expect(created.credential?.permissions).toEqual(permissions);
   const body = JSON.stringify({ session_id: (await newLogin(service)).id });

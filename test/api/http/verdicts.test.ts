@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
@@ -11,7 +12,7 @@ const { session } = await sessionsOf(service).create({ memberId: "alice" });
 const id = session?.id ?? "";
 const { secret: creating } = await projectsOf(service).createServiceCredential({
   projectId: service.projectId,
-  permissions: ["sessions.create"],
+  permissions: [Permission.SESSIONS_CREATE],
 });
 
 /** One request, written in every protocol, and what each answers. */

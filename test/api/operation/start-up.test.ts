@@ -90,7 +90,7 @@ describe("with a bootstrap project", () => {
     const first = serveOn(databaseUrl, environment);
     const sessions = await sessionsOn(first, "bootstrapped");
     const { token } = await sessions.create({ memberId: "m" });
-    await sessions.revokeAll({ scope: { case: "project", value: true }, validateOnly: true });
+    await sessions.revokeAll({ scope: { case: "project", value: {} }, validateOnly: true });
     first.signal("SIGTERM");
     expect(await first.ended).toBe(0);
 
@@ -125,7 +125,7 @@ describe("SIGTERM", () => {
     await seen.next();
 
     const { waited, release } = await holdRevocations(databaseUrl);
-    const inFlight = sessions.revokeAll({ scope: { case: "project", value: true } });
+    const inFlight = sessions.revokeAll({ scope: { case: "project", value: {} } });
     await waited();
 
     process.signal("SIGTERM");

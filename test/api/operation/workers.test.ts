@@ -125,7 +125,7 @@ describe("stopping", () => {
   async function heldRevocation({ sessions }: WorkerClient) {
     const { waited, release } = await holdRevocations(databaseUrl);
     // With a deadline, because Connect's client does not always notice that a server is gone after its GOAWAY.
-    const answer = sessions.revokeAll({ scope: { case: "project", value: true } }, { timeoutMs: 12_000 });
+    const answer = sessions.revokeAll({ scope: { case: "project", value: {} } }, { timeoutMs: 12_000 });
     answer.catch(() => undefined);
     await waited();
     return { answer, release };

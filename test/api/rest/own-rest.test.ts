@@ -125,12 +125,17 @@ describe.each(clients)("by %s", (_name, ask) => {
     expect((await ask("GET", "/session/v1/projects?page_size=1000")).json).toMatchObject({
       projects: expect.arrayContaining([expect.objectContaining({ id })]),
     });
-    const policy = { jwt_lifetime: "60s", role_grants: [{ role: "admin", permissions: ["sessions.read"] }] };
-    expect((await ask("PUT", `${path}/policy`, policy)).json).toMatchObject({
+    const policy = {
+      jwt_lifetime: "60s",
+      role_grants: [{ role: "admin", permissions: ["PERMISSION_SESSIONS_READ"] }],
+    };
+    expect((await ask("PATCH", `${path}/policy`, policy)).json).toMatchObject({
       project: { policy: { jwtLifetime: "60s" } },
     });
 
-    const credential = await ask("POST", `${path}/credentials`, { permissions: ["sessions.create"] });
+    const credential = await ask("POST", `${path}/credentials`, {
+      permissions: ["PERMISSION_SESSIONS_CREATE"],
+    });
     const { secret, credential: made } = credential.json as { secret: string; credential: { id: string } };
     expect(secret).toMatch(/^ssk_/);
     expect((await ask("GET", `${path}/credentials`)).json).toMatchObject({ credentials: [{ id: made.id }] });

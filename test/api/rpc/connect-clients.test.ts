@@ -112,7 +112,7 @@ describe.each(transports)("%s", (_name, make) => {
       expect(await failure(own.create({ memberId: "x" }))).toMatchObject({ reason: "CALLER_NOT_ALLOWED" });
     }
     const own = createClient(SessionService, transport({ authorization: `Bearer ${token}` }));
-    await own.revokeAll({ scope: { case: "self", value: true } });
+    await own.revokeAll({ scope: { case: "self", value: {} } });
     expect(await failure(own.list({}))).toMatchObject({
       code: Code.Unauthenticated,
       reason: "SESSION_REVOKED_BY_CUTOFF",

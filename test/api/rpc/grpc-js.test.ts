@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { randomUUID } from "node:crypto";
 import { type MessageInitShape, fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
@@ -7,7 +8,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
-import { RevocationCause, SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCause } from "../../../gen/session/v1/revocation_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { type CallHeaders, answerTo, grpcJsCalls, metadataOf } from "../../support/process/grpc-js.ts";
@@ -150,7 +152,7 @@ describe("revoke", () => {
         revokeTime: receipt.revokeTime,
         revokeCause: cause,
         revokeReason: "stolen laptop",
-        revokedBy: expect.stringMatching(/^service\//),
+        revokeActor: expect.stringMatching(/^service\//),
         revokeRevision: receipt.revision,
       });
     },
@@ -160,7 +162,7 @@ describe("revoke", () => {
     const { memberId, token } = await login();
     await login({ memberId });
     const target = { case: "memberId", value: memberId } as const;
-    expect((await revoke({ target, count: true })).revokedCount).toBe(2n);
+    expect((await revoke({ target, countRevoked: true })).revokedCount).toBe(2n);
     expect(await failure(authenticate("token", token))).toMatchObject({
       reason: "SESSION_REVOKED_BY_CUTOFF",
       metadata: { scope: "member" },
@@ -169,7 +171,7 @@ describe("revoke", () => {
     const uncounted = await revoke({ target });
     expect(uncounted.revokedCount).toBeUndefined();
     expect(await failure(authenticate("token", third.token))).toMatchObject({ code: "UNAUTHENTICATED" });
-    expect((await revoke({ target, count: true })).revokedCount).toBe(0n);
+    expect((await revoke({ target, countRevoked: true })).revokedCount).toBe(0n);
     expect((await authenticate("token", (await login({ memberId })).token)).session?.memberId).toBe(memberId);
   });
 
@@ -195,7 +197,7 @@ describe("revoke all", () => {
     expect(only.revokeTime).toBeUndefined();
     expect((await authenticate("token", other.token)).session?.id).toBe(other.id);
 
-    const receipt = await revokeAll({ scope, exceptSessionId: kept.id, count: true });
+    const receipt = await revokeAll({ scope, exceptSessionId: kept.id, countRevoked: true });
     expect(receipt.revokedCount).toBe(1n);
     expect((await authenticate("token", kept.token)).session?.id).toBe(kept.id);
     expect(await failure(authenticate("token", other.token))).toMatchObject({
@@ -219,11 +221,11 @@ describe("revoke all", () => {
   test("of the calling end user", async () => {
     const mine = await login();
     const asMember = { authorization: `Bearer ${mine.token}` };
-    const scope = { case: "self", value: true } as const;
-    expect((await revokeAll({ scope, count: true }, asMember)).revokedCount).toBe(1n);
+    const scope = { case: "self", value: {} } as const;
+    expect((await revokeAll({ scope, countRevoked: true }, asMember)).revokedCount).toBe(1n);
     expect((await get(mine.id)).session).toMatchObject({
       revokeCause: RevocationCause.LOGOUT,
-      revokedBy: `member/${mine.memberId}`,
+      revokeActor: `member/${mine.memberId}`,
     });
     expect(await failure(revokeAll({ scope }))).toMatchObject({ reason: "FIELD_INVALID" });
   });
@@ -232,7 +234,7 @@ describe("revoke all", () => {
     const own = await runningProject();
     const before = await create({ memberId: "m" }, own);
     const elsewhere = await login();
-    const scope = { case: "project", value: true } as const;
+    const scope = { case: "project", value: {} } as const;
     expect((await revokeAll({ scope, validateOnly: true }, own)).revokedCount).toBe(1n);
     await revokeAll({ scope }, own);
     expect(await failure(authenticate("token", before.token, own))).toMatchObject({
@@ -247,7 +249,11 @@ describe("revoke all", () => {
   async function runningProject(): Promise<CallHeaders> {
     const id = `p-${randomUUID()}`;
     await projects.createProject({ id }, asService);
-    const permissions = ["sessions.create", "sessions.authenticate", "sessions.revoke_all"];
+    const permissions = [
+      Permission.SESSIONS_CREATE,
+      Permission.SESSIONS_AUTHENTICATE,
+      Permission.SESSIONS_REVOKE_ALL,
+    ];
     const { secret } = await projects.createServiceCredential({ projectId: id, permissions }, asService);
     return { authorization: basicAuthorization(id, secret) };
   }
@@ -280,7 +286,7 @@ describe("callers", () => {
   });
 
   test("names the permission that a service lacks", async () => {
-    const request = { projectId: service.projectId, permissions: ["sessions.read"] };
+    const request = { projectId: service.projectId, permissions: [Permission.SESSIONS_READ] };
     const { secret } = await projects.createServiceCredential(request, asService);
     const headers = { authorization: basicAuthorization(service.projectId, secret) };
     expect(await failure(create({ memberId: "x" }, headers))).toEqual({

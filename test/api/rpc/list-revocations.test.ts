@@ -1,8 +1,8 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { RevocationCause } from "../../../gen/session/v1/session_pb.ts";
-import { RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
+import { RevocationCause, RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import { expect, test } from "vitest";
 import { newLogin, reasonOf } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
@@ -31,12 +31,12 @@ test("shows operators, services and end users as actors, with target and reason"
     reason: "phone stolen",
   });
   await sessionsOf(service, `Bearer ${other.token}`).revokeAll({
-    scope: { case: "self", value: true },
+    scope: { case: "self", value: {} },
     exceptSessionId: other.id,
   });
   const [signing] = (await projectsOf(service).listSigningKeys({ projectId: service.projectId })).signingKeys;
   await projectsOf(service).revokeSigningKey({ projectId: service.projectId, kid: must(signing).kid });
-  await sessionsOf(foreign).revokeAll({ scope: { case: "project", value: true } });
+  await sessionsOf(foreign).revokeAll({ scope: { case: "project", value: {} } });
 
   const [key, all, one, ...none] = await listed({});
   expect(none).toEqual([]);
@@ -121,7 +121,7 @@ test("requires sessions.read, and refuses end users", async () => {
   const { secret } = await projectsOf(service).createServiceCredential({
     projectId: service.projectId,
     displayName: "revokes only",
-    permissions: ["sessions.revoke", "sessions.revoke_all"],
+    permissions: [Permission.SESSIONS_REVOKE, Permission.SESSIONS_REVOKE_ALL],
   });
   const blind = `Basic ${Buffer.from(`${service.projectId}:${secret}`).toString("base64")}`;
   const refused = (authorization: string) =>
@@ -134,10 +134,7 @@ test("requires sessions.read, and refuses end users", async () => {
 test("watchers receive neither actor nor reason", async () => {
   await sessions.revoke({ target: { case: "memberId", value: "watched" }, reason: "private" });
   const stop = new AbortController();
-  const stream = sessions.watchRevocations(
-    { start: { case: "oldest", value: true } },
-    { signal: stop.signal },
-  );
+  const stream = sessions.watchRevocations({ start: { case: "oldest", value: {} } }, { signal: stop.signal });
   for await (const { revocations } of stream) {
     expect(revocations.at(-1)).toMatchObject({ targetId: "watched", actor: "", reason: "" });
     break;

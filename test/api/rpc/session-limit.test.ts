@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { SessionLimitAction, TokenReuseAction } from "../../../gen/session/v1/project_pb.ts";
-import { RevocationCause, SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCause } from "../../../gen/session/v1/revocation_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { grpcJsCalls } from "../../support/process/grpc-js.ts";
@@ -73,7 +74,7 @@ test("concurrent logins end the oldest session, which both replicas refuse with 
   expect(new Set(ended.map(({ revokeCause }) => revokeCause))).toEqual(
     new Set([RevocationCause.SESSION_LIMIT]),
   );
-  expect(ended.every(({ revokedBy }) => revokedBy.startsWith("service/"))).toBe(true);
+  expect(ended.every(({ revokeActor }) => revokeActor.startsWith("service/"))).toBe(true);
   for (const service of [first, second]) expect(await verdictOn(service, oldest)).toBe("SESSION_REVOKED");
 });
 
@@ -86,7 +87,9 @@ test("the policy shows values and defaults, and refuses values out of bounds", a
   };
   const set = await projectsOf(first).updatePolicy({ projectId, policy });
   expect(set.project?.policy).toMatchObject(policy);
-  expect((await projectsOf(second).updatePolicy({ projectId })).project?.policy).toMatchObject({
+  expect(
+    (await projectsOf(second).updatePolicy({ projectId, updateMask: { paths: ["*"] } })).project?.policy,
+  ).toMatchObject({
     maxSessionsPerMember: 0,
     sessionLimitAction: SessionLimitAction.REFUSE,
     tokenReuseAction: TokenReuseAction.REFUSE,

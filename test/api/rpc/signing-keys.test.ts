@@ -1,3 +1,4 @@
+import { positionOf } from "../../../src/domain/revocations/position.ts";
 import { decodeProtectedHeader } from "jose";
 import { expect, test } from "vitest";
 import {
@@ -5,7 +6,7 @@ import {
   type SigningKey,
   SigningKeyState as State,
 } from "../../../gen/session/v1/project_pb.ts";
-import { RevocationScope } from "../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { newLogin, reasonOf } from "../../support/fixtures/logins.ts";
 import { type RunningService, movableClock, runningService } from "../../support/fixtures/running-service.ts";
@@ -69,7 +70,7 @@ test("rotates with one call: the next key is published, then signs on both repli
     expect(await verdictOnJwt(replica, before.jwt)).toBe("active");
   }
   expect((await keyOf(first)).state).toBe(State.RETIRED);
-  const end = must((await keyOf(first)).publishEndTime);
+  const end = must((await keyOf(first)).unpublishTime);
   expect(Number(end.seconds - must(next.activateTime).seconds)).toBeGreaterThanOrEqual(3600);
   clock.advance(2 * 3_600_000);
   for (const replica of replicas) expect((await jwksOf(replica)).kids).toEqual([next.kid]);
@@ -118,7 +119,7 @@ test("refuses a revoked key at once on every replica, and logs the revocation", 
   }
 
   const end = new AbortController();
-  const start = { case: "afterRevision", value: revision - 1n } as const;
+  const start = { case: "after", value: positionOf(Number(revision) - 1) } as const;
   const stream = sessionsOf(other).watchRevocations({ start }, { signal: end.signal });
   const { value } = await stream[Symbol.asyncIterator]().next();
   end.abort();
@@ -175,7 +176,7 @@ test.each([
     for (const { jwt } of [before, after]) expect(await verdictOnJwt(replica, jwt)).toBe("active");
   }
   expect((await jwksOf(one)).body.keys[0]).toMatchObject({ kid: next.kid, alg });
-  await projects.updatePolicy({ projectId });
+  await projects.updatePolicy({ projectId, updateMask: { paths: ["*"] } });
 });
 
 test.each(["jwks", ".well-known/jwks.json"])(
@@ -208,7 +209,7 @@ test("a Connect GET of the JWKS varies by Accept-Encoding, compressed or not", a
     expect(headers.get("vary")).toBe("accept-encoding");
     expect(headers.get("cache-control")).toContain("public");
   }
-  await projects.updatePolicy({ projectId });
+  await projects.updatePolicy({ projectId, updateMask: { paths: ["*"] } });
 });
 
 test("reports invalid fields by name", async () => {
@@ -217,7 +218,7 @@ test("reports invalid fields by name", async () => {
     expect(await call.then(() => "answered", reasonOf)).toBe("FIELD_INVALID");
   }
   const answer = await fetch(`${one.url}/session/v1/projects/${projectId}/policy`, {
-    method: "PUT",
+    method: "PATCH",
     headers: { authorization: one.basic, "content-type": "application/json" },
     body: JSON.stringify({ jwt_profile: 9, signature_algorithm: 9 }),
   });

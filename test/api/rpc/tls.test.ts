@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -46,7 +47,7 @@ const connected = (certificate: ClientPems, baseUrl = service.url) =>
 const certified = (name: string) => clients.issue({ names: [name] });
 
 /** Registers a certificate name for a service that may do this. */
-async function register(certificateName: string, permissions: string[], project = projectId) {
+async function register(certificateName: string, permissions: Permission[], project = projectId) {
   const { credential } = await admin.projects.createServiceCredential({
     projectId: project,
     permissions,
@@ -55,7 +56,12 @@ async function register(certificateName: string, permissions: string[], project 
   return credential?.id ?? "";
 }
 
-const may = ["sessions.create", "sessions.read", "sessions.authenticate", "sessions.revoke"];
+const may = [
+  Permission.SESSIONS_CREATE,
+  Permission.SESSIONS_READ,
+  Permission.SESSIONS_AUTHENTICATE,
+  Permission.SESSIONS_REVOKE,
+];
 const ordersId = "spiffe://prod.example/ns/shop/sa/orders";
 const ordersCredential = await register(ordersId, may);
 const orders = certified(`URI:${ordersId}`);

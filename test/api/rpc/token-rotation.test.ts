@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { TokenReuseAction } from "../../../gen/session/v1/project_pb.ts";
-import { RevocationCause } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCause } from "../../../gen/session/v1/revocation_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { curl } from "../../support/process/command.ts";
 import { grpcJsCalls } from "../../support/process/grpc-js.ts";
@@ -61,7 +61,7 @@ test("a replaced token that is presented on one replica ends the session on both
   const stopped = new AbortController();
   const heard = (async () => {
     const stream = sessionsOf(second).watchRevocations(
-      { start: { case: "oldest", value: true }, heartbeat: { nanos: 1e8 } },
+      { start: { case: "oldest", value: {} }, heartbeat: { nanos: 1e8 } },
       { signal: stopped.signal },
     );
     for await (const { revocations } of stream) {

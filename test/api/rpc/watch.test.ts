@@ -1,12 +1,11 @@
+import { positionOf } from "../../../src/domain/revocations/position.ts";
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import {
-  RevocationScope,
-  SessionService,
-  type WatchRevocationsResponse,
-} from "../../../gen/session/v1/session_service_pb.ts";
+import { SessionService, type WatchRevocationsResponse } from "../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
 import { movableClock, runningService } from "../../support/fixtures/running-service.ts";
@@ -60,7 +59,7 @@ const member = (value: string) => ({ target: { case: "memberId", value } }) as c
 test("the first message arrives at once with the current position", async () => {
   const { revision } = await sessions.revoke(member("first"));
   const watch = watching({});
-  expect(await watch.next()).toMatchObject({ revocations: [], revision, caughtUp: true });
+  expect(await watch.next()).toMatchObject({ revocations: [], revision, upToDate: true });
   watch.end();
 });
 
@@ -76,8 +75,8 @@ test.each([
   await sessions.revoke(member("ada"));
   await sessions.revokeAll({ scope: { case: "organizationId", value: "acme" }, exceptSessionId: spared });
   const alive = await newSession("ada", "acme");
-  const { revision } = await sessions.revokeAll({
-    scope: { case: "project", value: true },
+  const { revision = 0n } = await sessions.revokeAll({
+    scope: { case: "project", value: {} },
     exceptSessionId: alive,
   });
   const seen = await watch.until(revision);
@@ -97,7 +96,7 @@ test("a stream resumes at any replica, without gap or repetition", async () => {
   const { revision: last } = await sessions.revoke(member("ben"));
   const half = first + (last - first) / 2n;
   for (const client of [sessions, polled]) {
-    const watch = watching({ start: { case: "afterRevision", value: half } }, client);
+    const watch = watching({ start: { case: "after", value: positionOf(Number(half)) } }, client);
     const revisions = (await watch.until(last)).map(({ revision }) => revision);
     expect(revisions).toEqual(Array.from({ length: Number(last - half) }, (_, i) => half + 1n + BigInt(i)));
     watch.end();
@@ -106,7 +105,7 @@ test("a stream resumes at any replica, without gap or repetition", async () => {
 
 test("starts with the oldest retained revocation", async () => {
   const { revision } = await sessions.revoke(member("cyd"));
-  const watch = watching({ start: { case: "oldest", value: true } });
+  const watch = watching({ start: { case: "oldest", value: {} } });
   const seen = await watch.until(revision);
   expect(seen.map((revocation) => revocation.revision)).toEqual(
     Array.from({ length: Number(revision) }, (_, i) => BigInt(i + 1)),
@@ -116,13 +115,13 @@ test("starts with the oldest retained revocation", async () => {
 
 test("a snapshot ends with a caught-up message", async () => {
   const { revision } = await sessions.revoke(member("dan"));
-  const watch = watching({ start: { case: "snapshot", value: true } });
+  const watch = watching({ start: { case: "snapshot", value: {} } });
   const seen = [];
   let message: WatchRevocationsResponse;
   do {
     message = await watch.next();
     seen.push(...message.revocations);
-  } while (!message.caughtUp);
+  } while (!message.upToDate);
   expect(message.revision).toBe(revision);
   expect(seen.at(-1)).toMatchObject({ revision, targetId: "dan" });
   watch.end();
@@ -132,9 +131,9 @@ test("heartbeats have the newest revision and its age", async () => {
   const watch = watching({ heartbeat: durationFromMs(100) });
   const messages = [await watch.next(), await watch.next(), await watch.next()];
   const elapsed = messages.map(
-    (message) => Number(message.elapsed?.seconds) * 1e9 + Number(message.elapsed?.nanos),
+    (message) => Number(message.readOffset?.seconds) * 1e9 + Number(message.readOffset?.nanos),
   );
-  expect(messages.every((message) => message.caughtUp && message.revocations.length === 0)).toBe(true);
+  expect(messages.every((message) => message.upToDate && message.revocations.length === 0)).toBe(true);
   expect(elapsed).toEqual(elapsed.toSorted((a, b) => a - b));
   expect(elapsed[2]).toBeGreaterThan(elapsed[0] ?? Infinity);
   watch.end();
@@ -142,19 +141,19 @@ test("heartbeats have the newest revision and its age", async () => {
 
 test("a revision outside the log is OUT_OF_RANGE, with the retained range", async () => {
   const { revision } = await sessions.revoke(member("eve"));
-  const failure = await firstFailure({ start: { case: "afterRevision", value: revision + 1n } });
+  const failure = await firstFailure({ start: { case: "after", value: positionOf(Number(revision) + 1) } });
   expect(failure).toMatchObject({ code: Code.OutOfRange });
   expect(errorInfoOf(failure)).toMatchObject({
     reason: "REVISION_OUT_OF_RANGE",
-    metadata: { oldest_revision: "0", revision: String(revision) },
+    metadata: { oldest_revision: "0", oldest_position: positionOf(0), revision: String(revision) },
   });
 });
 
 test.each([
   ["heartbeat", { heartbeat: durationFromMs(99) }],
   ["heartbeat", { heartbeat: durationFromMs(60_001) }],
-  ["after_revision", { start: { case: "afterRevision", value: -1n } }],
-  ["oldest", { start: { case: "oldest", value: false } }],
+  ["after", { start: { case: "after", value: "1.-1" } }],
+  ["after", { start: { case: "after", value: "" } }],
 ] as const)("an invalid %s is named", async (field, watch) => {
   const failure = await firstFailure(watch);
   expect(failure).toMatchObject({ code: Code.InvalidArgument, rawMessage: expect.stringContaining(field) });
@@ -162,7 +161,7 @@ test.each([
 
 test("over REST the stream is NDJSON, or SSE if accepted", async () => {
   const { revision } = await sessions.revoke(member("fay"));
-  const path = `${one.url}/session/v1/revocations:watch?after_revision=${revision - 1n}`;
+  const path = `${one.url}/session/v1/revocations:watch?after=${positionOf(Number(revision) - 1)}`;
   for (const [accept, type] of [
     ["*/*", "application/x-ndjson"],
     ["text/event-stream", "text/event-stream"],
@@ -184,7 +183,7 @@ test("over gRPC-Web the stream is the same", async () => {
   const client = createClient(SessionService, transport);
   const end = new AbortController();
   const stream = client.watchRevocations(
-    { start: { case: "afterRevision", value: revision - 1n } },
+    { start: { case: "after", value: positionOf(Number(revision) - 1) } },
     { headers: { authorization: one.basic }, signal: end.signal },
   );
   for await (const { revocations } of stream) {
@@ -202,7 +201,7 @@ test("a stream ends soon after its credential is disabled", async () => {
   const { projects } = connectSessiond(operator);
   const { credential, secret } = await projects.createServiceCredential({
     projectId,
-    permissions: ["sessions.read"],
+    permissions: [Permission.REVOCATIONS_WATCH],
   });
   const reader = connectSessiond({ baseUrl: service.url, credential: { projectId, secret } }).sessions;
   const watch = watching({ heartbeat: durationFromMs(100) }, reader);

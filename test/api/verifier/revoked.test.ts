@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { once } from "node:events";
 import { decodeProtectedHeader } from "jose";
 import pg from "pg";
@@ -56,7 +57,7 @@ describe("a verifier rejects the revoked sessions of", () => {
   const scopes = {
     member: ({ memberId }: { memberId: string }) => ({ case: "memberId", value: memberId }) as const,
     organization: () => ({ case: "organizationId", value: "umbrella" }) as const,
-    project: () => ({ case: "project", value: true }) as const,
+    project: () => ({ case: "project", value: {} }) as const,
   };
   test.each(["member", "organization", "project"] as const)("a %s, except one session", async (name) => {
     const verifier = await verifierAt(service.url);
@@ -64,14 +65,14 @@ describe("a verifier rejects the revoked sessions of", () => {
     expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true });
     const scope = scopes[name](login);
     const first = await sessions.revokeAll({ scope, exceptSessionId: sibling.id });
-    await applied(verifier, first.revision);
+    await applied(verifier, first.revision ?? 0n);
     const rejection = { ok: false, reason: "revoked", scope: name, revision: Number(first.revision) };
     expect(await verifier.verify(login.jwt)).toEqual(rejection);
     expect(await verifier.verify(sibling.jwt)).toMatchObject({ ok: true });
     const later = await newLogin(service, { organizationId: "umbrella", memberId: login.memberId });
     expect(await verifier.verify(later.jwt)).toMatchObject({ ok: true });
     const second = await sessions.revokeAll({ scope });
-    await applied(verifier, second.revision);
+    await applied(verifier, second.revision ?? 0n);
     expect(await verifier.verify(sibling.jwt)).toEqual({ ...rejection, revision: Number(second.revision) });
     expect(await verifier.verify(later.jwt)).toEqual({ ...rejection, revision: Number(second.revision) });
   });
@@ -168,7 +169,7 @@ test("with a credential that may only authenticate ready() rejects, and the serv
   const { secret } = await projectsOf(service).createServiceCredential({
     projectId,
     displayName: "authenticates only",
-    permissions: ["sessions.authenticate"],
+    permissions: [Permission.SESSIONS_AUTHENTICATE],
   });
   const verifier = createVerifier({ baseUrl: service.url, credential: { projectId, secret } });
   onTestFinished(() => verifier.close());

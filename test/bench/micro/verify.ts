@@ -7,7 +7,8 @@ import { execFileSync } from "node:child_process";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SignJWT, exportJWK, generateKeyPair, jwtVerify } from "jose";
 import { v7 } from "uuid";
-import { RevocationScope, SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import { createVerifier } from "../../../src/client/verifier/verifier.ts";
 import { median } from "../figures.ts";
 import { machine } from "../machine.ts";
@@ -31,7 +32,7 @@ const rpc = connectNodeAdapter({
           scope: RevocationScope.SESSION,
           targetId: v7(),
         }));
-        yield { revocations, revision: BigInt(revoked), caughtUp: true, elapsed: {} };
+        yield { revocations, revision: BigInt(revoked), upToDate: true, readOffset: {} };
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
       },
     }),

@@ -9,7 +9,7 @@ import type { Stage } from "../stage.ts";
 const scopes = {
   member: { case: "memberId", value: "crowd" },
   organization: { case: "organizationId", value: "crowd" },
-  project: { case: "project", value: true },
+  project: { case: "project", value: {} },
 } as const;
 
 const calls = 25;

@@ -1,12 +1,13 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { decodeJwt } from "jose";
-import type { RevokeAllRequest } from "../../../gen/session/v1/session_service_pb.ts";
+import type { RevokeAllRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Sessiond } from "../../../src/client/client.ts";
 import type { Ending } from "./history.ts";
 import { type KnownSession, Population, below, chance } from "./population.ts";
 import { type Outcome, type Receipt, Recorder } from "./recorder.ts";
 
 type Sessions = Sessiond["sessions"];
-type RevokeAllScope = Exclude<RevokeAllRequest["scope"], { case: undefined }>;
+type RevokeAllScope = NonNullable<MessageInitShape<typeof RevokeAllRequestSchema>["scope"]>;
 
 /** A revocation that returned, to measure its propagation. */
 export interface Acknowledged {
@@ -73,7 +74,7 @@ export class Load {
       const value = this.#population.organization();
       return () => this.#revokeAll("organization", { case: "organizationId", value });
     }
-    return () => this.#revokeAll("project", { case: "project", value: true });
+    return () => this.#revokeAll("project", { case: "project", value: {} });
   }
 
   get #anywhere(): Sessions {
@@ -141,7 +142,7 @@ export class Load {
     const except = chance(0.5) ? session.id : "";
     const outcome = await this.recorder.attempt(() =>
       this.#anywhere.revokeAll(
-        { scope: { case: "self", value: true }, exceptSessionId: except },
+        { scope: { case: "self", value: {} }, exceptSessionId: except },
         { headers: { authorization: `Bearer ${session.token}` } },
       ),
     );
@@ -152,7 +153,7 @@ export class Load {
   async #revokeAll(scope: Ending["scope"], request: RevokeAllScope): Promise<void> {
     const except = chance(0.5) ? (this.#population.alive()?.id ?? "") : "";
     const outcome = await this.recorder.attempt(() =>
-      this.#anywhere.revokeAll({ scope: request, exceptSessionId: except, count: chance(0.1) }),
+      this.#anywhere.revokeAll({ scope: request, exceptSessionId: except, countRevoked: chance(0.1) }),
     );
     const target = typeof request.value === "string" ? request.value : "";
     await this.#ended({ scope, target, ...sparing(except) }, outcome, this.#population.alive());

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { RevokeResponse } from "../../../gen/session/v1/session_service_pb.ts";
+import type { RevokeAllResponse } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { type Ending, type Observation, type Operation, type Span, monotonic } from "./history.ts";
 
@@ -7,11 +7,11 @@ import { type Ending, type Observation, type Operation, type Span, monotonic } f
 export type Outcome<T> = Span &
   (
     | { readonly answer: T }
-    | { readonly saw: Exclude<Observation["saw"], "alive">; readonly revokedBy?: number }
+    | { readonly saw: Exclude<Observation["saw"], "alive">; readonly revokeActor?: number }
     | { readonly failed: string }
   );
 
-export type Receipt = Pick<RevokeResponse, "revision" | "revokedCount">;
+export type Receipt = Pick<RevokeAllResponse, "revision" | "revokedCount">;
 
 export class Recorder {
   readonly history: Operation[] = [];
@@ -29,11 +29,11 @@ export class Recorder {
       const info = errorInfoOf(error);
       const refusal = refusals.get(info?.reason ?? "");
       if (refusal !== undefined) {
-        const revokedBy = info?.metadata["revision"];
+        const revokeActor = info?.metadata["revision"];
         return {
           ...span,
           saw: refusal,
-          ...(revokedBy === undefined ? {} : { revokedBy: Number(revokedBy) }),
+          ...(revokeActor === undefined ? {} : { revokeActor: Number(revokeActor) }),
         };
       }
       const failed = `${Code[ConnectError.from(error).code]}${info === undefined ? "" : ` ${info.reason}`}`;
@@ -49,7 +49,10 @@ export class Recorder {
     const seen =
       "answer" in outcome
         ? { saw: "alive" as const }
-        : { saw: outcome.saw, ...(outcome.revokedBy === undefined ? {} : { revokedBy: outcome.revokedBy }) };
+        : {
+            saw: outcome.saw,
+            ...(outcome.revokeActor === undefined ? {} : { revokeActor: outcome.revokeActor }),
+          };
     this.history.push({ kind: "observation", session, by, start, end, ...seen });
     return "answer" in outcome;
   }

@@ -1,11 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type {
-  Revocation,
-  WatchRevocationsRequest,
-  WatchRevocationsResponse,
-} from "../../../gen/session/v1/session_service_pb.ts";
+import type { WatchRevocationsResponse } from "../../../gen/session/v1/session_service_pb.ts";
+import type { Revocation } from "../../../gen/session/v1/revocation_pb.ts";
+import type { StreamStart } from "../../../src/client/subscribe.ts";
 import { monotonic } from "./history.ts";
 import type { Replica } from "./processes/replica.ts";
 
@@ -39,6 +37,7 @@ export class Watcher {
   readonly #running: Promise<void>;
   #current: WatchedLog | undefined;
   #revision: bigint | undefined;
+  #position = "";
 
   constructor(replicas: readonly Replica[]) {
     this.#replicas = replicas;
@@ -91,10 +90,10 @@ export class Watcher {
     }
   }
 
-  #start(): Exclude<WatchRevocationsRequest["start"], { case: undefined }> {
+  #start(): StreamStart {
     return this.#revision === undefined
-      ? { case: "oldest", value: true }
-      : { case: "afterRevision", value: this.#revision };
+      ? { case: "oldest", value: {} }
+      : { case: "after", value: this.#position };
   }
 
   #take(message: WatchRevocationsResponse, asked: number): void {
@@ -106,8 +105,9 @@ export class Watcher {
     }
     this.#current.revocations.push(...message.revocations);
     this.#revision = message.revision;
-    if (!message.caughtUp) return;
-    const elapsed = Number(message.elapsed?.seconds ?? 0) * 1000 + (message.elapsed?.nanos ?? 0) / 1e6;
+    this.#position = message.position;
+    if (!message.upToDate) return;
+    const elapsed = Number(message.readOffset?.seconds ?? 0) * 1000 + (message.readOffset?.nanos ?? 0) / 1e6;
     this.#current.claims.push({ asOf: asked + elapsed, revision: Number(message.revision) });
   }
 }

@@ -68,7 +68,7 @@ const writes: Record<string, (call: CallContext) => Promise<unknown>> = {
   extendSession: (call) => store.sessions.extendSession(project.id, session.id, at(2 * hour), at(0), call),
   revoke: (call) =>
     store.revocations.revoke(orderOf(project, { scope: "member", id: memberId("unknown") }), call),
-  updatePolicy: (call) => store.projects.updatePolicy(project.id, defaultPolicy, call),
+  updateProject: (call) => store.projects.updateProject(project.id, () => ({ policy: defaultPolicy }), call),
   createProject: (call) => store.projects.createProject(newProject(), undefined, call),
   createCredential: (call) => store.projects.createCredential(newCredential(project), call),
 };
@@ -111,7 +111,7 @@ test("the timeout of one statement does not apply to the next on its connection"
   const usual = await timeout();
   await narrow.store.revocations.revoke(order, within(10_000));
   expect(await timeout()).toEqual(usual);
-  await narrow.store.projects.updatePolicy(project.id, defaultPolicy, within(10_000));
+  await narrow.store.projects.updateProject(project.id, () => ({ policy: defaultPolicy }), within(10_000));
   expect(await timeout()).toEqual(usual);
 });
 

@@ -81,7 +81,7 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
   "projects.createProject": ({ projects }) => projects.createProject(newProject()),
   "projects.findProject": ({ projects }) => projects.findProject(id),
   "projects.listProjects": ({ projects }) => projects.listProjects({ size: 1, after: undefined }),
-  "projects.updatePolicy": ({ projects }) => projects.updatePolicy(id, defaultPolicy),
+  "projects.updateProject": ({ projects }) => projects.updateProject(id, () => ({ policy: defaultPolicy })),
   "projects.disableProject": ({ projects }) => projects.disableProject(newProject().id, at(0)),
   "projects.createCredential": ({ projects }) => projects.createCredential(newCredential(project)),
   "projects.listCredentials": ({ projects }) => projects.listCredentials(id, { size: 1, after: undefined }),
@@ -92,6 +92,8 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
   "signingKeys.signingSchedule": ({ signingKeys }) => signingKeys.signingSchedule(id, at(0)),
   "signingKeys.isSigningKeyGood": ({ signingKeys }) => signingKeys.isSigningKeyGood(id, "kid"),
   "signingKeys.findSigningKey": ({ signingKeys }) => signingKeys.findSigningKey(id, "kid"),
+  "signingKeys.pageSigningKeys": ({ signingKeys }) =>
+    signingKeys.pageSigningKeys(id, { size: 1, after: undefined }),
   "signingKeys.listSigningKeys": ({ signingKeys }) => signingKeys.listSigningKeys(id),
   "signingKeys.addFirstSigningKey": ({ signingKeys }) => signingKeys.addFirstSigningKey(signingKey),
   "signingKeys.addNextSigningKey": ({ signingKeys }) =>

@@ -90,7 +90,7 @@ test("a connection that falls silent in a transaction delays other calls only br
   expect(await logInAgain().catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
   await another;
   expect(await verdictOn(service, await answered(logInAgain))).toBe("active");
-  await projectsOf(service).updatePolicy({ projectId, policy: {} });
+  await projectsOf(service).updatePolicy({ projectId, updateMask: { paths: ["*"] } });
   await poolAtRest();
 });
 

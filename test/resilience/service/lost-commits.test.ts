@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { SessionLimitAction } from "../../../gen/session/v1/project_pb.ts";
-import { RevocationCause, SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { RevocationCause } from "../../../gen/session/v1/revocation_pb.ts";
 import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
 import { connectedClient } from "../../support/postgres/operator.ts";
 import type { Fault } from "../../support/postgres/relayed-connection.ts";
@@ -142,7 +143,7 @@ test.each(faults)(
     expect(new Set(ended.map(({ revokeCause }) => revokeCause))).toEqual(
       new Set([RevocationCause.SESSION_LIMIT]),
     );
-    await projectsOf(service).updatePolicy({ projectId, policy: {} });
+    await projectsOf(service).updatePolicy({ projectId, updateMask: { paths: ["*"] } });
   },
 );
 
@@ -172,13 +173,13 @@ test("revisions have no gap or duplicate, in the log and for a watcher", async (
   const log = await logged();
   expect(log.length).toBeGreaterThan(40);
   expect(log.map(({ revision }) => Number(revision))).toEqual(log.map((_, i) => i + 1));
-  const start = { case: "oldest", value: true } as const;
+  const start = { case: "oldest", value: {} } as const;
   const watched: { revision: bigint; time: number | undefined }[] = [];
-  for await (const { revocations, caughtUp } of sessions.watchRevocations({ start })) {
+  for await (const { revocations, upToDate } of sessions.watchRevocations({ start })) {
     for (const { revision, revokeTime } of revocations) {
       watched.push({ revision, time: revokeTime && timestampMs(revokeTime) });
     }
-    if (caughtUp) break;
+    if (upToDate) break;
   }
   expect(watched).toEqual(log.map(({ revision, time }) => ({ revision, time })));
 });

@@ -48,7 +48,7 @@ describe.each([
     const scopes = [
       ({ memberId }: { memberId: string }) => ({ case: "memberId", value: memberId }) as const,
       () => ({ case: "organizationId", value: organizationId }) as const,
-      () => ({ case: "project", value: true }) as const,
+      () => ({ case: "project", value: {} }) as const,
     ];
     for (const scopeOf of scopes) {
       const login = await newLogin(other, { organizationId });

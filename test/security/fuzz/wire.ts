@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { type ServerProcess, startServerProcess } from "../../support/process/server-process.ts";
 import { grpcLane } from "./grpc-lane.ts";
 import { anyHttpCall, anyRestRequest, routes } from "./http-requests.ts";
@@ -72,7 +73,7 @@ async function createPrey(server: ServerProcess): Promise<Prey> {
   await call(server.basic, "ProjectService/CreateProject", { id: "prey" });
   const { secret } = await call(server.basic, "ProjectService/CreateServiceCredential", {
     projectId: "prey",
-    permissions: ["sessions.create"],
+    permissions: [Permission.SESSIONS_CREATE],
   });
   const basic = `Basic ${Buffer.from(`prey:${secret}`).toString("base64")}`;
   const { session, token, jwt } = await call(basic, "SessionService/Create", { memberId: "alice" });

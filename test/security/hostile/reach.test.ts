@@ -1,3 +1,4 @@
+import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { beforeAll, expect, test } from "vitest";
 import { type Issued, attackTarget } from "./target.ts";
 
@@ -8,7 +9,7 @@ const target = await attackTarget();
 let admin: Issued;
 
 beforeAll(async () => {
-  const roleGrants = [{ role: "admin", permissions: ["sessions.read", "sessions.revoke"] }];
+  const roleGrants = [{ role: "admin", permissions: [Permission.SESSIONS_READ, Permission.SESSIONS_REVOKE] }];
   await target.call("ProjectService/UpdatePolicy", { projectId: "home", policy: { roleGrants } });
   admin = await target.createSession({ memberId: "boss", organizationId: "acme", roles: ["admin"] });
 });

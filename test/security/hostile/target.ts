@@ -94,7 +94,10 @@ export class Target {
     projectId: string,
     granted: readonly string[],
   ): Promise<{ id: string; secret: string }> {
-    const request = { projectId, permissions: granted };
+    const request = {
+      projectId,
+      permissions: granted.map((name) => `PERMISSION_${name.replace(".", "_").toUpperCase()}`),
+    };
     const { credential, secret } = await this.#handOut("ProjectService/CreateServiceCredential", request);
     this.secrets.add(secret);
     return { id: credential.id, secret };

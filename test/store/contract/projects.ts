@@ -87,11 +87,17 @@ export function projectContract(replicas: Replicas): void {
       tokenReuseAction: "revoke",
       tokenReuseLeeway: 0,
     };
-    expect(await store.projects.updatePolicy(project.id, policy)).toEqual({ ...project, policy });
+    expect(await store.projects.updateProject(project.id, () => ({ policy }))).toEqual({
+      ...project,
+      policy,
+    });
     const without = { ...policy, defaultIdleTimeout: undefined, roleGrants: [] };
-    expect(await store.projects.updatePolicy(project.id, without)).toEqual({ ...project, policy: without });
+    expect(await store.projects.updateProject(project.id, () => ({ policy: without }))).toEqual({
+      ...project,
+      policy: without,
+    });
     expect(await store.projects.findProject(project.id)).toEqual({ ...project, policy: without });
-    expect(await store.projects.updatePolicy(newProject().id, policy)).toBeUndefined();
+    expect(await store.projects.updateProject(newProject().id, () => ({ policy }))).toBeUndefined();
   });
 
   test("disabling a project keeps the first time", async () => {

@@ -63,7 +63,9 @@ test("a revocation that waits for a policy with a longer JWT lifetime is relevan
   const { store } = opened;
   await hold("begin");
   await hold("select from projects where id = $1 for update", [project.id]);
-  const updating = store.projects.updatePolicy(project.id, { ...project.policy, jwtLifetime: hour });
+  const updating = store.projects.updateProject(project.id, () => ({
+    policy: { ...project.policy, jwtLifetime: hour },
+  }));
   await waiters(1);
   const revoking = revokeTarget(store, project, { scope: "project" });
   await waiters(2);

@@ -7,6 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
+import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
 import { file_rest_v1_options } from "../../../rest/v1/options_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file compat/kratos/v1/session_service.proto.
  */
 export const file_compat_kratos_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZjb21wYXQva3JhdG9zL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIQY29tcGF0LmtyYXRvcy52MSIlChdEaXNhYmxlTXlTZXNzaW9uUmVxdWVzdBIKCgJpZBgBIAEoCSIaChhEaXNhYmxlTXlTZXNzaW9uUmVzcG9uc2UyngEKDlNlc3Npb25TZXJ2aWNlEosBChBEaXNhYmxlTXlTZXNzaW9uEikuY29tcGF0LmtyYXRvcy52MS5EaXNhYmxlTXlTZXNzaW9uUmVxdWVzdBoqLmNvbXBhdC5rcmF0b3MudjEuRGlzYWJsZU15U2Vzc2lvblJlc3BvbnNlIiConxnMAYLT5JMCFSoTL2F1dGgvc2Vzc2lvbnMve2lkfWIGcHJvdG8z", [file_google_api_annotations, file_rest_v1_options]);
+  fileDesc("CiZjb21wYXQva3JhdG9zL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIQY29tcGF0LmtyYXRvcy52MSIqChdEaXNhYmxlTXlTZXNzaW9uUmVxdWVzdBIPCgJpZBgBIAEoCUID4EECIhoKGERpc2FibGVNeVNlc3Npb25SZXNwb25zZTKeAQoOU2Vzc2lvblNlcnZpY2USiwEKEERpc2FibGVNeVNlc3Npb24SKS5jb21wYXQua3JhdG9zLnYxLkRpc2FibGVNeVNlc3Npb25SZXF1ZXN0GiouY29tcGF0LmtyYXRvcy52MS5EaXNhYmxlTXlTZXNzaW9uUmVzcG9uc2UiIKifGcwBgtPkkwIVKhMvYXV0aC9zZXNzaW9ucy97aWR9QnIKGXNlc3Npb25kLmNvbXBhdC5rcmF0b3MudjFCE1Nlc3Npb25TZXJ2aWNlUHJvdG9QAVoic2Vzc2lvbmQvY29tcGF0L2tyYXRvcy92MTtrcmF0b3N2MaoCGVNlc3Npb25kLkNvbXBhdC5LcmF0b3MuVjFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_rest_v1_options]);
 
 /**
  * Names a session.

@@ -6,16 +6,17 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { JsonWebKey } from "./jwks_pb.ts";
-import { file_compat_stytch_v1_jwks } from "./jwks_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
+import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
+import type { JsonWebKey } from "../../../session/v1/json_web_key_pb.ts";
+import { file_session_v1_json_web_key } from "../../../session/v1/json_web_key_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file compat/stytch/v1/session_service.proto.
  */
 export const file_compat_stytch_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZjb21wYXQvc3R5dGNoL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIQY29tcGF0LnN0eXRjaC52MSKPAQoNUmV2b2tlUmVxdWVzdBIXCgpzZXNzaW9uX2lkGAEgASgJSACIAQESGgoNc2Vzc2lvbl90b2tlbhgCIAEoCUgBiAEBEhgKC3Nlc3Npb25fand0GAMgASgJSAKIAQFCDQoLX3Nlc3Npb25faWRCEAoOX3Nlc3Npb25fdG9rZW5CDgoMX3Nlc3Npb25fand0IjkKDlJldm9rZVJlc3BvbnNlEhMKC3N0YXR1c19jb2RlGAEgASgFEhIKCnJlcXVlc3RfaWQYAiABKAkiJAoOR2V0Sndrc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCSJmCg9HZXRKd2tzUmVzcG9uc2USKgoEa2V5cxgBIAMoCzIcLmNvbXBhdC5zdHl0Y2gudjEuSnNvbldlYktleRITCgtzdGF0dXNfY29kZRgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJMvgBCg5TZXNzaW9uU2VydmljZRJrCgZSZXZva2USHy5jb21wYXQuc3R5dGNoLnYxLlJldm9rZVJlcXVlc3QaIC5jb21wYXQuc3R5dGNoLnYxLlJldm9rZVJlc3BvbnNlIh6C0+STAhg6ASoiEy92MS9zZXNzaW9ucy9yZXZva2USeQoHR2V0SndrcxIgLmNvbXBhdC5zdHl0Y2gudjEuR2V0Sndrc1JlcXVlc3QaIS5jb21wYXQuc3R5dGNoLnYxLkdldEp3a3NSZXNwb25zZSIpkAIBgtPkkwIgEh4vdjEvc2Vzc2lvbnMvandrcy97cHJvamVjdF9pZH1iBnByb3RvMw", [file_compat_stytch_v1_jwks, file_google_api_annotations]);
+  fileDesc("CiZjb21wYXQvc3R5dGNoL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxIQY29tcGF0LnN0eXRjaC52MSKeAQoNUmV2b2tlUmVxdWVzdBIcCgpzZXNzaW9uX2lkGAEgASgJQgPgQQFIAIgBARIfCg1zZXNzaW9uX3Rva2VuGAIgASgJQgPgQQFIAYgBARIdCgtzZXNzaW9uX2p3dBgDIAEoCUID4EEBSAKIAQFCDQoLX3Nlc3Npb25faWRCEAoOX3Nlc3Npb25fdG9rZW5CDgoMX3Nlc3Npb25fand0IkMKDlJldm9rZVJlc3BvbnNlEhgKC3N0YXR1c19jb2RlGAEgASgFQgPgQQMSFwoKcmVxdWVzdF9pZBgCIAEoCUID4EEDIikKDkdldEp3a3NSZXF1ZXN0EhcKCnByb2plY3RfaWQYASABKAlCA+BBAiJvCg9HZXRKd2tzUmVzcG9uc2USKQoEa2V5cxgBIAMoCzIWLnNlc3Npb24udjEuSnNvbldlYktleUID4EEDEhgKC3N0YXR1c19jb2RlGAIgASgFQgPgQQMSFwoKcmVxdWVzdF9pZBgDIAEoCUID4EEDMvgBCg5TZXNzaW9uU2VydmljZRJrCgZSZXZva2USHy5jb21wYXQuc3R5dGNoLnYxLlJldm9rZVJlcXVlc3QaIC5jb21wYXQuc3R5dGNoLnYxLlJldm9rZVJlc3BvbnNlIh6C0+STAhg6ASoiEy92MS9zZXNzaW9ucy9yZXZva2USeQoHR2V0SndrcxIgLmNvbXBhdC5zdHl0Y2gudjEuR2V0Sndrc1JlcXVlc3QaIS5jb21wYXQuc3R5dGNoLnYxLkdldEp3a3NSZXNwb25zZSIpkAIBgtPkkwIgEh4vdjEvc2Vzc2lvbnMvandrcy97cHJvamVjdF9pZH1CcgoZc2Vzc2lvbmQuY29tcGF0LnN0eXRjaC52MUITU2Vzc2lvblNlcnZpY2VQcm90b1ABWiJzZXNzaW9uZC9jb21wYXQvc3R5dGNoL3YxO3N0eXRjaHYxqgIZU2Vzc2lvbmQuQ29tcGF0LlN0eXRjaC5WMWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_session_v1_json_web_key]);
 
 /**
  * Names a session. Exactly one field; no oneof, because the documented errors count what was given.
@@ -110,7 +111,7 @@ export type GetJwksResponse = Message<"compat.stytch.v1.GetJwksResponse"> & {
   /**
    * The keys.
    *
-   * @generated from field: repeated compat.stytch.v1.JsonWebKey keys = 1;
+   * @generated from field: repeated session.v1.JsonWebKey keys = 1;
    */
   keys: JsonWebKey[];
 

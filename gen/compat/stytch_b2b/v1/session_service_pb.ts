@@ -6,16 +6,17 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { JsonWebKey } from "../../stytch/v1/jwks_pb.ts";
-import { file_compat_stytch_v1_jwks } from "../../stytch/v1/jwks_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
+import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
+import type { JsonWebKey } from "../../../session/v1/json_web_key_pb.ts";
+import { file_session_v1_json_web_key } from "../../../session/v1/json_web_key_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file compat/stytch_b2b/v1/session_service.proto.
  */
 export const file_compat_stytch_b2b_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("Cipjb21wYXQvc3R5dGNoX2IyYi92MS9zZXNzaW9uX3NlcnZpY2UucHJvdG8SFGNvbXBhdC5zdHl0Y2hfYjJiLnYxIsMBCg1SZXZva2VSZXF1ZXN0Eh4KEW1lbWJlcl9zZXNzaW9uX2lkGAEgASgJSACIAQESGgoNc2Vzc2lvbl90b2tlbhgCIAEoCUgBiAEBEhgKC3Nlc3Npb25fand0GAMgASgJSAKIAQESFgoJbWVtYmVyX2lkGAQgASgJSAOIAQFCFAoSX21lbWJlcl9zZXNzaW9uX2lkQhAKDl9zZXNzaW9uX3Rva2VuQg4KDF9zZXNzaW9uX2p3dEIMCgpfbWVtYmVyX2lkIjkKDlJldm9rZVJlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSEwoLc3RhdHVzX2NvZGUYAiABKAUiJAoOR2V0Sndrc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCSJmCg9HZXRKd2tzUmVzcG9uc2USKgoEa2V5cxgBIAMoCzIcLmNvbXBhdC5zdHl0Y2gudjEuSnNvbldlYktleRISCgpyZXF1ZXN0X2lkGAIgASgJEhMKC3N0YXR1c19jb2RlGAMgASgFMpECCg5TZXNzaW9uU2VydmljZRJ3CgZSZXZva2USIy5jb21wYXQuc3R5dGNoX2IyYi52MS5SZXZva2VSZXF1ZXN0GiQuY29tcGF0LnN0eXRjaF9iMmIudjEuUmV2b2tlUmVzcG9uc2UiIoLT5JMCHDoBKiIXL3YxL2IyYi9zZXNzaW9ucy9yZXZva2UShQEKB0dldEp3a3MSJC5jb21wYXQuc3R5dGNoX2IyYi52MS5HZXRKd2tzUmVxdWVzdBolLmNvbXBhdC5zdHl0Y2hfYjJiLnYxLkdldEp3a3NSZXNwb25zZSItkAIBgtPkkwIkEiIvdjEvYjJiL3Nlc3Npb25zL2p3a3Mve3Byb2plY3RfaWR9YgZwcm90bzM", [file_compat_stytch_v1_jwks, file_google_api_annotations]);
+  fileDesc("Cipjb21wYXQvc3R5dGNoX2IyYi92MS9zZXNzaW9uX3NlcnZpY2UucHJvdG8SFGNvbXBhdC5zdHl0Y2hfYjJiLnYxItcBCg1SZXZva2VSZXF1ZXN0EiMKEW1lbWJlcl9zZXNzaW9uX2lkGAEgASgJQgPgQQFIAIgBARIfCg1zZXNzaW9uX3Rva2VuGAIgASgJQgPgQQFIAYgBARIdCgtzZXNzaW9uX2p3dBgDIAEoCUID4EEBSAKIAQESGwoJbWVtYmVyX2lkGAQgASgJQgPgQQFIA4gBAUIUChJfbWVtYmVyX3Nlc3Npb25faWRCEAoOX3Nlc3Npb25fdG9rZW5CDgoMX3Nlc3Npb25fand0QgwKCl9tZW1iZXJfaWQiQwoOUmV2b2tlUmVzcG9uc2USFwoKcmVxdWVzdF9pZBgBIAEoCUID4EEDEhgKC3N0YXR1c19jb2RlGAIgASgFQgPgQQMiKQoOR2V0Sndrc1JlcXVlc3QSFwoKcHJvamVjdF9pZBgBIAEoCUID4EECIm8KD0dldEp3a3NSZXNwb25zZRIpCgRrZXlzGAEgAygLMhYuc2Vzc2lvbi52MS5Kc29uV2ViS2V5QgPgQQMSFwoKcmVxdWVzdF9pZBgCIAEoCUID4EEDEhgKC3N0YXR1c19jb2RlGAMgASgFQgPgQQMykQIKDlNlc3Npb25TZXJ2aWNlEncKBlJldm9rZRIjLmNvbXBhdC5zdHl0Y2hfYjJiLnYxLlJldm9rZVJlcXVlc3QaJC5jb21wYXQuc3R5dGNoX2IyYi52MS5SZXZva2VSZXNwb25zZSIigtPkkwIcOgEqIhcvdjEvYjJiL3Nlc3Npb25zL3Jldm9rZRKFAQoHR2V0SndrcxIkLmNvbXBhdC5zdHl0Y2hfYjJiLnYxLkdldEp3a3NSZXF1ZXN0GiUuY29tcGF0LnN0eXRjaF9iMmIudjEuR2V0Sndrc1Jlc3BvbnNlIi2QAgGC0+STAiQSIi92MS9iMmIvc2Vzc2lvbnMvandrcy97cHJvamVjdF9pZH1CgAEKHXNlc3Npb25kLmNvbXBhdC5zdHl0Y2hfYjJiLnYxQhNTZXNzaW9uU2VydmljZVByb3RvUAFaKXNlc3Npb25kL2NvbXBhdC9zdHl0Y2hfYjJiL3YxO3N0eXRjaGIyYnYxqgIcU2Vzc2lvbmQuQ29tcGF0LlN0eXRjaEIyYi5WMWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_session_v1_json_web_key]);
 
 /**
  * Names a session or a member. Exactly one field; no oneof, because the documented errors count what was given.
@@ -117,7 +118,7 @@ export type GetJwksResponse = Message<"compat.stytch_b2b.v1.GetJwksResponse"> & 
   /**
    * The keys.
    *
-   * @generated from field: repeated compat.stytch.v1.JsonWebKey keys = 1;
+   * @generated from field: repeated session.v1.JsonWebKey keys = 1;
    */
   keys: JsonWebKey[];
 

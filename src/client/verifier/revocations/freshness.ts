@@ -19,13 +19,13 @@ export class Freshness {
   }
 
   /**
-   * Records that the copy holds everything that was committed when the server read its database, at least `elapsedMs` after the
+   * Records that the copy holds everything that was committed when the server read its database, at least `readOffsetMs` after the
    * verifier started the call at `callStart`. Uses only the verifier's clocks, so that a delayed message does not look newer.
    */
-  recordSync(callStart: Moment, elapsedMs: number): void {
+  recordSync(callStart: Moment, readOffsetMs: number): void {
     const asOf = {
-      monotonic: Math.min(callStart.monotonic + elapsedMs, this.#clock.monotonic()),
-      wall: Math.min(callStart.wall + elapsedMs, this.#clock.wall()),
+      monotonic: Math.min(callStart.monotonic + readOffsetMs, this.#clock.monotonic()),
+      wall: Math.min(callStart.wall + readOffsetMs, this.#clock.wall()),
     };
     if (ageOf(asOf, this.#clock) <= this.staleness()) this.#asOf = asOf;
   }

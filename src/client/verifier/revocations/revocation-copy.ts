@@ -18,6 +18,8 @@ export class RevocationCopy {
   #index: RevocationIndex | undefined;
   /** The index of a snapshot that is not complete yet. */
   #incoming: RevocationIndex | undefined;
+  /** Position of the last message that was applied. */
+  #position = "";
 
   constructor(freshness: Freshness) {
     this.#freshness = freshness;
@@ -31,10 +33,10 @@ export class RevocationCopy {
   /** Returns where the next stream starts, and prepares for it. An incomplete snapshot starts again. */
   nextStart(): StreamStart {
     if (this.#index !== undefined && this.#incoming === undefined) {
-      return { case: "afterRevision", value: BigInt(this.#index.revision) };
+      return { case: "after", value: this.#position };
     }
     this.requireSnapshot();
-    return { case: "snapshot", value: true };
+    return { case: "snapshot", value: {} };
   }
 
   /** Makes the next stream start with a snapshot. The current index stays in use until the snapshot is complete. */
@@ -49,8 +51,9 @@ export class RevocationCopy {
   apply(message: StreamMessage, callStart: Moment): CopyChange {
     const change =
       this.#incoming === undefined ? this.#continue(message) : this.#fill(this.#incoming, message);
-    if (message.caughtUp && this.#incoming === undefined) {
-      this.#freshness.recordSync(callStart, message.elapsedMs);
+    this.#position = message.position;
+    if (message.upToDate && this.#incoming === undefined) {
+      this.#freshness.recordSync(callStart, message.readOffsetMs);
     }
     return change;
   }
@@ -69,14 +72,14 @@ export class RevocationCopy {
   }
 
   /** Adds revocations of an incomplete snapshot to the current index as well, so that they count at once. */
-  #fill(incoming: RevocationIndex, { revocations, revision, caughtUp }: StreamMessage): CopyChange {
+  #fill(incoming: RevocationIndex, { revocations, revision, upToDate }: StreamMessage): CopyChange {
     const index = this.#index;
     for (const revocation of revocations) {
       incoming.apply(revocation);
       index?.apply(revocation);
     }
     incoming.advanceTo(revision);
-    if (!caughtUp) return "none";
+    if (!upToDate) return "none";
     this.#index = incoming;
     this.#incoming = undefined;
     return index === undefined ? "first snapshot" : "resynchronised";

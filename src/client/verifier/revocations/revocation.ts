@@ -1,9 +1,9 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { WatchRevocationsResponse } from "../../../../gen/session/v1/session_service_pb.ts";
 import {
   type Revocation as RevocationMessage,
   RevocationScope,
-  type WatchRevocationsResponse,
-} from "../../../../gen/session/v1/session_service_pb.ts";
+} from "../../../../gen/session/v1/revocation_pb.ts";
 
 export const verifierScopes = ["session", "member", "organization", "project", "signing_key"] as const;
 /** A revoked signing key invalidates the JWTs that it signed, not the sessions. */
@@ -33,9 +33,11 @@ export interface VerifierRevocation {
 export interface StreamMessage {
   readonly revocations: readonly VerifierRevocation[];
   readonly revision: number;
-  readonly caughtUp: boolean;
-  /** See WatchRevocationsResponse.elapsed. */
-  readonly elapsedMs: number;
+  readonly upToDate: boolean;
+  /** See WatchRevocationsResponse.read_offset. */
+  readonly readOffsetMs: number;
+  /** Where the stream resumes after this message. */
+  readonly position: string;
 }
 
 /** Throws for an unknown scope: a verifier that does not know what was revoked must not continue. */
@@ -52,19 +54,21 @@ function readRevocation(message: RevocationMessage): VerifierRevocation {
     scope,
     targetId,
     exceptSessionId: exceptSessionId === "" ? undefined : exceptSessionId.toLowerCase(),
-    matterUntil: millisecondsOf(message.matterUntilTime),
+    matterUntil: millisecondsOf(message.lastJwtExpireTime),
   };
 }
 
 /** Reads a message of the stream. Throws for a revocation of an unknown scope. */
 export function readMessage(message: WatchRevocationsResponse): StreamMessage {
-  const { revocations, revision, caughtUp, elapsed } = message;
+  const { revocations, revision, upToDate, readOffset, position } = message;
   return {
     revocations: revocations.map(readRevocation),
     revision: Number(revision),
-    caughtUp,
+    upToDate,
     // Without it the message only proves that it was read after the call started.
-    elapsedMs: elapsed === undefined ? 0 : Number(elapsed.seconds) * 1000 + Math.floor(elapsed.nanos / 1e6),
+    readOffsetMs:
+      readOffset === undefined ? 0 : Number(readOffset.seconds) * 1000 + Math.floor(readOffset.nanos / 1e6),
+    position,
   };
 }
 

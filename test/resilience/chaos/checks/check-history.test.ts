@@ -22,7 +22,7 @@ const observation = (
   start: number,
   end: number,
   saw: Observation["saw"],
-  revokedBy?: number,
+  revokeActor?: number,
 ): Observation => ({
   kind: "observation",
   session: "s",
@@ -30,7 +30,7 @@ const observation = (
   saw,
   start,
   end,
-  ...(revokedBy === undefined ? {} : { revokedBy }),
+  ...(revokeActor === undefined ? {} : { revokeActor }),
 });
 
 const revocation = (

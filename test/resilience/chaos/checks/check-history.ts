@@ -63,7 +63,7 @@ function checkObservation(
       if (begun.length === 0) {
         return [{ rule: "dead before any revocation", operations: [observation, creation] }];
       }
-      const fits = observation.revokedBy === undefined || begun.some(couldBe(observation.revokedBy));
+      const fits = observation.revokeActor === undefined || begun.some(couldBe(observation.revokeActor));
       return fits ? [] : [{ rule: "wrong revision blamed", operations: [observation, creation, ...begun] }];
     }
   }

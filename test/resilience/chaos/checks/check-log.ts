@@ -1,4 +1,4 @@
-import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../../../gen/session/v1/revocation_pb.ts";
 import { type Operation, type Revocation, reaches } from "../history.ts";
 import { RevisionOrder, revisionOf } from "./revocation-index.ts";
 import type { WatchedLog } from "../watcher.ts";

@@ -71,7 +71,9 @@ async function useProjects(store: PostgresStore, project: Project): Promise<void
   await store.projects.listProjects({ size: 2, after: project.id });
   await store.projects.listCredentials(project.id, page);
   await store.projects.listCredentials(project.id, { size: 2, after: newCredentialId() });
-  await store.projects.updatePolicy(project.id, { ...project.policy, jwtLifetime: hour });
+  await store.projects.updateProject(project.id, () => ({
+    policy: { ...project.policy, jwtLifetime: hour },
+  }));
   await store.projects.disableProject(project.id, at(2));
 }
 

@@ -1,8 +1,8 @@
 import { expect, test, vi } from "vitest";
 import { patience } from "../../../support/patience.ts";
 import { aheadClock } from "./verifier-clock.ts";
-import { caughtUp, caughtUpAt, newKey, readyVerifier, scriptedService, signed } from "./scripted-service.ts";
-import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
+import { newKey, readyVerifier, scriptedService, signed, upToDate, upToDateAt } from "./scripted-service.ts";
+import { RevocationScope } from "../../../../gen/session/v1/revocation_pb.ts";
 
 test("concurrent JWTs cause one fetch, and a new key is found after the refetch interval", async () => {
   const [old, rotated] = [await newKey(), await newKey()];
@@ -49,9 +49,9 @@ test("a revoked signing key is rejected at once, also for cached JWTs, and the n
   const service = await scriptedService(leaked);
   const revoke = Promise.withResolvers<void>();
   service.watch = async function* (_request, context) {
-    yield caughtUpAt(4);
+    yield upToDateAt(4);
     await revoke.promise;
-    yield* caughtUp(context, 5, { scope: RevocationScope.SIGNING_KEY, targetId: leaked.kid });
+    yield* upToDate(context, 5, { scope: RevocationScope.SIGNING_KEY, targetId: leaked.kid });
   };
   const verifier = await readyVerifier(service, { jwksRefetchInterval: 600_000 });
   const jwt = await signed(leaked, { rev: 9 });
@@ -73,10 +73,10 @@ test("trusts only the keys of the current JWKS after a resynchronisation", async
   service.watch = async function* (request, context) {
     starts.push(request.start.case);
     if (starts.length === 1) {
-      yield caughtUpAt(4);
+      yield upToDateAt(4);
       await end.promise;
     }
-    yield* caughtUp(context, 40);
+    yield* upToDate(context, 40);
   };
   const verifier = await readyVerifier(service);
   const jwt = await signed(withdrawn);

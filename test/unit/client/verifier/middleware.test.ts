@@ -26,12 +26,12 @@ import type { Verifier } from "../../../../src/client/verifier/verifier.ts";
 import { serving } from "../../rpc/serving.ts";
 import { answerTo, metadataOf } from "../../../support/process/grpc-js.ts";
 import {
-  caughtUp,
   goodClaims,
   newKey,
   scriptedService,
   signed,
   silence,
+  upToDate,
   verifierOf,
 } from "./scripted-service.ts";
 
@@ -51,7 +51,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   const service = await scriptedService(key);
-  service.watch = (_request, context) => caughtUp(context, 1, { targetId: revokedSession });
+  service.watch = (_request, context) => upToDate(context, 1, { targetId: revokedSession });
   const silent = await scriptedService(key);
   silent.watch = async function* (_request, context) {
     await silence(context);

@@ -11,14 +11,24 @@ import { manualVerifierClock } from "./verifier-clock.ts";
 
 const first = randomUUID();
 const second = randomUUID();
-const snapshot = { case: "snapshot", value: true };
+const snapshot = { case: "snapshot", value: {} };
 
 function open() {
   const clock = manualVerifierClock();
   const freshness = new Freshness(clock, 5000, () => undefined);
   const copy = new RevocationCopy(freshness);
   const apply = (message: Partial<StreamMessage>) =>
-    copy.apply({ revocations: [], revision: 0, caughtUp: true, elapsedMs: 0, ...message }, momentOf(clock));
+    copy.apply(
+      {
+        revocations: [],
+        revision: 0,
+        upToDate: true,
+        readOffsetMs: 0,
+        position: `at ${message.revision ?? 0}`,
+        ...message,
+      },
+      momentOf(clock),
+    );
   return { clock, freshness, copy, apply };
 }
 
@@ -44,19 +54,19 @@ describe("a snapshot", () => {
   test("has no effect before it is complete", () => {
     const { copy, freshness, apply } = open();
     expect(copy.nextStart()).toEqual(snapshot);
-    expect(apply({ revocations: [sessionRevocation(4, first)], revision: 4, caughtUp: false })).toBe("none");
+    expect(apply({ revocations: [sessionRevocation(4, first)], revision: 4, upToDate: false })).toBe("none");
     expect(copy.index).toBeUndefined();
     expect(freshness.staleness()).toBe(Infinity);
     expect(apply({ revocations: [sessionRevocation(5, second)], revision: 7 })).toBe("first snapshot");
     expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
     expect(freshness.staleness()).toBe(0);
-    expect(copy.nextStart()).toEqual({ case: "afterRevision", value: 7n });
+    expect(copy.nextStart()).toEqual({ case: "after", value: "at 7" });
   });
 
   test("that breaks off starts again", () => {
     const { copy, apply } = open();
     copy.nextStart();
-    apply({ revocations: [sessionRevocation(4, first)], revision: 4, caughtUp: false });
+    apply({ revocations: [sessionRevocation(4, first)], revision: 4, upToDate: false });
     expect(copy.nextStart()).toEqual(snapshot);
     apply({ revision: 9 });
     expect(isRevoked(copy, first)).toBe(false);
@@ -67,7 +77,7 @@ describe("a snapshot", () => {
     copy.requireSnapshot();
     clock.advance(2000);
     expect(copy.nextStart()).toEqual(snapshot);
-    apply({ revocations: [sessionRevocation(8, second)], revision: 8, caughtUp: false });
+    apply({ revocations: [sessionRevocation(8, second)], revision: 8, upToDate: false });
     expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
     expect(freshness.staleness()).toBe(2000);
     expect(apply({ revision: 9 })).toBe("resynchronised");
@@ -79,7 +89,7 @@ describe("a snapshot", () => {
     const { copy, apply } = complete(1, sessionRevocation(1, first));
     copy.requireSnapshot();
     copy.nextStart();
-    apply({ revocations: [sessionRevocation(8, second)], revision: 8, caughtUp: false });
+    apply({ revocations: [sessionRevocation(8, second)], revision: 8, upToDate: false });
     expect(copy.nextStart()).toEqual(snapshot);
     expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
   });
@@ -89,7 +99,7 @@ describe("a message that", () => {
   test("continues the log is applied, and proves freshness only if it has caught up", () => {
     const { copy, clock, freshness, apply } = complete(5);
     clock.advance(1000);
-    apply({ revocations: [sessionRevocation(6, first)], revision: 6, caughtUp: false });
+    apply({ revocations: [sessionRevocation(6, first)], revision: 6, upToDate: false });
     expect(isRevoked(copy, first)).toBe(true);
     expect(freshness.staleness()).toBe(1000);
     apply({ revision: 6 });

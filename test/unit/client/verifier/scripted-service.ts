@@ -4,7 +4,8 @@ import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@conn
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from "jose";
 import { onTestFinished } from "vitest";
-import { RevocationScope, SessionService } from "../../../../gen/session/v1/session_service_pb.ts";
+import { SessionService } from "../../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../../../gen/session/v1/revocation_pb.ts";
 import {
   type Verifier,
   type VerifierOptions,
@@ -62,7 +63,7 @@ export async function scriptedService(...keys: readonly TestKey[]): Promise<Scri
     url,
     port,
     jwks,
-    watch: (_request, context) => caughtUp(context, 0),
+    watch: (_request, context) => upToDate(context, 0),
     authenticate: () => {
       throw new ConnectError("not scripted", Code.Unavailable);
     },
@@ -71,15 +72,21 @@ export async function scriptedService(...keys: readonly TestKey[]): Promise<Scri
 }
 
 /** A message that has caught up at `revision`, with a revocation there if its target is given. */
-export function caughtUpAt(revision: number, target?: { scope?: RevocationScope; targetId: string }) {
+export function upToDateAt(revision: number, target?: { scope?: RevocationScope; targetId: string }) {
   const revocation = { revision: BigInt(revision), scope: RevocationScope.SESSION, ...target };
   const revocations = target === undefined ? [] : [revocation];
-  return { revocations, revision: BigInt(revision), caughtUp: true, elapsed: {} };
+  return {
+    revocations,
+    revision: BigInt(revision),
+    upToDate: true,
+    readOffset: {},
+    position: `at ${revision}`,
+  };
 }
 
 /** A stream with this message, which then stays silent. */
-export async function* caughtUp(context: HandlerContext, ...message: Parameters<typeof caughtUpAt>) {
-  yield caughtUpAt(...message);
+export async function* upToDate(context: HandlerContext, ...message: Parameters<typeof upToDateAt>) {
+  yield upToDateAt(...message);
   await silence(context);
 }
 

@@ -5,13 +5,13 @@ import { ErrorInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts"
 import { patience } from "../../../support/patience.ts";
 import {
   type ScriptedService,
-  caughtUp,
   goodClaims,
   newKey,
   readyVerifier,
   scriptedService,
   signed,
   silence,
+  upToDate,
   verifierOf,
 } from "./scripted-service.ts";
 import { aheadClock } from "./verifier-clock.ts";
@@ -25,7 +25,7 @@ let service: ScriptedService;
 
 beforeEach(async () => {
   service = await scriptedService(key);
-  service.watch = (_request, context) => caughtUp(context, 1, { targetId: dead });
+  service.watch = (_request, context) => upToDate(context, 1, { targetId: dead });
 });
 
 /** A verifier whose revocations have just become too old. */
@@ -41,7 +41,7 @@ test.each(["ask", "refuse", "accept"] as const)(
   "accepts nothing locally before the first snapshot: %s",
   async (onStale) => {
     service.watch = async function* (_request, context) {
-      yield { revision: 9n, caughtUp: false, elapsed: {} };
+      yield { revision: 9n, upToDate: false, readOffset: {} };
       await silence(context);
     };
     const verifier = verifierOf(service, { onStale, askTimeout: 300 });

@@ -1,19 +1,19 @@
 import { once } from "node:events";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test, vi } from "vitest";
-import { RevocationScope } from "../../../../gen/session/v1/session_service_pb.ts";
+import { RevocationScope } from "../../../../gen/session/v1/revocation_pb.ts";
 import type { VerifierEventMap } from "../../../../src/client/verifier/events.ts";
 import type { Verifier } from "../../../../src/client/verifier/verifier.ts";
 import { patience } from "../../../support/patience.ts";
 import {
   type ScriptedService,
-  caughtUp,
-  caughtUpAt,
   goodClaims,
   newKey,
   readyVerifier,
   scriptedService,
   signed,
+  upToDate,
+  upToDateAt,
   verifierOf,
 } from "./scripted-service.ts";
 import { aheadClock } from "./verifier-clock.ts";
@@ -25,7 +25,7 @@ function recordStarts(service: ScriptedService): unknown[] {
   const starts: unknown[] = [];
   const { watch } = service;
   service.watch = (request, context) => {
-    starts.push(request.start.case === "afterRevision" ? request.start.value : request.start.case);
+    starts.push(request.start.case === "after" ? request.start.value : request.start.case);
     return watch(request, context);
   };
   return starts;
@@ -48,11 +48,11 @@ test("a stream that ends for any reason resumes where it ended", async () => {
   ];
   let revision = 4;
   service.watch = async function* (_request, context) {
-    yield caughtUpAt(revision);
-    if (endings.length === 0) return yield* caughtUp(context, revision);
+    yield upToDateAt(revision);
+    if (endings.length === 0) return yield* upToDate(context, revision);
     const ending = endings.shift();
     revision++;
-    yield caughtUpAt(revision, { scope: RevocationScope.MEMBER, targetId: `m${revision}` });
+    yield upToDateAt(revision, { scope: RevocationScope.MEMBER, targetId: `m${revision}` });
     if (ending !== undefined) throw ending;
   };
   const starts = recordStarts(service);
@@ -88,15 +88,15 @@ test("a log that no longer reaches back causes a snapshot, and the old index sta
   service.watch = async function* (_request, context) {
     switch (++streams) {
       case 1:
-        yield caughtUpAt(3, { targetId: sid });
+        yield upToDateAt(3, { targetId: sid });
         await cut.promise;
         return;
       case 2:
         throw new ConnectError("purged", Code.OutOfRange);
       default:
-        yield { revocations: [], revision: 50n, caughtUp: false, elapsed: {} };
+        yield { revocations: [], revision: 50n, upToDate: false, readOffset: {} };
         await whole.promise;
-        yield* caughtUp(context, 51, { targetId: sid });
+        yield* upToDate(context, 51, { targetId: sid });
     }
   };
   const starts = recordStarts(service);
@@ -118,9 +118,9 @@ test("a gap in the log causes a snapshot", async () => {
   const service = await scriptedService();
   let streams = 0;
   service.watch = async function* (_request, context) {
-    if (++streams > 1) return yield* caughtUp(context, 9);
-    yield caughtUpAt(4);
-    yield caughtUpAt(6);
+    if (++streams > 1) return yield* upToDate(context, 9);
+    yield upToDateAt(4);
+    yield upToDateAt(6);
   };
   const starts = recordStarts(service);
   const verifier = verifierOf(service);
@@ -135,7 +135,7 @@ test("a gap in the log causes a snapshot", async () => {
 test("a revocation of an unknown scope makes the verifier stale", async () => {
   const service = await scriptedService(key);
   const target = { scope: 99 as RevocationScope, targetId: "x" };
-  service.watch = (_request, context) => caughtUp(context, 5, target);
+  service.watch = (_request, context) => upToDate(context, 5, target);
   const verifier = verifierOf(service, { onStale: "accept" });
   const { error } = await next(verifier, "disconnected");
   expect(error.message).toBe(
@@ -149,9 +149,9 @@ test("a stream from before a suspension of the machine is replaced", async () =>
   const resume = Promise.withResolvers<void>();
   let streams = 0;
   service.watch = async function* (_request, context) {
-    yield caughtUpAt(4);
+    yield upToDateAt(4);
     if (++streams === 1) await resume.promise;
-    yield* caughtUp(context, 4);
+    yield* upToDate(context, 4);
   };
   const clock = aheadClock();
   let suspendedMs = 0;
