@@ -1,6 +1,7 @@
 import { createRegistry } from "@bufbuild/protobuf";
 import { createServiceImplSpec } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import { file_session_v1_error_reason } from "../../gen/session/v1/error_reason_pb.ts";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection as ReflectionV1 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
@@ -87,7 +88,7 @@ export function assemble(options: AssemblyOptions) {
     services: [
       ...own.map(({ spec }) => spec),
       createServiceImplSpec<typeof HealthService>(HealthService, health.implementation),
-      ...reflectionServices(listed, [file_google_rpc_error_details]),
+      ...reflectionServices(listed, [file_google_rpc_error_details, file_session_v1_error_reason]),
     ],
     onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
   });

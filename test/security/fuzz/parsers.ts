@@ -146,6 +146,7 @@ const subjects: readonly Subject[] = [
         segments,
         body: body?.(values) ?? Buffer.alloc(0),
         contentType: "application/json",
+        lastEventId: "",
       };
       for (const mode of ["refuse", "ignore"] as const) {
         const options = { unknownMembers: mode, unknownQueryParameters: mode, registry: undefined };
