@@ -163,6 +163,14 @@ describe("where the Kratos API shares a path with REST", async () => {
   });
 });
 
+test.each(["/healthz", "/livez"])("no page may read %s", async (target) => {
+  for (const verb of ["GET", "OPTIONS"]) {
+    const headers = { origin: app, "access-control-request-method": "GET" };
+    const answer = await overHttp1(service.port, rest(verb, target, headers));
+    expect(grantIn(answer)).toMatchObject({ origin: undefined, variesByOrigin: false });
+  }
+});
+
 describe("without lists of origins", () => {
   test.each(routes.filter(([, readers]) => readers !== "public"))(
     "no page may read %s",
