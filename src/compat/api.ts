@@ -1,4 +1,4 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
 import type { ServiceAccess } from "../auth/access.ts";
@@ -14,6 +14,10 @@ export interface CompatApi<S extends DescService = DescService> {
   readonly access: ServiceAccess<S>;
   readonly scheme: CredentialScheme;
   readonly dialect: Dialect;
+  /** Its JWKS, which is public: pages of any origin may read it. */
+  readonly jwks?: DescMethod;
+  /** Origins whose pages may call it with its cookie, and no others may; undefined if it has no cookie. */
+  readonly cookieOrigins?: readonly string[];
   /** Its paths, if configuration changes the documented ones. */
   readonly rules?: readonly HttpRule[];
 }

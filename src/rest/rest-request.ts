@@ -15,6 +15,7 @@ import { bindRequest, readsHttpBody } from "./binding/bind.ts";
 import type { ServedRoute } from "./build-routes.ts";
 import type { Dialect, FailedRequest } from "./dialect.ts";
 import { type ErrorContext, lateErrorBody, sendFailure } from "./error-answer.ts";
+import { dialectOf, matchRoute } from "./find-route.ts";
 import {
   type Failure,
   failureOf,
@@ -58,7 +59,7 @@ export class RestRequest {
     this.#http = http;
     this.#response = response;
     this.#target = splitTarget(http.url ?? "");
-    this.#match = matchTarget(context.table, http.method ?? "", this.#target.path);
+    this.#match = matchRoute(context.table, http.method ?? "", this.#target.path);
     onClientGone(response, () => {
       this.#isGone = true;
       this.#call?.abort(clientGone());
@@ -206,9 +207,7 @@ export class RestRequest {
   }
 
   get #dialect(): Dialect {
-    const own = this.#route?.dialect;
-    const byPath = this.#match.kind === "found" ? undefined : this.#context.dialectByPath(this.#target.path);
-    return byPath ?? own ?? {};
+    return dialectOf(this.#match, this.#target.path, this.#context.dialectByPath) ?? {};
   }
 
   #failedRequest(): FailedRequest {
@@ -241,12 +240,4 @@ function answerHeaders({ setHeaders, setTrailers }: Call): Headers | undefined {
   if (setHeaders !== undefined) mergeAnswerHeaders(headers, setHeaders);
   if (setTrailers !== undefined) mergeAnswerHeaders(headers, setTrailers);
   return headers;
-}
-
-/** HEAD is answered wherever GET is, unless a rule takes it (RFC 9110, 9.1). */
-function matchTarget(table: RouteTable<ServedRoute>, method: string, path: string): Match<ServedRoute> {
-  const match = table.match(method, path);
-  if (match.kind !== "method_not_allowed" || !match.allow.includes("GET")) return match;
-  if (method === "HEAD") return table.match("GET", path);
-  return { ...match, allow: [...new Set([...match.allow, "HEAD"])].sort() };
 }

@@ -3,6 +3,7 @@ import { type ContextValues, type ServiceImpl, createServiceImplSpec } from "@co
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
 import { type Dialect, type FailedRequest, dialectByPrefix } from "./dialect.ts";
 import { type TranscodedService, buildRoutes } from "./build-routes.ts";
+import { type Destination, dialectOf, matchRoute } from "./find-route.ts";
 import { fullName } from "./routes/http-rules.ts";
 import { RestRequest, type TranscoderContext } from "./rest-request.ts";
 import {
@@ -14,7 +15,7 @@ import {
 import { Pipeline } from "../transport/pipeline.ts";
 
 export { Pipeline };
-export type { TranscodedService };
+export type { Destination, TranscodedService };
 
 /** Pairs a service with its implementation, as for a ConnectRouter. Methods without one answer 501. */
 export function transcodedService<S extends DescService>(
@@ -53,6 +54,8 @@ export interface Route {
 export interface Transcoder {
   /** Answers a request of Node's HTTP/1.1 or HTTP/2 server. Never throws or rejects. */
   readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void>;
+  /** Finds what {@link handle} would answer a request with, for decisions before it. The path is not decoded. */
+  readonly find: (httpMethod: string, path: string) => Destination;
   /** All routes, in the order of services, methods and bindings. */
   readonly routes: readonly Route[];
 }
@@ -74,6 +77,12 @@ export function createTranscoder(options: TranscoderOptions): Transcoder {
       template: route.template.text,
       rpc: fullName(route.method),
     })),
+    find: (httpMethod, path) => {
+      const match = matchRoute(table, httpMethod, path);
+      const dialect = dialectOf(match, path, context.dialectByPath);
+      if (match.kind === "found") return { method: match.route.method, dialect };
+      return { method: undefined, allow: match.kind === "not_found" ? [] : match.allow, dialect };
+    },
     handle: async (request, response) => {
       // Another handler has answered.
       if (response.headersSent || response.writableEnded) return;

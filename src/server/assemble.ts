@@ -34,11 +34,15 @@ import type { Config } from "./config/config.ts";
 import { type HttpRequest, type HttpResponse, pathOf, sendResponse } from "../transport/http-message.ts";
 import { Pipeline } from "../transport/pipeline.ts";
 import type { PeerRegistry } from "./listener/peer.ts";
+import { CrossOrigin } from "./cross-origin.ts";
 import { createRpc } from "./rpc/rpc-handler.ts";
 import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
 
 export interface AssemblyOptions {
-  readonly config: Pick<Config, "maxMessageBytes" | "callRates" | "maxWaiting" | "kratos" | "stytch">;
+  readonly config: Pick<
+    Config,
+    "maxMessageBytes" | "callRates" | "maxWaiting" | "allowedOrigins" | "kratos" | "stytch"
+  >;
   readonly deps: Dependencies & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
   readonly log: Logger;
@@ -105,9 +109,18 @@ export function assemble(options: AssemblyOptions) {
       if (!isLoggedWithCall) log.error({ fault: describeFault(error) }, "REST answer failed");
     },
   });
+  const crossOrigin = new CrossOrigin({
+    origins: config.allowedOrigins,
+    cookieOrigins: new Map(apis.flatMap(({ dialect, cookieOrigins: own }) => (own ? [[dialect, own]] : []))),
+    jwks: new Set([ProjectService.method.getJwks, ...apis.flatMap((api) => api.jwks ?? [])]),
+    find: (httpMethod, path) => rpc.find(httpMethod, path) ?? transcoder.find(httpMethod, path),
+    onPreflight: (request) => calls.succeeded(request),
+  });
   const serve = safeHost(
-    singleAuthorization(
-      (request, response) => rpc.handle(request, response) ?? transcoder.handle(request, response),
+    crossOrigin.around(
+      singleAuthorization(
+        (request, response) => rpc.handle(request, response) ?? transcoder.handle(request, response),
+      ),
     ),
   );
   const answerProbe = async (path: string, request: HttpRequest, response: HttpResponse) => {

@@ -31,6 +31,7 @@ export function kratos(deps: Dependencies, options: KratosOptions): CompatApi<ty
     access: { disableMySession: { member: true } },
     scheme: kratosScheme(options),
     dialect: { prefixes: [prefix], writeError },
+    cookieOrigins: options.allowedOrigins,
     rules: [
       create(HttpRuleSchema, {
         selector: `${SessionService.typeName}.${SessionService.method.disableMySession.name}`,

@@ -20,6 +20,7 @@ export function stytchB2b(
     access: { revoke: { service: "sessions.revoke", member: true }, getJwks: "public" },
     scheme,
     dialect: stytchDialect(["/v1/b2b"], options),
+    jwks: SessionService.method.getJwks,
     implementation: {
       async revoke({ memberSessionId, sessionToken, sessionJwt, memberId }, context) {
         const target = readStytchTarget({

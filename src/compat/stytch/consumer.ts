@@ -19,6 +19,7 @@ export function stytch(
     access: { revoke: { service: "sessions.revoke" }, getJwks: "public" },
     scheme: serviceScheme,
     dialect: stytchDialect(["/v1"], options),
+    jwks: SessionService.method.getJwks,
     implementation: {
       async revoke({ sessionId, sessionToken, sessionJwt }, context) {
         const given = { id: ["session_id", sessionId], token: sessionToken, jwt: sessionJwt } as const;

@@ -135,6 +135,8 @@ function toConfig(read: z.output<typeof variables>) {
     },
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGraceMs: read.SESSIOND_SHUTDOWN_GRACE_MS,
+    /** Origins for everything but the Kratos API. */
+    allowedOrigins: read.SESSIOND_ALLOWED_ORIGINS ?? [],
     kratos: {
       prefix: read.SESSIOND_KRATOS_PREFIX,
       cookieName: read.SESSIOND_KRATOS_COOKIE,

@@ -86,10 +86,18 @@ export const bootstrapProject = parsed(
   },
 );
 
-export const origins = parsed("origins separated by commas, such as https://app.example.com", (text) => {
-  const list = text.split(",").map((origin) => origin.trim());
-  return list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin) ? list : undefined;
-});
+/** As a browser sends them in `Origin`: in lower case, without a path and without the default port. */
+export const origins = parsed(
+  "origins separated by commas, such as https://app.example.com: http or https, in lower case, without path, default port or `*`",
+  (text) => {
+    const list = text.split(",").map((origin) => origin.trim());
+    return list.every(isOrigin) ? list : undefined;
+  },
+);
+
+function isOrigin(text: string): boolean {
+  return /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
 
 export const pathPrefix = parsed("a path such as /auth, without a slash at the end", (text) =>
   /^(\/[A-Za-z0-9._~-]+)+$/.test(text) ? text : undefined,

@@ -110,13 +110,20 @@ export const variables = z.object({
     .milliseconds(0, 600_000)
     .default(10_000)
     .describe("Time that running calls have to finish after SIGTERM."),
+  SESSIOND_ALLOWED_ORIGINS: forms.origins
+    .optional()
+    .describe(
+      "Origins whose pages may call REST, Connect and gRPC-Web, without cookies. Not the Kratos API.",
+    ),
   SESSIOND_KRATOS_PREFIX: forms.pathPrefix.default("/auth").describe("Path prefix of the Kratos API."),
   SESSIOND_KRATOS_COOKIE: forms.cookieName
     .default("ory_kratos_session")
     .describe("Session cookie of the Kratos API."),
   SESSIOND_KRATOS_ALLOWED_ORIGINS: forms.origins
     .optional()
-    .describe("Origins besides the service's own whose pages may use the session cookie of the Kratos API."),
+    .describe(
+      "Origins besides the service's own whose pages may call the Kratos API, with its session cookie. Nothing else.",
+    ),
   SESSIOND_STYTCH_ERROR_URL_BASE: z
     .url()
     .meta({ accepts: "a URL" })

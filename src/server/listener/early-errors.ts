@@ -9,16 +9,17 @@ import { fromSessiondError } from "../../rpc/connect-errors.ts";
 import { type HttpRequest, type HttpResponse, endResponse, pathOf } from "../../transport/http-message.ts";
 import type { Protocol } from "./protocol-sniffer.ts";
 
+const kept = /^(x-request-id|vary|access-control-.*)$/;
 const rpcPath = /^\/\w+(\.\w+)+\/\w+$/;
 
 /**
  * Answers a request that is refused before it reaches a protocol implementation: gRPC and gRPC-Web with trailers only, Connect
  * with its JSON, everything else with the JSON of google.rpc.Status. Removes headers that a failed handler had set, except the
- * request id. Closes an HTTP/1 connection, because it is uncertain where the body of the refused request ends.
+ * request id and those that let a page read the answer (CORS). Closes an HTTP/1 connection, because it is uncertain where the body of the refused request ends.
  */
 export function sendEarlyError(req: HttpRequest, res: HttpResponse, error: SessiondError): void {
   const shown = fromSessiondError(error);
-  for (const name of res.getHeaderNames()) if (name !== "x-request-id") res.removeHeader(name);
+  for (const name of res.getHeaderNames()) if (!kept.test(name)) res.removeHeader(name);
   if (!res.hasHeader("x-request-id")) res.setHeader("x-request-id", randomUUID());
   if (req.httpVersionMajor === 1) res.setHeader("connection", "close");
   if (!isGrpc(req)) {

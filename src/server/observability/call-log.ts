@@ -74,6 +74,12 @@ export class CallLog {
     };
   }
 
+  /** Records that a request which calls no method was answered. */
+  succeeded(request: HttpRequest): void {
+    const record = this.#records.get(request);
+    if (record !== undefined) record.code = "Ok";
+  }
+
   /** Context values that carry the request's record to interceptors, handlers and error writers. */
   contextValues(request: HttpRequest): ContextValues {
     const record = this.#records.get(request);

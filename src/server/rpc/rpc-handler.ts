@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { ServiceImplSpec } from "@connectrpc/connect";
+import type { Destination } from "../../rest/transcoder.ts";
 import { type HttpRequest, type HttpResponse, endEmpty, pathOf } from "../../transport/http-message.ts";
 import { isGrpc } from "../listener/early-errors.ts";
 import type { FailureReporter } from "../listener/guard.ts";
@@ -19,6 +20,8 @@ export interface RpcOptions extends RpcServing {
 export interface Rpc {
   readonly paths: ReadonlySet<string>;
   readonly services: ReadonlySet<DescService>;
+  /** Finds what `handle` would answer a request for these paths with. */
+  readonly find: (httpMethod: string, path: string) => Destination | undefined;
   /** Answers requests for these paths and gRPC requests for unknown ones; undefined for others. Rejects if it cannot write the answer. */
   readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void> | undefined;
   /** Answers plain unary gRPC calls as `handle` does, but faster. */
@@ -58,9 +61,19 @@ export function createRpc({ services, onError, ...serving }: RpcOptions): Rpc {
       : connect.serve(method, method.handle, request, response);
   }
 
+  function find(httpMethod: string, path: string): Destination | undefined {
+    const method = methods.get(path);
+    if (method === undefined) return undefined;
+    const allow = httpMethodsOf(method);
+    return allow.includes(httpMethod)
+      ? { method: method.spec.method, dialect: undefined }
+      : { method: undefined, allow, dialect: undefined };
+  }
+
   return {
     paths: new Set(methods.keys()),
     services: new Set(services.map(({ service }) => service)),
+    find,
     handle,
     takeStream: (stream, headers, rawHeaders) => grpc.take(stream, headers, rawHeaders),
   };

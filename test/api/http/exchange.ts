@@ -56,7 +56,8 @@ export async function verdictOf(port: number, protocol: Protocol, sent: Sent): P
   };
 }
 
-async function overHttp1(port: number, sent: Sent): Promise<HttpAnswer> {
+/** Sends a request over HTTP/1.1. */
+export async function overHttp1(port: number, sent: Sent): Promise<HttpAnswer> {
   const { verb, target, body, host = `127.0.0.1:${port}` } = sent;
   const request = http1Request({
     port,
@@ -77,7 +78,8 @@ function lengthOf({ verb, body }: Sent): Record<string, string> {
   return verb === "GET" || verb === "HEAD" ? {} : { "content-length": String(Buffer.byteLength(body ?? "")) };
 }
 
-async function overHttp2(port: number, sent: Sent): Promise<HttpAnswer> {
+/** Sends a request over HTTP/2. */
+export async function overHttp2(port: number, sent: Sent): Promise<HttpAnswer> {
   const { verb, target, headers, body, host } = sent;
   const session = connect(`http://127.0.0.1:${port}`);
   try {

@@ -10,8 +10,9 @@ import * as net from "node:net";
 import { text } from "node:stream/consumers";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Book } from "./gen/shelf/v1/shelf_pb.ts";
-import { type ShelfImpl, type ShelfOptions, ShelfServer, versions } from "./shelf-server.ts";
+import { createTranscoder, transcodedService } from "../../../src/rest/transcoder.ts";
+import { type Book, ShelfService } from "./gen/shelf/v1/shelf_pb.ts";
+import { type ShelfImpl, type ShelfOptions, ShelfServer, terse, versions } from "./shelf-server.ts";
 
 type GetBook = NonNullable<ShelfImpl["getBook"]>;
 
@@ -39,6 +40,21 @@ test("answers requests with an invalid Host or target", async () => {
   }
   const overHttp2 = await server.ask("GET", "/v1/books/n", { headers: { ":authority": "[" } }, "HTTP/2");
   expect(overHttp2.status).toBe(200);
+});
+
+test.each([
+  ["GET", "/v1/books/n", { method: "GetBook" }],
+  ["HEAD", "/v1/books/n", { method: "GetBook" }],
+  ["GET", "/v1/books/special", { method: "GetSpecial" }],
+  ["OPTIONS", "/v1/any", { method: "AnyMethod" }],
+  ["OPTIONS", "/v1/books/n", { allow: ["DELETE", "GET", "HEAD", "PATCH"], dialect: terse }],
+  ["PATCH", "/v1/books/n:revoke", { allow: ["POST"], dialect: terse }],
+  ["GET", "/v1/nothing", { allow: [], dialect: terse }],
+  ["GET", "/nothing", { allow: [], dialect: undefined }],
+])("finds what %s %s would be answered with", (httpMethod, path, expected) => {
+  const services = [transcodedService(ShelfService, {}, { ...terse, prefixes: ["/v1"] })];
+  const { method, ...rest } = createTranscoder({ services }).find(httpMethod, path);
+  expect({ ...rest, method: method?.name }).toMatchObject(expected);
 });
 
 describe.each(versions)("over %s", (version) => {

@@ -161,6 +161,65 @@ test.each([
   }
 });
 
+describe.each(["SESSIOND_ALLOWED_ORIGINS", "SESSIOND_KRATOS_ALLOWED_ORIGINS"])("%s", (name) => {
+  test.each([
+    "https://app.example.com",
+    "http://localhost:3000",
+    "http://127.0.0.1:8081",
+    "http://[::1]:5173",
+    "https://xn--bcher-kva.example",
+    " https://a.example ,\thttps://b.example:8443\n",
+  ])("accepts %j", (value) => {
+    expect(problemsOf({ [name]: value })).toEqual([]);
+  });
+
+  test.each([
+    "*",
+    "null",
+    "https://*.example.com",
+    "https://*",
+    "app.example.com",
+    "//app.example.com",
+    "https://",
+    "https://app.example.com/",
+    "https://app.example.com/path",
+    "https://app.example.com?a",
+    "https://app.example.com#a",
+    "https://user@app.example.com",
+    "https://APP.example.com",
+    "HTTPS://app.example.com",
+    "https://bücher.example",
+    "https://app.example.com:443",
+    "http://app.example.com:80",
+    "https://app.example.com:99999",
+    "http://127.1",
+    "ws://app.example.com",
+    "ftp://app.example.com",
+    "file:///",
+    "chrome-extension://abc",
+    "https://a.example https://b.example",
+    "https://a.example;https://b.example",
+    "https://a.example,",
+    ",",
+  ])("refuses %j", (value) => {
+    for (const text of [value, `https://good.example,${value}`]) {
+      expect(problemsOf({ [name]: text })).toEqual([
+        expect.stringMatching(new RegExp(`^${name}: must be origins separated by commas, such as `)),
+      ]);
+    }
+  });
+});
+
+test("the two lists of origins stay apart", () => {
+  const lists = {
+    SESSIOND_ALLOWED_ORIGINS: "https://a.example, https://b.example",
+    SESSIOND_KRATOS_ALLOWED_ORIGINS: "https://c.example",
+  };
+  const { allowedOrigins, kratos } = configOf(lists).config;
+  expect(allowedOrigins).toEqual(["https://a.example", "https://b.example"]);
+  expect(kratos.allowedOrigins).toEqual(["https://c.example"]);
+});
+
 describe("all problems are reported at once", () => {
   const wrong = {
     DATABASE_URL: "mysql://u:hunter2@h/d",
@@ -172,6 +231,7 @@ describe("all problems are reported at once", () => {
     SESSIOND_BOOTSTRAP_PROJECT: "no-colon-hunter2",
     SESSIOND_LOG_LEVEL: "loud",
     SESSIOND_SHUTDOWN_GRACE_MS: "soon",
+    SESSIOND_ALLOWED_ORIGINS: "*",
     SESSIOND_KRATOS_PREFIX: "auth/",
     SESSIOND_KRATOS_ALLOWED_ORIGINS: "https://a.example/path",
     SESSIOND_STYTCH_ERROR_URL_BASE: "errors",

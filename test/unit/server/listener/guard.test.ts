@@ -41,6 +41,26 @@ describe.each(Object.entries(failures))("a handler that %s", (_, handler) => {
   });
 });
 
+test("the answer keeps the headers that let a page read it, and no others of the handler", async () => {
+  const kept = {
+    vary: "origin",
+    "access-control-allow-origin": "https://app.example.com",
+    "x-request-id": "request-1",
+  };
+  const { url } = await listening({
+    onError: () => {},
+    handler(_, res) {
+      for (const [name, value] of Object.entries(kept)) res.setHeader(name, value);
+      res.setHeader("x-secret", "detail");
+      throw new Error("secret detail");
+    },
+  });
+  const answer = await fetch(url);
+  expect(answer.status).toBe(500);
+  expect(Object.fromEntries(answer.headers)).toMatchObject(kept);
+  expect(answer.headers.has("x-secret")).toBe(false);
+});
+
 test("aborts the answer of a handler that fails halfway", async () => {
   const { url } = await listening({
     onError: () => {},
