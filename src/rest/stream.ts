@@ -53,8 +53,8 @@ function errorValue(body: ErrorBody): JsonValue {
 /** The id of a message's event; undefined if the route has none, or it could not be written in one line. */
 function eventId({ eventStream, method }: ServedRoute, message: Message): string | undefined {
   if (eventStream === undefined) return undefined;
-  const id = String(reflect(method.output, message).get(eventStream.id));
-  return /[\r\n\0]/.test(id) ? undefined : id;
+  const id = reflect(method.output, message).get(eventStream.id);
+  return typeof id === "string" && !/[\r\n\0]/.test(id) ? id : undefined;
 }
 
 function streamWriter(route: ServedRoute, format: StreamFormat): StreamWriter {

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file session/v1/json_web_key.proto.
  */
 export const file_session_v1_json_web_key: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zZXNzaW9uL3YxL2pzb25fd2ViX2tleS5wcm90bxIKc2Vzc2lvbi52MSLVAgoKSnNvbldlYktleRIQCgNrdHkYASABKAlCA+BBAxIQCgNraWQYAiABKAlCA+BBAxIQCgNhbGcYAyABKAlCA+BBAxIQCgN1c2UYBCABKAlCA+BBAxIVCgNjcnYYBSABKAlCA+BBA0gAiAEBEhMKAXgYBiABKAlCA+BBA0gBiAEBEhMKAXkYByABKAlCA+BBA0gCiAEBEhMKAW4YCCABKAlCA+BBA0gDiAEBEhMKAWUYCSABKAlCA+BBA0gEiAEBEh0KB2tleV9vcHMYCiADKAlCA+BBA1IHa2V5X29wcxIsCgN4NWMYCyABKAsyGi5nb29nbGUucHJvdG9idWYuTGlzdFZhbHVlQgPgQQMSGgoIeDV0X3MyNTYYDCABKAlCA+BBA0gFiAEBQgYKBF9jcnZCBAoCX3hCBAoCX3lCBAoCX25CBAoCX2VCCwoJX3g1dF9zMjU2Ql0KE3Nlc3Npb25kLnNlc3Npb24udjFCD0pzb25XZWJLZXlQcm90b1ABWh1zZXNzaW9uZC9zZXNzaW9uL3YxO3Nlc3Npb252MaoCE1Nlc3Npb25kLlNlc3Npb24uVjFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_struct]);
+  fileDesc("Ch1zZXNzaW9uL3YxL2pzb25fd2ViX2tleS5wcm90bxIKc2Vzc2lvbi52MSLTAgoKSnNvbldlYktleRIQCgNrdHkYASABKAlCA+BBAxIQCgNraWQYAiABKAlCA+BBAxIQCgNhbGcYAyABKAlCA+BBAxIQCgN1c2UYBCABKAlCA+BBAxIVCgNjcnYYBSABKAlCA+BBA0gAiAEBEhMKAXgYBiABKAlCA+BBA0gBiAEBEhMKAXkYByABKAlCA+BBA0gCiAEBEhMKAW4YCCABKAlCA+BBA0gDiAEBEhMKAWUYCSABKAlCA+BBA0gEiAEBEh0KB2tleV9vcHMYCiADKAlCA+BBA1IHa2V5X29wcxIsCgN4NWMYCyABKAsyGi5nb29nbGUucHJvdG9idWYuTGlzdFZhbHVlQgPgQQMSGQoHeDV0UzI1NhgMIAEoCUID4EEDSAWIAQFCBgoEX2NydkIECgJfeEIECgJfeUIECgJfbkIECgJfZUIKCghfeDV0UzI1NkJdChNzZXNzaW9uZC5zZXNzaW9uLnYxQg9Kc29uV2ViS2V5UHJvdG9QAVodc2Vzc2lvbmQvc2Vzc2lvbi92MTtzZXNzaW9udjGqAhNTZXNzaW9uZC5TZXNzaW9uLlYxYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_struct]);
 
 /**
  * A public key that verifies session JWTs (RFC 7517). Its JSON is a JWK: members that do not apply to the key are absent.
@@ -99,9 +99,10 @@ export type JsonWebKey = Message<"session.v1.JsonWebKey"> & {
   x5c?: ListValue | undefined;
 
   /**
-   * Thumbprint of the certificate. Present, and empty, only in the key sets of Stytch's APIs.
+   * Thumbprint of the certificate. Present, and empty, only in the key sets of Stytch's APIs, which spell it so.
+   * buf:lint:ignore FIELD_LOWER_SNAKE_CASE
    *
-   * @generated from field: optional string x5t_s256 = 12;
+   * @generated from field: optional string x5tS256 = 12;
    */
   x5tS256?: string | undefined;
 };

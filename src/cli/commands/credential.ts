@@ -13,9 +13,9 @@ import { type OptionValues, parseList, projectOption } from "../run/options.ts";
 import { callFailure } from "../run/service.ts";
 import {
   permissionWord,
+  permissionWords,
   readPermissions,
   secretOutOption,
-  servicePermissions,
   withNewCredential,
 } from "./new-credential.ts";
 
@@ -30,7 +30,7 @@ export function addCredentialCommands(program: Command): void {
     options: {
       ...secretOutOption,
       "--permissions <list>": {
-        help: `what it may do, separated by commas: any of ${[...servicePermissions, "projects.admin"].join(", ")}`,
+        help: `what it may do, separated by commas: any of ${permissionWords.join(", ")}`,
         required: true,
       },
       "--display-name <name>": { help: "a name for people", default: "" },

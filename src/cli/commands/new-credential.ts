@@ -2,35 +2,42 @@ import { open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import {
-  type Permission,
+  Permission,
+  PermissionSchema,
   type ServiceCredential,
   ServiceCredentialSchema,
 } from "../../../gen/session/v1/project_pb.ts";
-import { permissions } from "../../domain/project.ts";
-import { protoPermissions } from "../../rpc/messages/project-messages.ts";
 import { CommandFailure, usageFailure } from "../output/failure.ts";
 import { messageJson } from "../output/output.ts";
 import { pairs } from "../output/table.ts";
 import type { ServiceRun } from "../run/command.ts";
 import { parseList } from "../run/options.ts";
 
+/** All permissions by their short names, such as `sessions.revoke_all`. */
+const permissions: ReadonlyMap<string, Permission> = new Map(
+  Object.values(Permission)
+    .filter((value) => value !== Permission.UNSPECIFIED)
+    .map((value) => [permissionWord(value), value]),
+);
+
+export const permissionWords = [...permissions.keys()];
+
 /** What a service usually needs on its own project: the default permissions of a project's first credential. */
-export const servicePermissions: readonly string[] = permissions.filter((name) => name !== "projects.admin");
+export const servicePermissions = permissionWords.filter((word) => word !== "projects.admin");
 
 /** Reads the short names of permissions, separated by commas. */
 export function readPermissions(text: string): Permission[] {
   return parseList(text).map((word) => {
-    const name = permissions.find((one) => one === word);
-    if (name === undefined) {
-      throw usageFailure(`${word} is not a permission; the permissions are ${permissions.join(", ")}`);
-    }
-    return protoPermissions[name];
+    const value = permissions.get(word);
+    if (value !== undefined) return value;
+    throw usageFailure(`${word} is not a permission; the permissions are ${permissionWords.join(", ")}`);
   });
 }
 
 /** The short name of a permission; its number if this version does not know it. */
 export function permissionWord(value: Permission): string {
-  return permissions.find((name) => protoPermissions[name] === value) ?? String(value);
+  const name = PermissionSchema.value[value]?.localName;
+  return name === undefined ? String(value) : name.toLowerCase().replace("_", ".");
 }
 
 /** The option of every command that creates a secret. */

@@ -9,7 +9,7 @@ import type { JwtCheck } from "./jwt/jwt-check.ts";
 import type { VerifierSettings } from "./options.ts";
 import type { Freshness } from "./revocations/freshness.ts";
 import { OutOfStepError, type RevocationCopy } from "./revocations/revocation-copy.ts";
-import { readMessage } from "./revocations/revocation.ts";
+import { UnknownScopeError, readMessage } from "./revocations/revocation.ts";
 
 /** What a verifier consists of. */
 export interface VerifierParts {
@@ -115,13 +115,16 @@ export class LogFollower {
   }
 
   #disconnected({ error, wasConnected }: EventOf<"disconnected">): void {
-    const { source, copy, connections } = this.#parts;
+    const { source, copy, connections, freshness } = this.#parts;
     this.isConnected = false;
     this.lastError = error;
+    if (error instanceof UnknownScopeError) freshness.distrust();
     if (isPermanent(error)) this.#settleReady(error);
     const { baseUrl } = connections;
     source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
-    if (error instanceof OutOfStepError || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
+    // A snapshot leaves out a revocation of an unknown scope once no JWT depends on it.
+    const needsSnapshot = error instanceof OutOfStepError || error instanceof UnknownScopeError;
+    if (needsSnapshot || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
     else connections.rotate();
   }
 

@@ -1,6 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { JsonWebKeySchema } from "../../../gen/session/v1/json_web_key_pb.ts";
 import { SessiondError } from "../../domain/errors.ts";
 import { parseProjectId } from "../../domain/ids.ts";
 import { jwksCacheControl } from "../../domain/keys/key-schedule.ts";
@@ -25,7 +23,7 @@ export async function stytchJwks(deps: SigningKeyDependencies, id: string, conte
   };
 }
 
-/** Stytch's typed clients require members for a certificate, which its own keys leave empty. */
-function toStytchJwk(jwk: StoredSigningKey["publicJwk"]): MessageInitShape<typeof JsonWebKeySchema> {
-  return { ...toJwkMessage(jwk), x5c: { values: [] }, x5tS256: "" };
+/** Stytch's typed clients require members that are empty: those of a certificate, and those of RSA. */
+function toStytchJwk(jwk: StoredSigningKey["publicJwk"]) {
+  return { n: "", e: "", ...toJwkMessage(jwk), x5c: { values: [] }, x5tS256: "" };
 }

@@ -1,8 +1,8 @@
 import {
-  ScalarType,
   type DescField,
   type DescMessage,
   type DescMethod,
+  ScalarType,
   getOption,
   hasOption,
 } from "@bufbuild/protobuf";

@@ -40,7 +40,7 @@ function namingFields({ input }: DescMethod): readonly string[] {
   return input.fields
     .filter(({ scalar, name }) => scalar === ScalarType.STRING && /^(.+_)?(id|token|jwt|kid)$/.test(name))
     .map(({ name }) => name)
-    .filter((name) => name !== "page_token");
+    .filter((name) => name !== "page_token" && name !== "request_id");
 }
 
 describe.each(requests)("$name", (request) => {

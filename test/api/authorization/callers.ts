@@ -30,6 +30,7 @@ export const callers: Readonly<Record<string, (world: World) => Promise<Credenti
   "service authenticate": (world) => serviceOf(world, "sessions.authenticate"),
   "service revoke": (world) => serviceOf(world, "sessions.revoke"),
   "service revoke_all": (world) => serviceOf(world, "sessions.revoke_all"),
+  "service watch": (world) => serviceOf(world, "revocations.watch"),
   operator: (world) => serviceOf(world, "projects.admin"),
   "service all": async ({ home }) => by(home.headers),
   "certificate all": async (world) => ({ headers: {}, certificate: await world.certificate() }),

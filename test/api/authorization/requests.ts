@@ -42,19 +42,19 @@ export const requests: readonly Request[] = [
   ...bySession(`${own}/RotateToken`, { token: "token" }),
   ...bySession(`${own}/Revoke`, { id: "id", token: "token", jwt: "jwt" }),
   ...byMember(`${own}/Revoke`),
-  { name: `${own}/RevokeAll by self`, targets: none, message: () => ({ self: true }) },
+  { name: `${own}/RevokeAll by self`, targets: none, message: () => ({ self: {} }) },
   ...byMember(`${own}/RevokeAll`),
   ...byOrganization(`${own}/RevokeAll`),
   {
     name: `${own}/RevokeAll by project`,
     targets: none,
-    message: () => ({ project: true }),
+    message: () => ({ project: {} }),
     spoilsProject: true,
   },
   {
     name: `${own}/RevokeAll by self, except_session_id`,
     targets: everySession,
-    message: async (target) => ({ self: true, except_session_id: (await target.session()).id }),
+    message: async (target) => ({ self: {}, except_session_id: (await target.session()).id }),
   },
   {
     name: `${own}/RevokeAll by member_id, except_session_id`,
@@ -73,6 +73,7 @@ export const requests: readonly Request[] = [
       target_id: (await target.session()).id,
     }),
   },
+  ...byMember(`${own}/ListRevocations`),
   { name: `${own}/WatchRevocations`, targets: none, message: () => ({ heartbeat: "0.1s" }) },
 
   {
@@ -82,6 +83,11 @@ export const requests: readonly Request[] = [
   },
   ...byProject(`${projects}/GetProject`, "id"),
   { name: `${projects}/ListProjects`, targets: none, message: () => ({}) },
+  {
+    name: `${projects}/UpdateProject by project.id`,
+    targets: everyProject,
+    message: ({ project }) => ({ project: { id: project, display_name: "New" } }),
+  },
   ...byProject(`${projects}/UpdatePolicy`, "project_id", { policy: { jwt_lifetime: "60s" } }, true),
   ...byProject(`${projects}/DisableProject`, "id", {}, true),
   ...byProject(`${projects}/CreateServiceCredential`, "project_id", {

@@ -47,7 +47,7 @@ test("project create --json prints one document of API messages; --secret-out ke
   expect(status).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
     project: { id: "globex", environment: "ENVIRONMENT_LIVE" },
-    credential: { projectId: "globex", permissions: ["sessions.read"] },
+    credential: { projectId: "globex", permissions: ["PERMISSION_SESSIONS_READ"] },
     secretFile: file,
   });
   expect(stdout).not.toMatch(secretForm);
@@ -67,12 +67,11 @@ test("a secret that cannot be written is not created, and a file without a secre
   await expect(projects.getProject({ id: "initech" })).rejects.toThrow("no such project");
 });
 
-test("if the first credential is refused, the project exists and the error says how to continue", async () => {
+test("an unknown permission is refused before the project is created", async () => {
   const { status, stderr } = await run("project", "create", "hooli", "--permissions", "sessions.fly");
   expect(status).toBe(2);
-  expect(stderr).toContain("project hooli was created, but not its credential");
-  expect(stderr).toContain("sessiond credential create --project hooli");
-  await projects.getProject({ id: "hooli" });
+  expect(stderr).toContain("sessions.fly is not a permission; the permissions are sessions.create,");
+  await expect(projects.getProject({ id: "hooli" })).rejects.toThrow("no such project");
 });
 
 test("project create --no-credential makes only the project", async () => {
@@ -116,7 +115,7 @@ test("project disable refuses the project's credentials from then on", async () 
 test("credential create, list and disable, for the calling project and for another", async () => {
   const permissions = ["--permissions", "sessions.read, sessions.revoke"];
   const own = await jsonOf<Created>(run("credential", "create", ...permissions, "--json"));
-  const granted = ["sessions.read", "sessions.revoke"];
+  const granted = ["PERMISSION_SESSIONS_READ", "PERMISSION_SESSIONS_REVOKE"];
   expect(own.credential).toMatchObject({ projectId: service.projectId, permissions: granted });
   await projects.createProject({ id: "other" });
   const args = ["--project", "other", "--display-name", "Reader", "--permissions", "sessions.read"];

@@ -68,7 +68,7 @@ test.each([
   [["sessions", "revoke", "id", "--member", "a"], "exactly one of"],
   [["sessions", "revoke-all"], "exactly one of"],
   [["sessions", "revoke-all", "--project", "--member", "a"], "exactly one of"],
-  [["sessions", "watch", "--after", "-1"], "--after must be"],
+  [["sessions", "watch", "--after", "-1"], "after: must be the position"],
   [["sessions", "watch", "--oldest", "--snapshot"], "only one of"],
   [["sessions", "revoke", "no-uuid"], "must be a UUID"],
   [["sessions", "revocations", "--since", "yesterday"], "--since must be"],

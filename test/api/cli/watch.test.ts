@@ -127,8 +127,10 @@ test.each([
   expect((await sessiond(["sessions", "watch"], options)).status).toBe(status);
 });
 
-test("a revision that the log does not have ends it, and the error says how to continue", async () => {
-  const ahead = await sessiond(["sessions", "watch", "--after", "999999", "--json"], { environment });
+test("a position that the log does not have ends it, and the error says how to continue", async () => {
+  const ahead = await sessiond(["sessions", "watch", "--after", positionOf(999_999), "--json"], {
+    environment,
+  });
   expect(ahead.status).toBe(1);
   const message = expect.stringContaining("--snapshot");
   const error = { code: "OUT_OF_RANGE", reason: "REVISION_OUT_OF_RANGE", message };

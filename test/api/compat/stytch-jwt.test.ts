@@ -123,6 +123,8 @@ test.each([`/v1/sessions/jwks/${projectId}`, `/v1/b2b/sessions/jwks/${projectId}
           key_ops: ["verify"],
           n: expect.stringMatching(/^[\w-]{342}$/) as unknown,
           e: "AQAB",
+          x5c: [],
+          x5tS256: "",
         },
       ],
       ...stytchSuccess,

@@ -77,7 +77,7 @@ function rpcAttempts({ url: baseUrl, authorization, sessionId, connectToken, pro
 }
 
 async function firstOf(sessions: Client<typeof SessionService>): Promise<string> {
-  for await (const { caughtUp } of sessions.watchRevocations({})) return caughtUp ? "a message" : "another";
+  for await (const { upToDate } of sessions.watchRevocations({})) return upToDate ? "a message" : "another";
   return "no message";
 }
 

@@ -61,6 +61,7 @@ const may = [
   Permission.SESSIONS_READ,
   Permission.SESSIONS_AUTHENTICATE,
   Permission.SESSIONS_REVOKE,
+  Permission.REVOCATIONS_WATCH,
 ];
 const ordersId = "spiffe://prod.example/ns/shop/sa/orders";
 const ordersCredential = await register(ordersId, may);

@@ -3,7 +3,7 @@ import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SessionService, type WatchRevocationsResponse } from "../../../gen/session/v1/session_service_pb.ts";
 import { RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
@@ -175,6 +175,66 @@ test("over REST the stream is NDJSON, or SSE if accepted", async () => {
     expect(text).toContain(`"revision":"${revision}"`);
     end.abort();
   }
+});
+
+/** Reads server-sent events until `text` arrives. Returns their fields. */
+async function eventsUntil(text: string, query: string, headers: Readonly<Record<string, string>> = {}) {
+  const end = new AbortController();
+  const response = await fetch(`${one.url}/session/v1/revocations:watch${query}`, {
+    headers: { authorization: one.basic, accept: "text/event-stream", ...headers },
+    signal: end.signal,
+  });
+  expect(response.status).toBe(200);
+  let read = "";
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  while (!(read.includes(text) && read.endsWith("\n\n"))) read += (await reader?.read())?.value ?? "";
+  end.abort();
+  const events = read.trimEnd().split("\n\n");
+  return events.map((event) => /^id: (?<id>\S+)\ndata: (?<data>.*)$/.exec(event)?.groups);
+}
+
+describe("server-sent events", () => {
+  test("have the position as id, and Last-Event-ID resumes after it without gap or repetition", async () => {
+    await sessions.revoke(member("hal"));
+    const seen = await eventsUntil('"hal"', "?snapshot=");
+    const last = seen.at(-1);
+    expect(JSON.parse(last?.["data"] ?? "")).toMatchObject({ position: last?.["id"] });
+    await sessions.revoke(member("ida"));
+    await sessions.revoke(member("joe"));
+    const resumed = await eventsUntil('"joe"', "?snapshot=", { "last-event-id": last?.["id"] ?? "" });
+    const targets = resumed.flatMap((event) => {
+      const { revocations } = JSON.parse(event?.["data"] ?? "") as { revocations: { targetId: string }[] };
+      return revocations.map(({ targetId }) => targetId);
+    });
+    expect(targets).toEqual(["ida", "joe"]);
+  });
+
+  test("Last-Event-ID takes precedence over `after`; an empty one counts as absent", async () => {
+    const { revision } = await sessions.revoke(member("kim"));
+    const before = positionOf(Number(revision) - 1);
+    const ahead = positionOf(Number(revision) + 1000);
+    for (const [after, lastEventId] of [
+      [ahead, before],
+      [before, ""],
+    ]) {
+      const events = await eventsUntil('"kim"', `?after=${after}`, { "last-event-id": lastEventId ?? "" });
+      expect(events[0]?.["data"]).toContain(`"revision":"${revision}"`);
+    }
+  });
+
+  test.each([
+    ["?after=x", {}, 400],
+    ["", { "last-event-id": "x" }, 400],
+    ["?snapshot=true", {}, 400],
+    ["?snapshot=&oldest=", {}, 400],
+    ["?snapshot&snapshot", {}, 400],
+  ])("a start that is wrong is refused: %s %o", async (query, headers, status) => {
+    const response = await fetch(`${one.url}/session/v1/revocations:watch${query}`, {
+      headers: { authorization: one.basic, accept: "text/event-stream", ...headers },
+    });
+    expect(response.status).toBe(status);
+    await response.body?.cancel();
+  });
 });
 
 test("over gRPC-Web the stream is the same", async () => {

@@ -30,6 +30,12 @@ export class Freshness {
     if (ageOf(asOf, this.#clock) <= this.staleness()) this.#asOf = asOf;
   }
 
+  /** Makes the copy stale until the next {@link recordSync}: it lacks something that the verifier cannot read. */
+  distrust(): void {
+    this.#asOf = undefined;
+    this.isFresh();
+  }
+
   /** Returns the largest possible age of the copy, in milliseconds; Infinity before the first snapshot. */
   staleness(): number {
     return this.#asOf === undefined ? Infinity : Math.max(0, ageOf(this.#asOf, this.#clock));

@@ -40,12 +40,17 @@ export interface StreamMessage {
   readonly position: string;
 }
 
-/** Throws for an unknown scope: a verifier that does not know what was revoked must not continue. */
+/** A revocation has a scope that this version does not know, so that it does not know what was revoked. */
+export class UnknownScopeError extends Error {
+  override readonly name = "UnknownScopeError";
+}
+
+/** Throws UnknownScopeError. */
 function readRevocation(message: RevocationMessage): VerifierRevocation {
   const { revision, targetId, exceptSessionId } = message;
   const scope = scopeNames[message.scope];
   if (scope === undefined) {
-    throw new Error(
+    throw new UnknownScopeError(
       `revision ${revision} has the scope ${message.scope}, which this version of the verifier does not know: upgrade it`,
     );
   }

@@ -144,6 +144,30 @@ test("a revocation of an unknown scope makes the verifier stale", async () => {
   expect(await verifier.verify(await signed(key))).toMatchObject({ reason: "stale" });
 });
 
+test("a revocation of an unknown scope makes a fresh verifier stale at once, until a snapshot lacks it", async () => {
+  const service = await scriptedService(key);
+  const [revoke, forget] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let streams = 0;
+  service.watch = async function* (_request, context) {
+    if (++streams === 1) {
+      yield upToDateAt(4);
+      await revoke.promise;
+      yield upToDateAt(5, { scope: 99 as RevocationScope, targetId: "x" });
+    }
+    await forget.promise;
+    yield* upToDate(context, 6);
+  };
+  const starts = recordStarts(service);
+  const verifier = await readyVerifier(service, { maxStaleness: 3_600_000 });
+  const stale = next(verifier, "stale");
+  revoke.resolve();
+  expect(await stale).toEqual({ staleness: Infinity });
+  const fresh = next(verifier, "fresh");
+  forget.resolve();
+  expect(await fresh).toEqual({ revision: 6 });
+  expect(starts).toEqual(["snapshot", "snapshot"]);
+});
+
 test("a stream from before a suspension of the machine is replaced", async () => {
   const service = await scriptedService();
   const resume = Promise.withResolvers<void>();
