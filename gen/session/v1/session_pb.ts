@@ -177,7 +177,7 @@ export type Device = Message<"session.v1.Device"> & {
   userAgent: string;
 
   /**
-   * The client's address, an IPv4 or IPv6 literal; empty when unknown.
+   * The client's address, an IPv4 or IPv6 literal of up to 62 characters, with or without a zone; empty when unknown.
    *
    * @generated from field: string ip_address = 2;
    */
@@ -198,7 +198,8 @@ export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
  */
 export type AuthenticationFactor = Message<"session.v1.AuthenticationFactor"> & {
   /**
-   * The method, such as `password`, `totp`, `webauthn` or `oauth`; 1 to 64 characters.
+   * The method, such as `password`, `totp`, `webauthn` or `oauth`; 1 to 64 characters. JWT_PROFILE_STYTCH has its own list of
+   * methods and delivery methods: it states a factor that fits, and leaves out any other (src/compat/README.md).
    *
    * @generated from field: string method = 1;
    */
@@ -219,7 +220,7 @@ export type AuthenticationFactor = Message<"session.v1.AuthenticationFactor"> & 
   assuranceLevel: string;
 
   /**
-   * When the factor was verified; the session's create_time when absent at creation.
+   * When the factor was verified, kept to the millisecond; the session's create_time when absent at creation.
    *
    * @generated from field: google.protobuf.Timestamp authenticate_time = 4;
    */

@@ -20,6 +20,10 @@ export const file_session_v1_session_service: GenFile = /*@__PURE__*/
 /**
  * What Create needs to know.
  *
+ * A session JWT states most of it, in any profile to which the policy may change, and has to fit into a header. Therefore
+ * member_id, organization_id (counted twice), device, authentication_factors, roles and custom_claims may take 9,728 bytes
+ * together, as JSON in JWT_PROFILE_STYTCH. Beyond that, Create is INVALID_ARGUMENT and names those that take more than 1,024.
+ *
  * @generated from message session.v1.CreateRequest
  */
 export type CreateRequest = Message<"session.v1.CreateRequest"> & {
@@ -59,7 +63,9 @@ export type CreateRequest = Message<"session.v1.CreateRequest"> & {
   roles: string[];
 
   /**
-   * Claims of the application; up to 4,096 bytes as JSON, and none of the JWT's own claim names.
+   * Claims of the application; up to 4,096 bytes as JSON, nested up to 30 levels deep, and none of the JWT's own claim names. In
+   * JSON a number that a double cannot hold is refused: an integer that would change (write it as a string), a fraction of more
+   * than 17 significant digits, a number out of range.
    *
    * @generated from field: google.protobuf.Struct custom_claims = 6;
    */

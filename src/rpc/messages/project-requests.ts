@@ -25,9 +25,12 @@ import {
   jwtLifetimeBounds,
   maxSessionsBounds,
   memberPermissions,
+  roleGrantBounds,
   tokenReuseLeewayBounds,
 } from "../../domain/policy.ts";
-import { permissions } from "../../domain/project.ts";
+import { maxDisplayNameLength, permissions } from "../../domain/project.ts";
+import { maxReasonLength } from "../../domain/revocation.ts";
+import { maxKidLength } from "../../jwt/statement.ts";
 import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
 import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
 import { type FieldChecker, namesOf, readFields } from "./fields.ts";
@@ -49,7 +52,7 @@ const algorithms = namesOf(protoAlgorithms);
 export function readCreateProject(request: CreateProjectRequest): CreateProject {
   return readFields((fields) => ({
     id: fields.projectId("id", request.id),
-    displayName: fields.text("display_name", request.displayName, 255),
+    displayName: fields.text("display_name", request.displayName, maxDisplayNameLength),
     environment: fields.parsed(
       "environment",
       request.environment || ProtoEnvironment.TEST,
@@ -70,7 +73,7 @@ export function readUpdatePolicy(request: UpdatePolicyRequest): { projectId: Pro
 export function readCreateCredential(request: CreateServiceCredentialRequest): CreateCredential {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
-    displayName: fields.text("display_name", request.displayName, 255),
+    displayName: fields.text("display_name", request.displayName, maxDisplayNameLength),
     permissions:
       request.permissions.length === 0
         ? fields.violation("permissions", `must have at least one of ${permissions.join(", ")}`)
@@ -82,9 +85,9 @@ export function readCreateCredential(request: CreateServiceCredentialRequest): C
 export function readRevokeSigningKey(request: RevokeSigningKeyRequest): RevokeSigningKey {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
-    kid: fields.text("kid", request.kid, 128, 1),
+    kid: fields.text("kid", request.kid, maxKidLength, 1),
     cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
-    reason: fields.text("reason", request.reason, 512),
+    reason: fields.text("reason", request.reason, maxReasonLength),
   }));
 }
 
@@ -98,10 +101,15 @@ function readPolicy(fields: FieldChecker, policy: ProtoPolicy | undefined): Poli
     jwtLifetime:
       fields.duration("policy.jwt_lifetime", policy?.jwtLifetime, jwtLifetimeBounds) ??
       defaultPolicy.jwtLifetime,
-    roleGrants: fields.list("policy.role_grants", policy?.roleGrants ?? [], 100, (field, grant) => ({
-      role: fields.text(`${field}.role`, grant.role, 255, 1),
-      permissions: readMembers(fields, `${field}.permissions`, grant.permissions, memberPermissions),
-    })),
+    roleGrants: fields.list(
+      "policy.role_grants",
+      policy?.roleGrants ?? [],
+      roleGrantBounds.grants,
+      (field, grant) => ({
+        role: fields.text(`${field}.role`, grant.role, roleGrantBounds.role, 1),
+        permissions: readMembers(fields, `${field}.permissions`, grant.permissions, memberPermissions),
+      }),
+    ),
     jwtProfile: fields.parsed(
       "policy.jwt_profile",
       policy?.jwtProfile || ProtoProfile.DEFAULT,

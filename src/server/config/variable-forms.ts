@@ -76,6 +76,12 @@ function masterKeyBytes(text: string): Buffer | undefined {
   return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
 }
 
+/** One byte of JSON for each character: every session JWT has the issuer, and its length is limited. */
+export const issuer = parsed(
+  "up to 255 visible ASCII characters except quotation mark and backslash",
+  (text) => (/^[!#-[\]-~]{1,255}$/.test(text) ? text : undefined),
+);
+
 export const bootstrapProject = parsed(
   "<project_id>:<secret>; an id has letters, digits, '.', '_' and '-'",
   (text) => {
