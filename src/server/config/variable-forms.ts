@@ -71,7 +71,7 @@ export const masterKeys = parsed("master keys, each 32 bytes in base64, separate
 });
 
 /** Encodes again and compares, because Buffer skips invalid characters: a mistyped key must not become another key. */
-function masterKeyBytes(text: string): Buffer | undefined {
+export function masterKeyBytes(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
 }
