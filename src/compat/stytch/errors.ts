@@ -28,7 +28,8 @@ export class ArgumentError extends ConnectError {
 export function stytchDialect(prefixes: readonly string[], options: StytchOptions): Dialect {
   return {
     prefixes,
-    write: { useProtoFieldName: true },
+    // Typed SDKs require members that are empty.
+    write: { useProtoFieldName: true, alwaysEmitImplicit: true },
     challenge: 'Basic realm="sessiond"',
     writeError: (failure, request) => writeError(failure, request, options),
   };

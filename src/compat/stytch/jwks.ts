@@ -25,6 +25,11 @@ export async function stytchJwks(deps: SigningKeyDependencies, id: string, conte
 }
 
 function toJwkMessage(jwk: StoredSigningKey["publicJwk"]): MessageInitShape<typeof JsonWebKeySchema> {
-  const { kty = "", kid = "", alg = "", use = "", n = "", e = "", crv = "", x = "", y = "" } = jwk;
-  return { kty, kid, alg, use, keyOps: ["verify"], n, e, crv, x, y };
+  const { kty = "", kid = "", alg = "", use = "", n = "", e = "", crv, x, y } = jwk;
+  const curve = {
+    ...(crv !== undefined && { crv }),
+    ...(x !== undefined && { x }),
+    ...(y !== undefined && { y }),
+  };
+  return { kty, kid, alg, use, keyOps: ["verify"], x5c: [], x5tS256: "", n, e, ...curve };
 }

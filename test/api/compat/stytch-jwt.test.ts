@@ -121,6 +121,8 @@ test.each([`/v1/sessions/jwks/${projectId}`, `/v1/b2b/sessions/jwks/${projectId}
           alg: "RS256",
           use: "sig",
           key_ops: ["verify"],
+          x5c: [],
+          x5tS256: "",
           n: expect.stringMatching(/^[\w-]{342}$/) as unknown,
           e: "AQAB",
         },

@@ -10,10 +10,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file compat/stytch/v1/jwks.proto.
  */
 export const file_compat_stytch_v1_jwks: GenFile = /*@__PURE__*/
-  fileDesc("Chtjb21wYXQvc3R5dGNoL3YxL2p3a3MucHJvdG8SEGNvbXBhdC5zdHl0Y2gudjEiigEKCkpzb25XZWJLZXkSCwoDa3R5GAEgASgJEgsKA2tpZBgCIAEoCRILCgNhbGcYAyABKAkSCwoDdXNlGAQgASgJEg8KB2tleV9vcHMYBSADKAkSCQoBbhgGIAEoCRIJCgFlGAcgASgJEgsKA2NydhgIIAEoCRIJCgF4GAkgASgJEgkKAXkYCiABKAliBnByb3RvMw");
+  fileDesc("Chtjb21wYXQvc3R5dGNoL3YxL2p3a3MucHJvdG8SEGNvbXBhdC5zdHl0Y2gudjEiywEKCkpzb25XZWJLZXkSCwoDa3R5GAEgASgJEgsKA2tpZBgCIAEoCRILCgNhbGcYAyABKAkSCwoDdXNlGAQgASgJEg8KB2tleV9vcHMYBSADKAkSCwoDeDVjGAYgAygJEg8KB3g1dFMyNTYYByABKAkSCQoBbhgIIAEoCRIJCgFlGAkgASgJEhAKA2NydhgKIAEoCUgAiAEBEg4KAXgYCyABKAlIAYgBARIOCgF5GAwgASgJSAKIAQFCBgoEX2NydkIECgJfeEIECgJfeWIGcHJvdG8z");
 
 /**
- * A public key that verifies session JWTs (RFC 7517). Members that the key type does not use are absent.
+ * A public key that verifies session JWTs (RFC 7517). All documented members are present, because Stytch's typed SDKs require
+ * them; `n` and `e` are empty unless the key is an RSA key.
  *
  * @generated from message compat.stytch.v1.JsonWebKey
  */
@@ -54,39 +55,54 @@ export type JsonWebKey = Message<"compat.stytch.v1.JsonWebKey"> & {
   keyOps: string[];
 
   /**
+   * Certificates of the key: none, because it has none.
+   *
+   * @generated from field: repeated string x5c = 6;
+   */
+  x5c: string[];
+
+  /**
+   * Thumbprint of the certificate: empty, because there is none. Stytch spells the name without the `#` of RFC 7517.
+   * buf:lint:ignore FIELD_LOWER_SNAKE_CASE
+   *
+   * @generated from field: string x5tS256 = 7;
+   */
+  x5tS256: string;
+
+  /**
    * Modulus (RSA).
    *
-   * @generated from field: string n = 6;
+   * @generated from field: string n = 8;
    */
   n: string;
 
   /**
    * Exponent (RSA).
    *
-   * @generated from field: string e = 7;
+   * @generated from field: string e = 9;
    */
   e: string;
 
   /**
-   * Curve (EC and OKP).
+   * Curve (EC and OKP); absent for other keys, like the next two.
    *
-   * @generated from field: string crv = 8;
+   * @generated from field: optional string crv = 10;
    */
-  crv: string;
+  crv?: string | undefined;
 
   /**
    * X coordinate (EC) or public key (OKP).
    *
-   * @generated from field: string x = 9;
+   * @generated from field: optional string x = 11;
    */
-  x: string;
+  x?: string | undefined;
 
   /**
    * Y coordinate (EC).
    *
-   * @generated from field: string y = 10;
+   * @generated from field: optional string y = 12;
    */
-  y: string;
+  y?: string | undefined;
 };
 
 /**
