@@ -1005,7 +1005,8 @@ export const RevocationScopeSchema: GenEnum<RevocationScope> = /*@__PURE__*/
  * users (`authorization: Bearer <session token or JWT>` or `x-session-token`), who read and end what is theirs.
  *
  * Every error carries google.rpc.ErrorInfo with a reason from ErrorReason and the domain `sessiond`; a field out of bounds
- * is INVALID_ARGUMENT with google.rpc.BadRequest. No text field may contain the character NUL.
+ * is INVALID_ARGUMENT with google.rpc.BadRequest, which names the first ten. No text field may contain the character NUL. Texts
+ * are kept as they are; lengths count Unicode code points. Times and durations are kept to the millisecond.
  *
  * @generated from service session.v1.SessionService
  */

@@ -18,7 +18,7 @@ export interface DurationBounds {
   readonly max: number;
 }
 
-/** Reads the fields of a request. Fails with FIELD_INVALID and all violations at once; the result of `read` is then unused. */
+/** Reads the fields of a request. Fails with FIELD_INVALID and all violations at once, up to the number that an error may name; the result of `read` is then unused. */
 export function readFields<T>(read: (fields: FieldChecker) => T): T {
   const fields = new FieldChecker();
   const value = read(fields);

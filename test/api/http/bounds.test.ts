@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { type JsonObject, type JsonValue, create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { JwtProfile } from "../../../gen/session/v1/project_pb.ts";
 import { CreateRequestSchema, ListResponseSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
@@ -74,6 +76,21 @@ describe.each(Object.entries(posts))("over %s", (name, post) => {
     expect(text).toContain(field);
   });
 
+  test("numbers, keys and texts come back as they were written", async () => {
+    const memberId = `m\u0301 é\ufffd\u200b\ufeff 😀${name}`;
+    const customClaims = {
+      numbers: [1e308, 5e-324, 0.1, -1e-7, 1e21, 9007199254740994, 0.30000000000000004],
+      ["__proto__"]: { constructor: 1 },
+      ["\u00e9 e\u0301 \u2028"]: " \t\n ",
+    };
+    const posted = { memberId, customClaims, roles: [" a ", "A", "a"], device: { userAgent: " u " } };
+    expect((await send(post(posted))).status).toBe(200);
+    const { sessions: listed } = await sessions.list({ memberId });
+    expect(listed).toMatchObject([{ memberId, roles: [" a ", "A", "a"], device: { userAgent: " u " } }]);
+    expect(JSON.stringify(listed[0]?.customClaims?.["numbers"])).toBe(JSON.stringify(customClaims.numbers));
+    expect(Object.keys(listed[0]?.customClaims ?? {}).sort()).toEqual(Object.keys(customClaims).sort());
+  });
+
   test("what is accepted is read back over gRPC, by every client", async () => {
     const memberId = `deep-${name}`;
     for (const wrap of [inObject, inArray]) {
@@ -130,6 +147,25 @@ describe.each([
     expect(Math.max(first.length, issued.jwt.length)).toBeGreaterThan(9_900);
     await sessions.revoke({ target: { case: "jwt", value: first } });
   });
+});
+
+// C-core and Java accept 8 KiB of headers and trailers.
+test("an error with many violations names the first of them, and every client can read it", async () => {
+  const factor = { method: "", deliveryMethod: "d".repeat(65), assuranceLevel: "l".repeat(17) };
+  const call = sessions.create({
+    memberId: "a",
+    authenticationFactors: Array.from({ length: 32 }, () => factor),
+  });
+  const error = ConnectError.from(await call.catch((reason: unknown) => reason));
+  const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  expect(violations.map(({ field }) => field)).toHaveLength(10);
+  expect(violations[0]?.field).toBe("authentication_factors[0].method");
+  expect(error.rawMessage).toMatch(/; and 86 more$/);
+  const size = Array.from(error.metadata).reduce(
+    (sum, [key, value]) => sum + key.length + value.length + 32,
+    0,
+  );
+  expect(size + 3 * error.rawMessage.length).toBeLessThan(8192);
 });
 
 const hasProtoc = spawnSync("protoc", ["--version"]).status === 0;

@@ -106,6 +106,19 @@ test("the largest login that is accepted uses most of the room", async () => {
   expect(jwt.length).toBeGreaterThan(maxSignedJwtLength - 600);
 });
 
+test("a login just too large is refused, also if it has few characters", () => {
+  const six = "\u0001";
+  const login = { memberId: six.repeat(255), organizationId: six.repeat(255), factors: 0, roles: [] };
+  const half = { ...login, userAgent: six.repeat(600), customClaims: {} };
+  expect(violationsOfJwtSize(sessionOf(half))).toEqual([]);
+  const whole = { ...login, userAgent: six.repeat(1024), customClaims: {} };
+  expect(violationsOfJwtSize(sessionOf(whole)).map(({ field }) => field)).toEqual([
+    "member_id",
+    "organization_id",
+    "device.user_agent",
+  ]);
+});
+
 test("names the fields that take the room", () => {
   const small = {
     memberId: "m",
