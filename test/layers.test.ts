@@ -20,7 +20,7 @@ const layers: Readonly<Record<string, Layer>> = {
   domain: {
     layers: ["jwt", "transport"],
     gen: /^(google\/rpc|session\/v1\/error_reason)/,
-    packages: /^(@bufbuild\/protobuf|jose|lru-cache|uuid|node:crypto)$/,
+    packages: /^(@bufbuild\/protobuf|jose|lru-cache|uuid|node:(crypto|net))$/,
     folders: [".", "sessions", "keys", "revocations", "store", "use-cases"],
   },
   storage: {
@@ -46,7 +46,7 @@ const layers: Readonly<Record<string, Layer>> = {
   rpc: {
     layers: ["jwt", "transport", "domain", "auth"],
     gen: /^(google\/rpc|session|grpc)\//,
-    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|jose|node:net)$/,
+    packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|jose)$/,
     folders: ["messages", "grpc", "."],
   },
   rest: {

@@ -54,11 +54,12 @@ export function basic(header: Headers): RequestCredentials | undefined {
   const encoded = authorization(header, "basic");
   if (encoded === undefined) return undefined;
   const decoded = Buffer.from(encoded, "base64");
-  const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(decoded.toString()) ?? [];
+  const text = decoded.toString();
+  const [, id = "", secret] = /^([^:]*):(.*)$/s.exec(text) ?? [];
   const projectId = parseProjectId(id);
-  // Buffer skips characters outside base64, which must be refused (RFC 4648, 3.3).
-  const isBase64 = decoded.toString("base64") === encoded;
-  if (!isBase64 || projectId === undefined || secret === undefined || secret === "") {
+  // Buffer skips characters outside base64, which must be refused (RFC 4648, 3.3), and replaces bytes that are not UTF-8.
+  const isExact = decoded.toString("base64") === encoded && Buffer.from(text).equals(decoded);
+  if (!isExact || projectId === undefined || secret === undefined || secret === "") {
     throw new SessiondError("CREDENTIAL_INVALID");
   }
   return { service: { projectId, secretHash: hashSecret(secret) } };

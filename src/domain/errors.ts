@@ -60,6 +60,9 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
 /** Default retry delays, in milliseconds. */
 const retryDelays: Partial<Record<Reason, number>> = { DATABASE_UNAVAILABLE: 1000, OVERLOADED: 1000 };
 
+/** Most violations that an error names. gRPC sends them in headers, of which clients accept 8 KiB. */
+const maxViolations = 10;
+
 /** A failure that callers see. `cause` is only logged. */
 export class SessiondError extends Error {
   override readonly name = "SessiondError";
@@ -67,7 +70,7 @@ export class SessiondError extends Error {
   readonly code: Code;
   /** Variable parts, with the keys that the reason's comment in the proto lists. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** For FIELD_INVALID: all fields that are wrong. */
+  /** For FIELD_INVALID: the fields that are wrong, or the first of many. */
   readonly violations: readonly FieldViolation[];
   /** When to retry, in milliseconds; undefined if that would not help. */
   readonly retryDelay: number | undefined;
@@ -85,9 +88,11 @@ export class SessiondError extends Error {
     } = {},
   ) {
     const [code, message] = catalogue[reason];
-    const violations = detail.violations ?? [];
-    const where = violations.map((v) => `${v.field}: ${v.description}`).join("; ");
-    super(where === "" ? message : where, { cause: detail.cause });
+    const { violations: all = [] } = detail;
+    const violations = all.slice(0, maxViolations);
+    const where = violations.map((v) => `${v.field}: ${v.description}`);
+    if (all.length > violations.length) where.push(`and ${all.length - violations.length} more`);
+    super(where.length === 0 ? message : where.join("; "), { cause: detail.cause });
     this.reason = reason;
     this.code = code;
     this.metadata = detail.metadata ?? {};

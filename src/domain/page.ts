@@ -4,6 +4,9 @@ import { SessiondError } from "./errors.ts";
 /** Default and largest page size (AIP-158). */
 export const pageSizes = { default: 50, max: 1000 } as const;
 
+/** Longest page token that is read, in characters. The service's own are shorter than 150. */
+const maxPageTokenLength = 256;
+
 /** A page of a list: the rows after the row with key `after`. */
 export interface PageRequest<Key extends string> {
   readonly size: number;
@@ -23,11 +26,8 @@ export function parsePage<Key extends string>(
   if (pageSize < 0) throw invalid("page_size", "must not be negative");
   const size = pageSize === 0 ? pageSizes.default : Math.min(pageSize, pageSizes.max);
   if (pageToken === "") return { size, after: undefined };
-  const bytes = Buffer.from(pageToken, "base64url");
-  const check = bytes.subarray(0, checkLength);
-  const rest = bytes.subarray(checkLength);
-  const isValid = bytes.toString("base64url") === pageToken && check.equals(checkOf(filters, rest));
-  const after = isValid ? parseKey(rest.toString()) : undefined;
+  const key = keyIn(pageToken, filters);
+  const after = key === undefined ? undefined : parseKey(key);
   if (after === undefined) {
     throw invalid("page_token", "must be a next_page_token of the same list with the same filters");
   }
@@ -50,6 +50,16 @@ export function cutPage<Row, Key extends string>(
 export function pageTokenAfter(key: string, filters: readonly string[]): string {
   const after = Buffer.from(key);
   return Buffer.concat([checkOf(filters, after), after]).toString("base64url");
+}
+
+/** The key in a token; undefined if it is not a token of the list with these filters. */
+function keyIn(pageToken: string, filters: readonly string[]): string | undefined {
+  if (pageToken.length > maxPageTokenLength) return undefined;
+  const bytes = Buffer.from(pageToken, "base64url");
+  const check = bytes.subarray(0, checkLength);
+  const rest = bytes.subarray(checkLength);
+  const isCanonical = bytes.toString("base64url") === pageToken;
+  return isCanonical && check.equals(checkOf(filters, rest)) ? rest.toString() : undefined;
 }
 
 const checkLength = 12;

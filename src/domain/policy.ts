@@ -16,6 +16,9 @@ export const jwtLifetimeBounds = { min: 10 * second, max: hour } as const;
 export const memberPermissions = ["sessions.read", "sessions.revoke"] as const;
 export type MemberPermission = (typeof memberPermissions)[number];
 
+/** Most role grants of a policy, and longest name of a role in them. */
+export const roleGrantBounds = { grants: 100, role: 255 } as const;
+
 /** Bounds of the number of active sessions that a policy may allow a member. */
 export const maxSessionsBounds = { min: 1, max: 1000 } as const;
 

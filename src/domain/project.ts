@@ -3,6 +3,9 @@ import type { CredentialId, ProjectId } from "./ids.ts";
 import type { Policy } from "./policy.ts";
 import type { ProjectTag, SecretHash } from "./token.ts";
 
+/** Longest display name of a project or credential, in Unicode code points. */
+export const maxDisplayNameLength = 255;
+
 export type Environment = "test" | "live";
 
 export interface Project {

@@ -1,6 +1,9 @@
 import type { MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
 import type { TokenRef } from "./token.ts";
 
+/** Longest reason of a revocation, in Unicode code points. */
+export const maxReasonLength = 512;
+
 /** Cause of a revocation; `session.v1.RevocationCause` documents each. */
 export type Cause =
   | "unspecified"

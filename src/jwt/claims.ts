@@ -1,5 +1,6 @@
 import { validate } from "uuid";
 import { type JsonObject, isJsonObject } from "./compact-jws.ts";
+import { type StatedFactor, stytchFactors } from "./stytch-factors.ts";
 
 /** Claim layouts of session JWTs. */
 export const jwtProfiles = ["default", "stytch"] as const;
@@ -46,11 +47,7 @@ export interface ClaimedSession {
   readonly lastAccessTime: Date;
   readonly expireTime: Date;
   readonly device: { readonly ipAddress: string; readonly userAgent: string };
-  readonly authenticationFactors: readonly {
-    readonly method: string;
-    readonly deliveryMethod: string;
-    readonly authenticateTime: Date;
-  }[];
+  readonly authenticationFactors: readonly StatedFactor[];
 }
 
 /** Returns the claims about a session, without the registered claims. */
@@ -88,11 +85,7 @@ function stytchSessionClaim(session: ClaimedSession): JsonObject {
     last_accessed_at: session.lastAccessTime.toISOString(),
     expires_at: session.expireTime.toISOString(),
     attributes: { ip_address: session.device.ipAddress, user_agent: session.device.userAgent },
-    authentication_factors: session.authenticationFactors.map((factor) => ({
-      type: factor.method,
-      delivery_method: factor.deliveryMethod,
-      last_authenticated_at: factor.authenticateTime.toISOString(),
-    })),
+    authentication_factors: stytchFactors(session.authenticationFactors),
     roles: session.roles,
     rev: session.createdRevision,
   };

@@ -1,5 +1,11 @@
-/** Longest session JWT, in characters. Longer ones are rejected unread. */
+/** Longest session JWT that is read, in characters. Longer ones are rejected unread. */
 export const maxJwtLength = 16_384;
+
+/**
+ * Longest session JWT that is signed, in characters. Servers accept 16 KiB of headers; this leaves 2 KiB for the others of a
+ * request with a JWT.
+ */
+export const maxSignedJwtLength = 14_336;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

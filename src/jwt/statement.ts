@@ -18,7 +18,7 @@ export interface JwtStatement {
 }
 
 /** Longest `kid` that is looked up, in characters. The service's own have 43. */
-const maxKidLength = 128;
+export const maxKidLength = 128;
 
 export function readStatement({ header, payload }: CompactJws): JwtStatement {
   const { alg, kid, typ } = header;

@@ -185,7 +185,7 @@ export type Device = Message<"session.v1.Device"> & {
   userAgent: string;
 
   /**
-   * The client's address: an IPv4 or IPv6 literal. Empty if unknown.
+   * The client's address: an IPv4 or IPv6 literal of up to 62 characters, with or without a zone. Empty if unknown.
    *
    * @generated from field: string ip_address = 2;
    */
@@ -206,7 +206,8 @@ export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
  */
 export type AuthenticationFactor = Message<"session.v1.AuthenticationFactor"> & {
   /**
-   * The method, such as `password`, `totp`, `webauthn` or `oauth`: 1 to 64 characters.
+   * The method, such as `password`, `totp`, `webauthn` or `oauth`: 1 to 64 characters. JWT_PROFILE_STYTCH has a
+   * list of its own: it states a factor whose method and delivery method fit, and leaves out any other (src/compat/README.md).
    *
    * @generated from field: string method = 1;
    */
@@ -227,7 +228,7 @@ export type AuthenticationFactor = Message<"session.v1.AuthenticationFactor"> & 
   assuranceLevel: string;
 
   /**
-   * When the factor was verified. If absent at creation, the server sets the session's create_time.
+   * When the factor was verified, kept to the millisecond. If absent at creation, the server sets the session's create_time.
    *
    * @generated from field: google.protobuf.Timestamp authenticate_time = 4;
    */

@@ -24,6 +24,10 @@ export const file_session_v1_session_service: GenFile = /*@__PURE__*/
 /**
  * Request of Create.
  *
+ * A session JWT states most of it, in every profile to which the policy may change, and has to fit into a header. Therefore
+ * member_id, organization_id (counted twice), device, authentication_factors, roles and custom_claims may take 9,728 bytes
+ * together, as JSON in JWT_PROFILE_STYTCH. Beyond that, Create is INVALID_ARGUMENT and names those that take more than 1,024.
+ *
  * @generated from message session.v1.CreateRequest
  */
 export type CreateRequest = Message<"session.v1.CreateRequest"> & {
@@ -63,7 +67,9 @@ export type CreateRequest = Message<"session.v1.CreateRequest"> & {
   roles: string[];
 
   /**
-   * Claims of the application: up to 4,096 bytes as JSON, and none of the JWT's own claim names.
+   * Claims of the application: up to 4,096 bytes as JSON, up to 30 levels deep, and none of the JWT's own claim names. In JSON a
+   * number that a double cannot hold is refused: an integer that would change (write it as a string), a fraction of more than 17
+   * significant digits, a number out of range.
    *
    * @generated from field: google.protobuf.Struct custom_claims = 6;
    */
@@ -958,8 +964,8 @@ export const ListRevocationsResponseSchema: GenMessage<ListRevocationsResponse> 
  * without control characters. End users must not send it.
  *
  * Every error carries google.rpc.ErrorInfo with a reason from ErrorReason and the domain `sessiond`. A field out of its bounds
- * is INVALID_ARGUMENT with google.rpc.BadRequest. Lengths of text are in Unicode code points, and no text field may contain the
- * character NUL. No method is a long-running operation: RevokeAll is one write, however many sessions it ends.
+ * is INVALID_ARGUMENT with google.rpc.BadRequest, which names the first ten. Text is kept as it is; its length counts Unicode code
+ * points, and it may not contain NUL. Times and durations are kept to the millisecond. No method is a long-running operation: RevokeAll is one write, however many sessions it ends.
  *
  * @generated from service session.v1.SessionService
  */

@@ -2,6 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import { type MemberId, type OrganizationId, type SessionId, newSessionId } from "../ids.ts";
+import { violationsOfJwtSize } from "../sessions/login-bounds.ts";
 import { type AuthenticationFactor, type Device, type Session, stateOf } from "../sessions/session.ts";
 import type { NewSession } from "../store/session-store.ts";
 import { type SecretHash, hashSecret, newSessionToken } from "../token.ts";
@@ -23,7 +24,8 @@ export interface CreateSession {
 }
 
 /**
- * Creates a session. Its token is returned only here. SESSION_LIMIT_REACHED if the member has as many active sessions as the
+ * Creates a session. Its token is returned only here. FIELD_INVALID if a JWT of it would be too long, under this policy or any
+ * later one; SESSION_LIMIT_REACHED if the member has as many active sessions as the
  * policy allows, unless the policy ends the oldest.
  */
 export async function createSession(
@@ -52,6 +54,8 @@ export async function createSession(
     roles: command.roles,
     customClaims: command.customClaims,
   };
+  const violations = violationsOfJwtSize(draft);
+  if (violations.length > 0) throw new SessiondError("FIELD_INVALID", { violations });
   const creation = store(deps, caller, draft, hashSecret(token), call);
   const [session, sign] = await Promise.all([creation, deps.jwts.signer(project, call)]);
   if (session === undefined) throw new SessiondError("CREDENTIAL_INVALID");

@@ -2,10 +2,11 @@ import type { DescField, DescMessage, DescOneof, JsonValue, Registry } from "@bu
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { badRequest, shownName } from "../errors/failure.ts";
 import { findField } from "../routes/field-path.ts";
+import { WrittenNumber } from "./numbers.ts";
 import {
   type ExactJson,
   ValueError,
-  checkDouble,
+  checkAnyNumber,
   checkEnum,
   checkMapKey,
   checkScalar,
@@ -23,7 +24,7 @@ export interface JsonCheckOptions {
 type JsonObject = Record<string, ExactJson>;
 
 /**
- * Checks JSON against a message type and returns it in the form for protobuf-es: with exact integers, and without unknown members
+ * Checks JSON against a message type and returns it in the form for protobuf-es: with large integers as digits, and without unknown members
  * if the dialect ignores them. Throws 400 errors that name the place, because those of protobuf-es repeat the value. Refuses what
  * protobuf-es accepts silently: unknown enum names if unknown members are ignored, NUL, hexadecimal integers, invalid days.
  */
@@ -144,7 +145,7 @@ class JsonChecker {
   /** Checks the content of a Struct, Value or ListValue, which hold any JSON. */
   #anyJson(json: ExactJson): JsonValue {
     if (typeof json === "string") return checkString(json);
-    if (typeof json === "number" || typeof json === "bigint") return checkDouble(json);
+    if (typeof json === "number" || json instanceof WrittenNumber) return checkAnyNumber(json);
     if (json === null || typeof json === "boolean") return json;
     const check = (value: ExactJson): JsonValue => this.#anyJson(value);
     return Array.isArray(json) ? this.#items(json, check) : this.#entries(asObject(json), checkString, check);
@@ -195,7 +196,8 @@ function takesNull(field: DescField): boolean {
 }
 
 function asObject(json: ExactJson): JsonObject {
-  if (json === null || typeof json !== "object" || Array.isArray(json)) {
+  const isObject = typeof json === "object" && json !== null && !Array.isArray(json);
+  if (!isObject || json instanceof WrittenNumber) {
     throw new ValueError("expected a JSON object");
   }
   return json as JsonObject;

@@ -1,11 +1,15 @@
 import { badRequest, shownName } from "../errors/failure.ts";
-import { type ExactJson, exactInteger } from "./scalars.ts";
+import { WrittenNumber } from "./numbers.ts";
+import type { ExactJson } from "./scalars.ts";
 
 /** Recursion limit of protobuf-es. */
 const maxDepth = 100;
 
-/** Finds numbers that may be integers beyond 2^53: 16 digits or an exponent. False positives in text only cost time. */
-const mayBeInexact = /\d{16}|[\s:,[]-?\d[\d.]*[eE]/;
+/**
+ * Finds numbers that a double may change: integers of 16 digits, fractions of 17, or an exponent. False positives in text only
+ * cost time.
+ */
+const mayChange = /\d{16}|\d[\d.]{17}|[\s:,[]-?\d[\d.]*[eE]/;
 
 /**
  * Parses a body. Throws a 400 error for invalid UTF-8, malformed JSON, duplicate keys and deep nesting. It does not quote the
@@ -16,7 +20,7 @@ export function parseJsonBody(bytes: Uint8Array): ExactJson {
   const json = parse(text);
   checkStructure(text);
   // A reviver is slow, and recursive: it runs only if needed and after the depth is known.
-  return mayBeInexact.test(text) ? JSON.parse(text, reviveExactInteger) : json;
+  return mayChange.test(text) ? JSON.parse(text, reviveNumber) : json;
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
@@ -37,9 +41,11 @@ function parse(text: string): ExactJson {
   }
 }
 
-function reviveExactInteger(_key: string, value: ExactJson, context?: { source?: string }): ExactJson {
-  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
-  return exactInteger(context?.source ?? "") ?? value;
+function reviveNumber(_key: string, value: ExactJson, context?: { source?: string }): ExactJson {
+  const source = context?.source;
+  if (typeof value !== "number" || source === undefined) return value;
+  // 1e-999 is 0, and 1.00000000000000000001 is 1.
+  return Number.isSafeInteger(value) && /^-?\d+$/.test(source) ? value : new WrittenNumber(source);
 }
 
 /** Refuses duplicate keys, of which `JSON.parse` keeps the last one, and deep nesting, on which recursive readers overflow. */

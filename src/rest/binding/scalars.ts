@@ -1,11 +1,12 @@
 import { type DescEnum, type JsonValue, ScalarType } from "@bufbuild/protobuf";
+import { WrittenNumber, exactInteger, isKept } from "./numbers.ts";
 
-/** JSON in which integers that a double cannot hold exactly are bigints. */
+/** JSON in which no number has changed. */
 export type ExactJson =
   | null
   | boolean
   | number
-  | bigint
+  | WrittenNumber
   | string
   | readonly ExactJson[]
   | { readonly [key: string]: ExactJson };
@@ -21,13 +22,7 @@ export interface TextForm {
   readonly matches: (text: string) => boolean;
 }
 
-export const base64: TextForm = {
-  expected: "base64",
-  // The standard or the URL alphabet; padding is optional but must be correct.
-  matches: (text) =>
-    /^[A-Za-z0-9+/_-]*={0,2}$/.test(text) &&
-    (text.endsWith("=") ? text.length % 4 === 0 : text.length % 4 !== 1),
-};
+export const base64: TextForm = { expected: "base64", matches: isBase64 };
 export const float: TextForm = {
   expected: "a number",
   matches: (text) =>
@@ -55,6 +50,17 @@ export const textForms: ReadonlyMap<string, TextForm> = new Map([
   ],
 ]);
 
+/** What the last character may be after whole groups of four: its unused bits are zero, so that bytes have one spelling. */
+const lastOf = [/^/, /(?!)/, /[AQgw]$/, /[AEIMQUYcgkosw048]$/] as const;
+
+/** Accepts the standard and the URL alphabet. Padding is optional but must be correct. */
+function isBase64(text: string): boolean {
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text) || (text.endsWith("=") && text.length % 4 !== 0)) return false;
+  const digits = text.replace(/={1,2}$/, "");
+  const rest = digits.length % 4;
+  return lastOf[rest]?.test(digits) ?? false;
+}
+
 const timestampPattern =
   /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
@@ -63,23 +69,6 @@ function isTimestamp(text: string): boolean {
   const day = timestampPattern.exec(text)?.[1] ?? "";
   const time = Date.parse(`${day}T00:00:00Z`);
   return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day);
-}
-
-/**
- * Reads an integer in any spelling of ProtoJSON: digits, a fraction of zeros, an exponent. Returns undefined for other text,
- * for a fraction, and beyond 40 digits, which no integer type has.
- */
-export function exactInteger(text: string): bigint | undefined {
-  const [, sign = "", whole, fraction = "", exponent = "0"] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text) ?? [];
-  if (whole === undefined) return undefined;
-  const digits = whole + fraction;
-  const point = Math.max(0, whole.length + Number(exponent));
-  if (/[^0]/.test(digits.slice(point))) return undefined;
-  const significant = digits.slice(0, point).replace(/^0+/, "");
-  if (significant === "") return 0n;
-  const zeros = Math.max(0, point - digits.length);
-  return significant.length + zeros > 40 ? undefined : BigInt(`${sign}${significant}${"0".repeat(zeros)}`);
 }
 
 /** Checks a scalar and gives the JSON that protobuf-es may read. Ranges of numbers are left to protobuf-es. */
@@ -94,9 +83,7 @@ export function checkScalar(scalar: ScalarType, json: ExactJson): JsonValue {
       return checkText(json, base64);
     case ScalarType.FLOAT:
     case ScalarType.DOUBLE:
-      return typeof json === "number" || typeof json === "bigint"
-        ? checkDouble(json)
-        : checkText(json, float);
+      return typeof json === "string" ? checkText(json, float) : checkDouble(json);
     default:
       return checkInteger(json);
   }
@@ -105,15 +92,29 @@ export function checkScalar(scalar: ScalarType, json: ExactJson): JsonValue {
 /** Gives an integer of 32 or 64 bits as a number or as digits. */
 function checkInteger(json: ExactJson): number | string {
   if (Number.isSafeInteger(json)) return Number(json);
-  const integer = typeof json === "string" ? exactInteger(json) : json;
-  if (typeof integer !== "bigint") throw new ValueError("expected an integer");
+  const text = json instanceof WrittenNumber ? json.text : json;
+  const integer = typeof text === "string" ? exactInteger(text) : undefined;
+  if (integer === undefined) throw new ValueError("expected an integer");
   return String(integer);
 }
 
 /** A number such as 1e999 is refused: it becomes Infinity, which JSON cannot say. */
-export function checkDouble(json: number | bigint): number {
-  const number = Number(json);
+function checkDouble(json: ExactJson): number {
+  const number = json instanceof WrittenNumber ? Number(json.text) : json;
+  if (typeof number !== "number") throw new ValueError(`expected ${float.expected}`);
   if (!Number.isFinite(number)) throw new ValueError("a number too large for a double");
+  return number;
+}
+
+/**
+ * Checks a number inside a Struct, Value or ListValue. Whoever writes it has chosen no type, so a number that a double would
+ * change is refused.
+ */
+export function checkAnyNumber(json: number | WrittenNumber): number {
+  const number = checkDouble(json);
+  if (json instanceof WrittenNumber && !isKept(json.text)) {
+    throw new ValueError("a number that a double cannot hold; write it as a string");
+  }
   return number;
 }
 
@@ -121,6 +122,8 @@ export function checkDouble(json: number | bigint): number {
 export function checkEnum(type: DescEnum, json: ExactJson): JsonValue {
   const isNull = json === null && type.typeName === "google.protobuf.NullValue";
   if (isNull || (typeof json === "number" && Number.isInteger(json))) return json;
+  const integer = json instanceof WrittenNumber ? exactInteger(json.text) : undefined;
+  if (integer !== undefined) return Number(integer);
   if (typeof json === "string" && enumNumber(type, json) !== undefined) return json;
   throw new ValueError(`expected a value of the enum ${type.name}`);
 }

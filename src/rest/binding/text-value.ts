@@ -11,6 +11,7 @@ import { FieldMaskSchema, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { type Place, badRequest } from "../errors/failure.ts";
 import { type FieldPath, isEmptyMessage } from "../routes/field-path.ts";
+import { exactInteger } from "./numbers.ts";
 import { ValueError, base64, checkScalar, checkText, enumNumber, float, textForms } from "./scalars.ts";
 
 /** Sets a field from text, or appends to a repeated field. Throws a 400 error that does not repeat the text. */
@@ -48,8 +49,9 @@ function readText(field: DescField, text: string): unknown {
 function readEnum(type: DescEnum, text: string): number {
   const number = enumNumber(type, text);
   if (number !== undefined) return number;
-  if (!integerPattern.test(text)) throw new ValueError(`expected a value of the enum ${type.name}`);
-  return Number(text);
+  const integer = exactInteger(text);
+  if (integer === undefined) throw new ValueError(`expected a value of the enum ${type.name}`);
+  return Number(integer);
 }
 
 function readMessage(message: DescMessage, text: string): ReflectMessage {
@@ -68,9 +70,6 @@ function readMessage(message: DescMessage, text: string): ReflectMessage {
   return reflect(message, fromJson(message, form === undefined ? text : checkText(text, form)));
 }
 
-/** An integer, with no exponent and no fraction; short enough for any integer type. */
-const integerPattern = /^-?\d{1,20}$/;
-
 function readScalar(scalar: ScalarType, text: string): unknown {
   switch (scalar) {
     case ScalarType.STRING:
@@ -83,9 +82,11 @@ function readScalar(scalar: ScalarType, text: string): unknown {
     case ScalarType.FLOAT:
     case ScalarType.DOUBLE:
       return Number(checkText(text, float));
-    default:
-      if (!integerPattern.test(text)) throw new ValueError("expected an integer");
-      return is64Bit.has(scalar) ? BigInt(text) : Number(text);
+    default: {
+      const integer = exactInteger(text);
+      if (integer === undefined) throw new ValueError("expected an integer");
+      return is64Bit.has(scalar) ? integer : Number(integer);
+    }
   }
 }
 

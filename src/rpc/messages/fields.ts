@@ -1,4 +1,3 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { type Duration, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, SessiondError } from "../../domain/errors.ts";
 import {
@@ -19,7 +18,7 @@ export interface DurationBounds {
   readonly max: number;
 }
 
-/** Reads the fields of a request. Fails with FIELD_INVALID and all violations at once; the result of `read` is then unused. */
+/** Reads the fields of a request. Fails with FIELD_INVALID and all violations at once, up to the number that an error may name; the result of `read` is then unused. */
 export function readFields<T>(read: (fields: FieldChecker) => T): T {
   const fields = new FieldChecker();
   const value = read(fields);
@@ -103,8 +102,11 @@ export class FieldChecker {
   /** A duration in milliseconds; undefined if absent. */
   duration(field: string, value: Duration | undefined, bounds: DurationBounds): number | undefined {
     if (value === undefined) return undefined;
-    const ms = Number(value.seconds) * 1000 + value.nanos / 1e6;
-    if (ms >= bounds.min && ms <= bounds.max) return Math.round(ms);
+    const { seconds, nanos } = value;
+    const ms = Number(seconds) * 1000 + nanos / 1e6;
+    // JSON has no spelling for nanos of the other sign or of a second and more.
+    const isValid = Math.abs(nanos) < 1e9 && (nanos === 0 || seconds === 0n || nanos > 0 === seconds > 0n);
+    if (isValid && ms >= bounds.min && ms <= bounds.max) return Math.round(ms);
     return this.violation(field, `must be ${bounds.min / 1000} to ${bounds.max / 1000} seconds`);
   }
 
@@ -117,31 +119,14 @@ export class FieldChecker {
     return this.violation(field, "must be a time from year 1 to year 9999");
   }
 
-  /** A JSON object of at most `maxBytes` bytes whose text can be stored, without the keys `reserved`. */
-  json(field: string, value: JsonObject, maxBytes: number, reserved: ReadonlySet<string>): JsonObject {
-    const clash = Object.keys(value).find((key) => reserved.has(key));
-    if (clash !== undefined) {
-      return this.violation(field, `must not have the key ${clash}, which the JWT itself uses`);
-    }
-    const text = JSON.stringify(value);
-    if (Buffer.byteLength(text) > maxBytes) {
-      return this.violation(field, `must have at most ${maxBytes} bytes as JSON`);
-    }
-    if (unstorableInJson.test(text)) return this.violation(field, "must hold valid Unicode without NUL");
-    if (!hasFiniteNumbers(value)) return this.violation(field, "must hold finite numbers only");
-    return value;
+  /** A value in which `problemOf` finds no problem. */
+  checked<T>(field: string, value: T, problemOf: (value: T) => string | undefined): T {
+    const problem = problemOf(value);
+    return problem === undefined ? value : this.violation(field, problem);
   }
 }
 
 const opaqueIdForm = `must have 1 to ${maxOpaqueIdLength} characters, without NUL`;
-/** NUL and unpaired surrogates as JSON.stringify escapes them. */
-const unstorableInJson = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}|d[c-f][0-9a-f]{2})/;
-
-/** In binary a Struct may hold NaN and Infinity, which JSON cannot. */
-function hasFiniteNumbers(value: JsonValue): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  return typeof value !== "object" || value === null || Object.values(value).every(hasFiniteNumbers);
-}
 
 const earliest = Date.parse("0001-01-01T00:00:00Z");
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);

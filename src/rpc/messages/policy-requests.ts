@@ -13,6 +13,7 @@ import {
   jwtLifetimeBounds,
   maxSessionsBounds,
   memberPermissions,
+  roleGrantBounds,
   tokenReuseLeewayBounds,
 } from "../../domain/policy.ts";
 import type { Permission } from "../../domain/project.ts";
@@ -54,8 +55,8 @@ const readers: { readonly [Key in keyof PolicyChange]-?: Reader<PolicyChange[Key
   roleGrants: {
     name: "role_grants",
     read: (fields, policy, list) =>
-      fields.list(list, policy.roleGrants, 100, (field, grant) => ({
-        role: fields.text(`${field}.role`, grant.role, 255, 1),
+      fields.list(list, policy.roleGrants, roleGrantBounds.grants, (field, grant) => ({
+        role: fields.text(`${field}.role`, grant.role, roleGrantBounds.role, 1),
         permissions: readPermissions(fields, `${field}.permissions`, grant.permissions, memberPermissions),
       })),
   },

@@ -15,7 +15,9 @@ import {
 } from "../../domain/certificate-name.ts";
 import type { ProjectId } from "../../domain/ids.ts";
 import { type PolicyChange, changePolicy, defaultPolicy } from "../../domain/policy.ts";
-import { type Environment, permissions } from "../../domain/project.ts";
+import { type Environment, maxDisplayNameLength, permissions } from "../../domain/project.ts";
+import { maxReasonLength } from "../../domain/revocation.ts";
+import { maxKidLength } from "../../jwt/statement.ts";
 import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
 import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
 import { type FieldChecker, namesOf, readFields } from "./fields.ts";
@@ -28,7 +30,7 @@ const environments = namesOf(protoEnvironments);
 export function readCreateProject(request: CreateProjectRequest): CreateProject {
   return readFields((fields) => ({
     id: fields.projectId("id", request.id),
-    displayName: fields.text("display_name", request.displayName, 255),
+    displayName: fields.text("display_name", request.displayName, maxDisplayNameLength),
     environment: readEnvironment(fields, "environment", request.environment || ProtoEnvironment.TEST),
     policy: changePolicy(defaultPolicy, readPolicy(fields, request.policy ?? create(PolicySchema))),
   }));
@@ -49,7 +51,9 @@ export function readUpdateProject({ project, updateMask }: UpdateProjectRequest)
     return {
       id: fields.projectId("project.id", id),
       change: {
-        ...(isNamed && { displayName: fields.text("project.display_name", displayName, 255) }),
+        ...(isNamed && {
+          displayName: fields.text("project.display_name", displayName, maxDisplayNameLength),
+        }),
         ...(isCompared && { environment: readEnvironment(fields, "project.environment", environment) }),
       },
     };
@@ -91,7 +95,7 @@ function readMask(
 export function readCreateCredential(request: CreateServiceCredentialRequest): CreateCredential {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
-    displayName: fields.text("display_name", request.displayName, 255),
+    displayName: fields.text("display_name", request.displayName, maxDisplayNameLength),
     permissions:
       request.permissions.length === 0
         ? fields.violation("permissions", `must have at least one of ${namesOfPermissions(permissions)}`)
@@ -103,9 +107,9 @@ export function readCreateCredential(request: CreateServiceCredentialRequest): C
 export function readRevokeSigningKey(request: RevokeSigningKeyRequest): RevokeSigningKey {
   return readFields((fields) => ({
     projectId: fields.projectId("project_id", request.projectId),
-    kid: fields.text("kid", request.kid, 128, 1),
+    kid: fields.text("kid", request.kid, maxKidLength, 1),
     cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
-    reason: fields.text("reason", request.reason, 512),
+    reason: fields.text("reason", request.reason, maxReasonLength),
   }));
 }
 

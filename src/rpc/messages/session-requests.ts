@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { type AuthenticationFactor, SessionState } from "../../../gen/session/v1/session_pb.ts";
 import type {
   AuthenticateRequest,
@@ -7,9 +6,11 @@ import type {
   RevokeAllRequest,
   RevokeRequest,
 } from "../../../gen/session/v1/session_service_pb.ts";
-import { reservedClaims } from "../../jwt/claims.ts";
 import { maxJwtLength } from "../../jwt/compact-jws.ts";
 import { durationBounds } from "../../domain/policy.ts";
+import { maxReasonLength } from "../../domain/revocation.ts";
+import { problemOfClaims } from "../../domain/sessions/custom-claims.ts";
+import { loginBounds, parseIpAddress } from "../../domain/sessions/login-bounds.ts";
 import { maxTokenLength } from "../../domain/token.ts";
 import type { SessionCredential } from "../../domain/use-cases/authenticate.ts";
 import type { CreateSession } from "../../domain/use-cases/create-session.ts";
@@ -19,9 +20,6 @@ import type { RevocationDetails, RevokeTarget } from "../../domain/use-cases/rev
 import { type FieldChecker, readFields } from "./fields.ts";
 import { parseCause, parseState } from "./session-messages.ts";
 
-/** Longest JSON of the roles, and of the custom claims, in bytes: with both, a session JWT fits into a header. */
-const maxJsonBytes = 4096;
-
 export function readCreate(request: CreateRequest): CreateSession {
   return readFields((fields) => ({
     memberId: fields.memberId("member_id", request.memberId),
@@ -29,45 +27,50 @@ export function readCreate(request: CreateRequest): CreateSession {
       fields.organizationId("organization_id", id),
     ),
     device: {
-      userAgent: fields.text("device.user_agent", request.device?.userAgent ?? "", 1024),
-      ipAddress: fields.parsed(
-        "device.ip_address",
-        request.device?.ipAddress ?? "",
-        parseAddress,
-        "must be an IP address",
-      ),
+      userAgent: fields.text("device.user_agent", request.device?.userAgent ?? "", loginBounds.userAgent),
+      ipAddress:
+        fields.optional(request.device?.ipAddress ?? "", (text) =>
+          fields.parsed("device.ip_address", text, parseIpAddress, addressForm),
+        ) ?? "",
     },
     authenticationFactors: fields.list(
       "authentication_factors",
       request.authenticationFactors,
-      32,
+      loginBounds.factors,
       (field, factor) => readFactor(fields, field, factor),
     ),
     roles: readRoles(fields, request.roles),
-    customClaims: fields.json("custom_claims", request.customClaims ?? {}, maxJsonBytes, reservedClaims),
+    customClaims: fields.checked("custom_claims", request.customClaims ?? {}, problemOfClaims),
     lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
     idleTimeout: fields.duration("idle_timeout", request.idleTimeout, durationBounds),
   }));
 }
 
+const addressForm = `must be an IPv4 or IPv6 address of at most ${loginBounds.ipAddress} characters`;
+
 function readRoles(fields: FieldChecker, roles: readonly string[]): readonly string[] {
-  if (Buffer.byteLength(JSON.stringify(roles)) > maxJsonBytes) {
-    return fields.violation("roles", `must have at most ${maxJsonBytes} bytes as JSON`);
+  const { roles: max, role: maxLength, rolesBytes } = loginBounds;
+  if (Buffer.byteLength(JSON.stringify(roles)) > rolesBytes) {
+    return fields.violation("roles", `must have at most ${rolesBytes} bytes as JSON`);
   }
-  return fields.list("roles", roles, 100, (field, role) => fields.text(field, role, 255, 1));
+  return fields.list("roles", roles, max, (field, role) => fields.text(field, role, maxLength, 1));
 }
 
 function readFactor(fields: FieldChecker, field: string, factor: AuthenticationFactor) {
   return {
-    method: fields.text(`${field}.method`, factor.method, 64, 1),
-    deliveryMethod: fields.text(`${field}.delivery_method`, factor.deliveryMethod, 64),
-    assuranceLevel: fields.text(`${field}.assurance_level`, factor.assuranceLevel, 16),
+    method: fields.text(`${field}.method`, factor.method, loginBounds.method, 1),
+    deliveryMethod: fields.text(
+      `${field}.delivery_method`,
+      factor.deliveryMethod,
+      loginBounds.deliveryMethod,
+    ),
+    assuranceLevel: fields.text(
+      `${field}.assurance_level`,
+      factor.assuranceLevel,
+      loginBounds.assuranceLevel,
+    ),
     authenticateTime: fields.time(`${field}.authenticate_time`, factor.authenticateTime),
   };
-}
-
-function parseAddress(text: string): string | undefined {
-  return text === "" || isIP(text) !== 0 ? text : undefined;
 }
 
 export function readAuthenticate({ credential }: AuthenticateRequest): SessionCredential {
@@ -146,7 +149,7 @@ function readScope(fields: FieldChecker, scope: RevokeAllRequest["scope"]): Revo
 function readDetails(fields: FieldChecker, request: RevokeRequest | RevokeAllRequest): RevocationDetails {
   return {
     cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
-    reason: fields.text("reason", request.reason, 512),
+    reason: fields.text("reason", request.reason, maxReasonLength),
     count: request.countRevoked,
   };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { ProjectId } from "../../domain/ids.ts";
 import { newServiceSecret } from "../../domain/token.ts";
 import type { BootstrapProject } from "../../domain/use-cases/projects.ts";
+import { masterKeyBytes } from "./variable-forms.ts";
 
 /** The project that the embedded default creates for development. */
 export const developmentProjectId = "development" as ProjectId;
@@ -14,12 +15,19 @@ export const developmentProjectId = "development" as ProjectId;
  */
 export async function embeddedMasterKey(directory: string): Promise<Buffer> {
   const { text } = await readOrWrite(masterKeyFile(directory), () => randomBytes(32).toString("base64"));
-  return Buffer.from(text, "base64");
+  return masterKeyIn(directory, text);
 }
 
 export async function existingMasterKey(directory: string): Promise<Buffer | undefined> {
   const text = await readIfExists(masterKeyFile(directory));
-  return text === undefined ? undefined : Buffer.from(text, "base64");
+  return text === undefined ? undefined : masterKeyIn(directory, text);
+}
+
+/** A damaged file must not become another key, with which the signing keys cannot be read. */
+function masterKeyIn(directory: string, text: string): Buffer {
+  const bytes = masterKeyBytes(text);
+  if (bytes !== undefined) return bytes;
+  throw new Error(`${masterKeyFile(directory)} does not hold 32 bytes in base64: restore it`);
 }
 
 function masterKeyFile(directory: string): string {

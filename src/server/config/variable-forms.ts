@@ -71,10 +71,16 @@ export const masterKeys = parsed("master keys, each 32 bytes in base64, separate
 });
 
 /** Encodes again and compares, because Buffer skips invalid characters: a mistyped key must not become another key. */
-function masterKeyBytes(text: string): Buffer | undefined {
+export function masterKeyBytes(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   return bytes.length === 32 && bytes.toString("base64") === text ? bytes : undefined;
 }
+
+/** One byte of JSON for each character: every session JWT has the issuer, and its length is limited. */
+export const issuer = parsed(
+  "up to 255 visible ASCII characters except quotation mark and backslash",
+  (text) => (/^[!#-[\]-~]{1,255}$/.test(text) ? text : undefined),
+);
 
 export const bootstrapProject = parsed(
   "<project_id>:<secret>; an id has letters, digits, '.', '_' and '-'",

@@ -48,10 +48,7 @@ export const variables = z.object({
     .string()
     .default(".sessiond")
     .describe("Directory of the embedded PostgreSQL and its secrets."),
-  SESSIOND_ISSUER: z
-    .string()
-    .max(255)
-    .meta({ accepts: "at most 255 characters" })
+  SESSIOND_ISSUER: forms.issuer
     .default("sessiond")
     .describe("Prefix of the `iss` claim of session JWTs, which is `<issuer>/<project id>`."),
   SESSIOND_SIGNING_KEY_ROTATION_DAYS: forms.days

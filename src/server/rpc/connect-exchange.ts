@@ -17,6 +17,7 @@ import {
   splitTarget,
 } from "../../transport/http-message.ts";
 import type { UnaryExchange, UnaryHandler } from "../../transport/pipeline.ts";
+import { base64 } from "../../rest/binding/scalars.ts";
 import { readBody } from "../../transport/read-body.ts";
 import { AcceptedCompression, compressMinBytes, compressionNamed } from "./compression.ts";
 import { addHeaders } from "./headers.ts";
@@ -93,7 +94,10 @@ class ConnectExchange implements UnaryExchange<Uint8Array> {
     const { readMaxBytes } = serving.pipeline;
     const encoding = query?.get("compression") ?? request.headers["content-encoding"];
     const compression = compressionNamed(encoding, this.call, "accept-encoding");
-    const body = query === undefined ? await readBody(request, readMaxBytes) : messageIn(query);
+    const body =
+      query === undefined
+        ? await readBody(request, readMaxBytes)
+        : messageIn(query, splitTarget(request.url ?? "").query);
     if (body === "gone") return undefined;
     if (body === "too large") throw messageTooLarge(readMaxBytes);
     return compression === undefined ? body : decompress(compression, body, readMaxBytes);
@@ -156,14 +160,21 @@ function formatIn(query: URLSearchParams): Format | undefined {
   return encoding === "json" || encoding === "proto" ? encoding : undefined;
 }
 
-function messageIn(query: URLSearchParams): Uint8Array {
-  const message = query.get("message") ?? "";
-  if (query.get("base64") !== "1") return Buffer.from(message);
-  try {
-    return base64Decode(message);
-  } catch {
-    throw malformedMessage();
-  }
+/** The message in a query, of which `raw` is the text. */
+function messageIn(query: URLSearchParams, raw: string): Uint8Array {
+  if (query.get("base64") !== "1") return percentBytes(raw);
+  // An unescaped "+" of a query is a blank.
+  const message = (query.get("message") ?? "").replaceAll(" ", "+");
+  if (!base64.matches(message)) throw malformedMessage();
+  return base64Decode(message);
+}
+
+/** The bytes of the parameter `message`. URLSearchParams replaces bytes that are not UTF-8, as a binary message has them. */
+function percentBytes(raw: string): Uint8Array {
+  const value = /(?:^|&)message=([^&]*)/.exec(raw)?.[1] ?? "";
+  if (/%(?![\da-f]{2})/i.test(value)) throw malformedMessage();
+  const unescape = (_: string, hex: string) => String.fromCharCode(Number.parseInt(hex, 16));
+  return Buffer.from(value.replaceAll("+", " ").replaceAll(/%([\da-f]{2})/gi, unescape), "latin1");
 }
 
 async function decompress(

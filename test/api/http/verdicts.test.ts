@@ -142,6 +142,61 @@ const rows: readonly Row[] = [
     answers: { ...invalid, "Connect GET": undefined },
   },
   {
+    name: "an integer that a double cannot hold in claims",
+    call: { ...create, text: '{"memberId": "a", "customClaims": {"id": 1125899906842624123}}' },
+    answers: { ...invalid, "Connect GET": undefined },
+  },
+  {
+    name: "a number too small for a double in claims",
+    call: { ...create, text: '{"memberId": "a", "customClaims": {"a": [1e-400]}}' },
+    answers: { ...invalid, "Connect GET": undefined },
+  },
+  {
+    name: "claims nested too deep",
+    call: {
+      ...create,
+      text: `{"memberId": "a", "customClaims": ${'{"a":'.repeat(50)}1${"}".repeat(50)}}`,
+    },
+    answers: { ...invalid, "Connect GET": undefined },
+  },
+  {
+    name: "a key given twice in claims",
+    call: { ...create, text: '{"memberId": "a", "customClaims": {"a": 1, "\\u0061": 2}}' },
+    answers: { ...invalid, "Connect GET": undefined },
+  },
+  {
+    name: "half a surrogate pair in a text",
+    call: { ...create, text: '{"memberId": "\\ud83d"}' },
+    answers: { ...invalid, "Connect GET": undefined },
+  },
+  ...["1e1", "1.0", "10e-1", "0", "-0"].map((pageSize): Row => ({
+    name: `the integer ${pageSize}`,
+    call: { method: "list", message: { memberId: "a" }, text: `{"memberId": "a", "pageSize": ${pageSize}}` },
+    sent: (protocol) => (protocol === "REST" ? listRest(`member_id=a&page_size=${pageSize}`) : {}),
+    answers: ok,
+  })),
+  ...["1e1", "1.0", "10e-1"].map((pageSize): Row => ({
+    name: `the text ${pageSize} as an integer`,
+    call: {
+      method: "list",
+      message: { memberId: "a" },
+      text: `{"memberId": "a", "pageSize": "${pageSize}"}`,
+    },
+    sent: (protocol) => (protocol === "REST" ? listRest(`member_id=a&page_size=${pageSize}`) : {}),
+    answers: ok,
+  })),
+  ...["0x10", "", " 1", "1 ", "+1", "1e-1", "1.5", "2147483648", "1e400"].map((pageSize): Row => ({
+    name: `the text ${JSON.stringify(pageSize)}, which is no 32-bit integer`,
+    call: {
+      method: "list",
+      message: { memberId: "a" },
+      text: `{"memberId": "a", "pageSize": "${pageSize}"}`,
+    },
+    sent: (protocol) =>
+      protocol === "REST" ? listRest(`member_id=a&page_size=${encodeURIComponent(pageSize)}`) : {},
+    answers: invalid,
+  })),
+  {
     name: "a message that is too large",
     call: { ...create, message: large },
     answers: { ...alike("ResourceExhausted", undefined, [429, 413]), "Connect GET": undefined },
@@ -342,6 +397,32 @@ describe.each(rows)("$name", ({ call, sent, answers }) => {
       headers: { ...absent, ...expected.headers },
     });
   });
+});
+
+const listPath = "/session.v1.SessionService/List";
+const memberA = Buffer.from('{"memberId": "a"}').toString("base64");
+
+test.each([
+  ["of JSON", `encoding=json&message=${encodeURIComponent('{"memberId": "a"}')}`, 200],
+  ["of JSON with blanks as +", 'encoding=json&message={"memberId":+"a"}', 200],
+  ["with bytes that are not UTF-8", 'encoding=json&message={"memberId":"a%ffb"}', 400],
+  ["with half a surrogate pair", 'encoding=json&message={"memberId":"a%ed%a0%bdb"}', 400],
+  ["with a malformed escape", 'encoding=json&message={"memberId":"a%zz"}', 400],
+  ["in binary", "encoding=proto&message=%0a%01a", 200],
+  ["in binary, with a text that is not UTF-8", "encoding=proto&message=%0a%01%ff", 400],
+  ["in base64", `encoding=json&base64=1&message=${encodeURIComponent(memberA)}`, 200],
+  ["in base64 without padding", `encoding=json&base64=1&message=${memberA.replace(/=+$/, "")}`, 200],
+  [
+    "in base64 with other characters",
+    `encoding=json&base64=1&message=${memberA.slice(0, 4)}.${memberA.slice(4)}`,
+    400,
+  ],
+  ["in base64 with too much padding", `encoding=json&base64=1&message=${memberA}%3D`, 400],
+])("a message %s in a query of Connect is answered with %3$i", async (_name, query, status) => {
+  const response = await fetch(`${service.url}${listPath}?connect=v1&${query}`, {
+    headers: { authorization },
+  });
+  expect(response.status).toBe(status);
 });
 
 // HAProxy's `option httpchk` sends HTTP/1.0 without Host, by default with OPTIONS.

@@ -22,6 +22,7 @@ describe("basic", () => {
     ["the URL alphabet", encode("acme:~~~???").replace(/[+/]/g, (char) => (char === "+" ? "-" : "_"))],
     ["no padding", padded.replace(/=+$/, "")],
     ["too much padding", `${padded}=`],
+    ["bytes that are not UTF-8", Buffer.from("acme:s3\xffcret", "latin1").toString("base64")],
     [
       "bits after the last byte",
       padded.replace(/.(?==+$)/, (char) => String.fromCharCode(char.charCodeAt(0) + 1)),

@@ -66,16 +66,13 @@ describe.each(types)("%s", (_name, type, min, max) => {
     expect(read(() => bodyOf(message, json))).toBe("refused");
   });
 
-  test.each(digits)("a query with %s", (text, value) => {
+  test.each([...digits, ...spellings])("a query with %s", (text, value) => {
     expect(read(() => queryOf(message, text))).toBe(outcome(value));
   });
 
-  test.each([...spellings.map(([text]) => text), ...fractions, ...otherText])(
-    "refuses a query with %j",
-    (text) => {
-      expect(read(() => queryOf(message, text))).toBe("refused");
-    },
-  );
+  test.each([...fractions, ...otherText])("refuses a query with %j", (text) => {
+    expect(read(() => queryOf(message, text))).toBe("refused");
+  });
 });
 
 /** Describes a message whose only field is `value`. */

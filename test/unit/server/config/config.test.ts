@@ -58,6 +58,11 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
     },
   ],
   ["a number of workers", { SESSIOND_WORKERS: "4" }, { workers: 4 }],
+  [
+    "a URL as issuer",
+    { SESSIOND_ISSUER: "https://login.example.com" },
+    { issuer: "https://login.example.com" },
+  ],
   ["a worker per CPU core", { SESSIOND_WORKERS: "auto" }, { workers: availableParallelism() }],
   [
     "colons in a bootstrap secret",
@@ -153,6 +158,7 @@ test.each([
   ["SESSIOND_CALL_BURST_PER_ADDRESS", "a whole number", ["0"]],
   ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "a whole number", ["1.5"]],
   ["SESSIOND_DATABASE_MAX_WAITING", "a whole number", ["0"]],
+  ["SESSIOND_ISSUER", "up to 255 visible ASCII characters", ["i".repeat(256), "a b", "ä", 'a"', "a\\"]],
 ])("%s must be %s", (name, accepted, values) => {
   for (const value of values) {
     expect(problemsOf({ [name]: value }), value).toEqual([
