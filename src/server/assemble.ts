@@ -11,10 +11,6 @@ import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { AccessTable } from "../auth/access.ts";
 import { CallLimits } from "../auth/call-limits.ts";
 import type { CompatApi } from "../compat/api.ts";
-import { flashback } from "../compat/flashback/flashback.ts";
-import { kratos } from "../compat/kratos/kratos.ts";
-import { stytchB2b } from "../compat/stytch/b2b.ts";
-import { stytch } from "../compat/stytch/consumer.ts";
 import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/keys/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
@@ -31,6 +27,7 @@ import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts"
 import { CallLog, type CallObservers } from "./observability/call-log.ts";
 import { describeFault } from "./observability/log.ts";
 import type { Config } from "./config/config.ts";
+import { documentedApis } from "./documented-apis.ts";
 import { type HttpRequest, type HttpResponse, pathOf, sendResponse } from "../transport/http-message.ts";
 import { Pipeline } from "../transport/pipeline.ts";
 import type { PeerRegistry } from "./listener/peer.ts";
@@ -61,12 +58,7 @@ const lifePath = "/livez";
 export function assemble(options: AssemblyOptions) {
   const { config, feeds, log, observers, shutdownSignal } = options;
   const deps = { ...options.deps, jwksReaders: new ConcurrencyLimit(Math.ceil(config.maxWaiting / 10)) };
-  const apis: readonly CompatApi[] = [
-    flashback(deps),
-    stytch(deps, config.stytch),
-    stytchB2b(deps, config.stytch),
-    kratos(deps, config.kratos),
-  ];
+  const apis = documentedApis(deps, config);
   const access = accessTable(apis);
   const health = createHealth({
     services: [SessionService.typeName, ProjectService.typeName],
