@@ -66,7 +66,18 @@ const layers: Readonly<Record<string, Layer>> = {
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
       /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
-    folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers", "openapi"],
+    folders: [
+      "config",
+      "tls",
+      "listener",
+      "observability",
+      "rpc",
+      "operator",
+      "docs",
+      ".",
+      "workers",
+      "openapi",
+    ],
   },
   client: {
     layers: ["jwt", "transport"],

@@ -38,10 +38,13 @@ export function operationOf(
 export function errorResponses({ errors, errorSchema }: ApiOutline, schemas: Schemas): JsonObject {
   const schema = errorSchema(schemas);
   return Object.fromEntries(
-    Object.entries(errors).map(([status, description]) => [
-      responseName(status),
-      { description, headers: headersOf(status), content: { "application/json": { schema } } },
-    ]),
+    Object.entries(errors).map(([status, { description, example }]) => {
+      const json = { schema, ...(example !== undefined && { example }) };
+      return [
+        responseName(status),
+        { description, headers: headersOf(status), content: { "application/json": json } },
+      ];
+    }),
   );
 }
 
@@ -86,9 +89,13 @@ function requestBodyOf(route: CompiledRoute, operationId: string, schemas: Schem
   }
   const fields = fieldsOfBody(route);
   if (fields.length === 0) return undefined;
-  const name = fields.length === method.input.fields.length ? method.input.name : `${operationId}Body`;
-  const make = () => schemas.object(method.input, "request", fields);
-  const schema = schemas.component(name, `${method.input.typeName} of ${name}`, make);
+  const { input } = method;
+  const schema =
+    fields.length === input.fields.length
+      ? schemas.message(input, "request")
+      : schemas.component(`${operationId}Body`, `${input.typeName} of ${operationId}`, () =>
+          schemas.object(input, "request", fields),
+        );
   const example = exampleOf(fields, schemas);
   return jsonBody(schema, Object.keys(example).length > 0, example);
 }

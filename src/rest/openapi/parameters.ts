@@ -6,12 +6,19 @@ import { type Schemas, isRequired } from "./schemas.ts";
 
 /** The path of a route in OpenAPI's form. Throws for a template that OpenAPI cannot express. */
 export function pathOfRoute({ template }: CompiledRoute): string {
-  const isPlain = template.variables.every(({ multiSegment }) => !multiSegment);
-  const bound = template.variables.length;
-  if (!isPlain || template.segments.filter(({ kind }) => kind !== "literal").length > bound) {
-    throw new Error(`${template.text}: OpenAPI has no path parameters of several segments or without a name`);
-  }
-  return template.text.replaceAll(/\{([^=}]+)=[^}]*\}/g, "{$1}");
+  const names = new Set<string>();
+  const segments = template.segments.map((segment, index) => {
+    if (segment.kind === "literal") return segment.text;
+    const variable = template.variables.find(({ start, end = start }) => start <= index && index < end);
+    if (variable === undefined || names.has(variable.fieldPath)) {
+      throw new Error(
+        `${template.text}: OpenAPI has no wildcard without a name and none of several segments`,
+      );
+    }
+    names.add(variable.fieldPath);
+    return `{${variable.fieldPath}}`;
+  });
+  return `/${segments.join("/")}${template.verb === undefined ? "" : `:${template.verb}`}`;
 }
 
 /** The path and query parameters of a route. */

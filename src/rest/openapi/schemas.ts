@@ -45,7 +45,7 @@ export class Schemas {
     if (isWrapperDesc(message) && value !== undefined) return this.value(value, direction);
     const isInput = direction === "request" && this.#answered.has(message.typeName);
     const name = `${shortName(message)}${isInput ? "Input" : ""}`;
-    return this.component(name, `${message.typeName} ${isInput ? "request" : ""}`, () =>
+    return this.component(name, message.typeName + (isInput ? " in requests" : ""), () =>
       this.object(message, direction, message.fields),
     );
   }
@@ -210,10 +210,10 @@ function scalarSchema(scalar: ScalarType): JsonObject {
     case ScalarType.INT64:
     case ScalarType.SINT64:
     case ScalarType.SFIXED64:
-      return { type: "string", format: "int64", pattern: "^-?\\d{1,19}$" };
+      return { type: "string", format: "int64", pattern: "^-?\\d{1,19}$", examples: ["42"] };
     case ScalarType.UINT64:
     case ScalarType.FIXED64:
-      return { type: "string", format: "uint64", pattern: "^\\d{1,20}$" };
+      return { type: "string", format: "uint64", pattern: "^\\d{1,20}$", examples: ["42"] };
   }
 }
 

@@ -1,15 +1,15 @@
 import type { DescEnum } from "@bufbuild/protobuf";
-import { Code } from "@connectrpc/connect";
+import type { Code } from "@connectrpc/connect";
+import { codeToString } from "@connectrpc/connect/protocol-connect";
+import { type Reason, SessiondError } from "../../domain/errors.ts";
 import { httpStatusOf } from "../../rest/errors/failure.ts";
 import { commentOf } from "../../rest/openapi/comments.ts";
 
-/** An error reason as its comment in the proto documents it: `CODE. Meaning. Metadata: keys. What to do: advice.` */
+/** An error reason: what the service sends with it, and what its comment in the proto says. */
 export interface ReasonDoc {
-  readonly reason: string;
-  /** gRPC code, in upper case with underscores. */
+  readonly error: SessiondError;
+  /** gRPC code, in upper case with underscores. Connect has the same in lower case. */
   readonly grpcCode: string;
-  /** Connect's name of the code. */
-  readonly connectCode: string;
   readonly httpStatus: number;
   readonly meaning: string;
   /** "" if there is none. */
@@ -17,32 +17,30 @@ export interface ReasonDoc {
   readonly advice: string;
 }
 
-const codes = new Map(
-  Object.entries(Code)
-    .filter((entry): entry is [string, Code] => typeof entry[1] === "number")
-    .map(([name, code]) => [name.replaceAll(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toUpperCase(), code]),
-);
-
-/** Reads the comments of an enum of reasons. Throws for a comment without a code. */
+/**
+ * Reads the comments of the reasons: `CODE. Meaning. Metadata: keys. What to do: advice.` Throws if a comment has another code than
+ * the service sends.
+ */
 export function reasonDocs(reasons: DescEnum): readonly ReasonDoc[] {
   return reasons.values
     .filter(({ number }) => number !== 0)
     .map((value) => {
-      const [, grpcCode = "", text = ""] =
-        /^([A-Z_]+)\. (.*)$/s.exec(commentOf(value).replaceAll("\n", " ")) ?? [];
-      const code = codes.get(grpcCode);
-      if (code === undefined) throw new Error(`the comment of ${value.name} must begin with a gRPC code`);
-      const parts = text.split(/(?<=\.) +(?=Metadata\b|What to do\b)/);
+      const error = new SessiondError(value.localName as Reason);
+      // google.rpc.Code and Connect's Code have the same numbers.
+      const code = error.code as number as Code;
+      const grpcCode = codeToString(code).toUpperCase();
+      const [begin = "", ...texts] = commentOf(value).replaceAll("\n", " ").split(". ");
+      if (begin !== grpcCode) throw new Error(`the comment of ${value.name} must begin with "${grpcCode}. "`);
+      const [meaning = "", ...parts] = texts.join(". ").split(/(?<=\.) +(?=Metadata\b|What to do\b)/);
       const part = (name: string): string => {
-        const found = parts.find((one, index) => index > 0 && one.startsWith(name)) ?? "";
+        const found = parts.find((one) => one.startsWith(name)) ?? "";
         return found.slice(name.length).replace(/^[:,]? */, "");
       };
       return {
-        reason: value.localName,
+        error,
         grpcCode,
-        connectCode: grpcCode.toLowerCase(),
         httpStatus: httpStatusOf(code),
-        meaning: parts[0] ?? "",
+        meaning,
         metadata: part("Metadata"),
         advice: part("What to do"),
       };
@@ -51,11 +49,10 @@ export function reasonDocs(reasons: DescEnum): readonly ReasonDoc[] {
 
 /** A Markdown table of all reasons. */
 export function reasonTable(reasons: readonly ReasonDoc[]): string {
-  const rows = reasons.map(({ reason, grpcCode, connectCode, httpStatus, meaning, metadata, advice }) =>
-    [`\`${reason}\``, grpcCode, `\`${connectCode}\``, String(httpStatus), meaning, metadata, advice].join(
-      " | ",
-    ),
-  );
   const head = ["reason", "gRPC", "Connect", "REST", "meaning", "metadata", "what to do"];
-  return [head.join(" | "), head.map(() => "---").join("|"), ...rows].map((row) => `| ${row} |`).join("\n");
+  const rows = reasons.map(({ error, grpcCode, httpStatus, meaning, metadata, advice }) => {
+    const codes = [grpcCode, `\`${grpcCode.toLowerCase()}\``, String(httpStatus)];
+    return [`\`${error.reason}\``, ...codes, meaning, metadata, advice];
+  });
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

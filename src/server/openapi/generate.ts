@@ -12,12 +12,14 @@ import type { MethodAccess } from "../../auth/access.ts";
 import { compatOutlines } from "../../compat/outlines.ts";
 import type { Dependencies, SigningKeyDependencies } from "../../domain/use-cases/dependencies.ts";
 import { openApiDocument } from "../../rest/openapi/document.ts";
+import type { ErrorOutline } from "../../rest/openapi/outline.ts";
 import { collectBindings } from "../../rest/routes/http-rules.ts";
 import { compileRoute } from "../../rest/routes/route.ts";
 import { projectServiceAccess } from "../../rpc/project-service.ts";
 import { sessionServiceAccess } from "../../rpc/session-service.ts";
 import { readConfig } from "../config/config.ts";
 import { apiName, documentedApis } from "../documented-apis.ts";
+import { errorExample } from "./error-example.ts";
 import { reasonDocs, reasonTable } from "./error-reasons.ts";
 import { ownOutline } from "./own-outline.ts";
 
@@ -69,11 +71,20 @@ function writeDocumented(): void {
   for (const api of documentedApis(noDependencies, read.config)) {
     const service = serviceNamed(api.service.typeName);
     const name = apiName(service);
-    const { credentials, ...outline } = named(compatOutlines[name], `API ${name} (src/compat/outlines.ts)`);
+    const { credentials, errors, ...outline } = named(
+      compatOutlines[name],
+      `API ${name} (src/compat/outlines.ts)`,
+    );
     const access: Readonly<Record<string, MethodAccess>> = api.access;
     const security = ({ localName }: DescMethod) => (access[localName] === "public" ? [] : credentials);
     const routes = collectBindings([service], api.rules ?? []).map(compileRoute);
-    write(name, openApiDocument(routes, { ...outline, version: "v1", dialect: api.dialect, security }));
+    const answers = Object.entries(errors).map(([status, [description, reason]]): [string, ErrorOutline] => [
+      status,
+      { description, ...(reason && { example: errorExample(api.dialect, reason) }) },
+    ]);
+    const { dialect } = api;
+    const whole = { ...outline, version: "v1", dialect, security, errors: Object.fromEntries(answers) };
+    write(name, openApiDocument(routes, whole));
   }
 }
 

@@ -1,8 +1,10 @@
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import type { MethodAccess } from "../../auth/access.ts";
 import { commentOf } from "../../rest/openapi/comments.ts";
-import type { ApiOutline } from "../../rest/openapi/outline.ts";
+import type { ApiOutline, ErrorOutline } from "../../rest/openapi/outline.ts";
 import type { CompiledRoute } from "../../rest/routes/route.ts";
+import { errorDomain } from "../../rpc/connect-errors.ts";
+import { errorExample } from "./error-example.ts";
 import { type ReasonDoc, reasonTable } from "./error-reasons.ts";
 
 const description = `
@@ -26,12 +28,12 @@ export function ownOutline(
 ): ApiOutline {
   const named = (text: string): readonly string[] =>
     reasons
-      .filter(({ reason, grpcCode }) => new RegExp(`\\b(${reason}|${grpcCode})\\b`).test(text))
+      .filter(({ error, grpcCode }) => new RegExp(`\\b(${error.reason}|${grpcCode})\\b`).test(text))
       .map(({ httpStatus }) => String(httpStatus));
   return {
     title: "sessiond",
     version: "v1",
-    description: `${description.trim()}\n\n${reasonTable(reasons)}`,
+    description: `${description.trim()}\n\n<details><summary>All reasons</summary>\n\n${reasonTable(reasons)}\n\n</details>`,
     dialect: {},
     securitySchemes: {
       basic: {
@@ -53,7 +55,7 @@ export function ownOutline(
       },
     },
     security: (method) => securityOf(accessOf(method)),
-    errors: Object.fromEntries([...statusesOf(reasons), ["default", "Any other error."]]),
+    errors: { ...errorsOf(reasons), default: { description: "Any other error." } },
     statuses(method) {
       const isPublic = accessOf(method) === "public";
       const comments = [method, ...method.input.fields].map(commentOf).join("\n");
@@ -80,14 +82,21 @@ function securityOf(access: MethodAccess): readonly JsonObject[] {
   return access.member === true ? [...service, { bearer: [] }, { sessionToken: [] }] : service;
 }
 
-/** The error statuses with the reasons behind them. */
-function statusesOf(reasons: readonly ReasonDoc[]): readonly [string, string][] {
-  const statuses = [...new Set(reasons.map(({ httpStatus }) => httpStatus))].sort((a, b) => a - b);
-  return statuses.map((status) => {
-    const those = reasons.filter(({ httpStatus }) => httpStatus === status);
-    const list = those.map(({ reason, meaning }) => `- \`${reason}\`: ${meaning}`);
-    return [String(status), list.join("\n")];
-  });
+/** The error answers with the reasons behind each status, and the first of them as an example. */
+function errorsOf(reasons: readonly ReasonDoc[]): Record<string, ErrorOutline> {
+  const byStatus = Object.groupBy(reasons, ({ httpStatus }) => httpStatus);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, those = []]) => {
+      const list = those.map(({ error, meaning }) => `- \`${error.reason}\`: ${meaning}`);
+      return [
+        status,
+        {
+          description: list.join("\n"),
+          ...(those[0] && { example: errorExample({}, those[0].error.reason) }),
+        },
+      ];
+    }),
+  );
 }
 
 function statusSchema(reasons: readonly ReasonDoc[]): JsonObject {
@@ -97,7 +106,7 @@ function statusSchema(reasons: readonly ReasonDoc[]): JsonObject {
     required: ["@type", ...required],
   });
   const text = { type: "string" };
-  const reason = { type: "string", examples: reasons.map((one) => one.reason) };
+  const reason = { type: "string", examples: reasons.map(({ error }) => error.reason) };
   const metadata = { type: "object", additionalProperties: text };
   const violation = {
     type: "object",
@@ -114,7 +123,7 @@ function statusSchema(reasons: readonly ReasonDoc[]): JsonObject {
         type: "array",
         items: {
           anyOf: [
-            detail("ErrorInfo", { reason, domain: { const: "sessiond" }, metadata }, ["reason", "domain"]),
+            detail("ErrorInfo", { reason, domain: { const: errorDomain }, metadata }, ["reason", "domain"]),
             detail("BadRequest", { fieldViolations: { type: "array", items: violation } }, [
               "fieldViolations",
             ]),
