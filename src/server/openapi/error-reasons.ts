@@ -12,8 +12,9 @@ export interface ReasonDoc {
   readonly grpcCode: string;
   readonly httpStatus: number;
   readonly meaning: string;
-  /** "" if there is none. */
+  /** Empty if the comment has no such part. */
   readonly metadata: string;
+  /** Empty if the comment has no such part. */
   readonly advice: string;
 }
 

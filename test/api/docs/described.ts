@@ -35,8 +35,8 @@ export function operationsOf({ paths }: Described): readonly DescribedOperation[
 }
 
 /**
- * Checks the JSON of an answer against what a document says about this route and status. Returns what is wrong; undefined for
- * nothing. `default` describes no status.
+ * Checks the JSON of an answer against what a document says about this route and status. Returns the
+ * problem. The answer `default` of a document describes no status.
  */
 export type AnswerCheck = (
   route: string,
