@@ -53,7 +53,7 @@ const layers: Readonly<Record<string, Layer>> = {
     layers: ["transport"],
     gen: /^(google|rest)\//,
     packages: /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect(\/protocol)?|node:.*)$/,
-    folders: ["errors", "http", "routes", "binding", "."],
+    folders: ["errors", "http", "routes", "binding", ".", "openapi"],
   },
   compat: {
     layers: ["domain", "auth", "rpc", "rest"],
@@ -66,7 +66,18 @@ const layers: Readonly<Record<string, Layer>> = {
     gen: /^(google\/rpc|session|grpc)\//,
     packages:
       /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/.*|@opentelemetry\/api|kysely|pino|prom-client|zod|node:.*)$/,
-    folders: ["config", "tls", "listener", "observability", "rpc", "operator", ".", "workers"],
+    folders: [
+      "config",
+      "tls",
+      "listener",
+      "observability",
+      "rpc",
+      "operator",
+      "docs",
+      ".",
+      "workers",
+      "openapi",
+    ],
   },
   client: {
     layers: ["jwt", "transport"],

@@ -11,10 +11,6 @@ import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { AccessTable } from "../auth/access.ts";
 import { CallLimits } from "../auth/call-limits.ts";
 import type { CompatApi } from "../compat/api.ts";
-import { flashback } from "../compat/flashback/flashback.ts";
-import { kratos } from "../compat/kratos/kratos.ts";
-import { stytchB2b } from "../compat/stytch/b2b.ts";
-import { stytch } from "../compat/stytch/consumer.ts";
 import { systemClock } from "../domain/clock.ts";
 import type { KeyRing } from "../domain/keys/key-ring.ts";
 import type { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
@@ -31,6 +27,8 @@ import { sessionService, sessionServiceAccess } from "../rpc/session-service.ts"
 import { CallLog, type CallObservers } from "./observability/call-log.ts";
 import { describeFault } from "./observability/log.ts";
 import type { Config } from "./config/config.ts";
+import { Docs, type Page } from "./docs/docs.ts";
+import { apiName, documentedApis } from "./documented-apis.ts";
 import { type HttpRequest, type HttpResponse, pathOf, sendResponse } from "../transport/http-message.ts";
 import { Pipeline } from "../transport/pipeline.ts";
 import type { PeerRegistry } from "./listener/peer.ts";
@@ -41,7 +39,7 @@ import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
 export interface AssemblyOptions {
   readonly config: Pick<
     Config,
-    "maxMessageBytes" | "callRates" | "maxWaiting" | "allowedOrigins" | "kratos" | "stytch"
+    "maxMessageBytes" | "callRates" | "maxWaiting" | "allowedOrigins" | "docs" | "kratos" | "stytch"
   >;
   readonly deps: Dependencies & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
@@ -61,12 +59,7 @@ const lifePath = "/livez";
 export function assemble(options: AssemblyOptions) {
   const { config, feeds, log, observers, shutdownSignal } = options;
   const deps = { ...options.deps, jwksReaders: new ConcurrencyLimit(Math.ceil(config.maxWaiting / 10)) };
-  const apis: readonly CompatApi[] = [
-    flashback(deps),
-    stytch(deps, config.stytch),
-    stytchB2b(deps, config.stytch),
-    kratos(deps, config.kratos),
-  ];
+  const apis = documentedApis(deps, config);
   const access = accessTable(apis);
   const health = createHealth({
     services: [SessionService.typeName, ProjectService.typeName],
@@ -97,12 +90,18 @@ export function assemble(options: AssemblyOptions) {
     onError: (error, place) => log.debug({ place, fault: describeFault(error) }, "connection trouble"),
   });
   access.requireEntries(rpc.services);
+  const docs = config.docs
+    ? new Docs(
+        apis.map(({ service }) => apiName(service)),
+        config,
+      )
+    : undefined;
   const transcoder = createTranscoder({
     pipeline,
     contextValues: (request) => calls.contextValues(request),
     services: [...own, ...apis.map((api) => transcodedService(api.service, api.implementation, api.dialect))],
     rules: apis.flatMap((api) => api.rules ?? []),
-    reservedPaths: [healthPath, lifePath, ...rpc.paths],
+    reservedPaths: [healthPath, lifePath, ...(docs?.paths ?? []), ...rpc.paths],
     registry: createRegistry(file_google_rpc_error_details),
     onError: (error, { contextValues }) => {
       const isLoggedWithCall = contextValues.get(callRecordKey).fault !== undefined;
@@ -134,10 +133,20 @@ export function assemble(options: AssemblyOptions) {
     };
     sendResponse(response, isServing ? 200 : 503, headers, request.method === "HEAD" ? undefined : body);
   };
+  const sendPage = async (from: Docs, page: Page, request: HttpRequest, response: HttpResponse) => {
+    const { status, headers, body } = await from.answer(page, request);
+    const codes = { 200: "Ok", 304: "Ok", 404: "NotFound", 405: "Unimplemented" };
+    calls.contextValues(request).get(callRecordKey).code = codes[status];
+    sendResponse(response, status, headers, request.method === "HEAD" ? undefined : body);
+    request.resume();
+  };
   const handler = calls.around((request, response) => {
     const path = pathOf(request.url ?? "");
     const isProbe = path === healthPath || path === lifePath;
-    return isProbe ? answerProbe(path, request, response) : serve(request, response);
+    if (isProbe) return answerProbe(path, request, response);
+    const page = docs?.find(path);
+    if (docs !== undefined && page !== undefined) return sendPage(docs, page, request, response);
+    return serve(request, response);
   });
   return { handler, takeStream: rpc.takeStream, health, routes: transcoder.routes, access };
 }

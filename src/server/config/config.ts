@@ -137,6 +137,7 @@ function toConfig(read: z.output<typeof variables>) {
     shutdownGraceMs: read.SESSIOND_SHUTDOWN_GRACE_MS,
     /** Origins for everything but the Kratos API. */
     allowedOrigins: read.SESSIOND_ALLOWED_ORIGINS ?? [],
+    docs: (read.SESSIOND_DOCS ?? (isLoopback(read.SESSIOND_LISTEN.host) ? "on" : "off")) === "on",
     kratos: {
       prefix: read.SESSIOND_KRATOS_PREFIX,
       cookieName: read.SESSIOND_KRATOS_COOKIE,

