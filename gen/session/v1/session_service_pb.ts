@@ -1026,7 +1026,7 @@ export const SessionService: GenService<{
   },
   /**
    * Replaces a session token by a new one of the same session. Services with PERMISSION_SESSIONS_CREATE. The first of several
-   * calls with one token, on whatever replicas, replaces it. The others get the same new token, and so does a call that is
+   * calls with one token, on any replicas, replaces it. The others get the same new token, and so does a call that is
    * repeated because its answer was lost, as long as the policy's token_reuse_leeway. After that every method refuses the old
    * token, and presenting it has the policy's token_reuse_action as its consequence. Session JWTs are not affected. The last
    * 1,000 replaced tokens of a session are remembered; earlier ones are refused as unknown. UNAUTHENTICATED as Authenticate.
