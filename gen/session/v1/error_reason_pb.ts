@@ -29,7 +29,7 @@ export const ErrorReason = {
   UNSPECIFIED: 0,
 
   /**
-   * INVALID_ARGUMENT. A field is missing or out of its bounds; google.rpc.BadRequest names it. What to do: correct the field.
+   * INVALID_ARGUMENT. A field is missing or out of its bounds; google.rpc.BadRequest names it. What to do: Correct the field.
    *
    * @generated from enum value: ERROR_REASON_FIELD_INVALID = 1;
    */
@@ -37,7 +37,7 @@ export const ErrorReason = {
 
   /**
    * INVALID_ARGUMENT. The JWT to revoke by is not a session JWT of this project. Metadata: `problem`, one of `form`,
-   * `algorithm`, `key` (unknown or revoked), `signature`, `type`, `issuer`, `audience`, `claims`, `time`. What to do: revoke
+   * `algorithm`, `key` (unknown or revoked), `signature`, `type`, `issuer`, `audience`, `claims`, `time`. What to do: Revoke
    * by id or token.
    *
    * @generated from enum value: ERROR_REASON_JWT_INVALID = 2;
@@ -45,7 +45,7 @@ export const ErrorReason = {
   JWT_INVALID: 2,
 
   /**
-   * UNAUTHENTICATED. The call carries no credential that this method accepts. What to do: send one.
+   * UNAUTHENTICATED. The call carries no credential that this method accepts. What to do: Send one.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_MISSING = 10;
    */
@@ -53,7 +53,7 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. The calling service's own credential, secret or certificate, is malformed, unknown or disabled, or its
-   * project is. It says nothing about any end user's session. What to do: correct the service's configuration; log no user
+   * project is. It says nothing about any end user's session. What to do: Correct the service's configuration; log no user
    * out.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_INVALID = 11;
@@ -62,8 +62,8 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. The presented session token or JWT belongs to no session of this project. SESSION_NOT_FOUND is the same
-   * for a session that a request names. Metadata, for a JWT that does not verify: `problem`, as for JWT_INVALID. What to do:
-   * ask the user to log in.
+   * for a session that a request names. Metadata: `problem`, as for JWT_INVALID, if a JWT does not verify. What to do: Ask
+   * the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_UNKNOWN = 12;
    */
@@ -71,29 +71,29 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. The session itself was revoked. Metadata: `revision`, `scope`, `revoke_time`, and `cause`: the
-   * RevocationCause in lower case and without its prefix, such as `token_reuse`. What to do: ask the user to log in.
+   * RevocationCause in lower case and without its prefix, such as `token_reuse`. What to do: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_REVOKED = 13;
    */
   SESSION_REVOKED: 13,
 
   /**
-   * UNAUTHENTICATED. All sessions of the session's member, organization or project were revoked. Metadata: as for
-   * SESSION_REVOKED. What to do: ask the user to log in.
+   * UNAUTHENTICATED. All sessions of the session's member, organization or project were revoked. Metadata: As for
+   * SESSION_REVOKED. What to do: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_REVOKED_BY_CUTOFF = 14;
    */
   SESSION_REVOKED_BY_CUTOFF: 14,
 
   /**
-   * UNAUTHENTICATED. The session is past its expire_time. Metadata: `expire_time`. What to do: ask the user to log in.
+   * UNAUTHENTICATED. The session is past its expire_time. Metadata: `expire_time`. What to do: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_EXPIRED = 15;
    */
   SESSION_EXPIRED: 15,
 
   /**
-   * UNAUTHENTICATED. The session was not used for longer than its idle timeout. Metadata: `idle_expire_time`. What to do: ask
+   * UNAUTHENTICATED. The session was not used for longer than its idle timeout. Metadata: `idle_expire_time`. What to do: Ask
    * the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_IDLE_EXPIRED = 16;
@@ -101,7 +101,7 @@ export const ErrorReason = {
   SESSION_IDLE_EXPIRED: 16,
 
   /**
-   * UNAUTHENTICATED. The session JWT has expired; its session may still be active. What to do: authenticate with the session
+   * UNAUTHENTICATED. The session JWT has expired; its session may still be active. What to do: Authenticate with the session
    * token.
    *
    * @generated from enum value: ERROR_REASON_JWT_EXPIRED = 17;
@@ -110,14 +110,14 @@ export const ErrorReason = {
 
   /**
    * PERMISSION_DENIED. The calling service lacks the permission for this method. Metadata: `permission`, the short name of
-   * the Permission, such as `sessions.read`. What to do: use a credential that has it.
+   * the Permission, such as `sessions.read`. What to do: Use a credential that has it.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_MISSING = 20;
    */
   PERMISSION_MISSING: 20,
 
   /**
-   * PERMISSION_DENIED. This kind of caller may not call the method, or not for this target. What to do: do not repeat the
+   * PERMISSION_DENIED. This kind of caller may not call the method, or not for this target. What to do: Do not repeat the
    * call.
    *
    * @generated from enum value: ERROR_REASON_CALLER_NOT_ALLOWED = 21;
@@ -126,35 +126,35 @@ export const ErrorReason = {
 
   /**
    * NOT_FOUND. The named session does not exist in this project, or is not the caller's: both get the same answer. What to
-   * do: treat the session as ended.
+   * do: Treat the session as ended.
    *
    * @generated from enum value: ERROR_REASON_SESSION_NOT_FOUND = 30;
    */
   SESSION_NOT_FOUND: 30,
 
   /**
-   * NOT_FOUND. No project has this id. What to do: correct the id.
+   * NOT_FOUND. No project has this id. What to do: Correct the id.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_NOT_FOUND = 31;
    */
   PROJECT_NOT_FOUND: 31,
 
   /**
-   * NOT_FOUND. No credential of this project has this id. What to do: correct the id.
+   * NOT_FOUND. No credential of this project has this id. What to do: Correct the id.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_NOT_FOUND = 32;
    */
   CREDENTIAL_NOT_FOUND: 32,
 
   /**
-   * ALREADY_EXISTS. Another project has this id. What to do: choose another id.
+   * ALREADY_EXISTS. Another project has this id. What to do: Choose another id.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_EXISTS = 33;
    */
   PROJECT_EXISTS: 33,
 
   /**
-   * NOT_FOUND. No signing key of this project has this id. What to do: correct the id.
+   * NOT_FOUND. No signing key of this project has this id. What to do: Correct the id.
    *
    * @generated from enum value: ERROR_REASON_SIGNING_KEY_NOT_FOUND = 34;
    */
@@ -162,21 +162,21 @@ export const ErrorReason = {
 
   /**
    * ALREADY_EXISTS. Another enabled credential, of any project, has the certificate name. Metadata: `certificate_name`. What
-   * to do: disable that credential, or choose another name.
+   * to do: Disable that credential, or choose another name.
    *
    * @generated from enum value: ERROR_REASON_CERTIFICATE_NAME_EXISTS = 35;
    */
   CERTIFICATE_NAME_EXISTS: 35,
 
   /**
-   * FAILED_PRECONDITION. The session is not active. Metadata: `state`. What to do: ask the user to log in.
+   * FAILED_PRECONDITION. The session is not active. Metadata: `state`. What to do: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_NOT_ACTIVE = 40;
    */
   SESSION_NOT_ACTIVE: 40,
 
   /**
-   * FAILED_PRECONDITION. This method cannot end the caller's own session. What to do: use Revoke.
+   * FAILED_PRECONDITION. This method cannot end the caller's own session. What to do: Use Revoke.
    *
    * @generated from enum value: ERROR_REASON_SESSION_IS_CURRENT = 41;
    */
@@ -184,7 +184,7 @@ export const ErrorReason = {
 
   /**
    * OUT_OF_RANGE. The log of revocations does not reach the position. Metadata: `oldest_revision`, the oldest revision to
-   * resume after, `oldest_position`, its position, and `revision`, the newest revision. What to do: start again with
+   * resume after, `oldest_position`, its position, and `revision`, the newest revision. What to do: Start again with
    * `snapshot`.
    *
    * @generated from enum value: ERROR_REASON_REVISION_OUT_OF_RANGE = 42;
@@ -192,7 +192,7 @@ export const ErrorReason = {
   REVISION_OUT_OF_RANGE: 42,
 
   /**
-   * ABORTED. The watcher read too slowly. What to do: resume after the last position.
+   * ABORTED. The watcher read too slowly. What to do: Resume after the last position.
    *
    * @generated from enum value: ERROR_REASON_WATCHER_TOO_SLOW = 43;
    */
@@ -200,14 +200,14 @@ export const ErrorReason = {
 
   /**
    * FAILED_PRECONDITION. The member has as many active sessions as the policy allows. Metadata: `max_sessions_per_member`.
-   * What to do: repeat the call after a session of the member has ended.
+   * What to do: Repeat the call after a session of the member has ended.
    *
    * @generated from enum value: ERROR_REASON_SESSION_LIMIT_REACHED = 44;
    */
   SESSION_LIMIT_REACHED: 44,
 
   /**
-   * FAILED_PRECONDITION. The project is disabled, so that it cannot be changed. Metadata: `disable_time`. What to do: do not
+   * FAILED_PRECONDITION. The project is disabled, so that it cannot be changed. Metadata: `disable_time`. What to do: Do not
    * repeat the call.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_NOT_ACTIVE = 45;
@@ -215,7 +215,7 @@ export const ErrorReason = {
   PROJECT_NOT_ACTIVE: 45,
 
   /**
-   * UNAVAILABLE. The database does not answer. The outcome of a revocation or creation is unknown. What to do: repeat the
+   * UNAVAILABLE. The database does not answer. The outcome of a revocation or creation is unknown. What to do: Repeat the
    * call after the delay in google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_DATABASE_UNAVAILABLE = 50;
@@ -223,7 +223,7 @@ export const ErrorReason = {
   DATABASE_UNAVAILABLE: 50,
 
   /**
-   * INTERNAL. A fault of sessiond; its log has the details under the request id. What to do: report the request id.
+   * INTERNAL. A fault of sessiond; its log has the details under the request id. What to do: Report the request id.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 51;
    */
@@ -231,7 +231,7 @@ export const ErrorReason = {
 
   /**
    * RESOURCE_EXHAUSTED. Too many calls, or too many failed authentications, of one caller or one client address. Nothing was
-   * done. Metadata: `limit`, one of `service`, `member`, `address`, `authentication`. What to do: repeat the call after the
+   * done. Metadata: `limit`, one of `service`, `member`, `address`, `authentication`. What to do: Repeat the call after the
    * delay in google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 60;
@@ -239,7 +239,7 @@ export const ErrorReason = {
   RATE_LIMITED: 60,
 
   /**
-   * UNAVAILABLE. Too many calls wait for the database. Nothing was done. What to do: repeat the call after the delay in
+   * UNAVAILABLE. Too many calls wait for the database. Nothing was done. What to do: Repeat the call after the delay in
    * google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 61;
@@ -248,7 +248,7 @@ export const ErrorReason = {
 
   /**
    * DEADLINE_EXCEEDED. The caller's deadline passed before there was an answer. The outcome of a revocation or creation is
-   * unknown. What to do: repeat the call with a longer deadline.
+   * unknown. What to do: Repeat the call with a longer deadline.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE_EXCEEDED = 62;
    */

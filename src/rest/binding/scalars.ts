@@ -107,7 +107,7 @@ function checkDouble(json: ExactJson): number {
 }
 
 /**
- * Checks a number inside a Struct, Value or ListValue. Whoever writes it has chosen no type, so a number that a double would
+ * Checks a number inside a Struct, Value or ListValue. Its writer has chosen no type, so a number that a double would
  * change is refused.
  */
 export function checkAnyNumber(json: number | WrittenNumber): number {

@@ -60,7 +60,7 @@ export const DisableMySessionResponseSchema: GenMessage<DisableMySessionResponse
  */
 export const SessionService: GenService<{
   /**
-   * Ends another session of the caller; 204 too when there is none of that id. 400 for the current session.
+   * Ends another session of the caller. 204 also for an unknown id; 400 for the current session.
    *
    * @generated from rpc compat.kratos.v1.SessionService.DisableMySession
    */
