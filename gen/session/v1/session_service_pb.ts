@@ -304,7 +304,7 @@ export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
  */
 export type ListResponse = Message<"session.v1.ListResponse"> & {
   /**
-   * The sessions.
+   * The sessions. May be fewer than page_size though there are more, because an answer fits into the 4 MiB that gRPC clients accept.
    *
    * @generated from field: repeated session.v1.Session sessions = 1;
    */
