@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { SessiondError } from "./errors.ts";
+import { fittingRows } from "./page-size.ts";
 
 /** Default and largest page size (AIP-158). */
 export const pageSizes = { default: 50, max: 1000 } as const;
@@ -34,16 +35,19 @@ export function parsePage<Key extends string>(
   return { size, after };
 }
 
-/** Cuts `rows`, which hold up to one more than the page, to the page. The token of the next page is empty on the last one. */
+/**
+ * Cuts `rows`, which hold up to one more than the page, to the page, or to what fits into an answer. The token of the next page
+ * is empty on the last one.
+ */
 export function cutPage<Row, Key extends string>(
   rows: readonly Row[],
   page: PageRequest<Key>,
   filters: readonly string[],
   keyOf: (row: Row) => Key,
 ): { rows: readonly Row[]; nextPageToken: string } {
-  const cut = rows.slice(0, page.size);
+  const cut = rows.slice(0, Math.min(page.size, fittingRows(rows)));
   const last = cut.at(-1);
-  if (rows.length <= page.size || last === undefined) return { rows: cut, nextPageToken: "" };
+  if (rows.length === cut.length || last === undefined) return { rows: cut, nextPageToken: "" };
   return { rows: cut, nextPageToken: pageTokenAfter(keyOf(last), filters) };
 }
 

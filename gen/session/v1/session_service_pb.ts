@@ -317,7 +317,8 @@ export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
  */
 export type ListResponse = Message<"session.v1.ListResponse"> & {
   /**
-   * A page of sessions, newest first. It never contains a token.
+   * A page of sessions, newest first, without tokens. It may have fewer than page_size although there are more, because a page fits
+   * into the 4 MiB that gRPC clients accept.
    *
    * @generated from field: repeated session.v1.Session sessions = 1;
    */

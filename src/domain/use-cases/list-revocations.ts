@@ -1,4 +1,5 @@
 import type { CallContext } from "../../transport/call-context.ts";
+import { fittingRows } from "../page-size.ts";
 import { pageTokenAfter, parsePage } from "../page.ts";
 import type { RecordedRevocation } from "../revocations/revocation-log.ts";
 import type { RevocationQuery } from "../store/revocation-store.ts";
@@ -26,7 +27,12 @@ export async function listRevocations(
     { ...filter, projectId, page },
     call,
   );
-  return { revocations, nextPageToken: next === undefined ? "" : pageTokenAfter(String(next), filters) };
+  const shown = revocations.slice(0, fittingRows(revocations));
+  const after = shown.length < revocations.length ? shown.at(-1)?.revision : next;
+  return {
+    revocations: shown,
+    nextPageToken: after === undefined ? "" : pageTokenAfter(String(after), filters),
+  };
 }
 
 function parseRevision(text: string): string | undefined {

@@ -149,6 +149,21 @@ describe.each([
   });
 });
 
+test("no page of a List is larger than the 4 MiB that gRPC clients accept", async () => {
+  const customClaims = { a: Array.from({ length: 2040 }, () => 1) };
+  const creations = Array.from({ length: 220 }, () => sessions.create({ memberId: "large", customClaims }));
+  const created = (await Promise.all(creations)).map(({ session }) => session?.id ?? "");
+  const listed: string[] = [];
+  let pageToken = "";
+  do {
+    const page = await sessions.list({ memberId: "large", pageSize: 1000, pageToken });
+    expect(toBinary(ListResponseSchema, page).length).toBeLessThan(4 * 2 ** 20);
+    listed.push(...page.sessions.map(({ id }) => id));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  expect(listed.sort()).toEqual(created.sort());
+});
+
 // C-core and Java accept 8 KiB of headers and trailers.
 test("an error with many violations names the first of them, and every client can read it", async () => {
   const factor = { method: "", deliveryMethod: "d".repeat(65), assuranceLevel: "l".repeat(17) };
