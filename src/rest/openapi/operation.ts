@@ -3,7 +3,7 @@ import { scalarZeroValue } from "@bufbuild/protobuf/reflect";
 import { type CompiledRoute, httpBodyTypeName } from "../routes/route.ts";
 import { commentOf, summaryOf } from "./comments.ts";
 import type { ApiOutline } from "./outline.ts";
-import { fieldsOfBody, parametersOf } from "./parameters.ts";
+import { freeFields, parametersOf } from "./parameters.ts";
 import { type Schemas, isRequired, isRequiredOneof } from "./schemas.ts";
 
 /** Describes one route. */
@@ -16,7 +16,7 @@ export function operationOf(
   const { method } = route;
   const description = commentOf(method);
   const summary = summaryOf(description);
-  const parameters = parametersOf(route, schemas);
+  const parameters = [...parametersOf(route, schemas), ...(outline.headers?.(method) ?? [])];
   const requestBody = requestBodyOf(route, operationId, schemas);
   const failures = outline
     .statuses(method)
@@ -79,25 +79,28 @@ function responseName(status: string): string {
 function requestBodyOf(route: CompiledRoute, operationId: string, schemas: Schemas): JsonObject | undefined {
   const { body, method } = route;
   if (body.kind === "none") return undefined;
-  if (isHttpBody(body.kind === "message" ? method.input : body.field.message)) {
-    return { content: { "*/*": {} } };
+  const field = body.kind === "field" ? body.field : undefined;
+  const message = field === undefined ? method.input : field.message;
+  if (isHttpBody(message)) return { content: { "*/*": {} } };
+  const isField = field !== undefined && isRequired(field);
+  const fields = freeFields(route, field === undefined ? [] : [field]);
+  if (message !== undefined && fields.length < message.fields.length) {
+    if (fields.length === 0) return undefined;
+    const make = () => schemas.object(message, "request", fields);
+    const name = `${operationId}Body`;
+    const schema = schemas.component(name, `${message.typeName} in ${name}`, make);
+    const example = exampleOf(fields, schemas);
+    return jsonBody(schema, isField || !isEmpty(example), example);
   }
-  if (body.kind === "field") {
-    const { field } = body;
-    const schema = schemas.field(field, "request");
-    return jsonBody(schema, isRequired(field), placeholderOf(field, schemas));
+  if (field !== undefined) {
+    return jsonBody(schemas.field(field, "request"), isField, placeholderOf(field, schemas));
   }
-  const fields = fieldsOfBody(route);
-  if (fields.length === 0) return undefined;
-  const { input } = method;
-  const schema =
-    fields.length === input.fields.length
-      ? schemas.message(input, "request")
-      : schemas.component(`${operationId}Body`, `${input.typeName} of ${operationId}`, () =>
-          schemas.object(input, "request", fields),
-        );
   const example = exampleOf(fields, schemas);
-  return jsonBody(schema, Object.keys(example).length > 0, example);
+  return jsonBody(schemas.message(method.input, "request"), !isEmpty(example), example);
+}
+
+function isEmpty(object: JsonObject): boolean {
+  return Object.keys(object).length === 0;
 }
 
 function jsonBody(schema: JsonObject, required: boolean, example: JsonValue): JsonObject {

@@ -18,6 +18,8 @@ export interface ApiOutline {
   readonly securitySchemes: Readonly<Record<string, JsonObject>>;
   /** The alternatives by which a method's caller authenticates; none for a public method. */
   readonly security: (method: DescMethod) => readonly JsonObject[];
+  /** Parameters in headers besides those that the routes have. */
+  readonly headers?: (method: DescMethod) => readonly JsonObject[];
   /** The error answers, by status; `default` for all others. */
   readonly errors: Readonly<Record<string, ErrorOutline>>;
   /** Which of `errors` a method may answer with. */

@@ -1,5 +1,5 @@
-import type { DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
-import { resolveFieldPath } from "../routes/field-path.ts";
+import type { DescField, JsonObject } from "@bufbuild/protobuf";
+import { isEmptyMessage, resolveFieldPath } from "../routes/field-path.ts";
 import type { CompiledRoute } from "../routes/route.ts";
 import { commentOf } from "./comments.ts";
 import { type Schemas, isRequired } from "./schemas.ts";
@@ -21,40 +21,69 @@ export function pathOfRoute({ template }: CompiledRoute): string {
   return `/${segments.join("/")}${template.verb === undefined ? "" : `:${template.verb}`}`;
 }
 
-/** The path and query parameters of a route. */
+/** The parameters of a route in its path, query and headers. */
 export function parametersOf(route: CompiledRoute, schemas: Schemas): JsonObject[] {
-  const inPath = route.pathBindings.map(({ variable, path }) =>
-    parameter(variable.fieldPath, "path", path.field, schemas),
-  );
-  return [...inPath, ...queryParameters(route, schemas)];
+  const inPath = route.pathBindings.map(({ variable, path }) => ({
+    ...parameter(variable.fieldPath, path.field, schemas, []),
+    in: "path",
+    required: true,
+  }));
+  return [...inPath, ...queryParameters(route, schemas), ...eventHeaders(route, schemas)];
 }
 
-/** The top-level fields that a request may set in its body: all but those of the path and of the oneofs that the path decides. */
-export function fieldsOfBody({ method, pathBindings }: CompiledRoute): DescField[] {
-  const bound = pathBindings.filter(({ path }) => path.parents.length === 0).map(({ path }) => path.field);
-  const oneofs = pathBindings.flatMap(({ path }) => path.fields[0]?.oneof ?? []);
-  return method.input.fields.filter(
-    (field) => !bound.includes(field) && !(field.oneof !== undefined && oneofs.includes(field.oneof)),
-  );
+/** The fields below `parents` that the path does not set, without those of oneofs that the path decides. */
+export function freeFields(
+  { method, pathBindings }: CompiledRoute,
+  parents: readonly DescField[],
+): DescField[] {
+  const index = parents.length;
+  const bound = pathBindings
+    .filter(({ path }) => parents.every((parent, i) => parent === path.fields[i]))
+    .map(({ path: { fields } }) => ({ field: fields[index], isWhole: fields.length === index + 1 }));
+  const isTaken = (one: DescField) =>
+    bound.some(({ field, isWhole }) =>
+      field === one ? isWhole : one.oneof !== undefined && field?.oneof === one.oneof,
+    );
+  return ((parents.at(-1) ?? { message: method.input }).message?.fields ?? []).filter((one) => !isTaken(one));
 }
 
 function queryParameters(route: CompiledRoute, schemas: Schemas): JsonObject[] {
   const { body } = route;
   if (body.kind === "message") return [];
-  const fields = fieldsOfBody(route).filter((field) => body.kind === "none" || field !== body.field);
+  const fields = freeFields(route, []).filter((field) => body.kind === "none" || field !== body.field);
   return fields
-    .flatMap((field) => leavesOf(route.method.input, [field], schemas))
-    .map(({ name, field }) => parameter(name, "query", field, schemas));
+    .flatMap((field) => leavesOf(route, [field], schemas))
+    .map(({ name, field }) => {
+      const others = (field.oneof?.fields ?? []).filter((one) => one !== field);
+      const isEmpty = field.message !== undefined && isEmptyMessage(field.message);
+      return {
+        ...parameter(name, field, schemas, others),
+        in: "query",
+        ...(isRequired(field) && !name.includes(".") && { required: true }),
+        // A message without fields has no value: `?snapshot=`.
+        ...(isEmpty && { allowEmptyValue: true, schema: { type: "string", enum: [""] } }),
+      };
+    });
 }
 
-function parameter(name: string, place: "path" | "query", field: DescField, schemas: Schemas): JsonObject {
-  const others = place === "path" ? [] : (field.oneof?.fields ?? []).filter((one) => one !== field);
-  const excludes = others.map((one) => `\`${schemas.nameOf(one)}\``).join(" and ");
-  const description = [commentOf(field), excludes && `Excludes ${excludes}.`].filter((text) => text !== "");
+/** The header with which a client resumes a stream of server-sent events. */
+function eventHeaders({ eventStream }: CompiledRoute, schemas: Schemas): JsonObject[] {
+  if (eventStream === undefined) return [];
+  const name = schemas.nameOf(eventStream.lastEventId.field);
+  const description = `Id of the last event that a client received. Takes precedence over \`${name}\`.`;
+  return [{ name: "Last-Event-ID", in: "header", description, schema: { type: "string" } }];
+}
+
+function parameter(
+  name: string,
+  field: DescField,
+  schemas: Schemas,
+  others: readonly DescField[],
+): JsonObject {
+  const excluded = others.map((one) => `\`${schemas.nameOf(one)}\``).join(" and ");
+  const description = [commentOf(field), excluded && `Excludes ${excluded}.`].filter((text) => text !== "");
   return {
     name,
-    in: place,
-    ...((place === "path" || (isRequired(field) && !name.includes("."))) && { required: true }),
     ...(description.length > 0 && { description: description.join(" ") }),
     ...(field.proto.options?.deprecated === true && { deprecated: true }),
     schema: schemas.value(field, "request"),
@@ -68,13 +97,14 @@ interface Leaf {
 }
 
 /** The fields at and below a path that text can fill, by the rules of query parameters. Leaves out messages within themselves. */
-function leavesOf(root: DescMessage, path: readonly DescField[], schemas: Schemas): Leaf[] {
-  const resolved = resolveFieldPath(root, path.map(({ name }) => name).join("."), "proto");
+function leavesOf(route: CompiledRoute, path: readonly DescField[], schemas: Schemas): Leaf[] {
+  const dotted = path.map(({ name }) => name).join(".");
+  const resolved = resolveFieldPath(route.method.input, dotted, "proto");
   if (!("kind" in resolved)) {
     return [{ name: path.map((field) => schemas.nameOf(field)).join("."), field: resolved.field }];
   }
   const last = path.at(-1);
   const isRecursive = path.slice(0, -1).some(({ message }) => message === last?.message);
   if (last?.fieldKind !== "message" || isRecursive) return [];
-  return last.message.fields.flatMap((field) => leavesOf(root, [...path, field], schemas));
+  return freeFields(route, path).flatMap((field) => leavesOf(route, [...path, field], schemas));
 }

@@ -14,13 +14,13 @@ export interface ReasonDoc {
   readonly meaning: string;
   /** Empty if the comment has no such part. */
   readonly metadata: string;
-  /** Empty if the comment has no such part. */
-  readonly advice: string;
+  /** What a caller does about it. */
+  readonly action: string;
 }
 
 /**
- * Reads the comments of the reasons: `CODE. Meaning. Metadata: keys. What to do: advice.` Throws if a comment has another code than
- * the service sends.
+ * Reads the comments of the reasons: `CODE. Meaning. Metadata: keys. Action: what a caller does.` Throws for a comment without an
+ * action, or with another code than the service sends.
  */
 export function reasonDocs(reasons: DescEnum): readonly ReasonDoc[] {
   return reasons.values
@@ -32,28 +32,30 @@ export function reasonDocs(reasons: DescEnum): readonly ReasonDoc[] {
       const grpcCode = codeToString(code).toUpperCase();
       const [begin = "", ...texts] = commentOf(value).replaceAll("\n", " ").split(". ");
       if (begin !== grpcCode) throw new Error(`the comment of ${value.name} must begin with "${grpcCode}. "`);
-      const [meaning = "", ...parts] = texts.join(". ").split(/(?<=\.) +(?=Metadata\b|What to do\b)/);
+      const [meaning = "", ...parts] = texts.join(". ").split(/(?<=\.) +(?=Metadata\b|Action\b)/);
       const part = (name: string): string => {
         const found = parts.find((one) => one.startsWith(name)) ?? "";
-        return found.slice(name.length).replace(/^[:,]? */, "");
+        const text = found.slice(name.length).replace(/^[:,]? */, "");
+        return text.charAt(0).toUpperCase() + text.slice(1);
       };
+      if (part("Action") === "") throw new Error(`the comment of ${value.name} has no "Action:"`);
       return {
         error,
         grpcCode,
         httpStatus: httpStatusOf(code),
         meaning,
         metadata: part("Metadata"),
-        advice: part("What to do"),
+        action: part("Action"),
       };
     });
 }
 
 /** A Markdown table of all reasons. */
 export function reasonTable(reasons: readonly ReasonDoc[]): string {
-  const head = ["reason", "gRPC", "Connect", "REST", "meaning", "metadata", "what to do"];
-  const rows = reasons.map(({ error, grpcCode, httpStatus, meaning, metadata, advice }) => {
+  const head = ["reason", "gRPC", "Connect", "REST", "meaning", "metadata", "action"];
+  const rows = reasons.map(({ error, grpcCode, httpStatus, meaning, metadata, action }) => {
     const codes = [grpcCode, `\`${grpcCode.toLowerCase()}\``, String(httpStatus)];
-    return [`\`${error.reason}\``, ...codes, meaning, metadata, advice];
+    return [`\`${error.reason}\``, ...codes, meaning, metadata, action];
   });
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -54,6 +54,7 @@ export function ownOutline(
         description: "End users: a session token or session JWT.",
       },
     },
+    headers: (method) => (isForServices(accessOf(method)) ? [actingUser] : []),
     security: (method) => securityOf(accessOf(method)),
     errors: { ...errorsOf(reasons), default: { description: "Any other error." } },
     statuses(method) {
@@ -73,6 +74,18 @@ export function ownOutline(
 
 function hasPathField(routes: readonly CompiledRoute[], method: DescMethod): boolean {
   return routes.some((route) => route.method === method && route.pathBindings.length > 0);
+}
+
+const actingUser = {
+  name: "acting-user",
+  in: "header",
+  description:
+    "For whom a service acts, as it states it: percent-encoded UTF-8, up to 255 characters without control characters. End users must not send it.",
+  schema: { type: "string" },
+};
+
+function isForServices(access: MethodAccess): boolean {
+  return access !== "public" && access.service !== undefined;
 }
 
 /** Services authenticate by secret or certificate, end users by their session. */

@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { newLogin, revokedLogin, twoLogins } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
-import { answerCheck, documents, operationsOf } from "./described.ts";
+import { checksOf, documents, operationsOf } from "./described.ts";
 
 const service = await runningService({ environment: { SESSIOND_DOCS: "off" } });
-const checks = new Map([...documents].map(([name, document]) => [name, answerCheck(document)]));
+const checks = new Map([...documents].map(([name, document]) => [name, checksOf(document)]));
 const checked = new Set<string>();
 
 interface Request {
@@ -40,18 +40,20 @@ class Conversation {
     });
     const text = await response.text();
     if (response.status !== status) throw new Error(`${route}: ${response.status} ${text}`);
+    const isAccepted = status < 300;
     const found = [
+      isAccepted && body ? checks.get(this.#api)?.request(route, body) : undefined,
       response.headers.has("x-request-id") ? undefined : `${route} ${status}: no request id`,
       response.headers.has("www-authenticate") === (status === 401) ? undefined : `${route}: no challenge`,
       text === "" ? undefined : this.check(route, response, text),
     ];
     this.problems.push(...found.filter((problem) => problem !== undefined));
-    if (status < 300) checked.add(`${this.#api} ${route}`);
+    if (isAccepted) checked.add(`${this.#api} ${route}`);
     return text === "" ? {} : (JSON.parse(text) as Json);
   }
 
   check(route: string, { status, headers }: Response, text: string): string | undefined {
-    return checks.get(this.#api)?.(route, status, headers.get("content-type") ?? "", JSON.parse(text));
+    return checks.get(this.#api)?.answer(route, status, headers.get("content-type") ?? "", JSON.parse(text));
   }
 }
 
@@ -89,7 +91,7 @@ test("answers of SessionService", async () => {
   await api.ask("GET /session/v1/sessions/{id}", 200, { path: [id] });
   await api.ask("POST /session/v1/sessions:authenticate", 401, { body: { token } });
   await api.ask("POST /session/v1/sessions/{id}:extend", 400, { path: [id], body: {} });
-  await api.ask("POST /session/v1/sessions:revoke", 200, { body: { memberId, count: true } });
+  await api.ask("POST /session/v1/sessions:revoke", 200, { body: { memberId, countRevoked: true } });
   await api.ask("POST /session/v1/sessions:revokeAll", 200, { body: { memberId } });
   await api.ask("POST /session/v1/sessions:revokeAll", 200, { body: { memberId, validateOnly: true } });
   await api.ask("GET /session/v1/revocations", 200);
@@ -122,8 +124,10 @@ test("answers of ProjectService", async () => {
   await api.ask("GET /session/v1/projects/{id}", 200, of);
   await api.ask("GET /session/v1/projects/{id}", 404, { path: ["unknown"] });
   await api.ask("GET /session/v1/projects", 200, { query: "?pageSize=1" });
-  await api.ask("PUT /session/v1/projects/{project_id}/policy", 200, { ...of, body: policy });
-  const credential = { permissions: ["sessions.read"], certificateNames: ["orders.shop.svc"] };
+  await api.ask("PATCH /session/v1/projects/{project.id}", 200, { ...of, body: { displayName: "A shop" } });
+  const masked = { ...of, query: "?updateMask=jwtLifetime", body: { jwtLifetime: "60s" } };
+  await api.ask("PATCH /session/v1/projects/{project_id}/policy", 200, masked);
+  const credential = { permissions: ["PERMISSION_SESSIONS_READ"], certificateNames: ["orders.shop.svc"] };
   const created = await api.ask("POST /session/v1/projects/{project_id}/credentials", 200, {
     ...of,
     body: credential,

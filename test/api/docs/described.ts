@@ -8,6 +8,7 @@ export interface Described {
 
 export interface Operation {
   readonly operationId: string;
+  readonly parameters?: readonly unknown[];
   readonly security: readonly Readonly<Record<string, unknown>>[];
   readonly responses: Readonly<Record<string, unknown>>;
 }
@@ -34,30 +35,36 @@ export function operationsOf({ paths }: Described): readonly DescribedOperation[
   );
 }
 
-/**
- * Checks the JSON of an answer against what a document says about this route and status. Returns the
- * problem. The answer `default` of a document describes no status.
- */
-export type AnswerCheck = (
-  route: string,
-  status: number,
-  contentType: string,
-  json: unknown,
-) => string | undefined;
+/** Compares requests and answers with a document. Each returns the problem. */
+export interface Checks {
+  /** The JSON of an accepted request. */
+  request(route: string, json: unknown): string | undefined;
+  /** The JSON of an answer. `default` describes no status. */
+  answer(route: string, status: number, contentType: string, json: unknown): string | undefined;
+}
 
-export function answerCheck(document: Described): AnswerCheck {
+export function checksOf(document: Described): Checks {
   const ajv = new Ajv2020({ strict: false, formats: { "date-time": dateTime, int32: true, int64: true } });
   ajv.addSchema(document, "document");
-  return (route, status, contentType, json) => {
-    const [method = "", path = ""] = route.split(" ");
-    const found = document.paths[path]?.[method.toLowerCase()]?.responses[String(status)];
-    if (found === undefined) return `${route} has no answer ${status}`;
-    const at = ["paths", path, method.toLowerCase(), "responses", String(status)];
-    const place = referenceIn(found) ?? `#/${at.map(escaped).join("/")}`;
-    const $ref = `document${place}/content/${escaped(contentType)}/schema`;
-    const validate = ajv.compile({ $ref });
-    return validate(json) ? undefined : `${route} ${status}: ${ajv.errorsText(validate.errors)}`;
+  const check = (what: string, place: string, contentType: string, json: unknown) => {
+    const validate = ajv.compile({ $ref: `document${place}/content/${escaped(contentType)}/schema` });
+    return validate(json) ? undefined : `${what}: ${ajv.errorsText(validate.errors)}`;
   };
+  return {
+    request: (route, json) => check(route, `#/${pointerTo(route)}/requestBody`, "application/json", json),
+    answer(route, status, contentType, json) {
+      const [method = "", path = ""] = route.split(" ");
+      const found = document.paths[path]?.[method.toLowerCase()]?.responses[String(status)];
+      if (found === undefined) return `${route} has no answer ${status}`;
+      const place = referenceIn(found) ?? `#/${pointerTo(route)}/responses/${status}`;
+      return check(`${route} ${status}`, place, contentType, json);
+    },
+  };
+}
+
+function pointerTo(route: string): string {
+  const [method = "", path = ""] = route.split(" ");
+  return ["paths", path, method.toLowerCase()].map(escaped).join("/");
 }
 
 const dateTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;

@@ -24,6 +24,16 @@ test("every route is in exactly one document, under the name of its API, and no 
   expect(described.sort()).toEqual(served.sort());
 });
 
+test("a stream can start without a value in the query, and resumes by the header of server-sent events", () => {
+  const watch = documents.get("session")?.paths["/session/v1/revocations:watch"]?.["get"];
+  expect(watch?.parameters).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ name: "snapshot", in: "query", allowEmptyValue: true }),
+      expect.objectContaining({ name: "Last-Event-ID", in: "header" }),
+    ]),
+  );
+});
+
 test("an operation needs credentials unless its method is public", () => {
   const publicRpcs = [...access.entries()].flatMap(([method, entry]) =>
     entry === "public" ? [`${method.parent.typeName}.${method.name}`] : [],

@@ -3,6 +3,7 @@ import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
+import { type HttpRule, HttpRuleSchema } from "../../../../gen/google/api/http_pb.ts";
 import type { Dialect } from "../../../../src/rest/dialect.ts";
 import { openApiDocument } from "../../../../src/rest/openapi/document.ts";
 import { collectBindings } from "../../../../src/rest/routes/http-rules.ts";
@@ -24,8 +25,12 @@ interface Described {
   readonly components: { schemas: Record<string, { properties: Record<string, JsonObject> }> };
 }
 
-function describeShelf(methods: (name: string) => boolean, dialect: Dialect = {}): JsonObject & Described {
-  const routes = collectBindings([ShelfService], [])
+function describeShelf(
+  methods: (name: string) => boolean,
+  dialect: Dialect = {},
+  rules: readonly HttpRule[] = [],
+): JsonObject & Described {
+  const routes = collectBindings([ShelfService], rules)
     .filter(({ method }) => methods(method.name))
     .map(compileRoute);
   const document = openApiDocument(routes, {
@@ -88,6 +93,11 @@ describe("paths", () => {
     const nested = operation("/v1/publishers/{publisher.name}/books/{name}", "get");
     expect(namesOf(nested, "path")).toEqual(["publisher.name", "name"]);
     expect(nested.operationId).toBe("GetBook2");
+    expect(namesOf(nested, "query").filter((name) => name.startsWith("publisher."))).toEqual([
+      "publisher.cityName",
+      "publisher.phone",
+      "publisher.mail",
+    ]);
   });
 
   test.each(inexpressible)("of %s are refused", (method) => {
@@ -139,6 +149,17 @@ describe("bodies", () => {
     expect(bodyOf(operation("/v1/books/{name}", "patch"))).toEqual(without(["name"]));
     const revoke = operation("/v1/targets/{id}:revoke", "post");
     expect(bodyOf(revoke)).toEqual(without(["id", "token", "owner"]));
+  });
+
+  test("of one field exclude what the path sets within it", () => {
+    const rule = create(HttpRuleSchema, {
+      selector: "shelf.v1.ShelfService.CreateBook",
+      pattern: { case: "patch", value: "/v1/{publisher.name}" },
+      body: "publisher",
+    });
+    const { components } = describeShelf((name) => name === "CreateBook", {}, [rule]);
+    const names = Object.keys(components.schemas["CreateBookBody"]?.properties ?? {});
+    expect(names).toEqual(["cityName", "parent", "phone", "mail"]);
   });
 
   test("and answers are one field, raw bytes, nothing, or a stream, as the rule says", () => {
