@@ -99,7 +99,9 @@ describe.each(clients)("UpdatePolicy over %s", (_, client) => {
 
 test("every field of a policy can be named in a mask", async () => {
   const names = PolicySchema.fields.map(({ name }) => name);
-  await projects.updatePolicy({ projectId: stage.id, updateMask: { paths: names } });
+  const policy = { jwtLifetime: seconds(60) };
+  await projects.updatePolicy({ projectId: stage.id, policy, updateMask: { paths: names } });
+  expect(await stage.storedPolicy()).toMatchObject(policy);
 });
 
 test.each([[["*", "jwt_lifetime"]], [["*", "*"]], [[""]], [["jwtLifetime"]]])(
@@ -114,8 +116,8 @@ test("a long mask of unknown paths gets a short answer", async () => {
   const paths = Array.from({ length: 1000 }, (_, i) => `unknown_${i}`);
   const call = projects.updatePolicy({ projectId: stage.id, updateMask: { paths } });
   expect(Object.keys(await violationsOf(call))).toEqual(["update_mask"]);
-  const refused = await call.catch((error: unknown) => ConnectError.from(error).message);
-  expect(String(refused).length).toBeLessThan(1000);
+  const refused = await call.catch((error: unknown) => error);
+  expect(ConnectError.from(refused).message.length).toBeLessThan(1000);
 });
 
 test("a client with an older version of the policy changes what it knows and resets nothing", async () => {
@@ -202,8 +204,9 @@ describe("over REST", () => {
   test("an empty body changes nothing, or clears what the mask names", async () => {
     await patch(one, `${stage.id}/policy`, { jwt_lifetime: "60s", defaultIdleTimeout: "60s" });
     const before = await stage.stored();
-    for (const body of [undefined, {}])
+    for (const body of [undefined, {}]) {
       expect((await patch(one, `${stage.id}/policy`, body)).status).toBe(200);
+    }
     expect(await stage.stored()).toEqual(before);
     expect((await patch(one, `${stage.id}/policy?update_mask=default_idle_timeout`)).status).toBe(200);
     expect(await stage.storedPolicy()).toEqual({
