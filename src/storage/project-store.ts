@@ -17,6 +17,7 @@ import {
   findCredentials,
   findProjects,
   insertCredential,
+  setPolicy,
   toCredential,
   toProject,
 } from "./projects/projects.ts";
@@ -89,9 +90,9 @@ export class PostgresProjectStore implements ProjectStore {
   }
 
   /**
-   * Changes a project under its row lock. A policy is changed under the lock of the project's revocations too, so that each
-   * revocation knows the longest lifetime of the JWTs signed before it. The lifetime is stored twice, because the version before
-   * reads it from `projects`.
+   * Changes a project under its row lock, which no revocation takes. A policy is changed under the lock of the project's
+   * revocations too, so that each revocation knows the longest lifetime of the JWTs signed before it. The lifetime is stored
+   * twice, because the version before reads it from `projects`.
    */
   updateProject(id: ProjectId, change: (project: Project) => ProjectChange, call = unlimited) {
     return this.#writes.run(call, (db) =>
@@ -100,23 +101,20 @@ export class PostgresProjectStore implements ProjectStore {
           .selectFrom("projects")
           .select(projectColumns)
           .where("id", "=", id)
-          .forUpdate()
+          .forNoKeyUpdate()
           .executeTakeFirst();
         if (stored === undefined) return undefined;
-        const project = { ...toProject(stored), ...change(toProject(stored)) };
-        const { policy } = project;
-        const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
-        await transaction
-          .updateTable("project_revisions")
-          .set({ longest_jwt_lifetime_ms })
-          .where("project_id", "=", id)
-          .execute();
-        await transaction
-          .updateTable("projects")
-          .set({ display_name: project.displayName, policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
-          .where("id", "=", id)
-          .execute();
-        return project;
+        const project = toProject(stored);
+        const { displayName = project.displayName, policy } = change(project);
+        if (policy !== undefined) await setPolicy(transaction, id, policy);
+        if (displayName !== project.displayName) {
+          await transaction
+            .updateTable("projects")
+            .set({ display_name: displayName })
+            .where("id", "=", id)
+            .execute();
+        }
+        return { ...project, displayName, policy: policy ?? project.policy };
       }),
     );
   }

@@ -86,14 +86,16 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
 
   /**
    * Sets the retire time of the key that signs and adds its successor, in one statement: concurrent rotations wait for that row
-   * and then find it retired.
+   * and then find it retired. It waits for an update of the project too, and then finds it enabled or disabled.
    */
   addNextSigningKey(next: StoredSigningKey): Promise<void> {
     const row = toRow(next);
     return this.#writes.run(unlimited, async (db) => {
       await sql`
-    with closed as (
-      update signing_keys set retire_time = ${next.activateTime}
+    with owner as (
+      select id from projects where id = ${next.projectId} and disable_time is null for share
+    ), closed as (
+      update signing_keys set retire_time = ${next.activateTime} from owner
       where project_id = ${next.projectId} and retire_time is null and activate_time <= ${next.createTime}
       returning project_id
     )

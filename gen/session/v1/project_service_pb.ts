@@ -198,7 +198,8 @@ export type UpdateProjectRequest = Message<"session.v1.UpdateProjectRequest"> & 
 
   /**
    * Fields to change: `display_name`, or `*` for all that can be changed. Absent: the fields that are set. A field that is
-   * named and not set is cleared.
+   * named and not set is cleared. Fields that only the server sets may be named without effect, except `policy`, which
+   * UpdatePolicy changes: INVALID_ARGUMENT.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -254,8 +255,8 @@ export type UpdatePolicyRequest = Message<"session.v1.UpdatePolicyRequest"> & {
   policy?: Policy | undefined;
 
   /**
-   * Fields of the policy to change, such as `jwt_lifetime`, or `*` for all. Absent: the fields that are set. A field that is
-   * named and not set takes its default.
+   * Fields of the policy to change, such as `jwt_lifetime`, or `*` for all, also for those that the caller's version of the
+   * API does not have. Absent: the fields that are set. A field that is named and not set takes its default.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */

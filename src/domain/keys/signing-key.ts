@@ -93,8 +93,8 @@ export interface SigningKeyStore {
   /** Stores `key` unless the project has an unrevoked key without an end. */
   addFirstSigningKey(key: StoredSigningKey): Promise<void>;
   /**
-   * Stores `next` and ends the current key at the activateTime of `next`. Does nothing if another key is scheduled already,
-   * also under concurrent calls.
+   * Stores `next` and ends the current key at the activateTime of `next`. Does nothing if another key is scheduled already or
+   * the project is disabled, also under concurrent calls.
    */
   addNextSigningKey(next: StoredSigningKey): Promise<void>;
   /** Returns at most `limit` keys that sign at `now` or later and are sealed with another master key. */

@@ -28,7 +28,7 @@ export interface ProjectStore {
   /** Disables a project, keeping the first time; undefined if there is no such project. */
   disableProject(id: ProjectId, time: Date, call: CallContext): Promise<Project | undefined>;
   /**
-   * Stores a credential; false if there is no such project. CERTIFICATE_NAME_EXISTS, and nothing stored, if an enabled
+   * Stores a credential; false if there is no such enabled project. CERTIFICATE_NAME_EXISTS, and nothing stored, if an enabled
    * credential of any project has one of its names.
    */
   createCredential(credential: NewServiceCredential, call: CallContext): Promise<boolean>;

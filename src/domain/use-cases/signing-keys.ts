@@ -1,7 +1,7 @@
 import type { JWK } from "jose";
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
-import type { ProjectId } from "../ids.ts";
+import { type ProjectId, isStorable } from "../ids.ts";
 import { cutPage, parsePage } from "../page.ts";
 import type { Project } from "../project.ts";
 import type { Cause } from "../revocation.ts";
@@ -19,7 +19,7 @@ export async function listSigningKeys(
   call: CallContext,
 ): Promise<{ keys: readonly StoredSigningKey[]; nextPageToken: string }> {
   const filters = ["signing keys", projectId];
-  const page = parsePage(pageSize, pageToken, filters, (kid) => kid);
+  const page = parsePage(pageSize, pageToken, filters, (kid) => (isStorable(kid) ? kid : undefined));
   await getProject(deps, projectId, call);
   const rows = await deps.store.signingKeys.pageSigningKeys(projectId, page, call);
   const cut = cutPage(rows, page, filters, (key) => key.kid);
@@ -35,7 +35,10 @@ export async function rotateSigningKey(
   const project = await getProject(deps, projectId, call);
   requireEnabled(project);
   const kid = await deps.keyRing.rotate(project, call);
-  return requireKey(deps, projectId, kid);
+  const key = await requireKey(deps, projectId, kid);
+  // No key is scheduled if the project was disabled meanwhile.
+  if (key.activateTime <= deps.now()) requireEnabled(await getProject(deps, projectId, call));
+  return key;
 }
 
 export interface RevokeSigningKey {
@@ -46,8 +49,8 @@ export interface RevokeSigningKey {
 }
 
 /**
- * Refuses a key, and all that it signed, from now on, and ensures that another one signs. Idempotent. PROJECT_NOT_FOUND,
- * SIGNING_KEY_NOT_FOUND.
+ * Refuses a key, and all that it signed, from now on, and ensures that another one signs unless the project is disabled.
+ * Idempotent. PROJECT_NOT_FOUND, SIGNING_KEY_NOT_FOUND.
  */
 export async function revokeSigningKey(
   deps: SigningKeyDependencies,
@@ -62,7 +65,7 @@ export async function revokeSigningKey(
   const command = { projectId, target, time, cause, reason, actor, count: false };
   const receipt = await deps.store.revocations.revoke(command, call);
   if (receipt === undefined) throw new SessiondError("SIGNING_KEY_NOT_FOUND");
-  await deps.keyRing.maintain(project, call);
+  if (project.disableTime === undefined) await deps.keyRing.maintain(project, call);
   return requireKey(deps, projectId, kid);
 }
 

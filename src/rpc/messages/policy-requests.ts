@@ -134,9 +134,10 @@ export function readPermissions<T extends Permission>(
 ): readonly T[] {
   const parse = (value: ProtoPermission) => allowed.find((one) => protoPermissions[one] === value);
   const description = `must be ${namesOfPermissions(allowed)}`;
-  return fields.list(field, [...new Set(values)], allowed.length, (name, value) =>
-    fields.parsed(name, value, parse, description),
-  );
+  const unique = [...new Set(values)];
+  const unknown = unique.find((value) => parse(value) === undefined);
+  if (unknown !== undefined) return fields.violation(`${field}[${values.indexOf(unknown)}]`, description);
+  return unique.flatMap((value) => parse(value) ?? []);
 }
 
 export function namesOfPermissions(values: readonly Permission[]): string {

@@ -1,6 +1,10 @@
-import { create, isFieldSet } from "@bufbuild/protobuf";
+import { type DescMessage, type MessageShape, create, isFieldSet } from "@bufbuild/protobuf";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
-import { PolicySchema, Environment as ProtoEnvironment } from "../../../gen/session/v1/project_pb.ts";
+import {
+  PolicySchema,
+  ProjectSchema,
+  Environment as ProtoEnvironment,
+} from "../../../gen/session/v1/project_pb.ts";
 import type {
   CreateProjectRequest,
   CreateServiceCredentialRequest,
@@ -43,18 +47,21 @@ export interface UpdateProject {
 }
 
 export function readUpdateProject({ project, updateMask }: UpdateProjectRequest): UpdateProject {
-  const { id = "", displayName = "", environment = ProtoEnvironment.UNSPECIFIED } = project ?? {};
   return readFields((fields) => {
-    const names = readMask(fields, updateMask, ["display_name"]);
-    const isNamed = names?.includes("display_name") ?? displayName !== "";
-    const isCompared = names === undefined && environment !== ProtoEnvironment.UNSPECIFIED;
+    if (project === undefined) return fields.violation("project", "must name the project by its id");
+    const { displayName, environment } = project;
+    const set = setFields(ProjectSchema, project);
+    const named = readMask(fields, updateMask, projectMask);
+    const names = named === "all" ? ["display_name", ...set] : (named ?? set);
     return {
-      id: fields.projectId("project.id", id),
+      id: fields.projectId("project.id", project.id),
       change: {
-        ...(isNamed && {
+        ...(names.includes("display_name") && {
           displayName: fields.text("project.display_name", displayName, maxDisplayNameLength),
         }),
-        ...(isCompared && { environment: readEnvironment(fields, "project.environment", environment) }),
+        ...(names.includes("environment") && {
+          environment: readEnvironment(fields, "project.environment", environment),
+        }),
       },
     };
   });
@@ -66,9 +73,8 @@ export function readUpdatePolicy(request: UpdatePolicyRequest): {
 } {
   const { projectId, policy = create(PolicySchema), updateMask } = request;
   return readFields((fields) => {
-    const names =
-      readMask(fields, updateMask, policyFieldNames) ??
-      PolicySchema.fields.filter((field) => isFieldSet(policy, field)).map(({ name }) => name);
+    const named = readMask(fields, updateMask, policyMask);
+    const names = named === "all" ? policyFieldNames : (named ?? setFields(PolicySchema, policy));
     return {
       projectId: fields.projectId("project_id", projectId),
       change: readPolicy(fields, policy, names),
@@ -76,20 +82,38 @@ export function readUpdatePolicy(request: UpdatePolicyRequest): {
   });
 }
 
-/** The fields that a mask names; undefined if it is absent or empty. */
+interface MaskRule {
+  readonly accepted: readonly string[];
+  /** What is accepted, in words. */
+  readonly description: string;
+}
+
+/** Accepts the fields that the server sets and the immutable ones too (AIP-161, AIP-203). */
+const projectMask: MaskRule = {
+  accepted: ProjectSchema.fields.map(({ name }) => name).filter((name) => name !== "policy"),
+  description: "must name only display_name, or be *; the policy is changed by UpdatePolicy",
+};
+
+const policyMask: MaskRule = {
+  accepted: policyFieldNames,
+  description: `must name only ${policyFieldNames.join(", ")}, or be *`,
+};
+
+/** The fields that a mask names; undefined if it is absent or empty. One violation, however long the mask is. */
 function readMask(
   fields: FieldChecker,
   mask: FieldMask | undefined,
-  accepted: readonly string[],
-): readonly string[] | undefined {
-  if (mask === undefined || mask.paths.length === 0) return undefined;
-  if (mask.paths.includes("*")) return accepted;
-  for (const path of mask.paths) {
-    if (!accepted.includes(path)) {
-      fields.violation("update_mask", `must name only ${accepted.join(", ")}, or be *`);
-    }
-  }
-  return mask.paths;
+  { accepted, description }: MaskRule,
+): "all" | readonly string[] | undefined {
+  const paths = mask?.paths ?? [];
+  if (paths.length === 0) return undefined;
+  if (paths.length === 1 && paths[0] === "*") return "all";
+  if (paths.every((path) => accepted.includes(path))) return paths;
+  return fields.violation("update_mask", description);
+}
+
+function setFields<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): readonly string[] {
+  return desc.fields.filter((field) => isFieldSet(message, field)).map(({ name }) => name);
 }
 
 export function readCreateCredential(request: CreateServiceCredentialRequest): CreateCredential {
@@ -121,6 +145,7 @@ function readCertificateNames(fields: FieldChecker, names: readonly string[]): r
   return [...new Set(read)];
 }
 
+/** Reads the environment; UNSPECIFIED is none. */
 function readEnvironment(fields: FieldChecker, field: string, value: ProtoEnvironment): Environment {
   return fields.parsed(field, value, (number) => environments.get(number), "must be an Environment");
 }

@@ -1,6 +1,6 @@
 import { type Selectable, sql } from "kysely";
 import type { CredentialId, ProjectId } from "../../domain/ids.ts";
-import { defaultPolicy } from "../../domain/policy.ts";
+import { type Policy, defaultPolicy } from "../../domain/policy.ts";
 import type {
   NewServiceCredential,
   Project,
@@ -13,7 +13,10 @@ import type { BatchQuery } from "../connection/statement-runner.ts";
 import { columnsOf, type credentialColumns, projectColumns } from "../schema/columns.ts";
 import type { Db, ProjectsTable, ServiceCredentialsTable } from "../schema/tables.ts";
 
-/** Stores a credential without its certificate names; false if there is no such enabled project. */
+/**
+ * Stores a credential without its certificate names; false if there is no such enabled project. It waits for an update of the
+ * project, so that no credential is stored after the project was disabled.
+ */
 export async function insertCredential(db: Db, credential: NewServiceCredential): Promise<boolean> {
   const { rows } = await sql`
     insert into service_credentials
@@ -21,9 +24,24 @@ export async function insertCredential(db: Db, credential: NewServiceCredential)
     select id, ${credential.id}::uuid, ${credential.displayName}, ${credential.secretHash}::bytea,
       ${credential.permissions}::text[], ${credential.certificateNames}::text[],
       ${credential.createTime}::timestamptz
-    from projects where id = ${credential.projectId} and disable_time is null
+    from projects where id = ${credential.projectId} and disable_time is null for share
     returning id`.execute(db);
   return rows.length > 0;
+}
+
+/** Stores a policy in a transaction that has locked the project's row. */
+export async function setPolicy(transaction: Db, id: ProjectId, policy: Policy): Promise<void> {
+  const longest_jwt_lifetime_ms = sql<number>`greatest(longest_jwt_lifetime_ms, ${policy.jwtLifetime})`;
+  await transaction
+    .updateTable("project_revisions")
+    .set({ longest_jwt_lifetime_ms })
+    .where("project_id", "=", id)
+    .execute();
+  await transaction
+    .updateTable("projects")
+    .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
+    .where("id", "=", id)
+    .execute();
 }
 
 /** Finds each project. By its primary key. */

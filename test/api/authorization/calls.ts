@@ -71,7 +71,7 @@ function grpc(connections: Connections, method: DescMethod): Call {
 }
 
 /** Resolves with the answer, or the first message of a stream. */
-async function ask(
+export async function ask(
   transport: Transport,
   method: DescMethod,
   signal: AbortSignal,

@@ -100,6 +100,46 @@ export function projectContract(replicas: Replicas): void {
     expect(await store.projects.updateProject(newProject().id, () => ({ policy }))).toBeUndefined();
   });
 
+  test("concurrent updates of different fields all last, and one that fails changes nothing", async () => {
+    const changes: Partial<Policy>[] = [
+      { maxLifetime: 48 * hour },
+      { jwtLifetime: 10_000 },
+      { maxSessionsPerMember: 5 },
+      { tokenReuseAction: "revoke" },
+    ];
+    await Promise.all([
+      ...changes.map((change, i) =>
+        storeOf(i).projects.updateProject(project.id, ({ policy }) => ({ policy: { ...policy, ...change } })),
+      ),
+      replicas.other.projects.updateProject(project.id, () => ({ displayName: "Renamed" })),
+    ]);
+    const policy = Object.assign({}, project.policy, ...changes) as Policy;
+    const updated = { ...project, displayName: "Renamed", policy };
+    expect(await store.projects.findProject(project.id)).toEqual(updated);
+    const failing = store.projects.updateProject(project.id, () => {
+      throw new Error("refused");
+    });
+    await expect(failing).rejects.toThrow("refused");
+    expect(await store.projects.updateProject(project.id, () => ({}))).toEqual(updated);
+    expect(await store.projects.findProject(project.id)).toEqual(updated);
+  });
+
+  test("each update sees whether the project was disabled before", async () => {
+    const seen: boolean[] = [];
+    const update = (i: number) =>
+      storeOf(i).projects.updateProject(project.id, ({ disableTime }) => {
+        seen.push(disableTime !== undefined);
+        return { displayName: `${i}` };
+      });
+    await Promise.all([
+      ...Array.from({ length: 4 }, (_, i) => update(i)),
+      store.projects.disableProject(project.id, at(1)),
+    ]);
+    await update(0);
+    expect(seen).toEqual(seen.toSorted((a, b) => Number(a) - Number(b)));
+    expect(seen.at(-1)).toBe(true);
+  });
+
   test("disabling a project keeps the first time", async () => {
     const disabled = { ...project, disableTime: at(1) };
     expect(await store.projects.disableProject(project.id, at(1))).toEqual(disabled);
@@ -125,8 +165,17 @@ export function projectContract(replicas: Replicas): void {
     expect(await store.projects.findCredentials(newProject().id)).toBeUndefined();
   });
 
-  test("creates no credential without a project", async () => {
+  test("creates no credential without an enabled project, also not beside its disabling", async () => {
     expect(await store.projects.createCredential(newCredential({ projectId: newProject().id }))).toBe(false);
+    const creating = Array.from({ length: 4 }, (_, i) =>
+      storeOf(i).projects.createCredential(newCredential()),
+    );
+    const [created] = await Promise.all([
+      Promise.all(creating),
+      store.projects.disableProject(project.id, at(1)),
+    ]);
+    expect(await store.projects.createCredential(newCredential())).toBe(false);
+    expect(await list()).toHaveLength(created.filter(Boolean).length);
   });
 
   test("a disabled credential is not found but listed, with the first time", async () => {

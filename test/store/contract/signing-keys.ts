@@ -1,9 +1,15 @@
-import { randomBytes } from "node:crypto";
 import { beforeEach, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
-import { at, must, orderOf, revokeTarget, storedProject } from "../../support/fixtures/stored.ts";
+import {
+  at,
+  must,
+  newSigningKey,
+  orderOf,
+  revokeTarget,
+  storedProject,
+} from "../../support/fixtures/stored.ts";
 import { type Replicas, times } from "./replicas.ts";
 
 /** Signing keys. */
@@ -18,18 +24,8 @@ export function signingKeyContract(replicas: Replicas): void {
     keys = store.signingKeys;
   });
 
-  const newKey = (kid: string, create = 0, activate = create): StoredSigningKey => ({
-    projectId: project.id,
-    kid,
-    algorithm: "ES256",
-    publicJwk: { kty: "EC", kid },
-    sealedPrivateKey: randomBytes(100),
-    masterKeyId: "a master key",
-    createTime: at(create),
-    activateTime: at(activate),
-    retireTime: undefined,
-    revocation: undefined,
-  });
+  const newKey = (kid: string, create = 0, activate = create): StoredSigningKey =>
+    newSigningKey(project, kid, create, activate);
   const schedule = async (ms: number) =>
     (await replicas.other.signingKeys.signingSchedule(project.id, at(ms))).map(({ kid }) => kid);
   /** Adds key `a`, and `b` that succeeds it at 20. */
@@ -98,6 +94,34 @@ export function signingKeyContract(replicas: Replicas): void {
     expect(await schedule(25)).toEqual(["b", "c"]);
     const all = await keys.listSigningKeys(project.id);
     expect(all.map(({ kid }) => kid)).toEqual(["c", "b", "a"]);
+  });
+
+  test("pages through the keys newest first, with one row more than a page, also with equal create times", async () => {
+    const created = [10, 20, 20, 20, 30].map((ms, i) => newKey(`key-${i}`, ms));
+    for (const key of created) {
+      await keys.addFirstSigningKey(key);
+      await refuse(key.kid, 40);
+    }
+    const page = async (after: string | undefined, of = project) =>
+      (await keys.pageSigningKeys(of.id, { size: 1, after })).map(({ kid }) => kid);
+    expect(await page(undefined)).toEqual(["key-4", "key-3"]);
+    const seen: string[] = [];
+    for (let rest = await page(undefined); rest.length > 0; rest = await page(seen.at(-1))) {
+      seen.push(...rest.slice(0, 1));
+    }
+    expect(seen).toEqual(["key-4", "key-3", "key-2", "key-1", "key-0"]);
+    expect(await page(undefined, await storedProject(store))).toEqual([]);
+    expect(await page("key-4", await storedProject(store))).toEqual([]);
+  });
+
+  test("a disabled project gets no next key, also not by a rotation that runs beside", async () => {
+    await keys.addFirstSigningKey(newKey("a"));
+    const rotating = (i: number) => storeOf(i).signingKeys.addNextSigningKey(newKey(`b-${i}`, 5, 10));
+    const disabling = store.projects.disableProject(project.id, at(1));
+    await Promise.all([...Array.from({ length: 4 }, (_, i) => rotating(i)), disabling]);
+    const before = await keys.listSigningKeys(project.id);
+    await keys.addNextSigningKey(newKey("late", 20, 30));
+    expect(await keys.listSigningKeys(project.id)).toEqual(before);
   });
 
   test("concurrent next keys result in one", async () => {

@@ -2,7 +2,15 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
 import { patience } from "../../support/patience.ts";
-import { at, hour, revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
+import {
+  at,
+  hour,
+  newCredential,
+  newSigningKey,
+  revokeTarget,
+  storedProject,
+  storedSession,
+} from "../../support/fixtures/stored.ts";
 import { useLocks } from "../../support/postgres/use-locks.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 
@@ -62,7 +70,7 @@ test("a revocation that another replica overtook is planned again, after that on
 test("a revocation that waits for a policy with a longer JWT lifetime is relevant until those JWTs expire", async () => {
   const { store } = opened;
   await hold("begin");
-  await hold("select from projects where id = $1 for update", [project.id]);
+  await hold("select from project_revisions where project_id = $1 for update", [project.id]);
   const updating = store.projects.updateProject(project.id, () => ({
     policy: { ...project.policy, jwtLifetime: hour },
   }));
@@ -75,12 +83,62 @@ test("a revocation that waits for a policy with a longer JWT lifetime is relevan
   expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
 });
 
+test("no revocation waits for an update of the project that holds no lock on the log, and they do not deadlock", async () => {
+  const { store } = opened;
+  const addKey = (kid: string) => store.signingKeys.addFirstSigningKey(newSigningKey(project, kid));
+  await addKey("first");
+  await hold("begin");
+  await hold("select from projects where id = $1 for no key update", [project.id]);
+  const updates = [1, 2].map((n) =>
+    store.projects.updateProject(project.id, ({ policy }) => ({
+      policy: { ...policy, maxSessionsPerMember: n },
+    })),
+  );
+  await waiters(2);
+  expect(await revokeTarget(store, project, { scope: "project" })).toMatchObject({ revision: 1 });
+  const revoked = await revokeTarget(store, project, { scope: "signing_key", id: "first" });
+  expect(revoked).toMatchObject({ revision: 2 });
+  await addKey("second");
+  await hold("rollback");
+  await Promise.all([
+    ...updates,
+    ...Array.from({ length: 20 }, (_, i) => [
+      revokeTarget(store, project, { scope: "project" }),
+      revokeTarget(store, project, { scope: "signing_key", id: i % 2 === 0 ? "first" : "second" }),
+      store.signingKeys.addNextSigningKey(newSigningKey(project, `next-${i}`)),
+      store.projects.createCredential(newCredential(project)),
+      store.projects.updateProject(project.id, ({ policy }) => ({ displayName: `${i}`, policy })),
+    ]).flat(),
+  ]);
+});
+
 test("a longer JWT lifetime that the version before stored counts", async () => {
   const { store } = opened;
   await hold("update projects set longest_jwt_lifetime_ms = $2 where id = $1", [project.id, hour]);
   await revokeTarget(store, project, { scope: "project" });
   const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
   expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
+});
+
+test("neither a credential nor a next key is added to a project that is being disabled", async () => {
+  const { store } = opened;
+  await store.signingKeys.addFirstSigningKey(newSigningKey(project, "first"));
+  await hold("begin");
+  await hold("update projects set disable_time = $2 where id = $1", [project.id, at(1)]);
+  const creating = store.projects.createCredential(newCredential(project));
+  await waiters(1);
+  const rotating = store.signingKeys.addNextSigningKey(newSigningKey(project, "next", 1, 2));
+  await waiters(2);
+  const updating = store.projects.updateProject(project.id, ({ disableTime }) => {
+    throw new Error(`disabled at ${disableTime?.toISOString()}`);
+  });
+  const refused = updating.catch(String);
+  await waiters(3);
+  await hold("commit");
+  expect(await creating).toBe(false);
+  await rotating;
+  expect(await refused).toContain(`disabled at ${at(1).toISOString()}`);
+  expect(await store.signingKeys.listSigningKeys(project.id)).toMatchObject([{ kid: "first" }]);
 });
 
 test("an extension that began before a revocation ended does not return an active session", async () => {

@@ -70,9 +70,10 @@ test("pages through the projects without gaps or repetition", async () => {
   await expect(negative).rejects.toMatchObject({ violations: [{ field: "page_size" }] });
 });
 
-test("replaces a policy, and disables a project", async () => {
-  const policy = { ...defaultPolicy, maxLifetime: hour };
-  expect(await updatePolicy(deployment, project.id, policy, unlimited)).toEqual({ ...project, policy });
+test("changes a policy, and disables a project", async () => {
+  const change = { maxLifetime: hour, defaultLifetime: undefined };
+  const policy = { ...defaultPolicy, maxLifetime: hour, defaultLifetime: hour };
+  expect(await updatePolicy(deployment, project.id, change, unlimited)).toEqual({ ...project, policy });
   deployment.setClock(5);
   const disabled = { ...project, policy, disableTime: at(5) };
   expect(await disableProject(deployment, project.id, unlimited)).toEqual(disabled);
