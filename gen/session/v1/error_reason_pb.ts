@@ -16,7 +16,7 @@ export const file_session_v1_error_reason: GenFile = /*@__PURE__*/
  * The `reason` of every google.rpc.ErrorInfo that sessiond sends, without the prefix `ERROR_REASON_`. The `domain` is `sessiond`.
  *
  * Each comment starts with the gRPC code. Then follow the meaning, the keys of `metadata` if there are any, and after
- * "What to do:" what the caller does about it.
+ * "Action:" what the caller does about it.
  *
  * @generated from enum session.v1.ErrorReason
  */
@@ -29,7 +29,7 @@ export const ErrorReason = {
   UNSPECIFIED: 0,
 
   /**
-   * INVALID_ARGUMENT. A field is missing or out of its bounds; google.rpc.BadRequest names it. What to do: Correct the field.
+   * INVALID_ARGUMENT. A field is missing or out of its bounds; google.rpc.BadRequest names it. Action: Correct the field.
    *
    * @generated from enum value: ERROR_REASON_FIELD_INVALID = 1;
    */
@@ -37,15 +37,15 @@ export const ErrorReason = {
 
   /**
    * INVALID_ARGUMENT. The JWT to revoke by is not a session JWT of this project. Metadata: `problem`, one of `form`,
-   * `algorithm`, `key` (unknown or revoked), `signature`, `type`, `issuer`, `audience`, `claims`, `time`. What to do: Revoke
-   * by id or token.
+   * `algorithm`, `key` (unknown or revoked), `signature`, `type`, `issuer`, `audience`, `claims`, `time`. Action: Revoke by
+   * id or token.
    *
    * @generated from enum value: ERROR_REASON_JWT_INVALID = 2;
    */
   JWT_INVALID: 2,
 
   /**
-   * UNAUTHENTICATED. The call carries no credential that this method accepts. What to do: Send one.
+   * UNAUTHENTICATED. The call carries no credential that this method accepts. Action: Send one.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_MISSING = 10;
    */
@@ -53,8 +53,7 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. The calling service's own credential, secret or certificate, is malformed, unknown or disabled, or its
-   * project is. It says nothing about any end user's session. What to do: Correct the service's configuration; log no user
-   * out.
+   * project is. It says nothing about any end user's session. Action: Correct the service's configuration; log no user out.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_INVALID = 11;
    */
@@ -62,8 +61,8 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. The presented session token or JWT belongs to no session of this project. SESSION_NOT_FOUND is the same
-   * for a session that a request names. Metadata: `problem`, as for JWT_INVALID, if a JWT does not verify. What to do: Ask
-   * the user to log in.
+   * for a session that a request names. Metadata: `problem`, as for JWT_INVALID, if a JWT does not verify. Action: Ask the
+   * user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_UNKNOWN = 12;
    */
@@ -71,7 +70,7 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. The session itself was revoked. Metadata: `revision`, `scope`, `revoke_time`, and `cause`: the
-   * RevocationCause in lower case and without its prefix, such as `token_reuse`. What to do: Ask the user to log in.
+   * RevocationCause in lower case and without its prefix, such as `token_reuse`. Action: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_REVOKED = 13;
    */
@@ -79,29 +78,29 @@ export const ErrorReason = {
 
   /**
    * UNAUTHENTICATED. All sessions of the session's member, organization or project were revoked. Metadata: As for
-   * SESSION_REVOKED. What to do: Ask the user to log in.
+   * SESSION_REVOKED. Action: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_REVOKED_BY_CUTOFF = 14;
    */
   SESSION_REVOKED_BY_CUTOFF: 14,
 
   /**
-   * UNAUTHENTICATED. The session is past its expire_time. Metadata: `expire_time`. What to do: Ask the user to log in.
+   * UNAUTHENTICATED. The session is past its expire_time. Metadata: `expire_time`. Action: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_EXPIRED = 15;
    */
   SESSION_EXPIRED: 15,
 
   /**
-   * UNAUTHENTICATED. The session was not used for longer than its idle timeout. Metadata: `idle_expire_time`. What to do: Ask
-   * the user to log in.
+   * UNAUTHENTICATED. The session was not used for longer than its idle timeout. Metadata: `idle_expire_time`. Action: Ask the
+   * user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_IDLE_EXPIRED = 16;
    */
   SESSION_IDLE_EXPIRED: 16,
 
   /**
-   * UNAUTHENTICATED. The session JWT has expired; its session may still be active. What to do: Authenticate with the session
+   * UNAUTHENTICATED. The session JWT has expired; its session may still be active. Action: Authenticate with the session
    * token.
    *
    * @generated from enum value: ERROR_REASON_JWT_EXPIRED = 17;
@@ -110,73 +109,72 @@ export const ErrorReason = {
 
   /**
    * PERMISSION_DENIED. The calling service lacks the permission for this method. Metadata: `permission`, the short name of
-   * the Permission, such as `sessions.read`. What to do: Use a credential that has it.
+   * the Permission, such as `sessions.read`. Action: Use a credential that has it.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_MISSING = 20;
    */
   PERMISSION_MISSING: 20,
 
   /**
-   * PERMISSION_DENIED. This kind of caller may not call the method, or not for this target. What to do: Do not repeat the
-   * call.
+   * PERMISSION_DENIED. This kind of caller may not call the method, or not for this target. Action: Do not repeat the call.
    *
    * @generated from enum value: ERROR_REASON_CALLER_NOT_ALLOWED = 21;
    */
   CALLER_NOT_ALLOWED: 21,
 
   /**
-   * NOT_FOUND. The named session does not exist in this project, or is not the caller's: both get the same answer. What to
-   * do: Treat the session as ended.
+   * NOT_FOUND. The named session does not exist in this project, or is not the caller's: both get the same answer. Action:
+   * Treat the session as ended.
    *
    * @generated from enum value: ERROR_REASON_SESSION_NOT_FOUND = 30;
    */
   SESSION_NOT_FOUND: 30,
 
   /**
-   * NOT_FOUND. No project has this id. What to do: Correct the id.
+   * NOT_FOUND. No project has this id. Action: Correct the id.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_NOT_FOUND = 31;
    */
   PROJECT_NOT_FOUND: 31,
 
   /**
-   * NOT_FOUND. No credential of this project has this id. What to do: Correct the id.
+   * NOT_FOUND. No credential of this project has this id. Action: Correct the id.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_NOT_FOUND = 32;
    */
   CREDENTIAL_NOT_FOUND: 32,
 
   /**
-   * ALREADY_EXISTS. Another project has this id. What to do: Choose another id.
+   * ALREADY_EXISTS. Another project has this id. Action: Choose another id.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_EXISTS = 33;
    */
   PROJECT_EXISTS: 33,
 
   /**
-   * NOT_FOUND. No signing key of this project has this id. What to do: Correct the id.
+   * NOT_FOUND. No signing key of this project has this id. Action: Correct the id.
    *
    * @generated from enum value: ERROR_REASON_SIGNING_KEY_NOT_FOUND = 34;
    */
   SIGNING_KEY_NOT_FOUND: 34,
 
   /**
-   * ALREADY_EXISTS. Another enabled credential, of any project, has the certificate name. Metadata: `certificate_name`. What
-   * to do: Disable that credential, or choose another name.
+   * ALREADY_EXISTS. Another enabled credential, of any project, has the certificate name. Metadata: `certificate_name`.
+   * Action: Disable that credential, or choose another name.
    *
    * @generated from enum value: ERROR_REASON_CERTIFICATE_NAME_EXISTS = 35;
    */
   CERTIFICATE_NAME_EXISTS: 35,
 
   /**
-   * FAILED_PRECONDITION. The session is not active. Metadata: `state`. What to do: Ask the user to log in.
+   * FAILED_PRECONDITION. The session is not active. Metadata: `state`. Action: Ask the user to log in.
    *
    * @generated from enum value: ERROR_REASON_SESSION_NOT_ACTIVE = 40;
    */
   SESSION_NOT_ACTIVE: 40,
 
   /**
-   * FAILED_PRECONDITION. This method cannot end the caller's own session. What to do: Use Revoke.
+   * FAILED_PRECONDITION. This method cannot end the caller's own session. Action: Use Revoke.
    *
    * @generated from enum value: ERROR_REASON_SESSION_IS_CURRENT = 41;
    */
@@ -184,15 +182,14 @@ export const ErrorReason = {
 
   /**
    * OUT_OF_RANGE. The log of revocations does not reach the position. Metadata: `oldest_revision`, the oldest revision to
-   * resume after, `oldest_position`, its position, and `revision`, the newest revision. What to do: Start again with
-   * `snapshot`.
+   * resume after, `oldest_position`, its position, and `revision`, the newest revision. Action: Start again with `snapshot`.
    *
    * @generated from enum value: ERROR_REASON_REVISION_OUT_OF_RANGE = 42;
    */
   REVISION_OUT_OF_RANGE: 42,
 
   /**
-   * ABORTED. The watcher read too slowly. What to do: Resume after the last position.
+   * ABORTED. The watcher read too slowly. Action: Resume after the last position.
    *
    * @generated from enum value: ERROR_REASON_WATCHER_TOO_SLOW = 43;
    */
@@ -200,14 +197,14 @@ export const ErrorReason = {
 
   /**
    * FAILED_PRECONDITION. The member has as many active sessions as the policy allows. Metadata: `max_sessions_per_member`.
-   * What to do: Repeat the call after a session of the member has ended.
+   * Action: Repeat the call after a session of the member has ended.
    *
    * @generated from enum value: ERROR_REASON_SESSION_LIMIT_REACHED = 44;
    */
   SESSION_LIMIT_REACHED: 44,
 
   /**
-   * FAILED_PRECONDITION. The project is disabled, so that it cannot be changed. Metadata: `disable_time`. What to do: Do not
+   * FAILED_PRECONDITION. The project is disabled, so that it cannot be changed. Metadata: `disable_time`. Action: Do not
    * repeat the call.
    *
    * @generated from enum value: ERROR_REASON_PROJECT_NOT_ACTIVE = 45;
@@ -215,15 +212,15 @@ export const ErrorReason = {
   PROJECT_NOT_ACTIVE: 45,
 
   /**
-   * UNAVAILABLE. The database does not answer. The outcome of a revocation or creation is unknown. What to do: Repeat the
-   * call after the delay in google.rpc.RetryInfo.
+   * UNAVAILABLE. The database does not answer. The outcome of a revocation or creation is unknown. Action: Repeat the call
+   * after the delay in google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_DATABASE_UNAVAILABLE = 50;
    */
   DATABASE_UNAVAILABLE: 50,
 
   /**
-   * INTERNAL. A fault of sessiond; its log has the details under the request id. What to do: Report the request id.
+   * INTERNAL. A fault of sessiond; its log has the details under the request id. Action: Report the request id.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 51;
    */
@@ -231,15 +228,15 @@ export const ErrorReason = {
 
   /**
    * RESOURCE_EXHAUSTED. Too many calls, or too many failed authentications, of one caller or one client address. Nothing was
-   * done. Metadata: `limit`, one of `service`, `member`, `address`, `authentication`. What to do: Repeat the call after the
-   * delay in google.rpc.RetryInfo.
+   * done. Metadata: `limit`, one of `service`, `member`, `address`, `authentication`. Action: Repeat the call after the delay
+   * in google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 60;
    */
   RATE_LIMITED: 60,
 
   /**
-   * UNAVAILABLE. Too many calls wait for the database. Nothing was done. What to do: Repeat the call after the delay in
+   * UNAVAILABLE. Too many calls wait for the database. Nothing was done. Action: Repeat the call after the delay in
    * google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 61;
@@ -248,7 +245,7 @@ export const ErrorReason = {
 
   /**
    * DEADLINE_EXCEEDED. The caller's deadline passed before there was an answer. The outcome of a revocation or creation is
-   * unknown. What to do: Repeat the call with a longer deadline.
+   * unknown. Action: Repeat the call with a longer deadline.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE_EXCEEDED = 62;
    */
@@ -259,7 +256,7 @@ export const ErrorReason = {
  * The `reason` of every google.rpc.ErrorInfo that sessiond sends, without the prefix `ERROR_REASON_`. The `domain` is `sessiond`.
  *
  * Each comment starts with the gRPC code. Then follow the meaning, the keys of `metadata` if there are any, and after
- * "What to do:" what the caller does about it.
+ * "Action:" what the caller does about it.
  *
  * @generated from enum session.v1.ErrorReason
  */
