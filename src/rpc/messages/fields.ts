@@ -1,4 +1,4 @@
-import { type Duration, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, SessiondError } from "../../domain/errors.ts";
 import {
   type ProjectId,
@@ -113,9 +113,9 @@ export class FieldChecker {
   /** A time that fits a Timestamp; undefined if absent. */
   time(field: string, value: Timestamp | undefined): Date | undefined {
     if (value === undefined) return undefined;
-    const date = timestampDate(value);
-    const ms = date.getTime();
-    if (ms >= earliest && ms <= latest && value.nanos >= 0 && value.nanos < 1e9) return date;
+    const { seconds, nanos } = value;
+    const ms = Number(seconds) * 1000 + Math.floor(nanos / 1e6);
+    if (ms >= earliest && ms <= latest && nanos >= 0 && nanos < 1e9) return new Date(ms);
     return this.violation(field, "must be a time from year 1 to year 9999");
   }
 

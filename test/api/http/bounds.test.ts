@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { type JsonObject, type JsonValue, create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
@@ -89,6 +90,19 @@ describe.each(Object.entries(posts))("over %s", (name, post) => {
     expect(listed).toMatchObject([{ memberId, roles: [" a ", "A", "a"], device: { userAgent: " u " } }]);
     expect(JSON.stringify(listed[0]?.customClaims?.["numbers"])).toBe(JSON.stringify(customClaims.numbers));
     expect(Object.keys(listed[0]?.customClaims ?? {}).sort()).toEqual(Object.keys(customClaims).sort());
+  });
+
+  test.each([
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"],
+    ["2026-03-01T12:00:00.999999999Z", "2026-03-01T12:00:00.999Z"],
+    ["9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999Z"],
+  ])("the time %s is kept to the millisecond", async (authenticateTime, kept) => {
+    const memberId = `${authenticateTime} ${name}`;
+    const authenticationFactors = [{ method: "password", authenticateTime }];
+    expect((await send(post({ memberId, authenticationFactors }))).status).toBe(200);
+    const [session] = (await sessions.list({ memberId })).sessions;
+    const time = session?.authenticationFactors[0]?.authenticateTime;
+    expect(time && timestampDate(time).toISOString()).toBe(kept);
   });
 
   test("what is accepted is read back over gRPC, by every client", async () => {
