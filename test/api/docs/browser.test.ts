@@ -42,7 +42,8 @@ async function listed(page: Page): Promise<readonly string[]> {
 }
 
 function routesOf(name: string): readonly string[] {
-  return operationsOf(documents.get(name) ?? { paths: {} }).map(({ route }) => route);
+  const document = documents.get(name);
+  return document === undefined ? [] : operationsOf(document).map(({ route }) => route);
 }
 
 /** The viewer takes seconds on an idle machine, and a minute on a busy one. */

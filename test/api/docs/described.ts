@@ -4,6 +4,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 /** The part of an OpenAPI document that tests read. */
 export interface Described {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, object>> };
 }
 
 export interface Operation {
@@ -45,7 +46,7 @@ export interface Checks {
 
 export function checksOf(document: Described): Checks {
   const ajv = new Ajv2020({ strict: false, formats: { "date-time": dateTime, int32: true, int64: true } });
-  ajv.addSchema(document, "document");
+  ajv.addSchema({ ...document, components: closed(document) }, "document");
   const check = (what: string, place: string, contentType: string, json: unknown) => {
     const validate = ajv.compile({ $ref: `document${place}/content/${escaped(contentType)}/schema` });
     return validate(json) ? undefined : `${what}: ${ajv.errorsText(validate.errors)}`;
@@ -60,6 +61,15 @@ export function checksOf(document: Described): Checks {
       return check(`${route} ${status}`, place, contentType, json);
     },
   };
+}
+
+/** The components of a document with objects that may only have the members that it names. */
+function closed({ components }: Described): Described["components"] {
+  const schemas = Object.entries(components.schemas).map(([name, schema]) => [
+    name,
+    "properties" in schema ? { ...schema, additionalProperties: false } : schema,
+  ]);
+  return { ...components, schemas: Object.fromEntries(schemas) };
 }
 
 function pointerTo(route: string): string {
