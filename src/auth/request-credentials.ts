@@ -36,7 +36,10 @@ export interface ServiceCertificate {
   readonly names: readonly CertificateName[];
 }
 
-/** Reads the credentials of a request from its headers and connection; undefined without any. CREDENTIAL_INVALID if malformed. */
+/**
+ * Reads the credentials of a request from its headers and connection; undefined without any. Malformed ones are
+ * CREDENTIAL_INVALID, or SESSION_UNKNOWN if they are an end user's.
+ */
 export type CredentialScheme = (header: Headers, peer: Peer) => RequestCredentials | undefined;
 
 /**
@@ -110,7 +113,7 @@ function isWellFormed(text: string): boolean {
 
 /** A session token or session JWT, distinguished by its form. */
 export function sessionCredential(text: string): SessionCredential {
-  if (text.length > maxJwtLength) throw new SessiondError("CREDENTIAL_INVALID");
+  if (text.length > maxJwtLength) throw new SessiondError("SESSION_UNKNOWN");
   return looksLikeJwt(text) ? { jwt: text } : { token: text };
 }
 

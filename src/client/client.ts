@@ -2,6 +2,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { ProjectService } from "../../gen/session/v1/project_service_pb.ts";
 import type { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { requireNode } from "../transport/node-version.ts";
+import { ownCredentialErrors } from "./own-credential.ts";
 import { type ConnectOptions, connect } from "./transport.ts";
 
 requireNode();
@@ -13,7 +14,11 @@ export interface SessiondOptions extends ConnectOptions {
   readonly defaultTimeoutMs?: number;
 }
 
-/** Typed clients of both services. Calls fail with a ConnectError whose details hold google.rpc.ErrorInfo; see errorInfoOf. */
+/**
+ * Typed clients of both services. Calls fail with a ConnectError whose details hold google.rpc.ErrorInfo; see errorInfoOf.
+ * UNAUTHENTICATED always concerns the session token or JWT of an end user. If the server refuses the credential of this
+ * service, calls fail with INTERNAL and the reason CREDENTIAL_INVALID or CREDENTIAL_MISSING.
+ */
 export interface Sessiond {
   readonly sessions: Client<typeof SessionService>;
   readonly projects: Client<typeof ProjectService>;
@@ -31,7 +36,10 @@ export interface Sessiond {
  * ```
  */
 export function connectSessiond(options: SessiondOptions): Sessiond {
-  const connection = connect(options, options.defaultTimeoutMs ?? 10_000);
+  const connection = connect(options, {
+    defaultTimeoutMs: options.defaultTimeoutMs ?? 10_000,
+    interceptors: [ownCredentialErrors],
+  });
   return {
     sessions: connection.sessions,
     projects: createClient(ProjectService, connection.transport),

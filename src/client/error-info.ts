@@ -1,4 +1,5 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
+import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { type ErrorInfo, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 
@@ -34,6 +35,17 @@ function infoIn(detail: unknown): ErrorInfo | undefined {
   }
   const isOutgoing = isObject(desc) && desc["typeName"] === ErrorInfoSchema.typeName && isObject(value);
   return isOutgoing ? create(ErrorInfoSchema, value) : undefined;
+}
+
+/**
+ * Whether a call failed because of the session token or JWT that it presented, so that the user has to log in. False for
+ * every other failure: the calling service's own credential is UNAUTHENTICATED too, and says nothing about the user. With
+ * the reason JWT_EXPIRED the session may still be active; its token tells.
+ */
+export function isSessionRefused(error: unknown): boolean {
+  if (codeOf(error) !== Code.UNAUTHENTICATED) return false;
+  const info = errorInfoOf(error);
+  return info?.domain === "sessiond" && /^(SESSION|JWT)_/.test(info.reason);
 }
 
 /** Returns the numeric code of a failed call, which gRPC and Connect share. */

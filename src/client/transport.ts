@@ -24,6 +24,12 @@ export interface ConnectOptions {
   readonly tls?: TlsClientOptions | undefined;
 }
 
+export interface CallOptions {
+  /** Deadline of calls that set none; by default they have none. */
+  readonly defaultTimeoutMs?: number;
+  readonly interceptors?: readonly Interceptor[];
+}
+
 /** One HTTP/2 connection, opened on the first call. */
 export interface Connection {
   readonly baseUrl: string;
@@ -33,12 +39,20 @@ export interface Connection {
   close(): void;
 }
 
-/** Calls that set no deadline get one of `defaultTimeoutMs`, or none without it. */
-export function connect({ baseUrl, credential, tls }: ConnectOptions, defaultTimeoutMs?: number): Connection {
+export function connect(
+  { baseUrl, credential, tls }: ConnectOptions,
+  { defaultTimeoutMs, interceptors = [] }: CallOptions = {},
+): Connection {
   const sessionManager = new Http2SessionManager(baseUrl, undefined, tls);
-  const interceptors = credential?.secret === undefined ? [] : [basicCredentials(credential)];
-  const timeout = defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs };
-  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors, ...timeout });
+  const transport = createGrpcTransport({
+    baseUrl,
+    sessionManager,
+    interceptors: [
+      ...interceptors,
+      ...(credential?.secret === undefined ? [] : [basicCredentials(credential)]),
+    ],
+    ...(defaultTimeoutMs !== undefined && { defaultTimeoutMs }),
+  });
   return {
     baseUrl,
     transport,

@@ -29,6 +29,8 @@ export interface Dialect {
   readonly prefixes?: readonly string[];
   /** Writes errors; google.rpc.Status by default. If it throws, the answer is a plain 500 of the default. */
   readonly writeError?: (failure: Failure, request: FailedRequest) => ErrorAnswer;
+  /** Headers of errors' metadata, in lower case, that this API does not send; none by default. */
+  readonly withheldHeaders?: readonly string[];
   /** JSON options of answers; by default fields with default values are written. */
   readonly write?: Partial<JsonWriteOptions>;
   /** Types that a google.protobuf.Any of a request may hold. */

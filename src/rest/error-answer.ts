@@ -55,7 +55,7 @@ function composeAnswer(failure: Failure, context: ErrorContext): ComposedAnswer 
   try {
     const answer = write(failure, context);
     const body = encodeBody(answer.body);
-    const headers = failureHeaders(failure, context.responseHeader);
+    const headers = failureHeaders(failure, context);
     new Headers(answer.headers).forEach((value, name) => headers.set(name, value));
     if (answer.status === 401 && !headers.has("www-authenticate")) {
       headers.set("www-authenticate", context.dialect.challenge ?? "Bearer");
@@ -77,13 +77,14 @@ function write(failure: Failure, context: ErrorContext): ErrorAnswer {
   );
 }
 
-function failureHeaders(failure: Failure, responseHeader: Headers | undefined): Headers {
+function failureHeaders(failure: Failure, { dialect, responseHeader }: ErrorContext): Headers {
   const headers = new Headers();
   if (responseHeader !== undefined) mergeAnswerHeaders(headers, responseHeader);
   const retryAfter = retryAfterOf(failure.error);
   if (retryAfter !== undefined) headers.set("retry-after", retryAfter);
   // Metadata of an error from another server is not for our client.
   if (!failure.error.isWireError) mergeAnswerHeaders(headers, failure.error.metadata);
+  for (const name of dialect.withheldHeaders ?? []) headers.delete(name);
   if (failure.kind === "method_not_allowed") headers.set("allow", failure.allow.join(", "));
   return headers;
 }

@@ -8,6 +8,9 @@ import { type CallRecord, callRecordKey } from "./call-record.ts";
 /** The `domain` of every google.rpc.ErrorInfo. */
 export const errorDomain = "sessiond";
 
+/** Repeats the reason of ErrorInfo for clients that cannot decode it: a header, and in gRPC a trailer. */
+export const reasonHeader = "sessiond-error-reason";
+
 /** Records outcomes for the log and makes the errors for callers. Exceptions become INTERNAL without their text. */
 export const callOutcomes: Outcomes = {
   succeeded(values) {
@@ -16,6 +19,7 @@ export const callOutcomes: Outcomes = {
   failed(error, values) {
     const shown = error instanceof SessiondError ? fromSessiondError(error) : toConnectError(error);
     const reason = addErrorInfo(shown);
+    if (reason !== undefined) shown.metadata.set(reasonHeader, reason);
     const record = values.get(callRecordKey);
     // Only the first failure counts: the others follow from it.
     if (record.code === undefined || record.code === "Ok") {

@@ -39,7 +39,7 @@ export function usageFailure(message: string): CommandFailure {
  */
 export function describeError(error: unknown) {
   const failure = error instanceof CommandFailure ? error : undefined;
-  const callError = failure === undefined ? error : failure.cause;
+  const callError = asSent(failure === undefined ? error : failure.cause);
   if (!(callError instanceof ConnectError)) {
     const exitCode = failure?.exitCode ?? (isClosedPipe(error) ? exitCodes.closedPipe : exitCodes.failed);
     return { code: localCode(exitCode), reason: "", message: errorText(error), metadata: {}, exitCode };
@@ -52,6 +52,11 @@ export function describeError(error: unknown) {
     metadata,
     exitCode: failure?.exitCode ?? exitCodeOfCall[callError.code] ?? exitCodes.failed,
   };
+}
+
+/** The error as the server sent it: the client gives another code to the refusal of its own credential. */
+function asSent(error: unknown): unknown {
+  return error instanceof ConnectError && error.cause instanceof ConnectError ? error.cause : error;
 }
 
 const exitCodeOfCall: Readonly<Partial<Record<Code, number>>> = {

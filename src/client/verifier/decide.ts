@@ -47,7 +47,7 @@ function acceptance(parts: VerifierParts, jwt: string, { claims }: CheckedJwt): 
 }
 
 async function askServer(parts: VerifierParts, jwt: string, claims: CheckedJwt["claims"]): Promise<Verdict> {
-  const answer = await introspect(parts.connections, jwt, parts.settings.askTimeout);
+  const answer = await introspect(parts, jwt);
   if (answer === "valid") return { ok: true, claims, answeredBy: "server", stale: false };
   return answer === "unavailable" ? stale(parts) : answer;
 }

@@ -9,6 +9,13 @@ export interface VerifierEventMap {
   disconnected: [{ readonly baseUrl: string; readonly error: Error }];
   /** A stream could not start. The verifier tries again. */
   attemptFailed: [{ readonly baseUrl: string; readonly error: Error }];
+  /**
+   * The server refuses the verifier's own credential for this call, or the credential lacks the permission. Emitted once,
+   * until such a call succeeds. Without a listener the process emits a warning.
+   */
+  credentialRefused: [
+    { readonly call: "WatchRevocations" | "Authenticate"; readonly baseUrl: string; readonly error: Error },
+  ];
   /** The known revocations have become older than `maxStaleness`. */
   stale: [{ readonly staleness: number }];
   /** The known revocations are younger than `maxStaleness`, for the first time or again. */

@@ -1,33 +1,41 @@
-import { errorInfoOf } from "../error-info.ts";
-import type { Connections } from "./connections.ts";
+import { errorInfoOf, isSessionRefused } from "../error-info.ts";
+import { isCredentialRefused } from "./credential-refusals.ts";
+import type { VerifierParts } from "./log-follower.ts";
 import { invalidities } from "./jwt/jwt-check.ts";
 import { verifierScopes } from "./revocations/revocation.ts";
 import { type Rejection, invalid } from "./verdict.ts";
 
 /**
  * Asks the server about a JWT. Every JWT gets a call of its own: a shared answer could be older than the question. Returns
- * "unavailable" if the server gives no verdict within `timeoutMs`.
+ * "unavailable" if the server gives no verdict within `askTimeout`.
  */
 export async function introspect(
-  connections: Connections,
+  { connections, refusals, settings }: VerifierParts,
   jwt: string,
-  timeoutMs: number,
 ): Promise<"valid" | "unavailable" | Rejection> {
+  const { askTimeout: timeoutMs } = settings;
   const connection = connections.shared();
   try {
     await connection.sessions.authenticate({ credential: { case: "jwt", value: jwt } }, { timeoutMs });
+    refusals.accepted("Authenticate");
     return "valid";
   } catch (error) {
-    const rejection = rejectionIn(error);
-    if (rejection !== undefined) return rejection;
+    if (isSessionRefused(error)) {
+      refusals.accepted("Authenticate");
+      return rejectionIn(error);
+    }
+    if (error instanceof Error && isCredentialRefused(error)) {
+      refusals.report({ call: "Authenticate", baseUrl: connection.baseUrl, error });
+      return { ok: false, reason: "misconfigured" };
+    }
     // Later calls may still wait on this connection. Each has its own deadline.
     connections.replaceShared(connection, timeoutMs);
     return "unavailable";
   }
 }
 
-/** Returns undefined if the error is not a verdict on the JWT. */
-function rejectionIn(error: unknown): Rejection | undefined {
+/** Reads the server's verdict on the JWT. */
+function rejectionIn(error: unknown): Rejection {
   const info = errorInfoOf(error);
   switch (info?.reason) {
     case "JWT_EXPIRED":
@@ -40,9 +48,7 @@ function rejectionIn(error: unknown): Rejection | undefined {
       const scope = verifierScopes.find((each) => each === name) ?? "session";
       return { ok: false, reason: "revoked", revision: Number(revision ?? 0), scope };
     }
-    case "SESSION_UNKNOWN":
-      return invalid(invalidities.find((each) => each === info.metadata["problem"]) ?? "session");
     default:
-      return undefined;
+      return invalid(invalidities.find((each) => each === info?.metadata["problem"]) ?? "session");
   }
 }

@@ -3,6 +3,7 @@ import { driftSince } from "../clock.ts";
 import { codeOf } from "../error-info.ts";
 import { type StreamStart, type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
 import type { Connections } from "./connections.ts";
+import { type CredentialRefusals, isCredentialRefused } from "./credential-refusals.ts";
 import type { EventSource } from "./events.ts";
 import type { KeySet } from "./jwt/key-set.ts";
 import type { JwtCheck } from "./jwt/jwt-check.ts";
@@ -15,6 +16,7 @@ import { UnknownScopeError, readMessage } from "./revocations/revocation.ts";
 export interface VerifierParts {
   readonly settings: VerifierSettings;
   readonly source: EventSource;
+  readonly refusals: CredentialRefusals;
   readonly connections: Connections;
   readonly keys: KeySet;
   readonly jwts: JwtCheck;
@@ -75,7 +77,8 @@ export class LogFollower {
   #connected(start: StreamStart): void {
     this.isConnected = true;
     this.lastError = undefined;
-    const { source, connections, copy } = this.#parts;
+    const { source, refusals, connections, copy } = this.#parts;
+    refusals.accepted("WatchRevocations");
     const resumedAfter = start.case === "after" ? copy.index?.revision : undefined;
     source.emit("connected", { baseUrl: connections.baseUrl, resumedAfter });
   }
@@ -115,13 +118,14 @@ export class LogFollower {
   }
 
   #disconnected({ error, wasConnected }: EventOf<"disconnected">): void {
-    const { source, copy, connections, freshness } = this.#parts;
+    const { source, refusals, copy, connections, freshness } = this.#parts;
     this.isConnected = false;
     this.lastError = error;
     if (error instanceof UnknownScopeError) freshness.distrust();
     if (isPermanent(error)) this.#settleReady(error);
     const { baseUrl } = connections;
     source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
+    if (isCredentialRefused(error)) refusals.report({ call: "WatchRevocations", baseUrl, error });
     // A snapshot leaves out a revocation of an unknown scope once no JWT depends on it.
     const needsSnapshot = error instanceof OutOfStepError || error instanceof UnknownScopeError;
     if (needsSnapshot || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();

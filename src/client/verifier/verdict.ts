@@ -25,6 +25,11 @@ export type Rejection =
    * signature, and the server does not answer. `staleness` is in milliseconds; Infinity before the first snapshot.
    */
   | { readonly ok: false; readonly reason: "stale"; readonly staleness: number }
+  /**
+   * No verdict is possible, because the server refuses the verifier's own credential, or the credential lacks a permission.
+   * This says nothing about the session. The event `credentialRefused` has the error.
+   */
+  | { readonly ok: false; readonly reason: "misconfigured" }
   | { readonly ok: false; readonly reason: "invalid"; readonly what: Invalidity };
 
 export type Verdict = Accepted | Rejection;
@@ -37,6 +42,7 @@ const descriptions: Readonly<Record<Rejection["reason"], string>> = {
   expired: "the session JWT has expired",
   revoked: "the session was revoked",
   stale: "the session cannot be verified at present; try again",
+  misconfigured: "the session cannot be verified at present",
   invalid: "the session JWT is not valid",
 };
 

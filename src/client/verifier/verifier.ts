@@ -1,4 +1,5 @@
 import { Connections } from "./connections.ts";
+import { CredentialRefusals } from "./credential-refusals.ts";
 import { decide } from "./decide.ts";
 import { EventSource, type VerifierEvents } from "./events.ts";
 import { JwtCheck } from "./jwt/jwt-check.ts";
@@ -138,5 +139,14 @@ function partsOf(settings: VerifierSettings): VerifierParts {
     timeoutMs: settings.askTimeout,
   });
   const jwts = new JwtCheck(keys, settings.issuer, credential.projectId, settings.cacheSize);
-  return { settings, source, connections, keys, jwts, copy, freshness };
+  return {
+    settings,
+    source,
+    refusals: new CredentialRefusals(source),
+    connections,
+    keys,
+    jwts,
+    copy,
+    freshness,
+  };
 }

@@ -11,7 +11,7 @@ import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
 import type { Failure } from "../../rest/errors/failure.ts";
 import { callContextOf } from "../../rpc/call-record.ts";
 import { memberCallerOf } from "../../rpc/gate.ts";
-import { type CompatApi, detailsFor } from "../api.ts";
+import { type CompatApi, detailsFor, withheldHeaders } from "../api.ts";
 
 /** Flashback's device and session management API. */
 export function flashback(deps: Dependencies): CompatApi<typeof SessionService> {
@@ -19,7 +19,13 @@ export function flashback(deps: Dependencies): CompatApi<typeof SessionService> 
     service: SessionService,
     access: { revoke: { member: true }, revokeAll: { member: true } },
     scheme: bearer,
-    dialect: { prefixes: ["/sessions"], writeError, challenge: "Bearer", bodyWithoutRule: "json" },
+    dialect: {
+      prefixes: ["/sessions"],
+      writeError,
+      withheldHeaders,
+      challenge: "Bearer",
+      bodyWithoutRule: "json",
+    },
     implementation: {
       async revoke(request, context) {
         const id = parseSessionId(request.id);

@@ -12,7 +12,7 @@ import type { Failure } from "../../rest/errors/failure.ts";
 import { callContextOf, callRecordKey } from "../../rpc/call-record.ts";
 import { readFields } from "../../rpc/messages/fields.ts";
 import { memberCallerOf } from "../../rpc/gate.ts";
-import { type CompatApi, detailsFor } from "../api.ts";
+import { type CompatApi, detailsFor, withheldHeaders } from "../api.ts";
 
 export interface KratosOptions {
   /** Path prefix; documented: `/auth`. */
@@ -30,7 +30,7 @@ export function kratos(deps: Dependencies, options: KratosOptions): CompatApi<ty
     service: SessionService,
     access: { disableMySession: { member: true } },
     scheme: kratosScheme(options),
-    dialect: { prefixes: [prefix], writeError },
+    dialect: { prefixes: [prefix], writeError, withheldHeaders },
     cookieOrigins: options.allowedOrigins,
     rules: [
       create(HttpRuleSchema, {

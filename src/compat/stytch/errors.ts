@@ -1,10 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Reason, SessiondError } from "../../domain/errors.ts";
 import type { Environment } from "../../domain/project.ts";
-import type { Dialect, ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
+import type { ErrorAnswer, FailedRequest } from "../../rest/dialect.ts";
 import type { Failure } from "../../rest/errors/failure.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import { sessiondErrorOf } from "../../rpc/connect-errors.ts";
+import { type DocumentedDialect, withheldHeaders } from "../api.ts";
 
 /** Differences from the documented installation. */
 export interface StytchOptions {
@@ -25,10 +26,11 @@ export class ArgumentError extends ConnectError {
 }
 
 /** The dialect of the Stytch APIs under these path prefixes. */
-export function stytchDialect(prefixes: readonly string[], options: StytchOptions): Dialect {
+export function stytchDialect(prefixes: readonly string[], options: StytchOptions): DocumentedDialect {
   return {
     prefixes,
     write: { useProtoFieldName: true },
+    withheldHeaders,
     challenge: 'Basic realm="sessiond"',
     writeError: (failure, request) => writeError(failure, request, options),
   };

@@ -76,7 +76,7 @@ function asking(credential: Api["credential"]) {
   };
 }
 
-describe.each(apis)("$name", ({ path, method, unknown, credential, error }) => {
+describe.each(apis)("$name", ({ name, path, method, unknown, credential, error }) => {
   const ask = asking(credential);
 
   test("404 for a path it does not document", async () => {
@@ -107,6 +107,13 @@ describe.each(apis)("$name", ({ path, method, unknown, credential, error }) => {
     const { status, json } = await ask(path, "-X", method, "-H", "connect-timeout-ms: soon");
     expect(status).toBe(400);
     expect(json).toEqual(error(400));
+  });
+
+  test("errors of a documented API have none of our headers", async () => {
+    const anonymous = await curl(`${service.url}${path}`, "-X", method);
+    const malformed = await ask(path, "-X", method, "-H", "connect-timeout-ms: soon");
+    const reasons = [anonymous, malformed].map(({ headers }) => headers.get("sessiond-error-reason"));
+    expect(reasons).toEqual(name === "the own API" ? ["CREDENTIAL_MISSING", "FIELD_INVALID"] : [null, null]);
   });
 
   test.each([["--http1.1"], ["--http2-prior-knowledge"]])("X-Request-Id, curl %s", async (version) => {

@@ -41,6 +41,8 @@ export interface Verdict {
   readonly code: string | undefined;
   readonly reason: string | undefined;
   readonly domain: string | undefined;
+  /** The reason as a header or trailer of its own. */
+  readonly plainReason: string | undefined;
   readonly headers: Readonly<Partial<Record<(typeof verdictHeaders)[number], string>>>;
 }
 
@@ -52,8 +54,16 @@ export async function verdictOf(port: number, protocol: Protocol, sent: Sent): P
   return {
     status,
     ...outcomeOf(protocol, received),
+    plainReason: plainReasonOf(protocol, received),
     headers: Object.fromEntries(shown.map((name) => [name, String(headers[name])])),
   };
+}
+
+function plainReasonOf(protocol: Protocol, { headers, trailers, body }: HttpAnswer): string | undefined {
+  const name = "sessiond-error-reason";
+  const value =
+    headers[name] ?? trailers[name] ?? (protocol === "gRPC-Web" ? webTrailers(body)[name] : undefined);
+  return value === undefined ? undefined : String(value);
 }
 
 /** Sends a request over HTTP/1.1. */

@@ -63,8 +63,15 @@ const challenge = { "www-authenticate": anyone };
 const unauthenticated = (reason: string) =>
   alike("Unauthenticated", reason, [401, 401], { connect: challenge, rest: challenge });
 const invalid = alike("InvalidArgument", "FIELD_INVALID", [400, 400]);
-/** Refused before a protocol is known. */
-const badHost = { ...invalid, "Connect GET": invalid.Connect };
+/** Refused before a protocol is known, without the headers of a call. */
+const early = { reason: "FIELD_INVALID", code: "InvalidArgument", plainReason: undefined };
+const badHost: Record<Protocol, Expected> = {
+  gRPC: { ...early, status: 200 },
+  "gRPC-Web": { ...early, status: 200 },
+  Connect: { ...early, status: 400 },
+  "Connect GET": { ...early, status: 400 },
+  REST: { ...early, status: 400 },
+};
 
 /** Sets the deadline header of each protocol. */
 function timeouts(grpc: string, connect: string, rest: string): NonNullable<Row["sent"]> {
@@ -389,7 +396,14 @@ describe.each(rows)("$name", ({ call, sent, answers }) => {
     const headers = { authorization, ...regular.headers, ...changed?.headers };
     if (headers.authorization === "") Reflect.deleteProperty(headers, "authorization");
     const verdict = await verdictOf(service.port, protocol, { ...regular, ...changed, headers });
-    const expected = { reason: undefined, code: undefined, headers: {}, ...answers[protocol] };
+    const answer = answers[protocol];
+    const expected = {
+      reason: undefined,
+      code: undefined,
+      headers: {},
+      plainReason: answer?.reason,
+      ...answer,
+    };
     const domain = expected.reason === undefined ? undefined : "sessiond";
     expect({ ...verdict, headers: { ...absent, ...verdict.headers } }).toMatchObject({
       ...expected,

@@ -18,7 +18,7 @@ export type RequestVerdict =
   | { readonly claims: SessionClaims }
   | {
       readonly claims?: undefined;
-      /** 503 if no verdict is possible at present. */
+      /** 503 if no verdict is possible at present, which says nothing about the session: do not log the user out. */
       readonly status: 401 | 503;
       /** For the caller. */
       readonly message: string;
@@ -46,7 +46,9 @@ export async function authenticateRequest(
   const verdict = await verifier.verify(jwt);
   if (verdict.ok) return { claims: verdict.claims };
   const message = describeRejection(verdict);
-  if (verdict.reason === "stale") return { status: 503, message, headers: { "retry-after": "1" } };
+  if (verdict.reason === "stale" || verdict.reason === "misconfigured") {
+    return { status: 503, message, headers: { "retry-after": "1" } };
+  }
   const challenge = `Bearer error="invalid_token", error_description="${message}"`;
   return { status: 401, message, headers: { "www-authenticate": challenge } };
 }

@@ -58,6 +58,8 @@ function problemOf(
     case "expired":
     case "stale":
       return undefined;
+    case "misconfigured":
+      return "the server refused the verifier's credential, which is valid";
     case "invalid":
       return "the verifier refused a valid JWT as invalid";
   }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { ErrorInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { patience } from "../../../support/patience.ts";
 import {
@@ -27,6 +27,10 @@ beforeEach(async () => {
   service = await scriptedService(key);
   service.watch = (_request, context) => upToDate(context, 1, { targetId: dead });
 });
+
+function infoOf(reason: string, metadata: Record<string, string> = {}) {
+  return { desc: ErrorInfoSchema, value: { reason, domain: "sessiond", metadata } };
+}
 
 /** A verifier whose revocations have just become too old. */
 async function stale(onStale: "ask" | "refuse" | "accept") {
@@ -97,11 +101,11 @@ describe("ask", () => {
     ["SESSION_IDLE_EXPIRED", {}, { reason: "expired" }],
     ["SESSION_UNKNOWN", {}, { reason: "invalid", what: "session" }],
     ["SESSION_UNKNOWN", { problem: "key" }, { reason: "invalid", what: "key" }],
+    ["SESSION_IN_A_NEW_STATE", {}, { reason: "invalid", what: "session" }],
   ];
   test.each(rejections)("rejects what the server rejects: %s", async (reason, metadata, rejection) => {
     service.authenticate = () => {
-      const value = { reason, domain: "sessiond", metadata };
-      throw new ConnectError("no", Code.Unauthenticated, undefined, [{ desc: ErrorInfoSchema, value }]);
+      throw new ConnectError("no", Code.Unauthenticated, undefined, [infoOf(reason, metadata)]);
     };
     expect(await (await stale("ask")).verify(jwt)).toEqual({ ok: false, ...rejection });
   });
@@ -119,8 +123,42 @@ describe("ask", () => {
     await vi.waitFor(async () => expect(await verifier.verify(jwt)).toMatchObject(verdict), patience);
   });
 
-  test("rejects as stale if the credential lacks the permission", async () => {
-    service.authenticate = () => Promise.reject(new ConnectError("missing", Code.PermissionDenied));
-    expect(await (await stale("ask")).verify(jwt)).toMatchObject({ reason: "stale" });
+  test.each([
+    ["is refused", Code.Unauthenticated, "CREDENTIAL_INVALID"],
+    ["is missing", Code.Unauthenticated, "CREDENTIAL_MISSING"],
+    ["lacks the permission", Code.PermissionDenied, "PERMISSION_MISSING"],
+    ["is refused by a proxy, without a reason", Code.Unauthenticated, undefined],
+  ])("rejects as misconfigured if the verifier's own credential %s", async (_, code, reason) => {
+    let isRefused = true;
+    service.authenticate = () => {
+      const details = reason === undefined ? [] : [infoOf(reason)];
+      if (isRefused) throw new ConnectError("no", code, undefined, details);
+      return {};
+    };
+    const verifier = await stale("ask");
+    const refusals: unknown[] = [];
+    verifier.events.on("credentialRefused", (refusal) => refusals.push(refusal));
+    const misconfigured = { ok: false, reason: "misconfigured" };
+    expect(await verifier.verify(jwt)).toEqual(misconfigured);
+    expect(await verifier.verify(jwt)).toEqual(misconfigured);
+    const refusal = { call: "Authenticate", baseUrl: service.url, error: expect.objectContaining({ code }) };
+    expect(refusals).toEqual([refusal]);
+    isRefused = false;
+    expect(await verifier.verify(jwt)).toMatchObject({ ok: true, answeredBy: "server" });
+    isRefused = true;
+    expect(await verifier.verify(jwt)).toEqual(misconfigured);
+    expect(refusals).toEqual([refusal, refusal]);
+  });
+
+  test("warns if nothing listens to the refusal of the verifier's own credential", async () => {
+    const warnings: Error[] = [];
+    const listener = (warning: Error) => void warnings.push(warning);
+    process.on("warning", listener);
+    onTestFinished(() => void process.off("warning", listener));
+    service.authenticate = () => Promise.reject(new ConnectError("replaced", Code.Unauthenticated));
+    await (await stale("ask")).verify(jwt);
+    const text = expect.stringMatching(/^Authenticate at .* refuses .*replaced/);
+    const texts = () => warnings.map(({ message }) => message);
+    await vi.waitFor(() => expect(texts()).toContainEqual(text), patience);
   });
 });

@@ -1,0 +1,38 @@
+import { Code } from "@connectrpc/connect";
+import { codeOf, isSessionRefused } from "../error-info.ts";
+import type { EventSource, VerifierEventMap } from "./events.ts";
+
+type Refusal = VerifierEventMap["credentialRefused"][0];
+
+/** Whether the server refused a call because of the verifier's own credential: it is not valid, or lacks a permission. */
+export function isCredentialRefused(error: unknown): boolean {
+  const code = codeOf(error);
+  return (code === Code.Unauthenticated && !isSessionRefused(error)) || code === Code.PermissionDenied;
+}
+
+/** Reports that the server refuses the verifier's own credential: once for each kind of call, until such a call succeeds. */
+export class CredentialRefusals {
+  readonly #source: EventSource;
+  readonly #reported = new Set<Refusal["call"]>();
+
+  constructor(source: EventSource) {
+    this.#source = source;
+  }
+
+  report(refusal: Refusal): void {
+    if (this.#reported.has(refusal.call)) return;
+    this.#reported.add(refusal.call);
+    if (this.#source.events.listenerCount("credentialRefused") > 0) {
+      this.#source.emit("credentialRefused", refusal);
+      return;
+    }
+    const { call, baseUrl, error } = refusal;
+    const text = `${call} at ${baseUrl} refuses the credential of this verifier: ${error.message}`;
+    process.emitWarning(text, "SessiondWarning");
+  }
+
+  /** A later refusal is reported again. */
+  accepted(call: Refusal["call"]): void {
+    this.#reported.delete(call);
+  }
+}
