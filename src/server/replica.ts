@@ -69,7 +69,7 @@ export async function startReplica(
   const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
     config,
-    deps: { store, jwts, keyRing, now },
+    deps: { store, jwts, masterKeys, keyRing, now },
     feeds,
     log,
     observers: { metrics, tracing: Tracing.ofProcess() },

@@ -6,6 +6,7 @@ import { withDatabaseErrors } from "../connection/database-errors.ts";
 import { horizonOf } from "./horizon.ts";
 import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
+import { purgeRequests } from "./request-batch.ts";
 import { firstSession, purgeSessions } from "./session-batch.ts";
 
 export interface Purged {
@@ -125,6 +126,15 @@ async function purgeProject(
   run: RunBatch,
   { now, retentionMs, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
 ): Promise<void> {
+  if (!dryRun) {
+    await walk("", async (after) => {
+      const { next } = await run(
+        () => purgeRequests(db, projectId, after, size),
+        () => nothingPurged,
+      );
+      return next;
+    });
+  }
   const horizon = await horizonOf(db, projectId, new Date(now().getTime() - retentionMs));
   let passedOver = 0;
   await walk(firstSession, async (after) => {
