@@ -46,7 +46,7 @@ export async function repeatCreation(
   const ref = parseSessionToken(token, project.tag);
   // Not resolveToken(): a repeated creation is no reuse of the token.
   const found = ref && (await deps.store.sessions.findSessionByToken(ref, call));
-  if (found === undefined) throw new SessiondError("SESSION_NOT_FOUND"); // purged
+  if (found === undefined) throw new SessiondError("TOKEN_REPLACED"); // so often that it is forgotten
   const now = deps.now();
   const state = stateOf(found.session, now);
   if (state !== "active") throw new SessiondError("SESSION_NOT_ACTIVE", { metadata: { state } });
