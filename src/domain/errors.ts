@@ -39,6 +39,7 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   PROJECT_EXISTS: [Code.ALREADY_EXISTS, "a project of this id exists already"],
   CERTIFICATE_NAME_EXISTS: [Code.ALREADY_EXISTS, "another credential has one of the certificate names"],
   SESSION_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the session is not active"],
+  TOKEN_REPLACED: [Code.FAILED_PRECONDITION, "the session's first token has been replaced"],
   SESSION_IS_CURRENT: [Code.FAILED_PRECONDITION, "cannot revoke current session"],
   PROJECT_NOT_ACTIVE: [Code.FAILED_PRECONDITION, "the project is disabled"],
   SESSION_LIMIT_REACHED: [

@@ -12,6 +12,8 @@ export type MemberId = Branded<"MemberId">;
 export type OrganizationId = Branded<"OrganizationId">;
 /** Id of a service credential: a UUID in lower case. */
 export type CredentialId = Branded<"CredentialId">;
+/** Id that a caller gives to one creation of a session, so that the call may be repeated (AIP-155). */
+export type RequestId = Branded<"RequestId">;
 
 /** Excludes the form of tokens and secrets, because ids appear in logs and URLs. */
 const projectIdPattern = /^(?!ss[tk]_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -28,6 +30,13 @@ export function parseSessionId(text: string): SessionId | undefined {
 
 export function parseCredentialId(text: string): CredentialId | undefined {
   return validate(text) ? (text.toLowerCase() as CredentialId) : undefined;
+}
+
+const requestIdPattern = /^[!-~]{1,128}$/;
+
+/** Undefined if `text` does not have 1 to 128 visible ASCII characters. */
+export function parseRequestId(text: string): RequestId | undefined {
+  return requestIdPattern.test(text) ? (text as RequestId) : undefined;
 }
 
 /** Longest member or organization id, in Unicode code points. */

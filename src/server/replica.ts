@@ -69,7 +69,7 @@ export async function startReplica(
   const peers = new PeerRegistry();
   const { handler, takeStream, health } = assemble({
     config,
-    deps: { store, jwts, keyRing, now },
+    deps: { store, jwts, masterKeys, keyRing, now },
     feeds,
     log,
     observers: { metrics, tracing: Tracing.ofProcess() },
@@ -99,16 +99,16 @@ export async function startReplica(
     const watch = watchCertificates(config.tls, material, log, onChange, onFailure);
     cleanup.defer(async () => watch.stop());
   }
-  if (config.retentionMs > 0) {
-    // On a connection of its own, so that no call waits for a connection that purges.
-    const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
-    cleanup.defer(() => purgeDb.destroy());
-    const { retentionMs } = config;
-    const onPurged = metrics?.batchPurged;
-    const options = { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged };
-    const purging = purgeInBackground(options, shutdown.signal);
-    cleanup.defer(() => purging); // ended by the drain below, which runs first
-  }
+  // On a connection of its own, so that no call waits for a connection that purges.
+  const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
+  cleanup.defer(() => purgeDb.destroy());
+  const retentionMs = config.retentionMs === 0 ? undefined : config.retentionMs;
+  const onPurged = metrics?.batchPurged;
+  const purging = purgeInBackground(
+    { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged },
+    shutdown.signal,
+  );
+  cleanup.defer(() => purging); // ended by the drain below, which runs first
   cleanup.defer(async () => {
     health.drain();
     // One turn of the event loop, so that health watchers receive NOT_SERVING before their streams end.

@@ -3,7 +3,9 @@ import type { SessionTarget } from "../domain/revocation.ts";
 import type { SessionLimit } from "../domain/sessions/session-limit.ts";
 import type { Session } from "../domain/sessions/session.ts";
 import type {
+  CreationRequest,
   CreationWithinLimit,
+  EarlierCreation,
   FoundByToken,
   NewSession,
   SessionOwner,
@@ -16,6 +18,7 @@ import { unlimited } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers, lookups } from "./connection/batcher.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { type LimitedCreation, createWithinLimits } from "./revocations/limited-creation.ts";
+import { type RequestedCreation, createOnce } from "./sessions/creation-requests.ts";
 import { type Creation, createSessions } from "./sessions/creation.ts";
 import {
   type OwnedSession,
@@ -41,6 +44,7 @@ export class PostgresSessionStore implements SessionStore {
   readonly #byToken: Batcher<TokenRef, FoundByToken | undefined>;
   readonly #owners: Batcher<OwnedSession, SessionOwner | undefined>;
   readonly #creations: Batcher<Creation, Session | undefined>;
+  readonly #requestedCreations: ProjectBatchers<RequestedCreation, Session | EarlierCreation | undefined>;
   readonly #limitedCreations: ProjectBatchers<LimitedCreation, CreationWithinLimit>;
   readonly #accesses: Batcher<Access, undefined>;
   readonly #onLostAccess: (error: unknown) => void;
@@ -56,6 +60,11 @@ export class PostgresSessionStore implements SessionStore {
     this.#byToken = reads.batcher("sessions by token", lookups, findByTokens);
     this.#owners = reads.batcher("owners", lookups, findOwners);
     this.#creations = writes.batcher("creations", creations, createSessions);
+    this.#requestedCreations = new ProjectBatchers((projectId) =>
+      writes.batcher("requested creations", creations, (db, items: readonly RequestedCreation[]) =>
+        createOnce(db, projectId, items),
+      ),
+    );
     this.#limitedCreations = new ProjectBatchers((projectId) =>
       writes.batcher<LimitedCreation, CreationWithinLimit>(
         "limited creations",
@@ -71,8 +80,23 @@ export class PostgresSessionStore implements SessionStore {
     return this.#creations.submit({ session, tokenHash }, call);
   }
 
-  createSessionWithin(session: NewSession, tokenHash: SecretHash, limit: SessionLimit, call = unlimited) {
-    return this.#limitedCreations.submit(session.projectId, { session, tokenHash, limit }, call);
+  createSessionOnce(
+    session: NewSession,
+    tokenHash: SecretHash,
+    request: CreationRequest,
+    call = unlimited,
+  ): Promise<Session | EarlierCreation | undefined> {
+    return this.#requestedCreations.submit(session.projectId, { session, tokenHash, request }, call);
+  }
+
+  createSessionWithin(
+    session: NewSession,
+    tokenHash: SecretHash,
+    limit: SessionLimit,
+    request?: CreationRequest,
+    call = unlimited,
+  ): Promise<CreationWithinLimit> {
+    return this.#limitedCreations.submit(session.projectId, { session, tokenHash, limit, request }, call);
   }
 
   replaceToken(replacement: TokenReplacement, call = unlimited): Promise<boolean> {

@@ -90,9 +90,10 @@ export type CreateRequest = Message<"session.v1.CreateRequest"> & {
   idleTimeout?: Duration | undefined;
 
   /**
-   * Makes the call safe to repeat (AIP-155): for 10 minutes, a call with the same request_id returns the same session and a
-   * token of it that is accepted. 1 to 128 visible ASCII characters, such as a UUID. INVALID_ARGUMENT if the other fields
-   * differ from those of the first call. Empty: every call creates a session.
+   * Makes the call safe to repeat (AIP-155), on any replica: for 10 minutes, a call of the project with the same request_id
+   * returns the same session, the same token and a new JWT. 1 to 128 visible ASCII characters, such as a UUID.
+   * INVALID_ARGUMENT if the other fields differ from those of the first call. FAILED_PRECONDITION if the session is not active
+   * any more (SESSION_NOT_ACTIVE), or its token was rotated (TOKEN_REPLACED). Empty: every call creates a session.
    *
    * @generated from field: string request_id = 9;
    */

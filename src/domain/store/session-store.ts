@@ -1,5 +1,5 @@
 import type { CallContext } from "../../transport/call-context.ts";
-import type { MemberId, OrganizationId, ProjectId, SessionId } from "../ids.ts";
+import type { MemberId, OrganizationId, ProjectId, RequestId, SessionId } from "../ids.ts";
 import type { PageRequest } from "../page.ts";
 import type { SessionTarget } from "../revocation.ts";
 import type { SessionLimit } from "../sessions/session-limit.ts";
@@ -10,7 +10,23 @@ import type { SecretHash, TokenRef, TokenSalt } from "../token.ts";
 export type NewSession = Omit<Session, "createdRevision" | "revocation">;
 
 /** Result of a login that counts against a limit; undefined if there is no such project or it is disabled. */
-export type CreationWithinLimit = Session | "limit_reached" | undefined;
+export type CreationWithinLimit = Session | EarlierCreation | "limit_reached" | undefined;
+
+/** What a repeated call is compared with and answered from. Kept for 10 minutes. */
+export interface CreationRequest {
+  readonly id: RequestId;
+  /** SHA-256 of the call's other fields. */
+  readonly fingerprint: Buffer;
+  /** The session's first token, sealed with the master key of this id. */
+  readonly sealedToken: Buffer;
+  readonly masterKeyId: string;
+}
+
+/** An earlier creation with the same request id, and its session. */
+export interface EarlierCreation {
+  readonly request: CreationRequest;
+  readonly sessionId: SessionId;
+}
 
 export interface FoundByToken {
   readonly session: Session;
@@ -44,14 +60,25 @@ export interface SessionStore {
    */
   createSession(session: NewSession, tokenHash: SecretHash, call: CallContext): Promise<Session | undefined>;
   /**
+   * Stores a session like createSession(), unless the project has had a creation with the same request id in the last 10 minutes
+   * by the database's clock: then returns that one, once it is durable. Exact for any number of concurrent calls on any replicas.
+   */
+  createSessionOnce(
+    session: NewSession,
+    tokenHash: SecretHash,
+    request: CreationRequest,
+    call: CallContext,
+  ): Promise<Session | EarlierCreation | undefined>;
+  /**
    * Stores a session of a member who may have a limited number of active sessions, as of the session's create time. The limit
    * is exact for any number of concurrent logins on any replicas. Beyond it the login is refused and nothing is stored, or
-   * the oldest sessions are revoked.
+   * the oldest sessions are revoked. With a request, a repeat counts for nothing, and returns what createSessionOnce() does.
    */
   createSessionWithin(
     session: NewSession,
     tokenHash: SecretHash,
     limit: SessionLimit,
+    request: CreationRequest | undefined,
     call: CallContext,
   ): Promise<CreationWithinLimit>;
   /** Replaces a token by a newer one of the same session; false if it does not exist or was replaced before. */

@@ -1,12 +1,13 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
-import { type MemberId, type OrganizationId, type SessionId, newSessionId } from "../ids.ts";
+import { type MemberId, type OrganizationId, type RequestId, type SessionId, newSessionId } from "../ids.ts";
 import { violationsOfJwtSize } from "../sessions/login-bounds.ts";
 import { type AuthenticationFactor, type Device, type Session, stateOf } from "../sessions/session.ts";
-import type { NewSession } from "../store/session-store.ts";
+import type { CreationRequest, EarlierCreation, NewSession } from "../store/session-store.ts";
 import { type SecretHash, hashSecret, newSessionToken } from "../token.ts";
 import { type ServiceCaller, actorOf } from "./caller.ts";
+import { newCreationRequest, repeatCreation } from "./creation-request.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** A successful login. Durations are in milliseconds; undefined means the policy's default. */
@@ -21,12 +22,14 @@ export interface CreateSession {
   readonly customClaims: JsonObject;
   readonly lifetime: number | undefined;
   readonly idleTimeout: number | undefined;
+  /** Makes the call safe to repeat for 10 minutes. */
+  readonly requestId: RequestId | undefined;
 }
 
 /**
- * Creates a session. Its token is returned only here. FIELD_INVALID if a JWT of it would be too long, under this policy or any
- * later one; SESSION_LIMIT_REACHED if the member has as many active sessions as the
- * policy allows, unless the policy ends the oldest.
+ * Creates a session, or finds the one of an earlier call with the same request id. Its token is returned only here.
+ * FIELD_INVALID if a JWT of it would be too long, under this policy or any later one; SESSION_LIMIT_REACHED if the member has as
+ * many active sessions as the policy allows, unless the policy ends the oldest.
  */
 export async function createSession(
   deps: Dependencies,
@@ -56,10 +59,14 @@ export async function createSession(
   };
   const violations = violationsOfJwtSize(draft);
   if (violations.length > 0) throw new SessiondError("FIELD_INVALID", { violations });
-  const creation = store(deps, caller, draft, hashSecret(token), call);
-  const [session, sign] = await Promise.all([creation, deps.jwts.signer(project, call)]);
-  if (session === undefined) throw new SessiondError("CREDENTIAL_INVALID");
-  return { session, token, jwt: await sign(session, now) };
+  const { requestId } = command;
+  const request = requestId && newCreationRequest(deps, requestId, command, draft, token);
+  const creation = store(deps, caller, draft, hashSecret(token), request, call);
+  const [stored, sign] = await Promise.all([creation, deps.jwts.signer(project, call)]);
+  if (stored === undefined) throw new SessiondError("CREDENTIAL_INVALID");
+  if (!("request" in stored)) return { session: stored, token, jwt: await sign(stored, now) };
+  const earlier = await repeatCreation(deps, caller, command, stored, call);
+  return { ...earlier, jwt: await sign(earlier.session, deps.now()) };
 }
 
 async function store(
@@ -67,13 +74,18 @@ async function store(
   caller: ServiceCaller,
   session: NewSession,
   tokenHash: SecretHash,
+  request: CreationRequest | undefined,
   call: CallContext,
-): Promise<Session | undefined> {
+): Promise<Session | EarlierCreation | undefined> {
   const { sessions } = deps.store;
   const { maxSessionsPerMember: max, sessionLimitAction: action } = caller.project.policy;
-  if (max === undefined) return sessions.createSession(session, tokenHash, call);
+  if (max === undefined) {
+    return request === undefined
+      ? sessions.createSession(session, tokenHash, call)
+      : sessions.createSessionOnce(session, tokenHash, request, call);
+  }
   const limit = { max, action, actor: actorOf(caller) };
-  const stored = await sessions.createSessionWithin(session, tokenHash, limit, call);
+  const stored = await sessions.createSessionWithin(session, tokenHash, limit, request, call);
   if (stored !== "limit_reached") return stored;
   throw new SessiondError("SESSION_LIMIT_REACHED", { metadata: { max_sessions_per_member: String(max) } });
 }

@@ -1,11 +1,14 @@
 import type { ConcurrencyLimit } from "../concurrency-limit.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { MasterKeys } from "../keys/sealing.ts";
 import type { SessionJwts } from "../keys/session-jwts.ts";
 import type { Store } from "../store/store.ts";
 
 export interface Dependencies {
   readonly store: Store;
   readonly jwts: SessionJwts;
+  /** Seal the tokens of creations that may be repeated. */
+  readonly masterKeys: MasterKeys;
   /** The one wall clock: of creation, expiry, JWTs and the log. */
   readonly now: () => Date;
 }

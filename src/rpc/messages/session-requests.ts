@@ -7,6 +7,7 @@ import type {
   RevokeRequest,
 } from "../../../gen/session/v1/session_service_pb.ts";
 import { maxJwtLength } from "../../jwt/compact-jws.ts";
+import { parseRequestId } from "../../domain/ids.ts";
 import { durationBounds } from "../../domain/policy.ts";
 import { maxReasonLength } from "../../domain/revocation.ts";
 import { problemOfClaims } from "../../domain/sessions/custom-claims.ts";
@@ -43,6 +44,9 @@ export function readCreate(request: CreateRequest): CreateSession {
     customClaims: fields.checked("custom_claims", request.customClaims ?? {}, problemOfClaims),
     lifetime: fields.duration("lifetime", request.lifetime, durationBounds),
     idleTimeout: fields.duration("idle_timeout", request.idleTimeout, durationBounds),
+    requestId: fields.optional(request.requestId, (id) =>
+      fields.parsed("request_id", id, parseRequestId, "must have 1 to 128 visible ASCII characters"),
+    ),
   }));
 }
 

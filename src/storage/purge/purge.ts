@@ -3,9 +3,10 @@ import type { ProjectId } from "../../domain/ids.ts";
 import { readClockOffset } from "../connection/database-facts.ts";
 import type { Db } from "../schema/tables.ts";
 import { withDatabaseErrors } from "../connection/database-errors.ts";
-import { horizonOf } from "./horizon.ts";
+import { type Horizon, horizonOf } from "./horizon.ts";
 import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
+import { purgeRequests } from "./request-batch.ts";
 import { firstSession, purgeSessions } from "./session-batch.ts";
 
 export interface Purged {
@@ -28,8 +29,8 @@ export function sumOf(a: Purged, b: Purged): Purged {
 
 /** Options of {@link purge}; times are in milliseconds. */
 export interface PurgeOptions {
-  /** Sessions are purged this long after their end. */
-  readonly retentionMs: number;
+  /** Sessions are purged this long after their end; undefined keeps them. */
+  readonly retentionMs: number | undefined;
   readonly now: () => Date;
   /** Does nothing if a purge finished less than this ago. */
   readonly intervalMs: number;
@@ -54,9 +55,10 @@ const maxClockAhead = 60_000;
 
 /**
  * Deletes sessions of all projects that ended longer than `retentionMs` ago, with their tokens, and then revocations and cutoffs
- * that no session needs any more. Runs in small batches, each a transaction, with a rest after each, in one process of the
- * deployment at a time. The next purge continues an interrupted one. Fails with DATABASE_UNAVAILABLE, and if this machine's
- * clock is ahead of the database's, because it would delete too much.
+ * that no session needs any more. Also deletes creation requests that cannot be repeated any more, which are not counted. Runs in
+ * small batches, each a transaction, with a rest after each, in one process of the deployment at a time. The next purge continues
+ * an interrupted one. Fails with DATABASE_UNAVAILABLE, and if this machine's clock is ahead of the database's, because it would
+ * delete too much.
  */
 export async function purge(db: Db, options: PurgeOptions): Promise<PurgeOutcome> {
   return withDatabaseErrors(async () => {
@@ -118,14 +120,29 @@ async function* projectIds(db: Db): AsyncGenerator<ProjectId> {
   }
 }
 
+async function purgeProject(db: Db, projectId: ProjectId, run: RunBatch, options: PurgeOptions) {
+  const { now, retentionMs, dryRun, batchSize: size = defaultBatchSize } = options;
+  if (retentionMs !== undefined) {
+    const horizon = await horizonOf(db, projectId, new Date(now().getTime() - retentionMs));
+    await purgeEnded(db, horizon, run, options);
+  }
+  if (dryRun) return;
+  await walk("", async (after) => {
+    const batch = await run(
+      () => purgeRequests(db, projectId, after, size),
+      () => nothingPurged,
+    );
+    return batch.next;
+  });
+}
+
 /** Purges the log last, and only if no session needs its revocations, which say how each session ended. */
-async function purgeProject(
+async function purgeEnded(
   db: Db,
-  projectId: ProjectId,
+  horizon: Horizon,
   run: RunBatch,
-  { now, retentionMs, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
+  { now, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
 ): Promise<void> {
-  const horizon = await horizonOf(db, projectId, new Date(now().getTime() - retentionMs));
   let passedOver = 0;
   await walk(firstSession, async (after) => {
     const batch = await run(

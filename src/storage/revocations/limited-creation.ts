@@ -2,23 +2,26 @@ import { sql } from "kysely";
 import type { MemberId, ProjectId, SessionId } from "../../domain/ids.ts";
 import type { RevocationCommand } from "../../domain/revocation.ts";
 import { type SessionLimit, planLogins } from "../../domain/sessions/session-limit.ts";
-import type { CreationWithinLimit } from "../../domain/store/session-store.ts";
+import type { CreationRequest, CreationWithinLimit } from "../../domain/store/session-store.ts";
 import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
 import { recordWithin } from "./writes.ts";
 import { type Creation, createSessions } from "../sessions/creation.ts";
+import { claimRequests, settleRequests } from "../sessions/creation-requests.ts";
 import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
 import type { Db } from "../schema/tables.ts";
 
 /** A session to store if its member's limit allows it. */
 export interface LimitedCreation extends Creation {
   readonly limit: SessionLimit;
+  /** Set if the creation may be repeated. */
+  readonly request: CreationRequest | undefined;
 }
 
 /**
  * Stores sessions of one project within limits, and revokes those that must make room, in one transaction. A lock on each
  * member orders these transactions across replicas, so that each counts what the one before committed. Sessions are stored
  * first: the project's lock comes last, so that it is held for one statement and the commit only. No revocation waits for a
- * member's lock while it holds the project's.
+ * member's lock while it holds the project's. A creation that repeats another one takes no part.
  */
 export async function createWithinLimits(
   db: Db,
@@ -30,21 +33,26 @@ export async function createWithinLimits(
   const now = new Date(Math.max(...creations.map(({ session }) => session.createTime.getTime())));
   return db.transaction().execute(async (transaction) => {
     await lockMembers(transaction, projectId, memberIds);
+    const fresh = await claimRequests(transaction, projectId, creations);
     const active = await activeSessions(transaction, projectId, memberIds, now);
-    const logins = creations.map(({ session: { memberId, id }, limit }) => ({ memberId, id, limit }));
+    const logins = fresh.map(({ session: { memberId, id }, limit }) => ({ memberId, id, limit }));
     const plans = planLogins(logins, active);
-    const admitted = creations.filter((_, i) => plans[i]?.admitted);
+    const admitted = fresh.filter((_, i) => plans[i]?.admitted);
     const stored = admitted.length === 0 ? [] : await createSessions(transaction, admitted);
     const sessions = new Map(admitted.map((creation, i) => [creation, stored[i]]));
-    const commands = creations.flatMap((creation, i) =>
+    const commands = fresh.flatMap((creation, i) =>
       sessions.get(creation) === undefined
         ? []
         : (plans[i]?.ends ?? []).map((id) => endCommand(id, creation)),
     );
     if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify });
-    return creations.map((creation, i) =>
-      plans[i]?.admitted === true ? sessions.get(creation) : "limit_reached",
+    const outcomes = new Map<LimitedCreation, CreationWithinLimit>(
+      fresh.map((creation, i) => [
+        creation,
+        plans[i]?.admitted === true ? sessions.get(creation) : "limit_reached",
+      ]),
     );
+    return settleRequests(transaction, projectId, creations, outcomes);
   });
 }
 

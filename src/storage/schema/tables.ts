@@ -19,6 +19,7 @@ export interface Tables {
   signing_keys: SigningKeysTable;
   sessions: SessionsTable;
   session_tokens: SessionTokensTable;
+  creation_requests: CreationRequestsTable;
   cutoffs: { project_id: string; scope: CutoffTarget["scope"]; target_id: string; revision: number };
   revocations: RevocationsTable;
   purge_lease: { id: boolean; holder: string | null; until_time: Date; finish_time: Date };
@@ -93,6 +94,16 @@ export interface SessionTokensTable {
   create_time: Date;
   replace_time: Date | null;
   successor_salt: Buffer | null;
+}
+
+export interface CreationRequestsTable {
+  project_id: string;
+  request_id: string;
+  fingerprint: Buffer;
+  session_id: string;
+  sealed_token: Buffer;
+  master_key_id: string;
+  create_time: Date;
 }
 
 export interface RevocationsTable {

@@ -19,8 +19,9 @@ const { stage, past } = await setStage();
 const ways = waysTo(stage);
 const world = await World.create(stage, past);
 
-/** Statements of a new connection, which the pool opens at any time. */
-const ofConnection = /default_transaction_isolation|clock_timestamp\(\)\) \* 1000/;
+/** Statements that run at any time: of a new connection of the pool, and of a purge that keeps sessions. */
+const ofBackground =
+  /default_transaction_isolation|clock_timestamp\(\)\) \* 1000|purge_lease|select id from projects where id >|with page as/;
 
 /** Statements of this process. No other call runs beside the tested one. */
 const queries = vi.spyOn(Client.prototype, "query");
@@ -31,7 +32,7 @@ function statements(): readonly string[] {
     .map(([query]: readonly unknown[]) =>
       typeof query === "string" ? query : (query as { readonly text: string }).text,
     )
-    .filter((query) => !ofConnection.test(query));
+    .filter((query) => !ofBackground.test(query));
 }
 
 const outsiders = [

@@ -124,7 +124,7 @@ export async function setStage(): Promise<{ stage: Stage; past: Past }> {
       ...folder.environment,
       // All callers have one address, and many of them are to be refused.
       SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
-      // No purge sends statements between those of the tested calls.
+      // A purge sends few statements between those of the tested calls, which the tests leave out.
       SESSIOND_RETENTION_DAYS: "0",
     },
     now,

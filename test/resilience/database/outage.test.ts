@@ -17,6 +17,7 @@ import {
   must,
   newCredential,
   newProject,
+  newRequest,
   newSession,
   organizationId,
   revocationQuery,
@@ -56,6 +57,8 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
       action: "end_oldest",
       actor: "",
     }),
+  "sessions.createSessionOnce": ({ sessions }) =>
+    sessions.createSessionOnce(newSession(project), hashSecret("a third secret"), newRequest()),
   "sessions.replaceToken": ({ sessions }) =>
     sessions.replaceToken({
       projectId: id,

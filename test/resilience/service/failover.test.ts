@@ -77,32 +77,39 @@ test("a promoted standby has all acknowledged changes, and the service follows i
   for (const [id, revision] of acknowledged.revoked) expect(logged.get(id)).toBe(revision);
 }, 120_000);
 
-test("does not acknowledge a commit that no standby has, nor its retries", async () => {
-  const { primary, standby, sessions, byId } = await replicatedService();
-  const { session } = await sessions.create({ memberId: "m" });
-  const order = byId(session?.id ?? "");
-  await standby.crash();
+test.for(["Revoke", "Create"] as const)(
+  "%s does not acknowledge a commit that no standby has, nor its retries",
+  { timeout: 120_000 },
+  async (method) => {
+    const { primary, standby, sessions, byId } = await replicatedService();
+    const { session } = await sessions.create({ memberId: "m" });
+    const call =
+      method === "Revoke"
+        ? () => sessions.revoke(byId(session?.id ?? ""))
+        : () => sessions.create({ memberId: "m", requestId: "once" });
+    await standby.crash();
 
-  /** Cancels commits that wait for the standby. Resolves after the first one. */
-  const cancelWait = () =>
-    vi.waitUntil(async () => {
-      const ended = await primary.sql(
-        "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'",
-      );
-      return ended.length > 0;
-    }, patience);
-  const attempt = () => sessions.revoke(order).then(() => "acknowledged", reasonOf);
-  const first = attempt();
-  await cancelWait();
-  expect(await first).toBe("DATABASE_UNAVAILABLE");
-  // The primary has committed it by now.
-  const repeated = attempt();
-  await cancelWait();
-  expect(await repeated).toBe("DATABASE_UNAVAILABLE");
-  const last = attempt();
-  await standby.start();
-  expect(await last).toBe("acknowledged");
-}, 120_000);
+    /** Cancels commits that wait for the standby. Resolves after the first one. */
+    const cancelWait = () =>
+      vi.waitUntil(async () => {
+        const ended = await primary.sql(
+          "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'",
+        );
+        return ended.length > 0;
+      }, patience);
+    const attempt = () => call().then(() => "acknowledged", reasonOf);
+    const first = attempt();
+    await cancelWait();
+    expect(await first).toBe("DATABASE_UNAVAILABLE");
+    // The primary has committed it by now.
+    const repeated = attempt();
+    await cancelWait();
+    expect(await repeated).toBe("DATABASE_UNAVAILABLE");
+    const last = attempt();
+    await standby.start();
+    expect(await last).toBe("acknowledged");
+  },
+);
 
 test("does not read from a standby, which may lack a revocation", async () => {
   const { primary, standby } = await replicatedPostgres();

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { SessionLimitAction } from "../../../gen/session/v1/project_pb.ts";
-import { SessionState } from "../../../gen/session/v1/session_pb.ts";
+import { type Session, SessionState } from "../../../gen/session/v1/session_pb.ts";
 import { RevocationCause } from "../../../gen/session/v1/revocation_pb.ts";
 import { newLogin, reasonOf, verdictOn } from "../../support/fixtures/logins.ts";
 import { connectedClient } from "../../support/postgres/operator.ts";
@@ -109,6 +109,19 @@ describe.each(ways)("a commit that is $fault, of a call with the deadline $timeo
     expect(await countOf("sessions where member_id", memberId)).toBe(before + 1);
   });
 
+  test("Create with a request id stores one session, which a repeat returns", async () => {
+    const request = { memberId: randomUUID(), requestId: randomUUID() };
+    const create: Call<{ token: string; session?: Session | undefined }> = (options) =>
+      sessions.create(request, options);
+    expect(await attempt(way, /insert into sessions/, create)).toBe("DATABASE_UNAVAILABLE");
+    const stored = () => countOf("sessions where member_id", request.memberId);
+    expect(await stored()).toBe(isDone ? 1 : 0);
+    const repeats = await Promise.all(Array.from({ length: 5 }, () => create()));
+    expect(await stored()).toBe(1);
+    expect(new Set(repeats.map(({ token, session }) => `${session?.id} ${token}`)).size).toBe(1);
+    for (const repeat of repeats) expect(await verdictOn(service, repeat)).toBe("active");
+  });
+
   test("RotateToken creates one successor", async () => {
     const login = await newLogin(service);
     const rotate: Call<{ token: string }> = (options) =>
@@ -143,6 +156,25 @@ test.each(faults)(
     expect(new Set(ended.map(({ revokeCause }) => revokeCause))).toEqual(
       new Set([RevocationCause.SESSION_LIMIT]),
     );
+    await projectsOf(service).updatePolicy({ projectId, updateMask: { paths: ["*"] } });
+  },
+);
+
+test.each(faults)(
+  "a login within a limit whose commit is %s is repeated with its request id, and ends one session",
+  async (fault) => {
+    const limit = { maxSessionsPerMember: 1, sessionLimitAction: SessionLimitAction.END_OLDEST };
+    await projectsOf(service).updatePolicy({ projectId, policy: limit });
+    const request = { memberId: randomUUID(), requestId: randomUUID() };
+    const oldest = await newLogin(service, { memberId: request.memberId });
+    const done = relay.injectFault(fault, /^commit$/);
+    expect(await sessions.create(request).catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
+    await done;
+    const login = await newLogin(service, request);
+    expect((await newLogin(service, request)).token).toBe(login.token);
+    expect(await verdictOn(service, login)).toBe("active");
+    expect(await verdictOn(service, oldest)).toBe("SESSION_REVOKED");
+    expect(await countOf("sessions where member_id", request.memberId)).toBe(2);
     await projectsOf(service).updatePolicy({ projectId, updateMask: { paths: ["*"] } });
   },
 );

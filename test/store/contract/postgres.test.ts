@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import { batchContract } from "./batches.ts";
 import { concurrencyContract } from "./concurrency.ts";
+import { creationRequestContract } from "./creation-requests.ts";
 import { cutoffContract } from "./cutoffs.ts";
 import { listContract } from "./lists.ts";
 import { projectContract } from "./projects.ts";
@@ -18,6 +19,7 @@ const replicas = useReplicas();
 describe.each([
   ["sessions", sessionContract],
   ["session limits", sessionLimitContract],
+  ["creation requests", creationRequestContract],
   ["token rotation", tokenRotationContract],
   ["lists of sessions", listContract],
   ["revocations", revocationContract],

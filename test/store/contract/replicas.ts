@@ -13,6 +13,8 @@ import { useStore } from "../../support/postgres/use-store.ts";
 export interface Replicas {
   readonly store: PostgresStore;
   readonly other: PostgresStore;
+  /** The database of both. */
+  readonly db: OpenStore["db"];
   readonly project: Project;
   /** Alternates between the stores. */
   readonly storeOf: (i: number) => PostgresStore;
@@ -41,6 +43,9 @@ export function useReplicas(): Replicas {
     },
     get other() {
       return other.store;
+    },
+    get db() {
+      return one.db;
     },
     get project() {
       return project;

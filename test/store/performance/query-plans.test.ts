@@ -12,6 +12,7 @@ import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
 import { horizonOf } from "../../../src/storage/purge/horizon.ts";
 import { PurgeLease } from "../../../src/storage/purge/lease.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
+import { purgeRequests } from "../../../src/storage/purge/request-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
 import { customPlan, genericPlan } from "./query-plan.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
@@ -19,6 +20,7 @@ import {
   at,
   hour,
   memberId,
+  newRequest,
   newSession,
   organizationId,
   revocationQuery,
@@ -157,6 +159,15 @@ const calls: Readonly<Record<string, Call>> = {
       ),
     [byMember, cutoffs, revision, jwtLifetime, session],
   ],
+  "a login with a request id, and its repeat": [
+    async () => {
+      const request = newRequest();
+      for (const hash of [hashOf(400_000 + fresh()), hashOf(500_000 + fresh())]) {
+        await store.sessions.createSessionOnce(newSession(project), hash, request);
+      }
+    },
+    [revision, jwtLifetime, "creation_requests_pkey(project_id, request_id)"],
+  ],
   "the replacement of a token": [
     () =>
       store.sessions.replaceToken({
@@ -238,6 +249,10 @@ const calls: Readonly<Record<string, Call>> = {
   "the horizon of a purge": [() => horizonOf(large.db, project.id, at(0)), [relevantUntil]],
   "a batch of sessions to purge": [() => purgeBatch(false), purged],
   "a dry batch of sessions to purge": [() => purgeBatch(true), purged],
+  "a batch of creation requests to purge": [
+    () => purgeRequests(large.db, project.id, "", 500),
+    ["creation_requests_pkey(project_id, request_id)"],
+  ],
   "a batch of the log to purge": [() => purgeLogBatch(false), [logged, cutoffs, byMember]],
   "a dry batch of the log to purge": [() => purgeLogBatch(true), [logged, cutoffs]],
   "the purge lease": [

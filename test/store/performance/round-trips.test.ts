@@ -2,11 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import type { Project } from "../../../src/domain/project.ts";
-import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
+import { type SecretHash, hashSecret, newTokenSalt } from "../../../src/domain/token.ts";
 import { useStore } from "../../support/postgres/use-store.ts";
 import {
   at,
   memberId,
+  newRequest,
   newSession,
   orderOf,
   revokeTarget,
@@ -57,6 +58,18 @@ test("a login with a limit runs three statements, which a hundred concurrent one
   expect(await askedBy(login(1))).toEqual(["begin", "select", "select", "with", "select", "with", "commit"]);
   const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, login(5))));
   expect(asked.length).toBeLessThanOrEqual(3 * 7);
+});
+
+test("a login with a request id runs one statement, its repeat two, and a hundred concurrent ones few", async () => {
+  const login = (request = newRequest()) => {
+    const draft = newSession(project);
+    return () => opened.store.sessions.createSessionOnce(draft, hashSecret(draft.id), request);
+  };
+  const request = newRequest();
+  expect(await askedBy(login(request))).toEqual(["with"]);
+  expect(await askedBy(login(request))).toEqual(["with", "select"]);
+  const asked = await askedBy(() => Promise.all(Array.from({ length: 100 }, () => login()())));
+  expect(asked.length).toBeLessThanOrEqual(4);
 });
 
 test("a token look-up and a replacement run one statement each", async () => {

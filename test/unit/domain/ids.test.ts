@@ -8,6 +8,7 @@ import {
   parseMemberId,
   parseOrganizationId,
   parseProjectId,
+  parseRequestId,
   parseSessionId,
 } from "../../../src/domain/ids.ts";
 
@@ -32,6 +33,20 @@ test("session and credential ids are UUIDs, converted to lower case", () => {
     }
   }
 });
+
+test.for(["0", "!~", "0191d3a2-6c1f-7000-8000-000000000000", "x".repeat(128)])(
+  "%s is a request id",
+  (text) => {
+    expect(parseRequestId(text)).toBe(text);
+  },
+);
+
+test.for(["", " ", "a b", "a\n", "a\0", "\x7f", "ä", "\u{1f980}", "x".repeat(129)])(
+  "%j is not a request id",
+  (text) => {
+    expect(parseRequestId(text)).toBeUndefined();
+  },
+);
 
 test("session ids sort by creation time", () => {
   const ids = Array.from({ length: 1000 }, newSessionId);

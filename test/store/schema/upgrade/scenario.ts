@@ -11,6 +11,7 @@ import {
   memberId,
   must,
   newProject,
+  newRequest,
   newSession,
   type orderOf,
   organizationId,
@@ -125,6 +126,10 @@ async function useSessions(store: PostgresStore, project: Project): Promise<void
       action,
       actor: "service/test",
     });
+  }
+  const request = newRequest(); // the second creation repeats the first
+  for (const token of [hash(), hash()]) {
+    await store.sessions.createSessionOnce(newSession(project, { memberId: bob }), token, request);
   }
   const replacement = { projectId: project.id, salt: hash().subarray(0, 16), successor: hash() };
   for (const of of [two.token.hash, two.token.hash, hash()]) {
