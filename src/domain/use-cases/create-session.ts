@@ -72,7 +72,7 @@ async function store(
   const { sessions } = deps.store;
   const { maxSessionsPerMember: max, sessionLimitAction: action } = caller.project.policy;
   if (max === undefined) return sessions.createSession(session, tokenHash, call);
-  const limit = { max, action, actor: actorOf(caller) };
+  const limit = { max, action, actor: actorOf(caller), actingUser: caller.actingUser };
   const stored = await sessions.createSessionWithin(session, tokenHash, limit, call);
   if (stored !== "limit_reached") return stored;
   throw new SessiondError("SESSION_LIMIT_REACHED", { metadata: { max_sessions_per_member: String(max) } });

@@ -12,6 +12,7 @@ import { cheapWrites } from "./migrations/0004-cheap-writes.ts";
 import { certificateNames } from "./migrations/0005-certificate-names.ts";
 import { purge } from "./migrations/0006-purge.ts";
 import { tokenRotation } from "./migrations/0007-token-rotation.ts";
+import { actingUsers } from "./migrations/0009-acting-users.ts";
 
 export type Migrations = Readonly<Record<string, SchemaMigration>>;
 
@@ -24,6 +25,7 @@ export const migrations: Migrations = {
   "0005_certificate_names": certificateNames,
   "0006_purge": purge,
   "0007_token_rotation": tokenRotation,
+  "0009_acting_users": actingUsers,
 };
 
 const migrationTable = "schema_migrations";

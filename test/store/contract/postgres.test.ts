@@ -3,6 +3,7 @@ import { batchContract } from "./batches.ts";
 import { concurrencyContract } from "./concurrency.ts";
 import { cutoffContract } from "./cutoffs.ts";
 import { listContract } from "./lists.ts";
+import { memberRevocationContract } from "./member-revocations.ts";
 import { projectContract } from "./projects.ts";
 import { useReplicas } from "./replicas.ts";
 import { revocationListContract } from "./revocation-lists.ts";
@@ -22,6 +23,7 @@ describe.each([
   ["lists of sessions", listContract],
   ["revocations", revocationContract],
   ["lists of revocations", revocationListContract],
+  ["revocations of a member", memberRevocationContract],
   ["cutoffs", cutoffContract],
   ["batches", batchContract],
   ["concurrency", concurrencyContract],
