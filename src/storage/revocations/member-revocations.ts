@@ -1,38 +1,42 @@
 import { type RawBuilder, sql } from "kysely";
 import type { MemberId, ProjectId } from "../../domain/ids.ts";
 import type { CutoffTarget } from "../../domain/revocation.ts";
-import { columnsOf, livenessColumns } from "../schema/columns.ts";
-import { newestCutoff, revocationAt } from "../sessions/liveness-sql.ts";
 
 /**
- * The revisions of the revocations that ended sessions of a member, each once. The member's sessions lead to them, which the log
- * never outlives: by sessions_by_member, cutoffs' primary key and revocations_by_target. The cost grows with the number of the
- * member's sessions, and not with the length of the log.
+ * The revisions of the revocations that ended sessions of a member, each once. The member's sessions lead to them, and are kept
+ * as long as the log: a session that was not revoked by name was ended by the first cutoff over it after its creation. By
+ * sessions_by_member and revocations_by_target. The cost grows with the numbers of the member's sessions and of the cutoffs over
+ * them, and not with the length of the log.
  */
 export function revisionsOfMember(projectId: ProjectId, memberId: MemberId): RawBuilder<unknown> {
-  const firstCutoff = (scope: CutoffTarget["scope"], target: RawBuilder<unknown>) => sql`
-          (select r.revision from revocations r
-            where r.project_id = ${projectId} and r.scope = ${sql.lit(scope)} and r.scope <> 'session'
-              and r.target_id = ${target} and r.revision > s.created_revision
-            order by r.revision limit 1)`;
+  const cutoffs = (scope: CutoffTarget["scope"], target: RawBuilder<unknown>) => sql`
+          select r.revision, r.revoke_time from revocations r
+          where r.project_id = ${projectId} and r.scope = ${sql.lit(scope)} and r.target_id = ${target}
+            and r.revision > o.since`;
   return sql`
       with s as materialized (
-        select s.organization_id, ${columnsOf("s", livenessColumns)}, ${newestCutoff({ projectId, memberId })} as cutoff
-        from sessions s where s.project_id = ${projectId} and s.member_id = ${memberId}
+        select coalesce(organization_id, '') as organization_id, created_revision, revoked_revision, expire_time,
+          coalesce(last_access_time + idle_timeout_ms * interval '1 millisecond', 'infinity') as idle_expire_time
+        from sessions where project_id = ${projectId} and member_id = ${memberId}
+      ), cuts as materialized (
+        select o.organization_id, array_agg(r.revision order by r.revision) as revisions,
+          array_agg(r.revoke_time order by r.revision) as times
+        from (
+          select organization_id, min(created_revision) as since from s where revoked_revision is null
+          group by organization_id
+        ) o
+        cross join lateral (${cutoffs("member", sql`${memberId}`)}
+          union all ${cutoffs("organization", sql`o.organization_id`)}
+          union all ${cutoffs("project", sql`${projectId}`)}) r
+        group by o.organization_id
       )
       select revoked_revision as revision from s where revoked_revision is not null
       union
       select r.revision from revocations r
       where r.project_id = ${projectId} and r.scope = 'member' and r.target_id = ${memberId}
       union
-      select first.revision from s
-      cross join lateral (
-        select least(${firstCutoff("member", sql`${memberId}`)}, ${firstCutoff("organization", sql`s.organization_id`)},
-          ${firstCutoff("project", sql`${projectId}`)}) as revision
-        offset 0
-      ) first
-      cross join lateral ${revocationAt(sql`${projectId}`, sql`first.revision`, ["revoke_time"])} r
-      where s.revoked_revision is null and s.cutoff > s.created_revision
-        and s.expire_time > r.revoke_time
-        and coalesce(s.last_access_time + s.idle_timeout_ms * interval '1 millisecond' > r.revoke_time, true)`;
+      select cuts.revisions[first.place] from s
+      join cuts on cuts.organization_id = s.organization_id
+      cross join lateral (select width_bucket(s.created_revision, cuts.revisions) + 1 as place) first
+      where s.revoked_revision is null and least(s.expire_time, s.idle_expire_time) > cuts.times[first.place]`;
 }

@@ -239,7 +239,7 @@ const calls: Readonly<Record<string, Call>> = {
   ],
   "a list of the revocations that ended sessions of a member": [
     () => audit({ memberId: member }),
-    [byMember, ...ends, relevantUntil],
+    [byMember, logged, cutoffLogged, relevantUntil],
   ],
   "a later page of such a list, for a person and a target": [
     () =>
@@ -250,7 +250,7 @@ const calls: Readonly<Record<string, Call>> = {
         targetId: "m20",
         page: { size: 9, after: "9000" },
       }),
-    [byMember, ...ends, relevantUntil],
+    [byMember, logged, cutoffLogged, relevantUntil],
   ],
   "a list of revocations for a person": [() => audit({ actingUser }), [logged, relevantUntil]],
   "the horizon of a purge": [() => horizonOf(large.db, project.id, at(0)), [relevantUntil]],
