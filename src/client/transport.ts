@@ -22,6 +22,11 @@ export interface ConnectOptions {
   /** Authenticates the calling service. Without it, and without a client certificate, every call needs an `authorization` header. */
   readonly credential?: Credential | undefined;
   readonly tls?: TlsClientOptions | undefined;
+  /**
+   * For whom the service acts, as text, in calls without headers `authorization` and `acting-user` of their own. A service that
+   * acts for several people states it with each call: `{ headers: { "acting-user": encodeURIComponent(name) } }`.
+   */
+  readonly actingUser?: string | undefined;
 }
 
 export interface CallOptions {
@@ -40,17 +45,14 @@ export interface Connection {
 }
 
 export function connect(
-  { baseUrl, credential, tls }: ConnectOptions,
+  { baseUrl, credential, tls, actingUser }: ConnectOptions,
   { defaultTimeoutMs, interceptors = [] }: CallOptions = {},
 ): Connection {
   const sessionManager = new Http2SessionManager(baseUrl, undefined, tls);
   const transport = createGrpcTransport({
     baseUrl,
     sessionManager,
-    interceptors: [
-      ...interceptors,
-      ...(credential?.secret === undefined ? [] : [basicCredentials(credential)]),
-    ],
+    interceptors: [...interceptors, defaultHeaders(credential, actingUser)],
     ...(defaultTimeoutMs !== undefined && { defaultTimeoutMs }),
   });
   return {
@@ -61,11 +63,19 @@ export function connect(
   };
 }
 
-/** Adds the credential to calls that have no `authorization` of their own. */
-function basicCredentials({ projectId, secret }: Credential): Interceptor {
-  const basic = `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`;
+/** Adds the credential and the acting user to calls that have no `authorization` of their own. */
+function defaultHeaders(credential: Credential | undefined, actingUser: string | undefined): Interceptor {
+  const headers = new Map<string, string>();
+  if (credential?.secret !== undefined) headers.set("authorization", basicAuthorization(credential));
+  if (actingUser !== undefined) headers.set("acting-user", encodeURIComponent(actingUser));
   return (next) => (request) => {
-    if (!request.header.has("authorization")) request.header.set("authorization", basic);
+    const { header } = request;
+    if (header.has("authorization")) return next(request);
+    for (const [name, value] of headers) if (!header.has(name)) header.set(name, value);
     return next(request);
   };
+}
+
+function basicAuthorization({ projectId, secret }: Credential): string {
+  return `Basic ${Buffer.from(`${projectId}:${secret}`).toString("base64")}`;
 }

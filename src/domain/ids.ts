@@ -10,6 +10,8 @@ export type SessionId = Branded<"SessionId">;
 /** Opaque id of a member, chosen by the login code. */
 export type MemberId = Branded<"MemberId">;
 export type OrganizationId = Branded<"OrganizationId">;
+/** Name of the person for whom a service acts, as the service states it. */
+export type ActingUser = Branded<"ActingUser">;
 /** Id of a service credential: a UUID in lower case. */
 export type CredentialId = Branded<"CredentialId">;
 /** Id that a caller gives to one creation of a session, so that the call may be repeated (AIP-155). */
@@ -39,7 +41,7 @@ export function parseRequestId(text: string): RequestId | undefined {
   return requestIdPattern.test(text) ? (text as RequestId) : undefined;
 }
 
-/** Longest member or organization id, in Unicode code points. */
+/** Longest id of a member or organization, and longest name of an acting user, in Unicode code points. */
 export const maxOpaqueIdLength = 255;
 
 /** Undefined if `text` is empty, too long or not {@link isStorable}. */
@@ -54,6 +56,11 @@ export function parseOrganizationId(text: string): OrganizationId | undefined {
 
 function isOpaqueId(text: string): boolean {
   return text !== "" && isStorable(text) && characters(text) <= maxOpaqueIdLength;
+}
+
+/** Undefined as for {@link parseMemberId}, and if `text` has control characters. */
+export function parseActingUser(text: string): ActingUser | undefined {
+  return isOpaqueId(text) && !/\p{Cc}/u.test(text) ? (text as ActingUser) : undefined;
 }
 
 /** Whether Postgres can store `text`: no NUL and no lone surrogate. */

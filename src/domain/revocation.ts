@@ -1,4 +1,4 @@
-import type { MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
+import type { ActingUser, MemberId, OrganizationId, ProjectId, SessionId } from "./ids.ts";
 import type { TokenRef } from "./token.ts";
 
 /** Longest reason of a revocation, in Unicode code points. */
@@ -27,6 +27,8 @@ export interface Revocation {
   readonly reason: string;
   /** `service/<credential id>`, `member/<member id>`, or {@link policyActor}. */
   readonly actor: string;
+  /** For whom the service that is the actor acted, as it stated; undefined if it stated nothing. */
+  readonly actingUser: ActingUser | undefined;
 }
 
 /** Actor of revocations that follow from the project's policy, without a request for them. */
@@ -64,6 +66,7 @@ export interface RevocationCommand {
   readonly cause: Cause;
   readonly reason: string;
   readonly actor: string;
+  readonly actingUser?: ActingUser | undefined;
   /** Whether to count the sessions that a cutoff ends. One session is always counted. */
   readonly count: boolean;
 }

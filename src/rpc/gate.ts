@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type HandlerContext, createContextKey } from "@connectrpc/connect";
+import { withActingUser } from "../auth/acting-user.ts";
 import { type AccessTable, type MethodAccess, requireAccess } from "../auth/access.ts";
 import type { CallLimits } from "../auth/call-limits.ts";
 import { identify } from "../auth/identify.ts";
@@ -30,8 +31,11 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Gat
     const identity = await limits.authenticate(record.peer, presented, () => identify(deps, presented, call));
     record.identity = identity;
     limits.countCaller(identity);
-    requireAccess(needed, identity);
-    call.values.set(callerKey, identity.caller);
+    // Before the check of permissions, so that the log says for whom a refused call was made.
+    const acting = withActingUser(identity, call.requestHeader);
+    record.identity = acting;
+    requireAccess(needed, acting);
+    call.values.set(callerKey, acting.caller);
   }
   return (call) => {
     const record = call.values.get(callRecordKey);

@@ -1,6 +1,13 @@
 import type { ListRevocationsRequest } from "../../gen/session/v1/session_service_pb.ts";
 import { RevocationScope } from "../../gen/session/v1/revocation_pb.ts";
-import { maxOpaqueIdLength, parseCredentialId, parseMemberId, parseSessionId } from "../domain/ids.ts";
+import { actingUserForm } from "../auth/acting-user.ts";
+import {
+  maxOpaqueIdLength,
+  parseActingUser,
+  parseCredentialId,
+  parseMemberId,
+  parseSessionId,
+} from "../domain/ids.ts";
 import { type Scope, policyActor } from "../domain/revocation.ts";
 import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
 import { type FieldChecker, readFields } from "./messages/fields.ts";
@@ -21,6 +28,10 @@ export function readListRevocations(request: ListRevocationsRequest): ListRevoca
       startTime,
       endTime,
       actor,
+      actingUser: fields.optional(request.actingUser, (text) =>
+        fields.parsed("acting_user", text, parseActingUser, actingUserForm),
+      ),
+      memberId: fields.optional(request.memberId, (id) => fields.memberId("member_id", id)),
       scope,
       targetId: fields.optional(request.targetId, (id) => readTargetId(fields, scope, id)),
       pageSize: request.pageSize,

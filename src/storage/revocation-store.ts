@@ -17,14 +17,15 @@ import { type CountQuery, countActive } from "./sessions/writes.ts";
 
 /** The project's row lock lets one batch of revocations commit at a time. */
 const revocations: BatchLimits = { maxItems: 500, maxRunning: 1 };
-/** The duration of a count grows with the number of sessions: two at a time leave connections to other calls. */
-const counts: BatchLimits = { maxItems: 1, maxRunning: 2 };
+/** The duration of these reads grows with the number of sessions: two at a time leave connections to other calls. */
+const sessionReads: BatchLimits = { maxItems: 1, maxRunning: 2 };
 
 export class PostgresRevocationStore implements RevocationStore {
   readonly #reads: StatementRunner;
   readonly #background: StatementRunner;
   readonly #revocations: ProjectBatchers<RevocationCommand, RevocationReceipt | undefined>;
   readonly #counts: Batcher<CountQuery, number>;
+  readonly #memberLists: Batcher<RevocationQuery, RevocationPage>;
 
   constructor({ reads, writes, background }: Runners, notify: boolean) {
     this.#reads = reads;
@@ -34,8 +35,14 @@ export class PostgresRevocationStore implements RevocationStore {
         recordRevocations(db, { projectId, commands, notify }),
       ),
     );
-    this.#counts = reads.batcher("counts", counts, (db, queries: readonly CountQuery[]) =>
+    this.#counts = reads.batcher("counts", sessionReads, (db, queries: readonly CountQuery[]) =>
       Promise.all(queries.map((query) => countActive(db, query))),
+    );
+    this.#memberLists = reads.batcher(
+      "member lists",
+      sessionReads,
+      (db, queries: readonly RevocationQuery[]) =>
+        Promise.all(queries.map((query) => listRevocations(db, query))),
     );
   }
 
@@ -59,6 +66,7 @@ export class PostgresRevocationStore implements RevocationStore {
   }
 
   listRevocations(query: RevocationQuery, call = unlimited): Promise<RevocationPage> {
+    if (query.memberId !== undefined) return this.#memberLists.submit(query, call);
     return this.#reads.run(call, (db) => listRevocations(db, query));
   }
 

@@ -913,8 +913,9 @@ export type ListRevocationsRequest = Message<"session.v1.ListRevocationsRequest"
   actingUser: string;
 
   /**
-   * Only revocations that ended sessions of this member: of single sessions, of the member, and of the organizations and the
-   * project of the member's sessions, as far as these are retained. Up to 255 characters. Empty: any member.
+   * Only revocations that ended sessions of this member: all of the member and of single sessions of the member; and one of an
+   * organization or the project, if it was the first to end a retained session of the member. Up to 255 characters. Empty: any
+   * member.
    *
    * @generated from field: string member_id = 9;
    */

@@ -14,7 +14,8 @@ import { listOptions, printList } from "../run/list.ts";
 /** Adds `sessions list`. */
 export function addSessionsList(sessions: Command): void {
   addServiceCommand(sessions, "list", {
-    description: "list sessions of a member or an organization, newest first (needs sessions.read)",
+    description:
+      "list sessions of a member or an organization with who revoked them and why, newest first (needs sessions.read)",
     options: {
       "--member <id>": "of this member",
       "--organization <id>": "of this organization",
@@ -39,6 +40,11 @@ export function addSessionsList(sessions: Command): void {
           created: ({ createTime }) => formatTime(createTime),
           "last used": ({ lastAccessTime }) => formatTime(lastAccessTime),
           expires: ({ expireTime }) => formatTime(expireTime),
+          revoked: ({ revokeTime }) => formatTime(revokeTime),
+          actor: ({ revokeActor }) => revokeActor,
+          "acting user": ({ revokeActingUser }) => revokeActingUser,
+          cause: ({ revokeCause }) => enumWord(RevocationCauseSchema, revokeCause),
+          reason: ({ revokeReason }) => revokeReason,
           device: ({ device }) => `${device?.ipAddress ?? ""} ${device?.userAgent ?? ""}`.trim(),
         },
       });
@@ -53,18 +59,24 @@ export function addSessionsRevocations(sessions: Command): void {
     options: {
       "--since <time>": "at this time or later: RFC 3339, or a date in UTC",
       "--until <time>": "before this time",
+      "--member <id>":
+        "that ended sessions of this member: of one session, the member, its organizations or the project",
       "--actor <actor>": "by this caller: service/<credential id> or member/<member id>, or policy",
+      "--for-user <name>": "by a service that acted for this person: the value of its --acting-user",
       "--scope <scope>": { help: "only of this scope", choices: enumWords(RevocationScopeSchema) },
       "--target <id>": "only of this session, member, ...; with --scope",
       ...listOptions,
     },
     action: async (run) => {
       const { since, until, actor = "", scope = "", target: targetId = "" } = run.options;
+      const { member: memberId = "", forUser: actingUser = "" } = run.options;
       if (targetId !== "" && scope === "") throw usageFailure("--target needs --scope");
       const filter = {
         ...(since !== undefined && { startTime: parseTime("--since", since) }),
         ...(until !== undefined && { endTime: parseTime("--until", until) }),
+        memberId,
         actor,
+        actingUser,
         scope: enumValue(RevocationScopeSchema, scope),
         targetId,
       };
@@ -78,7 +90,9 @@ export function addSessionsRevocations(sessions: Command): void {
           scope: ({ scope }) => enumWord(RevocationScopeSchema, scope),
           target: ({ targetId, exceptSessionId }) =>
             exceptSessionId === "" ? targetId : `${targetId} except ${exceptSessionId}`,
+          member: ({ memberId }) => memberId,
           actor: ({ actor }) => actor,
+          "acting user": ({ actingUser }) => actingUser,
           cause: ({ cause }) => enumWord(RevocationCauseSchema, cause),
           reason: ({ reason }) => reason,
         },

@@ -38,10 +38,11 @@ const watchOptions = {
 type WatchOptions = OptionValues<typeof watchOptions>;
 
 async function watchSessions({ options, output, target }: ServiceRun<WatchOptions>): Promise<void> {
-  const { baseUrl, credential } = target;
+  const { baseUrl, credential, actingUser } = target;
   const messages = watchRevocations({
     baseUrl,
     credential,
+    actingUser,
     start: readStart(options),
     signal: interruptSignal(),
     onDisconnect: (error, position) =>

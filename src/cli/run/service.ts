@@ -10,8 +10,8 @@ export async function withService<T>(
   use: (sessiond: Sessiond, target: ServiceTarget) => Promise<T>,
 ): Promise<T> {
   const target = await findTarget(input);
-  const { baseUrl, credential, timeoutMs } = target;
-  const sessiond = connectSessiond({ baseUrl, credential, defaultTimeoutMs: timeoutMs });
+  const { baseUrl, credential, actingUser, timeoutMs } = target;
+  const sessiond = connectSessiond({ baseUrl, credential, actingUser, defaultTimeoutMs: timeoutMs });
   try {
     return await use(sessiond, target);
   } catch (error) {

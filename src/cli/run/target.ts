@@ -16,6 +16,8 @@ export interface ConnectionInput {
 export interface ServiceTarget {
   readonly baseUrl: string;
   readonly credential: { readonly projectId: string; readonly secret: string };
+  /** For whom the command acts. */
+  readonly actingUser: string | undefined;
   /** Bound on one call. */
   readonly timeoutMs: number;
 }
@@ -27,6 +29,7 @@ export const connectionOptions = {
   "--server <url>": `the service to call (SESSIOND_SERVER; default: ${defaultServer})`,
   "--as <project>": "the calling project (SESSIOND_PROJECT)",
   "--secret-file <file>": "file with its secret, - for standard input (SESSIOND_SECRET_FILE)",
+  "--acting-user <name>": "for whom the command acts; the service records it with revocations and in its log",
   "--timeout <seconds>": { help: "longest wait for an answer", default: "30" },
 };
 
@@ -41,7 +44,7 @@ export async function findTarget(input: ConnectionInput): Promise<ServiceTarget>
   const baseUrl = parseBaseUrl(options.server ?? envValue(environment, "SESSIOND_SERVER") ?? defaultServer);
   const timeoutMs = parseTimeout(options.timeout);
   const credential = (await givenCredential(input)) ?? (await developmentCredential(baseUrl, input));
-  return { baseUrl, timeoutMs, credential };
+  return { baseUrl, timeoutMs, credential, actingUser: options.actingUser };
 }
 
 /** Undefined if neither project nor secret is given. */

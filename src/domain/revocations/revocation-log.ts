@@ -1,5 +1,5 @@
 import { SessiondError } from "../errors.ts";
-import type { ProjectId, SessionId } from "../ids.ts";
+import type { MemberId, OrganizationId, ProjectId, SessionId } from "../ids.ts";
 import type { Revocation } from "../revocation.ts";
 import { positionOf } from "./position.ts";
 
@@ -13,7 +13,12 @@ export interface LoggedRevocation extends Pick<Revocation, "revision" | "scope" 
 }
 
 /** A revocation as auditors see it. */
-export interface RecordedRevocation extends LoggedRevocation, Pick<Revocation, "actor" | "reason"> {}
+export interface RecordedRevocation
+  extends LoggedRevocation, Pick<Revocation, "actor" | "actingUser" | "reason"> {
+  /** The member and organization of the session, if the scope is a session; undefined in rows that an older version wrote. */
+  readonly memberId: MemberId | undefined;
+  readonly organizationId: OrganizationId | undefined;
+}
 
 export interface LogPage {
   readonly revocations: readonly LoggedRevocation[];

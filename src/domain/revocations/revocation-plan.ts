@@ -25,6 +25,8 @@ export interface PlannedRevocation {
   readonly targetId: string;
   /** The session that a cutoff exempted: one that exists, is within the scope and is not revoked. */
   readonly exceptSessionId: SessionId | undefined;
+  /** The session that is revoked by name. */
+  readonly session: SessionSnapshot | undefined;
 }
 
 /** The writes and receipts of a batch of commands of one project. */
@@ -81,7 +83,7 @@ class Planner {
     const inBatch = this.refusedKeys.get(kid);
     const earlier = key.revocation ?? (inBatch && { revision: inBatch.revision, time: inBatch.command.time });
     if (earlier !== undefined) return { ...earlier, revokedCount: undefined };
-    const planned = this.#record(command, kid, undefined);
+    const planned = this.#record(command, kid);
     this.refusedKeys.set(kid, planned);
     return { revision: planned.revision, time: command.time, revokedCount: undefined };
   }
@@ -90,7 +92,7 @@ class Planner {
     if (session === undefined) return undefined;
     const earlier = this.#earlierEnd(session);
     if (earlier !== undefined) return { revision: earlier.revision, time: earlier.time, revokedCount: 0 };
-    const { revision } = this.#record(command, session.id, undefined);
+    const { revision } = this.#record(command, session.id, { session });
     const revokedCount = stateOf(session, command.time) === "active" ? 1 : 0;
     const receipt = { revision, time: command.time, revokedCount };
     this.ended.set(session.id, revision);
@@ -101,14 +103,20 @@ class Planner {
   #cutOff(command: RevocationCommand, target: CutoffTarget, except: SessionSnapshot | undefined) {
     const isExempt = except !== undefined && covers(target, except) && this.#earlierEnd(except) === undefined;
     const targetId = target.scope === "project" ? command.projectId : target.id;
-    const { revision } = this.#record(command, targetId, isExempt ? except.id : undefined);
+    const { revision } = this.#record(command, targetId, {
+      exceptSessionId: isExempt ? except.id : undefined,
+    });
     if (isExempt) this.exempted.set(except.id, revision);
     this.#cutoffs.push({ target, revision, time: command.time });
     return { revision, time: command.time, revokedCount: undefined };
   }
 
-  #record(command: RevocationCommand, targetId: string, exceptSessionId: SessionId | undefined) {
-    const planned = { revision: ++this.#revision, command, targetId, exceptSessionId };
+  #record(
+    command: RevocationCommand,
+    targetId: string,
+    { exceptSessionId, session }: Partial<Pick<PlannedRevocation, "exceptSessionId" | "session">> = {},
+  ) {
+    const planned = { revision: ++this.#revision, command, targetId, exceptSessionId, session };
     this.log.push(planned);
     return planned;
   }

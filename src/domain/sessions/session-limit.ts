@@ -1,4 +1,4 @@
-import type { MemberId, SessionId } from "../ids.ts";
+import type { ActingUser, MemberId, SessionId } from "../ids.ts";
 import type { SessionLimitAction } from "../policy.ts";
 
 export interface SessionLimit {
@@ -6,6 +6,7 @@ export interface SessionLimit {
   readonly action: SessionLimitAction;
   /** Actor of the revocations that make room. */
   readonly actor: string;
+  readonly actingUser?: ActingUser | undefined;
 }
 
 export interface LimitedLogin {

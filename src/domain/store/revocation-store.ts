@@ -1,5 +1,5 @@
 import type { CallContext } from "../../transport/call-context.ts";
-import type { ProjectId } from "../ids.ts";
+import type { ActingUser, MemberId, ProjectId } from "../ids.ts";
 import type { PageRequest } from "../page.ts";
 import type { CutoffTarget, RevocationCommand, RevocationReceipt, Scope } from "../revocation.ts";
 import type { RecordedRevocation, RevocationLog } from "../revocations/revocation-log.ts";
@@ -13,6 +13,9 @@ export interface RevocationQuery {
   readonly endTime: Date | undefined;
   readonly actor: string | undefined;
   readonly scope: Scope | undefined;
+  readonly actingUser: ActingUser | undefined;
+  /** Only revocations that ended sessions of this member, as {@link RevocationStore.listRevocations} says. */
+  readonly memberId: MemberId | undefined;
   /** Only together with `scope`; a UUID for scope "session". */
   readonly targetId: string | undefined;
   /** After a revision. */
@@ -35,6 +38,10 @@ export interface RevocationStore extends RevocationLog {
   revoke(command: RevocationCommand, call: CallContext): Promise<RevocationReceipt | undefined>;
   /** Counts the sessions within the target that are active at `now`, without the excepted one. */
   countActive(projectId: ProjectId, target: CutoffTarget, now: Date, call: CallContext): Promise<number>;
-  /** Lists the retained revocations of a project. */
+  /**
+   * Lists the retained revocations of a project. Those that ended sessions of a member are: every revocation of the member;
+   * every revocation of a single session of the member; and a revocation of an organization or the project if it was the first
+   * one of a retained session of the member, which had not expired before.
+   */
   listRevocations(query: RevocationQuery, call: CallContext): Promise<RevocationPage>;
 }

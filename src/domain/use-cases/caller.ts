@@ -1,3 +1,4 @@
+import type { ActingUser } from "../ids.ts";
 import type { MemberPermission } from "../policy.ts";
 import type { Project, ServiceCredential } from "../project.ts";
 import type { Session } from "../sessions/session.ts";
@@ -7,6 +8,8 @@ export interface ServiceCaller {
   readonly kind: "service";
   readonly project: Project;
   readonly credential: ServiceCredential;
+  /** For whom it acts, as it states in this call; undefined if it states nothing. */
+  readonly actingUser?: ActingUser | undefined;
 }
 
 /** An end user with an active session, or a service that uses a member session's permissions. */
@@ -21,6 +24,11 @@ export type Caller = ServiceCaller | MemberCaller;
 /** Names the caller in the log of revocations. */
 export function actorOf(caller: Caller): string {
   return caller.kind === "service" ? `service/${caller.credential.id}` : `member/${caller.session.memberId}`;
+}
+
+/** For whom the caller acts. End users act for themselves. */
+export function actingUserOf(caller: Caller): ActingUser | undefined {
+  return caller.kind === "service" ? caller.actingUser : undefined;
 }
 
 /**

@@ -84,7 +84,7 @@ async function store(
       ? sessions.createSession(session, tokenHash, call)
       : sessions.createSessionOnce(session, tokenHash, request, call);
   }
-  const limit = { max, action, actor: actorOf(caller) };
+  const limit = { max, action, actor: actorOf(caller), actingUser: caller.actingUser };
   const stored = await sessions.createSessionWithin(session, tokenHash, limit, request, call);
   if (stored !== "limit_reached") return stored;
   throw new SessiondError("SESSION_LIMIT_REACHED", { metadata: { max_sessions_per_member: String(max) } });

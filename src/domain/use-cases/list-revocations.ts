@@ -19,9 +19,17 @@ export async function listRevocations(
   call: CallContext,
 ): Promise<{ revocations: readonly RecordedRevocation[]; nextPageToken: string }> {
   const projectId = caller.project.id;
-  const { startTime, endTime, actor = "", scope = "", targetId = "" } = filter;
+  const {
+    startTime,
+    endTime,
+    actor = "",
+    actingUser = "",
+    scope = "",
+    targetId = "",
+    memberId = "",
+  } = filter;
   const times = [startTime, endTime].map((time) => time?.toISOString() ?? "");
-  const filters = ["revocations", projectId, ...times, actor, scope, targetId];
+  const filters = ["revocations", projectId, ...times, actor, actingUser, scope, targetId, memberId];
   const page = parsePage(pageSize, pageToken, filters, parseRevision);
   const { revocations, next } = await deps.store.revocations.listRevocations(
     { ...filter, projectId, page },

@@ -3,7 +3,7 @@ import { SessiondError } from "../errors.ts";
 import type { MemberId, SessionId } from "../ids.ts";
 import type { Cause, CutoffTarget, RevocationReceipt, SessionTarget } from "../revocation.ts";
 import { parseSessionToken } from "../token.ts";
-import { type Caller, type MemberCaller, actorOf, hasGrant, mayReach } from "./caller.ts";
+import { type Caller, type MemberCaller, actingUserOf, actorOf, hasGrant, mayReach } from "./caller.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** The target of a revocation, as a caller names it. */
@@ -68,7 +68,8 @@ export async function record(
   const isLogout = details.cause === "unspecified" && caller.kind === "member";
   const cause = isLogout ? "logout" : details.cause;
   const projectId = caller.project.id;
-  const command = { ...details, projectId, target, time: deps.now(), cause, actor: actorOf(caller) };
+  const who = { actor: actorOf(caller), actingUser: actingUserOf(caller) };
+  const command = { ...details, ...who, projectId, target, time: deps.now(), cause };
   const receipt = await deps.store.revocations.revoke(command, call);
   if (receipt === undefined) throw new SessiondError("SESSION_NOT_FOUND");
   return receipt;

@@ -61,8 +61,8 @@ export async function revokeSigningKey(
   const project = await getProject(deps, projectId, call);
   const target = { scope: "signing_key", id: kid } as const;
   const time = deps.now();
-  const actor = actorOf(caller);
-  const command = { projectId, target, time, cause, reason, actor, count: false };
+  const who = { actor: actorOf(caller), actingUser: caller.actingUser };
+  const command = { ...who, projectId, target, time, cause, reason, count: false };
   const receipt = await deps.store.revocations.revoke(command, call);
   if (receipt === undefined) throw new SessiondError("SIGNING_KEY_NOT_FOUND");
   if (project.disableTime === undefined) await deps.keyRing.maintain(project, call);

@@ -34,8 +34,8 @@ export function toLoggedMessage(revocation: LoggedRevocation): MessageInitShape<
   };
 }
 
-/** Message of a revocation for auditors: with actor and reason. */
+/** Message of a revocation for auditors: with who made it, why, and whose session it ended. */
 export function toRecordedMessage(revocation: RecordedRevocation): MessageInitShape<typeof RevocationSchema> {
-  const { actor, reason } = revocation;
-  return { ...toLoggedMessage(revocation), actor, reason };
+  const { actor, actingUser = "", reason, memberId = "", organizationId = "" } = revocation;
+  return { ...toLoggedMessage(revocation), actor, actingUser, reason, memberId, organizationId };
 }

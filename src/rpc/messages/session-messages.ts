@@ -31,6 +31,7 @@ export function toSessionMessage(
       revokeCause: protoCauses[revocation.cause],
       revokeReason: revocation.reason,
       revokeActor: revocation.actor,
+      revokeActingUser: revocation.actingUser ?? "",
       revokeRevision: BigInt(revocation.revision),
     }),
     device: session.device,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { actorOf } from "../../domain/use-cases/caller.ts";
+import { actingUserOf, actorOf } from "../../domain/use-cases/caller.ts";
 import { type CallRecord, callRecordKey } from "../../rpc/call-record.ts";
 import { type HttpRequest, type RequestHandler, pathOf } from "../../transport/http-message.ts";
 import type { Metrics } from "./metrics.ts";
@@ -44,6 +44,7 @@ export class CallLog {
     const code = record.code ?? "refused";
     this.#observers.metrics?.callEnded(record, code, endedAt - record.start);
     const { caller, service } = record.identity ?? {};
+    const actingUser = caller && actingUserOf(caller);
     // Pino leaves out undefined fields.
     const fields = {
       request_id: record.id,
@@ -53,6 +54,7 @@ export class CallLog {
       method: record.method ?? `${request.method} ${withoutSecrets(shownPath(request))}`,
       project: caller?.project.id,
       caller: caller && actorOf(caller),
+      acting_user: actingUser && withoutSecrets(actingUser),
       via: service && service !== caller ? actorOf(service) : undefined,
       code,
       reason: record.reason,

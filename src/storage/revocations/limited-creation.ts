@@ -91,6 +91,7 @@ function endCommand(id: SessionId, { session, limit }: LimitedCreation): Revocat
     cause: "session_limit",
     reason: "",
     actor: limit.actor,
+    actingUser: limit.actingUser,
     count: false,
   };
 }

@@ -1,8 +1,12 @@
 import { type RawBuilder, type Selectable, sql } from "kysely";
+import type { MemberId, OrganizationId } from "../../domain/ids.ts";
 import type { RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
 import type { RevocationPage, RevocationQuery } from "../../domain/store/revocation-store.ts";
 import { columnsOf, recordedColumns } from "../schema/columns.ts";
+import { revocationAt } from "../sessions/liveness-sql.ts";
+import { toActingUser } from "../sessions/rows.ts";
 import { toLogged } from "./log-reads.ts";
+import { revisionsOfMember } from "./member-revocations.ts";
 import type { Db, RevocationsTable } from "../schema/tables.ts";
 
 /** Most revocations that are read for one page. */
@@ -23,20 +27,20 @@ type Row = { [Column in keyof RecordedRow]: RecordedRow[Column] | null } & {
 /**
  * Lists revocations, newest first. The times narrow the range of revisions by revocations_by_matter_until. Within the range the
  * log is read backwards, by its primary key, or by revocations_by_target for a target. A session as target has its revision.
+ * For a member, {@link revisionsOfMember} finds the revisions.
  */
 export async function listRevocations(db: Db, query: RevocationQuery): Promise<RevocationPage> {
-  const { projectId, startTime = null, endTime = null, actor = null, scope = null, page } = query;
-  const isFiltered = startTime !== null || endTime !== null || actor !== null || scope !== null;
+  const { startTime = null, endTime = null, actor = null, actingUser = null, scope = null, page } = query;
+  const isFiltered = [startTime, endTime, actor, actingUser, scope].some((filter) => filter !== null);
   const limit = isFiltered ? maxVisited : page.size + 1;
   const { rows } = await sql<Row>`
     with page as materialized (
       select ${columnsOf("r", recordedColumns)},
         r.revoke_time >= coalesce(${startTime}::timestamptz, '-infinity')
           and r.revoke_time < coalesce(${endTime}::timestamptz, 'infinity')
-          and r.actor = coalesce(${actor}, r.actor) and r.scope = coalesce(${scope}, r.scope) as fits
-      from revocations r
-      where r.project_id = ${projectId} and r.revision > ${before(query)} and r.revision < ${from(query)}
-        and r.revision < ${Number(page.after ?? Number.MAX_SAFE_INTEGER)} ${ofTarget(query)}
+          and r.actor = coalesce(${actor}, r.actor) and r.acting_user = coalesce(${actingUser}, r.acting_user)
+          and r.scope = coalesce(${scope}, r.scope) ${query.memberId === undefined ? sql`` : ofTarget(query)} as fits
+      from ${candidates(query, limit)}
       order by r.revision desc limit ${limit}
     )
     select ${columnsOf("shown", recordedColumns)}, whole.visited, whole.last
@@ -51,6 +55,22 @@ export async function listRevocations(db: Db, query: RevocationQuery): Promise<R
   const isCut = found.length > page.size;
   const goesOn = isCut || visited === limit;
   return { revocations, next: goesOn ? (isCut ? revocations.at(-1)?.revision : last) : undefined };
+}
+
+/** The newest `limit` revocations `r` within the range; of the member, or else of the target. */
+function candidates(query: RevocationQuery, limit: number): RawBuilder<unknown> {
+  const { projectId, memberId, page } = query;
+  const inRange = (revision: string) => sql`
+        ${sql.ref(revision)} > ${before(query)} and ${sql.ref(revision)} < ${from(query)}
+        and ${sql.ref(revision)} < ${Number(page.after ?? Number.MAX_SAFE_INTEGER)}`;
+  if (memberId === undefined) {
+    return sql`revocations r where r.project_id = ${projectId} and ${inRange("r.revision")} ${ofTarget(query)}`;
+  }
+  return sql`(
+        select e.revision from (${revisionsOfMember(projectId, memberId)}) e
+        where ${inRange("e.revision")} order by e.revision desc limit ${limit}
+      ) e
+      cross join lateral ${revocationAt(sql`${projectId}`, sql`e.revision`, recordedColumns)} r`;
 }
 
 /** A revision before the start: the last one that is not relevant any more at the start. */
@@ -73,8 +93,10 @@ function from({ projectId, endTime }: RevocationQuery): RawBuilder<number> {
 function ofTarget({ projectId, scope, targetId }: RevocationQuery): RawBuilder<unknown> {
   if (targetId === undefined) return sql``;
   if (scope === "session") {
-    return sql`and r.revision = (
+    // Not `=`, for the reason that revocationAt gives.
+    const revision = sql`(
         select s.revoked_revision from sessions s where s.project_id = ${projectId} and s.id = ${targetId}::uuid)`;
+    return sql`and r.revision between ${revision} and ${revision}`;
   }
   return sql`and r.scope = ${scope} and r.scope <> 'session' and r.target_id = ${targetId}`;
 }
@@ -84,5 +106,12 @@ function isPresent(row: Row): row is RecordedRow & Row {
 }
 
 function toRecorded(row: RecordedRow): RecordedRevocation {
-  return { ...toLogged(row), actor: row.actor, reason: row.reason };
+  return {
+    ...toLogged(row),
+    actor: row.actor,
+    actingUser: toActingUser(row.acting_user),
+    reason: row.reason,
+    memberId: (row.member_id ?? undefined) as MemberId | undefined,
+    organizationId: (row.organization_id ?? undefined) as OrganizationId | undefined,
+  };
 }

@@ -115,9 +115,10 @@ function counted(projectId: ProjectId, planned: number, { log }: RevocationPlan)
 function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unknown> {
   return sql`logged as (
       insert into revocations
-        (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, matter_until_time)
+        (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user,
+          member_id, organization_id, matter_until_time)
       select ${projectId}, log.revision, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
-        log.reason, log.actor, log.revoke_time + case when log.scope = 'signing_key'
+        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, log.revoke_time + case when log.scope = 'signing_key'
           then ${leakedKeyRelevance}::interval
           else ${signingMargin}::interval + interval '1 millisecond' * greatest(counter.longest_jwt_lifetime_ms,
             (select longest_jwt_lifetime_ms from projects where id = ${projectId})) end
@@ -129,8 +130,12 @@ function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unkno
         ${log.map(({ command }) => command.time)}::timestamptz[],
         ${log.map(({ command }) => command.cause)}::text[],
         ${log.map(({ command }) => command.reason)}::text[],
-        ${log.map(({ command }) => command.actor)}::text[]
-      ) as log (revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor)
+        ${log.map(({ command }) => command.actor)}::text[],
+        ${log.map(({ command }) => command.actingUser ?? "")}::text[],
+        ${log.map(({ session }) => session?.memberId ?? null)}::text[],
+        ${log.map(({ session }) => session?.organizationId ?? null)}::text[]
+      ) as log (revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user, member_id,
+        organization_id)
     )`;
 }
 

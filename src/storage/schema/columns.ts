@@ -81,6 +81,7 @@ export const revocationColumns = [
   "cause",
   "reason",
   "actor",
+  "acting_user",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
 export const watchedColumns = [
@@ -96,7 +97,10 @@ export const watchedColumns = [
 export const recordedColumns = [
   ...watchedColumns,
   "actor",
+  "acting_user",
   "reason",
+  "member_id",
+  "organization_id",
 ] as const satisfies readonly (keyof RevocationsTable)[];
 
 /** The columns, qualified with the alias `name`, for the select list of a statement. */

@@ -13,6 +13,7 @@ import { certificateNames } from "./migrations/0005-certificate-names.ts";
 import { purge } from "./migrations/0006-purge.ts";
 import { tokenRotation } from "./migrations/0007-token-rotation.ts";
 import { creationRequests } from "./migrations/0008-creation-requests.ts";
+import { actingUsers } from "./migrations/0009-acting-users.ts";
 
 export type Migrations = Readonly<Record<string, SchemaMigration>>;
 
@@ -26,6 +27,7 @@ export const migrations: Migrations = {
   "0006_purge": purge,
   "0007_token_rotation": tokenRotation,
   "0008_creation_requests": creationRequests,
+  "0009_acting_users": actingUsers,
 };
 
 const migrationTable = "schema_migrations";

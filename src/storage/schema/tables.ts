@@ -117,4 +117,8 @@ export interface RevocationsTable {
   cause: Cause;
   reason: string;
   actor: string;
+  /** Empty if there is none. */
+  acting_user: Generated<string>;
+  member_id: string | null;
+  organization_id: string | null;
 }

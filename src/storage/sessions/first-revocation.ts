@@ -1,8 +1,8 @@
 import { type Selectable, sql } from "kysely";
 import { columnsOf, revocationColumns } from "../schema/columns.ts";
 import type { Db, RevocationsTable } from "../schema/tables.ts";
-import { sessionOf } from "./liveness-sql.ts";
-import { type LivenessRow, atPlaces } from "./rows.ts";
+import { revocationAt, sessionOf } from "./liveness-sql.ts";
+import { type LivenessRow, atPlaces, toActingUser } from "./rows.ts";
 
 type RevocationRow = Pick<Selectable<RevocationsTable>, (typeof revocationColumns)[number]>;
 
@@ -29,8 +29,7 @@ export async function firstRevocations(db: Db, revoked: readonly LivenessRow[]) 
     ) with ordinality as s (project_id, member_id, organization_id, created_revision, revoked_revision, place)
     cross join lateral (
       select ${columnsOf("hits", revocationColumns)} from (
-        (select ${columnsOf("r", revocationColumns)} from revocations r
-          where r.project_id = s.project_id and r.revision = s.revoked_revision) union all
+        ${revocationAt(sql`s.project_id`, sql`s.revoked_revision`, revocationColumns)} union all
         ${firstOf("member", "s.member_id")} union all
         ${firstOf("organization", "s.organization_id")} union all
         ${firstOf("project", "s.project_id")}) hits
@@ -42,6 +41,7 @@ export async function firstRevocations(db: Db, revoked: readonly LivenessRow[]) 
     cause: row.cause,
     reason: row.reason,
     actor: row.actor,
+    actingUser: toActingUser(row.acting_user),
   }));
   const unexplained = revoked.filter((_, i) => revocations[i] === undefined);
   if (unexplained.length > 0) await requirePurged(db, unexplained);

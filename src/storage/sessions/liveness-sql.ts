@@ -3,7 +3,7 @@ import type { MemberId, OrganizationId, ProjectId } from "../../domain/ids.ts";
 import type { CutoffTarget } from "../../domain/revocation.ts";
 import type { SessionState } from "../../domain/sessions/session.ts";
 import { columnsOf } from "../schema/columns.ts";
-import type { SessionsTable } from "../schema/tables.ts";
+import type { RevocationsTable, SessionsTable } from "../schema/tables.ts";
 
 /** What all sessions of a statement have in common. */
 interface CommonOwner {
@@ -55,5 +55,20 @@ export function sessionOf(
 ): RawBuilder<unknown> {
   return sql`(
       select ${columnsOf("s", columns)} from sessions s where s.project_id = ${projectId} and s.id = ${id} offset 0
+    )`;
+}
+
+/**
+ * The columns of the revocation with this revision, for a lateral join. A range with an order, and not `=`, forces a look-up by
+ * the primary key: a plan made while there are few revocations would read all of the project by revocations_by_matter_until.
+ */
+export function revocationAt(
+  projectId: RawBuilder<unknown>,
+  revision: RawBuilder<unknown>,
+  columns: readonly (keyof RevocationsTable)[],
+): RawBuilder<unknown> {
+  return sql`(
+      select ${columnsOf("r", columns)} from revocations r
+      where r.project_id = ${projectId} and r.revision between ${revision} and ${revision} order by r.revision limit 1
     )`;
 }

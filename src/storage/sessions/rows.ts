@@ -1,5 +1,5 @@
 import type { Selectable } from "kysely";
-import type { MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
+import type { ActingUser, MemberId, OrganizationId, ProjectId, SessionId } from "../../domain/ids.ts";
 import type { Revocation } from "../../domain/revocation.ts";
 import type { Session } from "../../domain/sessions/session.ts";
 import type { SessionOwner } from "../../domain/store/session-store.ts";
@@ -53,6 +53,10 @@ export function toOwner(row: Pick<SessionRow, "id" | "member_id" | "organization
     memberId: row.member_id as MemberId,
     organizationId: (row.organization_id ?? undefined) as OrganizationId | undefined,
   };
+}
+
+export function toActingUser(text: string): ActingUser | undefined {
+  return text === "" ? undefined : (text as ActingUser);
 }
 
 /** Puts each result at the place of its request. Places count from 1, as SQL's ordinality does. */

@@ -136,3 +136,40 @@ test("revocations lists target, actor, cause and reason, newest first", async ()
   const none = await run("revocations", "--until", "2020-01-01", "--actor", "member/audited");
   expect(rowsOf(none.stdout)).toEqual([]);
 });
+
+test("every command sends --acting-user, and the lists show them and answer for a member", async () => {
+  const name = "Zoë, 受付";
+  const login = await newLogin(service, { memberId: "served", organizationId: "acme" });
+  const other = await newLogin(service, { memberId: "served" });
+  const why = ["--cause", "compromise", "--reason", "lost phone"];
+  expect((await run("revoke", login.id, ...why, "--acting-user", name)).status).toBe(0);
+  expect((await run("revoke-all", "--project")).status).toBe(0);
+  const actor = expect.stringMatching(/^service\/[0-9a-f-]{36}$/);
+  const cause = "compromise";
+  const revoked = expect.stringMatching(/^\d{4}-\S+Z$/);
+
+  const listed = rowsOf((await run("list", "--member", "served")).stdout);
+  const none = { "acting user": "", reason: "" };
+  expect(listed).toMatchObject([
+    { id: other.id, revoked, actor, cause: "administration", ...none },
+    { id: login.id, revoked, actor, cause, "acting user": name, reason: "lost phone" },
+  ]);
+
+  const [project, session] = rowsOf((await run("revocations", "--member", "served")).stdout);
+  expect(project).toMatchObject({ scope: "project", actor, cause: "administration", ...none, member: "" });
+  expect(session).toMatchObject({ scope: "session", target: login.id, member: "served", revoked, actor });
+  expect(session).toMatchObject({ "acting user": name, cause, reason: "lost phone" });
+  const byUser = await jsonOf(run("revocations", "--for-user", name, "--json"));
+  expect(byUser).toMatchObject({ revocations: [{ actingUser: name, memberId: "served" }] });
+
+  for (const args of [
+    ["list", "--member", "served"],
+    ["watch", "--oldest", "--no-follow"],
+  ]) {
+    const refused = await run(...args, "--acting-user", "");
+    expect(refused).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("acting-user: must have 1 to"),
+    });
+  }
+});

@@ -16,7 +16,8 @@ export type Protocol = (typeof protocols)[number];
 export interface Sent {
   readonly verb: string;
   readonly target: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** A header with several values is sent as often. */
+  readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body?: Uint8Array | string | undefined;
   /** Host or `:authority`; null for none. */
   readonly host?: string | null;

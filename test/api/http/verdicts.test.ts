@@ -8,7 +8,7 @@ import { type Call, requestOf } from "./calls.ts";
 import { type Protocol, type Sent, type Verdict, protocols, verdictOf } from "./exchange.ts";
 
 const service = await runningService();
-const { session } = await sessionsOf(service).create({ memberId: "alice" });
+const { session, token } = await sessionsOf(service).create({ memberId: "alice" });
 const id = session?.id ?? "";
 const { secret: creating } = await projectsOf(service).createServiceCredential({
   projectId: service.projectId,
@@ -58,6 +58,12 @@ const none = {
   "Connect GET": undefined,
   REST: undefined,
 };
+const stream = {
+  status: 200,
+  code: "Ok",
+  headers: { "cache-control": "no-store", "x-accel-buffering": "no" },
+};
+const streams = { gRPC: stream, "gRPC-Web": stream, Connect: stream, "Connect GET": undefined, REST: stream };
 const ok = alike("Ok", undefined, [200, 200]);
 const challenge = { "www-authenticate": anyone };
 const unauthenticated = (reason: string) =>
@@ -72,6 +78,10 @@ const badHost: Record<Protocol, Expected> = {
   "Connect GET": { ...early, status: 400 },
   REST: { ...early, status: 400 },
 };
+
+const actingUser = (value: string | string[]): NonNullable<Row["sent"]> => ({
+  headers: { "acting-user": value },
+});
 
 /** Sets the deadline header of each protocol. */
 function timeouts(grpc: string, connect: string, rest: string): NonNullable<Row["sent"]> {
@@ -115,6 +125,41 @@ const rows: readonly Row[] = [
     name: "an unknown id",
     call: { message: { id: "01900000-0000-7000-8000-000000000000" } },
     answers: alike("NotFound", "SESSION_NOT_FOUND", [404, 404]),
+  },
+  { name: "an acting user", sent: actingUser("Zo%C3%AB%2C%20the%20desk"), answers: ok },
+  {
+    name: "an acting user of 255 characters",
+    sent: actingUser(encodeURIComponent("\u{1f600}".repeat(255))),
+    answers: ok,
+  },
+  { name: "an acting user that is too long", sent: actingUser("a".repeat(256)), answers: invalid },
+  { name: "an empty acting user", sent: actingUser(""), answers: invalid },
+  { name: "an acting user with a malformed escape", sent: actingUser("100%"), answers: invalid },
+  { name: "an acting user that is not UTF-8", sent: actingUser("%ff"), answers: invalid },
+  { name: "an acting user that is not encoded", sent: actingUser("Zo\u00eb"), answers: invalid },
+  { name: "an acting user with a line break", sent: actingUser("a%0Ab"), answers: invalid },
+  { name: "two acting users", sent: actingUser(["ada", "bob"]), answers: invalid },
+  {
+    name: "an acting user of an end user",
+    sent: { headers: { authorization: `Bearer ${token}`, "acting-user": "alice" } },
+    answers: invalid,
+  },
+  {
+    name: "an acting user of nobody",
+    sent: { headers: { authorization: "", "acting-user": "%" } },
+    answers: unauthenticated("CREDENTIAL_MISSING"),
+  },
+  {
+    name: "an acting user where nothing is recorded",
+    call: { method: "watch", message: {} },
+    sent: actingUser("ada"),
+    answers: streams,
+  },
+  {
+    name: "a malformed acting user where nothing is recorded",
+    call: { method: "create", message: { memberId: "alice" } },
+    sent: actingUser("%"),
+    answers: { ...invalid, "Connect GET": undefined },
   },
   {
     name: "a malformed binary message",
@@ -366,13 +411,7 @@ const rows: readonly Row[] = [
   {
     name: "a stream",
     call: { method: "watch", message: {} },
-    answers: {
-      gRPC: { status: 200, code: "Ok", headers: streamed() },
-      "gRPC-Web": { status: 200, code: "Ok", headers: streamed() },
-      Connect: { status: 200, code: "Ok", headers: streamed() },
-      "Connect GET": undefined,
-      REST: { status: 200, code: "Ok", headers: streamed() },
-    },
+    answers: streams,
   },
 ];
 
@@ -384,10 +423,6 @@ const absent = {
   "cache-control": undefined,
   "x-accel-buffering": undefined,
 };
-
-function streamed(): Verdict["headers"] {
-  return { "cache-control": "no-store", "x-accel-buffering": "no" };
-}
 
 describe.each(rows)("$name", ({ call, sent, answers }) => {
   test.each(protocols.filter((protocol) => answers[protocol] !== undefined))("%s", async (protocol) => {

@@ -70,6 +70,35 @@ test("shows operators, services and end users as actors, with target and reason"
   expect(await listed(around)).toEqual([key, all, one]);
 });
 
+test("answers for a member what ended their sessions, by whom and why", async () => {
+  const memberId = "grace";
+  const organizationId = "navy";
+  const foreign = await newLogin(service, { organizationId });
+  const [one, other] = [
+    await newLogin(service, { memberId, organizationId }),
+    await newLogin(service, { memberId }),
+  ];
+  await sessions.revoke({ target: { case: "id", value: foreign.id } });
+  const { revision: byId } = await sessions.revoke({ target: { case: "id", value: one.id }, reason: "lost" });
+  const scope = { case: "organizationId", value: organizationId } as const;
+  await sessions.revokeAll({ scope }); // which ended no session of the member
+  const { revision: byProject } = await sessions.revokeAll({ scope: { case: "project", value: {} } });
+  const { revision: byMember } = await sessions.revoke({ target: { case: "memberId", value: memberId } });
+  const all = await listed({ memberId });
+  expect(all.map(({ revision }) => revision)).toEqual([byMember, byProject, byId]);
+  expect(all.at(-1)).toMatchObject({ targetId: one.id, memberId, organizationId, reason: "lost" });
+  expect((await sessions.get({ id: other.id })).session?.revokeRevision).toBe(byProject);
+  expect(await listed({ memberId, scope: RevocationScope.PROJECT })).toMatchObject([{ revision: byProject }]);
+
+  const first = await sessions.listRevocations({ memberId, pageSize: 2 });
+  const { nextPageToken: pageToken } = first;
+  const rest = await sessions.listRevocations({ memberId, pageSize: 2, pageToken });
+  expect([...first.revocations, ...rest.revocations]).toEqual(all);
+  expect(rest.nextPageToken).toBe("");
+  expect(await violationsOf({ memberId: "ada", pageSize: 2, pageToken })).toEqual(["page_token"]);
+  expect(await violationsOf({ memberId, actingUser: "ada", pageSize: 2, pageToken })).toEqual(["page_token"]);
+});
+
 test("pages over REST; a page token is valid only for its filters", async () => {
   for (let i = 0; i < 5; i++) await sessions.revokeAll({ scope: { case: "memberId", value: "paged" } });
   const get = async (query: Record<string, string>) => {
@@ -108,6 +137,10 @@ test.each<[fields: string, filter: Filter]>([
   ],
   ["start_time", { startTime: { seconds: 10n ** 15n, nanos: 0 } }],
   ...[...actors, `member/${"a".repeat(256)}`].map((actor): [string, Filter] => ["actor", { actor }]),
+  ["acting_user", { actingUser: "a".repeat(256) }],
+  ["acting_user", { actingUser: "a\nb" }],
+  ["member_id", { memberId: "a".repeat(256) }],
+  ["member_id", { memberId: "\0" }],
   ["target_id", { targetId: "ada" }],
   ["target_id", { scope: RevocationScope.SESSION, targetId: "ada" }],
   ["target_id", { scope: RevocationScope.MEMBER, targetId: "a".repeat(256) }],

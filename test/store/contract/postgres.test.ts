@@ -4,6 +4,7 @@ import { concurrencyContract } from "./concurrency.ts";
 import { creationRequestContract } from "./creation-requests.ts";
 import { cutoffContract } from "./cutoffs.ts";
 import { listContract } from "./lists.ts";
+import { memberRevocationContract } from "./member-revocations.ts";
 import { projectContract } from "./projects.ts";
 import { useReplicas } from "./replicas.ts";
 import { revocationListContract } from "./revocation-lists.ts";
@@ -24,6 +25,7 @@ describe.each([
   ["lists of sessions", listContract],
   ["revocations", revocationContract],
   ["lists of revocations", revocationListContract],
+  ["revocations of a member", memberRevocationContract],
   ["cutoffs", cutoffContract],
   ["batches", batchContract],
   ["concurrency", concurrencyContract],

@@ -31,7 +31,8 @@ export function revocationListContract(replicas: Replicas): void {
     (await list(overrides)).map(({ revision }) => revision);
 
   test("lists the revocations of this project, newest first", async () => {
-    const session = await create();
+    const acme = organizationId("acme");
+    const session = await create({ organizationId: acme });
     const spared = await create();
     await revoke(session, { actor: "member/ada", reason: "lost phone", time: at(1) });
     const target = { scope: "member", id: session.memberId, except: spared.id } as const;
@@ -48,6 +49,9 @@ export function revocationListContract(replicas: Replicas): void {
         cause: "compromise",
         reason: "",
         actor: "service/test",
+        actingUser: undefined,
+        memberId: undefined,
+        organizationId: undefined,
         // A JWT that was signed just before lives for five minutes; one minute is for clock skew and calls in flight.
         relevantUntil: at(360_002),
       },
@@ -60,6 +64,9 @@ export function revocationListContract(replicas: Replicas): void {
         cause: "logout",
         reason: "lost phone",
         actor: "member/ada",
+        actingUser: undefined,
+        memberId: session.memberId,
+        organizationId: acme,
         relevantUntil: at(360_001),
       },
     ] satisfies RecordedRevocation[]);

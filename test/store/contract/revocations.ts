@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { newSessionId } from "../../../src/domain/ids.ts";
+import { newSessionId, parseActingUser } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { newSessionToken, parseSessionToken } from "../../../src/domain/token.ts";
@@ -17,7 +17,12 @@ export function revocationContract(replicas: Replicas): void {
   test("a session ended by id is revoked on every replica, with actor, time, cause and reason", async () => {
     const { session, token } = await createWithToken();
     const reason = 'laptop, "stolen" {in} a café';
-    const why = { cause: "compromise", reason, actor: "service/desk" } as const;
+    const why = {
+      cause: "compromise",
+      reason,
+      actor: "service/desk",
+      actingUser: must(parseActingUser("Zoë Ådal")),
+    } as const;
     const receipt = await revoke(session, { time: at(7), ...why });
     expect(receipt).toEqual({ revision: 1, time: at(7), revokedCount: 1 });
     const dead = { ...session, revocation: { revision: 1, scope: "session", time: at(7), ...why } };
@@ -28,14 +33,15 @@ export function revocationContract(replicas: Replicas): void {
 
   test("a second revocation returns the first receipt, counts nothing and takes no revision", async () => {
     const { session, token } = await createWithToken();
-    const first = await revoke(session, { time: at(1) });
+    const [ada, bob] = [must(parseActingUser("Ada")), must(parseActingUser("Bob"))];
+    const first = await revoke(session, { time: at(1), actingUser: ada });
     for (const target of [session, { scope: "session", token } as const]) {
-      const again = await revoke(target, { time: at(2), cause: "policy" }, replicas.other);
+      const again = await revoke(target, { time: at(2), cause: "policy", actingUser: bob }, replicas.other);
       expect(again).toEqual({ ...first, revokedCount: 0 });
     }
     const next = await revoke({ scope: "project" });
     expect(next?.revision).toBe(2);
-    expect(await revocationOf(session)).toMatchObject({ revision: 1, cause: "logout" });
+    expect(await revocationOf(session)).toMatchObject({ revision: 1, cause: "logout", actingUser: ada });
   });
 
   test("ending a session that a cutoff has ended returns the cutoff's receipt", async () => {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { SessionId } from "../../../src/domain/ids.ts";
+import { type SessionId, parseActingUser } from "../../../src/domain/ids.ts";
 import type { Project } from "../../../src/domain/project.ts";
 import type { CutoffTarget, SessionTarget } from "../../../src/domain/revocation.ts";
 import type { SessionQuery } from "../../../src/domain/store/session-store.ts";
@@ -20,6 +20,7 @@ import {
   at,
   hour,
   memberId,
+  must,
   newRequest,
   newSession,
   organizationId,
@@ -98,6 +99,7 @@ const audit = (overrides: Partial<RevocationQuery>) =>
 const many = Array.from({ length: 100 }, (_, i) => i * 197 + 1);
 const each = <T>(run: (i: number) => Promise<T>) => Promise.all(many.map(run));
 const member = memberId("m20");
+const actingUser = must(parseActingUser("Ada"));
 /** A session that no other test uses. */
 let last = 2001;
 const fresh = () => (last += 3);
@@ -246,6 +248,22 @@ const calls: Readonly<Record<string, Call>> = {
     () => audit({ scope: "session", targetId: idOf(20) }),
     [logged, relevantUntil, session],
   ],
+  "a list of the revocations that ended sessions of a member": [
+    () => audit({ memberId: member }),
+    [byMember, logged, cutoffLogged, relevantUntil],
+  ],
+  "a later page of such a list, for a person and a target": [
+    () =>
+      audit({
+        memberId: member,
+        actingUser,
+        scope: "member",
+        targetId: "m20",
+        page: { size: 9, after: "9000" },
+      }),
+    [byMember, logged, cutoffLogged, relevantUntil],
+  ],
+  "a list of revocations for a person": [() => audit({ actingUser }), [logged, relevantUntil]],
   "the horizon of a purge": [() => horizonOf(large.db, project.id, at(0)), [relevantUntil]],
   "a batch of sessions to purge": [() => purgeBatch(false), purged],
   "a dry batch of sessions to purge": [() => purgeBatch(true), purged],

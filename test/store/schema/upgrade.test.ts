@@ -262,6 +262,7 @@ test("concurrent migrations of an empty database apply each migration once", asy
       "0006_purge",
       "0007_token_rotation",
       "0008_creation_requests",
+      "0009_acting_users",
     ]);
     for (const { store } of replicas) await storedProject(store);
   } finally {

@@ -1,3 +1,4 @@
+import type { ActingUser } from "../../../src/domain/ids.ts";
 import { type JsonObject, create, toBinary } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -37,6 +38,7 @@ const rows = fc
             cause: "logout" as const,
             reason: login.revoked,
             actor: `member/${login.member}`,
+            actingUser: login.revoked as ActingUser,
           },
   }));
 

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { parseCertificateName } from "../../../../src/domain/certificate-name.ts";
-import { newCredentialId, newSessionId } from "../../../../src/domain/ids.ts";
+import { newCredentialId, newSessionId, parseActingUser } from "../../../../src/domain/ids.ts";
 import type { Project } from "../../../../src/domain/project.ts";
 import type { StoredSigningKey } from "../../../../src/domain/keys/signing-key.ts";
 import type { PostgresStore } from "../../../../src/storage/postgres-store.ts";
@@ -15,6 +15,7 @@ import {
   newSession,
   type orderOf,
   organizationId,
+  revocationQuery,
   revokeTarget,
   storedSession,
 } from "../../../support/fixtures/stored.ts";
@@ -180,8 +181,7 @@ async function useSessions(store: PostgresStore, project: Project): Promise<void
 async function readLog(store: PostgresStore, project: Project): Promise<void> {
   await store.revocations.readRevocations(project.id, 0, 3);
   await store.revocations.oldestResumable(project.id);
-  const times = { startTime: undefined, endTime: undefined };
-  const all = { projectId: project.id, ...times, actor: undefined, scope: undefined, targetId: undefined };
+  const all = revocationQuery(project);
   await store.revocations.listRevocations({ ...all, page });
   await store.revocations.listRevocations({ ...all, scope: "member", targetId: "ada", page });
   await store.revocations.listRevocations({
@@ -191,5 +191,7 @@ async function readLog(store: PostgresStore, project: Project): Promise<void> {
     actor: "service/test",
     page: { size: 2, after: "5" },
   });
+  const memberOfAcme = { memberId: memberId("ada"), actingUser: must(parseActingUser("ada@acme.example")) };
+  await store.revocations.listRevocations({ ...all, ...memberOfAcme, page });
   await store.revocations.oldestRelevantRevision(project.id, at(0));
 }

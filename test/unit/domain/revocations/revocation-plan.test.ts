@@ -51,7 +51,12 @@ test("an unknown session takes no revision", () => {
 });
 
 test("a session that was revoked before gets the receipt of that revocation, without its reason", () => {
-  const why = { cause: "policy", reason: "secret reasons", actor: "service/x" } as const;
+  const why = {
+    cause: "policy",
+    reason: "secret reasons",
+    actor: "service/x",
+    actingUser: undefined,
+  } as const;
   const revocation = { revision: 7, scope: "member", time: at(-5), ...why } as const;
   const plan = planRevocations([end(session({ revocation }))], 9);
   expect(plan.receipts).toEqual([{ revision: 7, time: at(-5), revokedCount: 0 }]);

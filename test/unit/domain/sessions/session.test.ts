@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { idleExpireTimeOf, isAccessDue, stateOf } from "../../../../src/domain/sessions/session.ts";
 import { at, newProject, newSession } from "../../../support/fixtures/stored.ts";
 
-const why = { cause: "logout", reason: "", actor: "member/ada" } as const;
+const why = { cause: "logout", reason: "", actor: "member/ada", actingUser: undefined } as const;
 const revocation = { revision: 1, time: at(0), scope: "session", ...why } as const;
 
 function session(overrides: Parameters<typeof newSession>[1] & { revocation?: typeof revocation }) {
