@@ -24,9 +24,10 @@ export function pathOfRoute({ template }: CompiledRoute): string {
 /** The parameters of a route in its path, query and headers. */
 export function parametersOf(route: CompiledRoute, schemas: Schemas): JsonObject[] {
   const inPath = route.pathBindings.map(({ variable, path }) => ({
-    ...parameter(variable.fieldPath, path.field, schemas, []),
+    name: variable.fieldPath,
     in: "path",
     required: true,
+    ...described(path.field, schemas, []),
   }));
   return [...inPath, ...queryParameters(route, schemas), ...eventHeaders(route, schemas)];
 }
@@ -57,9 +58,10 @@ function queryParameters(route: CompiledRoute, schemas: Schemas): JsonObject[] {
       const others = (field.oneof?.fields ?? []).filter((one) => one !== field);
       const isEmpty = field.message !== undefined && isEmptyMessage(field.message);
       return {
-        ...parameter(name, field, schemas, others),
+        name,
         in: "query",
         ...(isRequired(field) && !name.includes(".") && { required: true }),
+        ...described(field, schemas, others),
         // A message without fields has no value: `?snapshot=`.
         ...(isEmpty && { allowEmptyValue: true, schema: { type: "string", enum: [""] } }),
       };
@@ -74,16 +76,11 @@ function eventHeaders({ eventStream }: CompiledRoute, schemas: Schemas): JsonObj
   return [{ name: "Last-Event-ID", in: "header", description, schema: { type: "string" } }];
 }
 
-function parameter(
-  name: string,
-  field: DescField,
-  schemas: Schemas,
-  others: readonly DescField[],
-): JsonObject {
+/** Description and schema of a parameter. `others` are the fields that it excludes. */
+function described(field: DescField, schemas: Schemas, others: readonly DescField[]): JsonObject {
   const excluded = others.map((one) => `\`${schemas.nameOf(one)}\``).join(" and ");
   const description = [commentOf(field), excluded && `Excludes ${excluded}.`].filter((text) => text !== "");
   return {
-    name,
     ...(description.length > 0 && { description: description.join(" ") }),
     ...(field.proto.options?.deprecated === true && { deprecated: true }),
     schema: schemas.value(field, "request"),

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rename, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -147,6 +147,19 @@ describe("the container", () => {
     const environment = { ...files.environment, SESSIOND_LISTEN: `:${port}` };
     await expect.poll(() => healthcheck(environment), patience).toBe(0);
     expect(await healthcheck({ SESSIOND_LISTEN: `:${port}` })).toBe(1);
+  });
+
+  test("says that the viewer is missing, and serves the documents without it", async () => {
+    const viewer = join(image, "dist", "swagger-ui");
+    await rename(viewer, `${viewer}-away`);
+    onTestFinished(() => rename(`${viewer}-away`, viewer));
+    const port = await start({ SESSIOND_LISTEN: "127.0.0.1:0" }).listening;
+    const page = await fetch(`http://127.0.0.1:${port}/docs`);
+    expect({ status: page.status, text: await page.text() }).toEqual({
+      status: 404,
+      text: "The viewer is not installed: run `npm install`. The API is described at /openapi.json.\n",
+    });
+    expect((await fetch(`http://127.0.0.1:${port}/openapi.json`)).status).toBe(200);
   });
 
   test("fails the health check when nothing answers", async () => {
