@@ -111,8 +111,8 @@ const seen = {
   watched: [true],
   heartbeat: { revocations: 0, same_position: true, not_earlier: true },
   resumed: [true],
-  refused: { code: "UNAUTHENTICATED", reason: "SESSION_REVOKED" },
-  own_credential: { code: "UNAUTHENTICATED", reason: "CREDENTIAL_INVALID" },
+  refused: { code: "UNAUTHENTICATED", reason: "SESSION_REVOKED", plain: "SESSION_REVOKED" },
+  own_credential: { code: "UNAUTHENTICATED", reason: "CREDENTIAL_INVALID", plain: "CREDENTIAL_INVALID" },
   own: 1,
 };
 

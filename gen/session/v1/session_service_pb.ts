@@ -966,7 +966,8 @@ export const ListRevocationsResponseSchema: GenMessage<ListRevocationsResponse> 
  * end their own sessions. A service may state for whom it acts: `acting-user`, percent-encoded UTF-8, up to 255 characters
  * without control characters. End users must not send it.
  *
- * Every error carries google.rpc.ErrorInfo with a reason from ErrorReason and the domain `sessiond`. A field out of its bounds
+ * Every error carries google.rpc.ErrorInfo with a reason from ErrorReason and the domain `sessiond`; the header
+ * `sessiond-error-reason`, a trailer in gRPC, repeats the reason. A field out of its bounds
  * is INVALID_ARGUMENT with google.rpc.BadRequest, which names the first ten. Text is kept as it is; its length counts Unicode code
  * points, and it may not contain NUL. Times and durations are kept to the millisecond. No method is a long-running operation: RevokeAll is one write, however many sessions it ends.
  *

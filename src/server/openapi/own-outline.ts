@@ -17,7 +17,8 @@ every field without presence is there, also with its default value.
 
 ## Errors
 
-Errors are google.rpc.Status. Its \`details\` have a google.rpc.ErrorInfo with the domain \`sessiond\` and one of these reasons:
+Errors are google.rpc.Status. Its \`details\` have a google.rpc.ErrorInfo with the domain \`sessiond\` and one of these reasons,
+which the header \`sessiond-error-reason\` repeats:
 `;
 
 /** The outline of the service's own API. */

@@ -6,17 +6,18 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { status } from "@grpc/grpc-js";
+import { type ClientOptions, InterceptingCall, type Interceptor, credentials, status } from "@grpc/grpc-js";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
 import { errorInfoOf, isSessionRefused } from "../../../src/client/error-info.ts";
+import { grpcClient } from "../../../src/client/grpc.ts";
 import { createVerifier } from "../../../src/client/verifier/verifier.ts";
 import { guardedHandlers } from "../../support/fixtures/guarded-handlers.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { grpcJsCalls } from "../../support/process/grpc-js.ts";
+import { answerTo, metadataOf } from "../../support/process/grpc-js.ts";
 
 /** "The user's session is bad" and "my own secret was replaced" are both UNAUTHENTICATED, and must not be mixed up. */
 
@@ -82,14 +83,50 @@ describe("the Connect client", () => {
   });
 });
 
-test("isSessionRefused tells them apart for a grpc-js client", async () => {
-  const calls = grpcJsCalls(SessionService, service);
-  const call = (own: string) =>
-    errorOf(calls.authenticate(shown(revoked), { authorization: basicAuthorization(projectId, own) }));
-  const session = await call(secret);
-  const credential = await call(replaced);
-  for (const error of [session, credential]) expect(error).toMatchObject({ code: status.UNAUTHENTICATED });
-  expect([session, credential].map(isSessionRefused)).toEqual([true, false]);
+describe("the grpc-js client", () => {
+  const authorized = (own: string) => metadataOf({ authorization: basicAuthorization(projectId, own) });
+  const clientWith = (options: ClientOptions) => {
+    const client = grpcClient(
+      SessionService,
+      `127.0.0.1:${service.port}`,
+      credentials.createInsecure(),
+      options,
+    );
+    onTestFinished(() => client.close());
+    return client;
+  };
+  const watching = async (client: ReturnType<typeof clientWith>) => {
+    for await (const message of client.watchRevocations({}, authorized(replaced))) {
+      throw new Error(String(message));
+    }
+  };
+  let passed = 0;
+  const other: Interceptor = (options, nextCall) => {
+    passed++;
+    return new InterceptingCall(nextCall(options));
+  };
+
+  test.each<[string, ClientOptions]>([
+    ["no options", {}],
+    ["interceptors of its own", { interceptors: [other] }],
+    ["providers of interceptors", { interceptor_providers: [() => other] }],
+  ])("reports only a refused session as UNAUTHENTICATED, with %s", async (_, options) => {
+    const client = clientWith(options);
+    passed = 0;
+    const call = (own: string) =>
+      errorOf(answerTo((done) => client.authenticate(shown(revoked), authorized(own), done)));
+    const session = await call(secret);
+    expect(session).toMatchObject({ code: status.UNAUTHENTICATED });
+    expect(errorInfoOf(session)).toMatchObject({ reason: "SESSION_REVOKED" });
+    expect(isSessionRefused(session)).toBe(true);
+    for (const own of [await call(replaced), await errorOf(watching(client))]) {
+      const details = expect.stringMatching(/^the server refuses this service's own credential: /);
+      expect(own).toMatchObject({ code: status.INTERNAL, details });
+      expect(errorInfoOf(own)).toMatchObject({ reason: "CREDENTIAL_INVALID" });
+      expect(isSessionRefused(own)).toBe(false);
+    }
+    expect(passed).toBe(Object.keys(options).length * 3);
+  });
 });
 
 test.each([

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -41,17 +42,19 @@ func bearer(ctx context.Context, token string) context.Context {
 type failure struct {
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
+	Plain  string `json:"plain"`
 }
 
 // names has the codes that the other clients print.
 var names = map[codes.Code]string{codes.Unauthenticated: "UNAUTHENTICATED"}
 
-// failureOf returns the code of a failed call, and its reason.
-func failureOf(err error) failure {
+// failureOf returns the code of a failed call, and its reason from the details and in plain text.
+func failureOf(err error, trailers metadata.MD) failure {
 	failed := status.Convert(err)
 	for _, detail := range failed.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			return failure{names[failed.Code()], info.Reason}
+			plain := strings.Join(trailers.Get("sessiond-error-reason"), ",")
+			return failure{names[failed.Code()], info.Reason, plain}
 		}
 	}
 	log.Fatalf("the call did not fail with ErrorInfo: %v", err)
@@ -134,10 +137,11 @@ func main() {
 	}
 	seen["resumed"] = again
 
-	_, err := sessions.Authenticate(service, authenticate)
-	seen["refused"] = failureOf(err)
-	_, err = sessions.Authenticate(basic(ctx, "rotated"), authenticate)
-	seen["own_credential"] = failureOf(err)
+	trailers := metadata.MD{}
+	_, err := sessions.Authenticate(service, authenticate, grpc.Trailer(&trailers))
+	seen["refused"] = failureOf(err, trailers)
+	_, err = sessions.Authenticate(basic(ctx, "rotated"), authenticate, grpc.Trailer(&trailers))
+	seen["own_credential"] = failureOf(err, trailers)
 
 	token := must(sessions.Create(service, &sessionv1.CreateRequest{MemberId: member})).Token
 	ended := must(sessions.RevokeAll(bearer(ctx, token), &sessionv1.RevokeAllRequest{

@@ -27,7 +27,7 @@ def bearer(token):
 
 
 def failure(call, request, metadata):
-    """Makes a call that must fail. Returns its code, and its reason."""
+    """Makes a call that must fail. Returns its code, and its reason from the details and in plain text."""
     try:
         call(request, metadata=metadata, timeout=TIMEOUT)
     except grpc.RpcError as error:
@@ -36,7 +36,8 @@ def failure(call, request, metadata):
         info = error_details_pb2.ErrorInfo()
         for detail in status.details:
             if detail.Unpack(info):
-                return {"code": error.code().name, "reason": info.reason}
+                plain = trailers["sessiond-error-reason"]
+                return {"code": error.code().name, "reason": info.reason, "plain": plain}
     raise AssertionError("the call did not fail with ErrorInfo")
 
 

@@ -10,7 +10,7 @@ export const sessionClaimsKey: ContextKey<SessionClaims | undefined> = createCon
 
 /**
  * Accepts calls with a valid session JWT on a Connect server. Others fail with UNAUTHENTICATED, or with UNAVAILABLE if no
- * verdict is possible at present.
+ * verdict is possible at present, also because the server refuses the verifier's own credential.
  */
 export function verifierInterceptor(verifier: Verifier, options: MiddlewareOptions = {}): Interceptor {
   return (next) => async (request) => {
