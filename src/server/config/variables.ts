@@ -22,7 +22,7 @@ export const variables = z.object({
   SESSIOND_MASTER_KEY: forms.masterKey
     .optional()
     .describe(
-      "Encrypts the signing keys. Required with `DATABASE_URL`, and the same on every replica. The embedded PostgreSQL keeps one in its data directory.",
+      "Encrypts the signing keys, and for 10 minutes the tokens of `Create` with a `request_id`. Required with `DATABASE_URL`, and the same on every replica. The embedded PostgreSQL keeps one in its data directory.",
     ),
   SESSIOND_MASTER_KEYS_ACCEPTED: forms.masterKeys
     .optional()
