@@ -11,6 +11,7 @@ import { type ServiceRun, addServiceCommand, projectIdOf } from "../run/command.
 import { listOptions, printList } from "../run/list.ts";
 import { type OptionValues, parseList, projectOption } from "../run/options.ts";
 import { callFailure } from "../run/service.ts";
+import { confirmUnless, yesOption } from "../run/terminal.ts";
 import {
   permissionWord,
   permissionWords,
@@ -76,10 +77,11 @@ export function addCredentialCommands(program: Command): void {
   });
 
   addServiceCommand(credential, "disable", {
-    description: "refuse a credential from now on",
-    options: { "<id>": "the credential", ...projectOption },
+    description: "refuse a credential from now on, permanently",
+    options: { "<id>": "the credential", ...projectOption, ...yesOption },
     action: async (run) => {
-      const { id } = run.options;
+      const { id, yes } = run.options;
+      await confirmUnless(yes, `Refuse credential ${id} of project ${projectIdOf(run)}, permanently?`);
       const response = await run.projects.disableServiceCredential({ projectId: projectIdOf(run), id });
       const text = pairs({ credential: id, disabled: formatTime(response.credential?.disableTime) });
       await run.output.message(DisableServiceCredentialResponseSchema, response, text);

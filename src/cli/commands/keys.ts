@@ -14,6 +14,7 @@ import { type Columns, pairs } from "../output/table.ts";
 import { addServiceCommand, projectIdOf } from "../run/command.ts";
 import { listOptions, printList } from "../run/list.ts";
 import { projectOption, revocationDetails, revocationOptions } from "../run/options.ts";
+import { confirmUnless, yesOption } from "../run/terminal.ts";
 
 /** Adds `sessiond keys …`; each needs a credential with `projects.admin`. */
 export function addKeysCommands(program: Command): void {
@@ -44,10 +45,15 @@ export function addKeysCommands(program: Command): void {
 
   const revoke = addServiceCommand(keys, "revoke", {
     description: "refuse a leaked key and every JWT that it signed; sessions stay valid",
-    options: { "<kid>": "the key", ...projectOption, ...revocationOptions },
+    options: { "<kid>": "the key", ...projectOption, ...yesOption, ...revocationOptions },
     action: async (run) => {
-      const { kid, ...options } = run.options;
-      const request = { projectId: projectIdOf(run), kid, ...revocationDetails(options) };
+      const { kid, yes, ...options } = run.options;
+      const projectId = projectIdOf(run);
+      await confirmUnless(
+        yes,
+        `Refuse every JWT that key ${kid} of project ${projectId} signed, permanently?`,
+      );
+      const request = { projectId, kid, ...revocationDetails(options) };
       const response = await run.projects.revokeSigningKey(request);
       await run.output.message(RevokeSigningKeyResponseSchema, response, toText(response.signingKey));
     },

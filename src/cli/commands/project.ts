@@ -13,14 +13,15 @@ import { type ServiceRun, addServiceCommand } from "../run/command.ts";
 import { listOptions, printList } from "../run/list.ts";
 import type { OptionValues } from "../run/options.ts";
 import { callFailure } from "../run/service.ts";
-import { confirm, isInteractive } from "../run/terminal.ts";
+import { confirmUnless, yesOption } from "../run/terminal.ts";
+import { addProjectUpdate } from "./project-update.ts";
 import { readPermissions, secretOutOption, servicePermissions, withNewCredential } from "./new-credential.ts";
 
 /** Adds `sessiond project …`; each needs a credential with `projects.admin`. */
 export function addProjectCommands(program: Command): void {
   const project = program
     .command("project")
-    .description("projects: create, list, disable (needs projects.admin)");
+    .description("projects: create, list, show, update, disable (needs projects.admin)");
 
   addServiceCommand(project, "create", {
     description: "create a project and its first credential",
@@ -46,13 +47,13 @@ export function addProjectCommands(program: Command): void {
       }),
   });
 
+  addProjectUpdate(project);
+
   addServiceCommand(project, "disable", {
     description: "refuse a project's credentials, tokens and JWTs from now on, permanently",
-    options: { "<id>": "the project", "--yes": "do not ask" },
+    options: { "<id>": "the project", ...yesOption },
     action: async ({ options: { id, yes }, output, projects }) => {
-      if (yes !== true && isInteractive()) {
-        await confirm(`Refuse every credential, token and JWT of project ${id}, permanently?`);
-      }
+      await confirmUnless(yes, `Refuse every credential, token and JWT of project ${id}, permanently?`);
       const response = await projects.disableProject({ id });
       const text = pairs({ project: id, disabled: formatTime(response.project?.disableTime) });
       await output.message(DisableProjectResponseSchema, response, text);

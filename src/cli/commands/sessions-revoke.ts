@@ -13,7 +13,7 @@ import { formatTime } from "../output/format.ts";
 import { pairs } from "../output/table.ts";
 import { type ServiceRun, addServiceCommand } from "../run/command.ts";
 import { type OptionValues, revocationDetails, revocationOptions } from "../run/options.ts";
-import { confirm, isInteractive } from "../run/terminal.ts";
+import { confirmUnless, yesOption } from "../run/terminal.ts";
 
 /** Adds `sessions revoke` and `sessions revoke-all`. */
 export function addSessionsRevoke(sessions: Command): void {
@@ -69,7 +69,7 @@ const revokeAllOptions = {
   "--except <id>": "keep this session",
   "--dry-run": "only count the sessions that would end",
   "--count": "also count the active sessions; slow if there are many",
-  "--yes": "do not ask; without a terminal there is no question anyway",
+  ...yesOption,
   ...revocationOptions,
 };
 
@@ -80,9 +80,11 @@ async function revokeAllSessions(run: RevokeAllRun): Promise<void> {
   const { scope, name } = readScope(run);
   const request = { scope, exceptSessionId: options.except ?? "", ...revocationDetails(options) };
   const dryRun = options.dryRun === true;
-  if (!dryRun && options.yes !== true && isInteractive()) {
-    const { revokedCount } = await sessions.revokeAll({ ...request, validateOnly: true });
-    await confirm(`End ${countSessions(revokedCount)} of ${name}?`);
+  if (!dryRun) {
+    await confirmUnless(options.yes, async () => {
+      const { revokedCount } = await sessions.revokeAll({ ...request, validateOnly: true });
+      return `End ${countSessions(revokedCount)} of ${name}?`;
+    });
   }
   const count = options.count === true;
   const response = await sessions.revokeAll({ ...request, countRevoked: count, validateOnly: dryRun });

@@ -24,6 +24,21 @@ function toWord(localName: string): string {
   return localName.toLowerCase().replaceAll("_", "-");
 }
 
+/** The units of durations, the longest first. */
+export const millisecondsOf: ReadonlyMap<string, number> = new Map([
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1000],
+  ["ms", 1],
+]);
+
+/** A duration in the longest unit that gives a whole number, such as `90m`. */
+export function formatDuration(ms: number): string {
+  const [unit, unitMs] = [...millisecondsOf].find(([, unitMs]) => ms > 0 && ms % unitMs === 0) ?? ["s", 1000];
+  return `${ms / unitMs}${unit}`;
+}
+
 /** A time in UTC, to the second; empty if undefined. */
 export function formatTime(time: Timestamp | undefined): string {
   return time === undefined ? "" : `${timestampDate(time).toISOString().slice(0, 19)}Z`;

@@ -1,5 +1,6 @@
 import { RevocationCauseSchema } from "../../../gen/session/v1/revocation_pb.ts";
-import { enumValue, enumWords } from "../output/format.ts";
+import { usageFailure } from "../output/failure.ts";
+import { enumValue, enumWords, millisecondsOf } from "../output/format.ts";
 
 /** An option or argument. */
 export interface OptionDetails {
@@ -52,6 +53,16 @@ export const revocationOptions = {
 /** The fields of a request that say why. */
 export function revocationDetails({ cause, reason }: OptionValues<typeof revocationOptions>) {
   return { cause: enumValue(RevocationCauseSchema, cause), reason };
+}
+
+/** Returns a function that reads a duration such as `12h` and gives it in proto JSON. The service checks its bounds. */
+export function parseDuration(option: string): (text: string) => string {
+  return (text) => {
+    const [, count, unit] = /^(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)$/.exec(text) ?? [];
+    const unitMs = unit === undefined ? undefined : millisecondsOf.get(unit);
+    if (unitMs === undefined) throw usageFailure(`${option} must be a duration such as 30s, 5m, 12h or 90d`);
+    return `${Math.round(Number(count) * unitMs) / 1000}s`;
+  };
 }
 
 /** Splits the value of an option that takes a list. The service checks the entries. */

@@ -180,7 +180,7 @@ function reachable(messages: readonly DescMessage[]): ReadonlySet<string> {
 const wellKnown: Readonly<Record<string, JsonObject>> = {
   "google.protobuf.Timestamp": { type: "string", format: "date-time" },
   "google.protobuf.Duration": { type: "string", pattern: "^-?\\d{1,12}(\\.\\d{1,9})?s$", examples: ["60s"] },
-  "google.protobuf.FieldMask": { type: "string", pattern: "^[A-Za-z0-9_.,]*$" },
+  "google.protobuf.FieldMask": { type: "string", pattern: "^(?:\\*|[A-Za-z0-9_.,]*)$" },
   "google.protobuf.Struct": { type: "object", additionalProperties: true },
   "google.protobuf.Value": {},
   "google.protobuf.ListValue": { type: "array", items: {} },

@@ -41,6 +41,17 @@ export function startSessiond(args: readonly string[], options: CommandOptions =
   return startNode([commandFile, ...args], { cwd, env: childEnvironment(environment), endSignal: "SIGKILL" });
 }
 
+/** Runs `sessiond` on a terminal of Linux, with this input. */
+export function onTerminal(
+  args: readonly string[],
+  answer: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<Outcome> {
+  const words = [process.execPath, commandFile, ...args].map((word) => `'${word}'`);
+  const script = ["--quiet", "--return", "--command", words.join(" "), "/dev/null"];
+  return runCommand("script", script, { environment: childEnvironment(environment), input: answer });
+}
+
 /** The environment with which a command calls a service with its bootstrap credential. */
 export function callerOf(service: Pick<RunningService, "url" | "projectId" | "secret">) {
   const { url, projectId, secret } = service;

@@ -24,7 +24,7 @@ test("keys list, rotate and revoke", async () => {
   expect(rowsOf((await run("keys", "list")).stdout)).toMatchObject([{ kid: next.kid }, { kid }]);
 
   const reason = ["--cause", "compromise", "--reason", "in a log"];
-  const { status, stdout } = await run("keys", "revoke", kid, ...reason);
+  const { status, stdout } = await run("keys", "revoke", kid, "--yes", ...reason);
   expect(status).toBe(0);
   expect(stdout).toMatch(/state +revoked/);
   const credential = { case: "jwt", value: jwt } as const;
@@ -44,7 +44,7 @@ test("--project selects another project", async () => {
 test.each(["-unknown-key", "-hidden", "--key"])(
   "a key id that begins with a dash is not taken for an option: %s",
   async (kid) => {
-    const { status, stderr } = await run("keys", "revoke", kid);
+    const { status, stderr } = await run("keys", "revoke", kid, "--yes");
     expect(status).toBe(3);
     expect(stderr).toContain("SIGNING_KEY_NOT_FOUND");
   },

@@ -105,11 +105,11 @@ test("project list reads pages up to --limit and continues with --page-token", a
 test("project disable refuses the project's credentials from then on", async () => {
   const { secret } = await jsonOf<Created>(run("project", "create", "doomed", "--json"));
   expect(await trial("doomed", secret)).toBe("ok");
-  const { status, stdout } = await run("project", "disable", "doomed");
+  const { status, stdout } = await run("project", "disable", "doomed", "--yes");
   expect(status).toBe(0);
   expect(stdout).toMatch(/^project +doomed\ndisabled +\d{4}-/);
   expect(await trial("doomed", secret)).toBe("CREDENTIAL_INVALID");
-  expect((await run("project", "disable", "no-such")).status).toBe(3);
+  expect((await run("project", "disable", "no-such", "--yes")).status).toBe(3);
 });
 
 test("credential create, list and disable, for the calling project and for another", async () => {
@@ -129,10 +129,12 @@ test("credential create, list and disable, for the calling project and for anoth
   expect(row).toMatchObject({ name: "Reader", permissions: "sessions.read", disabled: "" });
 
   const id = row?.["id"] ?? "";
-  const disabled = await jsonOf(run("credential", "disable", id, "--project", "other", "--json"));
+  const disabled = await jsonOf(run("credential", "disable", id, "--project", "other", "--yes", "--json"));
   expect(disabled).toMatchObject({ credential: { id, disableTime: expect.any(String) } });
   expect(await trial("other", secret)).toBe("CREDENTIAL_INVALID");
-  expect((await run("credential", "disable", own.credential.id, "--project", "other")).status).toBe(3);
+  expect((await run("credential", "disable", own.credential.id, "--project", "other", "--yes")).status).toBe(
+    3,
+  );
 });
 
 /** A project with one credential. */

@@ -1,10 +1,8 @@
 import { expect, test } from "vitest";
-import { childEnvironment } from "../../support/process/child.ts";
-import { runCommand } from "../../support/process/command.ts";
 import { newLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { callerOf, commandFile, fileWith, jsonOf, rowsOf, sessiond } from "./command-process.ts";
+import { callerOf, fileWith, jsonOf, onTerminal, rowsOf, sessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
@@ -75,22 +73,15 @@ test("revoke-all ends the sessions of its scope except --except; --dry-run only 
   expect(dry).toEqual({ revokedCount: "3" });
   for (const login of logins) expect(await verdictOn(service, login)).toBe("active");
 
-  const { status, stdout } = await run(...revokeAll, "--except", spared?.id ?? "", "--count");
+  const { status, stdout } = await run(...revokeAll, "--except", spared?.id ?? "", "--count", "--yes");
   expect(status).toBe(0);
   expect(stdout).toMatch(/sessions ended +2\n/);
   for (const login of ended) expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
   for (const login of [spared, stranger]) expect(await verdictOn(service, login ?? stranger)).toBe("active");
 
-  expect((await run("revoke-all", "--member", stranger.memberId)).status).toBe(0);
+  expect((await run("revoke-all", "--member", stranger.memberId, "--yes")).status).toBe(0);
   expect(await verdictOn(service, stranger)).toBe("SESSION_REVOKED_BY_CUTOFF");
 });
-
-/** Runs the command on a terminal, with this input. */
-function onTerminal(args: readonly string[], answer: string) {
-  const words = [process.execPath, commandFile, "sessions", ...args].map((word) => `'${word}'`);
-  const script = ["--quiet", "--return", "--command", words.join(" "), "/dev/null"];
-  return runCommand("script", script, { environment: childEnvironment(environment), input: answer });
-}
 
 test.runIf(process.platform === "linux")(
   "on a terminal, revoke-all asks and says how many sessions would end",
@@ -98,17 +89,21 @@ test.runIf(process.platform === "linux")(
     const login = await newLogin(service, { organizationId: "asked" });
     const revokeAll = ["revoke-all", "--organization", "asked"];
     for (const no of ["n\n", "\n", "\u0004"]) {
-      const refused = await onTerminal(revokeAll, no);
+      const refused = await onTerminal(["sessions", ...revokeAll], no, environment);
       expect(refused.stdout).toContain("End 1 session of organization asked? [y/N]");
       expect(refused.stdout).toContain("not confirmed: nothing was changed");
       expect(refused.status).toBe(1);
       expect(await verdictOn(service, login)).toBe("active");
     }
-    const confirmed = await onTerminal(revokeAll, "y\n");
+    const confirmed = await onTerminal(["sessions", ...revokeAll], "y\n", environment);
     expect(confirmed).toMatchObject({ status: 0, stdout: expect.stringMatching(/revision +\d+/) });
     expect(await verdictOn(service, login)).toBe("SESSION_REVOKED_BY_CUTOFF");
 
-    const { status, stdout } = await onTerminal(["revoke-all", "--project", "--yes"], "");
+    const { status, stdout } = await onTerminal(
+      ["sessions", "revoke-all", "--project", "--yes"],
+      "",
+      environment,
+    );
     expect(status).toBe(0);
     expect(stdout).not.toContain("[y/N]");
   },
@@ -118,7 +113,7 @@ test("revocations lists target, actor, cause and reason, newest first", async ()
   const since = new Date();
   const login = await newLogin(service, { memberId: "audited" });
   await run("revoke", login.id, "--reason", "lost\tphone", "--cause", "compromise");
-  await run("revoke-all", "--member", "audited");
+  await run("revoke-all", "--member", "audited", "--yes");
   const { status, stdout, stderr } = await run("revocations", "--since", since.toISOString());
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   const actor = expect.stringMatching(/^service\/[0-9a-f-]{36}$/);
