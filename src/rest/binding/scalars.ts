@@ -107,8 +107,8 @@ function checkDouble(json: ExactJson): number {
 }
 
 /**
- * Checks a number inside a Struct, Value or ListValue. Whoever writes it has chosen no type, so a number that a double would
- * change is refused.
+ * Checks a number inside a Struct, Value or ListValue. Its type is not declared as double, so a number that a double would change
+ * is refused.
  */
 export function checkAnyNumber(json: number | WrittenNumber): number {
   const number = checkDouble(json);

@@ -55,14 +55,14 @@ export type JsonWebKey = Message<"compat.stytch.v1.JsonWebKey"> & {
   keyOps: string[];
 
   /**
-   * Certificates of the key: none, because it has none.
+   * Certificates of the key. Always empty: the keys have no certificates.
    *
    * @generated from field: repeated string x5c = 6;
    */
   x5c: string[];
 
   /**
-   * Thumbprint of the certificate: empty, because there is none. Stytch spells the name without the `#` of RFC 7517.
+   * Thumbprint of the certificate. Always empty. Stytch spells the name without the `#` of RFC 7517.
    * buf:lint:ignore FIELD_LOWER_SNAKE_CASE
    *
    * @generated from field: string x5tS256 = 7;
