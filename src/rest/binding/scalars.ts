@@ -44,8 +44,8 @@ export const textForms: ReadonlyMap<string, TextForm> = new Map([
   [
     "google.protobuf.FieldMask",
     {
-      expected: "comma-separated lowerCamelCase field paths, or *",
-      matches: (text) => /^(?:[A-Za-z0-9.,]*|\*)$/.test(text),
+      expected: "comma-separated lowerCamelCase field paths",
+      matches: (text) => /^[A-Za-z0-9.,]*$/.test(text),
     },
   ],
 ]);
@@ -107,8 +107,8 @@ function checkDouble(json: ExactJson): number {
 }
 
 /**
- * Checks a number inside a Struct, Value or ListValue. Its writer has chosen no type, so a number that a double would
- * change is refused.
+ * Checks a number inside a Struct, Value or ListValue. Its type is not declared as double, so a number that a double would change
+ * is refused.
  */
 export function checkAnyNumber(json: number | WrittenNumber): number {
   const number = checkDouble(json);
