@@ -8,6 +8,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ProjectService } from "../../../gen/session/v1/project_service_pb.ts";
 import { SessionState } from "../../../gen/session/v1/session_pb.ts";
 import { SessionService } from "../../../gen/session/v1/session_service_pb.ts";
@@ -131,4 +132,19 @@ describe.each(transports)("%s", (_name, make) => {
     expect(keys[0]).toMatchObject({ kty: "EC", alg: "ES256", use: "sig" });
     expect((await createClient(Health, anonymous).check({})).status).toBe(Status.SERVING);
   });
+});
+
+test.each([
+  { case: "fileContainingSymbol", value: "session.v1.ErrorReason" },
+  { case: "fileByFilename", value: "session/v1/error_reason.proto" },
+  { case: "fileByFilename", value: "session/v1/revocation.proto" },
+] as const)("reflection has the file of %o", async (messageRequest) => {
+  const client = createClient(ServerReflection, node.createGrpcTransport({ baseUrl: service.url }));
+  async function* ask() {
+    yield { messageRequest };
+  }
+  for await (const { messageResponse } of client.serverReflectionInfo(ask())) {
+    expect(messageResponse.case).toBe("fileDescriptorResponse");
+    break;
+  }
 });
