@@ -14,7 +14,7 @@ import {
 } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { requireNode } from "../transport/node-version.ts";
-import { isSessionRefused } from "./error-info.ts";
+import { errorInfoOf, isSessionRefused } from "./error-info.ts";
 
 requireNode();
 
@@ -70,8 +70,8 @@ type CallArguments<Output extends DescMessage> = [...CallSettings, callback: Grp
  * });
  * ```
  *
- * The services of `session.v1` keep UNAUTHENTICATED for the session token or JWT of an end user. A call whose own credential the
- * server refuses fails with INTERNAL, because a program that takes a replaced secret for a bad session logs out every user.
+ * A call whose own credential sessiond refuses fails with INTERNAL instead of UNAUTHENTICATED, because a program that takes a
+ * replaced secret for a bad session logs out every user.
  *
  * Throws if an RPC is named like a method of `grpc.Client`, which it would hide.
  */
@@ -90,11 +90,10 @@ export function grpcClient<Service extends DescService>(
   }
   const Client = grpc.makeGenericClientConstructor(grpcServiceDefinition(service), service.typeName);
   // grpc-js makes the methods at run time, from the definition.
-  return new Client(address, credentials, clientOptions(service, options)) as unknown as GrpcClient<Service>;
+  return new Client(address, credentials, clientOptions(options)) as unknown as GrpcClient<Service>;
 }
 
-function clientOptions({ file }: DescService, options: grpc.ClientOptions = {}): grpc.ClientOptions {
-  if (file.proto.package !== "session.v1") return options;
+function clientOptions(options: grpc.ClientOptions = {}): grpc.ClientOptions {
   const { interceptors, interceptor_providers: providers } = options;
   // grpc-js takes either interceptors or their providers.
   return providers === undefined
@@ -112,6 +111,8 @@ const ownCredentialErrors: grpc.Interceptor = (options, nextCall) =>
 /** Returns any other status unchanged. */
 function ownCredentialStatus(status: grpc.StatusObject): grpc.StatusObject {
   if (status.code !== grpc.status.UNAUTHENTICATED || isSessionRefused(status)) return status;
+  // The client may be one of another service, with other meanings.
+  if (errorInfoOf(status)?.domain !== "sessiond") return status;
   const details = `the server refuses this service's own credential: ${status.details}`;
   return { ...status, code: grpc.status.INTERNAL, details };
 }
