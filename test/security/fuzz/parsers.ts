@@ -1,5 +1,6 @@
 import { Code, ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import fc from "fast-check";
+import { readActingUser } from "../../../src/auth/acting-user.ts";
 import { cookie, serviceScheme, standardScheme, unknownPeer } from "../../../src/auth/request-credentials.ts";
 import { parseCompactJws } from "../../../src/jwt/compact-jws.ts";
 import { SessiondError } from "../../../src/domain/errors.ts";
@@ -57,6 +58,7 @@ const headerValues = [
   "10S",
   "application/json; charset=utf-8",
   "text/event-stream;q=0.5, */*",
+  "Zo%C3%AB%2C%20the%20desk",
   "localhost:80",
   "[::1]:80",
 ];
@@ -119,6 +121,13 @@ const subjects: readonly Subject[] = [
         if (timeout !== undefined && !(timeout >= 0 && timeout <= 1000)) {
           throw new Error("the timeout is out of range");
         }
+      }
+      const actingUser = parsed(() => readActingUser(text));
+      if (
+        actingUser !== undefined &&
+        actingUser !== parsed(() => readActingUser(encodeURIComponent(actingUser)))
+      ) {
+        throw new Error("the acting user is read in two ways");
       }
       isJsonContentType(text);
       chooseStreamFormat(text);

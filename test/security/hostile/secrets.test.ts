@@ -74,6 +74,7 @@ test("does not repeat a secret in a path, a query or a name in it", async () => 
 });
 
 const headerNames = [
+  "acting-user",
   "x-request-id",
   "content-encoding",
   "content-type",
