@@ -1,5 +1,13 @@
-import { spawn } from "node:child_process";
-import { existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -41,6 +49,23 @@ test.each([
   for (const [i, fragment] of expected.entries()) {
     expect(withoutBlanks(printed[i] ?? "")).toContain(withoutBlanks(fragment));
   }
+});
+
+test("git ignores every file that the examples write, because it may hold a token or a secret", () => {
+  const written = readdirSync(folder).filter((name) => !["node_modules", "sessiond"].includes(name));
+  expect(written).toEqual(expect.arrayContaining([".sessiond", "acme.secret", "session.json"]));
+  // The commands that the other pages show, but which do not run here, write these.
+  const shown = pages.flatMap((page) =>
+    Array.from(
+      readFileSync(page, "utf8").matchAll(/-(?:keyout|out) (\S+\.\w+)|_FILE=(\S+\.pem)/g),
+      (match) => match[1] ?? match[2] ?? "",
+    ),
+  );
+  const files = [...new Set([...written, ...shown])].map((name) =>
+    name === ".sessiond" ? `${name}/` : name,
+  );
+  const checked = spawnSync("git", ["check-ignore", "--no-index", "--stdin"], { input: files.join("\n") });
+  expect(checked.stdout.toString().trim().split("\n")).toEqual(files);
 });
 
 test("README.md stays short: at most 200 lines of at most 120 characters", () => {

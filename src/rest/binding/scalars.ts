@@ -44,8 +44,8 @@ export const textForms: ReadonlyMap<string, TextForm> = new Map([
   [
     "google.protobuf.FieldMask",
     {
-      expected: "comma-separated lowerCamelCase field paths",
-      matches: (text) => /^[A-Za-z0-9.,]*$/.test(text),
+      expected: "comma-separated lowerCamelCase field paths, or *",
+      matches: (text) => /^(?:[A-Za-z0-9.,]*|\*)$/.test(text),
     },
   ],
 ]);

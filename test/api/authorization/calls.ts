@@ -41,7 +41,7 @@ export function waysTo(stage: Stage): Ways {
     if (!method.parent.typeName.startsWith("compat.")) ways.set("gRPC", grpc(connections, method));
     for (const rule of rulesOf(method)) {
       const { httpMethod, template } = pathOf(rule);
-      const variables = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
+      const variables = [...template.matchAll(/\{(\w+)[\w.]*\}/g)].map(([, name = ""]) => name);
       if (variables.every((name) => name in message)) {
         ways.set(`${httpMethod} ${template}`, rest(connections, method, rule));
       }
@@ -102,8 +102,8 @@ function rest(connections: Connections, method: DescMethod, rule: HttpRule): Cal
   const { httpMethod, template } = pathOf(rule);
   return async (message, { headers, certificate }) => {
     const left: Record<string, JsonValue> = { ...message };
-    const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
-      const value = left[name] as string;
+    const path = template.replaceAll(/\{([\w.]+)\}/g, (_, name: string) => {
+      const value = valueAt(message, name);
       delete left[name];
       return encodeURIComponent(value);
     });
@@ -134,6 +134,13 @@ function rest(connections: Connections, method: DescMethod, rule: HttpRule): Cal
 /** Removes headers that differ in every answer. */
 function lasting(headers: readonly (readonly [string, unknown])[]): unknown {
   return Object.fromEntries(headers.filter(([name]) => name !== "x-request-id" && name !== "date"));
+}
+
+/** The text in a field, such as `project.id`. */
+function valueAt(message: JsonObject, path: string): string {
+  return path
+    .split(".")
+    .reduce((value: JsonValue, name) => (value as JsonObject)[name] ?? "", message) as string;
 }
 
 function ownResult(status: number, text: string): string {
