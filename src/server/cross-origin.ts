@@ -57,6 +57,7 @@ const answerHeaders = [
   ...cors.exposedHeaders,
   "Allow",
   "Retry-After",
+  "Sessiond-Error-Reason",
   "WWW-Authenticate",
   "X-Request-Id",
 ].join(", ");

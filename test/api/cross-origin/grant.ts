@@ -22,6 +22,7 @@ export const exposed = [
   "grpc-status",
   "grpc-status-details-bin",
   "retry-after",
+  "sessiond-error-reason",
   "www-authenticate",
   "x-request-id",
 ];

@@ -108,7 +108,7 @@ function restAttempts(given: Given): Attempts {
       const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
       const { value } = (await reader?.read()) ?? {};
       await reader?.cancel();
-      return value?.startsWith("data: {") === true ? "an event" : `${value}`;
+      return /^id: \S+\ndata: \{/.test(value ?? "") ? "an event" : `${value}`;
     },
     "the JWKS": async () => answer(await fetch(`${url}/session/v1/projects/${projectId}/jwks`)),
     "the JWKS of Stytch": async () => answer(await fetch(`${url}/v1/sessions/jwks/${projectId}`)),
