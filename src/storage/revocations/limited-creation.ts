@@ -40,19 +40,20 @@ export async function createWithinLimits(
     const admitted = fresh.filter((_, i) => plans[i]?.admitted);
     const stored = admitted.length === 0 ? [] : await createSessions(transaction, admitted);
     const sessions = new Map(admitted.map((creation, i) => [creation, stored[i]]));
-    const commands = fresh.flatMap((creation, i) =>
-      sessions.get(creation) === undefined
-        ? []
-        : (plans[i]?.ends ?? []).map((id) => endCommand(id, creation)),
-    );
-    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify });
     const outcomes = new Map<LimitedCreation, CreationWithinLimit>(
       fresh.map((creation, i) => [
         creation,
         plans[i]?.admitted === true ? sessions.get(creation) : "limit_reached",
       ]),
     );
-    return settleRequests(transaction, projectId, creations, outcomes);
+    const settled = await settleRequests(transaction, projectId, creations, outcomes);
+    const commands = fresh.flatMap((creation, i) =>
+      sessions.get(creation) === undefined
+        ? []
+        : (plans[i]?.ends ?? []).map((id) => endCommand(id, creation)),
+    );
+    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify });
+    return settled;
   });
 }
 

@@ -72,6 +72,20 @@ test("a login with a request id runs one statement, its repeat two, and a hundre
   expect(asked.length).toBeLessThanOrEqual(4);
 });
 
+test("logins with a limit, and repeats in their batch, take the project's lock last", async () => {
+  const request = newRequest();
+  const login = () => {
+    const draft = newSession(project, { memberId: memberId("repeated") });
+    const limit = { max: 1, action: "end_oldest", actor: "" } as const;
+    return opened.store.sessions.createSessionWithin(draft, hashSecret(draft.id), limit, request);
+  };
+  await storedSession(opened.store, project, { memberId: memberId("repeated") });
+  const statements = await opened.statementsOf(() => Promise.all([login(), login()]));
+  const locking = statements.findIndex(({ sql }) => sql.includes("update project_revisions"));
+  expect(statements.slice(locking + 1).map(({ sql }) => sql)).toEqual(["commit"]);
+  expect(statements).toHaveLength(9);
+});
+
 test("a token look-up and a replacement run one statement each", async () => {
   const { token } = await storedSession(opened.store, project);
   expect(await askedBy(() => opened.store.sessions.findSessionByToken(token))).toEqual(["select"]);
