@@ -104,6 +104,7 @@ async function useKeys(store: PostgresStore, project: Project): Promise<void> {
     await revokeTarget(store, project, { scope: "signing_key", id: kid });
   }
   await store.signingKeys.listSigningKeys(project.id);
+  await store.signingKeys.pageSigningKeys(project.id, { size: 10, after: undefined });
 }
 
 async function useSessions(store: PostgresStore, project: Project): Promise<void> {
