@@ -138,7 +138,7 @@ test("every command sends --acting-user, and the lists show them and answer for 
   const other = await newLogin(service, { memberId: "served" });
   const why = ["--cause", "compromise", "--reason", "lost phone"];
   expect((await run("revoke", login.id, ...why, "--acting-user", name)).status).toBe(0);
-  expect((await run("revoke-all", "--project")).status).toBe(0);
+  expect((await run("revoke-all", "--project", "--yes")).status).toBe(0);
   const actor = expect.stringMatching(/^service\/[0-9a-f-]{36}$/);
   const cause = "compromise";
   const revoked = expect.stringMatching(/^\d{4}-\S+Z$/);
