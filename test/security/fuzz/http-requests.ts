@@ -57,7 +57,7 @@ function queryNames(message: DescMessage, depth = 2): string[] {
   ]);
 }
 
-const tracking = ["x-request-id", "traceparent", "x-forwarded-for", "acting-user"] as const;
+const tracking = ["x-request-id", "traceparent", "x-forwarded-for"] as const;
 const negotiation = ["accept", "accept-encoding", "origin", "range", "if-none-match"] as const;
 
 const anyHeaders: fc.Arbitrary<Headers> = fc.array(
