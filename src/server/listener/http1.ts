@@ -19,8 +19,11 @@ export function createHttp1(
 ): ProtocolServer {
   /** Open connections with their unfinished answers. */
   const running = new Map<Socket, Conversation<ServerResponse>>();
-  /** Connections that sent a malformed request; they close when their earlier requests are answered. */
-  const ending = new WeakSet<Socket>();
+  /**
+   * Connections that sent a malformed request; they close when their earlier requests are answered. With the error of the
+   * request, unless the last of these answers announces the end.
+   */
+  const ending = new WeakMap<Socket, Error | undefined>();
   let draining = false;
 
   const serve = (req: IncomingMessage, res: ServerResponse) => {
@@ -57,8 +60,8 @@ export function createHttp1(
     const responses = [...(running.get(socket)?.answers ?? [])];
     // Complete requests are answered first: a 400 in between would be taken for their answer.
     if (responses.length > 0 && responses.every((res) => res.req.complete)) {
-      ending.add(socket);
-      for (const res of responses) closeAfter(res);
+      const announced = responses.map(closeAfter).at(-1) === true;
+      ending.set(socket, announced ? undefined : error);
     } else {
       refuseUnparsed(
         error,
@@ -77,7 +80,10 @@ export function createHttp1(
     answers?.add(res);
     res.once("close", () => {
       answers?.delete(res);
-      if ((draining || ending.has(socket)) && answers?.size === 0) socket.destroySoon();
+      if (answers?.size !== 0) return;
+      const error = ending.get(socket);
+      if (error !== undefined) refuseUnparsed(error, socket, false);
+      else if (draining || ending.has(socket)) socket.destroySoon();
     });
   }
 
@@ -115,7 +121,9 @@ function hasUnknownCoding(req: IncomingMessage): boolean {
   return coding !== undefined && coding.toLowerCase() !== "chunked";
 }
 
-/** Announces that the connection closes after this response, if its headers are not sent yet. */
-function closeAfter(res: ServerResponse): void {
-  if (!res.headersSent) res.setHeader("connection", "close");
+/** Announces that the connection closes after this response; false if its headers are sent already. */
+function closeAfter(res: ServerResponse): boolean {
+  if (res.headersSent) return false;
+  res.setHeader("connection", "close");
+  return true;
 }

@@ -63,6 +63,20 @@ test.each([
   expect(await (await openRaw(port, bytes)).closed).toMatch(answer);
 });
 
+test.each([
+  ["too large", `GET /2 HTTP/1.1\r\nHost: h\r\nX: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  ["malformed", "\0\r\n\r\n", 400],
+])(
+  "over HTTP/1.1 a pipelined request that is %s is answered after one that has its answer",
+  async (_, bytes, status) => {
+    const { port } = await listening({ handler: (_req, res) => void endResponse(res, "first") });
+    const received = await (await openRaw(port, `GET /1 HTTP/1.1\r\nHost: h\r\n\r\n${bytes}`)).closed;
+    expect(received).toMatch(
+      new RegExp(`^HTTP/1.1 200 OK[^]*first *HTTP/1.1 ${status} [^]*connection: close`),
+    );
+  },
+);
+
 test("closes an HTTP/2 connection when the client closes its side", async () => {
   const { port } = await listening({ handler: echo });
   const raw = await openRaw(port, "", true);
