@@ -30,7 +30,7 @@ const calls: [method: string, rest: [verb: string, path: string], body: object][
   ["List", ["GET", "/session/v1/sessions?member_id=m"], { member_id: "m" }],
   ["Extend", ["POST", "/session/v1/sessions/$id:extend"], { id: login.id }],
   ["Revoke", ["POST", "/session/v1/sessions/$id:revoke"], { id: login.id }],
-  ["RevokeAll", ["POST", "/session/v1/sessions:revokeAll"], { project: true, validate_only: true }],
+  ["RevokeAll", ["POST", "/session/v1/sessions:revokeAll"], { project: {}, validate_only: true }],
 ];
 
 /** Sends a deadline that only the service enforces. */

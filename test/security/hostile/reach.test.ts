@@ -14,12 +14,12 @@ beforeAll(async () => {
   admin = await target.createSession({ memberId: "boss", organizationId: "acme", roles: ["admin"] });
 });
 
-test.each([{ memberId: "alice" }, { organizationId: "acme" }, { project: true }])(
+test.each([{ memberId: "alice" }, { organizationId: "acme" }, { project: {} }])(
   "RevokeAll of %o does not reach the same ids in another project",
   async (scope) => {
     const session = await target.createSession({ memberId: "alice", organizationId: "acme" });
     const { id } = await target.createSession({ memberId: "alice", organizationId: "acme" }, target.foreign);
-    const request = { ...scope, count: true, exceptSessionId: id };
+    const request = { ...scope, countRevoked: true, exceptSessionId: id };
     const authorization = target.foreign.basic;
     expect(await target.call("SessionService/RevokeAll", request, { authorization })).toMatchObject({
       status: 200,
