@@ -69,7 +69,7 @@ test.each([
 ])(
   "over HTTP/1.1 a pipelined request that is %s is answered after one that has its answer",
   async (_, bytes, status) => {
-    const { port } = await listening({ handler: (_req, res) => void endResponse(res, "first") });
+    const { port } = await listening({ handler: (_req, res) => endResponse(res, "first") });
     const received = await (await openRaw(port, `GET /1 HTTP/1.1\r\nHost: h\r\n\r\n${bytes}`)).closed;
     expect(received).toMatch(
       new RegExp(`^HTTP/1.1 200 OK[^]*first *HTTP/1.1 ${status} [^]*connection: close`),
