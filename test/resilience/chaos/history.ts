@@ -25,7 +25,7 @@ export interface Observation extends Span {
   readonly by: "token" | "jwt" | "extend" | "caller" | "revoke";
   readonly saw: "alive" | "dead" | "missing";
   /** The revision in the refusal. */
-  readonly revokeActor?: number;
+  readonly revokedBy?: number;
 }
 
 /** Target of a revocation. `target` is an id, or empty for the project. */

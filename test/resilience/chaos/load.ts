@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { decodeJwt } from "jose";
 import type { RevokeAllRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
@@ -85,9 +86,12 @@ export class Load {
 
   async #create(): Promise<void> {
     const { member, organization } = this.#population.member();
-    const outcome = await this.recorder.attempt(() =>
-      this.#anywhere.create({ memberId: member, organizationId: organization }),
-    );
+    const requestId = chance(0.5) ? randomUUID() : "";
+    const create = () => this.#anywhere.create({ memberId: member, organizationId: organization, requestId });
+    const first = await this.recorder.attempt(create);
+    // A creation whose outcome is unknown is repeated, on any replica; it counts from its first call on.
+    const repeat = "failed" in first && requestId !== "" ? await this.recorder.attempt(create) : first;
+    const outcome = { ...repeat, start: first.start };
     if (!("answer" in outcome)) return;
     const { session, token, jwt } = outcome.answer;
     const known = { id: session?.id ?? "", member, organization, token, jwt };

@@ -7,7 +7,7 @@ import { type Ending, type Observation, type Operation, type Span, monotonic } f
 export type Outcome<T> = Span &
   (
     | { readonly answer: T }
-    | { readonly saw: Exclude<Observation["saw"], "alive">; readonly revokeActor?: number }
+    | { readonly saw: Exclude<Observation["saw"], "alive">; readonly revokedBy?: number }
     | { readonly failed: string }
   );
 
@@ -29,11 +29,11 @@ export class Recorder {
       const info = errorInfoOf(error);
       const refusal = refusals.get(info?.reason ?? "");
       if (refusal !== undefined) {
-        const revokeActor = info?.metadata["revision"];
+        const revokedBy = info?.metadata["revision"];
         return {
           ...span,
           saw: refusal,
-          ...(revokeActor === undefined ? {} : { revokeActor: Number(revokeActor) }),
+          ...(revokedBy === undefined ? {} : { revokedBy: Number(revokedBy) }),
         };
       }
       const failed = `${Code[ConnectError.from(error).code]}${info === undefined ? "" : ` ${info.reason}`}`;
@@ -51,7 +51,7 @@ export class Recorder {
         ? { saw: "alive" as const }
         : {
             saw: outcome.saw,
-            ...(outcome.revokeActor === undefined ? {} : { revokeActor: outcome.revokeActor }),
+            ...(outcome.revokedBy === undefined ? {} : { revokedBy: outcome.revokedBy }),
           };
     this.history.push({ kind: "observation", session, by, start, end, ...seen });
     return "answer" in outcome;

@@ -22,7 +22,7 @@ const observation = (
   start: number,
   end: number,
   saw: Observation["saw"],
-  revokeActor?: number,
+  revokedBy?: number,
 ): Observation => ({
   kind: "observation",
   session: "s",
@@ -30,7 +30,7 @@ const observation = (
   saw,
   start,
   end,
-  ...(revokeActor === undefined ? {} : { revokeActor }),
+  ...(revokedBy === undefined ? {} : { revokedBy }),
 });
 
 const revocation = (

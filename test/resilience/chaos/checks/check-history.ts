@@ -63,7 +63,7 @@ function checkObservation(
       if (begun.length === 0) {
         return [{ rule: "dead before any revocation", operations: [observation, creation] }];
       }
-      const fits = observation.revokeActor === undefined || begun.some(couldBe(observation.revokeActor));
+      const fits = observation.revokedBy === undefined || begun.some(couldBe(observation.revokedBy));
       return fits ? [] : [{ rule: "wrong revision blamed", operations: [observation, creation, ...begun] }];
     }
   }
