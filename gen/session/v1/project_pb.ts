@@ -43,7 +43,7 @@ export type Project = Message<"session.v1.Project"> & {
   environment: Environment;
 
   /**
-   * Rules for the project's sessions. Changed by UpdatePolicy. In answers every field is set whose default is a value.
+   * Rules for the project's sessions. Changed by UpdatePolicy; UpdateProject ignores them. In answers every field is set whose default is a value.
    *
    * @generated from field: session.v1.Policy policy = 4;
    */

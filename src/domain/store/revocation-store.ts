@@ -40,8 +40,8 @@ export interface RevocationStore extends RevocationLog {
   countActive(projectId: ProjectId, target: CutoffTarget, now: Date, call: CallContext): Promise<number>;
   /**
    * Lists the retained revocations of a project. Those that ended sessions of a member are: every revocation of the member;
-   * every revocation of a single session of the member; and a revocation of an organization or the project if it was the first
-   * one of a retained session of the member, which had not expired before.
+   * every revocation of a single session of the member; and a revocation of an organization or the project if a retained session
+   * of the member names it as its own: it was the first one of the session, active or expired.
    */
   listRevocations(query: RevocationQuery, call: CallContext): Promise<RevocationPage>;
 }

@@ -70,8 +70,11 @@ class JsonChecker {
       case "google.protobuf.Any":
         return this.#any(json);
       case "google.protobuf.Struct":
-      case "google.protobuf.Value":
+        return this.#anyJson(asObject(json));
       case "google.protobuf.ListValue":
+        if (!Array.isArray(json)) throw new ValueError("expected an array");
+        return this.#anyJson(json);
+      case "google.protobuf.Value":
         return this.#anyJson(json);
     }
     const value = message.fields[0];

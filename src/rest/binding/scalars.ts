@@ -33,12 +33,16 @@ const anyText: TextForm = { expected: "a string", matches: () => true };
 
 /** The text forms of well-known types, by type name. */
 export const textForms: ReadonlyMap<string, TextForm> = new Map([
-  ["google.protobuf.Timestamp", { expected: "a time as RFC 3339 writes it", matches: isTimestamp }],
+  [
+    "google.protobuf.Timestamp",
+    { expected: "a time as RFC 3339 writes it, from year 0001 on", matches: isTimestamp },
+  ],
   [
     "google.protobuf.Duration",
     {
-      expected: `seconds with an "s", like 1.5s`,
-      matches: (text) => /^-?\d{1,12}(?:\.\d{1,9})?s$/.test(text),
+      expected: `seconds with an "s", like 1.5s, up to 315576000000s`,
+      matches: (text) =>
+        /^-?\d{1,12}(?:\.\d{1,9})?s$/.test(text) && Math.abs(Number.parseFloat(text)) <= 315_576_000_000,
     },
   ],
   [
@@ -64,14 +68,18 @@ function isBase64(text: string): boolean {
 const timestampPattern =
   /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
-/** Checks the form and that the day exists; `Date` turns 30 February into 1 March. */
+/** Checks the form, the range, and that the day exists; `Date` turns 30 February into 1 March. */
 function isTimestamp(text: string): boolean {
   const day = timestampPattern.exec(text)?.[1] ?? "";
   const time = Date.parse(`${day}T00:00:00Z`);
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day);
+  const exists = !Number.isNaN(time) && new Date(time).toISOString().startsWith(day);
+  return exists && Date.parse(text) >= earliest && Date.parse(text) <= latest;
 }
 
-/** Checks a scalar and gives the JSON that protobuf-es may read. Ranges of numbers are left to protobuf-es. */
+const earliest = Date.parse("0001-01-01T00:00:00Z");
+const latest = Date.parse("9999-12-31T23:59:59.999Z");
+
+/** Checks a scalar and gives the JSON that protobuf-es may read. The range of a float is left to protobuf-es. */
 export function checkScalar(scalar: ScalarType, json: ExactJson): JsonValue {
   switch (scalar) {
     case ScalarType.STRING:
@@ -85,18 +93,32 @@ export function checkScalar(scalar: ScalarType, json: ExactJson): JsonValue {
     case ScalarType.DOUBLE:
       return typeof json === "string" ? checkText(json, float) : checkDouble(json);
     default:
-      return checkInteger(json);
+      return checkInteger(scalar, json);
   }
 }
 
 /** Gives an integer of 32 or 64 bits as a number or as digits. */
-function checkInteger(json: ExactJson): number | string {
-  if (Number.isSafeInteger(json)) return Number(json);
+function checkInteger(scalar: ScalarType, json: ExactJson): number | string {
   const text = json instanceof WrittenNumber ? json.text : json;
-  const integer = typeof text === "string" ? exactInteger(text) : undefined;
-  if (integer === undefined) throw new ValueError("expected an integer");
-  return String(integer);
+  const integer =
+    typeof text === "string" ? exactInteger(text) : Number.isSafeInteger(text) ? text : undefined;
+  if (typeof integer !== "bigint" && typeof integer !== "number") throw new ValueError("expected an integer");
+  const [min, max] = ranges.get(scalar) ?? int64;
+  if (integer < min || integer > max) throw new ValueError(`expected an integer from ${min} to ${max}`);
+  return typeof integer === "number" ? integer : String(integer);
 }
+
+const int32 = [-(2n ** 31n), 2n ** 31n - 1n] as const;
+const int64 = [-(2n ** 63n), 2n ** 63n - 1n] as const;
+const ranges: ReadonlyMap<ScalarType, readonly [min: bigint, max: bigint]> = new Map([
+  [ScalarType.INT32, int32],
+  [ScalarType.SINT32, int32],
+  [ScalarType.SFIXED32, int32],
+  [ScalarType.UINT32, [0n, 2n ** 32n - 1n]],
+  [ScalarType.FIXED32, [0n, 2n ** 32n - 1n]],
+  [ScalarType.UINT64, [0n, 2n ** 64n - 1n]],
+  [ScalarType.FIXED64, [0n, 2n ** 64n - 1n]],
+]);
 
 /** A number such as 1e999 is refused: it becomes Infinity, which JSON cannot say. */
 function checkDouble(json: ExactJson): number {
@@ -121,9 +143,10 @@ export function checkAnyNumber(json: number | WrittenNumber): number {
 /** Checks a value of an enum: a known name, or any integer. */
 export function checkEnum(type: DescEnum, json: ExactJson): JsonValue {
   const isNull = json === null && type.typeName === "google.protobuf.NullValue";
-  if (isNull || (typeof json === "number" && Number.isInteger(json))) return json;
-  const integer = json instanceof WrittenNumber ? exactInteger(json.text) : undefined;
-  if (integer !== undefined) return Number(integer);
+  if (isNull) return json;
+  const isInteger =
+    json instanceof WrittenNumber ? exactInteger(json.text) !== undefined : Number.isInteger(json);
+  if (isInteger) return Number(checkInteger(ScalarType.INT32, json));
   if (typeof json === "string" && enumNumber(type, json) !== undefined) return json;
   throw new ValueError(`expected a value of the enum ${type.name}`);
 }

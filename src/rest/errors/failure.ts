@@ -69,9 +69,15 @@ export function badRequest(place: Place, field: string | undefined, reason: stri
   return new RequestError(kind, 400, `${where}: ${reason}`, Code.InvalidArgument, undefined, details);
 }
 
+const timeoutForms: Readonly<Record<string, string>> = {
+  "grpc-timeout": "up to 8 digits and a unit of H, M, S, m, u and n",
+  "connect-timeout-ms": "milliseconds of up to 10 digits",
+  "x-server-timeout": "seconds, such as 1.5",
+};
+
 /** The deadline header of this name is malformed. */
 export function malformedTimeout(header: string): RequestError {
-  return badRequest("header", header, "not a timeout");
+  return badRequest("header", header, `expected ${timeoutForms[header] ?? "a timeout"}`);
 }
 
 /** The failure that an error stands for. */

@@ -133,7 +133,7 @@ export function readPermissions<T extends Permission>(
   allowed: readonly T[],
 ): readonly T[] {
   const parse = (value: ProtoPermission) => allowed.find((one) => protoPermissions[one] === value);
-  const description = `must be ${namesOfPermissions(allowed)}`;
+  const description = `must be one of ${namesOfPermissions(allowed)}`;
   const unique = [...new Set(values)];
   const unknown = unique.find((value) => parse(value) === undefined);
   if (unknown !== undefined) return fields.violation(`${field}[${values.indexOf(unknown)}]`, description);

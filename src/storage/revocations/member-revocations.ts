@@ -10,18 +10,15 @@ import type { CutoffTarget } from "../../domain/revocation.ts";
  */
 export function revisionsOfMember(projectId: ProjectId, memberId: MemberId): RawBuilder<unknown> {
   const cutoffs = (scope: CutoffTarget["scope"], target: RawBuilder<unknown>) => sql`
-          select r.revision, r.revoke_time from revocations r
+          select r.revision from revocations r
           where r.project_id = ${projectId} and r.scope = ${sql.lit(scope)} and r.target_id = ${target}
             and r.revision > o.since`;
   return sql`
       with s as materialized (
-        select coalesce(organization_id, '') as organization_id, created_revision, revoked_revision, expire_time,
-          coalesce(last_access_time + idle_timeout_ms * interval '1 millisecond', 'infinity') as idle_expire_time
-        from sessions where project_id = ${projectId} and member_id = ${memberId}
+        select coalesce(organization_id, '') as organization_id, created_revision, revoked_revision from sessions
+        where project_id = ${projectId} and member_id = ${memberId}
       ), cuts as materialized (
-        select o.organization_id, array_agg(r.revision order by r.revision) as revisions,
-          array_agg(r.revoke_time order by r.revision) as times
-        from (
+        select o.organization_id, array_agg(r.revision order by r.revision) as revisions from (
           select organization_id, min(created_revision) as since from s where revoked_revision is null
           group by organization_id
         ) o
@@ -38,5 +35,5 @@ export function revisionsOfMember(projectId: ProjectId, memberId: MemberId): Raw
       select cuts.revisions[first.place] from s
       join cuts on cuts.organization_id = s.organization_id
       cross join lateral (select width_bucket(s.created_revision, cuts.revisions) + 1 as place) first
-      where s.revoked_revision is null and least(s.expire_time, s.idle_expire_time) > cuts.times[first.place]`;
+      where s.revoked_revision is null and cuts.revisions[first.place] is not null`;
 }

@@ -116,6 +116,12 @@ describe("a body that is the whole message", () => {
     [`{"note": 9007199254740993}`, "expected a string"],
     [`{"genre": 1e-1}`, "value of the enum Genre"],
     [`{"genre": 9007199254740993}`, "genre"],
+    [`{"extra": []}`, `extra\\": expected a JSON object`],
+    [`{"extra": "s3cret"}`, `extra\\": expected a JSON object`],
+    [`{"pages": 2147483648}`, "expected an integer from -2147483648 to 2147483647"],
+    [`{"genre": 2147483648}`, "expected an integer from -2147483648 to 2147483647"],
+    [`{"loan": "315576000001s"}`, "up to 315576000000s"],
+    [`{"printed": "0000-01-01T00:00:00Z"}`, "from year 0001 on"],
   ])("%s is 400, without its values", async (body, reason) => {
     const answer = await patch(body);
     expect(answer.status).toBe(400);
