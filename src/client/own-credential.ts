@@ -25,7 +25,7 @@ async function* messagesOf<Message>(messages: AsyncIterable<Message>): AsyncGene
 }
 
 /** Returns any other error unchanged. */
-function ownCredentialError(error: unknown): unknown {
+export function ownCredentialError<E>(error: E): E | ConnectError {
   if (!(error instanceof ConnectError)) return error;
   if (error.code !== Code.Unauthenticated || isSessionRefused(error)) return error;
   const message = `the server refuses this service's own credential: ${error.rawMessage}`;

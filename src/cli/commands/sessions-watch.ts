@@ -52,16 +52,20 @@ async function watchSessions({ options, output, target }: ServiceRun<WatchOption
   try {
     for await (const { revocations, position, upToDate } of messages) {
       if (last === undefined) output.note(`watching project ${credential.projectId} at ${baseUrl}`);
-      for (const revocation of revocations) {
-        await output.line(messageJson(RevocationSchema, revocation), toLine(revocation));
+      for (const [i, revocation] of revocations.entries()) {
+        // The last one of a message stands where the message stands.
+        const at = i === revocations.length - 1 ? { position } : {};
+        const json = Object.assign(messageJson(RevocationSchema, revocation) ?? {}, at);
+        await output.line(json, toLine(revocation));
       }
       last = position;
       if (upToDate && !options.follow) break;
     }
   } catch (error) {
     throw outOfRange(error) ?? error;
+  } finally {
+    if (last !== undefined) output.note(`stopped; continue with --after ${last}`);
   }
-  if (last !== undefined) output.note(`stopped; continue with --after ${last}`);
 }
 
 function readStart({ after, oldest, snapshot }: WatchOptions): StreamStart {

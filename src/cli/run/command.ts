@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Sessiond } from "../../client/client.ts";
 import { Output } from "../output/output.ts";
 import type { OptionDetails, OptionSpecs, OptionValues, projectOption } from "./options.ts";
@@ -65,7 +65,17 @@ function addOption(command: Command, flags: string, details: OptionDetails): voi
     return;
   }
   const option = new Option(flags, help).default(value).makeOptionMandatory(required);
-  command.addOption(choices === undefined ? option : option.choices(choices));
+  if (choices !== undefined) option.choices(choices);
+  // An option whose default is empty may be given empty. For any other, an unset variable of the shell is a likely cause.
+  else if (value !== "" && flags.includes("<")) option.argParser(requireText(option));
+  command.addOption(option);
+}
+
+function requireText(option: Option): (text: string) => string {
+  return (text) => {
+    if (text === "") throw new InvalidArgumentError(`${option.long} must not be empty.`);
+    return text;
+  };
 }
 
 /** Adds a command that calls the service, with the options of the connection. */

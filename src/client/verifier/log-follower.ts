@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { driftSince } from "../clock.ts";
 import { codeOf } from "../error-info.ts";
+import { ownCredentialError } from "../own-credential.ts";
 import { type StreamStart, type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
 import type { Connections } from "./connections.ts";
 import { type CredentialRefusals, isCredentialRefused } from "./credential-refusals.ts";
@@ -122,7 +123,7 @@ export class LogFollower {
     this.isConnected = false;
     this.lastError = error;
     if (error instanceof UnknownScopeError) freshness.distrust();
-    if (isPermanent(error)) this.#settleReady(error);
+    if (isPermanent(error)) this.#settleReady(ownCredentialError(error));
     const { baseUrl } = connections;
     source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });
     if (isCredentialRefused(error)) refusals.report({ call: "WatchRevocations", baseUrl, error });

@@ -1,4 +1,10 @@
-import type { DescField, DescMessage, JsonObject, JsonValue, ScalarType } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  type JsonObject,
+  type JsonValue,
+  ScalarType,
+} from "@bufbuild/protobuf";
 import { scalarZeroValue } from "@bufbuild/protobuf/reflect";
 import { type CompiledRoute, httpBodyTypeName } from "../routes/route.ts";
 import { commentOf, summaryOf } from "./comments.ts";
@@ -137,13 +143,19 @@ function isHttpBody(message: DescMessage | undefined): boolean {
   return message?.typeName === httpBodyTypeName;
 }
 
-/** The smallest JSON object that a request may have, with placeholders, for forms in which it is edited. */
+/**
+ * The smallest JSON object that a request may have, with placeholders, for forms in which it is edited. Of a oneof it has the first
+ * string: an id or a token is easier to fill in than a message.
+ */
 function exampleOf(fields: readonly DescField[], schemas: Schemas): JsonObject {
-  const isFirst = (field: DescField) => fields.find(({ oneof }) => oneof === field.oneof) === field;
+  const isChosen = (field: DescField) => {
+    const members = fields.filter(({ oneof }) => oneof === field.oneof);
+    return (members.find(({ scalar }) => scalar === ScalarType.STRING) ?? members[0]) === field;
+  };
   return Object.fromEntries(
     fields
       .filter((field) =>
-        field.oneof === undefined ? isRequired(field) : isRequiredOneof(field.oneof) && isFirst(field),
+        field.oneof === undefined ? isRequired(field) : isRequiredOneof(field.oneof) && isChosen(field),
       )
       .map((field) => [schemas.nameOf(field), placeholderOf(field, schemas)]),
   );
@@ -162,6 +174,7 @@ function placeholderOf(field: DescField, schemas: Schemas): JsonValue {
 }
 
 function scalarPlaceholder(scalar: ScalarType): JsonValue {
+  if (scalar === ScalarType.STRING) return "string";
   const zero = scalarZeroValue(scalar, false);
   return typeof zero === "number" || typeof zero === "boolean" ? zero : String(zero);
 }

@@ -79,6 +79,8 @@ test.each([
   [["project", "update", "acme", "--role-grants", "admin=fly"], "fly is not a permission"],
   [["project", "update", "acme", "--clear", "environment"], "--clear must name fields"],
   [["project", "update", "acme", "--clear", "jwt-lifetime", "--jwt-lifetime", "5m"], "set and cleared"],
+  [["sessions", "revocations", "--for-user", ""], "--for-user must not be empty"],
+  [["sessions", "revoke-all", "--member", "a", "--except", "", "--yes"], "--except must not be empty"],
   [["sessions", "revocations", "--since", "yesterday"], "--since must be"],
   [["sessions", "revocations", "--until", "2026-02-30T12:00Z"], "--until must be"],
   [["sessions", "revocations", "--until", "2026-02-31T"], "--until must be"],

@@ -68,6 +68,7 @@ test("--after, --oldest and --snapshot select the start; --json prints one docum
     cause: "REVOCATION_CAUSE_UNSPECIFIED",
     exceptSessionId: "",
   });
+  expect(JSON.parse(linesOf(after).at(-1) ?? "")).toMatchObject({ position: positionOf(Number(third)) });
   for (const start of ["--oldest", "--snapshot"]) {
     const watch = await startWatch([start, "--json"]);
     await until(watch, Number(third));

@@ -39,6 +39,13 @@ const shown = ({ token }: { readonly token: string }) => ({
   credential: { case: "token", value: token } as const,
 });
 
+test("ready() of a verifier whose credential is refused fails with INTERNAL", async () => {
+  const verifier = createVerifier({ baseUrl, credential: { projectId, secret: replaced } });
+  onTestFinished(() => verifier.close());
+  verifier.events.on("credentialRefused", () => undefined);
+  expect(await errorOf(verifier.ready())).toMatchObject({ code: Code.Internal });
+});
+
 describe("the Connect client", () => {
   const clientWith = (own: string) => {
     const sessiond = connectSessiond({ baseUrl, credential: { projectId, secret: own } });
