@@ -653,7 +653,7 @@ export type RevokeSigningKeyRequest = Message<"session.v1.RevokeSigningKeyReques
   cause: RevocationCause;
 
   /**
-   * Why, in words: up to 512 characters.
+   * Why, as text: up to 512 characters.
    *
    * @generated from field: string reason = 4;
    */

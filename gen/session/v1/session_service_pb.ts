@@ -505,7 +505,7 @@ export type RevokeRequest = Message<"session.v1.RevokeRequest"> & {
   cause: RevocationCause;
 
   /**
-   * Why, in words: up to 512 characters. Callers who may read the session or the log can read it.
+   * Why, as text: up to 512 characters. Callers who may read the session or the log can read it.
    *
    * @generated from field: string reason = 6;
    */
@@ -623,7 +623,7 @@ export type RevokeAllRequest = Message<"session.v1.RevokeAllRequest"> & {
   cause: RevocationCause;
 
   /**
-   * Why, in words: up to 512 characters. Callers who may read the sessions or the log can read it.
+   * Why, as text: up to 512 characters. Callers who may read the sessions or the log can read it.
    *
    * @generated from field: string reason = 7;
    */

@@ -11,7 +11,7 @@ export const maxClaimsBytes = 4096;
  */
 export const maxClaimsDepth = 30;
 
-/** Says what is wrong with custom claims, without repeating a value; undefined if nothing is. */
+/** Describes the first problem of custom claims, without repeating a value; undefined if they have none. */
 export function problemOfClaims(claims: JsonObject): string | undefined {
   const clash = Object.keys(claims).find((name) => reservedClaims.has(name));
   if (clash !== undefined) return `must not have the key ${clash}, which the JWT itself uses`;

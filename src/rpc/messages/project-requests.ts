@@ -84,7 +84,7 @@ export function readUpdatePolicy(request: UpdatePolicyRequest): {
 
 interface MaskRule {
   readonly accepted: readonly string[];
-  /** What is accepted, in words. */
+  /** What is accepted, as text. */
   readonly description: string;
 }
 
@@ -145,7 +145,7 @@ function readCertificateNames(fields: FieldChecker, names: readonly string[]): r
   return [...new Set(read)];
 }
 
-/** Reads the environment; UNSPECIFIED is none. */
+/** Reads the environment; undefined for UNSPECIFIED. */
 function readEnvironment(fields: FieldChecker, field: string, value: ProtoEnvironment): Environment {
   return fields.parsed(field, value, (number) => environments.get(number), "must be an Environment");
 }

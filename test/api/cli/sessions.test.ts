@@ -161,7 +161,7 @@ test("every command sends --acting-user, and the lists show them and answer for 
     ["list", "--member", "served"],
     ["watch", "--oldest", "--no-follow"],
   ]) {
-    const refused = await run(...args, "--acting-user", "");
+    const refused = await run(...args, "--acting-user", "x".repeat(256));
     expect(refused).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("acting-user: must have 1 to"),
