@@ -11,7 +11,7 @@ import type { StreamStart } from "../../client/subscribe.ts";
 import { watchRevocations } from "../../client/watch-revocations.ts";
 import { CommandFailure, describeError, usageFailure } from "../output/failure.ts";
 import { enumWord, formatTime } from "../output/format.ts";
-import { messageJson } from "../output/output.ts";
+import { type Output, messageJson } from "../output/output.ts";
 import { printable } from "../output/table.ts";
 import { type ServiceRun, addServiceCommand } from "../run/command.ts";
 import type { OptionValues } from "../run/options.ts";
@@ -62,10 +62,15 @@ async function watchSessions({ options, output, target }: ServiceRun<WatchOption
       if (upToDate && !options.follow) break;
     }
   } catch (error) {
+    // Not if the reader of the output went away, which is a usual end of a pipe.
+    if (error instanceof ConnectError) noteEnd(output, last);
     throw outOfRange(error) ?? error;
-  } finally {
-    if (last !== undefined) output.note(`stopped; continue with --after ${last}`);
   }
+  noteEnd(output, last);
+}
+
+function noteEnd(output: Output, position: string | undefined): void {
+  if (position !== undefined) output.note(`stopped; continue with --after ${position}`);
 }
 
 function readStart({ after, oldest, snapshot }: WatchOptions): StreamStart {

@@ -145,7 +145,7 @@ function readCertificateNames(fields: FieldChecker, names: readonly string[]): r
   return [...new Set(read)];
 }
 
-/** Reads the environment; undefined for UNSPECIFIED. */
+/** Reads an environment. UNSPECIFIED is refused. */
 function readEnvironment(fields: FieldChecker, field: string, value: ProtoEnvironment): Environment {
   return fields.parsed(field, value, (number) => environments.get(number), "must be an Environment");
 }
