@@ -50,6 +50,10 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
     Code.OUT_OF_RANGE,
     "the log of revocations does not reach this position; start with a snapshot",
   ],
+  HISTORY_CHANGED: [
+    Code.OUT_OF_RANGE,
+    "the position is not one of this log, as after a restore of the database; start with a snapshot",
+  ],
   WATCHER_TOO_SLOW: [Code.ABORTED, "the watcher read too slowly; resume after the last position it has"],
   DATABASE_UNAVAILABLE: [Code.UNAVAILABLE, "the database does not answer; try again"],
   INTERNAL: [Code.INTERNAL, "internal error"],

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { sql } from "kysely";
 import type { CertificateName } from "../domain/certificate-name.ts";
 import type { CredentialId, ProjectId } from "../domain/ids.ts";
@@ -49,17 +50,20 @@ export class PostgresProjectStore implements ProjectStore {
             display_name: project.displayName,
             environment: project.environment,
             policy: JSON.stringify(project.policy),
-            longest_jwt_lifetime_ms: project.policy.jwtLifetime,
             create_time: project.createTime,
           })
           .onConflict((conflict) => conflict.column("id").doNothing())
           .executeTakeFirstOrThrow();
         if (numInsertedOrUpdatedRows === 0n) return false;
+        const startId = randomUUID();
         await transaction
           .insertInto("project_revisions")
           .values({
             project_id: project.id,
             revision: 0,
+            revision_id: startId,
+            start_revision: 0,
+            start_id: startId,
             longest_jwt_lifetime_ms: project.policy.jwtLifetime,
           })
           .execute();
@@ -91,8 +95,7 @@ export class PostgresProjectStore implements ProjectStore {
 
   /**
    * Changes a project under its row lock, which no revocation takes. A policy is changed under the lock of the project's
-   * revocations too, so that each revocation knows the longest lifetime of the JWTs signed before it. The lifetime is stored
-   * twice, because the version before reads it from `projects`.
+   * revocations too, so that each revocation knows the longest lifetime of the JWTs signed before it.
    */
   updateProject(id: ProjectId, change: (project: Project) => ProjectChange, call = unlimited) {
     return this.#writes.run(call, (db) =>

@@ -39,7 +39,7 @@ export async function setPolicy(transaction: Db, id: ProjectId, policy: Policy):
     .execute();
   await transaction
     .updateTable("projects")
-    .set({ policy: JSON.stringify(policy), longest_jwt_lifetime_ms })
+    .set({ policy: JSON.stringify(policy) })
     .where("id", "=", id)
     .execute();
 }

@@ -1,10 +1,10 @@
 import { sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
 import { readClockOffset } from "../connection/database-facts.ts";
+import { Lease } from "../schema/lease.ts";
 import type { Db } from "../schema/tables.ts";
 import { withDatabaseErrors } from "../connection/database-errors.ts";
 import { type Horizon, horizonOf } from "./horizon.ts";
-import { PurgeLease } from "./lease.ts";
 import { purgeLog } from "./log-batch.ts";
 import { purgeRequests } from "./request-batch.ts";
 import { firstSession, purgeSessions } from "./session-batch.ts";
@@ -47,6 +47,9 @@ export interface PurgeOptions {
 /** "interrupted" by the signal or another process; "not now" if another process purges, or has finished recently. */
 export type PurgeOutcome = "finished" | "interrupted" | "not now";
 
+/** Seconds after which another process takes over the purge of one that died: far longer than a batch and a rest. */
+const leaseSeconds = 120;
+
 /** Small enough that a batch takes milliseconds. */
 const defaultBatchSize = 500;
 
@@ -64,7 +67,7 @@ export async function purge(db: Db, options: PurgeOptions): Promise<PurgeOutcome
   return withDatabaseErrors(async () => {
     await requireClock(db);
     if (options.dryRun) return purgeProjects(db, async () => true, options);
-    const lease = await PurgeLease.take(db, options.intervalMs);
+    const lease = await Lease.take(db, "purge", { seconds: leaseSeconds, intervalMs: options.intervalMs });
     if (lease === undefined) return "not now";
     let outcome: PurgeOutcome = "interrupted";
     try {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { type RawBuilder, sql } from "kysely";
 import type { ProjectId, SessionId } from "../../domain/ids.ts";
 import {
@@ -89,7 +90,8 @@ const leakedKeyRelevance = "1 day";
  * more. All parts read from the updated counter row. Sends at most one notification, because each locks the database.
  */
 async function write(db: Db, projectId: ProjectId, planned: number, plan: RevocationPlan, notify: boolean) {
-  const parts = [counted(projectId, planned, plan), logged(projectId, plan)];
+  const ids = plan.log.map(() => randomUUID());
+  const parts = [counted(projectId, planned, plan, ids), logged(projectId, plan, ids)];
   if (plan.ended.size + plan.exempted.size > 0) parts.push(touched(projectId, plan));
   const cutoffs = newestCutoffs(plan.log);
   if (cutoffs.length > 0) parts.push(cut(projectId, cutoffs));
@@ -103,27 +105,31 @@ async function write(db: Db, projectId: ProjectId, planned: number, plan: Revoca
  * Waits for the row lock and then reads the newest version of the row. The rest of the statement reads the snapshot of its
  * start; therefore the longest lifetime of a JWT is kept in this row.
  */
-function counted(projectId: ProjectId, planned: number, { log }: RevocationPlan): RawBuilder<unknown> {
+function counted(
+  projectId: ProjectId,
+  planned: number,
+  { log }: RevocationPlan,
+  ids: readonly string[],
+): RawBuilder<unknown> {
   return sql`counter as (
-      update project_revisions set revision = ${log.at(-1)?.revision}
+      update project_revisions set revision = ${log.at(-1)?.revision}, revision_id = ${ids.at(-1)}
       where project_id = ${projectId} and revision = ${planned}
       returning longest_jwt_lifetime_ms
     )`;
 }
 
-/** Reads the longest lifetime from `projects` too, because the version before writes it only there. */
-function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unknown> {
+function logged(projectId: ProjectId, { log }: RevocationPlan, ids: readonly string[]): RawBuilder<unknown> {
   return sql`logged as (
       insert into revocations
-        (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user,
+        (project_id, revision, id, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user,
           member_id, organization_id, matter_until_time)
-      select ${projectId}, log.revision, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
+      select ${projectId}, log.revision, log.id, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
         log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, log.revoke_time + case when log.scope = 'signing_key'
           then ${leakedKeyRelevance}::interval
-          else ${signingMargin}::interval + interval '1 millisecond' * greatest(counter.longest_jwt_lifetime_ms,
-            (select longest_jwt_lifetime_ms from projects where id = ${projectId})) end
+          else ${signingMargin}::interval + interval '1 millisecond' * counter.longest_jwt_lifetime_ms end
       from counter, unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
+        ${ids}::uuid[],
         ${log.map(({ command }) => command.target.scope)}::text[],
         ${log.map(({ targetId }) => targetId)}::text[],
         ${log.map(({ exceptSessionId }) => exceptSessionId ?? null)}::uuid[],
@@ -134,7 +140,7 @@ function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unkno
         ${log.map(({ command }) => command.actingUser ?? "")}::text[],
         ${log.map(({ session }) => session?.memberId ?? null)}::text[],
         ${log.map(({ session }) => session?.organizationId ?? null)}::text[]
-      ) as log (revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user, member_id,
+      ) as log (revision, id, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user, member_id,
         organization_id)
     )`;
 }

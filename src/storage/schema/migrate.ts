@@ -6,34 +6,18 @@ import { buildIndexes } from "./online-indexes.ts";
 import type { SchemaMigration } from "./migrations/schema-migration.ts";
 import type { Db } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
-import { watchRevocations } from "./migrations/0002-watch-revocations.ts";
-import { signingKeyLifecycle } from "./migrations/0003-signing-key-lifecycle.ts";
-import { cheapWrites } from "./migrations/0004-cheap-writes.ts";
-import { certificateNames } from "./migrations/0005-certificate-names.ts";
-import { purge } from "./migrations/0006-purge.ts";
-import { tokenRotation } from "./migrations/0007-token-rotation.ts";
-import { creationRequests } from "./migrations/0008-creation-requests.ts";
-import { actingUsers } from "./migrations/0009-acting-users.ts";
 
 export type Migrations = Readonly<Record<string, SchemaMigration>>;
 
 /** The migrations of this version. A released one is never edited; {@link SchemaMigration} says what a new one may do. */
 export const migrations: Migrations = {
   "0001_initial": initial,
-  "0002_watch_revocations": watchRevocations,
-  "0003_signing_key_lifecycle": signingKeyLifecycle,
-  "0004_cheap_writes": cheapWrites,
-  "0005_certificate_names": certificateNames,
-  "0006_purge": purge,
-  "0007_token_rotation": tokenRotation,
-  "0008_creation_requests": creationRequests,
-  "0009_acting_users": actingUsers,
 };
 
-const migrationTable = "schema_migrations";
+const migrationTable = "sessiond_migrations";
 
-/** The newest migration from before the first release: every running version knows it. */
-const firstNeeds = "0005_certificate_names";
+/** The migration that every version knows. */
+const firstNeeds = "0001_initial";
 
 /**
  * How long a migration waits for a table lock, in milliseconds, and how often it tries again. Short, because later statements
@@ -84,7 +68,7 @@ function migrateOnce(db: Db, onStart: (name: string) => void, all: Migrations) {
     db,
     provider: { getMigrations: async () => Object.fromEntries(steps) },
     migrationTableName: migrationTable,
-    migrationLockTableName: "schema_migrations_lock",
+    migrationLockTableName: "sessiond_migrations_lock",
   });
   return migrator.migrateToLatest();
 }
@@ -170,7 +154,7 @@ export async function servedThoughNewer(db: Db, all: Migrations = migrations): P
  * For each migration, the migration that code must know to serve after it. Recorded by the release that made it, because older
  * code cannot tell whether it may serve on migrations that it does not know.
  */
-const needsTable = sql.table("schema_migrations_needs");
+const needsTable = sql.table("sessiond_migrations_needs");
 
 /** Records a migration's needs, in its own transaction. */
 async function recordNeeds(db: Kysely<unknown>, migration: string, needs: string): Promise<void> {
@@ -181,7 +165,7 @@ async function recordNeeds(db: Kysely<unknown>, migration: string, needs: string
 }
 
 async function readNeeds(db: Db): Promise<ReadonlyMap<string, string>> {
-  if (!(await exists(db, "schema_migrations_needs"))) return new Map();
+  if (!(await exists(db, "sessiond_migrations_needs"))) return new Map();
   const { rows } = await sql<{ migration: string; needs: string }>`
     select migration, needs from ${needsTable}`.execute(db);
   return new Map(rows.map(({ migration, needs }) => [migration, needs]));

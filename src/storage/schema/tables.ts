@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { JWK } from "jose";
-import type { ColumnType, Generated, JSONColumnType, Kysely } from "kysely";
+import type { ColumnType, JSONColumnType, Kysely } from "kysely";
 import type { CertificateName } from "../../domain/certificate-name.ts";
 import type { Policy } from "../../domain/policy.ts";
 import type { Environment, Permission } from "../../domain/project.ts";
@@ -13,7 +13,7 @@ export type Db = Kysely<Tables>;
 /** The tables after the newest migration. The migrations document them. */
 export interface Tables {
   projects: ProjectsTable;
-  project_revisions: { project_id: string; revision: number; longest_jwt_lifetime_ms: Generated<number> };
+  project_revisions: ProjectRevisionsTable;
   service_credentials: ServiceCredentialsTable;
   certificate_names: { name: string; project_id: string; credential_id: string };
   signing_keys: SigningKeysTable;
@@ -22,7 +22,10 @@ export interface Tables {
   creation_requests: CreationRequestsTable;
   cutoffs: { project_id: string; scope: CutoffTarget["scope"]; target_id: string; revision: number };
   revocations: RevocationsTable;
-  purge_lease: { id: boolean; holder: string | null; until_time: Date; finish_time: Date };
+  leases: { name: string; holder: string | null; until_time: Date; finish_time: Date };
+  replicas: { id: string; name: string; timeline: number | null; start_time: Date; renew_time: Date };
+  recoveries: { id: string; keep_sessions: boolean; start_time: Date; finish_time: Date | null };
+  project_recoveries: { project_id: string; recovery_id: string; revision: number; recover_time: Date };
 }
 
 export interface ProjectsTable {
@@ -31,9 +34,17 @@ export interface ProjectsTable {
   display_name: string;
   environment: Environment;
   policy: JSONColumnType<Partial<Policy>>;
-  longest_jwt_lifetime_ms: Generated<number>;
   create_time: Date;
   disable_time: Date | null;
+}
+
+export interface ProjectRevisionsTable {
+  project_id: string;
+  revision: number;
+  revision_id: string;
+  start_revision: number;
+  start_id: string;
+  longest_jwt_lifetime_ms: number;
 }
 
 export interface ServiceCredentialsTable {
@@ -42,7 +53,7 @@ export interface ServiceCredentialsTable {
   display_name: string;
   secret_hash: Buffer;
   permissions: Permission[];
-  certificate_names: Generated<CertificateName[]>;
+  certificate_names: CertificateName[];
   create_time: Date;
   disable_time: Date | null;
 }
@@ -109,16 +120,17 @@ export interface CreationRequestsTable {
 export interface RevocationsTable {
   project_id: string;
   revision: number;
+  id: string;
   scope: Scope;
   target_id: string;
   except_session_id: string | null;
   revoke_time: Date;
-  matter_until_time: Generated<Date>;
+  matter_until_time: Date;
   cause: Cause;
   reason: string;
   actor: string;
   /** Empty if there is none. */
-  acting_user: Generated<string>;
+  acting_user: string;
   member_id: string | null;
   organization_id: string | null;
 }

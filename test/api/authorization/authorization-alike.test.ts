@@ -21,7 +21,7 @@ const world = await World.create(stage, past);
 
 /** Statements that run at any time: of a new connection of the pool, and of a purge that keeps sessions. */
 const ofBackground =
-  /default_transaction_isolation|clock_timestamp\(\)\) \* 1000|purge_lease|select id from projects where id >|with page as/;
+  /default_transaction_isolation|clock_timestamp\(\)\) \* 1000|leases|select id from projects where id >|with page as/;
 
 /** Statements of this process. No other call runs beside the tested one. */
 const queries = vi.spyOn(Client.prototype, "query");

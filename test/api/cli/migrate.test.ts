@@ -52,7 +52,7 @@ test("several at once apply each migration once", async () => {
 
 test("a newer schema stays as it is, and the error says so", async () => {
   const url = await databaseOfTest();
-  await runSql(url, "insert into schema_migrations values ('9999_from_the_future', now()::text)");
+  await runSql(url, "insert into sessiond_migrations values ('9999_from_the_future', now()::text)");
   const status = await on(url, "status");
   expect(status.status).toBe(1);
   expect(rowsOf(status.stdout).at(-1)).toMatchObject({ migration: "9999_from_the_future", state: "unknown" });

@@ -2,7 +2,7 @@ import { chmod, readdir } from "node:fs/promises";
 import { sql } from "kysely";
 import { expect, onTestFinished, test } from "vitest";
 import type { Session } from "../../../src/domain/sessions/session.ts";
-import { PurgeLease } from "../../../src/storage/purge/lease.ts";
+import { Lease } from "../../../src/storage/schema/lease.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
 import { day } from "../../support/fixtures/purging.ts";
 import { revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
@@ -51,7 +51,7 @@ test("deletes what ended before the retention, 90 days by default; --dry-run onl
 
 test("fails while another purge is running; a dry run does not", async () => {
   const { url, db, left } = await databaseWith(100);
-  const lease = await PurgeLease.take(db, 0);
+  const lease = await Lease.take(db, "purge", { seconds: 120, intervalMs: 0 });
   const { status, stdout, stderr } = await on(url);
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   expect(stderr).toBe("sessiond: another purge is running: nothing was deleted; try again later\n");
@@ -103,7 +103,7 @@ test("a wrong SESSIOND_RETENTION_DAYS is a wrong configuration", async () => {
 test("an unreachable database is status 5; a database with pending migrations is not purged", async () => {
   expect((await on("postgres://user@127.0.0.1:1/none")).status).toBe(5);
   const { url, db } = await databaseWith(100);
-  await sql`delete from schema_migrations where name = '0006_purge'`.execute(db);
+  await sql`delete from sessiond_migrations where name = '0001_initial'`.execute(db);
   const { status, stderr } = await on(url);
   expect(status).toBe(1);
   expect(stderr).toContain("migrations are pending: `sessiond migrate` applies them");

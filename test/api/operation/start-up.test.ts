@@ -48,10 +48,10 @@ async function newerDatabase(allowsThisVersion: boolean) {
   const url = await databaseOfTest();
   const client = new Client({ connectionString: url });
   await client.connect();
-  await client.query("insert into schema_migrations values ('9999_from_the_future', now()::text)");
+  await client.query("insert into sessiond_migrations values ('9999_from_the_future', now()::text)");
   if (allowsThisVersion) {
     await client.query(
-      "insert into schema_migrations_needs select '9999_from_the_future', max(migration) from schema_migrations_needs",
+      "insert into sessiond_migrations_needs select '9999_from_the_future', max(migration) from sessiond_migrations_needs",
     );
   }
   await client.end();

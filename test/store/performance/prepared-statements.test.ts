@@ -74,7 +74,7 @@ test("a prepared statement survives columns that a newer release adds", async ()
   await useAll(store, 2);
   const { rows } = await sql<{ name: string }>`
     select table_name as name from information_schema.tables
-    where table_schema = 'public' and table_name not like 'schema_migrations%'`.execute(db);
+    where table_schema = 'public' and table_name not like 'sessiond_migrations%'`.execute(db);
   expect(rows.length).toBeGreaterThan(7);
   for (const { name } of rows) {
     await sql`alter table ${sql.table(name)} add column of_a_newer_release text`.execute(db);

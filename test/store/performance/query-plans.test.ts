@@ -10,7 +10,7 @@ import type { RevocationQuery } from "../../../src/domain/store/revocation-store
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { type SecretHash, newTokenSalt } from "../../../src/domain/token.ts";
 import { horizonOf } from "../../../src/storage/purge/horizon.ts";
-import { PurgeLease } from "../../../src/storage/purge/lease.ts";
+import { Lease } from "../../../src/storage/schema/lease.ts";
 import { purgeLog } from "../../../src/storage/purge/log-batch.ts";
 import { purgeRequests } from "../../../src/storage/purge/request-batch.ts";
 import { firstSession, purgeSessions } from "../../../src/storage/purge/session-batch.ts";
@@ -61,13 +61,14 @@ async function load({ db, store }: typeof large, sessionCount: number): Promise<
     insert into cutoffs (project_id, scope, target_id, revision)
     select ${id}, 'member', 'm' || i % 4000, i * 10 + 1 from generate_series(1, 2000) i`.execute(db);
   await sql`
-    insert into revocations (project_id, revision, scope, target_id, revoke_time, cause, reason, actor)
-    select project_id, revoked_revision, 'session', id::text, create_time, 'logout', '', ''
+    insert into revocations (project_id, revision, id, scope, target_id, revoke_time, matter_until_time, cause,
+      reason, actor, acting_user)
+    select project_id, revoked_revision, gen_random_uuid(), 'session', id::text, create_time,
+      now() + interval '61 minutes', 'logout', '', '', ''
     from sessions where revoked_revision is not null
     union all
-    select project_id, revision, 'member', target_id, ${at(0)}::timestamptz, 'logout', '', '' from cutoffs`.execute(
-    db,
-  );
+    select project_id, revision, gen_random_uuid(), 'member', target_id, ${at(0)}::timestamptz,
+      now() + interval '61 minutes', 'logout', '', '', '' from cutoffs`.execute(db);
   await sql`update project_revisions set revision = 100000 where project_id = ${id}`.execute(db);
   await sql`
     insert into signing_keys (project_id, kid, algorithm, public_jwk, sealed_private_key, master_key_id, create_time,
@@ -125,7 +126,7 @@ const projectKeys = "signing_keys_pkey(project_id)";
 const signingKey = "signing_keys_pkey(project_id, kid)";
 const revision = "project_revisions_pkey(project_id)";
 const token = "session_tokens_pkey(project_id, hash)";
-const jwtLifetime = "projects_pkey(id)";
+const enabled = "projects_pkey(id)";
 const relevantUntil = "revocations_by_matter_until(project_id, matter_until_time)";
 const purged = [session, cutoffs, cutoffLogged, "session_tokens_by_session(project_id, session_id)"];
 const forgotten = "session_tokens_replaced(project_id, session_id, replace_time)";
@@ -144,13 +145,13 @@ const calls: Readonly<Record<string, Call>> = {
   "a hundred look-ups of owners by id and by token": [() => each(findOwner), [session, token]],
   "a look-up of credentials": [
     () => store.projects.findCredentials(project.id),
-    [jwtLifetime, "service_credentials_pkey(project_id)"],
+    [enabled, "service_credentials_pkey(project_id)"],
   ],
   "a signing schedule": [() => store.signingKeys.signingSchedule(project.id, at(0)), [projectKeys]],
   "whether a signing key is good": [() => store.signingKeys.isSigningKeyGood(project.id, "k1"), [signingKey]],
   "a login": [
     () => store.sessions.createSession(newSession(project), hashOf(100_000 + fresh())),
-    [revision, jwtLifetime],
+    [revision, enabled],
   ],
   "a login within a limit, which ends the oldest": [
     () =>
@@ -159,7 +160,7 @@ const calls: Readonly<Record<string, Call>> = {
         hashOf(200_000 + fresh()),
         { max: 1, action: "end_oldest", actor: "" },
       ),
-    [byMember, cutoffs, revision, jwtLifetime, session],
+    [byMember, cutoffs, revision, enabled, session],
   ],
   "a login with a request id, and its repeat": [
     async () => {
@@ -168,7 +169,7 @@ const calls: Readonly<Record<string, Call>> = {
         await store.sessions.createSessionOnce(newSession(project), hash, request);
       }
     },
-    [revision, jwtLifetime, "creation_requests_pkey(project_id, request_id)"],
+    [revision, enabled, "creation_requests_pkey(project_id, request_id)"],
   ],
   "the replacement of a token": [
     () =>
@@ -213,15 +214,15 @@ const calls: Readonly<Record<string, Call>> = {
   ],
   "a hundred revocations by id": [
     () => each(() => revoke({ scope: "session", id: idOf(fresh()) })),
-    [revision, session, ...ends, jwtLifetime],
+    [revision, session, ...ends],
   ],
   "a hundred revocations by token": [
     () => each(() => revoke({ scope: "session", token: tokenOf(fresh()) })),
-    [revision, token, session, ...ends, jwtLifetime],
+    [revision, token, session, ...ends],
   ],
   "a cutoff that exempts a session": [
     () => revoke({ scope: "member", id: memberId("m21"), except: idOf(16_021) }),
-    [revision, session, cutoffs, jwtLifetime],
+    [revision, session, cutoffs],
   ],
   "a read of the log for watchers": [
     () => store.revocations.readRevocations(project.id, 99_000, 100),
@@ -274,8 +275,8 @@ const calls: Readonly<Record<string, Call>> = {
   "a batch of the log to purge": [() => purgeLogBatch(false), [logged, cutoffs, byMember]],
   "a dry batch of the log to purge": [() => purgeLogBatch(true), [logged, cutoffs]],
   "the purge lease": [
-    async () => (await PurgeLease.take(large.db, 0))?.release(true),
-    ["purge_lease_pkey(id)"],
+    async () => (await Lease.take(large.db, "purge", { seconds: 120, intervalMs: 0 }))?.release(true),
+    ["leases_pkey(name)"],
   ],
 };
 

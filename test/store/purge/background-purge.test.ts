@@ -80,7 +80,7 @@ test("purges some time after the start, logs the result, and pauses for an hour"
     await setImmediate();
   }
   expect([...replica.lines.slice(1), ...other.lines]).toEqual([]);
-  await sql`update purge_lease set finish_time = finish_time - interval '1 hour'`.execute(opened.db);
+  await sql`update leases set finish_time = finish_time - interval '1 hour'`.execute(opened.db);
   const newLines = () => [...replica.lines.slice(1), ...other.lines];
   await moveUntil(() => newLines().length > 0, replica.clock, other.clock);
   expect(newLines()).toMatchObject([{ msg: "purge", outcome: "finished", sessions: 2 }]);

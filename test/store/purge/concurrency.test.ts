@@ -83,7 +83,7 @@ test("another process takes over an expired lease, and the first one stops purgi
   try {
     const first = pausedPurge();
     await first.paused;
-    await sql`update purge_lease set until_time = now() - interval '1 second'`.execute(other.db);
+    await sql`update leases set until_time = now() - interval '1 second'`.execute(other.db);
     expect(await purgeAt(other.db, due)).toMatchObject({ outcome: "finished", sessions: 7 });
     await some(3, () => create());
     vi.advanceTimersByTime(60_000);

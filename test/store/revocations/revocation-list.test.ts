@@ -15,9 +15,9 @@ beforeAll(async () => {
   project = await storedProject(opened.store);
   await sql`
     insert into revocations
-      (project_id, revision, scope, target_id, revoke_time, matter_until_time, cause, reason, actor)
-    select ${project.id}, i, 'member', 'm' || i, time, time + interval '6 minutes', 'logout', '',
-      case when i % 1000 = 0 then 'member/rare' else 'member/usual' end
+      (project_id, revision, id, scope, target_id, revoke_time, matter_until_time, cause, reason, actor, acting_user)
+    select ${project.id}, i, gen_random_uuid(), 'member', 'm' || i, time, time + interval '6 minutes', 'logout', '',
+      case when i % 1000 = 0 then 'member/rare' else 'member/usual' end, ''
     from generate_series(1, ${sql.lit(length)}) i,
       lateral (select ${at(0)}::timestamptz + i * interval '1 hour') t (time)`.execute(opened.db);
   await sql`update project_revisions set revision = ${length}`.execute(opened.db);

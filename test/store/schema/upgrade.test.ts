@@ -23,7 +23,7 @@ import { useEverything } from "./upgrade/scenario.ts";
 const opened = useStore();
 const names = Object.keys(migrations);
 /** The newest migration of the first release. */
-const first = "0005_certificate_names";
+const first = "0001_initial";
 const recorded = readdirSync(new URL("upgrade/recorded", import.meta.url)).map((file) =>
   file.replace(".json", ""),
 );
@@ -31,7 +31,7 @@ const recorded = readdirSync(new URL("upgrade/recorded", import.meta.url)).map((
 async function tablesIn(db: Pick<Kysely<Tables>, "getExecutor">): Promise<readonly string[]> {
   const { rows } = await sql<{ name: string }>`
     select tablename as name from pg_tables
-    where schemaname = 'public' and tablename not like 'schema_migrations%' order by tablename`.execute(db);
+    where schemaname = 'public' and tablename not like 'sessiond_migrations%' order by tablename`.execute(db);
   return rows.map(({ name }) => name);
 }
 
@@ -214,7 +214,7 @@ describe("an older version that starts on a newer schema", () => {
 
   test("is refused if the newer migration did not record its needs", async () => {
     const { db } = await databaseWith(migrations);
-    await sql`insert into schema_migrations (name, timestamp) values ('9000_by_hand', '2030-01-01')`.execute(
+    await sql`insert into sessiond_migrations (name, timestamp) values ('9000_by_hand', '2030-01-01')`.execute(
       db,
     );
     await expect(makeServable(db)).rejects.toThrow(
@@ -253,17 +253,7 @@ test("concurrent migrations of an empty database apply each migration once", asy
   const replicas = Array.from({ length: 4 }, () => openStore(url));
   try {
     const applied = await Promise.all(replicas.map(({ db }) => migrateToLatest(db)));
-    expect(applied.flat()).toEqual([
-      "0001_initial",
-      "0002_watch_revocations",
-      "0003_signing_key_lifecycle",
-      "0004_cheap_writes",
-      "0005_certificate_names",
-      "0006_purge",
-      "0007_token_rotation",
-      "0008_creation_requests",
-      "0009_acting_users",
-    ]);
+    expect(applied.flat()).toEqual(["0001_initial"]);
     for (const { store } of replicas) await storedProject(store);
   } finally {
     await Promise.all(replicas.map((replica) => replica.close()));
@@ -272,7 +262,7 @@ test("concurrent migrations of an empty database apply each migration once", asy
 
 test("rejects a schema that is newer than the code, and says which version to start", async () => {
   expect(await migrateToLatest(opened.db)).toEqual([]);
-  const future = sql`insert into schema_migrations (name, timestamp) values ('0999_future', '2030-01-01')`;
+  const future = sql`insert into sessiond_migrations (name, timestamp) values ('0999_future', '2030-01-01')`;
   await future.execute(opened.db);
   await expect(migrateToLatest(opened.db)).rejects.toThrow(
     /schema is newer than this version of sessiond: it has migration 0999_future\. Start/,

@@ -62,7 +62,7 @@ async function tablesIn(db: Kysely<Tables>): Promise<readonly TableFacts[]> {
     select c.relname as name, pg_relation_filenode(c.oid)::text as file,
       (s.seq_scan + s.seq_tup_read + coalesce(s.idx_scan, 0) + s.n_tup_ins + s.n_tup_upd + s.n_tup_del)::text as rows
     from pg_class c join pg_stat_xact_user_tables s on s.relid = c.oid
-    where c.relname not like 'schema_migrations%'
+    where c.relname not like 'sessiond_migrations%'
     order by c.relname`);
   const { rows } = await db.executeQuery<TableFacts>(query);
   return rows;

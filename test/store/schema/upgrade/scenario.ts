@@ -134,8 +134,8 @@ async function useSessions(store: PostgresStore, project: Project): Promise<void
     await store.sessions.createSessionOnce(newSession(project, { memberId: bob }), token, request);
   }
   const replacement = { projectId: project.id, salt: hash().subarray(0, 16), successor: hash() };
-  for (const of of [two.token.hash, two.token.hash, hash()]) {
-    await store.sessions.replaceToken({ ...replacement, hash: of, time: at(1) });
+  for (const replaced of [two.token.hash, two.token.hash, hash()]) {
+    await store.sessions.replaceToken({ ...replacement, hash: replaced, time: at(1) });
   }
   const read = async () => {
     for (const { session, token } of [one, two, three]) {
