@@ -1,12 +1,14 @@
+import { type RawBuilder, sql } from "kysely";
 import type { Clock } from "../../domain/clock.ts";
 import { DatabaseFailure } from "../connection/database-errors.ts";
-import type { ServerGuard } from "../connection/server-guard.ts";
-import { type CommitGate, timelineExpression } from "./commit-gate.ts";
+import { type CommitGate, type ServerGuard, openGate } from "../connection/server-guard.ts";
 import { type Lease, type Moment, leaseMs } from "./lease.ts";
 import type { Renewal } from "./renewal.ts";
 
 /** Added to the time that other leases may last, for clocks that run at slightly different speeds. */
 const marginMs = 100;
+
+const timelineOfServer = sql<string | null>`left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)`;
 
 export type RefusalCause = "lease" | "timeline";
 
@@ -18,7 +20,6 @@ export type RefusalCause = "lease" | "timeline";
  * - A revocation on a new timeline is acknowledged when the leases that were renewed on older ones have ended.
  */
 export class TimelineGuard implements ServerGuard, CommitGate {
-  readonly timeline = timelineExpression;
   readonly #lease: Lease;
   readonly #clock: Clock;
   readonly #onRefused: (cause: RefusalCause) => void;
@@ -37,6 +38,10 @@ export class TimelineGuard implements ServerGuard, CommitGate {
   /** The newest timeline that has answered; undefined before the first answer, or if the database has none. */
   get newest(): number | undefined {
     return this.#newest;
+  }
+
+  get timeline(): RawBuilder<string | null> {
+    return this.#newest === undefined ? openGate.timeline : timelineOfServer;
   }
 
   admit(timeline: number | undefined): "use" | "repeat" {
