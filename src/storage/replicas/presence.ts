@@ -58,6 +58,8 @@ export class Presence {
   #at = 0;
   #failures = 0;
   #error: unknown;
+  /** The last failure of this kind, and how many failures in a row it was. */
+  #refusal: { readonly error: OlderTimelineError; readonly failures: number } | undefined;
   #kind: PresenceState["kind"] = "renewed";
   #closed = false;
   /** Ends the current wait. */
@@ -115,10 +117,12 @@ export class Presence {
       if (isNew) await opened.open();
       await this.#renew(host, opened);
       this.#failures = 0;
+      this.#refusal = undefined;
       return true;
     } catch (error) {
       this.#error = error;
       this.#failures++;
+      if (error instanceof OlderTimelineError) this.#refusal = { error, failures: this.#failures };
       this.#disconnect();
       this.#at = (this.#at + 1) % servers.hosts.length;
       return false;
@@ -154,11 +158,13 @@ export class Presence {
   }
 
   #state(): PresenceState {
-    const { lease } = this.#options;
-    const error = this.#error;
+    const { lease, servers } = this.#options;
     if (lease.ageMs < leaseMs) return { kind: "renewed" };
-    if (error instanceof OlderTimelineError) return { kind: "refused", error };
-    return { kind: "lost", isRequired: lease.isRequired, error };
+    const refusal = this.#refusal;
+    const wasOfThisRound = refusal !== undefined && this.#failures - refusal.failures < servers.hosts.length;
+    return wasOfThisRound
+      ? { kind: "refused", error: refusal.error }
+      : { kind: "lost", isRequired: lease.isRequired, error: this.#error };
   }
 
   /** Waits `ms` milliseconds, or until the process ends. */
