@@ -40,7 +40,7 @@ const layers: Readonly<Record<string, Layer>> = {
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
   auth: {
     layers: ["jwt", "transport", "domain"],
-    packages: /^(@bufbuild\/protobuf|lru-cache|node:crypto)$/,
+    packages: /^(@bufbuild\/protobuf|node:(crypto|net))$/,
     folders: ["."],
   },
   rpc: {

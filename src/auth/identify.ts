@@ -52,9 +52,8 @@ async function identifyService(
     "secretHash" in credential
       ? await findBySecret(deps, credential, call)
       : await deps.store.projects.findCertified(credential.names, call);
-  if (found === undefined) throw new SessiondError("CREDENTIAL_INVALID");
-  if (found.project.disableTime !== undefined) {
-    throw new SessiondError("CREDENTIAL_INVALID", { isGuess: false });
+  if (found === undefined || found.project.disableTime !== undefined) {
+    throw new SessiondError("CREDENTIAL_INVALID");
   }
   return { kind: "service", project: found.project, credential: found.credential };
 }
@@ -82,7 +81,7 @@ async function identifyMember(
   const session = await findActiveSession(deps, credential, within, call);
   const project = within ?? (await deps.store.projects.findProject(session.projectId, call));
   if (project === undefined || project.disableTime !== undefined) {
-    throw new SessiondError("SESSION_UNKNOWN", { isGuess: false });
+    throw new SessiondError("SESSION_UNKNOWN");
   }
   return { kind: "member", project, session };
 }

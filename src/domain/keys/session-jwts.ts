@@ -42,13 +42,7 @@ export interface VerifiedJwt extends SessionReference {
   readonly profile: JwtProfile;
 }
 
-export type JwtVerdict =
-  | VerifiedJwt
-  | {
-      readonly problem: JwtProblem;
-      /** Whether a key of the project signed it, or it names a revoked one. If so, it was valid once and is not a guess. */
-      readonly isGenuine: boolean;
-    };
+export type JwtVerdict = VerifiedJwt | { readonly problem: JwtProblem };
 
 export interface VerifyOptions {
   /** The project it must belong to. If undefined, its audience names the project. */
@@ -115,21 +109,21 @@ export class SessionJwts {
    * every profile, because JWTs of an earlier profile stay valid until they expire.
    */
   async verify(jwt: string, options: VerifyOptions, call: CallContext): Promise<JwtVerdict> {
-    if (jwt.length > maxJwtLength) return foreign("form");
+    if (jwt.length > maxJwtLength) return { problem: "form" };
     const cacheKey = jwtCacheKey(jwt);
     const cached = this.#verified.get(cacheKey);
     const statement = cached?.statement ?? statementOf(jwt);
-    if (statement === undefined) return foreign("form");
+    if (statement === undefined) return { problem: "form" };
     const projectId = options.projectId ?? parseProjectId(statement.audience[0] ?? "");
-    if (projectId === undefined) return foreign("audience");
+    if (projectId === undefined) return { problem: "audience" };
     const { algorithm, kid } = statement;
-    if (algorithm === undefined) return foreign("algorithm");
-    if (kid === undefined) return foreign("key");
+    if (algorithm === undefined) return { problem: "algorithm" };
+    if (kid === undefined) return { problem: "key" };
     const key = await this.#keyRing.verifyingKey(projectId, kid, call);
-    if (key === undefined) return { problem: "key", isGenuine: this.#keyRing.hasSeen(projectId, kid) };
-    if (key.algorithm !== algorithm) return foreign("algorithm");
+    if (key === undefined) return { problem: "key" };
+    if (key.algorithm !== algorithm) return { problem: "algorithm" };
     if (cached?.key !== key) {
-      if (!isSignedBy(key, jwt)) return foreign("signature");
+      if (!isSignedBy(key, jwt)) return { problem: "signature" };
       this.#verified.set(cacheKey, { statement, key });
     }
     return this.#checkStatement(statement, projectId, key.kid, options);
@@ -152,26 +146,18 @@ export class SessionJwts {
     kid: string,
     { now, allowExpired }: VerifyOptions,
   ): JwtVerdict {
-    if (!isJwt) return genuine("type");
+    if (!isJwt) return { problem: "type" };
     const profile = jwtProfiles.find((each) => issuer === issuerOf(each, this.#issuer, projectId));
-    if (profile === undefined) return genuine("issuer");
-    if (!audience.includes(projectId)) return genuine("audience");
+    if (profile === undefined) return { problem: "issuer" };
+    if (!audience.includes(projectId)) return { problem: "audience" };
     const reference = session[profile];
     const sessionId = parseSessionId(reference?.sessionId ?? "");
-    if (reference === undefined || sessionId === undefined) return genuine("claims");
+    if (reference === undefined || sessionId === undefined) return { problem: "claims" };
     const times = checkTimes(reference, now.getTime(), serviceClockToleranceMs);
-    if (times === "early") return genuine("time");
-    if (times === "expired" && !allowExpired) return genuine("expired");
+    if (times === "early") return { problem: "time" };
+    if (times === "expired" && !allowExpired) return { problem: "expired" };
     return { ...reference, sessionId, projectId, kid, profile };
   }
-}
-
-function foreign(problem: JwtProblem): JwtVerdict {
-  return { problem, isGenuine: false };
-}
-
-function genuine(problem: JwtProblem): JwtVerdict {
-  return { problem, isGenuine: true };
 }
 
 function statementOf(jwt: string): JwtStatement | undefined {

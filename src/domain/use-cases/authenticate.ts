@@ -80,13 +80,13 @@ async function find(
   }
   const options = { projectId: within?.id, now: deps.now(), allowExpired: false };
   const verdict = await deps.jwts.verify(credential.jwt, options, call);
-  if ("problem" in verdict) throw unauthenticated(verdict.problem, !verdict.isGenuine);
+  if ("problem" in verdict) throw unauthenticated(verdict.problem);
   const session = await deps.store.sessions.findSession(verdict.projectId, verdict.sessionId, call);
   return session && { session, jwt: verdict };
 }
 
-function unauthenticated(problem: JwtProblem, isGuess: boolean): SessiondError {
+function unauthenticated(problem: JwtProblem): SessiondError {
   return problem === "expired"
     ? new SessiondError("JWT_EXPIRED")
-    : new SessiondError("SESSION_UNKNOWN", { metadata: { problem }, isGuess });
+    : new SessiondError("SESSION_UNKNOWN", { metadata: { problem } });
 }

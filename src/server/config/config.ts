@@ -128,10 +128,11 @@ function toConfig(read: z.output<typeof variables>) {
       service: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_SERVICE, read.SESSIOND_CALL_BURST_PER_SERVICE),
       member: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_MEMBER, read.SESSIOND_CALL_BURST_PER_MEMBER),
       address: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_ADDRESS, read.SESSIOND_CALL_BURST_PER_ADDRESS),
-      failures: rateOf(
-        read.SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS,
-        read.SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS,
-      ),
+    },
+    /** Undefined: no proxy is trusted. */
+    trustedProxies: read.SESSIOND_TRUSTED_PROXIES && {
+      networks: read.SESSIOND_TRUSTED_PROXIES,
+      header: read.SESSIOND_TRUSTED_PROXY_HEADER,
     },
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGraceMs: read.SESSIOND_SHUTDOWN_GRACE_MS,

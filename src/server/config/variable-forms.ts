@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import { parseProjectId } from "../../domain/ids.ts";
 
@@ -89,6 +90,20 @@ export const bootstrapProject = parsed(
     const projectId = parseProjectId(text.slice(0, Math.max(0, separator)));
     const secret = text.slice(separator + 1);
     return separator > 0 && projectId !== undefined && secret !== "" ? { projectId, secret } : undefined;
+  },
+);
+
+export const networks = parsed(
+  "networks separated by commas, such as 10.0.0.0/8,2001:db8::/32; an address without a length is itself",
+  (text) => {
+    const list = new BlockList();
+    for (const network of text.split(",")) {
+      const [, address = "", length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(network.trim()) ?? [];
+      const [bits, type] = isIP(address) === 6 ? ([128, "ipv6"] as const) : ([32, "ipv4"] as const);
+      if (isIP(address) === 0 || Number(length ?? 0) > bits) return undefined;
+      list.addSubnet(address, Number(length ?? bits), type);
+    }
+    return list;
   },
 );
 

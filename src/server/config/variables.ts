@@ -98,12 +98,13 @@ export const variables = z.object({
   SESSIOND_CALL_BURST_PER_MEMBER: burstOf("member"),
   SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: rateLimitOf("client address"),
   SESSIOND_CALL_BURST_PER_ADDRESS: burstOf("client address"),
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: forms.callsPerSecond
-    .default(20)
-    .describe("Rate limit of calls with an unknown credential from one client address. 0 disables it."),
-  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: forms.burst
-    .default(500)
-    .describe("Calls with an unknown credential that one client address may make at once."),
+  SESSIOND_TRUSTED_PROXIES: forms.networks
+    .optional()
+    .describe("Networks of proxies whose header names the client address, for rates per client address."),
+  SESSIOND_TRUSTED_PROXY_HEADER: z
+    .enum(["x-forwarded-for", "forwarded"])
+    .default("x-forwarded-for")
+    .describe("The header that the trusted proxies write. The other one is ignored."),
   SESSIOND_MAX_MESSAGE_BYTES: forms
     .wholeNumber(16_384, 67_108_864, "of bytes ")
     .default(1_048_576)

@@ -6,7 +6,7 @@ import { createHttp1 } from "./http1.ts";
 import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { type ListenerLimits, defaultLimits } from "./limits.ts";
 import { refusePlaintext } from "./early-errors.ts";
-import { PeerRegistry, countedAddress } from "./peer.ts";
+import { PeerRegistry } from "./peer.ts";
 import { type Protocol, type ProtocolServer, sniff } from "./protocol-sniffer.ts";
 import type { TlsMaterial } from "../tls/certificates.ts";
 import { type TlsOptions, createTls } from "./tls.ts";
@@ -67,7 +67,7 @@ export function createListener(options: ListenerOptions) {
   });
 
   function acceptPlain(socket: Socket, protocol: Protocol): void {
-    const address = countedAddress(socket.remoteAddress);
+    const address = socket.remoteAddress;
     peers.setPeer(socket, { secure: false, certificateNames: undefined, address, expireTime: undefined });
     accept(socket, protocol);
   }

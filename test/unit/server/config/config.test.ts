@@ -1,3 +1,4 @@
+import { BlockList } from "node:net";
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
 import type { ProjectId } from "../../../../src/domain/ids.ts";
@@ -80,9 +81,9 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
     { acceptedMasterKeys: [Buffer.alloc(32, 1), Buffer.alloc(32, 1)] },
   ],
   [
-    "limits of failed authentications only by default",
+    "no limits and no trusted proxies by default",
     {},
-    { maxWaiting: 5_000, callRates: { ...unlimited, failures: { perSecond: 20, burst: 500 } } },
+    { maxWaiting: 5_000, callRates: unlimited, trustedProxies: undefined },
   ],
   [
     "bursts of ten seconds by default, at least one; a rate of 0 disables a limit",
@@ -91,16 +92,22 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
       SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
       SESSIOND_CALL_BURST_PER_MEMBER: "7",
       SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: "0.01",
-      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
     },
     {
       callRates: {
         service: { perSecond: 100, burst: 1000 },
         member: { perSecond: 5, burst: 7 },
         address: { perSecond: 0.01, burst: 1 },
-        failures: undefined,
       },
     },
+  ],
+  [
+    "networks of proxies",
+    {
+      SESSIOND_TRUSTED_PROXIES: "10.0.0.0/8, 192.0.2.7,::1",
+      SESSIOND_TRUSTED_PROXY_HEADER: "forwarded",
+    },
+    { trustedProxies: { networks: expect.any(BlockList), header: "forwarded" } },
   ],
   ...callerVariableNames.map((name): [string, Record<string, string>, object] => [
     `the variable ${name} of commands`,
@@ -156,7 +163,12 @@ test.each([
   ["SESSIOND_CALLS_PER_SECOND_PER_SERVICE", "a number", ["-1"]],
   ["SESSIOND_CALLS_PER_SECOND_PER_MEMBER", "a number", ["many"]],
   ["SESSIOND_CALL_BURST_PER_ADDRESS", "a whole number", ["0"]],
-  ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "a whole number", ["1.5"]],
+  ["SESSIOND_CALL_BURST_PER_ADDRESS", "a whole number", ["1.5"]],
+  [
+    "SESSIOND_TRUSTED_PROXIES",
+    "networks separated by commas",
+    ["10.0.0.0/33", "::/129", "proxy", "10.0.0.0/8,", "1/8"],
+  ],
   ["SESSIOND_DATABASE_MAX_WAITING", "a whole number", ["0"]],
   ["SESSIOND_ISSUER", "up to 255 visible ASCII characters", ["i".repeat(256), "a b", "ä", 'a"', "a\\"]],
 ])("%s must be %s", (name, accepted, values) => {
