@@ -23,11 +23,7 @@ export class CallLimits {
   readonly #proxies: TrustedProxies | undefined;
 
   /** The client address is the connection's, or behind `proxies` that which their header names. */
-  constructor(
-    { service, member, address }: CallRates,
-    clock: Pick<Clock, "now">,
-    proxies?: TrustedProxies,
-  ) {
+  constructor({ service, member, address }: CallRates, clock: Pick<Clock, "now">, proxies?: TrustedProxies) {
     this.#service = service && new RateLimit(service, clock);
     this.#member = member && new RateLimit(member, clock);
     this.#address = address && new RateLimit(address, clock);
