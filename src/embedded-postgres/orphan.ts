@@ -57,8 +57,9 @@ export async function hasPostmaster(dataDirectory: string): Promise<boolean> {
 
 async function isPostmaster(claim: Claim, dataDirectory: string): Promise<boolean> {
   const [program = "", ...rest] = await commandLine(claim.pid);
-  if (basename(program) !== "postgres" || !rest.join(" ").startsWith(`-D ${claim.dataDirectory} `))
+  if (basename(program) !== "postgres" || !rest.join(" ").startsWith(`-D ${claim.dataDirectory} `)) {
     return false;
+  }
   // A postmaster works in its data directory, also after that was moved. Elsewhere than on Linux only the path is known.
   const at = process.platform === "linux" ? `/proc/${claim.pid}/cwd` : claim.dataDirectory;
   const [its, ours] = await Promise.all([identityOf(at), identityOf(dataDirectory)]);
