@@ -30,6 +30,7 @@ const layers: Readonly<Record<string, Layer>> = {
       "schema/migrations",
       "schema",
       "connection",
+      "replicas",
       "sessions",
       "revocations",
       "projects",

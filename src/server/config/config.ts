@@ -184,11 +184,11 @@ export function connectionsPerWorker(config: Pick<Config, "maxConnections" | "wo
 }
 
 /**
- * Connections that a PostgreSQL must allow if it serves one replica. Each worker has one more, which listens for revocations;
- * start-up and commands of operators use the 20 others.
+ * Connections that a PostgreSQL must allow if it serves one replica. Each worker has three more: one listens for
+ * revocations, one renews the worker's entry among the replicas, one purges. Start-up and commands of operators use the 20 others.
  */
 export function connectionsPerReplica(config: Pick<Config, "maxConnections" | "workers">): number {
-  return config.workers * (connectionsPerWorker(config) + 1) + 20;
+  return config.workers * (connectionsPerWorker(config) + 3) + 20;
 }
 
 export function version(): string {
