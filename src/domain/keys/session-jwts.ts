@@ -5,9 +5,9 @@ import {
   type SessionReference,
   checkTimes,
   claimsOf,
+  clockToleranceMs,
   issuerOf,
   jwtProfiles,
-  serviceClockToleranceMs,
 } from "../../jwt/claims.ts";
 import { maxJwtLength, parseCompactJws } from "../../jwt/compact-jws.ts";
 import { type KeyWithId, isSignedBy, signatureOf } from "../../jwt/signature.ts";
@@ -54,8 +54,11 @@ export interface VerifyOptions {
   /** The project it must belong to. If undefined, its audience names the project. */
   readonly projectId: ProjectId | undefined;
   readonly now: Date;
-  /** Accepts an expired JWT if everything else holds. */
-  readonly allowExpired: boolean;
+  /** Which times are accepted if everything else holds. No clock may make a revocation fail. */
+  readonly times:
+    | "valid" // within the tolerance
+    | "valid or early" // for a caller that revokes: the clock of the signer was ahead
+    | "any"; // for a JWT that names the session to revoke
 }
 
 interface SignedStatement {
@@ -100,7 +103,7 @@ export class SessionJwts {
         aud: [project.id],
         sub: session.memberId,
         iat: issuedAt,
-        nbf: issuedAt,
+        nbf: issuedAt - clockToleranceMs / 1000,
         exp: Math.floor(Math.min(...ends) / 1000),
         jti: randomUUID(),
       };
@@ -150,7 +153,7 @@ export class SessionJwts {
     { isJwt, issuer, audience, session }: JwtStatement,
     projectId: ProjectId,
     kid: string,
-    { now, allowExpired }: VerifyOptions,
+    { now, times: accepted }: VerifyOptions,
   ): JwtVerdict {
     if (!isJwt) return genuine("type");
     const profile = jwtProfiles.find((each) => issuer === issuerOf(each, this.#issuer, projectId));
@@ -159,9 +162,9 @@ export class SessionJwts {
     const reference = session[profile];
     const sessionId = parseSessionId(reference?.sessionId ?? "");
     if (reference === undefined || sessionId === undefined) return genuine("claims");
-    const times = checkTimes(reference, now.getTime(), serviceClockToleranceMs);
-    if (times === "early") return genuine("time");
-    if (times === "expired" && !allowExpired) return genuine("expired");
+    const times = checkTimes(reference, now.getTime());
+    if (times === "early" && accepted === "valid") return genuine("time");
+    if (times === "expired" && accepted !== "any") return genuine("expired");
     return { ...reference, sessionId, projectId, kid, profile };
   }
 }
