@@ -6,6 +6,7 @@ import {
   planRevocations,
 } from "../../domain/revocations/revocation-plan.ts";
 import { type RevocationCommand, type RevocationReceipt, isCutoff } from "../../domain/revocation.ts";
+import { jwtRelevanceMarginMs } from "../../jwt/claims.ts";
 import { revocationChannel } from "./listener.ts";
 import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
@@ -78,9 +79,6 @@ async function confirmEarlier(db: Db, projectId: ProjectId): Promise<void> {
   await sql`update project_revisions set revision = revision where project_id = ${projectId}`.execute(db);
 }
 
-/** Covers clock skew, and calls that read a session just before its revocation and signed its JWT just after. */
-const signingMargin = "1 minute";
-
 /** A leaked key can sign with any expiry. The bound is how long a verifier may use a JWKS from before. */
 const leakedKeyRelevance = "1 day";
 
@@ -118,10 +116,10 @@ function logged(projectId: ProjectId, { log }: RevocationPlan): RawBuilder<unkno
         (project_id, revision, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user,
           member_id, organization_id, matter_until_time)
       select ${projectId}, log.revision, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
-        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, log.revoke_time + case when log.scope = 'signing_key'
+        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, greatest(clock_timestamp(), log.revoke_time) + case when log.scope = 'signing_key'
           then ${leakedKeyRelevance}::interval
-          else ${signingMargin}::interval + interval '1 millisecond' * greatest(counter.longest_jwt_lifetime_ms,
-            (select longest_jwt_lifetime_ms from projects where id = ${projectId})) end
+          else interval '1 millisecond' * (${jwtRelevanceMarginMs} + greatest(counter.longest_jwt_lifetime_ms,
+            (select longest_jwt_lifetime_ms from projects where id = ${projectId}))) end
       from counter, unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
         ${log.map(({ command }) => command.target.scope)}::text[],

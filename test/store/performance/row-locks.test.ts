@@ -80,7 +80,7 @@ test("a revocation that waits for a policy with a longer JWT lifetime is relevan
   await hold("rollback");
   await Promise.all([updating, revoking]);
   const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
-  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
+  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 70_000) }]);
 });
 
 test("no revocation waits for an update of the project that holds no lock on the log, and they do not deadlock", async () => {
@@ -117,7 +117,7 @@ test("a longer JWT lifetime that the version before stored counts", async () => 
   await hold("update projects set longest_jwt_lifetime_ms = $2 where id = $1", [project.id, hour]);
   await revokeTarget(store, project, { scope: "project" });
   const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
-  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
+  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 70_000) }]);
 });
 
 test("neither a credential nor a next key is added to a project that is being disabled", async () => {
