@@ -118,7 +118,7 @@ export async function startReplica(
   const retentionMs = config.retentionMs === 0 ? undefined : config.retentionMs;
   const onPurged = metrics?.batchPurged;
   const purging = purgeInBackground(
-    { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged },
+    { db: purgeDb, retentionMs, clock: systemClock, log, onPurged },
     shutdown.signal,
   );
   cleanup.defer(() => purging); // ended by the drain below, which runs first

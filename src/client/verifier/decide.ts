@@ -14,13 +14,13 @@ export async function decide(parts: VerifierParts, jwt: string): Promise<Verdict
 
 /** Rejects a JWT that is known to be revoked, however old this knowledge is, and one that is not valid at this time. */
 function rejectionOf(
-  { settings: { clock, clockTolerance }, copy: { index }, jwts }: VerifierParts,
+  { settings: { clock }, copy: { index }, jwts }: VerifierParts,
   jwt: string,
   { claims, kid }: CheckedJwt,
 ): Rejection | undefined {
   const revocation = index?.findKeyRevocation(kid) ?? index?.findRevocation(claims);
   if (revocation !== undefined) return { ok: false, reason: "revoked", ...revocation };
-  const times = checkTimes(claims, clock.wall(), clockTolerance);
+  const times = checkTimes(claims, clock.wall());
   if (times === "early") return invalid("time");
   if (times === "expired" || claims.expiresAt * 1000 <= (index?.forgottenUntil ?? 0)) {
     jwts.forget(jwt);

@@ -1,4 +1,3 @@
-import { verifierClockToleranceMs } from "../../jwt/claims.ts";
 import { type ClientClock, machineClock } from "../clock.ts";
 import type { Credential, TlsClientOptions } from "../transport.ts";
 
@@ -24,8 +23,6 @@ export interface VerifierOptions {
   readonly maxStaleness?: number;
   /** "ask" by default. */
   readonly onStale?: OnStale;
-  /** Allowed difference between this machine's clock and the server's: 0 to 30,000; 5,000 by default. */
-  readonly clockTolerance?: number;
   /** Longest silence of the server: 100 to 60,000, at most half of maxStaleness; by default 1,000 or a third of maxStaleness. */
   readonly heartbeat?: number;
   /** Longest wait for Authenticate and for the JWKS: 1 to 60,000; 2,000 by default. */
@@ -69,7 +66,6 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,
     onStale: options.onStale ?? "ask",
-    clockTolerance: within("clockTolerance", options.clockTolerance ?? verifierClockToleranceMs, 0, 30_000),
     heartbeat: Math.round(heartbeat),
     askTimeout: within("askTimeout", options.askTimeout ?? 2000, 1, 60_000),
     cacheSize: within("cacheSize", options.cacheSize ?? 10_000, 0, 10_000_000),

@@ -1,3 +1,4 @@
+import { clockToleranceMs } from "../../jwt/claims.ts";
 import { Connections } from "./connections.ts";
 import { CredentialRefusals } from "./credential-refusals.ts";
 import { decide } from "./decide.ts";
@@ -81,12 +82,12 @@ const forgetMarginMs = 10_000;
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const settings = readOptions(options);
-  const { clock, clockTolerance } = settings;
+  const { clock } = settings;
   const parts = partsOf(settings);
   const { source, copy, freshness, keys, connections } = parts;
   const follower = new LogFollower(parts);
   const forget = () => {
-    copy.index?.forget(clock.wall() - clockTolerance - forgetMarginMs);
+    copy.index?.forget(clock.wall() - clockToleranceMs - forgetMarginMs);
     cancelForget = clock.after(forgetIntervalMs, forget);
   };
   let cancelForget = clock.after(forgetIntervalMs, forget);

@@ -65,7 +65,6 @@ export async function purgeConfigured(
     if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
     return purge(db, {
       retentionMs: config.retentionMs,
-      now: () => new Date(),
       intervalMs: 0,
       dryRun,
       signal,

@@ -8,6 +8,7 @@ import {
 } from "../../domain/revocations/revocation-plan.ts";
 import { type RevocationCommand, type RevocationReceipt, isCutoff } from "../../domain/revocation.ts";
 import type { CommitGate } from "../connection/server-guard.ts";
+import { jwtRelevanceMarginMs } from "../../jwt/claims.ts";
 import { revocationChannel } from "./listener.ts";
 import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
@@ -81,9 +82,6 @@ async function confirmEarlier(db: Db, projectId: ProjectId): Promise<void> {
   await sql`update project_revisions set revision = revision where project_id = ${projectId}`.execute(db);
 }
 
-/** Covers clock skew, and calls that read a session just before its revocation and signed its JWT just after. */
-const signingMargin = "1 minute";
-
 /** A leaked key can sign with any expiry. The bound is how long a verifier may use a JWKS from before. */
 const leakedKeyRelevance = "1 day";
 
@@ -136,9 +134,9 @@ function logged(projectId: ProjectId, { log }: RevocationPlan, ids: readonly str
         (project_id, revision, id, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user,
           member_id, organization_id, matter_until_time)
       select ${projectId}, log.revision, log.id, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
-        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, log.revoke_time + case when log.scope = 'signing_key'
+        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, greatest(clock_timestamp(), log.revoke_time) + case when log.scope = 'signing_key'
           then ${leakedKeyRelevance}::interval
-          else ${signingMargin}::interval + interval '1 millisecond' * counter.longest_jwt_lifetime_ms end
+          else interval '1 millisecond' * (${jwtRelevanceMarginMs} + counter.longest_jwt_lifetime_ms) end
       from counter, unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
         ${ids}::uuid[],
