@@ -52,10 +52,13 @@ export async function beginRecovery(db: Db, options: RecoveryOptions): Promise<R
   });
 }
 
+/** Its time is later than that of every other, whatever the clock, because the newest recovery is found by time. */
 async function insertRecovery(db: Transaction<Tables>, { keepSessions }: RecoveryOptions): Promise<Recovery> {
+  const start_time = sql<Date>`(
+    select greatest(clock_timestamp(), max(start_time) + interval '1 millisecond') from recoveries)`;
   const row = await db
     .insertInto("recoveries")
-    .values({ id: randomUUID(), keep_sessions: keepSessions, start_time: sql<Date>`clock_timestamp()` })
+    .values({ id: randomUUID(), keep_sessions: keepSessions, start_time })
     .returning(recoveryColumns)
     .executeTakeFirstOrThrow();
   return toRecovery(row);
