@@ -152,7 +152,7 @@ export const presenceSeconds = 10;
 /** Finds the processes that serve from the database, by its clock. */
 export async function servingProcesses(db: Db): Promise<readonly ServingProcess[]> {
   const { rows } = await sql<ServingProcess>`
-    select name, floor(extract(epoch from clock_timestamp() - renew_time))::int as age from replicas
+    select name, greatest(0, floor(extract(epoch from clock_timestamp() - renew_time)))::int as age from replicas
     where renew_time > clock_timestamp() - ${presenceSeconds} * interval '1 second' order by name`.execute(
     db,
   );
