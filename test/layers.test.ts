@@ -36,6 +36,7 @@ const layers: Readonly<Record<string, Layer>> = {
       "projects",
       "purge",
       ".",
+      "recovery",
     ],
   },
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },

@@ -24,6 +24,12 @@ export interface StoredSigningKey {
   readonly revocation: SigningKeyRevocation | undefined;
 }
 
+/** A key whose times are not decided yet. */
+export type NewSigningKey = Omit<
+  StoredSigningKey,
+  "createTime" | "activateTime" | "retireTime" | "revocation"
+>;
+
 export interface SigningKeyRevocation {
   readonly revision: number;
   readonly time: Date;

@@ -42,6 +42,16 @@ export function readDatabaseConfig(
   return success ? { config: toDatabaseConfig(data) } : { problems: problemsOf(error) };
 }
 
+/** Reads SESSIOND_MASTER_KEY alone; undefined if it is not set. */
+export function readMasterKey(
+  environment: ProcessEnvironment,
+): { readonly masterKey: Buffer | undefined } | { readonly problems: readonly string[] } {
+  const { success, data, error } = masterKeyVariable.safeParse(withoutEmpty(environment));
+  return success ? { masterKey: data.SESSIOND_MASTER_KEY } : { problems: problemsOf(error) };
+}
+
+const masterKeyVariable = variables.pick({ SESSIOND_MASTER_KEY: true });
+
 const databaseVariables = variables.pick({
   DATABASE_URL: true,
   SESSIOND_DATA_DIR: true,
