@@ -2,8 +2,7 @@ import { sql } from "kysely";
 import { ConcurrencyLimit } from "../domain/concurrency-limit.ts";
 import type { Store } from "../domain/store/store.ts";
 import type { Database } from "./connection/database.ts";
-import { DatabaseLiveness } from "./connection/liveness.ts";
-import { StatementRunner } from "./connection/statement-runner.ts";
+import { DatabaseLiveness, StatementRunner } from "./connection/statement-runner.ts";
 import { PostgresProjectStore } from "./project-store.ts";
 import { PostgresRevocationStore } from "./revocation-store.ts";
 import { PostgresSessionStore } from "./session-store.ts";
@@ -31,20 +30,21 @@ export interface PostgresStore extends Store {
 export function postgresStore(db: Database, options: PostgresStoreOptions): PostgresStore {
   const { onLostAccess, notify, maxWaiting = Infinity, onBatch } = options;
   const liveness = new DatabaseLiveness();
-  const runner = (readsOnly: boolean, max: number) =>
-    new StatementRunner({ db, liveness, limit: new ConcurrencyLimit(max), readsOnly, onBatch });
+  const runner = (kind: "read" | "write", max: number) =>
+    new StatementRunner({ db, liveness, limit: new ConcurrencyLimit(max), kind, onBatch });
   const runners = {
-    reads: runner(true, maxWaiting),
-    writes: runner(false, maxWaiting),
-    accesses: runner(false, maxWaiting),
-    background: runner(true, Infinity),
+    reads: runner("read", maxWaiting),
+    writes: runner("write", maxWaiting),
+    accesses: runner("write", maxWaiting),
+    background: runner("read", Infinity),
   };
+  const pings = db.within({ kind: "read", deadline: Infinity, signal: undefined });
   return {
     sessions: new PostgresSessionStore(runners, notify, onLostAccess),
     revocations: new PostgresRevocationStore(runners, notify),
     projects: new PostgresProjectStore(runners),
     signingKeys: new PostgresSigningKeyStore(runners),
     // Outside of the limits: many waiting calls do not mean that the database is down.
-    ping: () => liveness.ping(() => sql`select 1`.execute(db)),
+    ping: () => liveness.ping(() => sql`select 1`.execute(pings)),
   };
 }

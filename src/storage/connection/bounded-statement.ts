@@ -1,15 +1,19 @@
-import { DatabaseError, type PoolClient, type QueryConfig, type QueryResult } from "pg";
+import { DatabaseError, type QueryConfig, type QueryResult } from "pg";
 import { SessiondError } from "../../domain/errors.ts";
 import { requestCancel } from "./cancel-request.ts";
+import { FencedQuery } from "./statement-texts.ts";
+import type { ServerClient } from "./server-client.ts";
 
-export interface StatementBounds {
+/** What the statements of a call or batch have in common. */
+export interface StatementScope {
+  /**
+   * A read shows which server answered, and may be cancelled while it runs. A write runs in a transaction that sets all that it
+   * depends on. It is not cancelled, because a cancel request arrives at any moment: a commit that waits for a standby would
+   * stop waiting and look confirmed. The database's own timeout ends no commit.
+   */
+  readonly kind: "read" | "write";
   /** On the performance.now() clock; Infinity if only the general timeout applies. */
   readonly deadline: number;
-  /**
-   * Whether a cancel request may end them. Not for writes, because a cancel request arrives at any moment: a commit that waits
-   * for a standby would stop waiting and look confirmed. The database's own timeout ends no commit.
-   */
-  readonly canCancel: boolean;
   /** Cancels reads. */
   readonly signal: AbortSignal | undefined;
 }
@@ -17,77 +21,140 @@ export interface StatementBounds {
 /** SQLSTATE query_canceled: the timeout, or a cancel request. */
 const canceled = "57014";
 
-export interface BoundedStatement {
-  readonly client: PoolClient;
-  readonly statement: QueryConfig;
-  readonly bounds: StatementBounds;
-  readonly inTransaction: boolean;
-  /** Longest duration of any statement, in milliseconds; 0 for no limit. */
-  readonly statementTimeoutMs: number;
-}
-
-/**
- * Runs a statement within its bounds. DEADLINE_EXCEEDED, or the signal's reason, if it did not run or was ended; then it has
- * had no effect.
- */
-export async function runBounded(init: BoundedStatement): Promise<QueryResult> {
-  const { client, statement, bounds, statementTimeoutMs } = init;
-  const left = bounds.deadline - performance.now();
-  if (left <= 0) throw deadlineExceeded();
-  bounds.signal?.throwIfAborted();
-  const isTighter = left < (statementTimeoutMs || Infinity);
-  if (bounds.canCancel) return runCancellably(init, isTighter ? left : undefined);
-  if (!isTighter) return client.query(statement);
-  try {
-    return await runWithTimeout(init, Math.ceil(left));
-  } catch (error) {
-    throw isCanceled(error) ? deadlineExceeded(error) : error;
-  }
-}
+/** Longest duration of a timer, in milliseconds. */
+const maxTimer = 2 ** 31 - 1;
 
 /** Failure of a statement that did not run, or not to its end, and had no effect. */
 export function deadlineExceeded(cause?: unknown): SessiondError {
   return new SessiondError("DEADLINE_EXCEEDED", { cause });
 }
 
-/** Runs a write with a timeout of the database. The statements are pipelined, so that the timeout adds no round trip. */
-async function runWithTimeout({ client, statement, inTransaction }: BoundedStatement, timeout: number) {
-  const set = `set local statement_timeout = ${timeout}`;
-  if (inTransaction) {
-    const [, result] = await Promise.all([client.query(set), client.query(statement)]);
-    return result;
-  }
-  const [begun, result, committed] = await Promise.allSettled([
-    client.query(`begin; ${set}`),
-    client.query(statement),
-    client.query("commit"),
-  ]);
-  // After a failure the commit is a rollback, and the failure is the outcome.
-  for (const outcome of [begun, result, committed]) if (outcome.status === "rejected") throw outcome.reason;
-  if (result.status === "rejected") throw result.reason;
-  return result.value;
+/** Milliseconds until the deadline. Throws DEADLINE_EXCEEDED after it, or the signal's reason. */
+function timeLeft({ deadline, signal }: StatementScope): number {
+  const left = deadline - performance.now();
+  if (left <= 0) throw deadlineExceeded();
+  signal?.throwIfAborted();
+  return left;
 }
 
-/** Runs a read, and ends it with a cancel request after `timeout` milliseconds or when the signal aborts. */
-async function runCancellably(
-  { client, statement, bounds: { signal } }: BoundedStatement,
-  timeout: number | undefined,
-): Promise<QueryResult> {
+/**
+ * Runs a fenced read, and ends it with a cancel request at its deadline, after `timeoutMs` milliseconds, or when the signal
+ * aborts. DEADLINE_EXCEEDED or the signal's reason if it did not run or was ended.
+ */
+export async function runRead(
+  client: ServerClient,
+  statement: QueryConfig,
+  scope: StatementScope,
+  timeoutMs: number,
+): Promise<FencedRows> {
+  const left = timeLeft(scope);
+  const { signal } = scope;
+  const limit = Math.min(left, timeoutMs || Infinity);
+  if (limit > maxTimer && signal === undefined) return ask(client, statement);
   let cancelling: Promise<void> | undefined;
   const cancel = () => void (cancelling ??= requestCancel(client));
-  const timer = timeout === undefined ? undefined : setTimeout(cancel, timeout);
+  const timer = limit > maxTimer ? undefined : setTimeout(cancel, limit);
   signal?.addEventListener("abort", cancel);
   try {
-    return await client.query(statement);
+    return await ask(client, statement);
   } catch (error) {
     if (!isCanceled(error) || cancelling === undefined) throw error;
     signal?.throwIfAborted();
-    throw deadlineExceeded(error);
+    throw left === limit ? deadlineExceeded(error) : error;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", cancel);
     // A late cancel request would end the connection's next statement.
     await cancelling;
+  }
+}
+
+export interface FencedRows {
+  readonly rows: unknown[];
+  /** See {@link FencedQuery}. */
+  readonly timeline: string | null;
+}
+
+function ask(client: ServerClient, statement: QueryConfig): Promise<FencedRows> {
+  return new Promise((resolve, reject) => {
+    const query = new FencedQuery(statement, (error, result?: { rows: unknown[] }) => {
+      if (result === undefined) reject(error ?? new Error("no outcome"));
+      else resolve({ rows: result.rows, timeline: query.timeline });
+    });
+    client.query(query);
+  });
+}
+
+/**
+ * Runs a write as a transaction of its own, in one write to the connection: it costs one round trip, and its locks never wait
+ * for this process. DEADLINE_EXCEEDED if the scope's deadline ended it; then it has had no effect.
+ */
+export function runWrite(
+  client: ServerClient,
+  statement: QueryConfig,
+  begin: string,
+  timeoutMs: number,
+  scope: StatementScope,
+): Promise<QueryResult> {
+  return withinDeadline(scope, timeoutMs, async (timeout) => {
+    const [begun, result, committed] = await Promise.allSettled(
+      client.inOneWrite(() => [
+        client.query(begin + timeout),
+        client.query(statement),
+        client.query("commit"),
+      ]),
+    );
+    // After a failure the commit is a rollback, and the failure is the outcome.
+    for (const outcome of [begun, result, committed]) {
+      if (outcome?.status === "rejected") throw outcome.reason;
+    }
+    if (result?.status !== "fulfilled" || committed?.status !== "fulfilled") throw new Error("no outcome");
+    requireCommit(committed.value);
+    return result.value;
+  });
+}
+
+/** The database answers a commit with ROLLBACK if the transaction had failed. */
+export function requireCommit({ command }: QueryResult): void {
+  if (command === "ROLLBACK") throw new Error("the database rolled the transaction back");
+}
+
+/**
+ * Runs a statement of an open transaction. `begin`, if it is the first one, is sent with it. `scope` is undefined for statements
+ * without a deadline.
+ */
+export function runInTransaction(
+  client: ServerClient,
+  statement: QueryConfig,
+  begin: string | undefined,
+  timeoutMs: number,
+  scope: StatementScope | undefined,
+): Promise<QueryResult> {
+  return withinDeadline(scope, timeoutMs, async (timeout) => {
+    const isTighter = timeout !== timeoutMs;
+    if (begin === undefined && !isTighter) return client.query(statement);
+    const before = begin === undefined ? `set local statement_timeout = ${timeout}` : begin + timeout;
+    const [set, result] = await Promise.allSettled(
+      client.inOneWrite(() => [client.query(before), client.query(statement)]),
+    );
+    for (const outcome of [set, result]) if (outcome?.status === "rejected") throw outcome.reason;
+    if (result?.status !== "fulfilled") throw new Error("no outcome");
+    return result.value;
+  });
+}
+
+/** Runs a write with the time that is left as its timeout, or with the general one if that is shorter. */
+async function withinDeadline(
+  scope: StatementScope | undefined,
+  timeoutMs: number,
+  run: (timeoutMs: number) => Promise<QueryResult>,
+): Promise<QueryResult> {
+  const left = scope === undefined ? Infinity : timeLeft(scope);
+  if (left >= (timeoutMs || maxTimer)) return run(timeoutMs);
+  try {
+    return await run(Math.ceil(left));
+  } catch (error) {
+    throw isCanceled(error) ? deadlineExceeded(error) : error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { type NetConnectOpts, Socket, connect } from "node:net";
-import type { PoolClient } from "pg";
+import type { Client } from "pg";
 
 /** Sent in place of a protocol version. */
 const cancelCode = 80_877_102;
@@ -15,7 +15,7 @@ const timeout = 2_000;
  * Sends the protocol's own message to the connection's host, because pg_cancel_backend does not work through a pooler. Like
  * libpq's PQcancel it is not encrypted.
  */
-export function requestCancel(client: PoolClient): Promise<void> {
+export function requestCancel(client: Client): Promise<void> {
   const at = addressOf(client);
   const key = keyOf(client);
   if (at === undefined || key === undefined) return Promise.resolve();
@@ -28,7 +28,7 @@ export function requestCancel(client: PoolClient): Promise<void> {
   });
 }
 
-function addressOf(client: PoolClient): NetConnectOpts | undefined {
+function addressOf(client: Client): NetConnectOpts | undefined {
   if (!("connection" in client) || !("host" in client) || !("port" in client)) return undefined;
   const { connection, host, port } = client;
   if (typeof host === "string" && host.startsWith("/")) return { path: `${host}/.s.PGSQL.${String(port)}` };
@@ -41,7 +41,7 @@ function addressOf(client: PoolClient): NetConnectOpts | undefined {
 }
 
 /** The message, with the process and secret of the connection. `pg` has both, without types. */
-function keyOf(client: PoolClient): Buffer | undefined {
+function keyOf(client: Client): Buffer | undefined {
   const { processID, secretKey } = client as { processID?: unknown; secretKey?: unknown };
   if (typeof processID !== "number" || typeof secretKey !== "number") return undefined;
   const message = Buffer.alloc(16);

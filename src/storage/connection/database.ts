@@ -7,16 +7,24 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
 } from "kysely";
-import { Client, type ClientBase, Pool } from "pg";
-import type { StatementBounds } from "./bounded-statement.ts";
+import { type ClientBase, Pool } from "pg";
+import type { StatementScope } from "./bounded-statement.ts";
+import { DatabaseFailure, isIdleTimeout } from "./database-errors.ts";
 import { Hosts } from "./hosts.ts";
-import { PostgresConnection, PostgresDriver } from "./postgres-driver.ts";
+import { PostgresConnection } from "./postgres-connection.ts";
+import { PostgresDriver } from "./postgres-driver.ts";
+import { ServerClient } from "./server-client.ts";
+import { type ServerGuard, anyPrimary } from "./server-guard.ts";
+import { openSession } from "./session.ts";
 import type { Tables } from "../schema/tables.ts";
 import { getTypeParser } from "./pg-types.ts";
 
 export interface DatabaseOptions {
-  /** `postgres://user:password@host:port/database`, or several hosts if there are standbys; see {@link Hosts}. */
-  readonly url: string;
+  /**
+   * `postgres://user:password@host:port/database`, or several hosts if there are standbys. Pools that share a {@link Hosts} learn
+   * from each other.
+   */
+  readonly url: string | Hosts;
   readonly maxConnections: number;
   /** How long to wait for a connection, in milliseconds. */
   readonly connectTimeoutMs: number;
@@ -24,8 +32,12 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs: number;
   /** Called for each connection that broke, idle or in use. The pool replaces it. */
   readonly onConnectionError: (error: Error) => void;
+  /** Decides whether answers of the connected server may be used; by default those of every primary. */
+  readonly guard?: ServerGuard;
   /** Whether connections keep prepared statements; true by default. Some poolers do not support them. */
-  readonly preparedStatements?: boolean;
+  readonly preparedStatements?: boolean | undefined;
+  /** Called when a pooler has lost a prepared statement. From then on none are made, as if `preparedStatements` were false. */
+  readonly onPreparedStatementsLost?: ((error: Error) => void) | undefined;
   /** Receives a function that reports how the pool is used. */
   readonly onPool?: (use: () => PoolUse) => void;
 }
@@ -39,13 +51,13 @@ export interface PoolUse {
 
 /** Opens a pool of connections. Nothing is connected before the first query. */
 export function openDatabase(options: DatabaseOptions, log: LogConfig = []): Database {
-  const hosts = new Hosts(options.url);
-  const { preparedStatements: prepare = true, statementTimeoutMs, onConnectionError } = options;
+  const hosts = typeof options.url === "string" ? new Hosts(options.url) : options.url;
+  const { guard = anyPrimary, preparedStatements: prepare = true, statementTimeoutMs } = options;
+  const { onPreparedStatementsLost } = options;
+  const onLost = (client: ServerClient, error: Error) => connectionLost(client, error, options);
   const pool = openPool(options, hosts);
-  return new Database(
-    new PostgresDriver(pool, { hosts, prepare, statementTimeoutMs, onConnectionError }),
-    log,
-  );
+  const driver = { hosts, guard, prepare, statementTimeoutMs, onLost, onPreparedStatementsLost };
+  return new Database(new PostgresDriver(pool, driver), log);
 }
 
 /** A Kysely whose statements can be kept within bounds. */
@@ -63,22 +75,22 @@ export class Database extends Kysely<Tables> {
     this.#props = { config: { dialect }, dialect, driver };
   }
 
-  /** The same database with each of its statements within `bounds`. */
-  within(bounds: StatementBounds): Kysely<Tables> {
+  /** The same database with each of its statements in `scope`. */
+  within(scope: StatementScope): Kysely<Tables> {
     const executor = this.getExecutor();
-    const bounded = executor.withConnectionProvider({
+    const scoped = executor.withConnectionProvider({
       provideConnection: (use) =>
         executor.provideConnection(async (connection) => {
           if (!(connection instanceof PostgresConnection)) throw new Error("unexpected kind of connection");
-          connection.bounds = bounds;
+          connection.scope = scope;
           try {
             return await use(connection);
           } finally {
-            connection.bounds = undefined;
+            connection.scope = undefined;
           }
         }),
     });
-    return new Kysely<Tables>({ ...this.#props, executor: bounded });
+    return new Kysely<Tables>({ ...this.#props, executor: scoped });
   }
 }
 
@@ -87,48 +99,54 @@ export class Database extends Kysely<Tables> {
  * breaks meanwhile.
  */
 function openPool(options: DatabaseOptions, hosts: Hosts): Pool {
-  const pool = new Pool({
+  const config = {
+    hosts,
+    Client: ServerClient,
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs,
-    statement_timeout: options.statementTimeoutMs,
     application_name: "sessiond",
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     types: { getTypeParser },
-    // Sends the bounds of a statement together with it.
+    // Sends the parts of a transaction together.
     pipeline: true,
-    verify: (client, done) => {
+    verify: (client: ClientBase, done: (error?: Error) => void) => {
       prepareConnection(client, options).then(() => done(), done);
     },
-  });
-  // Each connection goes to the host that is current at the time.
-  Object.defineProperty(pool.options, "connectionString", { get: () => hosts.current, enumerable: true });
+  };
+  const pool = new Pool(config);
   watchConnections(pool, options);
   options.onPool?.(() => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
   return pool;
 }
 
-/** Error text if no host of the database accepts writes. */
-export const readOnly = "the database takes no writes: it is a standby";
-
-/**
- * Applies {@link sessionSettings} to a new connection. Rejects a standby even for reads, because it may not have received
- * the newest revocations.
- */
 async function prepareConnection(client: ClientBase, options: DatabaseOptions): Promise<void> {
-  const { rows } = await client.query<{ read_only: string }>(sessionSettings(maxSilenceOf(options)));
-  if (rows[0]?.read_only === "on") throw new Error(readOnly);
+  if (!(client instanceof ServerClient)) throw new Error("unexpected kind of client");
+  const { statementTimeoutMs } = options;
+  client.session = await openSession(client, { statementTimeoutMs, maxSilenceMs: maxSilenceOf(options) });
+  client.generation = client.hosts.connected(client.url, client.generation);
 }
 
 /** Handles the errors of idle and used connections. Without a listener, an error of a used one would end the process. */
 function watchConnections(pool: Pool, options: DatabaseOptions): void {
-  pool.on("connect", (client) => client.on("error", options.onConnectionError));
+  pool.on("connect", (client) => client.on("error", (error) => connectionLost(client, error, options)));
   pool.on("error", () => undefined); // reported by the connection itself
   pool.on("acquire", (client) => watchSilence(client, options));
   pool.on("release", (_, client) => watchSilence(client, undefined));
 }
 
+/** Reports a lost connection. If its host is to blame, the pools discard all connections to it. */
+function connectionLost(client: ClientBase, error: Error, { onConnectionError }: DatabaseOptions): void {
+  if (client instanceof ServerClient && !isIdleTimeout(error)) {
+    // The host is silent or a standby: others are tried first.
+    if (error instanceof DatabaseFailure) client.hosts.leave(client.url);
+    client.hosts.invalidate(client.generation);
+  }
+  onConnectionError(error);
+}
+
 /** Error text for a connection that was closed because the database sent nothing. */
-export const silent = "the database was silent for longer than a statement may run";
+const silent = "the database was silent for longer than a statement may run";
 
 /** How long a connection in use may be silent, in milliseconds; 0 for no limit. */
 function maxSilenceOf({ statementTimeoutMs, connectTimeoutMs }: DatabaseOptions): number {
@@ -140,31 +158,9 @@ function maxSilenceOf({ statementTimeoutMs, connectTimeoutMs }: DatabaseOptions)
  * TCP would report hours later. Undefined stops watching.
  */
 function watchSilence(client: ClientBase, limits: DatabaseOptions | undefined): void {
-  if (!(client instanceof Client)) return;
+  if (!(client instanceof ServerClient)) return;
   const { stream } = client.connection;
   if (!(stream instanceof Socket)) return;
   stream.removeAllListeners("timeout").setTimeout(limits === undefined ? 0 : maxSilenceOf(limits));
-  stream.once("timeout", () => stream.destroy(new Error(silent)));
+  stream.once("timeout", () => stream.destroy(new DatabaseFailure(silent)));
 }
-
-/**
- * Settings of a connection, independent of the database's defaults.
- *
- * - The promises rest on the first two: each statement sees what was committed before it started, and a commit is durable here
- *   and on synchronous standbys before it is acknowledged. The stronger `remote_apply` is kept.
- * - Plans: a prepared statement is planned once for all parameters, and with indexes even while its tables are small. Planning
- *   a look-up by id costs Postgres four times as much as running it.
- * - Times are sent in the one format that is parsed fast.
- * - The database ends a transaction whose client has failed. Otherwise its locks, such as that of a project's revisions, would
- *   block other calls.
- */
-const sessionSettings = (silence: number) => `
-  select current_setting('transaction_read_only') as read_only,
-         set_config('default_transaction_isolation', 'read committed', false),
-         set_config('synchronous_commit',
-           case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
-         array(select set_config(name, setting, false)
-           from (values ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
-             ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('client_min_messages', 'warning'),
-             ('idle_in_transaction_session_timeout', '${silence}')) wanted (name, setting)
-           where name in (select name from pg_settings))`;
