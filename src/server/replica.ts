@@ -25,7 +25,7 @@ import { type TlsMaterial, readTlsMaterial } from "./tls/certificates.ts";
 
 export interface ReplicaOptions {
   readonly config: Config;
-  readonly database: Pick<PreparedDatabase, "databaseUrl" | "masterKey">;
+  readonly database: Pick<PreparedDatabase, "databaseUrl" | "directUrl" | "masterKey">;
   readonly log: Logger;
   /** Replaces the database's clock, in tests. */
   readonly now?: (() => Date) | undefined;
@@ -43,7 +43,7 @@ export async function startReplica(
   cleanup: Cleanup,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
-  const { databaseUrl: url, masterKey } = database;
+  const { databaseUrl: url, directUrl, masterKey } = database;
   const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = logConnectionError(log);
   const connection = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
@@ -69,7 +69,7 @@ export async function startReplica(
   });
   if (config.notify) {
     const revocationListener = new RevocationListener({
-      url,
+      url: directUrl,
       connectTimeoutMs,
       clock: systemClock,
       onChange: (projectId) => feeds.changed(projectId),

@@ -93,8 +93,8 @@ export function createListener(options: ListenerOptions) {
   }
 
   return {
-    /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
-    async listen({ host, port }: { readonly host: string; readonly port: number }) {
+    /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one; no host is every address. */
+    async listen({ host, port }: { readonly host: string | undefined; readonly port: number }) {
       // A long backlog, because after a restart all clients connect in the same second.
       await once(server.listen({ host, port, backlog: 4096 }), "listening");
       server.on("error", (error) => report(error, "listener"));

@@ -45,7 +45,7 @@ export async function withOperatorDatabase<T>(
   { create }: { readonly create: boolean },
   use: (db: Kysely<Tables>) => Promise<T>,
 ): Promise<T | undefined> {
-  if (config.databaseUrl !== undefined) return connect(config.databaseUrl, config, use);
+  if (config.directUrl !== undefined) return connect(config.directUrl, config, use);
   const { dataDirectory: directory } = config;
   const url = await embeddedPostgresUrl(directory);
   if (url !== undefined && (await isReachable(url, config))) return connect(url, config, use);
