@@ -8,6 +8,15 @@ export type OnStale =
   | "refuse" // reject as stale
   | "accept"; // accept with `stale: true` and the event `staleAccepted`; reject as stale before the first snapshot
 
+/**
+ * Treatment of a JWT that passes every local check while the followed log has another history than before, because the database was
+ * restored to an earlier state or lost commits in a failover, until a log that began with `sessiond recover` is followed. It comes
+ * before `onStale`.
+ */
+export type OnHistoryChanged =
+  | "ask" // call Authenticate; reject as history_changed if it does not answer
+  | "refuse"; // reject as history_changed
+
 /** All times are in milliseconds. */
 export interface VerifierOptions {
   /** Such as `http://127.0.0.1:8080`, or several addresses of one service. */
@@ -24,6 +33,8 @@ export interface VerifierOptions {
   readonly maxStaleness?: number;
   /** "ask" by default. */
   readonly onStale?: OnStale;
+  /** "ask" by default. */
+  readonly onHistoryChanged?: OnHistoryChanged;
   /** Allowed difference between this machine's clock and the server's: 0 to 30,000; 5,000 by default. */
   readonly clockTolerance?: number;
   /** Longest silence of the server: 100 to 60,000, at most half of maxStaleness; by default 1,000 or a third of maxStaleness. */
@@ -69,6 +80,7 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,
     onStale: options.onStale ?? "ask",
+    onHistoryChanged: options.onHistoryChanged ?? "ask",
     clockTolerance: within("clockTolerance", options.clockTolerance ?? verifierClockToleranceMs, 0, 30_000),
     heartbeat: Math.round(heartbeat),
     askTimeout: within("askTimeout", options.askTimeout ?? 2000, 1, 60_000),
