@@ -7,6 +7,15 @@ export type OnStale =
   | "refuse" // reject as stale
   | "accept"; // accept with `stale: true` and the event `staleAccepted`; reject as stale before the first snapshot
 
+/**
+ * Treatment of a JWT that passes every local check while the followed log has another history than before, because the database was
+ * restored to an earlier state or lost commits in a failover, until a log that began with `sessiond recover` is followed. It comes
+ * before `onStale`.
+ */
+export type OnHistoryChanged =
+  | "ask" // call Authenticate; reject as history_changed if it does not answer
+  | "refuse"; // reject as history_changed
+
 /** All times are in milliseconds. */
 export interface VerifierOptions {
   /** Such as `http://127.0.0.1:8080`, or several addresses of one service. */
@@ -23,6 +32,8 @@ export interface VerifierOptions {
   readonly maxStaleness?: number;
   /** "ask" by default. */
   readonly onStale?: OnStale;
+  /** "ask" by default. */
+  readonly onHistoryChanged?: OnHistoryChanged;
   /** Longest silence of the server: 100 to 60,000, at most half of maxStaleness; by default 1,000 or a third of maxStaleness. */
   readonly heartbeat?: number;
   /** Longest wait for Authenticate and for the JWKS: 1 to 60,000; 2,000 by default. */
@@ -66,6 +77,7 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,
     onStale: options.onStale ?? "ask",
+    onHistoryChanged: options.onHistoryChanged ?? "ask",
     heartbeat: Math.round(heartbeat),
     askTimeout: within("askTimeout", options.askTimeout ?? 2000, 1, 60_000),
     cacheSize: within("cacheSize", options.cacheSize ?? 10_000, 0, 10_000_000),

@@ -49,7 +49,7 @@ export function readDatabaseConfig(
 export function readMasterKey(
   environment: ProcessEnvironment,
 ): { readonly masterKey: Buffer | undefined } | { readonly problems: readonly string[] } {
-  const { success, data, error } = masterKeyVariable.safeParse(withoutEmpty(environment));
+  const { success, data, error } = masterKeyVariable.safeParse(givenVariables(environment));
   return success ? { masterKey: data.SESSIOND_MASTER_KEY } : { problems: problemsOf(error) };
 }
 
