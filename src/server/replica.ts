@@ -7,6 +7,7 @@ import { SessionJwts } from "../domain/keys/session-jwts.ts";
 import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { openDatabase } from "../storage/connection/database.ts";
+import { Hosts } from "../storage/connection/hosts.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
 import { assemble } from "./assemble.ts";
 import { purgeInBackground } from "./background-purge.ts";
@@ -42,7 +43,18 @@ export async function startReplica(
   const { databaseUrl: url, masterKey } = database;
   const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = logConnectionError(log);
-  const connection = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
+  const connection = {
+    url: new Hosts(url),
+    connectTimeoutMs,
+    statementTimeoutMs,
+    preparedStatements,
+    onConnectionError,
+    onPreparedStatementsLost: (error: Error) =>
+      log.warn(
+        { fault: describeFault(error) },
+        "a pooler before the database loses prepared statements; no more are made",
+      ),
+  };
   const db = openDatabase({ ...connection, maxConnections, onPool: (use) => metrics?.watchPool(use) });
   cleanup.defer(() => db.destroy());
 
