@@ -346,20 +346,23 @@ describe.for([
 test.for([
   ["lost", 0, "lower"],
   ["lost and followed by another one", 1, "replaced"],
-] as const)("a revocation of this process that no read has shown, %s, is missed", async ([, since, difference]) => {
-  for (const isWatched of [true, false]) {
-    const { log, feeds, watch, changes, watcher } = await followed();
-    if (!isWatched) await watcher.stop();
-    log.revoke();
-    const known = log.head;
-    log.restore(10);
-    log.revoke(since);
-    feeds.wrote(id, known);
-    if (isWatched) expect(await watcher.failure()).toMatchObject(historyChanged);
-    expect(await watch("now").next()).toMatchObject({ position: log.head });
-    expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
-  }
-});
+] as const)(
+  "a revocation of this process that no read has shown, %s, is missed",
+  async ([, since, difference]) => {
+    for (const isWatched of [true, false]) {
+      const { log, feeds, watch, changes, watcher } = await followed();
+      if (!isWatched) await watcher.stop();
+      log.revoke();
+      const known = log.head;
+      log.restore(10);
+      log.revoke(since);
+      feeds.wrote(id, known);
+      if (isWatched) expect(await watcher.failure()).toMatchObject(historyChanged);
+      expect(await watch("now").next()).toMatchObject({ position: log.head });
+      expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    }
+  },
+);
 
 test("writes that are reported in another order than they were committed in are no change", async () => {
   const { log, feeds, watch, changes, watcher } = await followed();
