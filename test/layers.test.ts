@@ -36,12 +36,13 @@ const layers: Readonly<Record<string, Layer>> = {
       "projects",
       "purge",
       ".",
+      "recovery",
     ],
   },
   "embedded-postgres": { layers: ["transport"], packages: /^(pg|node:.*)$/, folders: ["."] },
   auth: {
     layers: ["jwt", "transport", "domain"],
-    packages: /^(@bufbuild\/protobuf|lru-cache|node:crypto)$/,
+    packages: /^(@bufbuild\/protobuf|node:(crypto|net))$/,
     folders: ["."],
   },
   rpc: {

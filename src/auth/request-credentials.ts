@@ -11,7 +11,7 @@ export interface Peer {
   readonly secure: boolean;
   /** Names in the verified client certificate; undefined without one. */
   readonly certificateNames: readonly CertificateName[] | undefined;
-  /** Address for rate limits: a proxy's if there is one; of IPv6 the first half, because a host owns the rest. */
+  /** Address of the connection: a proxy's if there is one. */
   readonly address: string | undefined;
 }
 

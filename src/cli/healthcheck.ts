@@ -1,11 +1,12 @@
 import { get as getHttp } from "node:http";
 import { get as getHttps } from "node:https";
+import { givenVariables } from "../server/config/environment.ts";
 
 /**
  * Liveness probe for containers: runs in the environment of a service and exits 0 if it is alive, or else 1. It does not check
  * health, because container engines restart what fails, and a restart would not bring a database back.
  */
-const { SESSIOND_LISTEN: listen = "", SESSIOND_TLS_CERT_FILE: certFile = "" } = process.env;
+const { SESSIOND_LISTEN: listen = "", SESSIOND_TLS_CERT_FILE: certFile = "" } = givenVariables(process.env);
 const [, host = "", port = "8080"] = /^(.*):(\d+)$/.exec(listen) ?? [];
 const isWildcard = ["", "0.0.0.0", "[::]"].includes(host);
 const options = {

@@ -79,8 +79,6 @@ export class SessiondError extends Error {
   readonly violations: readonly FieldViolation[];
   /** When to retry, in milliseconds; undefined if that would not help. */
   readonly retryDelay: number | undefined;
-  /** False for a refused credential that was valid once, or is valid elsewhere: it does not count as guessing. */
-  readonly isGuess: boolean;
 
   constructor(
     reason: Reason,
@@ -88,7 +86,6 @@ export class SessiondError extends Error {
       metadata?: Readonly<Record<string, string>>;
       violations?: readonly FieldViolation[];
       retryDelay?: number;
-      isGuess?: boolean;
       cause?: unknown;
     } = {},
   ) {
@@ -103,6 +100,5 @@ export class SessiondError extends Error {
     this.metadata = detail.metadata ?? {};
     this.violations = violations;
     this.retryDelay = detail.retryDelay ?? retryDelays[reason];
-    this.isGuess = detail.isGuess ?? true;
   }
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Binaries } from "./binaries.ts";
+import { hasPostmaster } from "./orphan.ts";
 import { giveTo, names, pathsWithPrefix, renameDurably, writePrivateFile } from "./directory.ts";
 import { type RunAs, command, run } from "./run-as.ts";
 
@@ -90,7 +91,7 @@ export function hasCluster(directory: string): boolean {
 
 /**
  * URL of the PostgreSQL that another process runs in a directory, from the files there. Undefined if they describe none that is
- * ready. They may be left over from a killed server, so only a connection shows that it runs.
+ * ready. They may be left over from a killed server, so only a connection shows that it answers.
  */
 export async function embeddedPostgresUrl(directory: string): Promise<string | undefined> {
   const read = (...path: string[]) => readFile(join(directory, ...path), "utf8").catch(() => "");
@@ -99,5 +100,11 @@ export async function embeddedPostgresUrl(directory: string): Promise<string | u
   const [port, status] = [lines[3] ?? "", lines[7] ?? ""];
   const password = await read(names.password);
   if (!/^\d+$/.test(port) || status.trim() !== "ready" || password === "") return undefined;
-  return `postgres://${userName}:${password}@127.0.0.1:${port}/postgres`;
+  if (!(await hasPostmaster(join(directory, names.data)))) return undefined;
+  return urlOf(Number(port), password);
+}
+
+/** States everything that PGSSLMODE, PGOPTIONS and other variables of the shell would add. */
+export function urlOf(port: number, password: string): string {
+  return `postgres://${userName}:${password}@127.0.0.1:${port}/postgres?sslmode=disable&options=%20&client_encoding=UTF8`;
 }

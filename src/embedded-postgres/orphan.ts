@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -17,7 +17,7 @@ export async function stopOrphanedPostmaster(
 ): Promise<number | undefined> {
   const claim = await readClaim(dataDirectory);
   if (claim === undefined) return undefined;
-  if (!(await isPostmaster(claim))) return claim.pid;
+  if (!(await isPostmaster(claim, dataDirectory))) return claim.pid;
   log(`stopping the postmaster (pid ${claim.pid}) that a killed server left behind`);
   // Fast shutdown, immediate shutdown, then kill. None of them loses more than a crash would, which is nothing.
   for (const [signal, timeoutMs] of [
@@ -27,7 +27,7 @@ export async function stopOrphanedPostmaster(
   ] as const) {
     signalIfRunning(claim.pid, signal);
     for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += 20) {
-      if (!(await isPostmaster(claim))) return claim.pid;
+      if (!(await isPostmaster(claim, dataDirectory))) return claim.pid;
       await delay(20);
     }
   }
@@ -36,7 +36,7 @@ export async function stopOrphanedPostmaster(
 
 interface Claim {
   readonly pid: number;
-  /** The path that the postmaster was started with; the directory may have been moved since. */
+  /** The path that the postmaster was started with. The directory may have been moved or copied since. */
   readonly dataDirectory: string;
 }
 
@@ -49,9 +49,27 @@ async function readClaim(dataDirectory: string): Promise<Claim | undefined> {
     : undefined;
 }
 
-async function isPostmaster(claim: Claim): Promise<boolean> {
+/** Whether a postmaster runs on this very directory. A copy of the directory has the pid of the original's in it. */
+export async function hasPostmaster(dataDirectory: string): Promise<boolean> {
+  const claim = await readClaim(dataDirectory);
+  return claim !== undefined && isPostmaster(claim, dataDirectory);
+}
+
+async function isPostmaster(claim: Claim, dataDirectory: string): Promise<boolean> {
   const [program = "", ...rest] = await commandLine(claim.pid);
-  return basename(program) === "postgres" && rest.join(" ").startsWith(`-D ${claim.dataDirectory} `);
+  if (basename(program) !== "postgres" || !rest.join(" ").startsWith(`-D ${claim.dataDirectory} `)) {
+    return false;
+  }
+  // A postmaster works in its data directory, also after that was moved. Elsewhere than on Linux only the path is known.
+  const at = process.platform === "linux" ? `/proc/${claim.pid}/cwd` : claim.dataDirectory;
+  const [its, ours] = await Promise.all([identityOf(at), identityOf(dataDirectory)]);
+  return its !== undefined && its === ours;
+}
+
+/** Device and inode of a directory; undefined if there is none, or it may not be read. */
+async function identityOf(directory: string): Promise<string | undefined> {
+  const found = await stat(directory, { bigint: true }).catch(() => undefined);
+  return found && `${found.dev}/${found.ino}`;
 }
 
 /** Command and arguments of a process; empty if there is no such process, or it is a zombie. */

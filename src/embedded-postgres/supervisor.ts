@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Backoff } from "../transport/backoff.ts";
 import { findBinaries } from "./binaries.ts";
-import { openCluster, userName } from "./cluster.ts";
+import { openCluster, urlOf } from "./cluster.ts";
 import { giveTo, openPrivateDirectory } from "./directory.ts";
 import { stopOrphanedPostmaster } from "./orphan.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
@@ -65,7 +65,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       log: options.log ?? (() => undefined),
     };
     const { port, postmaster } = await startFirst(settings);
-    const url = `postgres://${userName}:${password}@127.0.0.1:${port}/postgres`;
+    const url = urlOf(port, password);
     return supervise({ ...settings, port }, postmaster, url, lock);
   } catch (error) {
     lock.release();

@@ -28,7 +28,7 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Gat
     const scheme = schemes.get(call.service) ?? standardScheme;
     const presented = scheme(call.requestHeader, record.peer);
     if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-    const identity = await limits.authenticate(record.peer, presented, () => identify(deps, presented, call));
+    const identity = await identify(deps, presented, needed.revokes === true, call);
     record.identity = identity;
     limits.countCaller(identity);
     // Before the check of permissions, so that the log says for whom a refused call was made.
@@ -41,7 +41,7 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Gat
     const record = call.values.get(callRecordKey);
     record.method = `${call.service.typeName}/${call.method.name}`;
     record.protocol = call.protocolName;
-    limits.countAddress(record.peer);
+    limits.countAddress(record.peer, call.requestHeader);
     const needed = access.of(call.method);
     return needed === "public" ? undefined : admit(call, needed, record);
   };

@@ -39,7 +39,14 @@ import { safeHost, singleAuthorization } from "./rpc/header-checks.ts";
 export interface AssemblyOptions {
   readonly config: Pick<
     Config,
-    "maxMessageBytes" | "callRates" | "maxWaiting" | "allowedOrigins" | "docs" | "kratos" | "stytch"
+    | "maxMessageBytes"
+    | "callRates"
+    | "trustedProxies"
+    | "maxWaiting"
+    | "allowedOrigins"
+    | "docs"
+    | "kratos"
+    | "stytch"
   >;
   readonly deps: Dependencies & { readonly keyRing: KeyRing };
   readonly feeds: RevocationFeeds;
@@ -67,7 +74,12 @@ export function assemble(options: AssemblyOptions) {
   });
   const calls = new CallLog(log, observers, options.peers);
   const schemes = new Map(apis.map((api) => [api.service, api.scheme]));
-  const gate = requestGate({ deps, access, schemes, limits: new CallLimits(config.callRates, systemClock) });
+  const gate = requestGate({
+    deps,
+    access,
+    schemes,
+    limits: new CallLimits(config.callRates, systemClock, config.trustedProxies),
+  });
   const pipeline = new Pipeline({
     requestGate: gate,
     outcomes: callOutcomes,

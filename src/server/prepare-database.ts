@@ -19,6 +19,8 @@ import { readTlsMaterial } from "./tls/certificates.ts";
 /** A database that replicas can serve from, and the key of its secrets. */
 export interface PreparedDatabase {
   readonly databaseUrl: string;
+  /** The same database without a pooler, if one is known. */
+  readonly directUrl: string;
   readonly masterKey: Buffer;
   /** Set on the embedded default without a bootstrap project. */
   readonly development: DevelopmentProject | undefined;
@@ -37,22 +39,22 @@ export async function prepareDatabase(
   // Files first, so that a mistake in them is reported before anything is changed.
   if (config.tls !== undefined) warnOfExpiry(await readTlsMaterial(config.tls), log);
   const prepared = await resolveDatabase(config, log, cleanup);
-  const { databaseUrl: url, masterKey, development } = prepared;
+  const { databaseUrl, directUrl, masterKey, development } = prepared;
   const { connectTimeoutMs } = config;
   const onConnectionError = logConnectionError(log);
-  const use = (statementTimeoutMs: number, work: (db: Database) => Promise<void>) =>
+  const use = (url: string, statementTimeoutMs: number, work: (db: Database) => Promise<void>) =>
     useDatabase({ url, maxConnections: 2, connectTimeoutMs, statementTimeoutMs, onConnectionError }, (db) =>
       withDatabaseErrors(() => work(db)),
     );
   // Without a timeout: statements may be slow, and another replica may be migrating.
-  await use(0, async (db) => {
+  await use(directUrl, 0, async (db) => {
     const { applied, newer } = await makeServable(db);
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
     if (newer !== undefined) {
       log.warn({ migration: newer }, "the schema is newer than this version, but allows it to serve");
     }
   });
-  await use(config.statementTimeoutMs, async (db) => {
+  await use(databaseUrl, config.statementTimeoutMs, async (db) => {
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;
     if (project !== undefined) await bootstrap(store, now, project, log);
@@ -68,7 +70,8 @@ export async function prepareDatabase(
 async function resolveDatabase(config: Config, log: Logger, cleanup: Cleanup): Promise<PreparedDatabase> {
   if (config.databaseUrl !== undefined) {
     if (config.masterKey === undefined) throw new Error("SESSIOND_MASTER_KEY is required with DATABASE_URL");
-    return { databaseUrl: config.databaseUrl, masterKey: config.masterKey, development: undefined };
+    const { databaseUrl, directUrl = databaseUrl, masterKey } = config;
+    return { databaseUrl, directUrl, masterKey, development: undefined };
   }
   const { dataDirectory: directory } = config;
   const postgres = await startEmbeddedPostgres({
@@ -79,7 +82,7 @@ async function resolveDatabase(config: Config, log: Logger, cleanup: Cleanup): P
   cleanup.defer(() => postgres.stop());
   const masterKey = config.masterKey ?? (await embeddedMasterKey(directory));
   const development = config.bootstrapProject === undefined ? await developmentProject(directory) : undefined;
-  return { databaseUrl: postgres.url, masterKey, development };
+  return { databaseUrl: postgres.url, directUrl: postgres.url, masterKey, development };
 }
 
 async function bootstrap(
@@ -99,13 +102,13 @@ async function bootstrap(
 
 export function openStore(
   db: Database,
-  { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
+  { maxWaiting }: Pick<Config, "maxWaiting">,
   log: Logger,
-  options: Pick<PostgresStoreOptions, "onBatch" | "gate"> = {},
+  options: Pick<PostgresStoreOptions, "onBatch" | "gate" | "onRevocations"> = {},
 ): Store {
   const onLostAccess = (error: unknown) =>
     log.warn({ fault: describeFault(error) }, "last access times not recorded");
-  return postgresStore(db, { ...options, onLostAccess, notify, maxWaiting });
+  return postgresStore(db, { ...options, onLostAccess, maxWaiting });
 }
 
 export function logConnectionError(log: Logger): (error: Error) => void {

@@ -1,18 +1,21 @@
+import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { systemClock } from "../domain/clock.ts";
 import { KeyRing } from "../domain/keys/key-ring.ts";
 import { SessionJwts } from "../domain/keys/session-jwts.ts";
-import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
+import { defaultFeedOptions } from "../domain/revocations/feed-message.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
-import { openDatabase } from "../storage/connection/database.ts";
+import { type PoolUse, openDatabase } from "../storage/connection/database.ts";
 import { Hosts } from "../storage/connection/hosts.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
+import { RevocationNotifier } from "../storage/revocations/notifier.ts";
 import { assemble } from "./assemble.ts";
 import { purgeInBackground } from "./background-purge.ts";
 import { type Config, masterKeysOf } from "./config/config.ts";
 import type { Cleanup } from "./lifecycle.ts";
+import { logHistoryChange } from "./history-change.ts";
 import { createListener } from "./listener/listener.ts";
 import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
@@ -25,7 +28,7 @@ import { type TlsMaterial, readTlsMaterial } from "./tls/certificates.ts";
 
 export interface ReplicaOptions {
   readonly config: Config;
-  readonly database: Pick<PreparedDatabase, "databaseUrl" | "masterKey">;
+  readonly database: Pick<PreparedDatabase, "databaseUrl" | "directUrl" | "masterKey">;
   readonly log: Logger;
   /** Replaces the database's clock, in tests. */
   readonly now?: (() => Date) | undefined;
@@ -35,41 +38,70 @@ export interface ReplicaOptions {
 
 /**
  * Starts the parts that each serving process has for itself: its entry among the replicas, a connection pool, revocation feeds, a
- * listener. The cleanup drains
- * them within the configured grace period.
+ * listener. The cleanup drains them within the configured grace period.
  */
 export async function startReplica(
   { config, database, log, metrics, ...options }: ReplicaOptions,
   cleanup: Cleanup,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
-  const { databaseUrl: url, masterKey } = database;
+  const { databaseUrl: url, directUrl, masterKey } = database;
   const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = logConnectionError(log);
-  const connection = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
   const hosts = new Hosts(url);
   const { guard, now: databaseNow } = await startPresence({ hosts, log, metrics }, cleanup);
   const { now = databaseNow } = options;
-  const db = openDatabase({
-    ...connection,
+  const connection = {
     url: hosts,
-    guard,
-    maxConnections,
-    onPool: (use) => metrics?.watchPool(use),
-  });
+    connectTimeoutMs,
+    statementTimeoutMs,
+    preparedStatements,
+    onConnectionError,
+    onPreparedStatementsLost: (error: Error) =>
+      log.warn(
+        { fault: describeFault(error) },
+        "a pooler before the database loses prepared statements; no more are made",
+      ),
+  };
+  const onPool = (use: () => PoolUse) => metrics?.watchPool(use);
+  const db = openDatabase({ ...connection, guard, maxConnections, onPool });
   cleanup.defer(() => db.destroy());
 
-  const store = openStore(db, config, log, { onBatch: metrics?.batchStarted, gate: guard });
+  const sender = randomUUID();
+  const notifier = config.notify
+    ? new RevocationNotifier({
+        db,
+        sender,
+        onFailure(error) {
+          metrics?.notificationFailed();
+          log.debug({ fault: describeFault(error) }, "other replicas were not notified of revocations");
+        },
+      })
+    : undefined;
+  cleanup.defer(async () => notifier?.drain());
+  const store = openStore(db, config, log, {
+    onBatch: metrics?.batchStarted,
+    gate: guard,
+    onRevocations(projectId, head) {
+      feeds.wrote(projectId, head);
+      notifier?.notify(projectId);
+    },
+  });
   const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
   const keyRing = new KeyRing(store.signingKeys, masterKeys, now, config.keySchedule);
   const jwts = new SessionJwts(keyRing, config.issuer);
   const feeds = new RevocationFeeds(store.revocations, systemClock, now, {
     ...defaultFeedOptions,
     onRead: (revocations) => metrics?.revocationsRead(revocations, now()),
+    onHistoryChange(change) {
+      metrics?.historyChanged(change.difference);
+      logHistoryChange(log, change);
+    },
   });
   if (config.notify) {
     const revocationListener = new RevocationListener({
-      url,
+      url: directUrl,
+      sender,
       connectTimeoutMs,
       clock: systemClock,
       onChange: (projectId) => feeds.changed(projectId),
@@ -113,12 +145,12 @@ export async function startReplica(
     cleanup.defer(async () => watch.stop());
   }
   // On a connection of its own, so that no call waits for a connection that purges.
-  const purgeDb = openDatabase({ ...connection, url: hosts, maxConnections: 1 });
+  const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
   cleanup.defer(() => purgeDb.destroy());
   const retentionMs = config.retentionMs === 0 ? undefined : config.retentionMs;
   const onPurged = metrics?.batchPurged;
   const purging = purgeInBackground(
-    { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged },
+    { db: purgeDb, retentionMs, clock: systemClock, log, onPurged },
     shutdown.signal,
   );
   cleanup.defer(() => purging); // ended by the drain below, which runs first

@@ -244,9 +244,8 @@ export const ErrorReason = {
   INTERNAL: 51,
 
   /**
-   * RESOURCE_EXHAUSTED. Too many calls, or too many failed authentications, of one caller or one client address. Nothing was
-   * done. Metadata: `limit`, one of `service`, `member`, `address`, `authentication`. Action: Repeat the call after the delay
-   * in google.rpc.RetryInfo.
+   * RESOURCE_EXHAUSTED. Too many calls of one caller or one client address. Nothing was done. Metadata: `limit`, one of
+   * `service`, `member`, `address`. Action: Repeat the call after the delay in google.rpc.RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 60;
    */

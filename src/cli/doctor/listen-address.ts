@@ -15,10 +15,10 @@ type ListenConfig = Pick<Config, "listen" | "tls">;
 
 /** Whether the service can listen on its address, or already does. */
 export async function checkListenAddress(config: ListenConfig): Promise<Finding> {
-  const { host, port } = config.listen;
+  const { host = "", port } = config.listen;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   if (port === 0) return ok("any free port");
-  const error = await tryListen(host, port);
+  const error = await tryListen(config.listen);
   if (error === undefined) return ok(`${address} is free`);
   if (!("code" in error) || error.code !== "EADDRINUSE") {
     return fail(`cannot listen on ${address}: ${errorText(error)}`, "set another SESSIOND_LISTEN");
@@ -31,7 +31,7 @@ export async function checkListenAddress(config: ListenConfig): Promise<Finding>
   return fail(`${address} is in use by another program`, "stop that, or set another SESSIOND_LISTEN");
 }
 
-async function tryListen(host: string, port: number): Promise<Error | undefined> {
+async function tryListen({ host, port }: Config["listen"]): Promise<Error | undefined> {
   const server = createServer();
   const error = await new Promise<Error | undefined>((resolve) => {
     server.once("error", resolve).once("listening", () => resolve(undefined));
@@ -43,9 +43,9 @@ async function tryListen(host: string, port: number): Promise<Error | undefined>
 
 /** The status in the answer of `/healthz`. Undefined if it is not sessiond that answers. */
 async function readHealth({ listen: { host, port }, tls }: ListenConfig): Promise<string | undefined> {
-  const loopbackOf: Readonly<Record<string, string>> = { "::": "::1", "0.0.0.0": "127.0.0.1" };
   const options = {
-    host: loopbackOf[host] ?? host,
+    // Every address includes this one, also if it is `[::]`: sockets of Node.js accept IPv4 on it.
+    host: host === undefined || ["::", "0.0.0.0"].includes(host) ? "127.0.0.1" : host,
     port,
     path: "/healthz",
     signal: AbortSignal.timeout(healthTimeoutMs),

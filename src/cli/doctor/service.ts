@@ -1,5 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import { errorInfoOf } from "../../client/error-info.ts";
+import { givenVariables } from "../../server/config/environment.ts";
 import { callerVariableNames } from "../../server/config/variables.ts";
 import { CommandFailure, describeError, errorText } from "../output/failure.ts";
 import { withService } from "../run/service.ts";
@@ -13,7 +14,8 @@ const noSession = "00000000-0000-0000-0000-000000000000";
 
 /** Whether commands can call the service. A service that was not named may be missing: that is a warning only. */
 export async function checkService(input: ConnectionInput): Promise<Finding> {
-  const { options, environment } = input;
+  const { options } = input;
+  const environment = givenVariables(input.environment);
   try {
     return await callService(input);
   } catch (error) {

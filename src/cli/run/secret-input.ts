@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs";
+import { hasControlCharacter } from "../../server/config/environment.ts";
 import { CommandFailure, usageFailure } from "../output/failure.ts";
 
 /** Longer text is not a secret, token or JWT. */
@@ -9,7 +10,8 @@ export class SecretInput {
   #stdinTaken = false;
 
   /**
-   * Reads a file, or standard input for `-`, without the final line break. Errors call the content `what` and never repeat it.
+   * Reads a file, or standard input for `-`, without white space around the content. Errors call the content `what` and never
+   * repeat it.
    */
   async read(file: string, what: string): Promise<string> {
     if (file === "-" && this.#stdinTaken) throw usageFailure("standard input can hold only one secret");
@@ -18,11 +20,14 @@ export class SecretInput {
     const text = await readAll(file).catch((error: unknown) => {
       throw new CommandFailure(`the ${what} cannot be read from ${place}`, { cause: error });
     });
-    const secret = text?.replace(/\r?\n$/, "");
+    const secret = text?.trim();
     if (secret === undefined) throw new CommandFailure(`${place} holds no ${what}: it is too long`);
-    if (secret.trim() === "") throw new CommandFailure(`${place} holds no ${what}: it is empty`);
+    if (secret === "") throw new CommandFailure(`${place} holds no ${what}: it is empty`);
     if (/[\r\n]/.test(secret)) {
       throw new CommandFailure(`${place} holds more than a ${what}: it has several lines`);
+    }
+    if (hasControlCharacter(secret)) {
+      throw new CommandFailure(`${place} holds no ${what}: it has a control character`);
     }
     return secret;
   }

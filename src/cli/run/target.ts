@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { isLoopback } from "../../server/config/config.ts";
+import { givenVariables, hasControlCharacter } from "../../server/config/environment.ts";
 import { developmentProjectId, developmentSecretFile } from "../../server/config/data-directory.ts";
 import { CommandFailure, usageFailure } from "../output/failure.ts";
 import type { OptionValues } from "./options.ts";
@@ -65,9 +66,11 @@ async function givenCredential({ options, environment, secrets }: ConnectionInpu
   return undefined;
 }
 
-/** The value of a variable. An empty variable counts as absent, as everywhere. */
+/** The value of a variable, read like those of the service. */
 function envValue(environment: NodeJS.ProcessEnv, name: string): string | undefined {
-  return environment[name] || undefined;
+  const value = givenVariables(environment)[name];
+  if (value === undefined || !hasControlCharacter(value)) return value;
+  throw usageFailure(`${name} must not contain a line break or another control character`);
 }
 
 const howToCall =

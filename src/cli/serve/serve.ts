@@ -62,5 +62,8 @@ function disablePretenuring(): void {
  */
 function serviceLog({ logLevel, workers }: Config): Logger {
   const isShared = workers > 1;
-  return pino({ level: logLevel, base: isShared ? { pid: process.pid } : null }, logOutput(2, isShared));
+  const log = pino({ level: logLevel, base: isShared ? { pid: process.pid } : null }, logOutput(2, isShared));
+  // Node would print its own warnings, and those of packages, as text.
+  process.removeAllListeners("warning").on("warning", ({ name, message }) => log.warn({ name }, message));
+  return log;
 }

@@ -71,11 +71,6 @@ export class KeyRing {
     return stored.revocation === undefined ? loaded : undefined;
   }
 
-  /** Reports whether {@link verifyingKey} has found the key before, revoked or not. */
-  hasSeen(projectId: ProjectId, kid: string): boolean {
-    return this.#verifying.has(`${projectId}/${kid}`);
-  }
-
   /**
    * Reports whether the key signs for the project, from a schedule that is at most as old as a cached JWKS: a rotation that
    * began since then has not ended. Does not see revocations of that time, so that it must not decide whether a key is valid.

@@ -5,9 +5,9 @@ import {
   type SessionReference,
   checkTimes,
   claimsOf,
+  clockToleranceMs,
   issuerOf,
   jwtProfiles,
-  serviceClockToleranceMs,
 } from "../../jwt/claims.ts";
 import { maxJwtLength, parseCompactJws } from "../../jwt/compact-jws.ts";
 import { type KeyWithId, isSignedBy, signatureOf } from "../../jwt/signature.ts";
@@ -15,7 +15,7 @@ import { type JwtStatement, jwtCacheKey, readStatement } from "../../jwt/stateme
 import type { CallContext } from "../../transport/call-context.ts";
 import { type ProjectId, type SessionId, parseProjectId, parseSessionId } from "../ids.ts";
 import type { Project } from "../project.ts";
-import { type Session, idleExpireTimeOf } from "../sessions/session.ts";
+import { type Session, idleExpireTimeFrom } from "../sessions/session.ts";
 import type { KeyRing } from "./key-ring.ts";
 
 /** Number of JWTs whose verified signature is cached; about 8 MB. */
@@ -42,20 +42,17 @@ export interface VerifiedJwt extends SessionReference {
   readonly profile: JwtProfile;
 }
 
-export type JwtVerdict =
-  | VerifiedJwt
-  | {
-      readonly problem: JwtProblem;
-      /** Whether a key of the project signed it, or it names a revoked one. If so, it was valid once and is not a guess. */
-      readonly isGenuine: boolean;
-    };
+export type JwtVerdict = VerifiedJwt | { readonly problem: JwtProblem };
 
 export interface VerifyOptions {
   /** The project it must belong to. If undefined, its audience names the project. */
   readonly projectId: ProjectId | undefined;
   readonly now: Date;
-  /** Accepts an expired JWT if everything else holds. */
-  readonly allowExpired: boolean;
+  /** Which times are accepted if everything else holds. No clock may make a revocation fail. */
+  readonly times:
+    | "valid" // within the tolerance
+    | "valid or early" // for a caller that revokes: the clock of the signer was ahead
+    | "any"; // for a JWT that names the session to revoke
 }
 
 interface SignedStatement {
@@ -91,7 +88,7 @@ export class SessionJwts {
       const ends = [
         now.getTime() + jwtLifetime,
         session.expireTime.getTime(),
-        idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
+        idleExpireTimeFrom(session, now)?.getTime() ?? Infinity,
       ];
       const issuedAt = Math.floor(now.getTime() / 1000);
       const claims = {
@@ -100,7 +97,7 @@ export class SessionJwts {
         aud: [project.id],
         sub: session.memberId,
         iat: issuedAt,
-        nbf: issuedAt,
+        nbf: issuedAt - clockToleranceMs / 1000,
         exp: Math.floor(Math.min(...ends) / 1000),
         jti: randomUUID(),
       };
@@ -115,21 +112,21 @@ export class SessionJwts {
    * every profile, because JWTs of an earlier profile stay valid until they expire.
    */
   async verify(jwt: string, options: VerifyOptions, call: CallContext): Promise<JwtVerdict> {
-    if (jwt.length > maxJwtLength) return foreign("form");
+    if (jwt.length > maxJwtLength) return { problem: "form" };
     const cacheKey = jwtCacheKey(jwt);
     const cached = this.#verified.get(cacheKey);
     const statement = cached?.statement ?? statementOf(jwt);
-    if (statement === undefined) return foreign("form");
+    if (statement === undefined) return { problem: "form" };
     const projectId = options.projectId ?? parseProjectId(statement.audience[0] ?? "");
-    if (projectId === undefined) return foreign("audience");
+    if (projectId === undefined) return { problem: "audience" };
     const { algorithm, kid } = statement;
-    if (algorithm === undefined) return foreign("algorithm");
-    if (kid === undefined) return foreign("key");
+    if (algorithm === undefined) return { problem: "algorithm" };
+    if (kid === undefined) return { problem: "key" };
     const key = await this.#keyRing.verifyingKey(projectId, kid, call);
-    if (key === undefined) return { problem: "key", isGenuine: this.#keyRing.hasSeen(projectId, kid) };
-    if (key.algorithm !== algorithm) return foreign("algorithm");
+    if (key === undefined) return { problem: "key" };
+    if (key.algorithm !== algorithm) return { problem: "algorithm" };
     if (cached?.key !== key) {
-      if (!isSignedBy(key, jwt)) return foreign("signature");
+      if (!isSignedBy(key, jwt)) return { problem: "signature" };
       this.#verified.set(cacheKey, { statement, key });
     }
     return this.#checkStatement(statement, projectId, key.kid, options);
@@ -150,28 +147,20 @@ export class SessionJwts {
     { isJwt, issuer, audience, session }: JwtStatement,
     projectId: ProjectId,
     kid: string,
-    { now, allowExpired }: VerifyOptions,
+    { now, times: accepted }: VerifyOptions,
   ): JwtVerdict {
-    if (!isJwt) return genuine("type");
+    if (!isJwt) return { problem: "type" };
     const profile = jwtProfiles.find((each) => issuer === issuerOf(each, this.#issuer, projectId));
-    if (profile === undefined) return genuine("issuer");
-    if (!audience.includes(projectId)) return genuine("audience");
+    if (profile === undefined) return { problem: "issuer" };
+    if (!audience.includes(projectId)) return { problem: "audience" };
     const reference = session[profile];
     const sessionId = parseSessionId(reference?.sessionId ?? "");
-    if (reference === undefined || sessionId === undefined) return genuine("claims");
-    const times = checkTimes(reference, now.getTime(), serviceClockToleranceMs);
-    if (times === "early") return genuine("time");
-    if (times === "expired" && !allowExpired) return genuine("expired");
+    if (reference === undefined || sessionId === undefined) return { problem: "claims" };
+    const times = checkTimes(reference, now.getTime());
+    if (times === "early" && accepted === "valid") return { problem: "time" };
+    if (times === "expired" && accepted !== "any") return { problem: "expired" };
     return { ...reference, sessionId, projectId, kid, profile };
   }
-}
-
-function foreign(problem: JwtProblem): JwtVerdict {
-  return { problem, isGenuine: false };
-}
-
-function genuine(problem: JwtProblem): JwtVerdict {
-  return { problem, isGenuine: true };
 }
 
 function statementOf(jwt: string): JwtStatement | undefined {

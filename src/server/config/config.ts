@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import { type MasterKeys, masterKeyOf } from "../../domain/keys/sealing.ts";
+import { type ProcessEnvironment, givenVariables } from "./environment.ts";
 import { callerVariableNames, variableNames, variables } from "./variables.ts";
 
 const dayMs = 86_400_000;
@@ -18,11 +19,11 @@ export type ConfigResult =
 
 /** Reads the environment. No problem repeats a value, because it may be a secret. */
 export function readConfig(environment: ProcessEnvironment): ConfigResult {
-  const given = withoutEmpty(environment);
+  const given = givenVariables(environment);
   const { success, data, error } = variables.safeParse(given);
   const problems = [...problemsOf(error), ...combinedProblemsOf(given)];
   if (!success || problems.length > 0) return { problems };
-  const unknown = Object.keys(given).filter((name) => name.startsWith("SESSIOND_") && !known.has(name));
+  const unknown = Object.keys(given).filter((name) => !known.has(name));
   return {
     config: toConfig(data),
     warnings: unknown.map((name) => `${name} is not a variable of this version`),
@@ -38,23 +39,29 @@ export type DatabaseConfig = ReturnType<typeof toDatabaseConfig>;
 export function readDatabaseConfig(
   environment: ProcessEnvironment,
 ): { readonly config: DatabaseConfig } | { readonly problems: readonly string[] } {
-  const { success, data, error } = databaseVariables.safeParse(withoutEmpty(environment));
-  return success ? { config: toDatabaseConfig(data) } : { problems: problemsOf(error) };
+  const given = givenVariables(environment);
+  const { success, data, error } = databaseVariables.safeParse(given);
+  const problems = [...problemsOf(error), ...missingWith(given, ["DATABASE_URL"])];
+  return success && problems.length === 0 ? { config: toDatabaseConfig(data) } : { problems };
 }
+
+/** Reads SESSIOND_MASTER_KEY alone; undefined if it is not set. */
+export function readMasterKey(
+  environment: ProcessEnvironment,
+): { readonly masterKey: Buffer | undefined } | { readonly problems: readonly string[] } {
+  const { success, data, error } = masterKeyVariable.safeParse(givenVariables(environment));
+  return success ? { masterKey: data.SESSIOND_MASTER_KEY } : { problems: problemsOf(error) };
+}
+
+const masterKeyVariable = variables.pick({ SESSIOND_MASTER_KEY: true });
 
 const databaseVariables = variables.pick({
   DATABASE_URL: true,
+  SESSIOND_DATABASE_DIRECT_URL: true,
   SESSIOND_DATA_DIR: true,
   SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: true,
   SESSIOND_RETENTION_DAYS: true,
 });
-
-type ProcessEnvironment = Readonly<Record<string, string | undefined>>;
-
-/** An empty variable counts as absent. */
-function withoutEmpty(environment: ProcessEnvironment): ProcessEnvironment {
-  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
-}
 
 function problemsOf(error: z.ZodError | undefined): string[] {
   return (error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
@@ -62,6 +69,7 @@ function problemsOf(error: z.ZodError | undefined): string[] {
 
 /** Variables that require another one. */
 const requirements: readonly (readonly [given: string, required: string, hint?: string])[] = [
+  ["SESSIOND_DATABASE_DIRECT_URL", "DATABASE_URL"],
   [
     "DATABASE_URL",
     "SESSIOND_MASTER_KEY",
@@ -72,11 +80,17 @@ const requirements: readonly (readonly [given: string, required: string, hint?: 
   ["SESSIOND_TLS_CLIENT_CA_FILE", "SESSIOND_TLS_CERT_FILE"],
 ];
 
+/** Problems of variables that are missing although one that needs them is given; of these variables, by default of all. */
+function missingWith(given: ProcessEnvironment, names: readonly string[] = variableNames): readonly string[] {
+  return requirements
+    .filter(([name, required]) => given[name] !== undefined && given[required] === undefined)
+    .filter(([, required]) => names.includes(required))
+    .map(([name, required, hint = ""]) => `${required}: is required with ${name}${hint}`);
+}
+
 /** Problems of several variables together, found even if others are wrong. */
 function combinedProblemsOf(given: ProcessEnvironment): readonly string[] {
-  const problems = requirements
-    .filter(([name, required]) => given[name] !== undefined && given[required] === undefined)
-    .map(([name, required, hint = ""]) => `${required}: is required with ${name}${hint}`);
+  const problems = [...missingWith(given)];
   const hasTls = (given["SESSIOND_TLS_CERT_FILE"] ?? given["SESSIOND_TLS_KEY_FILE"]) !== undefined;
   const listen = variables.shape.SESSIOND_LISTEN.safeParse(given["SESSIOND_LISTEN"]).data;
   const isExposed = listen !== undefined && !hasTls && !isLoopback(listen.host);
@@ -93,6 +107,8 @@ function toDatabaseConfig(read: z.output<typeof databaseVariables>) {
   return {
     /** Undefined: the embedded PostgreSQL in `dataDirectory`. */
     databaseUrl: read.DATABASE_URL,
+    /** For what needs a connection of its own: notifications, migrations, commands of operators. */
+    directUrl: read.SESSIOND_DATABASE_DIRECT_URL ?? read.DATABASE_URL,
     dataDirectory: read.SESSIOND_DATA_DIR,
     connectTimeoutMs: read.SESSIOND_DATABASE_CONNECT_TIMEOUT_MS,
     /** 0: forever. */
@@ -128,10 +144,11 @@ function toConfig(read: z.output<typeof variables>) {
       service: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_SERVICE, read.SESSIOND_CALL_BURST_PER_SERVICE),
       member: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_MEMBER, read.SESSIOND_CALL_BURST_PER_MEMBER),
       address: rateOf(read.SESSIOND_CALLS_PER_SECOND_PER_ADDRESS, read.SESSIOND_CALL_BURST_PER_ADDRESS),
-      failures: rateOf(
-        read.SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS,
-        read.SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS,
-      ),
+    },
+    /** Undefined: no proxy is trusted. */
+    trustedProxies: read.SESSIOND_TRUSTED_PROXIES && {
+      networks: read.SESSIOND_TRUSTED_PROXIES,
+      header: read.SESSIOND_TRUSTED_PROXY_HEADER,
     },
     maxMessageBytes: read.SESSIOND_MAX_MESSAGE_BYTES,
     shutdownGraceMs: read.SESSIOND_SHUTDOWN_GRACE_MS,
@@ -166,8 +183,12 @@ const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8);
 loopback.addAddress("::1", "ipv6");
 
-/** Whether data sent to this host stays on this machine. Of names only `localhost` is certain to (RFC 6761). */
-export function isLoopback(host: string): boolean {
+/**
+ * Whether data sent to this host stays on this machine; undefined is every address. Of names only `localhost` is certain to
+ * (RFC 6761).
+ */
+export function isLoopback(host: string | undefined): boolean {
+  if (host === undefined) return false;
   const family = isIP(host);
   if (family === 0) return host.toLowerCase() === "localhost";
   return loopback.check(host, family === 6 ? "ipv6" : "ipv4");

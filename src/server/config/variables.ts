@@ -2,8 +2,6 @@ import { z } from "zod";
 import { defaultKeySchedule, minPublicationDelayMs } from "../../domain/keys/key-schedule.ts";
 import * as forms from "./variable-forms.ts";
 
-const file = z.string().meta({ accepts: "path of a PEM file" });
-
 const rateLimitOf = (caller: string) =>
   forms.callsPerSecond.default(0).describe(`Rate limit of one ${caller}. 0 disables it.`);
 
@@ -18,6 +16,11 @@ export const variables = z.object({
     .optional()
     .describe(
       "PostgreSQL 14 or newer; several hosts (`@one:5432,two:5432/`) if there are standbys. Without it the embedded PostgreSQL runs.",
+    ),
+  SESSIOND_DATABASE_DIRECT_URL: forms.databaseUrl
+    .optional()
+    .describe(
+      "The same database without a pooler, for notifications, migrations and commands of operators. By default `DATABASE_URL`.",
     ),
   SESSIOND_MASTER_KEY: forms.masterKey
     .optional()
@@ -34,9 +37,15 @@ export const variables = z.object({
   SESSIOND_METRICS_LISTEN: forms.listen
     .optional()
     .describe("Address of `GET /metrics`, without TLS or credentials. Without it no metrics are recorded."),
-  SESSIOND_TLS_CERT_FILE: file.optional().describe("Certificate of the server, followed by its chain."),
-  SESSIOND_TLS_KEY_FILE: file.optional().describe("Private key of the server, without a passphrase."),
-  SESSIOND_TLS_CLIENT_CA_FILE: file.optional().describe("CA that client certificates are verified against."),
+  SESSIOND_TLS_CERT_FILE: forms.pemFile
+    .optional()
+    .describe("Certificate of the server, followed by its chain."),
+  SESSIOND_TLS_KEY_FILE: forms.pemFile
+    .optional()
+    .describe("Private key of the server, without a passphrase."),
+  SESSIOND_TLS_CLIENT_CA_FILE: forms.pemFile
+    .optional()
+    .describe("CA that client certificates are verified against."),
   SESSIOND_TLS_MIN_VERSION: z.enum(["1.2", "1.3"]).default("1.2").describe("Oldest TLS version accepted."),
   SESSIOND_ALLOW_PLAINTEXT: forms.onOff
     .default("off")
@@ -49,8 +58,7 @@ export const variables = z.object({
   SESSIOND_BOOTSTRAP_PROJECT: forms.bootstrapProject
     .optional()
     .describe("Project to create at start unless it exists, and a service secret with all permissions."),
-  SESSIOND_DATA_DIR: z
-    .string()
+  SESSIOND_DATA_DIR: forms.text
     .default(".sessiond")
     .describe("Directory of the embedded PostgreSQL and its secrets."),
   SESSIOND_ISSUER: forms.issuer
@@ -98,12 +106,13 @@ export const variables = z.object({
   SESSIOND_CALL_BURST_PER_MEMBER: burstOf("member"),
   SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: rateLimitOf("client address"),
   SESSIOND_CALL_BURST_PER_ADDRESS: burstOf("client address"),
-  SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: forms.callsPerSecond
-    .default(20)
-    .describe("Rate limit of calls with an unknown credential from one client address. 0 disables it."),
-  SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS: forms.burst
-    .default(500)
-    .describe("Calls with an unknown credential that one client address may make at once."),
+  SESSIOND_TRUSTED_PROXIES: forms.networks
+    .optional()
+    .describe("Networks of proxies whose header names the client address, for rates per client address."),
+  SESSIOND_TRUSTED_PROXY_HEADER: z
+    .enum(["x-forwarded-for", "forwarded"])
+    .default("x-forwarded-for")
+    .describe("The header that the trusted proxies write. The other one is ignored."),
   SESSIOND_MAX_MESSAGE_BYTES: forms
     .wholeNumber(16_384, 67_108_864, "of bytes ")
     .default(1_048_576)
@@ -126,13 +135,10 @@ export const variables = z.object({
     .describe(
       "Origins besides the service's own whose pages may call the Kratos API, with its session cookie. Nothing else.",
     ),
-  SESSIOND_STYTCH_ERROR_URL_BASE: z
-    .url()
-    .meta({ accepts: "a URL" })
+  SESSIOND_STYTCH_ERROR_URL_BASE: forms.url
     .default("https://stytch.com/docs/api/errors/")
     .describe("Prefix of `error_url` in errors of the Stytch API; the status follows."),
-  SESSIOND_STYTCH_SUPPORT_ADDRESS: z
-    .string()
+  SESSIOND_STYTCH_SUPPORT_ADDRESS: forms.text
     .default("support@stytch.com")
     .describe("Address named in internal errors of the Stytch API."),
 });

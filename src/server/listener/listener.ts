@@ -6,7 +6,7 @@ import { createHttp1 } from "./http1.ts";
 import { type StreamTaker, createHttp2 } from "./http2.ts";
 import { type ListenerLimits, defaultLimits } from "./limits.ts";
 import { refusePlaintext } from "./early-errors.ts";
-import { PeerRegistry, countedAddress } from "./peer.ts";
+import { PeerRegistry } from "./peer.ts";
 import { type Protocol, type ProtocolServer, sniff } from "./protocol-sniffer.ts";
 import type { TlsMaterial } from "../tls/certificates.ts";
 import { type TlsOptions, createTls } from "./tls.ts";
@@ -67,7 +67,7 @@ export function createListener(options: ListenerOptions) {
   });
 
   function acceptPlain(socket: Socket, protocol: Protocol): void {
-    const address = countedAddress(socket.remoteAddress);
+    const address = socket.remoteAddress;
     peers.setPeer(socket, { secure: false, certificateNames: undefined, address, expireTime: undefined });
     accept(socket, protocol);
   }
@@ -93,8 +93,8 @@ export function createListener(options: ListenerOptions) {
   }
 
   return {
-    /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one. */
-    async listen({ host, port }: { readonly host: string; readonly port: number }) {
+    /** Starts to accept connections; rejects if the address cannot be bound. Port 0 takes a free one; no host is every address. */
+    async listen({ host, port }: { readonly host: string | undefined; readonly port: number }) {
       // A long backlog, because after a restart all clients connect in the same second.
       await once(server.listen({ host, port, backlog: 4096 }), "listening");
       server.on("error", (error) => report(error, "listener"));

@@ -39,19 +39,3 @@ export class PeerRegistry {
     return () => clearTimeout(timer);
   }
 }
-
-/**
- * Address that limits count a connection by: an IPv4 address as it is, also in its IPv6 form (`::ffff:192.0.2.1`); the first
- * 64 bits of an IPv6 address, because one client usually has all addresses that differ in the rest.
- */
-export function countedAddress(address: string | undefined): string | undefined {
-  if (address === undefined || !address.includes(":")) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [text = ""] = address.split("%");
-  const [before = [], after = []] = text
-    .split("::")
-    .map((part) => part.split(":").filter((group) => group !== ""));
-  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0");
-  return `${[...before, ...zeros, ...after].slice(0, 4).join(":")}::/64`;
-}

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { type SecureVersion, type TLSSocket, createServer } from "node:tls";
 import type { FailureReporter } from "./guard.ts";
 import type { ListenerLimits } from "./limits.ts";
-import { type PeerRegistry, countedAddress } from "./peer.ts";
+import type { PeerRegistry } from "./peer.ts";
 import type { Protocol } from "./protocol-sniffer.ts";
 import type { TlsMaterial } from "../tls/certificates.ts";
 import { subjectNames } from "../tls/subject-names.ts";
@@ -60,7 +60,7 @@ export function createTls(
     peers.setPeer(socket, {
       secure: true,
       certificateNames: certificate && subjectNames(certificate),
-      address: countedAddress(socket.remoteAddress),
+      address: socket.remoteAddress,
       expireTime: certificate?.validToDate.getTime(),
     });
     decided(socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1");

@@ -7,6 +7,7 @@ import {
   newerSchema,
   toStates,
 } from "../../storage/schema/migrate.ts";
+import type { Db } from "../../storage/schema/tables.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 import { withOperatorDatabase } from "./operator-database.ts";
 
@@ -43,6 +44,12 @@ export function pendingOf({ migrations }: Schema): readonly string[] {
   return migrations.filter(({ state }) => state === "pending").map(({ name }) => name);
 }
 
+/** Throws unless the schema is that of this version. */
+export async function requireCurrentSchema(db: Db): Promise<void> {
+  const pending = pendingOf(schemaOf(await migrationStates(db)));
+  if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
+}
+
 export interface OperatorPurgeOptions {
   readonly dryRun: boolean;
   /** Called after each batch with everything purged so far. */
@@ -61,11 +68,9 @@ export async function purgeConfigured(
 ) {
   let total = nothingPurged;
   const outcome = await withOperatorDatabase(config, { create: false }, async (db) => {
-    const pending = pendingOf(schemaOf(await migrationStates(db)));
-    if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
+    await requireCurrentSchema(db);
     return purge(db, {
       retentionMs: config.retentionMs,
-      now: () => new Date(),
       intervalMs: 0,
       dryRun,
       signal,

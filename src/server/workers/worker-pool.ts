@@ -6,8 +6,8 @@ import { type WorkerProcess, forkWorker } from "./worker-process.ts";
 
 export interface WorkerPoolOptions {
   readonly size: number;
-  /** Address that all workers share. Port 0 takes a free port. */
-  readonly listen: { readonly host: string; readonly port: number };
+  /** Address that all workers share. Port 0 takes a free port; without a host it is every address. */
+  readonly listen: { readonly host: string | undefined; readonly port: number };
   /** Variables of the workers besides those of this process. */
   readonly environment: Readonly<Record<string, string>>;
   /** Time to stop, after which workers are killed. */
@@ -71,8 +71,9 @@ export class WorkerPool {
   };
 
   #fork(): WorkerProcess {
-    const { listen, environment } = this.#options;
-    const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
+    const { environment } = this.#options;
+    const { host: given = "" } = this.#options.listen;
+    const host = given.includes(":") ? `[${given}]` : given;
     const worker = forkWorker({ ...environment, SESSIOND_LISTEN: `${host}:${this.#port}` });
     this.#workers.add(worker);
     void worker.listening.then((at) => at !== undefined && this.#onListening(worker, at.port));
@@ -113,5 +114,7 @@ export class WorkerPool {
 async function addressOf(worker: WorkerProcess): Promise<Pick<Address, "address" | "port">> {
   const at = await worker.listening;
   if (at === undefined) throw new Error(await worker.ended);
-  return at;
+  // Node.js reports null if no host was configured. Every address includes this one, with IPv6 and without.
+  const address: string | null = at.address;
+  return { address: address ?? "0.0.0.0", port: at.port };
 }

@@ -39,6 +39,7 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
       environment: {
         [marker]: "1",
         DATABASE_URL: database.databaseUrl,
+        SESSIOND_DATABASE_DIRECT_URL: database.directUrl,
         SESSIOND_MASTER_KEY: database.masterKey.toString("base64"),
         SESSIOND_DATABASE_MAX_CONNECTIONS: String(connectionsPerWorker(config)),
       },
@@ -54,8 +55,8 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
 
 /** Starts the replica of a worker process. `stop` drains it. If it fails, nothing keeps running. */
 export function startWorker(config: Config, log: Logger): Promise<Stoppable> {
-  const { databaseUrl, masterKey } = config;
-  if (databaseUrl === undefined || masterKey === undefined) {
+  const { databaseUrl, directUrl, masterKey } = config;
+  if (databaseUrl === undefined || directUrl === undefined || masterKey === undefined) {
     throw new Error("a worker can be started by sessiond only, which passes it the database");
   }
   const metrics = config.metricsListen && new Metrics();
@@ -64,6 +65,6 @@ export function startWorker(config: Config, log: Logger): Promise<Stoppable> {
     // Its constructor starts to answer the primary's requests for metrics.
     void new AggregatorRegistry();
   }
-  const replica = { config, database: { databaseUrl, masterKey }, log, metrics };
+  const replica = { config, database: { databaseUrl, directUrl, masterKey }, log, metrics };
   return startAll((cleanup) => startReplica(replica, cleanup));
 }

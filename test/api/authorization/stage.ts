@@ -123,7 +123,6 @@ export async function setStage(): Promise<{ stage: Stage; past: Past }> {
     environment: {
       ...folder.environment,
       // All callers have one address, and many of them are to be refused.
-      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
       // A purge sends few statements between those of the tested calls, which the tests leave out.
       SESSIOND_RETENTION_DAYS: "0",
     },

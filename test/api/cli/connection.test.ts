@@ -38,6 +38,32 @@ test("variables set the service and the credential; a secret file wins over SESS
   expect(await sessiond(list, { environment })).toMatchObject(done);
 });
 
+test("white space around variables and secrets counts for nothing", async () => {
+  const spaced = Object.entries(callerOf(service)).map(([name, value]) => [name, ` ${value}\r\n`]);
+  const environment = Object.fromEntries(spaced) as Record<string, string>;
+  expect(await sessiond(list, { environment })).toMatchObject(done);
+  const SESSIOND_SECRET_FILE = ` ${await fileWith(`\n  ${secret}\t\n\n`)}\n`;
+  expect(await sessiond(list, { environment: { ...environment, SESSIOND_SECRET_FILE } })).toMatchObject(done);
+  const options = ["--secret-file", "-"];
+  expect(await sessiond([...list, ...options], { environment, input: `${secret} \n` })).toMatchObject(done);
+});
+
+test("a variable or secret with a control character is refused by name, and not printed", async () => {
+  const environment = callerOf(service);
+  for (const name of Object.keys(environment)) {
+    const wrong = { ...environment, [name]: "a-value\u0007with-a-bell" };
+    const { status, stderr } = await sessiond(list, { environment: wrong });
+    expect({ name, status }).toEqual({ name, status: 2 });
+    expect(stderr).toContain(`${name} must not contain a line break or another control character`);
+    expect(stderr).not.toContain("with-a-bell");
+  }
+  const SESSIOND_SECRET_FILE = await fileWith(`${secret}\u0000`);
+  const { status, stderr } = await sessiond(list, { environment: { ...environment, SESSIOND_SECRET_FILE } });
+  expect(status).toBe(1);
+  expect(stderr).toContain("holds no secret: it has a control character");
+  expect(stderr).not.toContain(secret);
+});
+
 test("options win over variables, and an empty variable counts as absent", async () => {
   const caller = { url: "http://127.0.0.1:1", projectId: "another", secret: "another" };
   const environment = { ...callerOf(caller), SESSIOND_SECRET_FILE: "" };

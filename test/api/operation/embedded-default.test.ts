@@ -81,3 +81,30 @@ async function paste(printed: string, folder: string): Promise<string> {
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return stdout;
 }
+
+test("variables of libpq in the shell do not reach the embedded PostgreSQL", async () => {
+  const variables = {
+    PGSSLMODE: "require",
+    PGOPTIONS: "-c default_transaction_read_only=on",
+    PGCLIENT_ENCODING: "LATIN1",
+  };
+  const service = serveProcess(variables, await emptyFolder());
+  await service.listening;
+  service.signal("SIGTERM");
+  expect(await service.ended).toBe(0);
+});
+
+test("a warning of a package is a line of the log", async () => {
+  const service = serveProcess(
+    {
+      DATABASE_URL: "postgres://nobody@127.0.0.1:1/none?sslmode=require",
+      SESSIOND_MASTER_KEY: Buffer.alloc(32).toString("base64"),
+    },
+    await emptyFolder(),
+  );
+  service.listening.catch(() => undefined);
+  expect(await service.ended).toBe(1);
+  const lines = service.stderr().split("\n");
+  const warned = lines.filter((line) => line.includes("verify-full"));
+  expect(warned.map((line) => JSON.parse(line) as unknown)).toEqual([expect.objectContaining({ level: 40 })]);
+});

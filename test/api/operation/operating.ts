@@ -17,7 +17,7 @@ export function serveOn(
 }
 
 /** Secret of bootstrap projects. */
-export const secret = "bootstrap-secret-of-this-test";
+export const secret = "bootstrap-secret-of-these-tests-only";
 
 /** Client of a bootstrap project of the service. */
 export async function sessionsOn(service: ServeProcess, projectId: string, projectSecret = secret) {

@@ -106,8 +106,9 @@ describe("with a bootstrap project", () => {
   });
 
   test("reports another secret for an existing project, and changes nothing", async () => {
-    const process = serveOn(databaseUrl, { SESSIOND_BOOTSTRAP_PROJECT: "bootstrapped:another-secret" });
-    const stranger = await sessionsOn(process, "bootstrapped", "another-secret");
+    const another = "another-secret-that-was-never-stored";
+    const process = serveOn(databaseUrl, { SESSIOND_BOOTSTRAP_PROJECT: `bootstrapped:${another}` });
+    const stranger = await sessionsOn(process, "bootstrapped", another);
     expect(process.stderr()).toContain("no credential of this project");
     await expect(stranger.list({ memberId: "m" })).rejects.toThrow("malformed, unknown or disabled");
     await (await sessionsOn(process, "bootstrapped")).list({ memberId: "m" });

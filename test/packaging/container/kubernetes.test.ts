@@ -84,8 +84,8 @@ test("the environment is a valid configuration with TLS", () => {
   if ("problems" in read) throw new Error(read.problems.join("\n"));
   expect(read.warnings).toEqual([]);
   const { config } = read;
-  expect(config.listen).toEqual({ host: "::", port: container.ports[0]?.containerPort });
-  expect(config.metricsListen).toEqual({ host: "::", port: container.ports[1]?.containerPort });
+  expect(config.listen).toEqual({ host: undefined, port: container.ports[0]?.containerPort });
+  expect(config.metricsListen).toEqual({ host: undefined, port: container.ports[1]?.containerPort });
   const [mount] = container.volumeMounts;
   expect(pod.volumes.map(({ name }) => name)).toEqual([mount?.name]);
   for (const file of [config.tls?.certFile, config.tls?.keyFile, config.tls?.clientCaFile]) {

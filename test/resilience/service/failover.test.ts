@@ -17,7 +17,7 @@ import { replicatedPostgres } from "../../support/postgres/replicated-postgres.t
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 
-const secret = "bootstrap-secret-of-this-test";
+const secret = "bootstrap-secret-of-these-tests-only";
 
 /** A service on a primary and its standby, with a client. */
 async function replicatedService() {

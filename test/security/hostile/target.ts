@@ -135,7 +135,6 @@ export async function attackTarget(): Promise<Target & { readonly foreign: Tenan
     environment: {
       SESSIOND_SHUTDOWN_GRACE_MS: "0",
       // The limit would refuse most attacks before they reach their target.
-      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
     },
   });
   const target = new Target(service);

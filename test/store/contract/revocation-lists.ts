@@ -42,6 +42,7 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await list()).toEqual([
       {
         revision: 2,
+        id: expect.any(String),
         scope: "member",
         targetId: "ada",
         exceptSessionId: spared.id,
@@ -53,10 +54,11 @@ export function revocationListContract(replicas: Replicas): void {
         memberId: undefined,
         organizationId: undefined,
         // A JWT that was signed just before lives for five minutes; one minute is for clock skew and calls in flight.
-        relevantUntil: at(360_002),
+        relevantUntil: at(370_002),
       },
       {
         revision: 1,
+        id: expect.any(String),
         scope: "session",
         targetId: session.id,
         exceptSessionId: undefined,
@@ -67,7 +69,7 @@ export function revocationListContract(replicas: Replicas): void {
         actingUser: undefined,
         memberId: session.memberId,
         organizationId: acme,
-        relevantUntil: at(360_001),
+        relevantUntil: at(370_001),
       },
     ] satisfies RecordedRevocation[]);
   });

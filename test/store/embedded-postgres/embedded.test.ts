@@ -1,11 +1,12 @@
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { completeLibraryLinks, findBinaries } from "../../../src/embedded-postgres/binaries.ts";
+import { embeddedPostgresUrl } from "../../../src/embedded-postgres/cluster.ts";
 import { startEmbeddedPostgres } from "../../../src/embedded-postgres/supervisor.ts";
 import { runSql } from "../../support/postgres/sql.ts";
 
@@ -167,6 +168,25 @@ test("ignores the pid of an unrelated process", async () => {
   const second = await start();
   expect(await runSql(second.url, "select 1 as row")).toEqual([{ row: 1 }]);
   expect(isRunning(unrelated.pid ?? 0)).toBe(true);
+});
+
+test("starts on a copy of the directory of a running one, which goes on", async () => {
+  const original = await start();
+  await runSql(original.url, "create table kept (id int)");
+  const copy = `${directory}-copy`;
+  onTestFinished(() => rm(copy, { recursive: true, force: true }));
+  await cp(directory, copy, { recursive: true, preserveTimestamps: true });
+  const { uid, gid } = await stat(join(directory, "pgdata"));
+  if (process.geteuid?.() === 0) execFileSync("chown", ["-R", `${uid}:${gid}`, join(copy, "pgdata")]);
+  expect(await embeddedPostgresUrl(directory)).toBe(original.url);
+  expect(await embeddedPostgresUrl(copy)).toBeUndefined();
+
+  const pid = original.pid();
+  const copied = await start({ directory: copy });
+  expect(await runSql(copied.url, "select from kept")).toEqual([]);
+  expect(original.pid()).toBe(pid);
+  expect(await isReachable(original.url)).toBe(true);
+  expect(copied.url).not.toBe(original.url);
 });
 
 test("starts from scratch after a crash during the first start", async () => {

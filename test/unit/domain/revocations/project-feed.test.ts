@@ -1,11 +1,15 @@
-import { expect, onTestFinished, test, vi } from "vitest";
+import { randomUUID } from "node:crypto";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Clock, systemClock } from "../../../../src/domain/clock.ts";
 import { SessiondError } from "../../../../src/domain/errors.ts";
+import type { RevocationId } from "../../../../src/domain/ids.ts";
 import {
   type FeedMessage,
   type FeedOptions,
   defaultFeedOptions,
-} from "../../../../src/domain/revocations/project-feed.ts";
+} from "../../../../src/domain/revocations/feed-message.ts";
+import type { HistoryChange } from "../../../../src/domain/revocations/history.ts";
+import { type Position, positionText } from "../../../../src/domain/revocations/position.ts";
 import { RevocationFeeds, type WatchStart } from "../../../../src/domain/revocations/revocation-feeds.ts";
 import type { LoggedRevocation, RevocationLog } from "../../../../src/domain/revocations/revocation-log.ts";
 import { RevocationRing } from "../../../../src/domain/revocations/revocation-ring.ts";
@@ -15,21 +19,52 @@ import { manualClock } from "../../rpc/manual-clock.ts";
 
 const id = projectId("project");
 
+const newId = () => randomUUID() as RevocationId;
+
 function revocation(revision: number): LoggedRevocation {
   const target = { scope: "member", targetId: "ada", exceptSessionId: undefined } as const;
-  return { revision, ...target, time: at(0), cause: "logout", relevantUntil: at(0) };
+  return { revision, id: newId(), ...target, time: at(0), cause: "logout", relevantUntil: at(0) };
 }
 
 /** A log in memory. */
 class MemoryLog implements RevocationLog {
   readings = 0;
+  recoveryIds: readonly string[] = [];
   /** Awaited before each read. */
   before: () => Promise<void> = async () => undefined;
+  /** Awaited before the oldest position is read. */
+  beforeOldest: () => Promise<void> = async () => undefined;
   #revocations: LoggedRevocation[] = [];
-  #head = 0;
+  #start: Position = { revision: 0, id: newId() };
+  #head = this.#start;
+
+  get head(): Position {
+    return this.#head;
+  }
 
   revoke(count = 1): void {
-    for (let i = 0; i < count; i++) this.#revocations.push(revocation(++this.#head));
+    for (let i = 0; i < count; i++) {
+      const row = revocation(this.#head.revision + 1);
+      this.#head = { revision: row.revision, id: row.id };
+      this.#revocations.push(row);
+    }
+  }
+
+  positionAt(revision: number): Position {
+    return { revision, id: must(this.#idAt(revision)) };
+  }
+
+  /** Forgets the revocations after `revision`, as a restore of the database does. */
+  restore(revision: number): void {
+    this.#head = this.positionAt(revision);
+    this.#revocations = this.#revocations.filter((row) => row.revision <= revision);
+  }
+
+  /** Starts a new history, as `sessiond recover` does. */
+  recover(): void {
+    this.#start = this.#head = { revision: this.#head.revision + 2 ** 40, id: newId() };
+    this.recoveryIds = [randomUUID(), ...this.recoveryIds];
+    this.revoke();
   }
 
   /** Removes the oldest revocations, as a purge does. */
@@ -38,25 +73,47 @@ class MemoryLog implements RevocationLog {
   }
 
   async readRevocations(_: unknown, after: number, limit: number) {
+    const { head, start, idAt: idBefore } = await this.readHead(_, after);
+    const revocations = this.#revocations.filter(({ revision }) => revision > after).slice(0, limit);
+    return { revocations, head, start, idBefore };
+  }
+
+  async readHead(_: unknown, revision: number) {
     this.readings++;
     await this.before();
-    const revocations = this.#revocations.filter(({ revision }) => revision > after).slice(0, limit);
-    return { revocations, head: this.#head };
+    return {
+      head: this.#head,
+      start: this.#start,
+      idAt: this.#idAt(revision),
+      recoveryIds: this.recoveryIds,
+    };
   }
 
-  async oldestResumable(): Promise<number> {
-    return (this.#revocations[0]?.revision ?? this.#head + 1) - 1;
+  async oldestResumable(): Promise<Position> {
+    await this.beforeOldest();
+    const oldest = this.#revocations.find(({ revision }) => revision > this.#start.revision);
+    return oldest === undefined || oldest.revision === this.#start.revision + 1 ? this.#start : oldest;
   }
 
-  oldestRelevantRevision(): Promise<number> {
+  oldestRelevant(): Promise<Position> {
     return this.oldestResumable();
+  }
+
+  #idAt(at: number): RevocationId | undefined {
+    return [...this.#revocations, this.#start].find(({ revision }) => revision === at)?.id;
   }
 }
 
 /** A project's log with its feeds, which learn of revocations only through `changed`. */
 function setUp(options: Partial<FeedOptions> = {}, clock: Clock = systemClock) {
   const log = new MemoryLog();
-  const feeds = new RevocationFeeds(log, clock, () => at(0), { ...defaultFeedOptions, ...options });
+  const changes: HistoryChange[] = [];
+  const onHistoryChange = (change: HistoryChange) => void changes.push(change);
+  const feeds = new RevocationFeeds(log, clock, () => at(0), {
+    ...defaultFeedOptions,
+    onHistoryChange,
+    ...options,
+  });
   const watch = (start: WatchStart = "now", heartbeat = 60_000) => {
     const end = new AbortController();
     onTestFinished(() => end.abort());
@@ -69,15 +126,15 @@ function setUp(options: Partial<FeedOptions> = {}, clock: Clock = systemClock) {
     };
     return { next, failure, stop };
   };
-  return { log, feeds, watch };
+  return { log, feeds, watch, changes };
 }
 
 /** A feed on a manual clock, with a watcher that has received its first message. */
 async function watching(options: Partial<FeedOptions> = {}, heartbeat?: number) {
   const clock = manualClock();
-  const { log, feeds, watch } = setUp(options, clock);
-  const watcher = watch("now", heartbeat);
-  return { clock, log, feeds, watcher, first: await watcher.next() };
+  const parts = setUp(options, clock);
+  const watcher = parts.watch("now", heartbeat);
+  return { clock, ...parts, watcher, first: await watcher.next() };
 }
 
 const unavailable = new SessiondError("DATABASE_UNAVAILABLE");
@@ -95,7 +152,7 @@ test("a watcher that falls behind the ring fails, others do not, and it can resu
     expect(revisionsOf(await quick.next())).toEqual([revision]);
   }
   expect(await slow.failure()).toMatchObject({ reason: "WATCHER_TOO_SLOW" });
-  expect(revisionsOf(await watch({ after: 0 }).next())).toEqual([1, 2, 3, 4, 5]);
+  expect(revisionsOf(await watch({ after: log.positionAt(0) }).next())).toEqual([1, 2, 3, 4, 5]);
 });
 
 test("one read serves all watchers", async () => {
@@ -190,15 +247,17 @@ test("watchers get revocations while more are committed during each read", async
 
 test("watchers of a feed that retention has overtaken must resume, so that no revocation is skipped", async () => {
   const { log, feeds, watch } = setUp();
+  log.revoke();
   const watcher = watch();
   await watcher.next();
+  const seen = log.positionAt(1);
   log.revoke(5);
   log.removeUpTo(3);
   feeds.changed(id);
   expect(await watcher.failure()).toMatchObject({ reason: "WATCHER_TOO_SLOW" });
-  const metadata = { oldest_revision: "3", revision: "5" };
-  expect(await watch({ after: 0 }).failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE", metadata });
-  expect(revisionsOf(await watch({ after: 3 }).next())).toEqual([4, 5]);
+  const metadata = { oldest_revision: "4", revision: "6" };
+  expect(await watch({ after: seen }).failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE", metadata });
+  expect(revisionsOf(await watch({ after: log.positionAt(4) }).next())).toEqual([5, 6]);
 });
 
 test("a watcher that retention overtakes between two pages fails", async () => {
@@ -211,14 +270,159 @@ test("a watcher that retention overtakes between two pages fails", async () => {
 });
 
 test("the ring keeps the newest revocations and their start", () => {
-  const ring = new RevocationRing(3);
-  ring.restart(5);
-  ring.append([6, 7].map(revocation));
-  expect([ring.start, ring.head]).toEqual([5, 7]);
-  ring.append([8, 9].map(revocation));
-  expect([ring.start, ring.head]).toEqual([6, 9]);
-  expect(ring.after(7).map(({ revision }) => revision)).toEqual([8, 9]);
+  const ring = new RevocationRing(3, { revision: 5, id: newId() });
+  const [six, seven, eight, nine] = [6, 7, 8, 9].map(revocation);
+  ring.append([must(six), must(seven)]);
+  expect([ring.start.revision, ring.head]).toEqual([5, seven]);
+  ring.append([must(eight), must(nine)]);
+  expect([ring.start, ring.head]).toEqual([six, nine]);
+  expect(ring.after(7)).toEqual([eight, nine]);
   expect(ring.after(9)).toEqual([]);
-  ring.restart(20);
-  expect([ring.start, ring.head, ...ring.after(20)]).toEqual([20, 20]);
+  expect([5, 6, 8, 9, 10].map((revision) => ring.idAt(revision))).toEqual([
+    undefined,
+    six?.id,
+    eight?.id,
+    nine?.id,
+    undefined,
+  ]);
+  const other = { revision: 20, id: newId() };
+  ring.restart(other);
+  expect([ring.start, ring.head, ...ring.after(20)]).toEqual([other, other]);
+});
+
+const historyChanged = { reason: "HISTORY_CHANGED" };
+
+/** A log with ten revocations, and a watcher of it that is caught up. */
+async function followed(heartbeat?: number) {
+  const clock = manualClock();
+  const parts = setUp({}, clock);
+  parts.log.revoke(10);
+  const watcher = parts.watch("now", heartbeat);
+  const first = await watcher.next();
+  return { clock, ...parts, watcher, first };
+}
+
+describe.for([
+  ["to an earlier state", 0, "lower"],
+  ["to an earlier state, and is as long again", 4, "replaced"],
+  ["to an earlier state, and is longer since", 7, "replaced"],
+] as const)("a log that goes back %s", ([, since, difference]) => {
+  test("fails its watchers with the next read, is reported once, and is followed from a new start", async () => {
+    const { log, feeds, watch, changes, watcher } = await followed();
+    const lagging = watch({ after: log.positionAt(8) });
+    await lagging.next();
+    const known = log.head;
+    log.restore(6);
+    log.revoke(since);
+    feeds.changed(id);
+    const metadata = {
+      oldest_revision: "0",
+      oldest_position: positionText(log.positionAt(0)),
+      revision: String(6 + since),
+    };
+    expect(await watcher.failure()).toMatchObject({ ...historyChanged, metadata });
+    expect(await lagging.failure()).toMatchObject(historyChanged);
+    expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    expect(revisionsOf(await watch("snapshot").next())).toEqual(
+      Array.from({ length: 6 + since }, (_, i) => i + 1),
+    );
+    expect(revisionsOf(await watch({ after: log.positionAt(6) }).next())).toHaveLength(since);
+    expect(changes).toHaveLength(1);
+  });
+
+  test("is noticed by the first watcher after all had left", async () => {
+    const { log, watch, changes, watcher } = await followed();
+    const known = log.head;
+    await watcher.stop();
+    log.restore(6);
+    log.revoke(since);
+    expect(await watch({ after: known }).failure()).toMatchObject(historyChanged);
+    expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    expect(await watch("now").next()).toMatchObject({ position: log.head });
+    expect(changes).toHaveLength(1);
+  });
+});
+
+test.for([
+  ["lost", 0, "lower"],
+  ["lost and followed by another one", 1, "replaced"],
+] as const)(
+  "a revocation of this process that no read has shown, %s, is missed",
+  async ([, since, difference]) => {
+    for (const isWatched of [true, false]) {
+      const { log, feeds, watch, changes, watcher } = await followed();
+      if (!isWatched) await watcher.stop();
+      log.revoke();
+      const known = log.head;
+      log.restore(10);
+      log.revoke(since);
+      feeds.wrote(id, known);
+      if (isWatched) expect(await watcher.failure()).toMatchObject(historyChanged);
+      expect(await watch("now").next()).toMatchObject({ position: log.head });
+      expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    }
+  },
+);
+
+test("writes that are reported in another order than they were committed in are no change", async () => {
+  const { log, feeds, watch, changes, watcher } = await followed();
+  await watcher.stop();
+  log.revoke(3);
+  for (const revision of [12, 13, 11]) feeds.wrote(id, log.positionAt(revision));
+  expect(await watch("now").next()).toMatchObject({ position: log.head });
+  expect(changes).toEqual([]);
+});
+
+test("positions of callers that are not in the log are refused, and not reported", async () => {
+  const { log, feeds, watch, changes, watcher } = await followed();
+  log.revoke(2);
+  feeds.changed(id);
+  await watcher.next();
+  for (const revision of [0, 5, 10, 11, 12, 13, 1000]) {
+    expect(await watch({ after: { revision, id: newId() } }).failure()).toMatchObject(historyChanged);
+  }
+  expect(changes).toEqual([]);
+  log.revoke();
+  feeds.changed(id);
+  expect(revisionsOf(await watcher.next())).toEqual([13]);
+});
+
+test("a recovery ends the old history: watchers fail, and no stream starts before the new one", async () => {
+  const { log, feeds, watch, changes, watcher, first } = await followed();
+  expect(first.recoveryIds).toEqual([]);
+  const known = log.head;
+  log.recover();
+  feeds.changed(id);
+  expect(await watcher.failure()).toMatchObject(historyChanged);
+  expect(changes).toMatchObject([{ difference: "recovered", known }]);
+  const { recoveryIds } = log;
+  for (const start of ["snapshot", "oldest"] as const) {
+    const stream = watch(start);
+    expect(await stream.next()).toMatchObject({ recoveryIds, revocations: [{ revision: 2 ** 40 + 11 }] });
+    await stream.stop();
+  }
+  const stream = watch();
+  expect(await stream.next()).toMatchObject({ recoveryIds, position: log.head });
+  log.revoke();
+  feeds.changed(id);
+  expect(await stream.next()).toMatchObject({ recoveryIds: [], position: log.head });
+  expect(await watch({ after: known }).failure()).toMatchObject(historyChanged);
+});
+
+test("a log that has changed is not called up to date while the failure is prepared", async () => {
+  const { clock, log, feeds, changes, watcher } = await followed(1000);
+  const settled = { done: false };
+  const failure = watcher.failure().finally(() => (settled.done = true));
+  const preparing = Promise.withResolvers<void>();
+  log.beforeOldest = () => preparing.promise;
+  log.restore(6);
+  feeds.changed(id);
+  await vi.waitUntil(() => changes.length > 0, patience);
+  for (let i = 0; i < 5; i++) {
+    clock.advance(1000);
+    await new Promise(setImmediate);
+  }
+  expect(settled.done).toBe(false);
+  preparing.reject(unavailable);
+  expect(await failure).toMatchObject(historyChanged);
 });

@@ -1,3 +1,4 @@
+import { BlockList } from "node:net";
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
 import type { ProjectId } from "../../../../src/domain/ids.ts";
@@ -12,9 +13,11 @@ import {
   callerVariableNames,
   configurationTable,
   variableNames,
+  variables,
 } from "../../../../src/server/config/variables.ts";
 
 const key = Buffer.alloc(32, 1).toString("base64");
+const longSecret = "s3cret".repeat(6);
 
 function configOf(environment: Record<string, string>) {
   const read = readConfig(environment);
@@ -42,9 +45,39 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
     },
   ],
   [
-    "empty variables as absent",
-    { SESSIOND_LISTEN: "", DATABASE_URL: "" },
-    { listen: { host: "127.0.0.1", port: 8080 } },
+    "variables that are empty or blank as absent",
+    { SESSIOND_LISTEN: "", DATABASE_URL: " \n", SESSIOND_RETENTION_DAYS: " ", SESSIOND_LOG_LEVEL: "\t" },
+    {
+      listen: { host: "127.0.0.1", port: 8080 },
+      databaseUrl: undefined,
+      retentionMs: 90 * 86_400_000,
+      logLevel: "info",
+    },
+  ],
+  [
+    "values without the white space around them",
+    {
+      SESSIOND_ISSUER: "https://login.example.com\n",
+      SESSIOND_BOOTSTRAP_PROJECT: `acme:${longSecret}\r\n`,
+      SESSIOND_LOG_LEVEL: " warn ",
+      SESSIOND_DOCS: "off\n",
+      SESSIOND_TLS_MIN_VERSION: "1.3\n",
+      SESSIOND_WORKERS: " 2",
+      SESSIOND_SHUTDOWN_GRACE_MS: "\t500\n",
+      SESSIOND_MASTER_KEY: `${key}\n`,
+      SESSIOND_DATA_DIR: " data ",
+      SESSIOND_STYTCH_SUPPORT_ADDRESS: "help@example.com\n",
+    },
+    {
+      issuer: "https://login.example.com",
+      bootstrapProject: { projectId: "acme" as ProjectId, secret: longSecret },
+      logLevel: "warn",
+      docs: false,
+      workers: 2,
+      shutdownGraceMs: 500,
+      masterKey: Buffer.alloc(32, 1),
+      dataDirectory: "data",
+    },
   ],
   ["an IPv4 address", { SESSIOND_LISTEN: "127.0.0.1:0" }, { listen: { host: "127.0.0.1", port: 0 } }],
   ["an IPv6 address", { SESSIOND_LISTEN: "[::1]:9000" }, { listen: { host: "::1", port: 9000 } }],
@@ -53,7 +86,7 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
     "every address with TLS",
     { SESSIOND_TLS_CERT_FILE: "tls.crt", SESSIOND_TLS_KEY_FILE: "tls.key", SESSIOND_LISTEN: ":9000" },
     {
-      listen: { host: "::", port: 9000 },
+      listen: { host: undefined, port: 9000 },
       tls: { certFile: "tls.crt", keyFile: "tls.key", clientCaFile: undefined, minVersion: "TLSv1.2" },
     },
   ],
@@ -66,8 +99,8 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
   ["a worker per CPU core", { SESSIOND_WORKERS: "auto" }, { workers: availableParallelism() }],
   [
     "colons in a bootstrap secret",
-    { SESSIOND_BOOTSTRAP_PROJECT: "project-test-1:a:b:c" },
-    { bootstrapProject: { projectId: "project-test-1" as ProjectId, secret: "a:b:c" } },
+    { SESSIOND_BOOTSTRAP_PROJECT: `project-test-1:${"a:b:c:d:".repeat(4)}` },
+    { bootstrapProject: { projectId: "project-test-1" as ProjectId, secret: "a:b:c:d:".repeat(4) } },
   ],
   [
     "keys that rotate every 90 days and are published for 10 minutes first",
@@ -80,9 +113,9 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
     { acceptedMasterKeys: [Buffer.alloc(32, 1), Buffer.alloc(32, 1)] },
   ],
   [
-    "limits of failed authentications only by default",
+    "no limits and no trusted proxies by default",
     {},
-    { maxWaiting: 5_000, callRates: { ...unlimited, failures: { perSecond: 20, burst: 500 } } },
+    { maxWaiting: 5_000, callRates: unlimited, trustedProxies: undefined },
   ],
   [
     "bursts of ten seconds by default, at least one; a rate of 0 disables a limit",
@@ -91,16 +124,22 @@ test.each<[what: string, environment: Record<string, string>, expected: Partial<
       SESSIOND_CALLS_PER_SECOND_PER_MEMBER: "5",
       SESSIOND_CALL_BURST_PER_MEMBER: "7",
       SESSIOND_CALLS_PER_SECOND_PER_ADDRESS: "0.01",
-      SESSIOND_FAILED_AUTHENTICATIONS_PER_SECOND_PER_ADDRESS: "0",
     },
     {
       callRates: {
         service: { perSecond: 100, burst: 1000 },
         member: { perSecond: 5, burst: 7 },
         address: { perSecond: 0.01, burst: 1 },
-        failures: undefined,
       },
     },
+  ],
+  [
+    "networks of proxies",
+    {
+      SESSIOND_TRUSTED_PROXIES: "10.0.0.0/8, 192.0.2.7,::1",
+      SESSIOND_TRUSTED_PROXY_HEADER: "forwarded",
+    },
+    { trustedProxies: { networks: expect.any(BlockList), header: "forwarded" } },
   ],
   ...callerVariableNames.map((name): [string, Record<string, string>, object] => [
     `the variable ${name} of commands`,
@@ -144,19 +183,43 @@ test.each([
   [
     "SESSIOND_LISTEN",
     "host:port",
-    ["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1"],
+    ["8080", "127.0.0.1", "::1:8080", "host:65536", "host:-1", "http://127.0.0.1:1", "a host:1", "host: 1"],
   ],
   [
     "SESSIOND_WORKERS",
     "a whole number from 1 to 256, or auto",
-    ["0", "-1", "1.5", "257", "max", " 2", "0x2"],
+    ["0", "-1", "1.5", "257", "max", "+2", "2.0", "2e0", "0x2", "٢"],
   ],
   ["SESSIOND_MASTER_KEY", "32 bytes", [`${key}!`, key.slice(1), `${key}${key}`, key.replace("=", "")]],
   ["SESSIOND_MASTER_KEYS_ACCEPTED", "master keys", [`${key},`, `${key};${key}`, `${key},${key.slice(1)}`]],
-  ["SESSIOND_CALLS_PER_SECOND_PER_SERVICE", "a number", ["-1"]],
+  [
+    "SESSIOND_CALLS_PER_SECOND_PER_SERVICE",
+    "a number",
+    ["-1", "1e3", "0x10", ".5", "1.", "Infinity", "1 000"],
+  ],
+  ["SESSIOND_RETENTION_DAYS", "a whole number", ["1e1", "0x1", "+1", "1.0", "1_0", "-0"]],
+  [
+    "SESSIOND_BOOTSTRAP_PROJECT",
+    "<project_id>:<secret>",
+    [
+      "ops:hunter2",
+      `ops:${"a".repeat(31)}`,
+      `ops: ${longSecret}`,
+      `ops:${longSecret} x`,
+      `:${longSecret}`,
+      `o s:${longSecret}`,
+      `ops:${"ä".repeat(32)}`,
+      `ops:${"a".repeat(256)}`,
+    ],
+  ],
   ["SESSIOND_CALLS_PER_SECOND_PER_MEMBER", "a number", ["many"]],
   ["SESSIOND_CALL_BURST_PER_ADDRESS", "a whole number", ["0"]],
-  ["SESSIOND_FAILED_AUTHENTICATION_BURST_PER_ADDRESS", "a whole number", ["1.5"]],
+  ["SESSIOND_CALL_BURST_PER_ADDRESS", "a whole number", ["1.5"]],
+  [
+    "SESSIOND_TRUSTED_PROXIES",
+    "networks separated by commas",
+    ["10.0.0.0/33", "::/129", "proxy", "10.0.0.0/8,", "1/8"],
+  ],
   ["SESSIOND_DATABASE_MAX_WAITING", "a whole number", ["0"]],
   ["SESSIOND_ISSUER", "up to 255 visible ASCII characters", ["i".repeat(256), "a b", "ä", 'a"', "a\\"]],
 ])("%s must be %s", (name, accepted, values) => {
@@ -262,6 +325,32 @@ describe("all problems are reported at once", () => {
   });
 });
 
+test.each(Object.keys(variables.shape))("%s must not contain control characters", (name) => {
+  for (const character of ["\n", "\r", "\t", "\0", "\u001b", "\u0085", "\u2028"]) {
+    const problems = problemsOf({ [name]: `https://a${character}b/` });
+    expect(problems, JSON.stringify(character)).toContainEqual(expect.stringMatching(`^${name}: `));
+  }
+});
+
+test("a control character is named as the problem", () => {
+  for (const name of ["SESSIOND_ISSUER", "SESSIOND_DATA_DIR", "SESSIOND_RETENTION_DAYS", "DATABASE_URL"]) {
+    expect(problemsOf({ [name]: "a\tb" })).toContain(
+      `${name}: must not contain a line break or another control character`,
+    );
+  }
+});
+
+test("the direct URL is that of the database unless it is set", () => {
+  const database = { DATABASE_URL: "postgres://pooler/x", SESSIOND_MASTER_KEY: key };
+  expect(configOf(database).config.directUrl).toBe("postgres://pooler/x");
+  const direct = { ...database, SESSIOND_DATABASE_DIRECT_URL: "postgres://server/x" };
+  expect(configOf(direct).config.directUrl).toBe("postgres://server/x");
+  const { DATABASE_URL: _, ...without } = direct;
+  const problem = "DATABASE_URL: is required with SESSIOND_DATABASE_DIRECT_URL";
+  expect(problemsOf(without)).toEqual([problem]);
+  expect(readDatabaseConfig(without)).toEqual({ problems: [problem] });
+});
+
 test("requires a master key with DATABASE_URL", () => {
   const url = "postgres://localhost/x";
   expect(problemsOf({ DATABASE_URL: url })).toEqual([
@@ -281,6 +370,7 @@ test("reads the database part without a master key", () => {
   expect(readDatabaseConfig({ DATABASE_URL: databaseUrl, SESSIOND_DATA_DIR: "" })).toEqual({
     config: {
       databaseUrl,
+      directUrl: databaseUrl,
       dataDirectory: ".sessiond",
       connectTimeoutMs: 5_000,
       retentionMs: 90 * 86_400_000,
