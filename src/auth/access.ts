@@ -4,7 +4,14 @@ import type { Permission } from "../domain/project.ts";
 import type { Identity } from "./identify.ts";
 
 /** Who may call a method: everyone; services with a permission; end users, within the bounds of the use case. */
-export type MethodAccess = "public" | { readonly service?: Permission; readonly member?: true };
+export type MethodAccess =
+  | "public"
+  | {
+      readonly service?: Permission;
+      readonly member?: true;
+      /** Whether it revokes. Then an end user's JWT that is not valid yet is accepted: no clock may make a revocation fail. */
+      readonly revokes?: true;
+    };
 
 /** The access of every method of a service. */
 export type ServiceAccess<S extends DescService> = { readonly [Name in keyof S["method"]]: MethodAccess };

@@ -17,16 +17,17 @@ export interface Identity {
 
 /**
  * Checks credentials against the database. Fails with CREDENTIAL_INVALID for a service that is unknown or disabled, and with the
- * reason of the session for an end user.
+ * reason of the session for an end user. `revokes` accepts a JWT that is not valid yet.
  */
 export async function identify(
   deps: Dependencies,
   credentials: RequestCredentials,
+  revokes: boolean,
   call: CallContext,
 ): Promise<Identity> {
   const service = credentials.service && (await identifyService(deps, credentials.service, call));
   const member =
-    credentials.member && (await identifyMember(deps, credentials.member, service?.project, call));
+    credentials.member && (await identifyMember(deps, credentials.member, service?.project, revokes, call));
   const caller = member ?? service;
   if (caller === undefined) throw new SessiondError("CREDENTIAL_MISSING");
   return { service, caller };
@@ -76,9 +77,11 @@ async function identifyMember(
   deps: Dependencies,
   credential: SessionCredential,
   within: Project | undefined,
+  revokes: boolean,
   call: CallContext,
 ): Promise<MemberCaller> {
-  const session = await findActiveSession(deps, credential, within, call);
+  const times = revokes ? "valid or early" : "valid";
+  const session = await findActiveSession(deps, credential, within, call, times);
   const project = within ?? (await deps.store.projects.findProject(session.projectId, call));
   if (project === undefined || project.disableTime !== undefined) {
     throw new SessiondError("SESSION_UNKNOWN");

@@ -10,6 +10,7 @@ import { exitCodes } from "./output/failure.ts";
 import { surviveBrokenOutput } from "./output/output.ts";
 import { addCommand } from "./run/command.ts";
 import { connectionOptions } from "./run/target.ts";
+import { yesOption } from "./run/terminal.ts";
 
 const epilogue = `
 Commands that call the service find it and their credential so:
@@ -111,5 +112,24 @@ function addDatabaseCommands(program: Command): void {
       `${databaseHelp} Only one purge can run: exit status 1\n` +
       "if another is running, or if this one was interrupted, which ends it after the current batch.",
     action: async (run) => (await import("./commands/database.ts")).purge(run),
+  });
+  addCommand(program, "recover", {
+    description:
+      "after a restore from a backup, before replicas start: revoke every session, session JWT and signing key that the backup " +
+      "holds, and start a new history of each project, so that no copy of the lost one is trusted",
+    options: {
+      "--dry-run": "only list what would be recovered",
+      "--force":
+        "recover although processes serve from the database; by default they must have been stopped for 10 seconds",
+      "--keep-sessions":
+        "keep the sessions of the backup active, those too that were revoked after it; session JWTs are revoked all the same",
+      "--again": "start a new recovery: the database was restored after it had been recovered",
+      ...yesOption,
+    },
+    help:
+      `${databaseHelp} A run that was interrupted is\n` +
+      "continued by the same command. SESSIOND_MASTER_KEY, if set, encrypts the new signing keys; otherwise they are created\n" +
+      "on first use. src/server/backup.md describes backup and restore.",
+    action: async (run) => (await import("./commands/recover.ts")).recover(run),
   });
 }

@@ -75,10 +75,18 @@ export function characters(text: string): number {
   return count;
 }
 
-/** A UUIDv7, so that ids sort by the time of creation. */
-export function newSessionId(): SessionId {
-  return v7() as SessionId;
+/**
+ * A UUIDv7 of `time`, so that ids sort by the time of creation. The time is the caller's and not the machine's, because it is
+ * compared with the times of other machines. Within a millisecond the ids of a process are ordered by a finer clock (RFC 9562,
+ * section 6.2, method 3).
+ */
+export function newSessionId(time = new Date()): SessionId {
+  const ticks = Math.floor(performance.now() * ticksPerMs) % 2 ** 32;
+  return v7({ msecs: time.getTime(), seq: ticks }) as SessionId;
 }
+
+/** 61 nanoseconds each. Making an id takes longer. */
+const ticksPerMs = 16_384;
 
 export function newCredentialId(): CredentialId {
   return v7() as CredentialId;

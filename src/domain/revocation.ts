@@ -25,7 +25,7 @@ export interface Revocation {
   readonly cause: Cause;
   /** Free text of the caller; empty if none was given. */
   readonly reason: string;
-  /** `service/<credential id>`, `member/<member id>`, or {@link policyActor}. */
+  /** `service/<credential id>`, `member/<member id>`, {@link policyActor} or {@link operatorActor}. */
   readonly actor: string;
   /** For whom the service that is the actor acted, as it stated; undefined if it stated nothing. */
   readonly actingUser: ActingUser | undefined;
@@ -33,6 +33,9 @@ export interface Revocation {
 
 /** Actor of revocations that follow from the project's policy, without a request for them. */
 export const policyActor = "policy";
+
+/** Actor of revocations that an operator makes in the database itself: `sessiond recover`. */
+export const operatorActor = "operator";
 
 export type SessionTarget =
   | { readonly scope: "session"; readonly id: SessionId }

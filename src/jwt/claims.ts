@@ -6,10 +6,17 @@ import { type StatedFactor, stytchFactors } from "./stytch-factors.ts";
 export const jwtProfiles = ["default", "stytch"] as const;
 export type JwtProfile = (typeof jwtProfiles)[number];
 
-/** Clock tolerance of the service for session JWTs, in milliseconds. */
-export const serviceClockToleranceMs = 0;
-/** Default clock tolerance of a verifier for session JWTs, in milliseconds. */
-export const verifierClockToleranceMs = 5000;
+/**
+ * How far the clocks of two machines may differ, in milliseconds. The only tolerance: of the service, of verifiers, and of all
+ * times that are compared with a time of another machine. `nbf` is earlier than `iat` by this, for verifiers without a tolerance.
+ */
+export const clockToleranceMs = 30_000;
+
+/**
+ * How long after its `exp` a JWT can matter, in milliseconds: the signer and the verifier may differ from the database's clock, and
+ * a call may sign a JWT some seconds after it has read the session or the key.
+ */
+export const jwtRelevanceMarginMs = 2 * clockToleranceMs + 10_000;
 
 const stytchSession = "https://stytch.com/session";
 const stytchOrganization = "https://stytch.com/organization";
@@ -124,12 +131,11 @@ function isTime(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-/** Compares the times of a JWT with a clock. `nowMs` is in milliseconds since 1970. */
+/** Compares the times of a JWT with a clock, within {@link clockToleranceMs}. `nowMs` is in milliseconds since 1970. */
 export function checkTimes(
   { issuedAt, notBefore, expiresAt }: SessionReference,
   nowMs: number,
-  toleranceMs: number,
 ): "early" | "valid" | "expired" {
-  if (Math.max(issuedAt, notBefore) * 1000 > nowMs + toleranceMs) return "early";
-  return expiresAt * 1000 + toleranceMs <= nowMs ? "expired" : "valid";
+  if (Math.max(issuedAt, notBefore) * 1000 > nowMs + clockToleranceMs) return "early";
+  return expiresAt * 1000 + clockToleranceMs <= nowMs ? "expired" : "valid";
 }

@@ -28,7 +28,7 @@ export function requestGate({ deps, access, schemes, limits }: GateOptions): Gat
     const scheme = schemes.get(call.service) ?? standardScheme;
     const presented = scheme(call.requestHeader, record.peer);
     if (presented === undefined) throw new SessiondError("CREDENTIAL_MISSING");
-    const identity = await identify(deps, presented, call);
+    const identity = await identify(deps, presented, needed.revokes === true, call);
     record.identity = identity;
     limits.countCaller(identity);
     // Before the check of permissions, so that the log says for whom a refused call was made.

@@ -8,7 +8,7 @@ import {
   parseMemberId,
   parseSessionId,
 } from "../domain/ids.ts";
-import { type Scope, policyActor } from "../domain/revocation.ts";
+import { type Scope, operatorActor, policyActor } from "../domain/revocation.ts";
 import type { ListRevocations } from "../domain/use-cases/list-revocations.ts";
 import { type FieldChecker, readFields } from "./messages/fields.ts";
 import { parseScope } from "./messages/revocation-messages.ts";
@@ -53,11 +53,11 @@ function readTargetId(fields: FieldChecker, scope: Scope | undefined, id: string
   return fields.text("target_id", id, maxOpaqueIdLength);
 }
 
-const actorForm = `must be service/<credential id>, member/<member id> or ${policyActor}`;
+const actorForm = `must be service/<credential id>, member/<member id>, ${policyActor} or ${operatorActor}`;
 
 /** Parses an actor in the form of the log. */
 function parseActor(text: string): string | undefined {
-  if (text === policyActor) return text;
+  if (text === policyActor || text === operatorActor) return text;
   const [, kind, id = ""] = /^(service|member)\/(.+)$/s.exec(text) ?? [];
   if (kind === "member") return parseMemberId(id) && text;
   const credentialId = kind === "service" ? parseCredentialId(id) : undefined;

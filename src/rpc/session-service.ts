@@ -35,8 +35,8 @@ export const sessionServiceAccess: ServiceAccess<typeof SessionService> = {
   list: { service: "sessions.read", member: true },
   extend: { service: "sessions.create" },
   rotateToken: { service: "sessions.create" },
-  revoke: { service: "sessions.revoke", member: true },
-  revokeAll: { service: "sessions.revoke_all", member: true },
+  revoke: { service: "sessions.revoke", member: true, revokes: true },
+  revokeAll: { service: "sessions.revoke_all", member: true, revokes: true },
   listRevocations: { service: "sessions.read" },
   watchRevocations: { service: "revocations.watch" },
 };

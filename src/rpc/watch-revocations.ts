@@ -49,7 +49,8 @@ export async function* watchRevocations(
   let checkedAt = deps.now().getTime();
   for await (const message of feeds.watch({ ...watch, projectId: caller.project.id })) {
     const now = deps.now().getTime();
-    if (now - checkedAt >= checkIntervalMs) {
+    // The clock may have been set back.
+    if (Math.abs(now - checkedAt) >= checkIntervalMs) {
       await requireStillEnabled(deps, caller, unlimited);
       checkedAt = now;
     }

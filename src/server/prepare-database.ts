@@ -114,11 +114,11 @@ export function openStore(
   db: Database,
   { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
   log: Logger,
-  onBatch?: PostgresStoreOptions["onBatch"],
+  options: Pick<PostgresStoreOptions, "onBatch" | "gate"> = {},
 ): Store {
   const onLostAccess = (error: unknown) =>
     log.warn({ fault: describeFault(error) }, "last access times not recorded");
-  return postgresStore(db, { onLostAccess, notify, maxWaiting, onBatch });
+  return postgresStore(db, { ...options, onLostAccess, notify, maxWaiting });
 }
 
 export function logConnectionError(log: Logger): (error: Error) => void {

@@ -7,6 +7,7 @@ import { SessionJwts } from "../domain/keys/session-jwts.ts";
 import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { openDatabase } from "../storage/connection/database.ts";
+import { Hosts } from "../storage/connection/hosts.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
 import { assemble } from "./assemble.ts";
 import { purgeInBackground } from "./background-purge.ts";
@@ -17,6 +18,7 @@ import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
 import { describeFault } from "./observability/log.ts";
 import { Tracing } from "./observability/tracing.ts";
+import { startPresence } from "./presence.ts";
 import { type PreparedDatabase, logConnectionError, openStore } from "./prepare-database.ts";
 import { watchCertificates } from "./tls/certificate-watch.ts";
 import { type TlsMaterial, readTlsMaterial } from "./tls/certificates.ts";
@@ -25,17 +27,19 @@ export interface ReplicaOptions {
   readonly config: Config;
   readonly database: Pick<PreparedDatabase, "databaseUrl" | "directUrl" | "masterKey">;
   readonly log: Logger;
-  readonly now: () => Date;
+  /** Replaces the database's clock, in tests. */
+  readonly now?: (() => Date) | undefined;
   /** Undefined: nothing is counted. */
   readonly metrics: Metrics | undefined;
 }
 
 /**
- * Starts the parts that each serving process has for itself: a connection pool, revocation feeds, a listener. The cleanup drains
+ * Starts the parts that each serving process has for itself: its entry among the replicas, a connection pool, revocation feeds, a
+ * listener. The cleanup drains
  * them within the configured grace period.
  */
 export async function startReplica(
-  { config, database, log, now, metrics }: ReplicaOptions,
+  { config, database, log, metrics, ...options }: ReplicaOptions,
   cleanup: Cleanup,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const material = config.tls && (await readTlsMaterial(config.tls));
@@ -43,10 +47,19 @@ export async function startReplica(
   const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = logConnectionError(log);
   const connection = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
-  const db = openDatabase({ ...connection, maxConnections, onPool: (use) => metrics?.watchPool(use) });
+  const hosts = new Hosts(url);
+  const { guard, now: databaseNow } = await startPresence({ hosts, log, metrics }, cleanup);
+  const { now = databaseNow } = options;
+  const db = openDatabase({
+    ...connection,
+    url: hosts,
+    guard,
+    maxConnections,
+    onPool: (use) => metrics?.watchPool(use),
+  });
   cleanup.defer(() => db.destroy());
 
-  const store = openStore(db, config, log, metrics?.batchStarted);
+  const store = openStore(db, config, log, { onBatch: metrics?.batchStarted, gate: guard });
   const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
   const keyRing = new KeyRing(store.signingKeys, masterKeys, now, config.keySchedule);
   const jwts = new SessionJwts(keyRing, config.issuer);
@@ -100,12 +113,12 @@ export async function startReplica(
     cleanup.defer(async () => watch.stop());
   }
   // On a connection of its own, so that no call waits for a connection that purges.
-  const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
+  const purgeDb = openDatabase({ ...connection, url: hosts, maxConnections: 1 });
   cleanup.defer(() => purgeDb.destroy());
   const retentionMs = config.retentionMs === 0 ? undefined : config.retentionMs;
   const onPurged = metrics?.batchPurged;
   const purging = purgeInBackground(
-    { db: purgeDb, retentionMs, now, clock: systemClock, log, onPurged },
+    { db: purgeDb, retentionMs, clock: systemClock, log, onPurged },
     shutdown.signal,
   );
   cleanup.defer(() => purging); // ended by the drain below, which runs first

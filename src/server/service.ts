@@ -17,16 +17,12 @@ export interface Service extends Stoppable {
   readonly development: DevelopmentProject | undefined;
 }
 
-/** Starts a service in this process. If it fails, nothing keeps running. */
-export function startService(
-  config: Config,
-  log: Logger,
-  now: () => Date = () => new Date(),
-): Promise<Service> {
+/** Starts a service in this process. `now` replaces the database's clock, in tests. If it fails, nothing keeps running. */
+export function startService(config: Config, log: Logger, now?: () => Date): Promise<Service> {
   return startAll(async (cleanup) => {
     const metrics = config.metricsListen && new Metrics();
     const shown = metrics && (await serveMetrics(config, () => metrics.registry.metrics(), log, cleanup));
-    const database = await prepareDatabase(config, log, now, cleanup);
+    const database = await prepareDatabase(config, log, now ?? (() => new Date()), cleanup);
     const replica = { config, database, log, now, metrics };
     const { address, port } = await startReplica(replica, cleanup);
     return { address, port, metrics: shown, development: database.development };

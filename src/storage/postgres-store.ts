@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { ConcurrencyLimit } from "../domain/concurrency-limit.ts";
 import type { Store } from "../domain/store/store.ts";
 import type { Database } from "./connection/database.ts";
+import { type CommitGate, openGate } from "./connection/server-guard.ts";
 import { DatabaseLiveness, StatementRunner } from "./connection/statement-runner.ts";
 import { PostgresProjectStore } from "./project-store.ts";
 import { PostgresRevocationStore } from "./revocation-store.ts";
@@ -15,6 +16,8 @@ export interface PostgresStoreOptions {
   readonly notify: boolean;
   /** Most calls that wait for reads, and most that wait for writes. */
   readonly maxWaiting?: number | undefined;
+  /** Open by default. */
+  readonly gate?: CommitGate | undefined;
   /** Called for each batch, with the number of calls that share it. */
   readonly onBatch?: ((kind: string, size: number) => void) | undefined;
 }
@@ -28,7 +31,7 @@ export interface PostgresStore extends Store {
 }
 
 export function postgresStore(db: Database, options: PostgresStoreOptions): PostgresStore {
-  const { onLostAccess, notify, maxWaiting = Infinity, onBatch } = options;
+  const { onLostAccess, notify, maxWaiting = Infinity, onBatch, gate = openGate } = options;
   const liveness = new DatabaseLiveness();
   const runner = (kind: "read" | "write", max: number) =>
     new StatementRunner({ db, liveness, limit: new ConcurrencyLimit(max), kind, onBatch });
@@ -37,6 +40,7 @@ export function postgresStore(db: Database, options: PostgresStoreOptions): Post
     writes: runner("write", maxWaiting),
     accesses: runner("write", maxWaiting),
     background: runner("read", Infinity),
+    gate,
   };
   const pings = db.within({ kind: "read", deadline: Infinity, signal: undefined });
   return {

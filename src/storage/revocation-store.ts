@@ -9,6 +9,7 @@ import type { LogPage } from "../domain/revocations/revocation-log.ts";
 import type { RevocationPage, RevocationQuery, RevocationStore } from "../domain/store/revocation-store.ts";
 import { unlimited, withoutCancellation } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers } from "./connection/batcher.ts";
+import type { CommitGate } from "./connection/server-guard.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { listRevocations } from "./revocations/list.ts";
 import { oldestRelevantRevision, oldestResumable, readRevocations } from "./revocations/log-reads.ts";
@@ -23,16 +24,18 @@ const sessionReads: BatchLimits = { maxItems: 1, maxRunning: 2 };
 export class PostgresRevocationStore implements RevocationStore {
   readonly #reads: StatementRunner;
   readonly #background: StatementRunner;
+  readonly #gate: CommitGate;
   readonly #revocations: ProjectBatchers<RevocationCommand, RevocationReceipt | undefined>;
   readonly #counts: Batcher<CountQuery, number>;
   readonly #memberLists: Batcher<RevocationQuery, RevocationPage>;
 
-  constructor({ reads, writes, background }: Runners, notify: boolean) {
+  constructor({ reads, writes, background, gate }: Runners, notify: boolean) {
+    this.#gate = gate;
     this.#reads = reads;
     this.#background = background;
     this.#revocations = new ProjectBatchers((projectId) =>
       writes.batcher("revocations", revocations, (db, commands: readonly RevocationCommand[]) =>
-        recordRevocations(db, { projectId, commands, notify }),
+        recordRevocations(db, { projectId, commands, notify, gate }),
       ),
     );
     this.#counts = reads.batcher("counts", sessionReads, (db, queries: readonly CountQuery[]) =>
@@ -58,6 +61,7 @@ export class PostgresRevocationStore implements RevocationStore {
         ? await this.countActive(projectId, target, time, lasting)
         : undefined;
     const receipt = await this.#revocations.submit(projectId, command, lasting);
+    await this.#gate.passed();
     return receipt && (revokedCount === undefined ? receipt : { ...receipt, revokedCount });
   }
 

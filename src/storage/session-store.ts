@@ -16,6 +16,7 @@ import type {
 import type { SecretHash, TokenRef } from "../domain/token.ts";
 import { unlimited } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers, lookups } from "./connection/batcher.ts";
+import type { CommitGate } from "./connection/server-guard.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { type LimitedCreation, createWithinLimits } from "./revocations/limited-creation.ts";
 import { type RequestedCreation, createOnce } from "./sessions/creation-requests.ts";
@@ -40,6 +41,7 @@ const accesses: BatchLimits = { maxItems: 1000, maxRunning: 1 };
 export class PostgresSessionStore implements SessionStore {
   readonly #reads: StatementRunner;
   readonly #writes: StatementRunner;
+  readonly #gate: CommitGate;
   readonly #byId: Batcher<SessionKey, Session | undefined>;
   readonly #byToken: Batcher<TokenRef, FoundByToken | undefined>;
   readonly #owners: Batcher<OwnedSession, SessionOwner | undefined>;
@@ -50,12 +52,13 @@ export class PostgresSessionStore implements SessionStore {
   readonly #onLostAccess: (error: unknown) => void;
 
   constructor(
-    { reads, writes, accesses: accessWrites }: Runners,
+    { reads, writes, accesses: accessWrites, gate }: Runners,
     notify: boolean,
     onLostAccess: (error: unknown) => void,
   ) {
     this.#reads = reads;
     this.#writes = writes;
+    this.#gate = gate;
     this.#byId = reads.batcher("sessions by id", lookups, findByIds);
     this.#byToken = reads.batcher("sessions by token", lookups, findByTokens);
     this.#owners = reads.batcher("owners", lookups, findOwners);
@@ -69,7 +72,7 @@ export class PostgresSessionStore implements SessionStore {
       writes.batcher<LimitedCreation, CreationWithinLimit>(
         "limited creations",
         limitedCreations,
-        (db, items) => createWithinLimits(db, projectId, items, notify),
+        (db, items) => createWithinLimits(db, projectId, items, { notify, gate }),
       ),
     );
     this.#accesses = accessWrites.batcher("accesses", accesses, recordAccesses);
@@ -89,14 +92,17 @@ export class PostgresSessionStore implements SessionStore {
     return this.#requestedCreations.submit(session.projectId, { session, tokenHash, request }, call);
   }
 
-  createSessionWithin(
+  async createSessionWithin(
     session: NewSession,
     tokenHash: SecretHash,
     limit: SessionLimit,
     request?: CreationRequest,
     call = unlimited,
   ): Promise<CreationWithinLimit> {
-    return this.#limitedCreations.submit(session.projectId, { session, tokenHash, limit, request }, call);
+    const creation = { session, tokenHash, limit, request };
+    const outcome = await this.#limitedCreations.submit(session.projectId, creation, call);
+    await this.#gate.passed();
+    return outcome;
   }
 
   replaceToken(replacement: TokenReplacement, call = unlimited): Promise<boolean> {

@@ -76,11 +76,7 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
 
   addFirstSigningKey(key: StoredSigningKey): Promise<void> {
     return this.#writes.run(unlimited, async (db) => {
-      await db
-        .insertInto("signing_keys")
-        .values(toRow(key))
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
+      await insertFirstSigningKey(db, key);
     });
   }
 
@@ -122,6 +118,16 @@ export class PostgresSigningKeyStore implements SigningKeyStore {
         .execute();
     });
   }
+}
+
+/** Stores `key` unless the project has an unrevoked key without an end; false then. */
+export async function insertFirstSigningKey(db: Db, key: StoredSigningKey): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto("signing_keys")
+    .values(toRow(key))
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirstOrThrow();
+  return numInsertedOrUpdatedRows === 1n;
 }
 
 /** Finds keys that sign at `now` or later and were not sealed with this master key. */

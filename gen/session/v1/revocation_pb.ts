@@ -73,7 +73,8 @@ export type Revocation = Message<"session.v1.Revocation"> & {
 
   /**
    * The authenticated caller: `service/<credential id>` or `member/<member id>`; `policy` if the project's policy
-   * required it without a request, such as after the reuse of a replaced token. Empty in WatchRevocations.
+   * required it without a request, such as after the reuse of a replaced token; `operator` if an operator recovered the
+   * database from a backup. Empty in WatchRevocations.
    *
    * @generated from field: string actor = 8;
    */

@@ -103,20 +103,22 @@ function parseRetention(retentionDays: string | undefined, configuredMs: number)
 }
 
 /** Runs `use` with the configured database. A database that does not answer has its own exit status. */
-async function withDatabase<T>(
+export async function withDatabase<T>(
   environment: NodeJS.ProcessEnv,
   use: (config: DatabaseConfig) => Promise<T>,
 ): Promise<T> {
   const read = readDatabaseConfig(environment);
-  if ("problems" in read) {
-    throw new CommandFailure(
-      `the configuration is wrong:\n${read.problems.map((problem) => `  ${problem}`).join("\n")}`,
-    );
-  }
+  if ("problems" in read) throw wrongConfiguration(read.problems);
   try {
     return await use(read.config);
   } catch (error) {
     if (!(error instanceof DatabaseUnreachable)) throw error;
     throw new CommandFailure(errorText(error), { exitCode: exitCodes.unavailable });
   }
+}
+
+export function wrongConfiguration(problems: readonly string[]): CommandFailure {
+  return new CommandFailure(
+    `the configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+  );
 }

@@ -61,7 +61,7 @@ export function addSessionsRevocations(sessions: Command): void {
       "--until <time>": "before this time",
       "--member <id>":
         "that ended sessions of this member: of one session, the member, its organizations or the project",
-      "--actor <actor>": "by this caller: service/<credential id> or member/<member id>, or policy",
+      "--actor <actor>": "by this caller: service/<credential id> or member/<member id>, policy, or operator",
       "--for-user <name>": "by a service that acted for this person: the value of its --acting-user",
       "--scope <scope>": { help: "only of this scope", choices: enumWords(RevocationScopeSchema) },
       "--target <id>": "only of this session, member, ...; with --scope",

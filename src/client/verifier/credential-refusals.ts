@@ -22,13 +22,9 @@ export class CredentialRefusals {
   report(refusal: Refusal): void {
     if (this.#reported.has(refusal.call)) return;
     this.#reported.add(refusal.call);
-    if (this.#source.events.listenerCount("credentialRefused") > 0) {
-      this.#source.emit("credentialRefused", refusal);
-      return;
-    }
     const { call, baseUrl, error } = refusal;
     const text = `${call} at ${baseUrl} refuses the credential of this verifier: ${error.message}`;
-    process.emitWarning(text, "SessiondWarning");
+    this.#source.emitOrWarn("credentialRefused", refusal, text);
   }
 
   /** A later refusal is reported again. */

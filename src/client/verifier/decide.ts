@@ -14,24 +14,31 @@ export async function decide(parts: VerifierParts, jwt: string): Promise<Verdict
 
 /** Rejects a JWT that is known to be revoked, however old this knowledge is, and one that is not valid at this time. */
 function rejectionOf(
-  { settings: { clock, clockTolerance }, copy: { index }, jwts }: VerifierParts,
+  { settings: { clock }, copy, jwts }: VerifierParts,
   jwt: string,
   { claims, kid }: CheckedJwt,
 ): Rejection | undefined {
-  const revocation = index?.findKeyRevocation(kid) ?? index?.findRevocation(claims);
+  const revocation = copy.findRevocation(kid, claims);
   if (revocation !== undefined) return { ok: false, reason: "revoked", ...revocation };
-  const times = checkTimes(claims, clock.wall(), clockTolerance);
+  const times = checkTimes(claims, clock.wall());
   if (times === "early") return invalid("time");
-  if (times === "expired" || claims.expiresAt * 1000 <= (index?.forgottenUntil ?? 0)) {
+  if (times === "expired" || claims.expiresAt * 1000 <= copy.forgottenUntil) {
     jwts.forget(jwt);
     return { ok: false, reason: "expired" };
   }
   return undefined;
 }
 
-/** Accepts a JWT locally if the known revocations are fresh; otherwise `onStale` decides. */
-function acceptance(parts: VerifierParts, jwt: string, { claims }: CheckedJwt): Verdict | Promise<Verdict> {
+/**
+ * Accepts a JWT locally if the known revocations are fresh and of the log that was followed before; otherwise `onStale` or
+ * `onHistoryChanged` decides.
+ */
+function acceptance(parts: VerifierParts, jwt: string, checked: CheckedJwt): Verdict | Promise<Verdict> {
   const { settings, freshness, copy, source } = parts;
+  const { claims } = checked;
+  if (copy.history === "changed" && !freshness.isClosed) {
+    return settings.onHistoryChanged === "ask" ? askServer(parts, jwt, checked) : undecided(parts);
+  }
   if (freshness.isFresh()) return { ok: true, claims, answeredBy: "verifier", stale: false };
   if (freshness.isClosed) return stale(parts);
   switch (settings.onStale) {
@@ -42,14 +49,21 @@ function acceptance(parts: VerifierParts, jwt: string, { claims }: CheckedJwt): 
       source.emit("staleAccepted", { sessionId: claims.sessionId, staleness: freshness.staleness() });
       return { ok: true, claims, answeredBy: "verifier", stale: true };
     case "ask":
-      return askServer(parts, jwt, claims);
+      return askServer(parts, jwt, checked);
   }
 }
 
-async function askServer(parts: VerifierParts, jwt: string, claims: CheckedJwt["claims"]): Promise<Verdict> {
+async function askServer(parts: VerifierParts, jwt: string, checked: CheckedJwt): Promise<Verdict> {
   const answer = await introspect(parts, jwt);
-  if (answer === "valid") return { ok: true, claims, answeredBy: "server", stale: false };
-  return answer === "unavailable" ? stale(parts) : answer;
+  if (answer === "unavailable") return undecided(parts);
+  if (answer !== "valid") return answer;
+  const accepted = { ok: true, claims: checked.claims, answeredBy: "server", stale: false } as const;
+  // A revocation may have arrived during the call.
+  return rejectionOf(parts, jwt, checked) ?? accepted;
+}
+
+function undecided(parts: VerifierParts): Rejection {
+  return parts.copy.history === "changed" ? { ok: false, reason: "history_changed" } : stale(parts);
 }
 
 function stale({ freshness }: VerifierParts): Rejection {

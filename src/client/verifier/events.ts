@@ -20,8 +20,17 @@ export interface VerifierEventMap {
   stale: [{ readonly staleness: number }];
   /** The known revocations are younger than `maxStaleness`, for the first time or again. */
   fresh: [{ readonly revision: number }];
-  /** A snapshot has replaced the known revocations, because the log no longer continued from them. */
+  /** A snapshot has been added to the known revocations, because the log no longer reached back to them. */
   resynchronised: [{ readonly revision: number }];
+  /**
+   * The log is not the one that the verifier followed up to `revision`: the database was restored to an earlier state, or a failover
+   * lost commits. Revocations may be missing in it, and sessions that the verifier refuses may be active again for the server. The
+   * verifier keeps what it knew and loads a snapshot of the new log; `onHistoryChanged` decides about JWTs until a log that began
+   * with `sessiond recover` is followed. Without a listener the process emits a warning.
+   */
+  historyChanged: [{ readonly baseUrl: string; readonly revision: number; readonly error: Error }];
+  /** The verifier follows a log, up to `revision`, that began with `sessiond recover` after historyChanged. */
+  historyRecovered: [{ readonly baseUrl: string; readonly revision: number }];
   /** The verifier now applies this revocation. Not emitted for the first snapshot; a later snapshot may repeat revocations. */
   revocation: [VerifierRevocation];
   /** A JWT was accepted although the known revocations are too old, because of `onStale: "accept"`. */
@@ -43,5 +52,15 @@ export class EventSource {
         throw error;
       });
     }
+  }
+
+  /** Emits an event that should not pass unnoticed: without a listener the process emits a warning with this text. */
+  emitOrWarn<Name extends keyof VerifierEventMap>(
+    name: Name,
+    event: VerifierEventMap[Name][0],
+    text: string,
+  ): void {
+    if (this.events.listenerCount(name) > 0) this.emit(name, event);
+    else process.emitWarning(text, "SessiondWarning");
   }
 }

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { driftSince } from "../clock.ts";
-import { codeOf } from "../error-info.ts";
+import { codeOf, errorInfoOf } from "../error-info.ts";
 import { ownCredentialError } from "../own-credential.ts";
 import { type StreamStart, type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
 import type { Connections } from "./connections.ts";
@@ -10,7 +10,7 @@ import type { KeySet } from "./jwt/key-set.ts";
 import type { JwtCheck } from "./jwt/jwt-check.ts";
 import type { VerifierSettings } from "./options.ts";
 import type { Freshness } from "./revocations/freshness.ts";
-import { OutOfStepError, type RevocationCopy } from "./revocations/revocation-copy.ts";
+import { OtherHistoryError, OutOfStepError, type RevocationCopy } from "./revocations/revocation-copy.ts";
 import { UnknownScopeError, readMessage } from "./revocations/revocation.ts";
 
 /** What a verifier consists of. */
@@ -99,8 +99,9 @@ export class LogFollower {
   }
 
   #apply({ message: response, callStart }: EventOf<"message">): void {
-    const { copy, keys, jwts, freshness, source } = this.#parts;
+    const { copy, keys, jwts, freshness, source, connections } = this.#parts;
     const message = readMessage(response);
+    const before = copy.history;
     const change = copy.apply(message, callStart);
     const { revocations, revision } = message;
     if (change !== "none") {
@@ -109,12 +110,13 @@ export class LogFollower {
       jwts.clear();
     }
     if (revocations.some(({ scope }) => scope === "signing_key")) keys.expire();
-    if (copy.index !== undefined) {
-      this.#settleReady();
-      const reported = change === "first snapshot" ? [] : revocations;
-      for (const revocation of reported) source.emit("revocation", revocation);
-    }
+    // The first snapshot of all is not reported, also if it came in parts.
+    if (this.#isReady) for (const revocation of revocations) source.emit("revocation", revocation);
+    if (copy.index !== undefined) this.#settleReady();
     if (change === "resynchronised") source.emit("resynchronised", { revision });
+    if (before === "changed" && copy.history === "current") {
+      source.emit("historyRecovered", { baseUrl: connections.baseUrl, revision });
+    }
     freshness.isFresh();
   }
 
@@ -129,8 +131,23 @@ export class LogFollower {
     if (isCredentialRefused(error)) refusals.report({ call: "WatchRevocations", baseUrl, error });
     // A snapshot leaves out a revocation of an unknown scope once no JWT depends on it.
     const needsSnapshot = error instanceof OutOfStepError || error instanceof UnknownScopeError;
-    if (needsSnapshot || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
+    if (isHistoryChange(error)) this.#changeHistory(error);
+    else if (needsSnapshot || codeOf(error) === Code.OutOfRange) copy.requireSnapshot();
     else connections.rotate();
+  }
+
+  #changeHistory(error: Error): void {
+    const { settings, source, copy, connections } = this.#parts;
+    const revision = copy.index?.revision;
+    if (revision === undefined || !copy.changeHistory()) return;
+    const { baseUrl } = connections;
+    source.emitOrWarn(
+      "historyChanged",
+      { baseUrl, revision, error },
+      `the log of revocations at ${baseUrl} is not the one that this verifier followed up to revision ${revision}: the database ` +
+        "was restored to an earlier state, or a failover lost commits. Until a log after `sessiond recover` is followed, " +
+        `onHistoryChanged ("${settings.onHistoryChanged}") decides about JWTs`,
+    );
   }
 
   /** Success is final. A failure is the answer to ready() until the next outcome. */
@@ -145,4 +162,8 @@ export class LogFollower {
     this.#ready = next;
     this.#isReady = error === undefined;
   }
+}
+
+function isHistoryChange(error: Error): boolean {
+  return error instanceof OtherHistoryError || errorInfoOf(error)?.reason === "HISTORY_CHANGED";
 }

@@ -1,4 +1,3 @@
-import { verifierClockToleranceMs } from "../../jwt/claims.ts";
 import { type ClientClock, machineClock } from "../clock.ts";
 import type { Credential, TlsClientOptions } from "../transport.ts";
 
@@ -7,6 +6,15 @@ export type OnStale =
   | "ask" // call Authenticate; reject as stale if it does not answer
   | "refuse" // reject as stale
   | "accept"; // accept with `stale: true` and the event `staleAccepted`; reject as stale before the first snapshot
+
+/**
+ * Treatment of a JWT that passes every local check while the followed log has another history than before, because the database was
+ * restored to an earlier state or lost commits in a failover, until a log that began with `sessiond recover` is followed. It comes
+ * before `onStale`.
+ */
+export type OnHistoryChanged =
+  | "ask" // call Authenticate; reject as history_changed if it does not answer
+  | "refuse"; // reject as history_changed
 
 /** All times are in milliseconds. */
 export interface VerifierOptions {
@@ -24,8 +32,8 @@ export interface VerifierOptions {
   readonly maxStaleness?: number;
   /** "ask" by default. */
   readonly onStale?: OnStale;
-  /** Allowed difference between this machine's clock and the server's: 0 to 30,000; 5,000 by default. */
-  readonly clockTolerance?: number;
+  /** "ask" by default. */
+  readonly onHistoryChanged?: OnHistoryChanged;
   /** Longest silence of the server: 100 to 60,000, at most half of maxStaleness; by default 1,000 or a third of maxStaleness. */
   readonly heartbeat?: number;
   /** Longest wait for Authenticate and for the JWKS: 1 to 60,000; 2,000 by default. */
@@ -69,7 +77,7 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,
     onStale: options.onStale ?? "ask",
-    clockTolerance: within("clockTolerance", options.clockTolerance ?? verifierClockToleranceMs, 0, 30_000),
+    onHistoryChanged: options.onHistoryChanged ?? "ask",
     heartbeat: Math.round(heartbeat),
     askTimeout: within("askTimeout", options.askTimeout ?? 2000, 1, 60_000),
     cacheSize: within("cacheSize", options.cacheSize ?? 10_000, 0, 10_000_000),

@@ -13,7 +13,10 @@ export interface Accepted {
 export type Rejection =
   /** The JWT has expired, or the server reports that the session has; no other check failed. */
   | { readonly ok: false; readonly reason: "expired" }
-  /** The session, its member, organization or project, or the signing key was revoked, at this revision of the log. */
+  /**
+   * The session, its member, organization or project, or the signing key was revoked, at this revision of the log. After the event
+   * historyChanged it may be a revision of the log that was followed before.
+   */
   | {
       readonly ok: false;
       readonly reason: "revoked";
@@ -25,6 +28,11 @@ export type Rejection =
    * signature, and the server does not answer. `staleness` is in milliseconds; Infinity before the first snapshot.
    */
   | { readonly ok: false; readonly reason: "stale"; readonly staleness: number }
+  /**
+   * No verdict is possible at present: the followed log has another history than before (see `onHistoryChanged`), and the server
+   * does not answer or must not be asked.
+   */
+  | { readonly ok: false; readonly reason: "history_changed" }
   /**
    * No verdict is possible, because the server refuses the verifier's own credential, or the credential lacks a permission.
    * This says nothing about the session. The event `credentialRefused` has the error.
@@ -42,6 +50,7 @@ const descriptions: Readonly<Record<Rejection["reason"], string>> = {
   expired: "the session JWT has expired",
   revoked: "the session was revoked",
   stale: "the session cannot be verified at present; try again",
+  history_changed: "the session cannot be verified at present; try again",
   misconfigured: "the session cannot be verified at present",
   invalid: "the session JWT is not valid",
 };

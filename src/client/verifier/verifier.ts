@@ -1,3 +1,4 @@
+import { clockToleranceMs } from "../../jwt/claims.ts";
 import { Connections } from "./connections.ts";
 import { CredentialRefusals } from "./credential-refusals.ts";
 import { decide } from "./decide.ts";
@@ -17,7 +18,7 @@ export type { ClientClock } from "../clock.ts";
 export type { Credential, TlsClientOptions } from "../transport.ts";
 export type { VerifierEventMap, VerifierEvents } from "./events.ts";
 export type { Invalidity, SessionClaims } from "./jwt/jwt-check.ts";
-export type { OnStale, VerifierOptions } from "./options.ts";
+export type { OnHistoryChanged, OnStale, VerifierOptions } from "./options.ts";
 export type { VerifierRevocation, VerifierScope } from "./revocations/revocation.ts";
 export { type Accepted, type Rejection, type Verdict, describeRejection } from "./verdict.ts";
 
@@ -25,7 +26,7 @@ export { type Accepted, type Rejection, type Verdict, describeRejection } from "
 export interface Verifier {
   /**
    * Never rejects. Decides locally, without a call, while the known revocations are younger than `maxStaleness`; beyond that
-   * `onStale` decides. A JWT that is known to be revoked is rejected in any case.
+   * `onStale` decides, and `onHistoryChanged` while `status().history` is "changed". A JWT that is known to be revoked is rejected in any case.
    */
   verify(jwt: string): Promise<Verdict>;
   status(): VerifierStatus;
@@ -46,12 +47,17 @@ export interface VerifierStatus {
   readonly connected: boolean;
   /** The address in use. */
   readonly baseUrl: string;
-  /** Every revocation up to this revision is known; undefined before the first snapshot. */
+  /** Every revocation up to this revision is known; undefined before the first snapshot of the followed log. */
   readonly revision: number | undefined;
   /** Largest possible age of the known revocations; Infinity before the first snapshot. */
   readonly staleness: number;
   /** Whether `staleness` is below `maxStaleness`. */
   readonly fresh: boolean;
+  /**
+   * "changed" from the event historyChanged to historyRecovered: the log is not the one that was followed before, and
+   * `onHistoryChanged` decides about JWTs, also if `fresh`.
+   */
+  readonly history: "current" | "changed";
   /** Why the last stream or attempt ended; undefined while a stream is running. */
   readonly lastError: Error | undefined;
   /** Number of revoked sessions and the memory they take, of cutoffs, and of JWTs whose checked signature is cached. */
@@ -81,12 +87,12 @@ const forgetMarginMs = 10_000;
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const settings = readOptions(options);
-  const { clock, clockTolerance } = settings;
+  const { clock } = settings;
   const parts = partsOf(settings);
   const { source, copy, freshness, keys, connections } = parts;
   const follower = new LogFollower(parts);
   const forget = () => {
-    copy.index?.forget(clock.wall() - clockTolerance - forgetMarginMs);
+    copy.forget(clock.wall() - clockToleranceMs - forgetMarginMs);
     cancelForget = clock.after(forgetIntervalMs, forget);
   };
   let cancelForget = clock.after(forgetIntervalMs, forget);
@@ -110,7 +116,6 @@ function statusOf(
   { copy, freshness, connections, jwts }: VerifierParts,
   follower: LogFollower,
 ): VerifierStatus {
-  const { sessions = 0, sessionBytes = 0, cutoffs = 0 } = copy.index?.sizes ?? {};
   return {
     connected: follower.isConnected,
     baseUrl: connections.baseUrl,
@@ -118,7 +123,8 @@ function statusOf(
     staleness: freshness.staleness(),
     fresh: freshness.isFresh(),
     lastError: follower.lastError,
-    held: { sessions, sessionBytes, cutoffs, jwts: jwts.cachedCount },
+    history: copy.history,
+    held: { ...copy.sizes, jwts: jwts.cachedCount },
   };
 }
 

@@ -17,7 +17,10 @@ import { type CompatApi, detailsFor, withheldHeaders } from "../api.ts";
 export function flashback(deps: Dependencies): CompatApi<typeof SessionService> {
   return {
     service: SessionService,
-    access: { revoke: { member: true }, revokeAll: { member: true } },
+    access: {
+      revoke: { member: true, revokes: true },
+      revokeAll: { member: true, revokes: true },
+    },
     scheme: bearer,
     dialect: {
       prefixes: ["/sessions"],

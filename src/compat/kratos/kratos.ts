@@ -28,7 +28,7 @@ export function kratos(deps: Dependencies, options: KratosOptions): CompatApi<ty
   const { prefix } = options;
   return {
     service: SessionService,
-    access: { disableMySession: { member: true } },
+    access: { disableMySession: { member: true, revokes: true } },
     scheme: kratosScheme(options),
     dialect: { prefixes: [prefix], writeError, withheldHeaders },
     cookieOrigins: options.allowedOrigins,

@@ -17,7 +17,7 @@ export function stytchB2b(
 ): CompatApi<typeof SessionService> {
   return {
     service: SessionService,
-    access: { revoke: { service: "sessions.revoke", member: true }, getJwks: "public" },
+    access: { revoke: { service: "sessions.revoke", member: true, revokes: true }, getJwks: "public" },
     scheme,
     dialect: stytchDialect(["/v1/b2b"], options),
     jwks: SessionService.method.getJwks,

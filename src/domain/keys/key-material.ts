@@ -3,7 +3,7 @@ import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 
 import type { KeyWithId, SignatureAlgorithm } from "../../jwt/signature.ts";
 import type { ProjectId } from "../ids.ts";
 import { type MasterKey, type MasterKeys, open, seal } from "./sealing.ts";
-import type { SigningKeyStore, StoredSigningKey } from "./signing-key.ts";
+import type { NewSigningKey, SigningKeyStore, StoredSigningKey } from "./signing-key.ts";
 
 export interface LoadedPrivateKey extends KeyWithId {
   /** The header of every JWT it signs, in base64url. */
@@ -17,7 +17,7 @@ export async function newKeyMaterial(
   projectId: ProjectId,
   algorithm: SignatureAlgorithm,
   masterKey: MasterKey,
-): Promise<Omit<StoredSigningKey, "createTime" | "activateTime" | "retireTime" | "revocation">> {
+): Promise<NewSigningKey> {
   const pair = await generateKeyPair(algorithm, { extractable: true });
   const jwk = await exportJWK(pair.publicKey);
   const kid = await calculateJwkThumbprint(jwk);

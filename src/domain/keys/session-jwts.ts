@@ -5,9 +5,9 @@ import {
   type SessionReference,
   checkTimes,
   claimsOf,
+  clockToleranceMs,
   issuerOf,
   jwtProfiles,
-  serviceClockToleranceMs,
 } from "../../jwt/claims.ts";
 import { maxJwtLength, parseCompactJws } from "../../jwt/compact-jws.ts";
 import { type KeyWithId, isSignedBy, signatureOf } from "../../jwt/signature.ts";
@@ -48,8 +48,11 @@ export interface VerifyOptions {
   /** The project it must belong to. If undefined, its audience names the project. */
   readonly projectId: ProjectId | undefined;
   readonly now: Date;
-  /** Accepts an expired JWT if everything else holds. */
-  readonly allowExpired: boolean;
+  /** Which times are accepted if everything else holds. No clock may make a revocation fail. */
+  readonly times:
+    | "valid" // within the tolerance
+    | "valid or early" // for a caller that revokes: the clock of the signer was ahead
+    | "any"; // for a JWT that names the session to revoke
 }
 
 interface SignedStatement {
@@ -94,7 +97,7 @@ export class SessionJwts {
         aud: [project.id],
         sub: session.memberId,
         iat: issuedAt,
-        nbf: issuedAt,
+        nbf: issuedAt - clockToleranceMs / 1000,
         exp: Math.floor(Math.min(...ends) / 1000),
         jti: randomUUID(),
       };
@@ -144,7 +147,7 @@ export class SessionJwts {
     { isJwt, issuer, audience, session }: JwtStatement,
     projectId: ProjectId,
     kid: string,
-    { now, allowExpired }: VerifyOptions,
+    { now, times: accepted }: VerifyOptions,
   ): JwtVerdict {
     if (!isJwt) return { problem: "type" };
     const profile = jwtProfiles.find((each) => issuer === issuerOf(each, this.#issuer, projectId));
@@ -153,9 +156,9 @@ export class SessionJwts {
     const reference = session[profile];
     const sessionId = parseSessionId(reference?.sessionId ?? "");
     if (reference === undefined || sessionId === undefined) return { problem: "claims" };
-    const times = checkTimes(reference, now.getTime(), serviceClockToleranceMs);
-    if (times === "early") return { problem: "time" };
-    if (times === "expired" && !allowExpired) return { problem: "expired" };
+    const times = checkTimes(reference, now.getTime());
+    if (times === "early" && accepted === "valid") return { problem: "time" };
+    if (times === "expired" && accepted !== "any") return { problem: "expired" };
     return { ...reference, sessionId, projectId, kid, profile };
   }
 }

@@ -1,4 +1,5 @@
 import type { JWK } from "jose";
+import { jwtRelevanceMarginMs } from "../../jwt/claims.ts";
 import type { SignatureAlgorithm } from "../../jwt/signature.ts";
 import type { CallContext } from "../../transport/call-context.ts";
 import type { ProjectId } from "../ids.ts";
@@ -23,6 +24,12 @@ export interface StoredSigningKey {
   readonly revocation: SigningKeyRevocation | undefined;
 }
 
+/** A key whose times are not decided yet. */
+export type NewSigningKey = Omit<
+  StoredSigningKey,
+  "createTime" | "activateTime" | "retireTime" | "revocation"
+>;
+
 export interface SigningKeyRevocation {
   readonly revision: number;
   readonly time: Date;
@@ -40,16 +47,13 @@ export function stateOfKey(key: StoredSigningKey, now: Date): SigningKeyState {
   return key.activateTime <= now ? "active" : "next";
 }
 
-/** Allowed difference of replicas' clocks. A replica with a slow clock signs with a retired key for that long. */
-const clockSkewMs = 600_000;
-
 /**
  * Returns the end of a key's publication: the last JWT that it may have signed has expired, under any policy. Undefined if the
  * key has no end yet.
  */
 export function publishEndOf(key: StoredSigningKey): Date | undefined {
   if (key.revocation !== undefined) return key.revocation.time;
-  return key.retireTime && new Date(key.retireTime.getTime() + jwtLifetimeBounds.max + clockSkewMs);
+  return key.retireTime && new Date(key.retireTime.getTime() + jwtLifetimeBounds.max + jwtRelevanceMarginMs);
 }
 
 const order: Record<SigningKeyState, number> = { active: 0, next: 1, retired: 2, revoked: 3 };

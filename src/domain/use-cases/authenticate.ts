@@ -1,6 +1,6 @@
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
-import type { JwtProblem, VerifiedJwt } from "../keys/session-jwts.ts";
+import type { JwtProblem, VerifiedJwt, VerifyOptions } from "../keys/session-jwts.ts";
 import type { Project } from "../project.ts";
 import { type Session, isAccessDue } from "../sessions/session.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -17,6 +17,9 @@ interface Found {
 /**
  * Authenticates a credential for a service of `project`. Returns the active session, and the JWT to use from now on: a new one
  * if `issueJwt` asks for it or the given one is due for renewal, otherwise the given one; "" for a token.
+ *
+ * A new JWT is dated from before the session is read. However long the call takes, the JWT expires before a verifier may forget
+ * a revocation that the call has not seen.
  */
 export async function authenticate(
   deps: Dependencies,
@@ -25,11 +28,11 @@ export async function authenticate(
   issueJwt: boolean,
   call: CallContext,
 ): Promise<{ session: Session; jwt: string }> {
+  const now = deps.now();
   const [{ session, jwt: given }, sign] = await Promise.all([
-    findActive(deps, credential, project, call),
+    findActive(deps, credential, { projectId: project.id, now, times: "valid" }, project, call),
     issueJwt ? deps.jwts.signer(project, call) : undefined,
   ]);
-  const now = deps.now();
   if (sign !== undefined) return { session, jwt: await sign(session, now) };
   if (given !== undefined && (await deps.jwts.isDue(given, session, project, now, call))) {
     return { session, jwt: await deps.jwts.sign(session, project, now, call) };
@@ -39,30 +42,33 @@ export async function authenticate(
 
 /**
  * Finds the active session of a credential in the database. `within` is the project it must belong to; undefined for any. Fails
- * with an UNAUTHENTICATED reason.
+ * with an UNAUTHENTICATED reason. `times` says which JWTs are accepted.
  */
 export async function findActiveSession(
   deps: Dependencies,
   credential: SessionCredential,
   within: Project | undefined,
   call: CallContext,
+  times: VerifyOptions["times"] = "valid",
 ): Promise<Session> {
-  const { session } = await findActive(deps, credential, within, call);
+  const options = { projectId: within?.id, now: deps.now(), times };
+  const { session } = await findActive(deps, credential, options, within, call);
   return session;
 }
 
 async function findActive(
   deps: Dependencies,
   credential: SessionCredential,
+  options: VerifyOptions,
   within: Project | undefined,
   call: CallContext,
 ): Promise<Found> {
-  const found = await find(deps, credential, within, call);
+  const found = await find(deps, credential, options, within, call);
   if (found === undefined || (within !== undefined && found.session.projectId !== within.id)) {
     throw new SessiondError("SESSION_UNKNOWN");
   }
   const { session, jwt } = found;
-  const now = deps.now();
+  const { now } = options;
   requireActive(session, now);
   if (isAccessDue(session, now)) deps.store.sessions.recordAccess(session, now);
   return { session: { ...session, lastAccessTime: now }, jwt };
@@ -71,6 +77,7 @@ async function findActive(
 async function find(
   deps: Dependencies,
   credential: SessionCredential,
+  options: VerifyOptions,
   within: Project | undefined,
   call: CallContext,
 ): Promise<Found | undefined> {
@@ -78,7 +85,6 @@ async function find(
     const found = await resolveToken(deps, credential.token, within, call);
     return found && { session: found.session, jwt: undefined };
   }
-  const options = { projectId: within?.id, now: deps.now(), allowExpired: false };
   const verdict = await deps.jwts.verify(credential.jwt, options, call);
   if ("problem" in verdict) throw unauthenticated(verdict.problem);
   const session = await deps.store.sessions.findSession(verdict.projectId, verdict.sessionId, call);

@@ -42,7 +42,7 @@ export async function createSession(
   const token = newSessionToken(project.tag);
   const draft: NewSession = {
     projectId: project.id,
-    id: newSessionId(),
+    id: newSessionId(now),
     memberId: command.memberId,
     organizationId: command.organizationId,
     createTime: now,

@@ -97,7 +97,7 @@ async function sessionTargetOf(
     if (token === undefined) throw new SessiondError("SESSION_NOT_FOUND");
     return { scope: "session", token };
   }
-  const options = { projectId: caller.project.id, now: deps.now(), allowExpired: true };
+  const options = { projectId: caller.project.id, now: deps.now(), times: "any" } as const;
   const verdict = await deps.jwts.verify(target.jwt, options, call);
   if ("problem" in verdict) {
     throw new SessiondError("JWT_INVALID", { metadata: { problem: verdict.problem } });

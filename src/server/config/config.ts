@@ -45,6 +45,16 @@ export function readDatabaseConfig(
   return success && problems.length === 0 ? { config: toDatabaseConfig(data) } : { problems };
 }
 
+/** Reads SESSIOND_MASTER_KEY alone; undefined if it is not set. */
+export function readMasterKey(
+  environment: ProcessEnvironment,
+): { readonly masterKey: Buffer | undefined } | { readonly problems: readonly string[] } {
+  const { success, data, error } = masterKeyVariable.safeParse(givenVariables(environment));
+  return success ? { masterKey: data.SESSIOND_MASTER_KEY } : { problems: problemsOf(error) };
+}
+
+const masterKeyVariable = variables.pick({ SESSIOND_MASTER_KEY: true });
+
 const databaseVariables = variables.pick({
   DATABASE_URL: true,
   SESSIOND_DATABASE_DIRECT_URL: true,
@@ -194,11 +204,11 @@ export function connectionsPerWorker(config: Pick<Config, "maxConnections" | "wo
 }
 
 /**
- * Connections that a PostgreSQL must allow if it serves one replica. Each worker has one more, which listens for revocations;
- * start-up and commands of operators use the 20 others.
+ * Connections that a PostgreSQL must allow if it serves one replica. Each worker has three more: one listens for
+ * revocations, one renews the worker's entry among the replicas, one purges. Start-up and commands of operators use the 20 others.
  */
 export function connectionsPerReplica(config: Pick<Config, "maxConnections" | "workers">): number {
-  return config.workers * (connectionsPerWorker(config) + 1) + 20;
+  return config.workers * (connectionsPerWorker(config) + 3) + 20;
 }
 
 export function version(): string {

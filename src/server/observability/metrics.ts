@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import type { RevocationFeeds } from "../../domain/revocations/revocation-feeds.ts";
 import type { CallRecord } from "../../rpc/call-record.ts";
+import type { RefusalCause } from "../../storage/replicas/timeline-guard.ts";
 import type { PoolUse } from "../../storage/connection/database.ts";
 import { type Purged, nothingPurged } from "../../storage/purge/purge.ts";
 import { version } from "../config/config.ts";
@@ -55,6 +56,12 @@ export class Metrics {
     labelNames: ["kind"] as const,
     registers: [this.registry],
   });
+  readonly #refusedReads = new Counter({
+    name: "sessiond_reads_refused_total",
+    help: "Answers of the database that were not used: without a lease, or from an older timeline than one that answered before.",
+    labelNames: ["cause"] as const,
+    registers: [this.registry],
+  });
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
@@ -65,7 +72,9 @@ export class Metrics {
       aggregator: "first",
       registers: [this.registry],
     }).set({ version: version() }, 1);
-    this.batchPurged(nothingPurged); // creates the series before the first purge
+    // Creates the series before the first event.
+    this.batchPurged(nothingPurged);
+    for (const cause of ["lease", "timeline"] as const) this.#refusedReads.inc({ cause }, 0);
     this.#gauge("sessiond_calls_in_flight", "Requests whose answer has not ended yet.", () => this.#inFlight);
   }
 
@@ -92,6 +101,8 @@ export class Metrics {
     for (const [kind, count] of Object.entries(purged)) this.#purged.inc({ kind }, count);
   };
 
+  readonly readRefused = (cause: RefusalCause): void => this.#refusedReads.inc({ cause });
+
   /** Adds gauges that are read when metrics are collected. */
   watch(feeds: RevocationFeeds, listener: { readonly connections: number }): void {
     this.#gauge("sessiond_connections", "Open connections of clients.", () => listener.connections);
@@ -101,6 +112,37 @@ export class Metrics {
       "Longest time since the log of a watched project was read; 0 without watchers. The maximum of all workers.",
       () => feeds.staleness / 1000,
       "max",
+    );
+  }
+
+  watchPresence(
+    lease: { readonly holds: boolean; readonly ageMs: number },
+    guard: { readonly newest: number | undefined },
+    clockOffsetMs: () => number,
+  ): void {
+    this.#gauge(
+      "sessiond_lease_held",
+      "1 if this process may say that sessions are valid, because it holds its lease or needs none; 0 if any worker may not.",
+      () => Number(lease.holds),
+      "min",
+    );
+    this.#gauge(
+      "sessiond_lease_age_seconds",
+      "Time since the start of the last renewal of this process's row that the database has confirmed. The maximum of all workers.",
+      () => lease.ageMs / 1000,
+      "max",
+    );
+    this.#gauge(
+      "sessiond_database_timeline",
+      "The newest timeline of the database that has answered; 0 if the database has none.",
+      () => guard.newest ?? 0,
+      "max",
+    );
+    this.#gauge(
+      "sessiond_clock_offset_seconds",
+      "How far this machine's clock is ahead of the database's.",
+      () => clockOffsetMs() / 1000,
+      "average",
     );
   }
 
@@ -114,7 +156,12 @@ export class Metrics {
     );
   }
 
-  #gauge(name: string, help: string, read: () => number, aggregator: "sum" | "max" = "sum"): void {
+  #gauge(
+    name: string,
+    help: string,
+    read: () => number,
+    aggregator: "sum" | "max" | "min" | "average" = "sum",
+  ): void {
     const gauge = new Gauge({
       name,
       help,

@@ -54,16 +54,20 @@ export async function diagnose(
       schema,
       servedThoughNewer: (await servedThoughNewer(db)) !== undefined,
       keys: checkable
-        ? await checkSigningKeys(db, masterKeysOf(masterKey, keys.acceptedMasterKeys))
+        ? await checkSigningKeys(db, masterKeysOf(masterKey, keys.acceptedMasterKeys), clock)
         : undefined,
     };
   });
 }
 
 /** Decrypts every signing key that signs now or will sign. */
-async function checkSigningKeys(db: Kysely<Tables>, { current, accepted }: MasterKeys) {
+async function checkSigningKeys(
+  db: Kysely<Tables>,
+  { current, accepted }: MasterKeys,
+  { offset }: ClockOffset,
+) {
   // No master key has an empty id, so this returns every key, up to a bound.
-  const keys = await keysNotWrappedWith(db, "", new Date(), 10_000);
+  const keys = await keysNotWrappedWith(db, "", new Date(Date.now() + offset), 10_000);
   const problems = keys.flatMap((key) => {
     try {
       loadPrivateKey(key, [current, ...accepted]);

@@ -8,6 +8,7 @@ import {
   pendingOf,
   toStates,
 } from "../../storage/schema/migrate.ts";
+import type { Db } from "../../storage/schema/tables.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 import { withOperatorDatabase } from "./operator-database.ts";
 
@@ -42,6 +43,12 @@ export async function migrateConfigured(
   return applied ?? [];
 }
 
+/** Throws unless the schema is that of this version. */
+export async function requireCurrentSchema(db: Db): Promise<void> {
+  const pending = pendingOf(await migrationStates(db));
+  if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
+}
+
 export interface OperatorPurgeOptions {
   readonly dryRun: boolean;
   /** Called after each batch with everything purged so far. */
@@ -60,11 +67,9 @@ export async function purgeConfigured(
 ) {
   let total = nothingPurged;
   const outcome = await withOperatorDatabase(config, { create: false }, async (db) => {
-    const pending = pendingOf(await migrationStates(db));
-    if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
+    await requireCurrentSchema(db);
     return purge(db, {
       retentionMs: config.retentionMs,
-      now: () => new Date(),
       intervalMs: 0,
       dryRun,
       signal,

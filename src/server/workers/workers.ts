@@ -67,12 +67,6 @@ export function startWorker(config: Config, log: Logger): Promise<Stoppable> {
     // Its constructor starts to answer the primary's requests for metrics.
     void new AggregatorRegistry();
   }
-  const replica = {
-    config,
-    database: { databaseUrl, directUrl, masterKey },
-    log,
-    now: () => new Date(),
-    metrics,
-  };
+  const replica = { config, database: { databaseUrl, directUrl, masterKey }, log, metrics };
   return startAll((cleanup) => startReplica(replica, cleanup));
 }

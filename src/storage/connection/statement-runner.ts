@@ -4,6 +4,7 @@ import { type BatchLimits, Batcher } from "./batcher.ts";
 import type { StatementScope } from "./bounded-statement.ts";
 import type { Database } from "./database.ts";
 import { isRepeatable, translated, withDatabaseErrors } from "./database-errors.ts";
+import type { CommitGate } from "./server-guard.ts";
 import type { Db } from "../schema/tables.ts";
 
 export interface StatementRunnerOptions {
@@ -79,6 +80,8 @@ export interface Runners {
   readonly accesses: StatementRunner;
   /** Feeds read for all their watchers. Without a limit, because each refused watcher would return as a call. */
   readonly background: StatementRunner;
+  /** Passed by revocations before they are acknowledged. */
+  readonly gate: CommitGate;
 }
 
 /**

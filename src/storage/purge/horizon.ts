@@ -11,24 +11,19 @@ export interface Horizon {
   readonly revision: number;
 }
 
-/**
- * How much longer revocations are kept, in milliseconds: more than the clocks of replicas differ. So a session that a revocation
- * before the horizon ended was created before `time`.
- */
-const clockMargin = 3_600_000;
-
 /** The newest is taken of this many revocations that were relevant last, because relevance lasts differently long. */
 const candidates = 1000;
 
 /**
  * Finds the horizon of a project. A revocation that was relevant until before `time` was made before `time`, and all lower
- * revisions were committed before it. By revocations_by_matter_until.
+ * revisions were committed before it. A session that one of them ended was created before `time`, by the clock of any replica,
+ * because a revocation is relevant for longer than clocks may differ. By revocations_by_matter_until.
  */
 export async function horizonOf(db: Db, projectId: ProjectId, time: Date): Promise<Horizon> {
   const { rows } = await sql<{ revision: number | null }>`
     select max(revision) as revision from (
       select revision from revocations
-      where project_id = ${projectId} and matter_until_time <= ${new Date(time.getTime() - clockMargin)}
+      where project_id = ${projectId} and matter_until_time <= ${time}
       order by matter_until_time desc limit ${candidates}) last`.execute(db);
   return { projectId, time, revision: rows[0]?.revision ?? 0 };
 }

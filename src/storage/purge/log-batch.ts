@@ -49,7 +49,7 @@ export async function purgeLog(
       order by revision limit ${size}
     ), doomed as materialized (
       select revision, scope, target_id from page
-      where revision < coalesce((select min(revision) from page where matter_until_time > ${now}), ${horizon} + 1)
+      where revision < coalesce((select min(revision) from page where matter_until_time > ${now}), ${horizon}::bigint + 1)
     ), gone as (${gone}
     ), needless as materialized (
       select c.target_id, c.revision from cutoffs c

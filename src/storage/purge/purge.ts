@@ -1,6 +1,5 @@
 import { sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
-import { readClockOffset } from "../connection/database-facts.ts";
 import { Lease } from "../schema/lease.ts";
 import type { Db } from "../schema/tables.ts";
 import { withDatabaseErrors } from "../connection/database-errors.ts";
@@ -31,7 +30,8 @@ export function sumOf(a: Purged, b: Purged): Purged {
 export interface PurgeOptions {
   /** Sessions are purged this long after their end; undefined keeps them. */
   readonly retentionMs: number | undefined;
-  readonly now: () => Date;
+  /** Replaces the database's clock in tests. */
+  readonly now?: (() => Date) | undefined;
   /** Does nothing if a purge finished less than this ago. */
   readonly intervalMs: number;
   readonly dryRun: boolean;
@@ -53,19 +53,15 @@ const leaseSeconds = 120;
 /** Small enough that a batch takes milliseconds. */
 const defaultBatchSize = 500;
 
-/** How far this machine's clock may be ahead of the database's, in milliseconds. */
-const maxClockAhead = 60_000;
-
 /**
  * Deletes sessions of all projects that ended longer than `retentionMs` ago, with their tokens, and then revocations and cutoffs
  * that no session needs any more. Also deletes creation requests that cannot be repeated any more, which are not counted. Runs in
  * small batches, each a transaction, with a rest after each, in one process of the deployment at a time. The next purge continues
- * an interrupted one. Fails with DATABASE_UNAVAILABLE, and if this machine's clock is ahead of the database's, because it would
- * delete too much.
+ * an interrupted one. Only the database's clock counts, so that no machine whose clock is ahead deletes too much. Fails with
+ * DATABASE_UNAVAILABLE.
  */
 export async function purge(db: Db, options: PurgeOptions): Promise<PurgeOutcome> {
   return withDatabaseErrors(async () => {
-    await requireClock(db);
     if (options.dryRun) return purgeProjects(db, async () => true, options);
     const lease = await Lease.take(db, "purge", { seconds: leaseSeconds, intervalMs: options.intervalMs });
     if (lease === undefined) return "not now";
@@ -79,14 +75,11 @@ export async function purge(db: Db, options: PurgeOptions): Promise<PurgeOutcome
   });
 }
 
-async function requireClock(db: Db): Promise<void> {
-  const { offset, uncertainty } = await readClockOffset(db);
-  const ahead = -offset - uncertainty;
-  if (ahead > maxClockAhead) {
-    throw new Error(
-      `this machine's clock is ${Math.round(ahead / 1000)} seconds ahead of the database's; nothing was purged, because that would delete too much`,
-    );
-  }
+async function readTime(db: Db): Promise<Date> {
+  const { rows } = await sql<{ time: Date }>`select clock_timestamp() as time`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new Error("the database returned no time");
+  return row.time;
 }
 
 /** Runs one batch; fails with {@link Interrupted} if the purge must end. */
@@ -126,8 +119,9 @@ async function* projectIds(db: Db): AsyncGenerator<ProjectId> {
 async function purgeProject(db: Db, projectId: ProjectId, run: RunBatch, options: PurgeOptions) {
   const { now, retentionMs, dryRun, batchSize: size = defaultBatchSize } = options;
   if (retentionMs !== undefined) {
-    const horizon = await horizonOf(db, projectId, new Date(now().getTime() - retentionMs));
-    await purgeEnded(db, horizon, run, options);
+    const time = now?.() ?? (await readTime(db));
+    const horizon = await horizonOf(db, projectId, new Date(time.getTime() - retentionMs));
+    await purgeEnded(db, horizon, time, run, options);
   }
   if (dryRun) return;
   await walk("", async (after) => {
@@ -143,8 +137,9 @@ async function purgeProject(db: Db, projectId: ProjectId, run: RunBatch, options
 async function purgeEnded(
   db: Db,
   horizon: Horizon,
+  time: Date,
   run: RunBatch,
-  { now, dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
+  { dryRun, batchSize: size = defaultBatchSize }: PurgeOptions,
 ): Promise<void> {
   let passedOver = 0;
   await walk(firstSession, async (after) => {
@@ -158,7 +153,7 @@ async function purgeEnded(
   if (passedOver > 0 || horizon.revision === 0) return;
   await walk(0, async (after) => {
     const batch = await run(
-      () => purgeLog(db, horizon, after, size, now(), dryRun),
+      () => purgeLog(db, horizon, after, size, time, dryRun),
       ({ revocations, cutoffs }) => ({ ...nothingPurged, revocations, cutoffs }),
     );
     return batch.next;

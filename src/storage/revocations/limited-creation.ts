@@ -4,7 +4,7 @@ import type { RevocationCommand } from "../../domain/revocation.ts";
 import { type SessionLimit, planLogins } from "../../domain/sessions/session-limit.ts";
 import type { CreationRequest, CreationWithinLimit } from "../../domain/store/session-store.ts";
 import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
-import { recordWithin } from "./writes.ts";
+import { type RevocationBatch, recordWithin } from "./writes.ts";
 import { type Creation, createSessions } from "../sessions/creation.ts";
 import { claimRequests, settleRequests } from "../sessions/creation-requests.ts";
 import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
@@ -27,7 +27,7 @@ export async function createWithinLimits(
   db: Db,
   projectId: ProjectId,
   creations: readonly LimitedCreation[],
-  notify: boolean,
+  { notify, gate }: Pick<RevocationBatch, "notify" | "gate">,
 ): Promise<readonly CreationWithinLimit[]> {
   const memberIds = [...new Set(creations.map(({ session }) => session.memberId))];
   const now = new Date(Math.max(...creations.map(({ session }) => session.createTime.getTime())));
@@ -52,7 +52,7 @@ export async function createWithinLimits(
         ? []
         : (plans[i]?.ends ?? []).map((id) => endCommand(id, creation)),
     );
-    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify });
+    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify, gate });
     return settled;
   });
 }

@@ -1,7 +1,9 @@
 import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { MemberId, OrganizationId } from "../../domain/ids.ts";
+import { jwtLifetimeBounds } from "../../domain/policy.ts";
 import type { RecordedRevocation } from "../../domain/revocations/revocation-log.ts";
 import type { RevocationPage, RevocationQuery } from "../../domain/store/revocation-store.ts";
+import { clockToleranceMs, jwtRelevanceMarginMs } from "../../jwt/claims.ts";
 import { columnsOf, recordedColumns } from "../schema/columns.ts";
 import { revocationAt } from "../sessions/liveness-sql.ts";
 import { toActingUser } from "../sessions/rows.ts";
@@ -12,11 +14,14 @@ import type { Db, RevocationsTable } from "../schema/tables.ts";
 /** Most revocations that are read for one page. */
 const maxVisited = 5000;
 
-/** Longest relevance of a revocation, except of a signing key, in milliseconds: the longest lifetime of a JWT and a minute. */
-const longestRelevance = 61 * 60_000;
+/** Longest time from a call to the commit of its revocation, in milliseconds. */
+const longestCommit = 600_000;
 
-/** Milliseconds by which the clocks of replicas may differ. The search for a time is widened by it. */
-const clockMargin = 3_600_000;
+/**
+ * Longest time from a revocation's time, which is that of its replica, to the end of its relevance, which is that of the database,
+ * in milliseconds; except of a signing key. The revocations before and after it may come from two other replicas.
+ */
+const longestRelevance = jwtLifetimeBounds.max + jwtRelevanceMarginMs + longestCommit + 2 * clockToleranceMs;
 
 type RecordedRow = Pick<Selectable<RevocationsTable>, (typeof recordedColumns)[number]>;
 type Row = { [Column in keyof RecordedRow]: RecordedRow[Column] | null } & {
@@ -75,7 +80,7 @@ function candidates(query: RevocationQuery, limit: number): RawBuilder<unknown> 
 
 /** A revision before the start: the last one that is not relevant any more at the start. */
 function before({ projectId, startTime }: RevocationQuery): RawBuilder<number> {
-  const time = startTime === undefined ? null : new Date(startTime.getTime() - clockMargin);
+  const time = startTime ?? null;
   return sql`coalesce((
         select revision from revocations where project_id = ${projectId} and matter_until_time <= ${time}::timestamptz
         order by matter_until_time desc limit 1), 0)`;
@@ -83,7 +88,7 @@ function before({ projectId, startTime }: RevocationQuery): RawBuilder<number> {
 
 /** A revision after the end: the first one that is relevant for longer than any revocation made before the end. */
 function from({ projectId, endTime }: RevocationQuery): RawBuilder<number> {
-  const time = endTime === undefined ? null : new Date(endTime.getTime() + longestRelevance + clockMargin);
+  const time = endTime === undefined ? null : new Date(endTime.getTime() + longestRelevance);
   return sql`coalesce((
         select revision from revocations
         where project_id = ${projectId} and matter_until_time >= ${time}::timestamptz and scope <> 'signing_key'

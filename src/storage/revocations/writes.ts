@@ -7,16 +7,19 @@ import {
   planRevocations,
 } from "../../domain/revocations/revocation-plan.ts";
 import { type RevocationCommand, type RevocationReceipt, isCutoff } from "../../domain/revocation.ts";
+import type { CommitGate } from "../connection/server-guard.ts";
+import { jwtRelevanceMarginMs } from "../../jwt/claims.ts";
 import { revocationChannel } from "./listener.ts";
 import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
 import type { Db } from "../schema/tables.ts";
 
 /** Revocations of one project. */
-interface RevocationBatch {
+export interface RevocationBatch {
   readonly projectId: ProjectId;
   readonly commands: readonly RevocationCommand[];
   readonly notify: boolean;
+  readonly gate: CommitGate;
 }
 
 type Receipts = readonly (RevocationReceipt | undefined)[];
@@ -57,7 +60,7 @@ async function recordLocked(transaction: Db, batch: RevocationBatch): Promise<Re
 
 /** Undefined, and nothing written, if another revocation was recorded since the snapshot. */
 async function tryToRecord(db: Db, batch: RevocationBatch): Promise<Receipts | undefined> {
-  const { projectId, commands, notify } = batch;
+  const { projectId, commands } = batch;
   const { revision, hasStandby, inputs } = await readSnapshot(db, projectId, commands);
   const plan = planRevocations(inputs, revision);
   if (plan.log.length === 0) {
@@ -65,7 +68,7 @@ async function tryToRecord(db: Db, batch: RevocationBatch): Promise<Receipts | u
     if (isRepeat && hasStandby) await confirmEarlier(db, projectId);
     return plan.receipts;
   }
-  if (!(await write(db, projectId, revision, plan, notify))) return undefined;
+  if (!(await write(db, batch, revision, plan))) return undefined;
   for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
   return plan.receipts;
 }
@@ -79,9 +82,6 @@ async function confirmEarlier(db: Db, projectId: ProjectId): Promise<void> {
   await sql`update project_revisions set revision = revision where project_id = ${projectId}`.execute(db);
 }
 
-/** Covers clock skew, and calls that read a session just before its revocation and signed its JWT just after. */
-const signingMargin = "1 minute";
-
 /** A leaked key can sign with any expiry. The bound is how long a verifier may use a JWKS from before. */
 const leakedKeyRelevance = "1 day";
 
@@ -89,16 +89,26 @@ const leakedKeyRelevance = "1 day";
  * Writes a plan of any size with one statement; false, and nothing written, if the project's revision is not `planned` any
  * more. All parts read from the updated counter row. Sends at most one notification, because each locks the database.
  */
-async function write(db: Db, projectId: ProjectId, planned: number, plan: RevocationPlan, notify: boolean) {
+async function write(
+  db: Db,
+  batch: RevocationBatch,
+  planned: number,
+  plan: RevocationPlan,
+): Promise<boolean> {
+  const { projectId, notify, gate } = batch;
   const ids = plan.log.map(() => randomUUID());
   const parts = [counted(projectId, planned, plan, ids), logged(projectId, plan, ids)];
   if (plan.ended.size + plan.exempted.size > 0) parts.push(touched(projectId, plan));
   const cutoffs = newestCutoffs(plan.log);
   if (cutoffs.length > 0) parts.push(cut(projectId, cutoffs));
-  const { rows } = await sql`
+  const { rows } = await sql<{ timeline: string | null }>`
     with ${sql.join(parts)}
-    select ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`} from counter`.execute(db);
-  return rows.length > 0;
+    select ${gate.timeline} as timeline, ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`}
+    from counter`.execute(db);
+  const [written] = rows;
+  if (written === undefined) return false;
+  gate.written(written.timeline);
+  return true;
 }
 
 /**
@@ -124,9 +134,9 @@ function logged(projectId: ProjectId, { log }: RevocationPlan, ids: readonly str
         (project_id, revision, id, scope, target_id, except_session_id, revoke_time, cause, reason, actor, acting_user,
           member_id, organization_id, matter_until_time)
       select ${projectId}, log.revision, log.id, log.scope, log.target_id, log.except_session_id, log.revoke_time, log.cause,
-        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, log.revoke_time + case when log.scope = 'signing_key'
+        log.reason, log.actor, log.acting_user, log.member_id, log.organization_id, greatest(clock_timestamp(), log.revoke_time) + case when log.scope = 'signing_key'
           then ${leakedKeyRelevance}::interval
-          else ${signingMargin}::interval + interval '1 millisecond' * counter.longest_jwt_lifetime_ms end
+          else interval '1 millisecond' * (${jwtRelevanceMarginMs} + counter.longest_jwt_lifetime_ms) end
       from counter, unnest(
         ${log.map(({ revision }) => revision)}::bigint[],
         ${ids}::uuid[],

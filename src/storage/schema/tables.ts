@@ -23,7 +23,7 @@ export interface Tables {
   cutoffs: { project_id: string; scope: CutoffTarget["scope"]; target_id: string; revision: number };
   revocations: RevocationsTable;
   leases: { name: string; holder: string | null; until_time: Date; finish_time: Date };
-  replicas: { id: string; name: string; timeline: number | null; start_time: Date; renew_time: Date };
+  replicas: ReplicasTable;
   recoveries: { id: string; keep_sessions: boolean; start_time: Date; finish_time: Date | null };
   project_recoveries: { project_id: string; recovery_id: string; revision: number; recover_time: Date };
 }
@@ -70,6 +70,15 @@ export interface SigningKeysTable {
   retire_time: Date | null;
   revoke_time: Date | null;
   revoke_revision: number | null;
+}
+
+export interface ReplicasTable {
+  id: string;
+  name: string;
+  timeline: number | null;
+  leased: boolean;
+  start_time: Date;
+  renew_time: Date;
 }
 
 export interface FactorJson {

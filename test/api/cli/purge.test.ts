@@ -24,6 +24,7 @@ async function databaseWith(...days: readonly number[]) {
     if (i === 1) await revokeTarget(store, project, { scope: "session", id: session.id }, { time });
     sessions.push(session);
   }
+  await sql`update revocations set matter_until_time = revoke_time + interval '370 seconds'`.execute(db);
   const left = async () => {
     const found = await Promise.all(sessions.map(({ id }) => store.sessions.findSession(project.id, id)));
     return found.map((session) => session !== undefined);

@@ -24,7 +24,14 @@ const start = performance.now();
 for (let revision = 1; revision <= count; revision++) {
   const targetId = v7();
   const started = performance.now();
-  index.apply({ revision, scope: "session", targetId, exceptSessionId: undefined, matterUntil: until });
+  index.apply({
+    revision,
+    scope: "session",
+    targetId,
+    exceptSessionId: undefined,
+    revokedAt: 0,
+    matterUntil: until,
+  });
   slowest = Math.max(slowest, performance.now() - started);
   if (revision === count / 2) sample = targetId;
 }

@@ -53,7 +53,7 @@ export function revocationListContract(replicas: Replicas): void {
         memberId: undefined,
         organizationId: undefined,
         // A JWT that was signed just before lives for five minutes; one minute is for clock skew and calls in flight.
-        relevantUntil: at(360_002),
+        relevantUntil: at(370_002),
       },
       {
         revision: 1,
@@ -67,7 +67,7 @@ export function revocationListContract(replicas: Replicas): void {
         actingUser: undefined,
         memberId: session.memberId,
         organizationId: acme,
-        relevantUntil: at(360_001),
+        relevantUntil: at(370_001),
       },
     ] satisfies RecordedRevocation[]);
   });

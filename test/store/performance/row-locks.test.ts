@@ -82,7 +82,7 @@ test("a revocation that waits for a policy with a longer JWT lifetime is relevan
   await hold("rollback");
   await Promise.all([updating, revoking]);
   const { revocations } = await store.revocations.readRevocations(project.id, 0, 10);
-  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 60_000) }]);
+  expect(revocations).toMatchObject([{ relevantUntil: at(hour + 70_000) }]);
 });
 
 test("no revocation waits for an update of the project that holds no lock on the log, and they do not deadlock", async () => {

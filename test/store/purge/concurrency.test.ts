@@ -129,8 +129,8 @@ async function gateBeforeCutoffs(): Promise<() => Promise<void>> {
 
 /** Commits to a due session while a purge reads it. */
 test.for([
-  ["extended", { expireTime: at(1) }, "expire_time = '2030-01-01'"],
-  ["accessed", { expireTime: at(forever), idleTimeout: 1 }, "last_access_time = '2030-01-01'"],
+  ["extended", { expireTime: at(1) }, "expire_time = '2060-01-01'"],
+  ["accessed", { expireTime: at(forever), idleTimeout: 1 }, "last_access_time = '2060-01-01'"],
   ["revoked", { expireTime: at(1) }, "revoked_revision = 1000"],
 ] as const)("a session that is %s meanwhile is kept", async ([, overrides, change]) => {
   const { session } = await create(overrides);

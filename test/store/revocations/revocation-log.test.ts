@@ -66,3 +66,22 @@ test("a cutoff writes no session except an exempted one", async () => {
   );
   expect(changed.map(({ id }) => id)).toEqual([spared.session.id]);
 });
+
+test.each([
+  ["behind", -3_600_000],
+  ["ahead", 3_600_000],
+])(
+  "a revocation by a replica whose clock is an hour %s stays relevant as long as a JWT of any clock",
+  async (_, ms) => {
+    const project = await storedProject(opened.store);
+    const before = Date.now();
+    const time = new Date(before + ms);
+    await revokeTarget(opened.store, project, { scope: "project" }, { time });
+    const { revocations } = await opened.store.revocations.readRevocations(project.id, 0, 1);
+    // The JWT's lifetime, two tolerances, and the time that a call may take to sign it.
+    const margin = project.policy.jwtLifetime + 70_000;
+    const relevantUntil = revocations[0]?.relevantUntil.getTime();
+    expect(relevantUntil).toBeGreaterThanOrEqual(Math.max(before, time.getTime()) + margin);
+    expect(relevantUntil).toBeLessThanOrEqual(Math.max(Date.now(), time.getTime()) + margin);
+  },
+);

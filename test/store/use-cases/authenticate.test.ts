@@ -1,6 +1,7 @@
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { beforeEach, expect, test, vi } from "vitest";
 import { unlimited } from "../../../src/transport/call-context.ts";
+import { clockToleranceMs } from "../../../src/jwt/claims.ts";
 import type { ServiceCaller } from "../../../src/domain/use-cases/caller.ts";
 import { newSessionToken } from "../../../src/domain/token.ts";
 import { authenticate, findActiveSession } from "../../../src/domain/use-cases/authenticate.ts";
@@ -74,7 +75,7 @@ test("rejects a JWT of another project, with its problem", async () => {
 
 test("an expired JWT fails with JWT_EXPIRED while its session is active", async () => {
   const { token, jwt } = await login(deployment, service);
-  deployment.setClock(service.project.policy.jwtLifetime);
+  deployment.setClock(service.project.policy.jwtLifetime + clockToleranceMs);
   await expect(byJwt(jwt)).rejects.toMatchObject({ reason: "JWT_EXPIRED" });
   await expect(byToken(token)).resolves.toBeDefined();
 });

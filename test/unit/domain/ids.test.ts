@@ -54,6 +54,15 @@ test("session ids sort by creation time", () => {
   expect(ids[0]?.charAt(14)).toBe("7");
 });
 
+test("a session id has the caller's time, not the machine's, and sorts within the same millisecond", () => {
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  const ids = Array.from({ length: 1000 }, () => newSessionId(hourAgo));
+  expect(ids.toSorted()).toEqual(ids);
+  expect(new Set(ids.map((id) => parseInt(id.replace("-", "").slice(0, 12), 16)))).toEqual(
+    new Set([hourAgo.getTime()]),
+  );
+});
+
 test("member and organization ids are opaque", () => {
   const longest = ["\u{1f980}".repeat(255), "ä".repeat(255)];
   for (const text of [" ", "user/1", "\u0001", "Robert'); drop table sessions;--", ...longest]) {

@@ -1,5 +1,5 @@
 import type { SessionClaims } from "../jwt/jwt-check.ts";
-import { describeRejection } from "../verdict.ts";
+import { type Rejection, describeRejection } from "../verdict.ts";
 import type { Verifier } from "../verifier.ts";
 
 /** Returns a header of a request, or metadata of a call. `name` is in lower case. */
@@ -46,12 +46,15 @@ export async function authenticateRequest(
   const verdict = await verifier.verify(jwt);
   if (verdict.ok) return { claims: verdict.claims };
   const message = describeRejection(verdict);
-  if (verdict.reason === "stale" || verdict.reason === "misconfigured") {
+  if (noVerdict.has(verdict.reason)) {
     return { status: 503, message, headers: { "retry-after": "1" } };
   }
   const challenge = `Bearer error="invalid_token", error_description="${message}"`;
   return { status: 401, message, headers: { "www-authenticate": challenge } };
 }
+
+/** Reasons that say nothing about the session. */
+const noVerdict: ReadonlySet<Rejection["reason"]> = new Set(["stale", "history_changed", "misconfigured"]);
 
 /** Reads `authorization: Bearer …` (RFC 6750, section 2.1). */
 function bearer(header: HeaderReader): string | undefined {

@@ -3,6 +3,8 @@ export type CutoffScope = "member" | "organization" | "project";
 /** Revokes every session of a target that was created before `revision`. */
 export interface Cutoff {
   readonly revision: number;
+  /** When it was made, in milliseconds since 1970 on the server's clock. */
+  readonly revokedAt: number;
   /** Milliseconds since 1970. */
   readonly matterUntil: number;
 }
@@ -20,9 +22,17 @@ export class Cutoffs {
     return this.#byId.get(id);
   }
 
-  /** Sets a cutoff whose revision is higher than all before. It matters for as long as the one that it replaces, or longer. */
-  set(id: string, revision: number, until: number): Cutoff {
-    const cutoff = { revision, matterUntil: Math.max(until, this.#byId.get(id)?.matterUntil ?? 0) };
+  /**
+   * Sets a cutoff whose revision is higher than all before. It stands for the one that it replaces too, so that neither of its times is
+   * earlier than that one's.
+   */
+  set(id: string, { revision, revokedAt, matterUntil }: Cutoff): Cutoff {
+    const replaced = this.#byId.get(id);
+    const cutoff = {
+      revision,
+      revokedAt: Math.max(revokedAt, replaced?.revokedAt ?? 0),
+      matterUntil: Math.max(matterUntil, replaced?.matterUntil ?? 0),
+    };
     this.#byId.delete(id);
     this.#byId.set(id, cutoff);
     return cutoff;

@@ -7,6 +7,15 @@ import { SparedSessions, type Sparing } from "./spared-sessions.ts";
 /** The session that a JWT names. */
 export type Subject = Pick<SessionClaims, "sessionId" | "memberId" | "organizationId" | "revision">;
 
+/** A cutoff that may have revoked a session. */
+export interface PossibleCutoff {
+  readonly scope: CutoffScope;
+  /** 0 if there is no cutoff. */
+  readonly revision: number;
+  /** In milliseconds since 1970. */
+  readonly revokedAt: number;
+}
+
 /** The revocation of a session or signing key. */
 export interface FoundRevocation {
   readonly revision: number;
@@ -15,6 +24,8 @@ export interface FoundRevocation {
 
 /** Id under which the cutoff of the project is kept: there is only one project. */
 const theProject = "";
+
+const noCutoff = { revision: 0, revokedAt: 0 } as const;
 
 /** Number of the session table's 256 parts that a call of forget() visits. */
 const shardsPerForget = 8;
@@ -72,8 +83,13 @@ export class RevocationIndex {
 
   /** Returns the revocation of a session, if it is revoked. */
   findRevocation(subject: Subject): FoundRevocation | undefined {
-    const revision = this.#sessions.find(subject.sessionId);
+    const revision = this.findSession(subject.sessionId);
     return revision === undefined ? this.#findCutoff(subject) : { revision, scope: "session" };
+  }
+
+  /** Returns the revision at which this very session was revoked, not by a cutoff. */
+  findSession(sessionId: string): number | undefined {
+    return this.#sessions.find(sessionId);
   }
 
   /** Returns the revocation of a signing key, if it is revoked. */
@@ -91,14 +107,32 @@ export class RevocationIndex {
   }
 
   #cutOff(scope: CutoffScope, revocation: VerifierRevocation): void {
-    const { targetId, revision, matterUntil, exceptSessionId } = revocation;
+    const { targetId, revision, exceptSessionId } = revocation;
     const cutoffs = this.#cutoffs[scope];
     const id = scope === "project" ? theProject : targetId;
-    const before = cutoffs.get(id)?.revision ?? 0;
-    const cutoff = cutoffs.set(id, revision, matterUntil);
+    const { revision: before, revokedAt: beforeRevokedAt } = cutoffs.get(id) ?? noCutoff;
+    const { matterUntil } = cutoffs.set(id, revocation);
     if (exceptSessionId === undefined) return;
-    const sparing = { scope, targetId, last: revision, before, matterUntil: cutoff.matterUntil };
-    this.#spared.add(exceptSessionId, sparing);
+    this.#spared.add(exceptSessionId, {
+      scope,
+      targetId,
+      last: revision,
+      before,
+      beforeRevokedAt,
+      matterUntil,
+    });
+  }
+
+  /** Returns the newest cutoffs of a session's member, organization and project, and the cutoffs of these that exempt it. */
+  cutoffsOf(subject: Subject): { newest: readonly PossibleCutoff[]; sparings: readonly Sparing[] } {
+    const { memberId, organizationId, sessionId } = subject;
+    const { member, organization, project } = this.#cutoffs;
+    const newest = [
+      { scope: "member", ...(member.get(memberId) ?? noCutoff) },
+      { scope: "organization", ...(organization.get(organizationId ?? "") ?? noCutoff) },
+      { scope: "project", ...(project.get(theProject) ?? noCutoff) },
+    ] as const;
+    return { newest, sparings: this.#spared.of(sessionId).filter((sparing) => applies(sparing, subject)) };
   }
 
   #findCutoff(subject: Subject): FoundRevocation | undefined {
@@ -108,15 +142,15 @@ export class RevocationIndex {
     const organization =
       organizationId === undefined ? 0 : (organizations.get(organizationId)?.revision ?? 0);
     const project = projects.get(theProject)?.revision ?? 0;
+    // Without an allocation in the usual case.
     if (Math.max(member, organization, project) <= revision) return undefined;
-    const newest = [
-      { scope: "member", revision: member },
-      { scope: "organization", revision: organization },
-      { scope: "project", revision: project },
-    ] as const;
-    const sparings = this.#spared.of(subject.sessionId).filter((sparing) => applies(sparing, subject));
+    const { newest, sparings } = this.cutoffsOf(subject);
     return firstToHit(revision, newest, sparings);
   }
+}
+
+function found({ scope, revision }: PossibleCutoff): FoundRevocation {
+  return { scope, revision };
 }
 
 function applies({ scope, targetId }: Sparing, { memberId, organizationId }: Subject): boolean {
@@ -130,11 +164,11 @@ function applies({ scope, targetId }: Sparing, { memberId, organizationId }: Sub
  */
 function firstToHit(
   created: number,
-  newest: readonly FoundRevocation[],
+  newest: readonly PossibleCutoff[],
   sparings: readonly Sparing[],
 ): FoundRevocation | undefined {
   const overwritten = sparings.map(({ scope, before }) => ({ scope, revision: before }));
-  const cutoffs = [...newest, ...overwritten].toSorted((a, b) => a.revision - b.revision);
+  const cutoffs = [...newest.map(found), ...overwritten].toSorted((a, b) => a.revision - b.revision);
   let counted = created;
   for (const { last } of sparings) {
     const hit = cutoffs.find(({ revision }) => revision > counted && revision < last);

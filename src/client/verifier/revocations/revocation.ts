@@ -25,6 +25,8 @@ export interface VerifierRevocation {
   readonly targetId: string;
   /** The session within the scope that is exempt. */
   readonly exceptSessionId: string | undefined;
+  /** When it was made, in milliseconds since 1970 on the server's clock; Infinity if the server does not state it. */
+  readonly revokedAt: number;
   /** Expiry of the last JWT that it can affect, in milliseconds since 1970; Infinity if the server does not state it. */
   readonly matterUntil: number;
 }
@@ -38,6 +40,8 @@ export interface StreamMessage {
   readonly readOffsetMs: number;
   /** Where the stream resumes after this message. */
   readonly position: string;
+  /** See WatchRevocationsResponse.recovery_ids. */
+  readonly recoveryIds: readonly string[];
 }
 
 /** A revocation has a scope that this version does not know, so that it does not know what was revoked. */
@@ -59,13 +63,14 @@ function readRevocation(message: RevocationMessage): VerifierRevocation {
     scope,
     targetId,
     exceptSessionId: exceptSessionId === "" ? undefined : exceptSessionId.toLowerCase(),
+    revokedAt: millisecondsOf(message.revokeTime),
     matterUntil: millisecondsOf(message.lastJwtExpireTime),
   };
 }
 
 /** Reads a message of the stream. Throws for a revocation of an unknown scope. */
 export function readMessage(message: WatchRevocationsResponse): StreamMessage {
-  const { revocations, revision, upToDate, readOffset, position } = message;
+  const { revocations, revision, upToDate, readOffset, position, recoveryIds } = message;
   return {
     revocations: revocations.map(readRevocation),
     revision: Number(revision),
@@ -74,6 +79,7 @@ export function readMessage(message: WatchRevocationsResponse): StreamMessage {
     readOffsetMs:
       readOffset === undefined ? 0 : Number(readOffset.seconds) * 1000 + Math.floor(readOffset.nanos / 1e6),
     position,
+    recoveryIds,
   };
 }
 

@@ -6,8 +6,9 @@ export interface Sparing {
   readonly targetId: string;
   /** Revision of the last one. The earlier ones are not needed: they exempt the session too. */
   readonly last: number;
-  /** Revision of the target's cutoff before the first one; 0 without one. */
+  /** Revision of the target's cutoff before the first one, and when it was made (milliseconds since 1970); 0 without one. */
   readonly before: number;
+  readonly beforeRevokedAt: number;
   /** Milliseconds since 1970. */
   readonly matterUntil: number;
 }
@@ -30,7 +31,8 @@ export class SparedSessions {
     const last = known.at(-1);
     const joins =
       last?.scope === sparing.scope && last.targetId === sparing.targetId && last.last === sparing.before;
-    const joined = joins ? { ...sparing, before: last.before } : sparing;
+    const { before, beforeRevokedAt } = joins ? last : sparing;
+    const joined = { ...sparing, before, beforeRevokedAt };
     this.#bySession.delete(sessionId);
     this.#bySession.set(sessionId, [...(joins ? known.slice(0, -1) : known), joined]);
   }

@@ -169,6 +169,7 @@ export const initial: SchemaMigration = {
       id uuid primary key,
       name text not null, -- host and process id, for operators
       timeline integer, -- of the server that the last renewal was written to; null if the database has none
+      leased boolean not null, -- whether the renewal waited for synchronous standbys, so that it keeps a lease of 2 s
       start_time timestamptz not null,
       renew_time timestamptz not null
     ) with (fillfactor = 10)`,

@@ -57,6 +57,7 @@ function problemOf(
         : `the verifier refused session ${creation.session} although nothing had ended it`;
     case "expired":
     case "stale":
+    case "history_changed":
       return undefined;
     case "misconfigured":
       return "the server refused the verifier's credential, which is valid";

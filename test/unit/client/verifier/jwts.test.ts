@@ -148,17 +148,30 @@ test("rejects JWTs of keys that are not for signatures", async () => {
 });
 
 describe("time", () => {
-  test("expires a JWT after its exp and the tolerance, cached or not", async () => {
+  test("expires a JWT 30 seconds after its exp, cached or not", async () => {
     const clock = manualVerifierClock();
-    const timed = await readyVerifier(service, { clock, clockTolerance: 2000, maxStaleness: 86_400_000 });
+    const timed = await readyVerifier(service, { clock, maxStaleness: 86_400_000 });
     const exp = now() + 10;
     const jwt = await signed(key, { exp });
-    clock.suspend(exp * 1000 + 1999 - clock.wall());
+    clock.suspend(exp * 1000 + 29_999 - clock.wall());
     expect(await timed.verify(jwt)).toMatchObject({ ok: true });
     clock.suspend(1);
     expect(await timed.verify(jwt)).toEqual({ ok: false, reason: "expired" });
     expect(timed.status().held.jwts).toBe(0);
     expect(await timed.verify(jwt)).toEqual({ ok: false, reason: "expired" });
+  });
+
+  test("accepts a JWT 30 seconds before it is valid, and no earlier", async () => {
+    const clock = manualVerifierClock();
+    const timed = await readyVerifier(service, { clock, maxStaleness: 86_400_000 });
+    for (const claim of ["iat", "nbf"]) {
+      const from = now() + 60;
+      const jwt = await signed(key, { [claim]: from });
+      clock.suspend(from * 1000 - 30_001 - clock.wall());
+      expect(await timed.verify(jwt)).toMatchObject({ ok: false, what: "time" });
+      clock.suspend(1);
+      expect(await timed.verify(jwt)).toMatchObject({ ok: true });
+    }
   });
 
   test("that is set back does not revive JWTs whose revocation may be forgotten", async () => {

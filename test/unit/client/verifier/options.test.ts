@@ -5,11 +5,11 @@ import { createVerifier } from "../../../../src/client/verifier/verifier.ts";
 
 test("createVerifier reports all invalid options at once", () => {
   const credential = { projectId: "p", secret: "very secret" };
-  const times = { maxStaleness: 1000, heartbeat: 900, clockTolerance: 60_000 };
+  const times = { maxStaleness: 1000, heartbeat: 900, askTimeout: 60_001 };
   const create = () => createVerifier({ baseUrl: "ftp://x", credential, ...times });
   expect(create).toThrow(/baseUrl must be one or several http or https URLs/);
   expect(create).toThrow(/heartbeat is 900: it must be at most half of maxStaleness, which is 1000/);
-  expect(create).toThrow(/clockTolerance is 60000: it must be from 0 to 30000/);
+  expect(create).toThrow(/askTimeout is 60001: it must be from 1 to 60000/);
   expect(() => createVerifier({ baseUrl: [], credential })).toThrow(/baseUrl/);
   expect(create).not.toThrow(/very secret/);
 });

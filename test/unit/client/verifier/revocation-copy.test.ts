@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { momentOf } from "../../../../src/client/clock.ts";
 import { Freshness } from "../../../../src/client/verifier/revocations/freshness.ts";
 import {
+  OtherHistoryError,
   OutOfStepError,
   RevocationCopy,
 } from "../../../../src/client/verifier/revocations/revocation-copy.ts";
@@ -25,6 +26,7 @@ function open() {
         upToDate: true,
         readOffsetMs: 0,
         position: `at ${message.revision ?? 0}`,
+        recoveryIds: [],
         ...message,
       },
       momentOf(clock),
@@ -42,16 +44,16 @@ function complete(revision: number, ...revocations: StreamMessage["revocations"]
 
 function sessionRevocation(revision: number, targetId: string) {
   const scope = "session" as const;
-  return { revision, scope, targetId, exceptSessionId: undefined, matterUntil: Infinity };
+  return { revision, scope, targetId, exceptSessionId: undefined, revokedAt: 0, matterUntil: Infinity };
 }
 
 function isRevoked(copy: RevocationCopy, sessionId: string): boolean {
   const subject = { sessionId, memberId: "ada", organizationId: undefined, revision: 0 };
-  return copy.index?.findRevocation(subject) !== undefined;
+  return copy.findRevocation("k1", subject) !== undefined;
 }
 
 describe("a snapshot", () => {
-  test("has no effect before it is complete", () => {
+  test("accepts nothing before it is complete", () => {
     const { copy, freshness, apply } = open();
     expect(copy.nextStart()).toEqual(snapshot);
     expect(apply({ revocations: [sessionRevocation(4, first)], revision: 4, upToDate: false })).toBe("none");
@@ -72,7 +74,7 @@ describe("a snapshot", () => {
     expect(isRevoked(copy, first)).toBe(false);
   });
 
-  test("replaces the index when it is complete; its revocations apply before", () => {
+  test("is added to what is known, its revocations at once, and forgets nothing that the database forgot", () => {
     const { copy, clock, freshness, apply } = complete(1, sessionRevocation(1, first));
     copy.requireSnapshot();
     clock.advance(2000);
@@ -81,17 +83,32 @@ describe("a snapshot", () => {
     expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
     expect(freshness.staleness()).toBe(2000);
     expect(apply({ revision: 9 })).toBe("resynchronised");
-    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([false, true]);
+    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
     expect(freshness.staleness()).toBe(0);
+    expect(copy.nextStart()).toEqual({ case: "after", value: "at 9" });
   });
 
-  test("that breaks off leaves the current index in use and starts again", () => {
-    const { copy, apply } = complete(1, sessionRevocation(1, first));
+  test.each([
+    ["beyond the copy resumes there", 8, "at 8"],
+    ["within the copy resumes after the copy", 4, "at 5"],
+  ])("that breaks off %s, so that the server judges the position", (_, revision, position) => {
+    const { copy, apply } = complete(5, sessionRevocation(5, first));
     copy.requireSnapshot();
     copy.nextStart();
-    apply({ revocations: [sessionRevocation(8, second)], revision: 8, upToDate: false });
-    expect(copy.nextStart()).toEqual(snapshot);
-    expect([first, second].map((id) => isRevoked(copy, id))).toEqual([true, true]);
+    apply({ revocations: [sessionRevocation(revision, second)], revision, upToDate: false });
+    expect(copy.nextStart()).toEqual({ case: "after", value: position });
+    expect(isRevoked(copy, first)).toBe(true);
+  });
+
+  test.each([
+    ["ends below the copy", { revision: 4 }],
+    ["has a new recovery", { revision: 9, recoveryIds: ["r1"] }],
+  ])("that %s is one of another history", (_, message) => {
+    const { copy, apply } = complete(5, sessionRevocation(5, first));
+    copy.requireSnapshot();
+    copy.nextStart();
+    expect(() => apply(message)).toThrow(OtherHistoryError);
+    expect(isRevoked(copy, first)).toBe(true);
   });
 });
 

@@ -16,7 +16,8 @@ function revocation(
   targetId: string,
   overrides: Partial<VerifierRevocation> = {},
 ): VerifierRevocation {
-  return { revision, scope, targetId, exceptSessionId: undefined, matterUntil: 1000 * second, ...overrides };
+  const times = { revokedAt: revision * second, matterUntil: 1000 * second };
+  return { revision, scope, targetId, exceptSessionId: undefined, ...times, ...overrides };
 }
 
 function subject(overrides: Partial<Subject> = {}): Subject {
@@ -98,7 +99,7 @@ describe("a spared session", () => {
 
   test("is stored once for consecutive cutoffs of one target", () => {
     const held = new SparedSessions();
-    const sparing = { scope: "member", targetId: "ada", matterUntil: 1 } as const;
+    const sparing = { scope: "member", targetId: "ada", beforeRevokedAt: 0, matterUntil: 1 } as const;
     held.add("s", { ...sparing, last: 5, before: 3 });
     held.add("s", { ...sparing, last: 8, before: 5 });
     expect(held.of("s")).toEqual([{ ...sparing, last: 8, before: 3 }]);

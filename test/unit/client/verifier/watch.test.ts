@@ -80,9 +80,9 @@ test("a stream that is silent for three heartbeats is cut and resumed", async ()
   expect(starts).toEqual(["snapshot", "at 0"]);
 });
 
-test("a log that no longer reaches back causes a snapshot, and the old index stays in use until it is complete", async () => {
+test("a log that no longer reaches back causes a snapshot, which takes nothing from what is known", async () => {
   const service = await scriptedService(key);
-  const { sid } = goodClaims();
+  const [sid, other] = [goodClaims().sid, goodClaims().sid];
   const [cut, whole] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let streams = 0;
   service.watch = async function* (_request, context) {
@@ -96,7 +96,7 @@ test("a log that no longer reaches back causes a snapshot, and the old index sta
       default:
         yield { revocations: [], revision: 50n, upToDate: false, readOffset: {} };
         await whole.promise;
-        yield* upToDate(context, 51, { targetId: sid });
+        yield* upToDate(context, 51, { targetId: other });
     }
   };
   const starts = recordStarts(service);
@@ -111,7 +111,9 @@ test("a log that no longer reaches back causes a snapshot, and the old index sta
   whole.resolve();
   expect(await resynchronised).toEqual({ revision: 51 });
   expect(starts).toEqual(["snapshot", "at 3", "snapshot"]);
-  expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 51 });
+  expect(await verifier.verify(jwt)).toMatchObject({ reason: "revoked", revision: 3 });
+  const jwtOfOther = await signed(key, { sid: other });
+  expect(await verifier.verify(jwtOfOther)).toMatchObject({ reason: "revoked", revision: 51 });
 });
 
 test("a gap in the log causes a snapshot", async () => {

@@ -50,7 +50,7 @@ function sessionWith(overrides: Partial<Session>): Session {
 }
 
 function verify(text: string, options: Partial<VerifyOptions> = {}) {
-  return jwts.verify(text, { projectId: project.id, now: start, allowExpired: false, ...options }, unlimited);
+  return jwts.verify(text, { projectId: project.id, now: start, times: "valid", ...options }, unlimited);
 }
 
 /** Valid claims, without optional ones. Times in seconds. */
@@ -63,7 +63,7 @@ function claimsOf(one: Session, now: number) {
     sid: id,
     rev: createdRevision,
   };
-  return { ...about, iat: now, nbf: now, exp: now + 300 };
+  return { ...about, iat: now, nbf: now - 30, exp: now + 300 };
 }
 
 /** Signs a JWT whose valid claims are replaced by `claims`. */
@@ -115,20 +115,31 @@ test.for([
   expect(claims.exp).toBe(at(end).getTime() / 1000);
 });
 
-test("an expired JWT is rejected as expired, or accepted with allowExpired", async () => {
-  const { exp } = decodeJwt(jwt);
-  const last = new Date(must(exp) * 1000 - 1);
-  expect(await verify(jwt, { now: last })).toMatchObject(good);
-  for (const now of [new Date(must(exp) * 1000), at(1000 * hour)]) {
-    expect(await verify(jwt, { now })).toMatchObject({ problem: "expired" });
-    expect(await verify(jwt, { now, allowExpired: true })).toMatchObject(good);
+test("a JWT is accepted up to 30 seconds after its expiry, or later if any time is", async () => {
+  const end = must(decodeJwt(jwt).exp) * 1000 + 30_000;
+  expect(await verify(jwt, { now: new Date(end - 1) })).toMatchObject(good);
+  for (const now of [new Date(end), at(1000 * hour)]) {
+    for (const times of ["valid", "valid or early"] as const) {
+      expect(await verify(jwt, { now, times })).toMatchObject({ problem: "expired" });
+    }
+    expect(await verify(jwt, { now, times: "any" })).toMatchObject(good);
+  }
+});
+
+test("a JWT is accepted up to 30 seconds before its time of issue, or earlier if early ones are", async () => {
+  expect(await verify(jwt, { now: at(-30_000) })).toMatchObject(good);
+  for (const now of [at(-30_001), at(-1000 * hour)]) {
+    expect(await verify(jwt, { now })).toMatchObject({ problem: "time" });
+    for (const times of ["valid or early", "any"] as const) {
+      expect(await verify(jwt, { now, times })).toMatchObject(good);
+    }
   }
 });
 
 const withHeader = (changes: object) =>
   jwt.replace(/^[^.]+/, encode({ alg: "ES256", kid, typ: "JWT", ...changes }));
 const newPrivateKey = async () => (await generateKeyPair("ES256")).privateKey;
-const past = { exp: start.getTime() / 1000 - 10 };
+const past = { exp: start.getTime() / 1000 - 60 };
 test.for<[name: string, problem: string, make: () => Promise<string>]>([
   ["another issuer", "issuer", () => signed({ iss: issuer })],
   ["the issuer of another project", "issuer", () => signed({ iss: `${issuer}/${foreign.id}` })],
@@ -145,22 +156,21 @@ test.for<[name: string, problem: string, make: () => Promise<string>]>([
   ["no member", "claims", () => signed({ sub: undefined })],
   ["no expiry", "claims", () => signed({ exp: undefined })],
   ["no time of issue", "claims", () => signed({ iat: undefined })],
-  ["a start in the future", "time", () => signed({ nbf: start.getTime() / 1000 + 1 })],
   ["another key's signature", "signature", async () => signed({}, {}, await newPrivateKey())],
   ["a key that is unknown", "key", () => signed({}, { kid: "unknown" })],
   ["no key id", "key", () => signed({}, { kid: undefined })],
   ["a key id that is not a string", "key", async () => withHeader({ kid: 7 })],
   ["a key id that cannot be stored", "key", () => signed({}, { kid: `${"\0".repeat(5)}\ud800` })],
   ["critical extensions", "form", async () => withHeader({ crit: ["x"], x: 1 })],
-])("a JWT with %s is rejected (%s), expired or not", async ([, problem, make]) => {
+])("a JWT with %s is rejected (%s), whatever its times", async ([, problem, make]) => {
   const text = await make();
   expect(await verify(text)).toMatchObject({ problem });
-  expect(await verify(text, { allowExpired: true })).toMatchObject({ problem });
+  expect(await verify(text, { times: "any" })).toMatchObject({ problem });
 });
 
 test("any other problem has priority over the expiry", async () => {
-  for (const claims of [{ iss: "x" }, { aud: "x" }, { sid: "x" }, { nbf: past.exp + 100 }]) {
-    const verdict = await verify(await signed({ ...past, ...claims }), { allowExpired: true });
+  for (const claims of [{ iss: "x" }, { aud: "x" }, { sid: "x" }, { nbf: past.exp + 200 }]) {
+    const verdict = await verify(await signed({ ...past, ...claims }));
     expect(verdict).toHaveProperty("problem");
     expect(verdict).not.toMatchObject({ problem: "expired" });
   }
@@ -244,8 +254,8 @@ test("never throws for random text", async () => {
 });
 
 test.for<[what: string, options: Partial<VerifyOptions>, problem: string]>([
-  ["once it has expired", { now: at(300_000) }, "expired"],
-  ["before its nbf", { now: at(-1000) }, "time"],
+  ["once it has expired", { now: at(330_000) }, "expired"],
+  ["long before its time of issue", { now: at(-31_000) }, "time"],
   ["by another project", { projectId: foreign.id }, "key"],
 ])("a cached JWT is rejected %s", async ([, options, problem]) => {
   for (let i = 0; i < 3; i++) {
@@ -258,7 +268,7 @@ test("a cached JWT is rejected on every replica after its key is revoked", async
   const owner = newProject();
   const other = new SessionJwts(newRing(), issuer);
   const theirs = await jwts.sign({ ...session, projectId: owner.id }, owner, start, unlimited);
-  const options = { projectId: owner.id, now: start, allowExpired: true };
+  const options = { projectId: owner.id, now: start, times: "any" } as const;
   for (const replica of [jwts, other, jwts, other]) {
     expect(await replica.verify(theirs, options, unlimited)).toMatchObject({ projectId: owner.id });
   }
