@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { systemClock } from "../domain/clock.ts";
 import { KeyRing } from "../domain/keys/key-ring.ts";
 import { SessionJwts } from "../domain/keys/session-jwts.ts";
-import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
+import { defaultFeedOptions } from "../domain/revocations/feed-message.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { openDatabase } from "../storage/connection/database.ts";
 import { Hosts } from "../storage/connection/hosts.ts";
