@@ -14,7 +14,7 @@ import type { CommitGate } from "./connection/server-guard.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { listRevocations } from "./revocations/list.ts";
 import { oldestRelevant, oldestResumable, readHead, readRevocations } from "./revocations/log-reads.ts";
-import { recordRevocations } from "./revocations/writes.ts";
+import { type OnRevocations, recordRevocations } from "./revocations/writes.ts";
 import { type CountQuery, countActive } from "./sessions/writes.ts";
 
 /** The project's row lock lets one batch of revocations commit at a time. */
@@ -30,14 +30,16 @@ export class PostgresRevocationStore implements RevocationStore {
   readonly #counts: Batcher<CountQuery, number>;
   readonly #memberLists: Batcher<RevocationQuery, RevocationPage>;
 
-  constructor({ reads, writes, background, gate }: Runners, notify: boolean) {
+  constructor({ reads, writes, background, gate }: Runners, onRevocations: OnRevocations) {
     this.#gate = gate;
     this.#reads = reads;
     this.#background = background;
     this.#revocations = new ProjectBatchers((projectId) =>
-      writes.batcher("revocations", revocations, (db, commands: readonly RevocationCommand[]) =>
-        recordRevocations(db, { projectId, commands, notify, gate }),
-      ),
+      writes.batcher("revocations", revocations, async (db, commands: readonly RevocationCommand[]) => {
+        const { receipts, head } = await recordRevocations(db, { projectId, commands, gate });
+        if (head !== undefined) onRevocations(projectId, head);
+        return receipts;
+      }),
     );
     this.#counts = reads.batcher("counts", sessionReads, (db, queries: readonly CountQuery[]) =>
       Promise.all(queries.map((query) => countActive(db, query))),

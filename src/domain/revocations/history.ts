@@ -15,7 +15,8 @@ export interface LogBounds {
  * - `replaced`: another revocation has the revision. The same, and revocations were made since.
  * - `recovered`: its history starts above. `sessiond recover` started a new one.
  */
-export type HistoryDifference = "lower" | "replaced" | "recovered";
+export const historyDifferences = ["lower", "replaced", "recovered"] as const;
+export type HistoryDifference = (typeof historyDifferences)[number];
 
 /** Compares a log with a position. `id` is the one that the log has at the position's revision; undefined if it is not known. */
 export function differenceTo(
