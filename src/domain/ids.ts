@@ -14,6 +14,8 @@ export type OrganizationId = Branded<"OrganizationId">;
 export type ActingUser = Branded<"ActingUser">;
 /** Id of a service credential: a UUID in lower case. */
 export type CredentialId = Branded<"CredentialId">;
+/** Random id of a revocation, or of the start of a history, which no revocation has: a UUID in lower case. */
+export type RevocationId = Branded<"RevocationId">;
 /** Id that a caller gives to one creation of a session, so that the call may be repeated (AIP-155). */
 export type RequestId = Branded<"RequestId">;
 

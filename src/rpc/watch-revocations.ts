@@ -6,8 +6,8 @@ import type {
 } from "../../gen/session/v1/session_service_pb.ts";
 import { requireStillEnabled } from "../auth/identify.ts";
 import type { ServiceCaller } from "../domain/use-cases/caller.ts";
-import type { FeedMessage } from "../domain/revocations/project-feed.ts";
-import { parsePosition, positionOf } from "../domain/revocations/position.ts";
+import type { FeedMessage } from "../domain/revocations/feed-message.ts";
+import { parsePosition, positionText } from "../domain/revocations/position.ts";
 import type { RevocationFeeds, WatchOptions, WatchStart } from "../domain/revocations/revocation-feeds.ts";
 import type { Dependencies } from "../domain/use-cases/dependencies.ts";
 import { unlimited } from "../transport/call-context.ts";
@@ -24,12 +24,14 @@ export function readWatch(request: WatchRevocationsRequest): Pick<WatchOptions, 
   }));
 }
 
+const positionForm = "must be the position of an earlier message, unchanged";
+
 function readStart(fields: FieldChecker, start: WatchRevocationsRequest["start"]): WatchStart {
   switch (start.case) {
     case undefined:
       return "now";
     case "after":
-      return fields.parsed("after", start.value, parsePosition, "must be the position of an earlier message");
+      return { after: fields.parsed("after", start.value, parsePosition, positionForm) };
     case "oldest":
     case "snapshot":
       return start.case;
@@ -61,9 +63,10 @@ export async function* watchRevocations(
 function toWatchMessage(message: FeedMessage): MessageInitShape<typeof WatchRevocationsResponseSchema> {
   return {
     revocations: message.revocations.map(toLoggedMessage),
-    revision: BigInt(message.revision),
+    revision: BigInt(message.position.revision),
     upToDate: message.upToDate,
     readOffset: durationFromMs(Math.floor(message.readOffset)),
-    position: positionOf(message.revision),
+    position: positionText(message.position),
+    recoveryIds: [...message.recoveryIds],
   };
 }

@@ -112,13 +112,13 @@ async function bootstrap(
 
 export function openStore(
   db: Database,
-  { notify, maxWaiting }: Pick<Config, "notify" | "maxWaiting">,
+  { maxWaiting }: Pick<Config, "maxWaiting">,
   log: Logger,
-  options: Pick<PostgresStoreOptions, "onBatch" | "gate"> = {},
+  options: Pick<PostgresStoreOptions, "onBatch" | "gate" | "onRevocations"> = {},
 ): Store {
   const onLostAccess = (error: unknown) =>
     log.warn({ fault: describeFault(error) }, "last access times not recorded");
-  return postgresStore(db, { ...options, onLostAccess, notify, maxWaiting });
+  return postgresStore(db, { ...options, onLostAccess, maxWaiting });
 }
 
 export function logConnectionError(log: Logger): (error: Error) => void {

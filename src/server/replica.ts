@@ -1,18 +1,21 @@
+import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { systemClock } from "../domain/clock.ts";
 import { KeyRing } from "../domain/keys/key-ring.ts";
 import { SessionJwts } from "../domain/keys/session-jwts.ts";
-import { defaultFeedOptions } from "../domain/revocations/project-feed.ts";
+import { defaultFeedOptions } from "../domain/revocations/feed-message.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { openDatabase } from "../storage/connection/database.ts";
 import { Hosts } from "../storage/connection/hosts.ts";
 import { RevocationListener } from "../storage/revocations/listener.ts";
+import { RevocationNotifier } from "../storage/revocations/notifier.ts";
 import { assemble } from "./assemble.ts";
 import { purgeInBackground } from "./background-purge.ts";
 import { type Config, masterKeysOf } from "./config/config.ts";
 import type { Cleanup } from "./lifecycle.ts";
+import { logHistoryChange } from "./history-change.ts";
 import { createListener } from "./listener/listener.ts";
 import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
@@ -59,17 +62,41 @@ export async function startReplica(
   });
   cleanup.defer(() => db.destroy());
 
-  const store = openStore(db, config, log, { onBatch: metrics?.batchStarted, gate: guard });
+  const sender = randomUUID();
+  const notifier = config.notify
+    ? new RevocationNotifier({
+        db,
+        sender,
+        onFailure(error) {
+          metrics?.notificationFailed();
+          log.debug({ fault: describeFault(error) }, "other replicas were not notified of revocations");
+        },
+      })
+    : undefined;
+  cleanup.defer(async () => notifier?.drain());
+  const store = openStore(db, config, log, {
+    onBatch: metrics?.batchStarted,
+    gate: guard,
+    onRevocations(projectId, head) {
+      feeds.wrote(projectId, head);
+      notifier?.notify(projectId);
+    },
+  });
   const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
   const keyRing = new KeyRing(store.signingKeys, masterKeys, now, config.keySchedule);
   const jwts = new SessionJwts(keyRing, config.issuer);
   const feeds = new RevocationFeeds(store.revocations, systemClock, now, {
     ...defaultFeedOptions,
     onRead: (revocations) => metrics?.revocationsRead(revocations, now()),
+    onHistoryChange(change) {
+      metrics?.historyChanged(change.difference);
+      logHistoryChange(log, change);
+    },
   });
   if (config.notify) {
     const revocationListener = new RevocationListener({
       url: directUrl,
+      sender,
       connectTimeoutMs,
       clock: systemClock,
       onChange: (projectId) => feeds.changed(projectId),

@@ -4,6 +4,7 @@ import type { Store } from "../domain/store/store.ts";
 import type { Database } from "./connection/database.ts";
 import { type CommitGate, openGate } from "./connection/server-guard.ts";
 import { DatabaseLiveness, StatementRunner } from "./connection/statement-runner.ts";
+import type { OnRevocations } from "./revocations/writes.ts";
 import { PostgresProjectStore } from "./project-store.ts";
 import { PostgresRevocationStore } from "./revocation-store.ts";
 import { PostgresSessionStore } from "./session-store.ts";
@@ -12,8 +13,8 @@ import { PostgresSigningKeyStore } from "./signing-key-store.ts";
 export interface PostgresStoreOptions {
   /** Called when an access could not be recorded. */
   readonly onLostAccess: (error: unknown) => void;
-  /** Whether to notify listeners of committed revocations. Not every database with Postgres's protocol can. */
-  readonly notify: boolean;
+  /** Tells watchers of new revocations. */
+  readonly onRevocations?: OnRevocations | undefined;
   /** Most calls that wait for reads, and most that wait for writes. */
   readonly maxWaiting?: number | undefined;
   /** Open by default. */
@@ -31,7 +32,13 @@ export interface PostgresStore extends Store {
 }
 
 export function postgresStore(db: Database, options: PostgresStoreOptions): PostgresStore {
-  const { onLostAccess, notify, maxWaiting = Infinity, onBatch, gate = openGate } = options;
+  const {
+    onLostAccess,
+    maxWaiting = Infinity,
+    onBatch,
+    gate = openGate,
+    onRevocations = () => undefined,
+  } = options;
   const liveness = new DatabaseLiveness();
   const runner = (kind: "read" | "write", max: number) =>
     new StatementRunner({ db, liveness, limit: new ConcurrencyLimit(max), kind, onBatch });
@@ -44,8 +51,8 @@ export function postgresStore(db: Database, options: PostgresStoreOptions): Post
   };
   const pings = db.within({ kind: "read", deadline: Infinity, signal: undefined });
   return {
-    sessions: new PostgresSessionStore(runners, notify, onLostAccess),
-    revocations: new PostgresRevocationStore(runners, notify),
+    sessions: new PostgresSessionStore(runners, onRevocations, onLostAccess),
+    revocations: new PostgresRevocationStore(runners, onRevocations),
     projects: new PostgresProjectStore(runners),
     signingKeys: new PostgresSigningKeyStore(runners),
     // Outside of the limits: many waiting calls do not mean that the database is down.

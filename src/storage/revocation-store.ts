@@ -5,15 +5,16 @@ import {
   type RevocationReceipt,
   isCutoff,
 } from "../domain/revocation.ts";
-import type { LogPage } from "../domain/revocations/revocation-log.ts";
+import type { Position } from "../domain/revocations/position.ts";
+import type { LogHead, LogPage } from "../domain/revocations/revocation-log.ts";
 import type { RevocationPage, RevocationQuery, RevocationStore } from "../domain/store/revocation-store.ts";
 import { unlimited, withoutCancellation } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers } from "./connection/batcher.ts";
 import type { CommitGate } from "./connection/server-guard.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { listRevocations } from "./revocations/list.ts";
-import { oldestRelevantRevision, oldestResumable, readRevocations } from "./revocations/log-reads.ts";
-import { recordRevocations } from "./revocations/writes.ts";
+import { oldestRelevant, oldestResumable, readHead, readRevocations } from "./revocations/log-reads.ts";
+import { type OnRevocations, recordRevocations } from "./revocations/writes.ts";
 import { type CountQuery, countActive } from "./sessions/writes.ts";
 
 /** The project's row lock lets one batch of revocations commit at a time. */
@@ -29,14 +30,16 @@ export class PostgresRevocationStore implements RevocationStore {
   readonly #counts: Batcher<CountQuery, number>;
   readonly #memberLists: Batcher<RevocationQuery, RevocationPage>;
 
-  constructor({ reads, writes, background, gate }: Runners, notify: boolean) {
+  constructor({ reads, writes, background, gate }: Runners, onRevocations: OnRevocations) {
     this.#gate = gate;
     this.#reads = reads;
     this.#background = background;
     this.#revocations = new ProjectBatchers((projectId) =>
-      writes.batcher("revocations", revocations, (db, commands: readonly RevocationCommand[]) =>
-        recordRevocations(db, { projectId, commands, notify, gate }),
-      ),
+      writes.batcher("revocations", revocations, async (db, commands: readonly RevocationCommand[]) => {
+        const { receipts, head } = await recordRevocations(db, { projectId, commands, gate });
+        if (head !== undefined) onRevocations(projectId, head);
+        return receipts;
+      }),
     );
     this.#counts = reads.batcher("counts", sessionReads, (db, queries: readonly CountQuery[]) =>
       Promise.all(queries.map((query) => countActive(db, query))),
@@ -78,11 +81,15 @@ export class PostgresRevocationStore implements RevocationStore {
     return this.#background.run(unlimited, (db) => readRevocations(db, projectId, after, limit));
   }
 
-  oldestResumable(projectId: ProjectId): Promise<number> {
+  readHead(projectId: ProjectId, at: number): Promise<LogHead> {
+    return this.#background.run(unlimited, (db) => readHead(db, projectId, at));
+  }
+
+  oldestResumable(projectId: ProjectId): Promise<Position> {
     return this.#background.run(unlimited, (db) => oldestResumable(db, projectId));
   }
 
-  oldestRelevantRevision(projectId: ProjectId, now: Date): Promise<number> {
-    return this.#background.run(unlimited, (db) => oldestRelevantRevision(db, projectId, now));
+  oldestRelevant(projectId: ProjectId, now: Date): Promise<Position> {
+    return this.#background.run(unlimited, (db) => oldestRelevant(db, projectId, now));
   }
 }

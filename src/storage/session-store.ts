@@ -18,6 +18,7 @@ import { unlimited } from "../transport/call-context.ts";
 import { type BatchLimits, type Batcher, ProjectBatchers, lookups } from "./connection/batcher.ts";
 import type { CommitGate } from "./connection/server-guard.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
+import type { OnRevocations } from "./revocations/writes.ts";
 import { type LimitedCreation, createWithinLimits } from "./revocations/limited-creation.ts";
 import { type RequestedCreation, createOnce } from "./sessions/creation-requests.ts";
 import { type Creation, createSessions } from "./sessions/creation.ts";
@@ -53,7 +54,7 @@ export class PostgresSessionStore implements SessionStore {
 
   constructor(
     { reads, writes, accesses: accessWrites, gate }: Runners,
-    notify: boolean,
+    onRevocations: OnRevocations,
     onLostAccess: (error: unknown) => void,
   ) {
     this.#reads = reads;
@@ -72,7 +73,11 @@ export class PostgresSessionStore implements SessionStore {
       writes.batcher<LimitedCreation, CreationWithinLimit>(
         "limited creations",
         limitedCreations,
-        (db, items) => createWithinLimits(db, projectId, items, { notify, gate }),
+        async (db, items) => {
+          const { outcomes, head } = await createWithinLimits(db, projectId, items, gate);
+          if (head !== undefined) onRevocations(projectId, head);
+          return outcomes;
+        },
       ),
     );
     this.#accesses = accessWrites.batcher("accesses", accesses, recordAccesses);

@@ -1,9 +1,12 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../clock.ts";
 import type { ProjectId } from "../ids.ts";
-import { type FeedMessage, type FeedOptions, ProjectFeed, defaultFeedOptions } from "./project-feed.ts";
-import { type RevocationLog, revisionOutOfRange } from "./revocation-log.ts";
+import type { Position } from "./position.ts";
+import { type FeedMessage, type FeedOptions, defaultFeedOptions } from "./feed-message.ts";
+import { ProjectFeed } from "./project-feed.ts";
+import { type RevocationLog, outOfLog } from "./revocation-log.ts";
 
-export type WatchStart = "now" | "oldest" | "snapshot" | { readonly after: number };
+export type WatchStart = "now" | "oldest" | "snapshot" | { readonly after: Position };
 
 export interface WatchOptions {
   readonly projectId: ProjectId;
@@ -14,6 +17,9 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
 }
 
+/** Number of projects without watchers whose newest position is remembered. */
+const maxRemembered = 10_000;
+
 /** The feeds of all watched projects: one reader per project for any number of watchers. */
 export class RevocationFeeds {
   readonly #log: RevocationLog;
@@ -21,6 +27,8 @@ export class RevocationFeeds {
   readonly #now: () => Date;
   readonly #options: FeedOptions;
   readonly #feeds = new Map<ProjectId, ProjectFeed>();
+  /** The newest position that this process knows of projects without a feed, for the next feed to compare. */
+  readonly #remembered = new LRUCache<ProjectId, Position>({ max: maxRemembered });
 
   constructor(log: RevocationLog, clock: Clock, now: () => Date, options: FeedOptions = defaultFeedOptions) {
     this.#log = log;
@@ -48,24 +56,34 @@ export class RevocationFeeds {
     else this.#feeds.get(projectId)?.refresh();
   }
 
+  /** Reads the log of a project that this process has written to, up to `head`. */
+  wrote(projectId: ProjectId, head: Position): void {
+    const feed = this.#feeds.get(projectId);
+    if (feed === undefined) this.#remember(projectId, head);
+    feed?.note(head);
+    feed?.refresh();
+  }
+
   /**
    * Streams the project's revocations from `start` on, each once, in order and without gaps. The first message comes at once.
-   * Ends only by failing: with the signal's reason, REVISION_OUT_OF_RANGE, WATCHER_TOO_SLOW or DATABASE_UNAVAILABLE.
+   * Ends only by failing: with the signal's reason, HISTORY_CHANGED, REVISION_OUT_OF_RANGE, WATCHER_TOO_SLOW or
+   * DATABASE_UNAVAILABLE.
    */
   async *watch(options: WatchOptions): AsyncGenerator<FeedMessage, never> {
     const startedAt = this.#clock.now();
-    const feed = this.#join(options);
+    const feed = await this.#joinFresh(options, startedAt);
     try {
-      await feed.freshSince(startedAt, options.signal);
-      let revision = await this.#startOf(options, feed.head);
+      let { recoveryIds } = feed;
+      let position = await this.#startOf(options, feed);
       let joined = false;
       let sentAt = -Infinity;
       for (;;) {
-        const piece = await feed.after(revision, joined);
+        const piece = await feed.after(position, joined);
         joined ||= piece.upToDate;
         if (piece.revocations.length > 0 || this.#clock.now() - sentAt >= options.heartbeat) {
-          ({ revision } = piece);
-          yield { ...piece, readOffset: piece.askedAt - startedAt };
+          ({ position } = piece);
+          yield { ...piece, recoveryIds, readOffset: piece.askedAt - startedAt };
+          recoveryIds = [];
           sentAt = this.#clock.now();
         } else {
           await feed.next(sentAt + options.heartbeat, options.signal);
@@ -76,25 +94,53 @@ export class RevocationFeeds {
     }
   }
 
+  /** Joins a feed that has read the log since `startedAt`. If one ends meanwhile, the watcher has missed nothing of it. */
+  async #joinFresh(options: WatchOptions, startedAt: number): Promise<ProjectFeed> {
+    for (;;) {
+      const feed = this.#join(options);
+      try {
+        await feed.freshSince(startedAt, options.signal);
+        return feed;
+      } catch (error) {
+        this.#leave(options, feed);
+        if (options.signal.aborted || !feed.hasEnded) throw error;
+      }
+    }
+  }
+
   #join({ projectId, heartbeat }: WatchOptions): ProjectFeed {
-    const feed =
-      this.#feeds.get(projectId) ?? new ProjectFeed(projectId, this.#log, this.#clock, this.#options);
-    this.#feeds.set(projectId, feed);
+    let feed = this.#feeds.get(projectId);
+    if (feed === undefined || feed.hasEnded) {
+      const newest = feed === undefined ? this.#remembered.get(projectId) : feed.newest;
+      feed = new ProjectFeed(projectId, this.#log, this.#clock, this.#options, newest);
+      this.#feeds.set(projectId, feed);
+    }
     feed.join(heartbeat);
     return feed;
   }
 
   #leave({ projectId, heartbeat }: WatchOptions, feed: ProjectFeed): void {
     feed.leave(heartbeat);
-    if (feed.watchers === 0 && this.#feeds.get(projectId) === feed) this.#feeds.delete(projectId);
+    if (feed.watchers > 0 || this.#feeds.get(projectId) !== feed) return;
+    this.#feeds.delete(projectId);
+    this.#remembered.delete(projectId);
+    if (feed.newest !== undefined) this.#remember(projectId, feed.newest);
   }
 
-  async #startOf({ projectId, start }: WatchOptions, head: number): Promise<number> {
-    if (start === "now") return head;
-    if (start === "snapshot") return this.#log.oldestRelevantRevision(projectId, this.#now());
+  /** Keeps the newer one. Writes of one project may be reported in another order than they were committed in. */
+  #remember(projectId: ProjectId, position: Position): void {
+    const known = this.#remembered.get(projectId);
+    if (known === undefined || position.revision > known.revision) this.#remembered.set(projectId, position);
+  }
+
+  async #startOf({ projectId, start }: WatchOptions, feed: ProjectFeed): Promise<Position> {
+    if (start === "snapshot") return this.#log.oldestRelevant(projectId, this.#now());
     if (start === "oldest") return this.#log.oldestResumable(projectId);
-    // Whether the log still reaches back that far is found out when it is read.
-    if (start.after <= head) return start.after;
-    throw await revisionOutOfRange(this.#log, projectId, head);
+    const { head } = feed;
+    if (head === undefined) throw new Error("the feed has not read the log");
+    if (start === "now") return head;
+    // Whether the log has the position is found out when it is read.
+    if (start.after.revision <= head.revision) return start.after;
+    throw await outOfLog("HISTORY_CHANGED", this.#log, projectId, head);
   }
 }

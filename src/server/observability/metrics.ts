@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { type HistoryDifference, historyDifferences } from "../../domain/revocations/history.ts";
 import type { RevocationFeeds } from "../../domain/revocations/revocation-feeds.ts";
 import type { CallRecord } from "../../rpc/call-record.ts";
 import type { RefusalCause } from "../../storage/replicas/timeline-guard.ts";
@@ -62,6 +63,17 @@ export class Metrics {
     labelNames: ["cause"] as const,
     registers: [this.registry],
   });
+  readonly #historyChanges = new Counter({
+    name: "sessiond_history_changes_total",
+    help: "Logs of revocations that were not the ones that this process knew: the database was restored, or lost commits.",
+    labelNames: ["difference"] as const,
+    registers: [this.registry],
+  });
+  readonly #notificationFailures = new Counter({
+    name: "sessiond_notification_failures_total",
+    help: "Failed attempts to tell other replicas of revocations. Their watchers are served by polling.",
+    registers: [this.registry],
+  });
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
@@ -75,6 +87,7 @@ export class Metrics {
     // Creates the series before the first event.
     this.batchPurged(nothingPurged);
     for (const cause of ["lease", "timeline"] as const) this.#refusedReads.inc({ cause }, 0);
+    for (const difference of historyDifferences) this.#historyChanges.inc({ difference }, 0);
     this.#gauge("sessiond_calls_in_flight", "Requests whose answer has not ended yet.", () => this.#inFlight);
   }
 
@@ -96,6 +109,10 @@ export class Metrics {
     // Clocks of replicas differ: a time in the future counts as no lag.
     for (const { time } of revocations) this.#lag.observe(Math.max(0, now.getTime() - time.getTime()) / 1000);
   };
+
+  readonly historyChanged = (difference: HistoryDifference): void => this.#historyChanges.inc({ difference });
+
+  readonly notificationFailed = (): void => this.#notificationFailures.inc();
 
   readonly batchPurged = (purged: Purged): void => {
     for (const [kind, count] of Object.entries(purged)) this.#purged.inc({ kind }, count);

@@ -12,7 +12,8 @@ export interface LogBatch {
 /**
  * Deletes the oldest revocations after `after`, up to `size` and the horizon, in order, so that the rest of the log stays
  * complete from its first row on. Stops before a revocation that is still relevant to a JWT at `now`, which a wrong clock may
- * have dated. With `dryRun` it only counts.
+ * have dated. Keeps the newest one that it could delete, so that the position before the first one that is kept for its own
+ * sake can be compared. With `dryRun` it only counts.
  *
  * No session may be left that a revocation before the horizon ended. A member's newest cutoff is deleted with its revocation if
  * the member has no session from before; cutoffs of organizations and projects are few, and stay. Only a login that is in flight
@@ -46,10 +47,12 @@ export async function purgeLog(
     with page as materialized (
       select revision, scope, target_id, matter_until_time from revocations
       where project_id = ${projectId} and revision > ${after} and revision <= ${horizon}
-      order by revision limit ${size}
-    ), doomed as materialized (
+      order by revision limit ${size + 1}
+    ), due as materialized (
       select revision, scope, target_id from page
       where revision < coalesce((select min(revision) from page where matter_until_time > ${now}), ${horizon}::bigint + 1)
+    ), doomed as materialized (
+      select revision, scope, target_id from due where revision < (select max(revision) from due)
     ), gone as (${gone}
     ), needless as materialized (
       select c.target_id, c.revision from cutoffs c
@@ -64,6 +67,6 @@ export async function purgeLog(
   const [row] = rows;
   if (row === undefined) throw new Error("the purge of the log returned no row");
   const { visited, revocations, cutoffs, last } = row;
-  const isLast = visited < size || revocations < visited || last === null;
+  const isLast = visited <= size || revocations < visited - 1 || last === null;
   return { revocations, cutoffs, next: isLast ? undefined : last };
 }

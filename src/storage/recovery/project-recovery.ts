@@ -5,6 +5,7 @@ import type { ProjectId } from "../../domain/ids.ts";
 import type { NewSigningKey } from "../../domain/keys/signing-key.ts";
 import { jwtLifetimeBounds } from "../../domain/policy.ts";
 import { type RevocationCommand, operatorActor } from "../../domain/revocation.ts";
+import { openGate } from "../connection/server-guard.ts";
 import { recordWithin } from "../revocations/writes.ts";
 import type { Db, Tables } from "../schema/tables.ts";
 import { insertFirstSigningKey } from "../signing-key-store.ts";
@@ -51,8 +52,7 @@ export async function recoverProject(
       ...(keepSessions ? [] : [revoking(projectId, { scope: "project" }, time)]),
       ...revokedKeys.map((id) => revoking(projectId, { scope: "signing_key", id }, time)),
     ];
-    if (commands.length > 0)
-      await recordWithin(transaction, { projectId, commands, notify: false, gate: openGate });
+    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, gate: openGate });
     const newKey = revokedKeys.length === 0 ? undefined : await addKey(transaction, options.newKey, time);
     await transaction.deleteFrom("creation_requests").where("project_id", "=", projectId).execute();
     return { startRevision, revokedKeys, newKey };

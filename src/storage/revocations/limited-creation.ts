@@ -3,8 +3,9 @@ import type { MemberId, ProjectId, SessionId } from "../../domain/ids.ts";
 import type { RevocationCommand } from "../../domain/revocation.ts";
 import { type SessionLimit, planLogins } from "../../domain/sessions/session-limit.ts";
 import type { CreationRequest, CreationWithinLimit } from "../../domain/store/session-store.ts";
+import type { CommitGate } from "../connection/server-guard.ts";
 import { columnsOf, identityColumns, livenessColumns } from "../schema/columns.ts";
-import { type RevocationBatch, recordWithin } from "./writes.ts";
+import { type RecordedBatch, recordWithin } from "./writes.ts";
 import { type Creation, createSessions } from "../sessions/creation.ts";
 import { claimRequests, settleRequests } from "../sessions/creation-requests.ts";
 import { newestCutoff, stateIs } from "../sessions/liveness-sql.ts";
@@ -17,6 +18,10 @@ export interface LimitedCreation extends Creation {
   readonly request: CreationRequest | undefined;
 }
 
+export interface LimitedCreations extends Pick<RecordedBatch, "head"> {
+  readonly outcomes: readonly CreationWithinLimit[];
+}
+
 /**
  * Stores sessions of one project within limits, and revokes those that must make room, in one transaction. A lock on each
  * member orders these transactions across replicas, so that each counts what the one before committed. Sessions are stored
@@ -27,8 +32,8 @@ export async function createWithinLimits(
   db: Db,
   projectId: ProjectId,
   creations: readonly LimitedCreation[],
-  { notify, gate }: Pick<RevocationBatch, "notify" | "gate">,
-): Promise<readonly CreationWithinLimit[]> {
+  gate: CommitGate,
+): Promise<LimitedCreations> {
   const memberIds = [...new Set(creations.map(({ session }) => session.memberId))];
   const now = new Date(Math.max(...creations.map(({ session }) => session.createTime.getTime())));
   return db.transaction().execute(async (transaction) => {
@@ -52,8 +57,9 @@ export async function createWithinLimits(
         ? []
         : (plans[i]?.ends ?? []).map((id) => endCommand(id, creation)),
     );
-    if (commands.length > 0) await recordWithin(transaction, { projectId, commands, notify, gate });
-    return settled;
+    if (commands.length === 0) return { outcomes: settled, head: undefined };
+    const { head } = await recordWithin(transaction, { projectId, commands, gate });
+    return { outcomes: settled, head };
   });
 }
 

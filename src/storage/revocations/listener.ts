@@ -4,11 +4,13 @@ import { type ProjectId, parseProjectId } from "../../domain/ids.ts";
 import { Backoff } from "../../transport/backoff.ts";
 import { Hosts } from "../connection/hosts.ts";
 
-/** The channel on which one notification per committed batch names the project. */
+/** The channel. A notification names a project that has new revocations, and its sender. */
 export const revocationChannel = "sessiond_revocations";
 
 export interface RevocationListenerOptions {
   readonly url: string;
+  /** Name of this process. It has no use for its own notifications. */
+  readonly sender: string;
   /** How long to wait for a connection, in milliseconds. A silent host would otherwise block the next attempt. */
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
@@ -62,7 +64,7 @@ export class RevocationListener {
       this.#cancelRetry = this.#options.clock.after(this.#backoff.nextMs(), () => void this.#listen());
     };
     client.on("error", onLost).on("end", () => onLost());
-    client.on("notification", ({ payload = "" }) => this.#options.onChange(parseProjectId(payload)));
+    client.on("notification", ({ payload = "" }) => this.#notified(payload));
     try {
       await client.connect();
       await client.query(`listen ${revocationChannel}`);
@@ -72,5 +74,10 @@ export class RevocationListener {
     } catch (error) {
       onLost(error);
     }
+  }
+
+  #notified(payload: string): void {
+    const [projectId = "", sender] = payload.split(" ");
+    if (sender !== this.#options.sender) this.#options.onChange(parseProjectId(projectId));
   }
 }

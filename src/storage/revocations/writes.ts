@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type RawBuilder, sql } from "kysely";
-import type { ProjectId, SessionId } from "../../domain/ids.ts";
+import type { ProjectId, RevocationId, SessionId } from "../../domain/ids.ts";
+import type { Position } from "../../domain/revocations/position.ts";
 import {
   type PlannedRevocation,
   type RevocationPlan,
@@ -9,7 +10,6 @@ import {
 import { type RevocationCommand, type RevocationReceipt, isCutoff } from "../../domain/revocation.ts";
 import type { CommitGate } from "../connection/server-guard.ts";
 import { jwtRelevanceMarginMs } from "../../jwt/claims.ts";
-import { revocationChannel } from "./listener.ts";
 import { readSnapshot } from "./snapshot.ts";
 import { refuseSigningKey } from "./signing-key-revocations.ts";
 import type { Db } from "../schema/tables.ts";
@@ -18,11 +18,17 @@ import type { Db } from "../schema/tables.ts";
 export interface RevocationBatch {
   readonly projectId: ProjectId;
   readonly commands: readonly RevocationCommand[];
-  readonly notify: boolean;
   readonly gate: CommitGate;
 }
 
-type Receipts = readonly (RevocationReceipt | undefined)[];
+export interface RecordedBatch {
+  readonly receipts: readonly (RevocationReceipt | undefined)[];
+  /** The newest revocation that the batch has written; undefined if it has written none. */
+  readonly head: Position | undefined;
+}
+
+/** Called with the newest revocation of each commit, before it is answered. */
+export type OnRevocations = (projectId: ProjectId, head: Position) => void;
 
 /**
  * Records a batch of revocations. A receipt is undefined if the session or signing key does not exist.
@@ -32,19 +38,19 @@ type Receipts = readonly (RevocationReceipt | undefined)[];
  * replica was faster, the second attempt takes the lock first. So does the revocation of a signing key, which takes several
  * statements.
  */
-export async function recordRevocations(db: Db, batch: RevocationBatch): Promise<Receipts> {
+export async function recordRevocations(db: Db, batch: RevocationBatch): Promise<RecordedBatch> {
   const hasKeys = batch.commands.some(({ target }) => target.scope === "signing_key");
-  const receipts = hasKeys ? undefined : await tryToRecord(db, batch);
-  return receipts ?? db.transaction().execute((transaction) => recordLocked(transaction, batch));
+  const recorded = hasKeys ? undefined : await tryToRecord(db, batch);
+  return recorded ?? db.transaction().execute((transaction) => recordLocked(transaction, batch));
 }
 
 /** Records revocations of sessions in a larger transaction, which holds the project's lock from here to its end. */
-export async function recordWithin(transaction: Db, batch: RevocationBatch): Promise<Receipts> {
+export async function recordWithin(transaction: Db, batch: RevocationBatch): Promise<RecordedBatch> {
   return (await tryToRecord(transaction, batch)) ?? recordLocked(transaction, batch);
 }
 
 /** Blocks the project's other revocations until the transaction ends. */
-async function recordLocked(transaction: Db, batch: RevocationBatch): Promise<Receipts> {
+async function recordLocked(transaction: Db, batch: RevocationBatch): Promise<RecordedBatch> {
   await transaction
     .selectFrom("project_revisions")
     .select("revision")
@@ -59,18 +65,19 @@ async function recordLocked(transaction: Db, batch: RevocationBatch): Promise<Re
 }
 
 /** Undefined, and nothing written, if another revocation was recorded since the snapshot. */
-async function tryToRecord(db: Db, batch: RevocationBatch): Promise<Receipts | undefined> {
+async function tryToRecord(db: Db, batch: RevocationBatch): Promise<RecordedBatch | undefined> {
   const { projectId, commands } = batch;
   const { revision, hasStandby, inputs } = await readSnapshot(db, projectId, commands);
   const plan = planRevocations(inputs, revision);
   if (plan.log.length === 0) {
     const isRepeat = plan.receipts.some((receipt) => receipt !== undefined);
     if (isRepeat && hasStandby) await confirmEarlier(db, projectId);
-    return plan.receipts;
+    return { receipts: plan.receipts, head: undefined };
   }
-  if (!(await write(db, batch, revision, plan))) return undefined;
+  const head = await write(db, batch, revision, plan);
+  if (head === undefined) return undefined;
   for (const refused of plan.refusedKeys.values()) await refuseSigningKey(db, refused);
-  return plan.receipts;
+  return { receipts: plan.receipts, head };
 }
 
 /**
@@ -86,29 +93,29 @@ async function confirmEarlier(db: Db, projectId: ProjectId): Promise<void> {
 const leakedKeyRelevance = "1 day";
 
 /**
- * Writes a plan of any size with one statement; false, and nothing written, if the project's revision is not `planned` any
- * more. All parts read from the updated counter row. Sends at most one notification, because each locks the database.
+ * Writes a plan of any size with one statement, and returns the new head; undefined, and nothing written, if the project's
+ * revision is not `planned` any more. All parts read from the updated counter row.
  */
 async function write(
   db: Db,
   batch: RevocationBatch,
   planned: number,
   plan: RevocationPlan,
-): Promise<boolean> {
-  const { projectId, notify, gate } = batch;
-  const ids = plan.log.map(() => randomUUID());
+): Promise<Position | undefined> {
+  const { projectId, gate } = batch;
+  const ids = plan.log.map(() => randomUUID() as RevocationId);
   const parts = [counted(projectId, planned, plan, ids), logged(projectId, plan, ids)];
   if (plan.ended.size + plan.exempted.size > 0) parts.push(touched(projectId, plan));
   const cutoffs = newestCutoffs(plan.log);
   if (cutoffs.length > 0) parts.push(cut(projectId, cutoffs));
   const { rows } = await sql<{ timeline: string | null }>`
     with ${sql.join(parts)}
-    select ${gate.timeline} as timeline, ${notify ? sql`pg_notify(${revocationChannel}, ${projectId})` : sql`1`}
-    from counter`.execute(db);
+    select ${gate.timeline} as timeline from counter`.execute(db);
   const [written] = rows;
-  if (written === undefined) return false;
+  const [last, id] = [plan.log.at(-1), ids.at(-1)];
+  if (written === undefined || last === undefined || id === undefined) return undefined;
   gate.written(written.timeline);
-  return true;
+  return { revision: last.revision, id };
 }
 
 /**

@@ -86,6 +86,7 @@ export const revocationColumns = [
 
 export const watchedColumns = [
   "revision",
+  "id",
   "scope",
   "target_id",
   "except_session_id",

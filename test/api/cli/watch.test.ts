@@ -1,4 +1,4 @@
-import { positionOf } from "../../../src/domain/revocations/position.ts";
+import { foreignPosition, positionAt } from "../../support/fixtures/positions.ts";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { StartedProcess } from "../../support/process/command.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
@@ -53,13 +53,13 @@ test("prints revocations as they happen, and at SIGINT the position to continue 
   expect(second).toMatch(new RegExp(`  ${revision}  member  ${memberId}  -  except [\\w-]{36}$`));
   watch.signal("SIGINT");
   expect(await watch.ended).toBe(0);
-  expect(watch.stderr()).toContain(`continue with --after ${positionOf(Number(revision))}`);
+  expect(watch.stderr()).toContain(`continue with --after ${await positionAt(service, revision)}`);
   expect(linesOf(watch)).toHaveLength(2);
 });
 
 test("--after, --oldest and --snapshot select the start; --json prints one document per line", async () => {
   const [first = "", second = "", third = ""] = await revokeSome(3);
-  const after = await startWatch(["--after", positionOf(Number(first)), "--json"]);
+  const after = await startWatch(["--after", await positionAt(service, first), "--json"]);
   await until(after, 2);
   expect(revisionsOf(after)).toEqual([second, third]);
   expect(JSON.parse(linesOf(after)[0] ?? "")).toMatchObject({
@@ -68,7 +68,9 @@ test("--after, --oldest and --snapshot select the start; --json prints one docum
     cause: "REVOCATION_CAUSE_UNSPECIFIED",
     exceptSessionId: "",
   });
-  expect(JSON.parse(linesOf(after).at(-1) ?? "")).toMatchObject({ position: positionOf(Number(third)) });
+  expect(JSON.parse(linesOf(after).at(-1) ?? "")).toMatchObject({
+    position: await positionAt(service, third),
+  });
   for (const start of ["--oldest", "--snapshot"]) {
     const watch = await startWatch([start, "--json"]);
     await until(watch, Number(third));
@@ -79,11 +81,11 @@ test("--after, --oldest and --snapshot select the start; --json prints one docum
 });
 
 test("--no-follow ends when there are no more revocations", async () => {
-  const [revision] = await revokeSome(1);
+  const [revision = ""] = await revokeSome(1);
   const dump = await sessiond(["sessions", "watch", "--oldest", "--no-follow"], { environment });
   expect(dump.status).toBe(0);
   expect(dump.stdout.trimEnd().split("\n")).toHaveLength(Number(revision));
-  expect(dump.stderr).toContain(`continue with --after ${positionOf(Number(revision))}`);
+  expect(dump.stderr).toContain(`continue with --after ${await positionAt(service, revision)}`);
 });
 
 /** A relay to the service that is closed after the test. */
@@ -129,12 +131,12 @@ test.each([
 });
 
 test("a position that the log does not have ends it, and the error says how to continue", async () => {
-  const ahead = await sessiond(["sessions", "watch", "--after", positionOf(999_999), "--json"], {
+  const ahead = await sessiond(["sessions", "watch", "--after", foreignPosition(999_999), "--json"], {
     environment,
   });
   expect(ahead.status).toBe(1);
   const message = expect.stringContaining("--snapshot");
-  const error = { code: "OUT_OF_RANGE", reason: "REVISION_OUT_OF_RANGE", message };
+  const error = { code: "OUT_OF_RANGE", reason: "HISTORY_CHANGED", message };
   expect(JSON.parse(ahead.stderr)).toMatchObject({ error });
 });
 

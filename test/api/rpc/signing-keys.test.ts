@@ -1,4 +1,4 @@
-import { positionOf } from "../../../src/domain/revocations/position.ts";
+import { positionAt } from "../../support/fixtures/positions.ts";
 import { decodeProtectedHeader } from "jose";
 import { expect, test } from "vitest";
 import {
@@ -119,7 +119,7 @@ test("refuses a revoked key at once on every replica, and logs the revocation", 
   }
 
   const end = new AbortController();
-  const start = { case: "after", value: positionOf(Number(revision) - 1) } as const;
+  const start = { case: "after", value: await positionAt(one, revision - 1n) } as const;
   const stream = sessionsOf(other).watchRevocations({ start }, { signal: end.signal });
   const { value } = await stream[Symbol.asyncIterator]().next();
   end.abort();

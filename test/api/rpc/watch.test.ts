@@ -1,4 +1,3 @@
-import { positionOf } from "../../../src/domain/revocations/position.ts";
 import { Permission } from "../../../gen/session/v1/project_pb.ts";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
@@ -8,6 +7,7 @@ import { SessionService, type WatchRevocationsResponse } from "../../../gen/sess
 import { RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
 import { connectSessiond } from "../../../src/client/client.ts";
+import { foreignPosition, positionAt } from "../../support/fixtures/positions.ts";
 import { movableClock, runningService } from "../../support/fixtures/running-service.ts";
 
 const one = await runningService();
@@ -96,7 +96,7 @@ test("a stream resumes at any replica, without gap or repetition", async () => {
   const { revision: last } = await sessions.revoke(member("ben"));
   const half = first + (last - first) / 2n;
   for (const client of [sessions, polled]) {
-    const watch = watching({ start: { case: "after", value: positionOf(Number(half)) } }, client);
+    const watch = watching({ start: { case: "after", value: await positionAt(one, half) } }, client);
     const revisions = (await watch.until(last)).map(({ revision }) => revision);
     expect(revisions).toEqual(Array.from({ length: Number(last - half) }, (_, i) => half + 1n + BigInt(i)));
     watch.end();
@@ -139,20 +139,20 @@ test("heartbeats have the newest revision and its age", async () => {
   watch.end();
 });
 
-test("a revision outside the log is OUT_OF_RANGE, with the retained range", async () => {
+test("a position that is not in the log is OUT_OF_RANGE, with the retained range", async () => {
   const { revision } = await sessions.revoke(member("eve"));
-  const failure = await firstFailure({ start: { case: "after", value: positionOf(Number(revision) + 1) } });
+  const failure = await firstFailure({ start: { case: "after", value: foreignPosition(revision + 1n) } });
   expect(failure).toMatchObject({ code: Code.OutOfRange });
   expect(errorInfoOf(failure)).toMatchObject({
-    reason: "REVISION_OUT_OF_RANGE",
-    metadata: { oldest_revision: "0", oldest_position: positionOf(0), revision: String(revision) },
+    reason: "HISTORY_CHANGED",
+    metadata: { oldest_revision: "0", oldest_position: await positionAt(one, 0), revision: String(revision) },
   });
 });
 
 test.each([
   ["heartbeat", { heartbeat: durationFromMs(99) }],
   ["heartbeat", { heartbeat: durationFromMs(60_001) }],
-  ["after", { start: { case: "after", value: "1.-1" } }],
+  ["after", { start: { case: "after", value: "2.1" } }],
   ["after", { start: { case: "after", value: "" } }],
 ] as const)("an invalid %s is named", async (field, watch) => {
   const failure = await firstFailure(watch);
@@ -161,7 +161,7 @@ test.each([
 
 test("over REST the stream is NDJSON, or SSE if accepted", async () => {
   const { revision } = await sessions.revoke(member("fay"));
-  const path = `${one.url}/session/v1/revocations:watch?after=${positionOf(Number(revision) - 1)}`;
+  const path = `${one.url}/session/v1/revocations:watch?after=${await positionAt(one, revision - 1n)}`;
   for (const [accept, type] of [
     ["*/*", "application/x-ndjson"],
     ["text/event-stream", "text/event-stream"],
@@ -211,8 +211,8 @@ describe("server-sent events", () => {
 
   test("Last-Event-ID takes precedence over `after`; an empty one counts as absent", async () => {
     const { revision } = await sessions.revoke(member("kim"));
-    const before = positionOf(Number(revision) - 1);
-    const ahead = positionOf(Number(revision) + 1000);
+    const before = await positionAt(one, revision - 1n);
+    const ahead = foreignPosition(revision + 1000n);
     for (const [after, lastEventId] of [
       [ahead, before],
       [before, ""],
@@ -243,7 +243,7 @@ test("over gRPC-Web the stream is the same", async () => {
   const client = createClient(SessionService, transport);
   const end = new AbortController();
   const stream = client.watchRevocations(
-    { start: { case: "after", value: positionOf(Number(revision) - 1) } },
+    { start: { case: "after", value: await positionAt(one, revision - 1n) } },
     { headers: { authorization: one.basic }, signal: end.signal },
   );
   for await (const { revocations } of stream) {

@@ -42,6 +42,7 @@ export function revocationListContract(replicas: Replicas): void {
     expect(await list()).toEqual([
       {
         revision: 2,
+        id: expect.any(String),
         scope: "member",
         targetId: "ada",
         exceptSessionId: spared.id,
@@ -57,6 +58,7 @@ export function revocationListContract(replicas: Replicas): void {
       },
       {
         revision: 1,
+        id: expect.any(String),
         scope: "session",
         targetId: session.id,
         exceptSessionId: undefined,

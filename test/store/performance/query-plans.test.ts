@@ -228,13 +228,17 @@ const calls: Readonly<Record<string, Call>> = {
     () => store.revocations.readRevocations(project.id, 99_000, 100),
     [revision, logged],
   ],
-  "the first revision that can be resumed": [
+  "the head of the log": [
+    () => store.revocations.readHead(project.id, 99_000),
+    [revision, logged, "project_recoveries_pkey(project_id)"],
+  ],
+  "the first position that can be resumed": [
     () => store.revocations.oldestResumable(project.id),
-    [revision, "revocations_pkey(project_id)"],
+    [revision, "revocations_pkey(project_id)", logged],
   ],
   "the start of a snapshot": [
-    () => store.revocations.oldestRelevantRevision(project.id, at(0)),
-    [revision, relevantUntil],
+    () => store.revocations.oldestRelevant(project.id, at(0)),
+    [revision, relevantUntil, logged],
   ],
   "a list of revocations": [() => audit({}), [logged, relevantUntil]],
   "a later page of a list of revocations of a scope by an actor": [

@@ -97,7 +97,7 @@ test("another process takes over an expired lease, and the first one stops purgi
 
 test("skips a locked session, and keeps the log until it is purged", async () => {
   const [locked] = await some(3, () => create({ expireTime: at(forever) }));
-  await revokeTarget(opened.store, project, { scope: "project" });
+  for (let i = 0; i < 2; i++) await revokeTarget(opened.store, project, { scope: "project" });
   const { id } = must(locked).session;
   await hold("begin");
   await hold("select from sessions where id = $1 for update", [id]);
@@ -156,10 +156,11 @@ test("calls do not wait for an open batch", async () => {
   const alive = await create({ expireTime: at(forever), idleTimeout: forever });
   const victim = await create({ expireTime: at(forever), memberId: memberId("bob") });
   await revokeTarget(store, project, { scope: "member", id: memberId("gone") });
+  await revokeTarget(store, project, { scope: "member", id: memberId("kept") });
   const opening = Promise.withResolvers<void>();
   const open = Promise.withResolvers<void>();
   const held = opened.db.transaction().execute(async (transaction) => {
-    const horizon = { projectId: project.id, time: due, revision: 1 };
+    const horizon = { projectId: project.id, time: due, revision: 2 };
     const sessions = await purgeSessions(transaction, horizon, firstSession, 100, false);
     const log = await purgeLog(transaction, horizon, 0, 100, due, false);
     opening.resolve();
@@ -203,7 +204,7 @@ test("calls do not wait for an open batch", async () => {
   expect(blocked).toEqual([]);
   open.resolve();
   expect(await held).toMatchObject({ sessions: { sessions: 1 }, log: { revocations: 1, cutoffs: 1 } });
-  expect((await store.sessions.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(2);
+  expect((await store.sessions.findSession(project.id, victim.session.id))?.revocation?.revision).toBe(3);
 });
 
 test("a session that is purged between the two statements that read it is unknown", async () => {
@@ -239,8 +240,10 @@ test("a watcher that reads while its log is purged gets every revocation, or REV
   for (let i = 0; i < 40; i++) {
     await revokeTarget(store, project, { scope: "member", id: memberId(`m${i}`) });
   }
+  const { start, revocations } = await store.revocations.readRevocations(project.id, 0, 40);
+  const positions = [start, ...revocations];
   const readFrom = async (after: number) => {
-    const read = await watchOnce(store, project.id, { after }, due);
+    const read = await watchOnce(store, project.id, { after: must(positions[after]) }, due);
     return typeof read === "string" ? read : read.map(({ revision }) => revision).join();
   };
   const answers = new Map<number, Set<string>>();

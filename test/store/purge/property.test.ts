@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { ProjectId } from "../../../src/domain/ids.ts";
+import type { ProjectId, RevocationId } from "../../../src/domain/ids.ts";
 import type { LoggedRevocation } from "../../../src/domain/revocations/revocation-log.ts";
 import type { WatchStart } from "../../../src/domain/revocations/revocation-feeds.ts";
 import type { RevocationCommand } from "../../../src/domain/revocation.ts";
@@ -148,13 +149,20 @@ class History {
     return Promise.all(this.#sessions.map(({ id }) => opened.store.sessions.findSession(this.#id, id)));
   }
 
-  /** From any revision a watcher gets exactly the later revocations, or REVISION_OUT_OF_RANGE. */
+  /**
+   * From any position a watcher gets exactly the later revocations, or REVISION_OUT_OF_RANGE. From a retained revision with
+   * another id it gets HISTORY_CHANGED.
+   */
   async #checkLog(): Promise<void> {
-    const head = this.#log.length;
-    const oldest = await opened.store.revocations.oldestResumable(this.#id);
-    for (let after = 0; after <= head; after++) {
-      const right = after < oldest ? "REVISION_OUT_OF_RANGE" : this.#log.slice(after);
-      this.#see(await this.#watch({ after }), right);
+    const { start } = await opened.store.revocations.readHead(this.#id, 0);
+    const { revision: oldest } = await opened.store.revocations.oldestResumable(this.#id);
+    for (const after of [start, ...this.#log]) {
+      const { revision } = after;
+      const other = { revision, id: randomUUID() as RevocationId };
+      const gone = revision < oldest ? "REVISION_OUT_OF_RANGE" : undefined;
+      this.#see(await this.#watch({ after }), gone ?? this.#log.slice(revision));
+      if (revision !== oldest && after !== this.#log.at(-1)) continue;
+      this.#see(await this.#watch({ after: other }), "HISTORY_CHANGED");
     }
     this.#see(await this.#watch("oldest"), this.#log.slice(oldest));
     const now = at(this.#time);
@@ -162,6 +170,7 @@ class History {
     this.#see(await this.#watch("snapshot"), mattering < 0 ? [] : this.#log.slice(mattering));
     const dueIn = (part: LoggedRevocation[]) => part.map(({ time }) => this.#isDue(time));
     this.#see(dueIn(this.#log.slice(0, oldest)).includes("no"), false);
+    // The one at `oldest` is kept as a position, and no more than that one.
     this.#see(dueIn(this.#log.slice(oldest)).includes("certainly"), false);
   }
 

@@ -91,7 +91,7 @@ describe("with the reuse policy, presenting an old token revokes the session", (
     const byJwt = authenticate(deployment, service.project, { jwt }, false, unlimited);
     await expect(byJwt).rejects.toMatchObject({ reason: "SESSION_REVOKED", metadata });
     const { head } = await deployment.store.revocations.readRevocations(service.project.id, 0, 10);
-    expect(head).toBe(1);
+    expect(head.revision).toBe(1);
   });
 });
 

@@ -37,7 +37,7 @@ export function openStore(
   };
   const db = openDatabase(options, ({ query }) => void statements?.push(query));
   const onLostAccess = (error: unknown) => lostAccesses.push(error);
-  const store = postgresStore(db, { onLostAccess, notify: true, maxWaiting: limits.maxWaiting });
+  const store = postgresStore(db, { onLostAccess, maxWaiting: limits.maxWaiting });
   const statementsOf = async (call: () => Promise<unknown>) => {
     const ended: CompiledQuery[] = [];
     statements = ended;

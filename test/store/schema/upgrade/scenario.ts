@@ -181,6 +181,7 @@ async function useSessions(store: PostgresStore, project: Project): Promise<void
 
 async function readLog(store: PostgresStore, project: Project): Promise<void> {
   await store.revocations.readRevocations(project.id, 0, 3);
+  await store.revocations.readHead(project.id, 1);
   await store.revocations.oldestResumable(project.id);
   const all = revocationQuery(project);
   await store.revocations.listRevocations({ ...all, page });
@@ -194,5 +195,5 @@ async function readLog(store: PostgresStore, project: Project): Promise<void> {
   });
   const memberOfAcme = { memberId: memberId("ada"), actingUser: must(parseActingUser("ada@acme.example")) };
   await store.revocations.listRevocations({ ...all, ...memberOfAcme, page });
-  await store.revocations.oldestRelevantRevision(project.id, at(0));
+  await store.revocations.oldestRelevant(project.id, at(0));
 }

@@ -1,11 +1,15 @@
+import { randomUUID } from "node:crypto";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Clock, systemClock } from "../../../../src/domain/clock.ts";
 import { SessiondError } from "../../../../src/domain/errors.ts";
+import type { RevocationId } from "../../../../src/domain/ids.ts";
 import {
   type FeedMessage,
   type FeedOptions,
   defaultFeedOptions,
-} from "../../../../src/domain/revocations/project-feed.ts";
+} from "../../../../src/domain/revocations/feed-message.ts";
+import type { HistoryChange } from "../../../../src/domain/revocations/history.ts";
+import type { Position } from "../../../../src/domain/revocations/position.ts";
 import { RevocationFeeds, type WatchStart } from "../../../../src/domain/revocations/revocation-feeds.ts";
 import type { LoggedRevocation, RevocationLog } from "../../../../src/domain/revocations/revocation-log.ts";
 import { RevocationRing } from "../../../../src/domain/revocations/revocation-ring.ts";
@@ -15,21 +19,50 @@ import { manualClock } from "../../rpc/manual-clock.ts";
 
 const id = projectId("project");
 
+const newId = () => randomUUID() as RevocationId;
+
 function revocation(revision: number): LoggedRevocation {
   const target = { scope: "member", targetId: "ada", exceptSessionId: undefined } as const;
-  return { revision, ...target, time: at(0), cause: "logout", relevantUntil: at(0) };
+  return { revision, id: newId(), ...target, time: at(0), cause: "logout", relevantUntil: at(0) };
 }
 
 /** A log in memory. */
 class MemoryLog implements RevocationLog {
   readings = 0;
+  recoveryIds: readonly string[] = [];
   /** Awaited before each read. */
   before: () => Promise<void> = async () => undefined;
   #revocations: LoggedRevocation[] = [];
-  #head = 0;
+  #start: Position = { revision: 0, id: newId() };
+  #head = this.#start;
+
+  get head(): Position {
+    return this.#head;
+  }
 
   revoke(count = 1): void {
-    for (let i = 0; i < count; i++) this.#revocations.push(revocation(++this.#head));
+    for (let i = 0; i < count; i++) {
+      const row = revocation(this.#head.revision + 1);
+      this.#head = { revision: row.revision, id: row.id };
+      this.#revocations.push(row);
+    }
+  }
+
+  positionAt(revision: number): Position {
+    return { revision, id: must(this.#idAt(revision)) };
+  }
+
+  /** Forgets the revocations after `revision`, as a restore of the database does. */
+  restore(revision: number): void {
+    this.#head = this.positionAt(revision);
+    this.#revocations = this.#revocations.filter((row) => row.revision <= revision);
+  }
+
+  /** Starts a new history, as `sessiond recover` does. */
+  recover(): void {
+    this.#start = this.#head = { revision: this.#head.revision + 2 ** 40, id: newId() };
+    this.recoveryIds = [randomUUID(), ...this.recoveryIds];
+    this.revoke();
   }
 
   /** Removes the oldest revocations, as a purge does. */
@@ -38,25 +71,46 @@ class MemoryLog implements RevocationLog {
   }
 
   async readRevocations(_: unknown, after: number, limit: number) {
+    const { head, start, idAt: idBefore } = await this.readHead(_, after);
+    const revocations = this.#revocations.filter(({ revision }) => revision > after).slice(0, limit);
+    return { revocations, head, start, idBefore };
+  }
+
+  async readHead(_: unknown, revision: number) {
     this.readings++;
     await this.before();
-    const revocations = this.#revocations.filter(({ revision }) => revision > after).slice(0, limit);
-    return { revocations, head: this.#head };
+    return {
+      head: this.#head,
+      start: this.#start,
+      idAt: this.#idAt(revision),
+      recoveryIds: this.recoveryIds,
+    };
   }
 
-  async oldestResumable(): Promise<number> {
-    return (this.#revocations[0]?.revision ?? this.#head + 1) - 1;
+  async oldestResumable(): Promise<Position> {
+    const oldest = this.#revocations.find(({ revision }) => revision > this.#start.revision);
+    return oldest === undefined || oldest.revision === this.#start.revision + 1 ? this.#start : oldest;
   }
 
-  oldestRelevantRevision(): Promise<number> {
+  oldestRelevant(): Promise<Position> {
     return this.oldestResumable();
+  }
+
+  #idAt(at: number): RevocationId | undefined {
+    return [...this.#revocations, this.#start].find(({ revision }) => revision === at)?.id;
   }
 }
 
 /** A project's log with its feeds, which learn of revocations only through `changed`. */
 function setUp(options: Partial<FeedOptions> = {}, clock: Clock = systemClock) {
   const log = new MemoryLog();
-  const feeds = new RevocationFeeds(log, clock, () => at(0), { ...defaultFeedOptions, ...options });
+  const changes: HistoryChange[] = [];
+  const onHistoryChange = (change: HistoryChange) => void changes.push(change);
+  const feeds = new RevocationFeeds(log, clock, () => at(0), {
+    ...defaultFeedOptions,
+    onHistoryChange,
+    ...options,
+  });
   const watch = (start: WatchStart = "now", heartbeat = 60_000) => {
     const end = new AbortController();
     onTestFinished(() => end.abort());
@@ -69,15 +123,15 @@ function setUp(options: Partial<FeedOptions> = {}, clock: Clock = systemClock) {
     };
     return { next, failure, stop };
   };
-  return { log, feeds, watch };
+  return { log, feeds, watch, changes };
 }
 
 /** A feed on a manual clock, with a watcher that has received its first message. */
 async function watching(options: Partial<FeedOptions> = {}, heartbeat?: number) {
   const clock = manualClock();
-  const { log, feeds, watch } = setUp(options, clock);
-  const watcher = watch("now", heartbeat);
-  return { clock, log, feeds, watcher, first: await watcher.next() };
+  const parts = setUp(options, clock);
+  const watcher = parts.watch("now", heartbeat);
+  return { clock, ...parts, watcher, first: await watcher.next() };
 }
 
 const unavailable = new SessiondError("DATABASE_UNAVAILABLE");
@@ -95,7 +149,7 @@ test("a watcher that falls behind the ring fails, others do not, and it can resu
     expect(revisionsOf(await quick.next())).toEqual([revision]);
   }
   expect(await slow.failure()).toMatchObject({ reason: "WATCHER_TOO_SLOW" });
-  expect(revisionsOf(await watch({ after: 0 }).next())).toEqual([1, 2, 3, 4, 5]);
+  expect(revisionsOf(await watch({ after: log.positionAt(0) }).next())).toEqual([1, 2, 3, 4, 5]);
 });
 
 test("one read serves all watchers", async () => {
@@ -190,15 +244,17 @@ test("watchers get revocations while more are committed during each read", async
 
 test("watchers of a feed that retention has overtaken must resume, so that no revocation is skipped", async () => {
   const { log, feeds, watch } = setUp();
+  log.revoke();
   const watcher = watch();
   await watcher.next();
+  const seen = log.positionAt(1);
   log.revoke(5);
   log.removeUpTo(3);
   feeds.changed(id);
   expect(await watcher.failure()).toMatchObject({ reason: "WATCHER_TOO_SLOW" });
-  const metadata = { oldest_revision: "3", revision: "5" };
-  expect(await watch({ after: 0 }).failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE", metadata });
-  expect(revisionsOf(await watch({ after: 3 }).next())).toEqual([4, 5]);
+  const metadata = { oldest_revision: "4", revision: "6" };
+  expect(await watch({ after: seen }).failure()).toMatchObject({ reason: "REVISION_OUT_OF_RANGE", metadata });
+  expect(revisionsOf(await watch({ after: log.positionAt(4) }).next())).toEqual([5, 6]);
 });
 
 test("a watcher that retention overtakes between two pages fails", async () => {
@@ -211,14 +267,22 @@ test("a watcher that retention overtakes between two pages fails", async () => {
 });
 
 test("the ring keeps the newest revocations and their start", () => {
-  const ring = new RevocationRing(3);
-  ring.restart(5);
-  ring.append([6, 7].map(revocation));
-  expect([ring.start, ring.head]).toEqual([5, 7]);
-  ring.append([8, 9].map(revocation));
-  expect([ring.start, ring.head]).toEqual([6, 9]);
-  expect(ring.after(7).map(({ revision }) => revision)).toEqual([8, 9]);
+  const ring = new RevocationRing(3, { revision: 5, id: newId() });
+  const [six, seven, eight, nine] = [6, 7, 8, 9].map(revocation);
+  ring.append([must(six), must(seven)]);
+  expect([ring.start.revision, ring.head]).toEqual([5, seven]);
+  ring.append([must(eight), must(nine)]);
+  expect([ring.start, ring.head]).toEqual([six, nine]);
+  expect(ring.after(7)).toEqual([eight, nine]);
   expect(ring.after(9)).toEqual([]);
-  ring.restart(20);
-  expect([ring.start, ring.head, ...ring.after(20)]).toEqual([20, 20]);
+  expect([5, 6, 8, 9, 10].map((revision) => ring.idAt(revision))).toEqual([
+    undefined,
+    six?.id,
+    eight?.id,
+    nine?.id,
+    undefined,
+  ]);
+  const other = { revision: 20, id: newId() };
+  ring.restart(other);
+  expect([ring.start, ring.head, ...ring.after(20)]).toEqual([other, other]);
 });
