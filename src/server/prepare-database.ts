@@ -1,9 +1,11 @@
+import { sql } from "kysely";
 import type { Logger } from "pino";
 import { rewrapSigningKeys } from "../domain/keys/key-material.ts";
 import type { Store } from "../domain/store/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { startEmbeddedPostgres } from "../embedded-postgres/supervisor.ts";
 import type { Database } from "../storage/connection/database.ts";
+import { hostsIn } from "../storage/connection/hosts.ts";
 import { withDatabaseErrors } from "../storage/connection/database-errors.ts";
 import { type PostgresStoreOptions, postgresStore } from "../storage/postgres-store.ts";
 import { makeServable } from "../storage/schema/migrate.ts";
@@ -13,6 +15,7 @@ import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "
 import type { Cleanup } from "./lifecycle.ts";
 import { describeFault } from "./observability/log.ts";
 import { useDatabase } from "./operator/operator-database.ts";
+import { SlowWait } from "./operator/slow-wait.ts";
 import { warnOfExpiry } from "./tls/certificate-watch.ts";
 import { readTlsMaterial } from "./tls/certificates.ts";
 
@@ -46,14 +49,21 @@ export async function prepareDatabase(
     useDatabase({ url, maxConnections: 2, connectTimeoutMs, statementTimeoutMs, onConnectionError }, (db) =>
       withDatabaseErrors(() => work(db)),
     );
+  const wait = new SlowWait((cause) => log.info(`waits for ${cause}`));
   // Without a timeout: statements may be slow, and another replica may be migrating.
   await use(directUrl, 0, async (db) => {
-    const { applied, newer } = await makeServable(db);
+    wait.for(`the database at ${hostsIn(directUrl)}, which does not answer`);
+    await sql`select 1`.execute(db);
+    wait.end();
+    const { applied, newer } = await makeServable(db, {
+      onBuild: (index) => log.info({ index }, "building an index"),
+      onWait: (cause) => wait.for(cause),
+    });
     if (applied.length > 0) log.info({ migrations: applied }, "database migrated");
     if (newer !== undefined) {
       log.warn({ migration: newer }, "the schema is newer than this version, but allows it to serve");
     }
-  });
+  }).finally(() => wait.end());
   await use(databaseUrl, config.statementTimeoutMs, async (db) => {
     const store = openStore(db, config, log);
     const project = config.bootstrapProject ?? development;

@@ -2,11 +2,12 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { type DatabaseConfig, readDatabaseConfig } from "../../server/config/config.ts";
 import {
   migrateConfigured,
-  pendingOf,
+  pendingMigrations,
   purgeConfigured,
   readSchema,
 } from "../../server/operator/maintenance.ts";
 import { DatabaseUnreachable } from "../../server/operator/operator-database.ts";
+import { SlowWait } from "../../server/operator/slow-wait.ts";
 import { CommandFailure, errorText, exitCodes, usageFailure } from "../output/failure.ts";
 import { pairs, table } from "../output/table.ts";
 import type { Run } from "../run/command.ts";
@@ -19,11 +20,16 @@ type PurgeRun = Run<{ readonly dryRun: true | undefined; readonly retentionDays:
 export async function migrate({ options, environment, output }: MigrateRun): Promise<void> {
   const dryRun = options.dryRun === true;
   const verb = dryRun ? "would apply" : "applied";
+  const wait = new SlowWait((cause) => output.note(`waits for ${cause}`));
   const names = await withDatabase(environment, async (config) =>
     dryRun
-      ? pendingOf(await readSchema(config))
-      : migrateConfigured(config, (name) => output.note(`applying ${name}`)),
-  );
+      ? pendingMigrations(config)
+      : migrateConfigured(config, {
+          onStart: (name) => output.note(`applying ${name}`),
+          onBuild: (index) => output.note(`building the index ${index}`),
+          onWait: (cause) => wait.for(cause),
+        }),
+  ).finally(() => wait.end());
   const text = names.map((name) => `${verb} ${name}`).join("\n") || "the schema is up to date";
   await output.result({ [dryRun ? "pending" : "applied"]: [...names] }, text);
 }

@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "../../server/config/config.ts";
 import { describeFault, logOutput } from "../../server/observability/log.ts";
+import { exitBy } from "../../server/operator/operator-database.ts";
 import { type Service, startService } from "../../server/service.ts";
 import { isWorker, startWorkers } from "../../server/workers/workers.ts";
 import { errorText } from "../output/failure.ts";
@@ -21,13 +22,24 @@ export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
   const log = serviceLog(config);
   for (const warning of warnings) log.warn(warning);
   const stopRequested = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+  // A start may wait for long. It is ended at once, because nothing has been served yet.
+  const endStart = (signal: NodeJS.Signals) => {
+    log.info({ signal }, "ended before it was started");
+    exitBy(signal);
+  };
+  process.once("SIGTERM", endStart).once("SIGINT", endStart);
+  const stopGracefully = () => process.off("SIGTERM", endStart).off("SIGINT", endStart);
   let service: Service;
   try {
-    service = config.workers === 1 ? await startService(config, log) : await startWorkers(config, log);
+    service =
+      config.workers === 1
+        ? await startService(config, log)
+        : await startWorkers(config, log, stopGracefully);
   } catch (error) {
     log.debug({ fault: describeFault(error) }, "start failed");
     return failStart(` ${errorText(error)}`);
   }
+  stopGracefully();
   process.stdout.write(banner(service, config.tls === undefined ? "http" : "https"));
   await stopRequested;
   await stop(service, log);

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Purged, nothingPurged, purge, sumOf } from "../../storage/purge/purge.ts";
 import {
+  type MigrateOptions,
   type MigrationState,
   migrateToLatest,
   migrationStates,
-  newerSchema,
+  pendingOf,
   toStates,
 } from "../../storage/schema/migrate.ts";
 import type { Db } from "../../storage/schema/tables.ts";
@@ -28,25 +29,23 @@ export function schemaOf(migrations: readonly MigrationState[]): Schema {
   return { state: has("unknown") ? "newer" : has("pending") ? "pending" : "current", migrations };
 }
 
-/** Applies pending migrations. Calls `onStart` before each, and returns their names. */
-export async function migrateConfigured(
-  config: DatabaseConfig,
-  onStart: (name: string) => void,
-): Promise<readonly string[]> {
-  const applied = await withOperatorDatabase(config, { create: true }, (db) => migrateToLatest(db, onStart));
-  return applied ?? [];
+/** Names of the pending migrations of the configured database. Throws if the schema is newer than this version. */
+export async function pendingMigrations(config: DatabaseConfig): Promise<readonly string[]> {
+  return pendingOf((await readSchema(config)).migrations);
 }
 
-/** Names of pending migrations. Throws if the schema is newer than this version. */
-export function pendingOf({ migrations }: Schema): readonly string[] {
-  const unknown = migrations.find(({ state }) => state === "unknown");
-  if (unknown !== undefined) throw newerSchema(unknown.name);
-  return migrations.filter(({ state }) => state === "pending").map(({ name }) => name);
+/** Applies pending migrations, and returns their names. */
+export async function migrateConfigured(
+  config: DatabaseConfig,
+  options: MigrateOptions,
+): Promise<readonly string[]> {
+  const applied = await withOperatorDatabase(config, { create: true }, (db) => migrateToLatest(db, options));
+  return applied ?? [];
 }
 
 /** Throws unless the schema is that of this version. */
 export async function requireCurrentSchema(db: Db): Promise<void> {
-  const pending = pendingOf(schemaOf(await migrationStates(db)));
+  const pending = pendingOf(await migrationStates(db));
   if (pending.length > 0) throw new Error("migrations are pending: `sessiond migrate` applies them");
 }
 

@@ -67,8 +67,8 @@ export async function withOperatorDatabase<T>(
   }
 }
 
-/** Ends the process with the exit code of the signal. Unlike the signal itself, an exit also stops the embedded PostgreSQL. */
-function exitBy(signal: NodeJS.Signals): void {
+/** Ends the process with the exit status of the signal. Unlike the signal itself, an exit also stops the embedded PostgreSQL. */
+export function exitBy(signal: NodeJS.Signals): never {
   process.exit(128 + constants.signals[signal]);
 }
 
@@ -83,7 +83,8 @@ function connect<T>(
 ): Promise<T> {
   // A broken connection fails the statement that runs on it, which is reported.
   const onConnectionError = () => undefined;
-  const options = { url, maxConnections: 1, connectTimeoutMs, statementTimeoutMs: 0, onConnectionError };
+  // The second connection renews leases.
+  const options = { url, maxConnections: 2, connectTimeoutMs, statementTimeoutMs: 0, onConnectionError };
   return useDatabase(options, async (db) => {
     await withDatabaseErrors(() => sql`select 1`.execute(db));
     return use(db);

@@ -20,9 +20,10 @@ export function isWorker(environment: NodeJS.ProcessEnv): boolean {
 
 /**
  * Starts a service of several processes on one port. This process, the primary, prepares the database and supervises the
- * workers. Each worker is a replica: workers share nothing but the database. If it fails, nothing keeps running.
+ * workers. Each worker is a replica: workers share nothing but the database. If it fails, nothing keeps running. Calls
+ * `onWorkers` before the first worker starts, because that one serves before the last one does.
  */
-export function startWorkers(config: Config, log: Logger): Promise<Service> {
+export function startWorkers(config: Config, log: Logger, onWorkers: () => void): Promise<Service> {
   return startAll(async (cleanup) => {
     if (!cluster.isPrimary) {
       throw new Error("SESSIOND_WORKERS must be 1 if a process manager runs sessiond as a cluster worker");
@@ -48,6 +49,7 @@ export function startWorkers(config: Config, log: Logger): Promise<Service> {
       log,
     });
     cleanup.defer(() => pool.stop());
+    onWorkers();
     const { address, port } = await pool.start();
     return { address, port, metrics, development: database.development };
   });

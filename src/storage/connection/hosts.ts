@@ -70,3 +70,9 @@ export function urlsOf(url: string): readonly string[] {
   const [, before = "", hosts = "", after = ""] = /^(\w+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
   return hosts.split(",").map((host) => before + host + after);
 }
+
+/** The hosts and ports of a URL as text, without its user and password. */
+export function hostsIn(url: string): string {
+  const hosts = urlsOf(url).map((one) => URL.parse(one)?.host ?? "");
+  return hosts.every((host) => host !== "") ? hosts.join(", ") : "the address of its URL";
+}

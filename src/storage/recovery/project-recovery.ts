@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { type Transaction, sql } from "kysely";
-import { openGate } from "../connection/server-guard.ts";
 import type { ProjectId } from "../../domain/ids.ts";
 import type { NewSigningKey } from "../../domain/keys/signing-key.ts";
 import { jwtLifetimeBounds } from "../../domain/policy.ts";

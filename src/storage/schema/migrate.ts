@@ -1,8 +1,10 @@
 import { setTimeout } from "node:timers/promises";
-import { type Kysely, sql } from "kysely";
-import { type Migration, Migrator } from "kysely/migration";
+import { sql } from "kysely";
 import { DatabaseError } from "pg";
-import { buildIndexes } from "./online-indexes.ts";
+import { createBookkeeping, existing, migrationTable, needsTable } from "./bookkeeping.ts";
+import { Lease, heldLeases } from "./lease.ts";
+import { buildIndexes, unfinished } from "./online-indexes.ts";
+import { explainedMigrationError } from "./migration-errors.ts";
 import type { SchemaMigration } from "./migrations/schema-migration.ts";
 import type { Db } from "./tables.ts";
 import { initial } from "./migrations/0001-initial.ts";
@@ -14,8 +16,6 @@ export const migrations: Migrations = {
   "0001_initial": initial,
 };
 
-const migrationTable = "sessiond_migrations";
-
 /** The migration that every version knows. */
 const firstNeeds = "0001_initial";
 
@@ -26,55 +26,117 @@ const firstNeeds = "0001_initial";
  */
 const lockWait = { each: 200, pause: 100, attempts: 100 };
 
-/**
- * Brings the schema to the newest version. Safe to call from many replicas at once, because a lock admits one at a time, and
- * while the release before serves. Calls `onStart` with the name of each migration. Migrations are committed together; indexes
- * are built afterwards. Returns the names of the applied migrations. Throws if the schema is newer than this code.
- */
-export async function migrateToLatest(
-  db: Db,
-  onStart: (name: string) => void = () => undefined,
-  all: Migrations = migrations,
-): Promise<readonly string[]> {
-  const applied = await migratePatiently(db, onStart, all);
-  const indexes = Object.values(all).flatMap((migration) => Object.entries(migration.indexes ?? {}));
-  await buildIndexes(db, new Map(indexes));
-  return applied;
+/** A start after a crash during a migration waits this long. Renewed while the migration runs. */
+const lease = { name: "migrations", seconds: 15, intervalMs: 0 };
+
+/** Milliseconds between attempts to take the lease. */
+const leasePause = 200;
+
+export interface MigrateOptions {
+  /** By default those of this version. */
+  readonly all?: Migrations;
+  /** Called before each migration. */
+  readonly onStart?: (name: string) => void;
+  /** Called before each build of an index. */
+  readonly onBuild?: (index: string) => void;
+  /** Called, perhaps often, while the migration waits, with the cause. */
+  readonly onWait?: (cause: string) => void;
 }
 
-async function migratePatiently(db: Db, onStart: (name: string) => void, all: Migrations) {
-  for (let attempt = 1; ; attempt++) {
-    const { error, results = [] } = await migrateOnce(db, onStart, all);
-    if (error === undefined) return results.map((result) => result.migrationName);
-    if (!isLockTimeout(error) || attempt === lockWait.attempts) throw explained(error);
-    await setTimeout(lockWait.pause);
+/**
+ * Brings the schema to the newest version. Safe to call from many processes at once, because a lease admits one at a time, and
+ * while the release before serves. Migrations are committed together; indexes are built afterwards. Without anything to do it
+ * needs no privileges but to read. Returns the names of the applied migrations. Throws if the schema is newer than this code.
+ */
+export async function migrateToLatest(db: Db, options: MigrateOptions = {}): Promise<readonly string[]> {
+  const { all = migrations, onWait = ignore, onBuild = ignore } = options;
+  const indexes = new Map(Object.values(all).flatMap(({ indexes = {} }) => Object.entries(indexes)));
+  try {
+    for (;;) {
+      const pending = pendingOf(await migrationStates(db, all));
+      if (pending.length === 0 && (await unfinished(db, indexes)).length === 0) return [];
+      await createBookkeeping(db);
+      const held = await Lease.take(db, lease.name, lease);
+      if (held !== undefined) {
+        return await holdDuring(held, async () => {
+          const applied = await applyPatiently(db, all, options);
+          await buildIndexes(db, indexes, onBuild);
+          return applied;
+        });
+      }
+      const [holder] = (await heldLeases(db)).filter(({ name }) => name === lease.name);
+      if (holder !== undefined) onWait(`the migration by ${holder.process}`);
+      await setTimeout(leasePause);
+    }
+  } catch (error) {
+    throw explainedMigrationError(error);
   }
 }
 
-function migrateOnce(db: Db, onStart: (name: string) => void, all: Migrations) {
-  let needs = firstNeeds;
-  const steps = Object.entries(all).map(([name, migration]): [string, Migration] => {
-    needs = migration.needs ?? needs;
-    const needed = needs;
-    const up: Migration["up"] = async (db) => {
-      onStart(name);
-      await sql`set local lock_timeout = ${sql.lit(lockWait.each)}`.execute(db);
-      await migration.up(db);
-      await recordNeeds(db, name, needed);
-    };
-    return [name, { up }];
-  });
-  const migrator = new Migrator({
-    db,
-    provider: { getMigrations: async () => Object.fromEntries(steps) },
-    migrationTableName: migrationTable,
-    migrationLockTableName: "sessiond_migrations_lock",
-  });
-  return migrator.migrateToLatest();
+const ignore = () => undefined;
+
+async function holdDuring<T>(held: Lease, work: () => Promise<T>): Promise<T> {
+  try {
+    return await held.holdDuring(work);
+  } finally {
+    // If this fails too, the lease expires.
+    await held.release(true).catch(ignore);
+  }
 }
 
-function isLockTimeout(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === "55P03";
+async function applyPatiently(
+  db: Db,
+  all: Migrations,
+  { onStart = ignore, onWait = ignore }: MigrateOptions,
+) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await applyPending(db, all, onStart);
+    } catch (error) {
+      const isWaiting =
+        error instanceof DatabaseError && ["55P03", "40P01", "40001"].includes(error.code ?? "");
+      if (!isWaiting) throw error;
+      if (attempt === lockWait.attempts) {
+        throw new Error("could not migrate the database: other statements kept a table locked", {
+          cause: error,
+        });
+      }
+      onWait("other statements, which lock a table that the migration changes");
+      await setTimeout(lockWait.pause);
+    }
+  }
+}
+
+/** Applies pending migrations in one transaction. The lock keeps out a process that has lost its lease without noticing. */
+async function applyPending(db: Db, all: Migrations, onStart: (name: string) => void) {
+  return db.transaction().execute(async (transaction) => {
+    await sql`set local lock_timeout = ${sql.lit(lockWait.each)}`.execute(transaction);
+    await sql`lock table ${sql.table(migrationTable)} in exclusive mode`.execute(transaction);
+    const pending = pendingOf(await migrationStates(transaction, all));
+    let needs = firstNeeds;
+    for (const [name, migration] of Object.entries(all)) {
+      needs = migration.needs ?? needs;
+      if (!pending.includes(name)) continue;
+      onStart(name);
+      await migration.up(transaction);
+      await record(transaction, name, needs);
+    }
+    return pending;
+  });
+}
+
+/** Records that a migration was applied, and its needs. */
+async function record(db: Db, name: string, needs: string): Promise<void> {
+  await sql`insert into ${sql.table(needsTable)} (migration, needs) values (${name}, ${needs})`.execute(db);
+  await sql`insert into ${sql.table(migrationTable)} (name, timestamp)
+    values (${name}, ${new Date().toISOString()})`.execute(db);
+}
+
+/** Names of pending migrations. Throws if the schema is newer than this version. */
+export function pendingOf(states: readonly MigrationState[]): readonly string[] {
+  const unknown = states.find(({ state }) => state === "unknown");
+  if (unknown !== undefined) throw newerSchema(unknown.name);
+  return states.filter(({ state }) => state === "pending").map(({ name }) => name);
 }
 
 export interface MigrationState {
@@ -89,7 +151,7 @@ export async function migrationStates(
   db: Db,
   all: Migrations = migrations,
 ): Promise<readonly MigrationState[]> {
-  const { rows } = (await exists(db, migrationTable))
+  const { rows } = (await existing(db, [migrationTable])).has(migrationTable)
     ? await sql<{ name: string; timestamp: string }>`
           select name, timestamp from ${sql.table(migrationTable)}`.execute(db)
     : { rows: [] };
@@ -117,15 +179,6 @@ export function newerSchema(unknown: string): Error {
   );
 }
 
-/** Kysely's message for an applied migration that the code does not have. */
-const missingMigration = /previously executed migration (\S+) is missing/;
-
-function explained(error: unknown): Error {
-  const unknown = error instanceof Error ? missingMigration.exec(error.message)?.[1] : undefined;
-  if (unknown === undefined) return new Error("could not migrate the database", { cause: error });
-  return newerSchema(unknown);
-}
-
 /**
  * Prepares the schema for a replica that starts: migrates it to the newest version. A newer schema is left as it is, if its
  * migrations recorded that this code may serve on it, as during a rollout or rollback of a release; `newer` is then the first
@@ -133,11 +186,11 @@ function explained(error: unknown): Error {
  */
 export async function makeServable(
   db: Db,
-  all: Migrations = migrations,
+  options: MigrateOptions = {},
 ): Promise<{ readonly applied: readonly string[]; readonly newer: string | undefined }> {
-  const newer = await servedThoughNewer(db, all);
+  const newer = await servedThoughNewer(db, options.all);
   if (newer !== undefined) return { applied: [], newer };
-  return { applied: await migrateToLatest(db, () => undefined, all), newer: undefined };
+  return { applied: await migrateToLatest(db, options), newer: undefined };
 }
 
 /** The first unknown migration of a newer schema on which this code may serve. */
@@ -150,29 +203,9 @@ export async function servedThoughNewer(db: Db, all: Migrations = migrations): P
   return newer.every((name) => (needs.get(name) ?? "not recorded") in all) ? newer[0] : undefined;
 }
 
-/**
- * For each migration, the migration that code must know to serve after it. Recorded by the release that made it, because older
- * code cannot tell whether it may serve on migrations that it does not know.
- */
-const needsTable = sql.table("sessiond_migrations_needs");
-
-/** Records a migration's needs, in its own transaction. */
-async function recordNeeds(db: Kysely<unknown>, migration: string, needs: string): Promise<void> {
-  await sql`create table if not exists ${needsTable} (migration text primary key, needs text not null)`.execute(
-    db,
-  );
-  await sql`insert into ${needsTable} (migration, needs) values (${migration}, ${needs})`.execute(db);
-}
-
 async function readNeeds(db: Db): Promise<ReadonlyMap<string, string>> {
-  if (!(await exists(db, "sessiond_migrations_needs"))) return new Map();
+  if (!(await existing(db, [needsTable])).has(needsTable)) return new Map();
   const { rows } = await sql<{ migration: string; needs: string }>`
-    select migration, needs from ${needsTable}`.execute(db);
+    select migration, needs from ${sql.table(needsTable)}`.execute(db);
   return new Map(rows.map(({ migration, needs }) => [migration, needs]));
-}
-
-async function exists(db: Db, table: string): Promise<boolean> {
-  const { rows } = await sql<{ present: boolean }>`
-    select to_regclass(${table}) is not null as present`.execute(db);
-  return rows[0]?.present === true;
 }

@@ -1,48 +1,57 @@
 import { setTimeout } from "node:timers/promises";
 import { sql } from "kysely";
+import { DatabaseError } from "pg";
 import type { Db } from "./tables.ts";
 
-/** A random key, which other users of advisory locks are unlikely to use. */
-const lockKey = 7_364_218_905_113;
-
-/** Milliseconds between attempts to take the lock. */
-const interval = 200;
+const attempts = 10;
 
 /**
  * Builds missing indexes concurrently with writes, one after the other. An interrupted build leaves an invalid index, which is
- * built again. One replica builds; the others wait outside of a transaction, because the build would wait for that.
+ * built again. For the holder of a lease. If another process still builds, because it lost its lease or its connection
+ * outlived it, this waits for it, or one of the two is ended by a deadlock and repeats.
  */
-export async function buildIndexes(db: Db, indexes: ReadonlyMap<string, string>): Promise<void> {
-  if ((await unfinished(db, indexes)).length === 0) return;
-  await db.connection().execute(async (connection) => {
-    while (!(await tryLock(connection))) await setTimeout(interval);
+export async function buildIndexes(
+  db: Db,
+  indexes: ReadonlyMap<string, string>,
+  onStart: (name: string) => void,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
     try {
-      for (const { name, exists } of await unfinished(connection, indexes)) {
+      for (const { name, exists } of await unfinished(db, indexes)) {
+        onStart(name);
         const index = sql.table(name);
-        if (exists) await sql`drop index concurrently ${index}`.execute(connection);
-        await sql`create index concurrently ${index} on ${sql.raw(indexes.get(name) ?? "")}`.execute(
-          connection,
-        );
+        if (exists) await sql`drop index concurrently if exists ${index}`.execute(db);
+        await sql`create index concurrently ${index} on ${sql.raw(indexes.get(name) ?? "")}`.execute(db);
       }
-    } finally {
-      await sql`select pg_advisory_unlock(${lockKey})`.execute(connection);
+      return;
+    } catch (error) {
+      if (!isLostRace(error) || attempt === attempts) throw explained(error);
+      await setTimeout(Math.random() * 1000);
     }
-  });
+  }
 }
 
-async function tryLock(connection: Db): Promise<boolean> {
-  const { rows } = await sql<{ locked: boolean }>`select pg_try_advisory_lock(${lockKey}) as locked`.execute(
-    connection,
+/** Whether another process builds too: deadlock, or the index exists meanwhile. */
+function isLostRace(error: unknown): boolean {
+  return error instanceof DatabaseError && ["40P01", "42P07"].includes(error.code ?? "");
+}
+
+/** A build has no transaction that could carry its settings. */
+function explained(error: unknown): unknown {
+  if (!(error instanceof DatabaseError) || !["57014", "25006"].includes(error.code ?? "")) return error;
+  return new Error(
+    "an index could not be built, because a setting of the role or a pooler forbids it: set " +
+      "SESSIOND_DATABASE_DIRECT_URL to the URL of the database without the pooler",
+    { cause: error },
   );
-  return rows[0]?.locked === true;
 }
 
 /** Finds indexes that are missing or invalid. */
-async function unfinished(db: Db, indexes: ReadonlyMap<string, string>) {
+export async function unfinished(db: Db, indexes: ReadonlyMap<string, string>) {
   const { rows } = await sql<{ name: string; exists: boolean }>`
     select wanted.name, i.indexrelid is not null as "exists"
     from unnest(${[...indexes.keys()]}::text[]) with ordinality as wanted (name, place)
-    left join pg_index i on i.indexrelid = to_regclass(quote_ident(wanted.name))
+    left join pg_index i on i.indexrelid = to_regclass(quote_ident(current_schema()) || '.' || quote_ident(wanted.name))
     where i.indisvalid is not true
     order by wanted.place`.execute(db);
   return rows;

@@ -1,10 +1,15 @@
+import { createServer } from "node:net";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Client } from "pg";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
-import { serveProcess } from "../../support/process/serve-process.ts";
+import { createBookkeeping } from "../../../src/storage/schema/bookkeeping.ts";
+import { logged, serveProcess } from "../../support/process/serve-process.ts";
+import { openStore } from "../../support/postgres/open-store.ts";
+import { runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
+import { listenOnLoopback } from "../cli/command-process.ts";
 import { databaseOfFile, holdRevocations, secret, serveOn, sessionsOn } from "./operating.ts";
 
 const databaseUrl = await databaseOfFile();
@@ -112,6 +117,52 @@ describe("with a bootstrap project", () => {
     expect(process.stderr()).toContain("no credential of this project");
     await expect(stranger.list({ memberId: "m" })).rejects.toThrow("malformed, unknown or disabled");
     await (await sessionsOn(process, "bootstrapped")).list({ memberId: "m" });
+  });
+});
+
+describe("a start that waits", () => {
+  /** A database in which another process migrates. */
+  async function migratingDatabase() {
+    const url = await databaseOfTest("template0");
+    const { db, close } = openStore(url);
+    onTestFinished(close);
+    await createBookkeeping(db);
+    await runSql(
+      url,
+      "insert into leases values ('migrations', 'web-7:12 x', now() + interval '1 hour', now())",
+    );
+    return url;
+  }
+
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)("says for what, and %s ends it at once with %i", async (signal, status) => {
+    const url = await migratingDatabase();
+    const process = serveOn(url);
+    await logged(process, "waits for the migration by web-7:12");
+    process.signal(signal);
+    expect(await process.ended).toBe(status);
+    expect(process.stdout()).toBe("");
+  });
+
+  test("starts when the other process has died and its lease expires", async () => {
+    const url = await migratingDatabase();
+    const process = serveOn(url);
+    await logged(process, "waits for the migration by web-7:12");
+    await runSql(url, "update leases set until_time = now()");
+    expect(await process.listening).toBeGreaterThan(0);
+  });
+
+  test("names a database that does not answer, until the connect timeout", async () => {
+    const silent = createServer();
+    const port = await listenOnLoopback(silent);
+    const url = `postgres://user:a-database-password@127.0.0.1:${port}/x`;
+    const process = serveOn(url, { SESSIOND_DATABASE_CONNECT_TIMEOUT_MS: "60000" });
+    await logged(process, `waits for the database at 127.0.0.1:${port}, which does not answer`);
+    process.signal("SIGTERM");
+    expect(await process.ended).toBe(143);
+    expect(process.stderr()).not.toContain("a-database-password");
   });
 });
 

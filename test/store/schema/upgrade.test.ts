@@ -64,7 +64,7 @@ async function databaseWith(all: Migrations = {}) {
   const url = await databaseOfTest("template0");
   const { db, close } = openStore(url);
   onTestFinished(close);
-  const migrate = (all: Migrations) => migrateToLatest(db, () => undefined, all);
+  const migrate = (all: Migrations) => migrateToLatest(db, { all });
   if (Object.keys(all).length > 0) await migrate(all);
   return { url, migrate, db };
 }
@@ -190,7 +190,7 @@ describe("an older version that starts on a newer schema", () => {
   const start = async (newer: Migrations) => {
     const { migrate, db } = await databaseWith(migrations);
     await migrate(newer);
-    return makeServable(db, migrations);
+    return makeServable(db);
   };
 
   test("serves if the newer migrations only expand, and changes nothing", async () => {
@@ -228,7 +228,7 @@ test("one of several starting replicas builds the indexes, and an interrupted bu
   const others = [openStore(url), openStore(url)];
   onTestFinished(async () => void (await Promise.all(others.map((other) => other.close()))));
   const migrateAll = () =>
-    Promise.all([migrate(next), ...others.map((other) => migrateToLatest(other.db, () => undefined, next))]);
+    Promise.all([migrate(next), ...others.map((other) => migrateToLatest(other.db, { all: next }))]);
   const valid = async () => {
     const { rows } = await sql<{ name: string; valid: boolean }>`
       select c.relname as name, i.indisvalid as valid from pg_index i join pg_class c on c.oid = i.indexrelid

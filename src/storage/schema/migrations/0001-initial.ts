@@ -164,15 +164,6 @@ export const initial: SchemaMigration = {
     // Finds the first revocation that is still relevant, where a snapshot starts.
     `create index revocations_by_matter_until on revocations (project_id, matter_until_time)`,
 
-    // Work that one process of the deployment does at a time: who does it, until when, and when it was finished last. Rejected:
-    // advisory locks, which outlive their owner if a pooler keeps the connection, and have no time.
-    `create table leases (
-      name text primary key,
-      holder uuid,
-      until_time timestamptz not null,
-      finish_time timestamptz not null
-    )`,
-
     // The serving processes. Each renews its row every 500 ms in a commit that waits for the synchronous standby.
     `create table replicas (
       id uuid primary key,
