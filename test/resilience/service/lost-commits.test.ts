@@ -141,7 +141,7 @@ test.each(faults)(
     await projectsOf(service).updatePolicy({ projectId, policy: limit });
     const memberId = randomUUID();
     const oldest = await newLogin(service, { memberId });
-    const done = relay.injectFault(fault, /^commit$/);
+    const done = relay.injectFault(fault, /^commit$/, revocation);
     expect(await sessions.create({ memberId }).catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
     await done;
     expect(await verdictOn(service, oldest)).toBe(fault === "lost" ? "active" : "SESSION_REVOKED");
@@ -165,7 +165,7 @@ test.each(faults)(
     await projectsOf(service).updatePolicy({ projectId, policy: limit });
     const request = { memberId: randomUUID(), requestId: randomUUID() };
     const oldest = await newLogin(service, { memberId: request.memberId });
-    const done = relay.injectFault(fault, /^commit$/);
+    const done = relay.injectFault(fault, /^commit$/, revocation);
     expect(await sessions.create(request).catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
     await done;
     const login = await newLogin(service, request);
