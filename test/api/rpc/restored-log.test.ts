@@ -13,7 +13,7 @@ import { positionAt } from "../../support/fixtures/positions.ts";
 import { recoverAt } from "../../support/fixtures/recovering.ts";
 import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
 import { patience } from "../../support/patience.ts";
-import { backUp, restore } from "../../support/fixtures/restoring.ts";
+import { backUp, restore } from "../../support/postgres/test-database.ts";
 
 const restored = await runningService();
 const overtaken = await runningService();
