@@ -1,0 +1,133 @@
+import { decodeProtectedHeader } from "jose";
+import { afterAll, expect, test } from "vitest";
+import { RevocationCause, RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
+import { type Login, newLogin, reasonOf, revokedLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { recoverAt } from "../../support/fixtures/recovering.ts";
+import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
+import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
+import { createTestDatabase } from "../../support/postgres/test-database.ts";
+
+const gap = 2 ** 40;
+
+/** The service until the backup: two active sessions, and one that is revoked at revision 1. */
+const first = await runningService();
+const { databaseUrl, projectId } = first;
+const active = await newLogin(first, { requestId: "one-login" });
+const undone = await newLogin(first);
+const revoked = await revokedLogin(first);
+const cleared = await newLogin(first);
+await first.stop();
+
+/** Four copies of the database: what a backup restores. */
+const [restored, kept, live, rekeyed] = await Promise.all([copy(), copy(), copy(), copy()]);
+
+/** The service after the backup: a revocation and a session that the backup lacks. */
+const second = await runningService({ databaseUrl });
+await sessionsOf(second).revoke({ target: { case: "id", value: undone.id } });
+const lost = await newLogin(second);
+await second.stop();
+
+await recoverAt(restored);
+const service = await runningService({ databaseUrl: restored });
+const { sessions, projects } = { sessions: sessionsOf(service), projects: projectsOf(service) };
+
+async function copy(): Promise<string> {
+  const { url, drop } = await createTestDatabase(new URL(databaseUrl).pathname.slice(1));
+  afterAll(drop);
+  return url;
+}
+
+/** What the service answers to the JWT of a session. */
+async function jwtVerdictOn(of: RunningService, { jwt }: Login): Promise<string> {
+  const call = sessionsOf(of).authenticate({ credential: { case: "jwt", value: jwt } });
+  return call.then(() => "active", reasonOf);
+}
+
+test("no session and no JWT from before is accepted, by token or JWT", async () => {
+  const verdicts = async (login: Login) => [
+    await verdictOn(service, login),
+    await jwtVerdictOn(service, login),
+  ];
+  for (const login of [active, undone]) {
+    expect(await verdicts(login)).toEqual(["SESSION_REVOKED_BY_CUTOFF", "SESSION_UNKNOWN"]);
+  }
+  expect(await verdicts(revoked)).toEqual(["SESSION_REVOKED", "SESSION_UNKNOWN"]);
+  expect(await verdicts(lost)).toEqual(["SESSION_UNKNOWN", "SESSION_UNKNOWN"]);
+});
+
+test("new logins work, with a new signing key, and a repeated one gets a new session", async () => {
+  const login = await newLogin(service, { requestId: "one-login", memberId: active.memberId });
+  expect(login.id).not.toBe(active.id);
+  expect([await verdictOn(service, login), await jwtVerdictOn(service, login)]).toEqual(["active", "active"]);
+  const { keys } = await projects.getJwks({ projectId });
+  expect(keys.map(({ kid }) => kid)).toEqual([decodeProtectedHeader(login.jwt).kid]);
+});
+
+test("the log has the revocations from before, and says what the recovery did", async () => {
+  const { revocations } = await sessions.listRevocations({});
+  const oldest = revocations.at(-1);
+  expect(oldest).toMatchObject({ revision: 1n, targetId: revoked.id });
+  const scopes = revocations.slice(0, -1).map(({ scope }) => scope);
+  expect(scopes).toEqual([RevocationScope.SIGNING_KEY, RevocationScope.PROJECT]);
+  const { revocations: byOperator } = await sessions.listRevocations({ actor: "operator" });
+  expect(byOperator).toEqual(revocations.slice(0, -1));
+  expect(byOperator[1]).toMatchObject({
+    revision: BigInt(gap + 2),
+    cause: RevocationCause.ADMINISTRATION,
+    reason: "recovered from a backup",
+  });
+  const ofMember = await sessions.listRevocations({ memberId: active.memberId });
+  expect(ofMember.revocations).toEqual([byOperator[1]]);
+  const { session } = await sessions.get({ id: active.id });
+  expect(session).toMatchObject({ revokeReason: "recovered from a backup", revokeActor: "operator" });
+});
+
+test("later revocations go on from there", async () => {
+  const login = await newLogin(service);
+  const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
+  expect(revision).toBeGreaterThan(BigInt(gap + 3));
+  expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
+});
+
+const keeping = await recoverAt(kept, { keepSessions: true }).then(() =>
+  runningService({ databaseUrl: kept }),
+);
+
+test("--keep-sessions keeps the sessions of the backup, but no JWT from before", async () => {
+  for (const login of [active, undone]) {
+    expect(await verdictOn(keeping, login)).toBe("active");
+    expect(await jwtVerdictOn(keeping, login)).toBe("SESSION_UNKNOWN");
+  }
+  expect(await verdictOn(keeping, revoked)).toBe("SESSION_REVOKED");
+  expect(await verdictOn(keeping, lost)).toBe("SESSION_UNKNOWN");
+});
+
+const serving = await runningService({ databaseUrl: live });
+
+test("with --force, a service that runs refuses what was recovered at once, and goes on", async () => {
+  expect([await verdictOn(serving, cleared), await jwtVerdictOn(serving, cleared)]).toEqual([
+    "active",
+    "active",
+  ]);
+  await expect(recoverAt(live)).rejects.toThrow(`:${process.pid}, which`);
+  await recoverAt(live, { force: true });
+  expect(await verdictOn(serving, cleared)).toBe("SESSION_REVOKED_BY_CUTOFF");
+  expect(await jwtVerdictOn(serving, cleared)).not.toBe("active");
+  const login = await newLogin(serving);
+  expect([await verdictOn(serving, login), await jwtVerdictOn(serving, login)]).toEqual(["active", "active"]);
+  await sessionsOf(serving).revoke({ target: { case: "id", value: login.id } });
+  expect(await verdictOn(serving, login)).toBe("SESSION_REVOKED");
+});
+
+const newMasterKey = Buffer.alloc(32, "another master key");
+await recoverAt(rekeyed, { masterKey: newMasterKey });
+const withNewKey = await runningService({
+  databaseUrl: rekeyed,
+  environment: { SESSIOND_MASTER_KEY: newMasterKey.toString("base64") },
+});
+
+test("a lost master key of the backup is not needed any more", async () => {
+  expect(await verdictOn(withNewKey, active)).toBe("SESSION_REVOKED_BY_CUTOFF");
+  const login = await newLogin(withNewKey);
+  expect(await jwtVerdictOn(withNewKey, login)).toBe("active");
+});
