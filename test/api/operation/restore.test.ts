@@ -1,6 +1,7 @@
 import { decodeProtectedHeader } from "jose";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { RevocationCause, RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
+import { createVerifier } from "../../../src/client/verifier/verifier.ts";
 import { type Login, newLogin, reasonOf, revokedLogin, verdictOn } from "../../support/fixtures/logins.ts";
 import { recoverAt } from "../../support/fixtures/recovering.ts";
 import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
@@ -11,7 +12,7 @@ const gap = 2 ** 40;
 
 /** The service until the backup: two active sessions, and one that is revoked at revision 1. */
 const first = await runningService();
-const { databaseUrl, projectId } = first;
+const { databaseUrl, projectId, secret } = first;
 const active = await newLogin(first, { requestId: "one-login" });
 const undone = await newLogin(first);
 const revoked = await revokedLogin(first);
@@ -37,28 +38,39 @@ async function copy(): Promise<string> {
   return url;
 }
 
+async function verifierOf({ url }: RunningService) {
+  const verifier = createVerifier({ baseUrl: url, credential: { projectId, secret } });
+  onTestFinished(() => verifier.close());
+  await verifier.ready();
+  return verifier;
+}
+
 /** What the service answers to the JWT of a session. */
 async function jwtVerdictOn(of: RunningService, { jwt }: Login): Promise<string> {
   const call = sessionsOf(of).authenticate({ credential: { case: "jwt", value: jwt } });
   return call.then(() => "active", reasonOf);
 }
 
-test("no session and no JWT from before is accepted, by token or JWT", async () => {
+test("no session and no JWT from before is accepted, by the service or a verifier", async () => {
+  const verifier = await verifierOf(service);
   const verdicts = async (login: Login) => [
     await verdictOn(service, login),
     await jwtVerdictOn(service, login),
+    (await verifier.verify(login.jwt)).ok,
   ];
   for (const login of [active, undone]) {
-    expect(await verdicts(login)).toEqual(["SESSION_REVOKED_BY_CUTOFF", "SESSION_UNKNOWN"]);
+    expect(await verdicts(login)).toEqual(["SESSION_REVOKED_BY_CUTOFF", "SESSION_UNKNOWN", false]);
   }
-  expect(await verdicts(revoked)).toEqual(["SESSION_REVOKED", "SESSION_UNKNOWN"]);
-  expect(await verdicts(lost)).toEqual(["SESSION_UNKNOWN", "SESSION_UNKNOWN"]);
+  expect(await verdicts(revoked)).toEqual(["SESSION_REVOKED", "SESSION_UNKNOWN", false]);
+  expect(await verdicts(lost)).toEqual(["SESSION_UNKNOWN", "SESSION_UNKNOWN", false]);
 });
 
 test("new logins work, with a new signing key, and a repeated one gets a new session", async () => {
+  const verifier = await verifierOf(service);
   const login = await newLogin(service, { requestId: "one-login", memberId: active.memberId });
   expect(login.id).not.toBe(active.id);
   expect([await verdictOn(service, login), await jwtVerdictOn(service, login)]).toEqual(["active", "active"]);
+  expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true, claims: { sessionId: login.id } });
   const { keys } = await projects.getJwks({ projectId });
   expect(keys.map(({ kid }) => kid)).toEqual([decodeProtectedHeader(login.jwt).kid]);
 });
@@ -87,6 +99,8 @@ test("later revocations go on from there", async () => {
   const { revision } = await sessions.revoke({ target: { case: "id", value: login.id } });
   expect(revision).toBeGreaterThan(BigInt(gap + 3));
   expect(await verdictOn(service, login)).toBe("SESSION_REVOKED");
+  const verifier = await verifierOf(service);
+  expect(await verifier.verify(login.jwt)).toMatchObject({ ok: false, scope: "session" });
 });
 
 const keeping = await recoverAt(kept, { keepSessions: true }).then(() =>
@@ -94,9 +108,14 @@ const keeping = await recoverAt(kept, { keepSessions: true }).then(() =>
 );
 
 test("--keep-sessions keeps the sessions of the backup, but no JWT from before", async () => {
+  const verifier = await verifierOf(keeping);
   for (const login of [active, undone]) {
     expect(await verdictOn(keeping, login)).toBe("active");
     expect(await jwtVerdictOn(keeping, login)).toBe("SESSION_UNKNOWN");
+    expect((await verifier.verify(login.jwt)).ok).toBe(false);
+    const credential = { case: "token", value: login.token } as const;
+    const { jwt } = await sessionsOf(keeping).authenticate({ credential, issueJwt: true });
+    expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
   }
   expect(await verdictOn(keeping, revoked)).toBe("SESSION_REVOKED");
   expect(await verdictOn(keeping, lost)).toBe("SESSION_UNKNOWN");
