@@ -1,8 +1,11 @@
+import { once } from "node:events";
 import { decodeProtectedHeader } from "jose";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 import { RevocationCause, RevocationScope } from "../../../gen/session/v1/revocation_pb.ts";
+import type { WatchRevocationsResponse } from "../../../gen/session/v1/session_service_pb.ts";
 import { createVerifier } from "../../../src/client/verifier/verifier.ts";
 import { type Login, newLogin, reasonOf, revokedLogin, verdictOn } from "../../support/fixtures/logins.ts";
+import { positionAt } from "../../support/fixtures/positions.ts";
 import { recoverAt } from "../../support/fixtures/recovering.ts";
 import { type RunningService, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
@@ -28,7 +31,7 @@ await sessionsOf(second).revoke({ target: { case: "id", value: undone.id } });
 const lost = await newLogin(second);
 await second.stop();
 
-await recoverAt(restored);
+const recovery = await recoverAt(restored);
 const service = await runningService({ databaseUrl: restored });
 const { sessions, projects } = { sessions: sessionsOf(service), projects: projectsOf(service) };
 
@@ -43,6 +46,22 @@ async function verifierOf({ url }: RunningService) {
   onTestFinished(() => verifier.close());
   await verifier.ready();
   return verifier;
+}
+
+/** The first message of a watch, or the reason of its failure. */
+async function firstMessage(of: RunningService, after?: string): Promise<WatchRevocationsResponse | string> {
+  const end = new AbortController();
+  const start =
+    after === undefined ? { case: "snapshot" as const, value: {} } : { case: "after" as const, value: after };
+  try {
+    for await (const message of sessionsOf(of).watchRevocations({ start }, { signal: end.signal }))
+      return message;
+    return "the stream ended";
+  } catch (error) {
+    return reasonOf(error);
+  } finally {
+    end.abort();
+  }
 }
 
 /** What the service answers to the JWT of a session. */
@@ -103,6 +122,17 @@ test("later revocations go on from there", async () => {
   expect(await verifier.verify(login.jwt)).toMatchObject({ ok: false, scope: "session" });
 });
 
+test("watchers from before are told of the new history, those too that the backup knows", async () => {
+  const ofBackup = await positionAt({ databaseUrl, projectId }, 1);
+  const ofLost = await positionAt({ databaseUrl, projectId }, 2);
+  for (const position of [ofBackup, ofLost])
+    expect(await firstMessage(service, position)).toBe("HISTORY_CHANGED");
+  const message = await firstMessage(service);
+  const scopes = typeof message === "object" ? message.revocations.map(({ scope }) => scope) : [];
+  expect(scopes.slice(0, 2)).toEqual([RevocationScope.PROJECT, RevocationScope.SIGNING_KEY]);
+  expect(message).toMatchObject({ recoveryIds: [recovery?.id] });
+});
+
 const keeping = await recoverAt(kept, { keepSessions: true }).then(() =>
   runningService({ databaseUrl: kept }),
 );
@@ -129,11 +159,17 @@ test("with --force, a service that runs refuses what was recovered at once, and 
     "active",
   ]);
   await expect(recoverAt(live)).rejects.toThrow(`:${process.pid}, which`);
+  const verifier = await verifierOf(serving);
+  expect((await verifier.verify(cleared.jwt)).ok).toBe(true);
+  const recovered = once(verifier.events, "historyRecovered");
   await recoverAt(live, { force: true });
   expect(await verdictOn(serving, cleared)).toBe("SESSION_REVOKED_BY_CUTOFF");
   expect(await jwtVerdictOn(serving, cleared)).not.toBe("active");
   const login = await newLogin(serving);
   expect([await verdictOn(serving, login), await jwtVerdictOn(serving, login)]).toEqual(["active", "active"]);
+  await recovered;
+  expect(await verifier.verify(cleared.jwt)).toMatchObject({ ok: false });
+  expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true });
   await sessionsOf(serving).revoke({ target: { case: "id", value: login.id } });
   expect(await verdictOn(serving, login)).toBe("SESSION_REVOKED");
 });
