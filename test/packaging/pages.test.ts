@@ -17,7 +17,7 @@ import { configurationTable } from "../../src/server/config/variables.ts";
 import { childEnvironment } from "../support/process/child.ts";
 import { runningService } from "../support/fixtures/running-service.ts";
 
-const pages = globSync("{README.md,{proto,src,test}/**/README.md}").filter(
+const pages = globSync("{README.md,{proto,src,test}/**/*.md}").filter(
   (page) => !page.includes("third_party"),
 );
 const service = await runningService({ projectId: "development" });
