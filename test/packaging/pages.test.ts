@@ -57,8 +57,8 @@ test("git ignores every file that the examples write, because it may hold a toke
   // The commands that the other pages show, but which do not run here, write these.
   const shown = pages.flatMap((page) =>
     Array.from(
-      readFileSync(page, "utf8").matchAll(/-(?:keyout|out) (\S+\.\w+)|_FILE=(\S+\.pem)/g),
-      (match) => match[1] ?? match[2] ?? "",
+      readFileSync(page, "utf8").matchAll(/-(?:keyout|out) (\S+\.\w+)|_FILE=(\S+\.pem)|--file=(\S+)/g),
+      (match) => match[1] ?? match[2] ?? match[3] ?? "",
     ),
   );
   const files = [...new Set([...written, ...shown])].map((name) =>
