@@ -16,8 +16,9 @@ export interface Identity {
 }
 
 /**
- * Checks credentials against the database. Fails with CREDENTIAL_INVALID for a service that is unknown or disabled, and with the
- * reason of the session for an end user. `revokes` accepts a JWT that is not valid yet.
+ * Checks credentials against the database. Fails with CREDENTIAL_INVALID for a service that is unknown or disabled, with
+ * PROJECT_DISABLED for one that has proved itself and whose project is disabled, and with the reason of the session for an end user.
+ * `revokes` accepts a JWT that is not valid yet.
  */
 export async function identify(
   deps: Dependencies,
@@ -33,15 +34,16 @@ export async function identify(
   return { service, caller };
 }
 
-/** Fails with CREDENTIAL_INVALID once a service's credential or project is disabled. For long-running calls. */
+/** Fails with PROJECT_DISABLED or CREDENTIAL_INVALID once a service's project or credential is disabled. For long-running calls. */
 export async function requireStillEnabled(
   { store: { projects } }: Pick<Dependencies, "store">,
   { project, credential }: ServiceCaller,
   call: CallContext,
 ): Promise<void> {
   const found = await projects.findCredentials(project.id, call);
+  if (found?.project.disableTime !== undefined) throw new SessiondError("PROJECT_DISABLED");
   const isEnabled = found?.credentials.some(({ id }) => id === credential.id) ?? false;
-  if (!isEnabled || found?.project.disableTime !== undefined) throw new SessiondError("CREDENTIAL_INVALID");
+  if (!isEnabled) throw new SessiondError("CREDENTIAL_INVALID");
 }
 
 async function identifyService(
@@ -53,9 +55,8 @@ async function identifyService(
     "secretHash" in credential
       ? await findBySecret(deps, credential, call)
       : await deps.store.projects.findCertified(credential.names, call);
-  if (found === undefined || found.project.disableTime !== undefined) {
-    throw new SessiondError("CREDENTIAL_INVALID");
-  }
+  if (found === undefined) throw new SessiondError("CREDENTIAL_INVALID");
+  if (found.project.disableTime !== undefined) throw new SessiondError("PROJECT_DISABLED");
   return { kind: "service", project: found.project, credential: found.credential };
 }
 

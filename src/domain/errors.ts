@@ -21,6 +21,7 @@ const catalogue: Record<Reason, readonly [code: Code, message: string]> = {
   JWT_INVALID: [Code.INVALID_ARGUMENT, "the JWT is not a valid session JWT of this project"],
   CREDENTIAL_MISSING: [Code.UNAUTHENTICATED, "the call carries no credential that this method takes"],
   CREDENTIAL_INVALID: [Code.UNAUTHENTICATED, "the credential is malformed, unknown or disabled"],
+  PROJECT_DISABLED: [Code.UNAUTHENTICATED, "the project of this credential is disabled"],
   SESSION_UNKNOWN: [Code.UNAUTHENTICATED, "the credential names no session of this project"],
   SESSION_REVOKED: [Code.UNAUTHENTICATED, "the session was revoked"],
   SESSION_REVOKED_BY_CUTOFF: [

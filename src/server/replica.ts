@@ -7,7 +7,7 @@ import { KeyRing } from "../domain/keys/key-ring.ts";
 import { SessionJwts } from "../domain/keys/session-jwts.ts";
 import { defaultFeedOptions } from "../domain/revocations/feed-message.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
-import { openDatabase } from "../storage/connection/database.ts";
+import { type PoolUse, openDatabase } from "../storage/connection/database.ts";
 import { Hosts } from "../storage/connection/hosts.ts";
 import { RevocationNotifier } from "../storage/revocations/notifier.ts";
 import { assemble } from "./assemble.ts";
@@ -38,8 +38,7 @@ export interface ReplicaOptions {
 
 /**
  * Starts the parts that each serving process has for itself: its entry among the replicas, a connection pool, revocation feeds, a
- * listener. The cleanup drains
- * them within the configured grace period.
+ * listener. The cleanup drains them within the configured grace period.
  */
 export async function startReplica(
   { config, database, log, metrics, ...options }: ReplicaOptions,
@@ -49,17 +48,23 @@ export async function startReplica(
   const { databaseUrl: url, directUrl, masterKey } = database;
   const { maxConnections, connectTimeoutMs, statementTimeoutMs, preparedStatements } = config;
   const onConnectionError = logConnectionError(log);
-  const connection = { url, connectTimeoutMs, statementTimeoutMs, preparedStatements, onConnectionError };
   const hosts = new Hosts(url);
   const { guard, now: databaseNow } = await startPresence({ hosts, log, metrics }, cleanup);
   const { now = databaseNow } = options;
-  const db = openDatabase({
-    ...connection,
+  const connection = {
     url: hosts,
-    guard,
-    maxConnections,
-    onPool: (use) => metrics?.watchPool(use),
-  });
+    connectTimeoutMs,
+    statementTimeoutMs,
+    preparedStatements,
+    onConnectionError,
+    onPreparedStatementsLost: (error: Error) =>
+      log.warn(
+        { fault: describeFault(error) },
+        "a pooler before the database loses prepared statements; no more are made",
+      ),
+  };
+  const onPool = (use: () => PoolUse) => metrics?.watchPool(use);
+  const db = openDatabase({ ...connection, guard, maxConnections, onPool });
   cleanup.defer(() => db.destroy());
 
   const sender = randomUUID();
@@ -140,7 +145,7 @@ export async function startReplica(
     cleanup.defer(async () => watch.stop());
   }
   // On a connection of its own, so that no call waits for a connection that purges.
-  const purgeDb = openDatabase({ ...connection, url: hosts, maxConnections: 1 });
+  const purgeDb = openDatabase({ ...connection, maxConnections: 1 });
   cleanup.defer(() => purgeDb.destroy());
   const retentionMs = config.retentionMs === 0 ? undefined : config.retentionMs;
   const onPurged = metrics?.batchPurged;

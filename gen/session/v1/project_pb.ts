@@ -470,7 +470,7 @@ export const TokenReuseActionSchema: GenEnum<TokenReuseAction> = /*@__PURE__*/
 
 /**
  * Claims of session JWTs and their names. Every profile has `aud` (the project's id, in an array), `sub` (the member), `iat`,
- * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
+ * `nbf` (30 seconds before `iat`, for clocks that differ), `exp`, `jti`, and the session's custom claims at the top level.
  *
  * @generated from enum session.v1.JwtProfile
  */
@@ -502,7 +502,7 @@ export const JwtProfile = {
 
 /**
  * Claims of session JWTs and their names. Every profile has `aud` (the project's id, in an array), `sub` (the member), `iat`,
- * `nbf`, `exp`, `jti`, and the session's custom claims at the top level.
+ * `nbf` (30 seconds before `iat`, for clocks that differ), `exp`, `jti`, and the session's custom claims at the top level.
  *
  * @generated from enum session.v1.JwtProfile
  */

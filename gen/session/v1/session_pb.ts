@@ -73,7 +73,8 @@ export type Session = Message<"session.v1.Session"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * When the session expires unless it is used. Absent if it has no idle timeout.
+   * When the session expires unless it is used; never before a time that an answer has stated. A use moves this time once it is
+   * recorded: at most once a minute, or once per tenth of a shorter idle timeout. Absent if it has no idle timeout.
    *
    * @generated from field: google.protobuf.Timestamp idle_expire_time = 8;
    */
@@ -150,7 +151,7 @@ export type Session = Message<"session.v1.Session"> & {
   revokeRevision?: bigint | undefined;
 
   /**
-   * How long the session may stay unused. Absent if it has no idle timeout.
+   * How long the session may stay unused, counted from the last use that was recorded. Absent if it has no idle timeout.
    *
    * @generated from field: google.protobuf.Duration idle_timeout = 19;
    */

@@ -1026,8 +1026,8 @@ export const SessionService: GenService<{
     output: typeof ListResponseSchema;
   },
   /**
-   * Changes the expire_time of an active session. Services with PERMISSION_SESSIONS_CREATE. FAILED_PRECONDITION if the session
-   * is not active.
+   * Extends an active session. Services with PERMISSION_SESSIONS_CREATE. An earlier end than the session's expire_time changes
+   * nothing: Revoke ends sessions. FAILED_PRECONDITION if the session is not active.
    *
    * @generated from rpc session.v1.SessionService.Extend
    */

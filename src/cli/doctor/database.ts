@@ -36,9 +36,8 @@ export async function checkDatabase(
   }
 }
 
-function checkServer({ facts: { version, readOnly }, supported }: Diagnosis): Finding {
+function checkServer({ facts: { version }, supported }: Diagnosis): Finding {
   if (!supported) return database.fail(`PostgreSQL ${version} is too old`, "use PostgreSQL 14 or newer");
-  if (readOnly) return database.fail(`PostgreSQL ${version} takes no writes`, "connect to the primary");
   return database.ok(`PostgreSQL ${version} answers`);
 }
 
@@ -50,12 +49,6 @@ function checkDurability({ facts }: Diagnosis): Finding[] {
     warn(
       "full_page_writes is off: a crash may damage the database",
       "turn full_page_writes on, unless the file system writes pages atomically",
-    );
-  }
-  if (!["on", "remote_apply"].includes(facts.synchronousCommit)) {
-    warn(
-      `synchronous_commit is ${facts.synchronousCommit} although sessiond sets it to on: acknowledged writes may be lost`,
-      "make the pooler keep a connection's settings (session pooling), or set synchronous_commit = on for the user",
     );
   }
   return findings.length > 0 ? findings : [durability.ok("committed data survives a crash")];

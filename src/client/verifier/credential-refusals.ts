@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { codeOf, isSessionRefused } from "../error-info.ts";
+import { codeOf, errorInfoOf, isSessionRefused } from "../error-info.ts";
 import type { EventSource, VerifierEventMap } from "./events.ts";
 
 type Refusal = VerifierEventMap["credentialRefused"][0];
@@ -8,6 +8,12 @@ type Refusal = VerifierEventMap["credentialRefused"][0];
 export function isCredentialRefused(error: unknown): boolean {
   const code = codeOf(error);
   return (code === Code.Unauthenticated && !isSessionRefused(error)) || code === Code.PermissionDenied;
+}
+
+/** Whether the server refused a call because the verifier's project is disabled, which ends every session of it. */
+export function isProjectDisabled(error: unknown): boolean {
+  const info = errorInfoOf(error);
+  return info?.domain === "sessiond" && info.reason === "PROJECT_DISABLED";
 }
 
 /** Reports that the server refuses the verifier's own credential: once for each kind of call, until such a call succeeds. */

@@ -7,7 +7,10 @@ import { type Rejection, type Verdict, invalid } from "./verdict.ts";
 /** Decides about a JWT: signature and claims, then known revocations and time, then the age of that knowledge. Never rejects. */
 export async function decide(parts: VerifierParts, jwt: string): Promise<Verdict> {
   const checked = await parts.jwts.check(jwt);
-  if (checked === "keys unavailable") return stale(parts);
+  if (checked === "keys unavailable") {
+    const { disabled } = parts.copy;
+    return disabled === undefined ? undecided(parts) : { ok: false, reason: "revoked", ...disabled };
+  }
   if (typeof checked === "string") return invalid(checked);
   return rejectionOf(parts, jwt, checked) ?? acceptance(parts, jwt, checked);
 }

@@ -1,5 +1,5 @@
 import { errorInfoOf, isSessionRefused } from "../error-info.ts";
-import { isCredentialRefused } from "./credential-refusals.ts";
+import { isCredentialRefused, isProjectDisabled } from "./credential-refusals.ts";
 import type { VerifierParts } from "./log-follower.ts";
 import { invalidities } from "./jwt/jwt-check.ts";
 import { verifierScopes } from "./revocations/revocation.ts";
@@ -10,7 +10,7 @@ import { type Rejection, invalid } from "./verdict.ts";
  * "unavailable" if the server gives no verdict within `askTimeout`.
  */
 export async function introspect(
-  { connections, refusals, settings }: VerifierParts,
+  { connections, refusals, settings, copy }: VerifierParts,
   jwt: string,
 ): Promise<"valid" | "unavailable" | Rejection> {
   const { askTimeout: timeoutMs } = settings;
@@ -26,6 +26,8 @@ export async function introspect(
     }
     if (error instanceof Error && isCredentialRefused(error)) {
       refusals.report({ call: "Authenticate", baseUrl: connection.baseUrl, error });
+      if (isProjectDisabled(error)) copy.disableProject();
+      if (copy.disabled !== undefined) return { ok: false, reason: "revoked", ...copy.disabled };
       return { ok: false, reason: "misconfigured" };
     }
     // Later calls may still wait on this connection. Each has its own deadline.

@@ -4,7 +4,7 @@ import { codeOf, errorInfoOf } from "../error-info.ts";
 import { ownCredentialError } from "../own-credential.ts";
 import { type StreamStart, type SubscriptionEvent, isPermanent, subscribe } from "../subscribe.ts";
 import type { Connections } from "./connections.ts";
-import { type CredentialRefusals, isCredentialRefused } from "./credential-refusals.ts";
+import { type CredentialRefusals, isCredentialRefused, isProjectDisabled } from "./credential-refusals.ts";
 import type { EventSource } from "./events.ts";
 import type { KeySet } from "./jwt/key-set.ts";
 import type { JwtCheck } from "./jwt/jwt-check.ts";
@@ -125,6 +125,7 @@ export class LogFollower {
     this.isConnected = false;
     this.lastError = error;
     if (error instanceof UnknownScopeError) freshness.distrust();
+    if (isProjectDisabled(error)) copy.disableProject();
     if (isPermanent(error)) this.#settleReady(ownCredentialError(error));
     const { baseUrl } = connections;
     source.emit(wasConnected ? "disconnected" : "attemptFailed", { baseUrl, error });

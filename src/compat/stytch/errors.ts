@@ -108,6 +108,7 @@ const ended: StytchError = { status: 401, ...notFound };
 const documented: Partial<Record<Reason, StytchError>> = {
   CREDENTIAL_MISSING: unauthorized,
   CREDENTIAL_INVALID: unauthorized,
+  PROJECT_DISABLED: unauthorized,
   SESSION_UNKNOWN: ended,
   SESSION_REVOKED: ended,
   SESSION_REVOKED_BY_CUTOFF: ended,

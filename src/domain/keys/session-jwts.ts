@@ -15,7 +15,7 @@ import { type JwtStatement, jwtCacheKey, readStatement } from "../../jwt/stateme
 import type { CallContext } from "../../transport/call-context.ts";
 import { type ProjectId, type SessionId, parseProjectId, parseSessionId } from "../ids.ts";
 import type { Project } from "../project.ts";
-import { type Session, idleExpireTimeOf } from "../sessions/session.ts";
+import { type Session, idleExpireTimeFrom } from "../sessions/session.ts";
 import type { KeyRing } from "./key-ring.ts";
 
 /** Number of JWTs whose verified signature is cached; about 8 MB. */
@@ -88,7 +88,7 @@ export class SessionJwts {
       const ends = [
         now.getTime() + jwtLifetime,
         session.expireTime.getTime(),
-        idleExpireTimeOf({ ...session, lastAccessTime: now })?.getTime() ?? Infinity,
+        idleExpireTimeFrom(session, now)?.getTime() ?? Infinity,
       ];
       const issuedAt = Math.floor(now.getTime() / 1000);
       const claims = {

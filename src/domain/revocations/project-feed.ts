@@ -261,7 +261,7 @@ export class ProjectFeed {
 
   /** The poll interval: fresh data for every heartbeat, and a short one while reads fail. */
   #interval(): number {
-    const interval = Math.min(this.#options.pollInterval(), ...this.#heartbeats);
-    return this.#failingSince === undefined ? interval : Math.min(interval, 250);
+    const interval = this.#failingSince === undefined ? this.#options.pollInterval() : 250;
+    return Math.min(interval, ...this.#heartbeats);
   }
 }

@@ -28,6 +28,8 @@ export interface Session {
   readonly lastAccessTime: Date;
   readonly expireTime: Date;
   readonly idleTimeout: number | undefined;
+  /** Set by {@link accessed}: see there. */
+  readonly idleExpireTime?: Date | undefined;
   readonly device: Device;
   readonly authenticationFactors: readonly AuthenticationFactor[];
   readonly roles: readonly string[];
@@ -40,7 +42,7 @@ export interface Session {
 export type SessionState = "active" | "expired" | "idle_expired" | "revoked";
 
 /** The fields that determine when a session expires. */
-export type SessionTimes = Pick<Session, "lastAccessTime" | "expireTime" | "idleTimeout">;
+export type SessionTimes = Pick<Session, "lastAccessTime" | "expireTime" | "idleTimeout" | "idleExpireTime">;
 
 export function stateOf(session: SessionTimes & { readonly revocation: unknown }, now: Date): SessionState {
   if (session.revocation !== undefined) return "revoked";
@@ -49,11 +51,11 @@ export function stateOf(session: SessionTimes & { readonly revocation: unknown }
   return idleExpireTime !== undefined && idleExpireTime <= now ? "idle_expired" : "active";
 }
 
-/** When the session expires unless it is used. */
+/** When the session expires unless it is used: the idle timeout after the last access that is recorded. */
 export function idleExpireTimeOf(session: SessionTimes): Date | undefined {
-  return session.idleTimeout === undefined
-    ? undefined
-    : new Date(session.lastAccessTime.getTime() + session.idleTimeout);
+  const { idleTimeout, lastAccessTime, idleExpireTime } = session;
+  if (idleTimeout === undefined) return undefined;
+  return idleExpireTime ?? new Date(lastAccessTime.getTime() + idleTimeout);
 }
 
 /**
@@ -61,6 +63,30 @@ export function idleExpireTimeOf(session: SessionTimes): Date | undefined {
  * steady use never looks idle.
  */
 export function isAccessDue(session: Session, now: Date): boolean {
-  const interval = Math.min(60_000, (session.idleTimeout ?? Infinity) / 10);
-  return now.getTime() - session.lastAccessTime.getTime() >= interval;
+  return now.getTime() - session.lastAccessTime.getTime() >= accessIntervalOf(session);
+}
+
+function accessIntervalOf({ idleTimeout = Infinity }: SessionTimes): number {
+  return Math.min(60_000, idleTimeout / 10);
+}
+
+/**
+ * Shows an access at `now`. The end of the idle timeout stays that of the stored row: this access may not be due, and a due one is
+ * written after the answer and may be lost. So no session is ended before the time that an answer has announced. Rejected: an idle
+ * timeout that is longer than stated by the interval of recording, which is as exact only if no write is lost.
+ */
+export function accessed(session: Session, now: Date): Session {
+  return { ...session, lastAccessTime: now, idleExpireTime: idleExpireTimeOf(session) };
+}
+
+/**
+ * When a session that is accessed at `now` expires unless it is used again, for its JWT: as if a due access were already recorded,
+ * because a JWT would otherwise be short-lived whenever an owner returns late.
+ */
+export function idleExpireTimeFrom(session: Session, now: Date): Date | undefined {
+  const { idleTimeout } = session;
+  const end = idleExpireTimeOf(session);
+  if (idleTimeout === undefined || end === undefined) return undefined;
+  const next = new Date(now.getTime() + idleTimeout);
+  return next.getTime() - end.getTime() >= accessIntervalOf(session) ? next : end;
 }

@@ -94,7 +94,7 @@ export interface SessionStore {
   findSessionByToken(token: TokenRef, call: CallContext): Promise<FoundByToken | undefined>;
   /** Returns up to one session more than the page holds. */
   listSessions(query: SessionQuery, call: CallContext): Promise<readonly Session[]>;
-  /** Changes the expiry of a session that is active at `now`; undefined if it is not. */
+  /** Extends a session that is active at `now`; undefined if it is not. An earlier end than the session's changes nothing. */
   extendSession(
     projectId: ProjectId,
     id: SessionId,
@@ -102,7 +102,7 @@ export interface SessionStore {
     now: Date,
     call: CallContext,
   ): Promise<Session | undefined>;
-  /** Records an access soon, in the background. Never fails: a lost access shortens an idle timeout at worst. */
+  /** Records an access soon, in the background. Never fails: a lost access shortens an idle timeout at worst, and never an announced one. */
   recordAccess(session: Session, now: Date): void;
   /** Whether the member has sessions, all of them in this organization. */
   isMemberOf(

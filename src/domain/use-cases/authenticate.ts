@@ -2,7 +2,7 @@ import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { JwtProblem, VerifiedJwt, VerifyOptions } from "../keys/session-jwts.ts";
 import type { Project } from "../project.ts";
-import { type Session, isAccessDue } from "../sessions/session.ts";
+import { type Session, accessed, isAccessDue } from "../sessions/session.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { requireActive, resolveToken } from "./resolve-token.ts";
 
@@ -71,7 +71,7 @@ async function findActive(
   const { now } = options;
   requireActive(session, now);
   if (isAccessDue(session, now)) deps.store.sessions.recordAccess(session, now);
-  return { session: { ...session, lastAccessTime: now }, jwt };
+  return { session: accessed(session, now), jwt };
 }
 
 async function find(

@@ -90,7 +90,10 @@ async function store(
   throw new SessiondError("SESSION_LIMIT_REACHED", { metadata: { max_sessions_per_member: String(max) } });
 }
 
-/** Sets the end of an active session to `lifetime` milliseconds from now; undefined means the policy's default. */
+/**
+ * Extends an active session until `lifetime` milliseconds from now; undefined means the policy's default. An earlier end than the
+ * session's changes nothing: verifiers, which accept its JWTs, are not told of it. Revocations end sessions.
+ */
 export async function extendSession(
   { store: { sessions }, now: currentTime }: Dependencies,
   caller: ServiceCaller,

@@ -3,7 +3,7 @@ import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
 import type { ProjectId, RequestId, SessionId } from "../ids.ts";
 import { open, seal } from "../keys/sealing.ts";
-import { type Session, isAccessDue, stateOf } from "../sessions/session.ts";
+import { type Session, accessed, isAccessDue, stateOf } from "../sessions/session.ts";
 import type { CreationRequest, EarlierCreation } from "../store/session-store.ts";
 import { parseSessionToken } from "../token.ts";
 import type { ServiceCaller } from "./caller.ts";
@@ -52,7 +52,7 @@ export async function repeatCreation(
   if (state !== "active") throw new SessiondError("SESSION_NOT_ACTIVE", { metadata: { state } });
   if (found.replaced !== undefined) throw new SessiondError("TOKEN_REPLACED");
   if (isAccessDue(found.session, now)) deps.store.sessions.recordAccess(found.session, now);
-  return { session: { ...found.session, lastAccessTime: now }, token };
+  return { session: accessed(found.session, now), token };
 }
 
 function openToken(

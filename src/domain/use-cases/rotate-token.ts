@@ -1,6 +1,6 @@
 import type { CallContext } from "../../transport/call-context.ts";
 import { SessiondError } from "../errors.ts";
-import { type Session, isAccessDue } from "../sessions/session.ts";
+import { type Session, accessed, isAccessDue } from "../sessions/session.ts";
 import { hashSecret, newTokenSalt, successorOf } from "../token.ts";
 import type { ServiceCaller } from "./caller.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -35,7 +35,7 @@ async function tryToRotate(deps: Dependencies, { project }: ServiceCaller, token
   const now = deps.now();
   requireActive(found.session, now);
   if (isAccessDue(found.session, now)) sessions.recordAccess(found.session, now);
-  const session = { ...found.session, lastAccessTime: now };
+  const session = accessed(found.session, now);
   if (found.successor !== undefined) return { session, token: found.successor };
   const salt = newTokenSalt();
   const successor = successorOf(token, salt);

@@ -4,11 +4,11 @@ import { SessiondError } from "../../domain/errors.ts";
 import { embeddedPostgresUrl, hasCluster } from "../../embedded-postgres/cluster.ts";
 import { startEmbeddedPostgres } from "../../embedded-postgres/supervisor.ts";
 import { type Database, type DatabaseOptions, openDatabase } from "../../storage/connection/database.ts";
-import { withDatabaseErrors } from "../../storage/connection/database-errors.ts";
+import { DatabaseFailure, withDatabaseErrors } from "../../storage/connection/database-errors.ts";
 import type { Tables } from "../../storage/schema/tables.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 
-/** The database does not answer. The cause has the reason. */
+/** The database does not answer, or cannot be used. The message or the cause has the reason. */
 export class DatabaseUnreachable extends Error {
   override readonly name = "DatabaseUnreachable";
 }
@@ -26,7 +26,10 @@ export async function useDatabase<T>(
     return await use(db);
   } catch (error) {
     if (error instanceof SessiondError && error.reason === "DATABASE_UNAVAILABLE") {
-      throw new DatabaseUnreachable("the database does not answer", { cause: error.cause });
+      const { cause } = error;
+      throw cause instanceof DatabaseFailure
+        ? new DatabaseUnreachable(cause.message, { cause: cause.cause })
+        : new DatabaseUnreachable("the database does not answer", { cause });
     }
     throw error;
   } finally {

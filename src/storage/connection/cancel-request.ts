@@ -20,7 +20,8 @@ export function requestCancel(client: Client): Promise<void> {
   const key = keyOf(client);
   if (at === undefined || key === undefined) return Promise.resolve();
   return new Promise((resolve) => {
-    const socket = connect(at, () => socket.end(key));
+    // Left open: PgBouncer forgets the request of a client that closes first.
+    const socket = connect(at, () => socket.write(key));
     socket.setTimeout(timeout, () => socket.destroy());
     socket.on("error", () => undefined).once("close", () => resolve());
     // The database answers by closing the connection.

@@ -83,11 +83,11 @@ export function explainedConnectError(error: unknown): unknown {
 
 function connectErrorText(error: unknown): string {
   if (error instanceof DatabaseError) {
-    if (error.code?.startsWith("28")) return "the database refuses the user or password of its URL";
-    if (error.code === "3D000") return "the server has no database of the name in the URL";
+    if (error.code?.startsWith("28")) return "the database refuses the user or the password of DATABASE_URL";
+    if (error.code === "3D000") return "the server has no database of the name in DATABASE_URL";
   }
   if (error instanceof Error && isTlsError(error)) return "TLS towards the database failed";
-  return "cannot connect to the database";
+  return "the database does not answer";
 }
 
 /** Errors of Node's TLS, of the verification of certificates, and of pg if the server does not speak TLS. */

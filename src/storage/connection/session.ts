@@ -61,7 +61,8 @@ export async function openSession(client: Client, limits: SessionLimits): Promis
     );
   }
   const synchronousCommit = facts.keepsRemoteApply ? "remote_apply" : "on";
-  await client.query(isPooled ? pooledSettings : directSettings(synchronousCommit, limits));
+  const own = { synchronous_commit: synchronousCommit, ...ownSettings(limits) };
+  await client.query(settingsOf(isPooled ? tracked : { ...tracked, ...own }));
   return { isPooled, fence, begin: beginOf(facts, synchronousCommit, limits) };
 }
 
@@ -104,29 +105,25 @@ const tracked = {
   standard_conforming_strings: "on",
 };
 
-const pooledSettings = settingsOf(tracked);
-
 /**
  * Settings of a connection that no other client uses, independent of the defaults of role and database. No promise depends on
- * them.
+ * them. Behind a pooler the role should have them.
  *
  * - Plans: a prepared statement is planned once for all parameters, and with indexes even while its tables are small. Planning
  *   a look-up by id costs Postgres four times as much as running it.
  * - Migrations and other statements outside of the store's calls depend on the timeouts and the isolation level.
  */
-function directSettings(
-  synchronousCommit: string,
-  { statementTimeoutMs, maxSilenceMs }: SessionLimits,
-): string {
-  return settingsOf({
-    ...tracked,
+export function ownSettings({
+  statementTimeoutMs,
+  maxSilenceMs,
+}: SessionLimits): Readonly<Record<string, string>> {
+  return {
     plan_cache_mode: "force_generic_plan",
     enable_seqscan: "off",
     jit: "off",
     default_transaction_isolation: "read committed",
     default_transaction_read_only: "off",
     default_transaction_deferrable: "off",
-    synchronous_commit: synchronousCommit,
     client_min_messages: "warning",
     array_nulls: "on",
     bytea_output: "hex",
@@ -137,7 +134,7 @@ function directSettings(
     transaction_timeout: "0",
     idle_session_timeout: "0",
     idle_in_transaction_session_timeout: String(maxSilenceMs),
-  });
+  };
 }
 
 /** Sets what this version of the database knows. */

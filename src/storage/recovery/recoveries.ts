@@ -29,7 +29,7 @@ export async function recoveryToContinue(
   db: Db,
   { keepSessions, again }: RecoveryOptions,
 ): Promise<Recovery | undefined> {
-  const newest = await newestRecovery(db);
+  const newest = await findNewest(db);
   if (newest === undefined || again) return undefined;
   const { startTime, finishTime } = newest;
   if (finishTime !== undefined) {
@@ -52,13 +52,14 @@ export async function beginRecovery(db: Db, options: RecoveryOptions): Promise<R
   });
 }
 
-/** Its time is later than that of every other, whatever the clock, because the newest recovery is found by time. */
+/** A time later than every other of this column, whatever the clock, because the newest recovery is found by time. */
+const laterThanAll = (column: "start_time" | "finish_time") => sql<Date>`(
+  select greatest(clock_timestamp(), max(${sql.ref(column)}) + interval '1 millisecond') from recoveries)`;
+
 async function insertRecovery(db: Transaction<Tables>, { keepSessions }: RecoveryOptions): Promise<Recovery> {
-  const start_time = sql<Date>`(
-    select greatest(clock_timestamp(), max(start_time) + interval '1 millisecond') from recoveries)`;
   const row = await db
     .insertInto("recoveries")
-    .values({ id: randomUUID(), keep_sessions: keepSessions, start_time })
+    .values({ id: randomUUID(), keep_sessions: keepSessions, start_time: laterThanAll("start_time") })
     .returning(recoveryColumns)
     .executeTakeFirstOrThrow();
   return toRecovery(row);
@@ -69,7 +70,7 @@ export async function finishRecovery(db: Db, id: string): Promise<Date> {
   const { time } = await db.transaction().execute((transaction) =>
     transaction
       .updateTable("recoveries")
-      .set({ finish_time: sql<Date>`coalesce(finish_time, clock_timestamp())` })
+      .set({ finish_time: sql<Date>`coalesce(finish_time, ${laterThanAll("finish_time")})` })
       .where("id", "=", id)
       .returning(sql<Date>`finish_time`.as("time"))
       .executeTakeFirstOrThrow(),
@@ -79,7 +80,7 @@ export async function finishRecovery(db: Db, id: string): Promise<Date> {
 
 const recoveryColumns = ["id", "keep_sessions", "start_time", "finish_time"] as const;
 
-async function newestRecovery(db: Db): Promise<Recovery | undefined> {
+async function findNewest(db: Db): Promise<Recovery | undefined> {
   const row = await db
     .selectFrom("recoveries")
     .select(recoveryColumns)

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../domain/clock.ts";
-import { translated } from "../connection/database-errors.ts";
+import { DatabaseFailure, translated } from "../connection/database-errors.ts";
 import type { DatabaseClock } from "./database-clock.ts";
-import { type Lease, type MomentClock, leaseMs } from "./lease.ts";
+import { type Lease, type Moment, type MomentClock, leaseMs } from "./lease.ts";
 import type { Renewal, RenewalConnection, RenewalServers } from "./renewal.ts";
 import type { TimelineGuard } from "./timeline-guard.ts";
 
@@ -14,6 +14,15 @@ const retryMs = 100;
 const startMs = 10_000;
 /** How long a process that ends tries to delete its row, in milliseconds. */
 const endMs = 1_000;
+
+const tooLate = "the database did not confirm a renewal within 2 s";
+
+/** A renewal, when it started, and when its result was known. */
+interface Renewed {
+  readonly renewal: Renewal;
+  readonly startedAt: Moment;
+  readonly writtenAt: Moment;
+}
 
 /** What the last renewals have shown. */
 export type PresenceState =
@@ -54,10 +63,12 @@ export interface PresenceOptions {
  */
 export class Presence {
   readonly #options: PresenceOptions;
-  #connection: { readonly host: string; readonly opened: RenewalConnection } | undefined;
+  #connection: RenewalConnection | undefined;
   #at = 0;
   #failures = 0;
   #error: unknown;
+  /** The last failure of this kind, and how many failures in a row it was. */
+  #refusal: { readonly error: OlderTimelineError; readonly failures: number } | undefined;
   #kind: PresenceState["kind"] = "renewed";
   #closed = false;
   /** Ends the current wait. */
@@ -91,7 +102,7 @@ export class Presence {
 
   async #remove(): Promise<void> {
     await this.#running;
-    await this.#connection?.opened.remove().catch(() => undefined);
+    await this.#connection?.remove().catch(() => undefined);
   }
 
   async #run(): Promise<void> {
@@ -108,17 +119,17 @@ export class Presence {
   async #renewed(): Promise<boolean> {
     const { clock, servers } = this.#options;
     const host = servers.hosts[this.#at] ?? "";
-    const isNew = this.#connection === undefined;
-    const { opened } = (this.#connection ??= { host, opened: servers.connectionTo(host) });
-    const cancel = clock.after(leaseMs, () => opened.destroy());
+    const expired = Promise.withResolvers<never>();
+    const cancel = clock.after(leaseMs, () => expired.reject(new DatabaseFailure(tooLate)));
     try {
-      if (isNew) await opened.open();
-      await this.#renew(host, opened);
+      this.#take(await Promise.race([this.#renew(host), expired.promise]), host);
       this.#failures = 0;
+      this.#refusal = undefined;
       return true;
     } catch (error) {
       this.#error = error;
       this.#failures++;
+      if (error instanceof OlderTimelineError) this.#refusal = { error, failures: this.#failures };
       this.#disconnect();
       this.#at = (this.#at + 1) % servers.hosts.length;
       return false;
@@ -127,14 +138,24 @@ export class Presence {
     }
   }
 
-  async #renew(host: string, connection: RenewalConnection): Promise<void> {
-    const { lease, guard, databaseClock, moment, onPrimary } = this.#options;
+  async #renew(host: string): Promise<Renewed> {
+    const { lease, moment, servers } = this.#options;
+    const connection = this.#connection ?? servers.connectionTo(host);
+    if (this.#connection === undefined) {
+      this.#connection = connection;
+      await connection.open();
+    }
     const startedAt = moment();
     let writtenAt = startedAt;
-    const renewal = await connection.renew(({ isSynchronous }: Renewal) => {
+    const renewal = await connection.renew(({ isSynchronous }) => {
       writtenAt = moment();
       if (isSynchronous) lease.require();
     });
+    return { renewal, startedAt, writtenAt };
+  }
+
+  #take({ renewal, startedAt, writtenAt }: Renewed, host: string): void {
+    const { guard, databaseClock, onPrimary } = this.#options;
     const outcome = guard.renewed(renewal, startedAt);
     if (outcome === "refused") throw new OlderTimelineError(renewal.timeline, guard.newest);
     databaseClock.measured(renewal.timeMs, startedAt.monotonic, writtenAt.monotonic);
@@ -142,7 +163,7 @@ export class Presence {
   }
 
   #disconnect(): void {
-    this.#connection?.opened.destroy();
+    this.#connection?.destroy();
     this.#connection = undefined;
   }
 
@@ -154,11 +175,13 @@ export class Presence {
   }
 
   #state(): PresenceState {
-    const { lease } = this.#options;
-    const error = this.#error;
+    const { lease, servers } = this.#options;
     if (lease.ageMs < leaseMs) return { kind: "renewed" };
-    if (error instanceof OlderTimelineError) return { kind: "refused", error };
-    return { kind: "lost", isRequired: lease.isRequired, error };
+    const refusal = this.#refusal;
+    const wasOfThisRound = refusal !== undefined && this.#failures - refusal.failures < servers.hosts.length;
+    return wasOfThisRound
+      ? { kind: "refused", error: refusal.error }
+      : { kind: "lost", isRequired: lease.isRequired, error: this.#error };
   }
 
   /** Waits `ms` milliseconds, or until the process ends. */

@@ -153,8 +153,8 @@ class PostgresRenewalConnection implements RenewalConnection {
   }
 
   destroy(): void {
+    // Not the client's end(), which waits for an answer.
     this.#client.connection.stream.destroy();
-    this.#client.end().catch(() => undefined);
   }
 
   /** Nothing rests on it, so it does not wait for standbys. */

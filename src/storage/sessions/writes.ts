@@ -9,10 +9,11 @@ import { type SessionRow, toSession } from "./rows.ts";
 import { columnsOf, livenessColumns, sessionColumns } from "../schema/columns.ts";
 import type { Db } from "../schema/tables.ts";
 
-/** Changes the expiry of a session that is active at `now`. By sessions' primary key. */
+/** Extends a session that is active at `now`; an earlier end changes nothing. By sessions' primary key. */
 export async function extendSession(db: Db, { projectId, id }: SessionKey, expireTime: Date, now: Date) {
   const { rows } = await sql<Omit<SessionRow, "cutoff">>`
-    update sessions set expire_time = ${expireTime}, last_access_time = greatest(sessions.last_access_time, ${now})
+    update sessions set expire_time = greatest(sessions.expire_time, ${expireTime}), last_access_time = greatest(
+      sessions.last_access_time, case when sessions.expire_time < ${expireTime} then ${now}::timestamptz end)
     from (
       select s.project_id, s.id from (
         select s.project_id, s.id, ${columnsOf("s", livenessColumns)}, ${newestCutoff({ projectId })} as cutoff

@@ -108,7 +108,7 @@ test("project disable refuses the project's credentials from then on", async () 
   const { status, stdout } = await run("project", "disable", "doomed", "--yes");
   expect(status).toBe(0);
   expect(stdout).toMatch(/^project +doomed\ndisabled +\d{4}-/);
-  expect(await trial("doomed", secret)).toBe("CREDENTIAL_INVALID");
+  expect(await trial("doomed", secret)).toBe("PROJECT_DISABLED");
   expect((await run("project", "disable", "no-such", "--yes")).status).toBe(3);
 });
 

@@ -77,9 +77,9 @@ test("is refused while a process serves from the database, which it names, unles
   const { url, starts } = await restoredDatabase();
   await runSql(
     url,
-    `insert into replicas (id, name, start_time, renew_time) values
-      (gen_random_uuid(), 'web-1 (pid 7)', now(), now() + interval '1 minute'),
-      (gen_random_uuid(), 'web-2 (pid 8)', now(), now() - interval '10 seconds')`,
+    `insert into replicas (id, name, leased, start_time, renew_time) values
+      (gen_random_uuid(), 'web-1 (pid 7)', false, now(), now() + interval '1 minute'),
+      (gen_random_uuid(), 'web-2 (pid 8)', false, now(), now() - interval '10 seconds')`,
   );
   for (const args of [["--yes"], ["--dry-run"]]) {
     const { status, stdout, stderr } = await on(url, ...args);

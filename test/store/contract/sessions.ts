@@ -117,6 +117,14 @@ export function sessionContract(replicas: Replicas): void {
     expect(extended?.lastAccessTime).toEqual(at(5000));
   });
 
+  test("extending to an earlier end changes nothing", async () => {
+    const session = await create({ idleTimeout: hour });
+    for (const end of [at(hour - 1), at(hour)]) {
+      expect(await store.sessions.extendSession(project.id, session.id, end, at(1000))).toEqual(session);
+    }
+    expect(await find(session.id)).toEqual(session);
+  });
+
   test("only an active session is extended", async () => {
     const session = await create({ idleTimeout: 1000 });
     const extend = (now: number) =>

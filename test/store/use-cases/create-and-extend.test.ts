@@ -43,14 +43,14 @@ test("rejects a login in a project that was disabled after its caller was authen
   await expect(login(deployment, service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 
-test("extending sets the end to a lifetime from now", async () => {
+test("extending sets the end to a lifetime from now, unless the session ends later", async () => {
   const service = await newService(deployment, { defaultLifetime: 3 * hour, maxLifetime: 4 * hour });
   const { session } = await login(deployment, service, { lifetime: hour });
   deployment.setClock(1000);
   const extend = (lifetime?: number) => extendSession(deployment, service, session.id, lifetime, unlimited);
   expect(await extend()).toEqual({ ...session, expireTime: at(1000 + 3 * hour), lastAccessTime: at(1000) });
   expect((await extend(4 * hour)).expireTime).toEqual(at(1000 + 4 * hour));
-  expect((await extend(1000)).expireTime).toEqual(at(2000));
+  expect((await extend(1000)).expireTime).toEqual(at(1000 + 4 * hour));
   await expect(extend(4 * hour + 1)).rejects.toMatchObject(tooLong);
 });
 

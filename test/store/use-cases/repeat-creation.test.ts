@@ -32,7 +32,11 @@ test("a repeat returns the same session and token, with a new JWT", async () => 
   const first = await login(deployment, service, fields);
   deployment.setClock(30_000);
   const repeat = await login(deployment, service, fields);
-  expect(repeat.session).toEqual({ ...first.session, lastAccessTime: at(30_000) });
+  expect(repeat.session).toEqual({
+    ...first.session,
+    lastAccessTime: at(30_000),
+    idleExpireTime: at(60_000),
+  });
   expect(repeat.token).toBe(first.token);
   expect(repeat.jwt).not.toBe(first.jwt);
   const { session } = await authenticate(deployment, service.project, repeat, false, unlimited);

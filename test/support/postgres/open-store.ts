@@ -1,12 +1,15 @@
-import type { CompiledQuery, Kysely } from "kysely";
-import { openDatabase } from "../../../src/storage/connection/database.ts";
+import type { CompiledQuery } from "kysely";
+import {
+  type Database,
+  type DatabaseOptions,
+  openDatabase,
+} from "../../../src/storage/connection/database.ts";
 import { type PostgresStore, postgresStore } from "../../../src/storage/postgres-store.ts";
-import type { Tables } from "../../../src/storage/schema/tables.ts";
 
 /** A store with its own connection pool, like a replica. */
 export interface OpenStore {
   readonly store: PostgresStore;
-  readonly db: Kysely<Tables>;
+  readonly db: Database;
   readonly connectionErrors: readonly Error[];
   readonly lostAccesses: readonly unknown[];
   /** Runs `call` and returns the statements that ended meanwhile, in that order. */
@@ -15,14 +18,8 @@ export interface OpenStore {
 }
 
 export function openStore(
-  url: string,
-  limits: {
-    maxConnections?: number;
-    connectTimeoutMs?: number;
-    statementTimeoutMs?: number;
-    preparedStatements?: boolean;
-    maxWaiting?: number;
-  } = {},
+  url: DatabaseOptions["url"],
+  limits: Partial<Omit<DatabaseOptions, "url" | "onConnectionError">> & { maxWaiting?: number } = {},
 ): OpenStore {
   const connectionErrors: Error[] = [];
   const lostAccesses: unknown[] = [];

@@ -18,6 +18,9 @@ export interface Server {
   readonly sql: <Row extends QueryResultRow>(statement: string) => Promise<readonly Row[]>;
   /** Immediate shutdown, like a power failure. */
   crash(): Promise<void>;
+  /** Stops all its processes, like a suspended machine. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
   start(): Promise<void>;
 }
 
@@ -27,6 +30,16 @@ export interface ReplicatedPostgres {
   readonly standby: Server;
   /** DATABASE_URL with both hosts. */
   readonly url: string;
+}
+
+/** Signals a process and its children. */
+async function signal(pid: number, name: NodeJS.Signals): Promise<void> {
+  const { stdout } = await promisify(execFile)("ps", ["-A", "-o", "pid=,ppid="]);
+  const processes = stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  // The parent first, so that it starts no other child.
+  for (const child of [pid, ...processes.filter(([, parent]) => parent === pid).map(([id = 0]) => id)]) {
+    if (child > 0) process.kill(child, name);
+  }
 }
 
 /** Starts both servers. Stops them with the test. */
@@ -65,6 +78,8 @@ export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
       const ending = running;
       running = undefined;
       if (ending === undefined) return;
+      // A stopped process would not receive the next signal.
+      await signal(ending.pid, "SIGCONT");
       process.kill(ending.pid, "SIGQUIT");
       await ending.ended;
     };
@@ -72,6 +87,8 @@ export async function replicatedPostgres(): Promise<ReplicatedPostgres> {
     return {
       url,
       crash,
+      freeze: async () => running && signal(running.pid, "SIGSTOP"),
+      thaw: async () => running && signal(running.pid, "SIGCONT"),
       sql: (statement) => runSql(url, statement),
       async start() {
         running = await startPostmaster({ ...settings, dataDirectory, port }, new AbortController().signal);

@@ -25,3 +25,35 @@ test("moves to the next host only if the current one is left", () => {
   hosts.leave("postgres://c/d");
   expect(hosts.current).toBe("postgres://a/d");
 });
+
+test("a generation ends once, however many of its connections find the host dead", () => {
+  const hosts = new Hosts("postgres://a/d");
+  const generation = hosts.connected("postgres://a/d", hosts.generation);
+  hosts.invalidate(generation);
+  hosts.invalidate(generation);
+  expect(hosts.generation).toBe(generation + 1);
+  hosts.invalidate();
+  expect(hosts.generation).toBe(generation + 2);
+});
+
+test("a connection to another host than before starts a generation, unless its own has ended", () => {
+  const hosts = new Hosts("postgres://a,b/d");
+  const first = hosts.connected("postgres://a/d", hosts.generation);
+  expect(hosts.connected("postgres://a/d", first)).toBe(first);
+  const second = hosts.connected("postgres://b/d", first);
+  expect(second).not.toBe(first);
+  expect(hosts.generation).toBe(second);
+  // It began before the other one was there.
+  expect(hosts.connected("postgres://a/d", first)).toBe(first);
+  expect(hosts.generation).toBe(second);
+});
+
+test("moves to a named host, and refuses one that is not of the database", () => {
+  const hosts = new Hosts("postgres://a,b/d");
+  const generation = hosts.connected("postgres://a/d", hosts.generation);
+  hosts.moveTo("postgres://b/d");
+  expect(hosts.current).toBe("postgres://b/d");
+  expect(hosts.generation).not.toBe(generation);
+  expect(hosts.connected("postgres://b/d", hosts.generation)).toBe(hosts.generation);
+  expect(() => hosts.moveTo("postgres://c/d")).toThrow("not one of");
+});

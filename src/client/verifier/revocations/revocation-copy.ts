@@ -34,6 +34,9 @@ export class RevocationCopy {
   #past: RevocationIndex[] = [];
   /** Position of the last message that the copy fully covers. */
   #position = "";
+  #isDisabled = false;
+  /** Whether the current stream started after the project was found to be disabled. */
+  #mayEnable = false;
   /** Ids of all recoveries that complete copies have had. */
   readonly #knownRecoveries = new Set<string>();
   /** Ids of the recoveries of the current stream's log. */
@@ -70,6 +73,7 @@ export class RevocationCopy {
 
   /** Returns the revocation of a JWT's signing key or session, if it is revoked in the followed log or in an earlier history. */
   findRevocation(kid: string, subject: Subject): FoundRevocation | undefined {
+    if (this.#isDisabled) return this.disabled;
     const found = this.#followed.findKeyRevocation(kid) ?? this.#followed.findRevocation(subject);
     if (found !== undefined || this.#past.length === 0) return found;
     for (const past of this.#past) {
@@ -77,6 +81,17 @@ export class RevocationCopy {
       if (revocation !== undefined) return revocation;
     }
     return undefined;
+  }
+
+  /** Revokes every session of the project, until a stream that starts later is up to date: its log has the revocation. */
+  disableProject(): void {
+    this.#isDisabled = true;
+    this.#mayEnable = false;
+  }
+
+  /** The revocation of a disabled project. Its revision is not known: it is that of the copy. */
+  get disabled(): FoundRevocation | undefined {
+    return this.#isDisabled ? { scope: "project", revision: this.#followed.revision } : undefined;
   }
 
   /** Drops what mattered only before `limit` in the followed log, in milliseconds since 1970. */
@@ -90,6 +105,7 @@ export class RevocationCopy {
    */
   nextStart(): StreamStart {
     this.#recoveries = [];
+    this.#mayEnable = true;
     this.#isFilling = this.#needsSnapshot || !this.#isComplete;
     this.#needsSnapshot = false;
     if (!this.#isFilling) return { case: "after", value: this.#position };
@@ -124,6 +140,7 @@ export class RevocationCopy {
     const change = this.#isFilling ? this.#fill(message) : this.#continue(message);
     if (message.revision >= this.#followed.revision) this.#position = message.position;
     if (!message.upToDate) return change;
+    if (this.#mayEnable) this.#isDisabled = false;
     if (this.recovery !== undefined) this.#past = [];
     for (const id of this.#recoveries) this.#knownRecoveries.add(id);
     this.#freshness.recordSync(callStart, message.readOffsetMs);

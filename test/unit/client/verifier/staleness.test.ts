@@ -12,8 +12,10 @@ import {
   signed,
   silence,
   upToDate,
+  upToDateAt,
   verifierOf,
 } from "./scripted-service.ts";
+import { errorWith } from "./scripted-log.ts";
 import { aheadClock } from "./verifier-clock.ts";
 
 const key = await newKey();
@@ -79,6 +81,63 @@ test("accept: accepts, with a mark in the verdict and an event each time", async
   expect(verdict).toMatchObject({ ok: true, stale: true, answeredBy: "verifier" });
   await verifier.verify(jwt);
   expect(accepted).toHaveLength(2);
+});
+
+describe("a project that is disabled", () => {
+  const projectDisabled = () => {
+    throw errorWith(Code.Unauthenticated, "PROJECT_DISABLED");
+  };
+  const rejection = { ok: false, reason: "revoked", scope: "project", revision: 1 };
+
+  test.each(["ask", "refuse", "accept"] as const)(
+    "ends every session as soon as the stream is refused: %s",
+    async (onStale) => {
+      const cut = Promise.withResolvers<void>();
+      const { watch } = service;
+      service.watch = async function* () {
+        yield upToDateAt(1, { targetId: dead });
+        await cut.promise;
+      };
+      const verifier = await readyVerifier(service, { onStale });
+      expect(await verifier.verify(jwt)).toMatchObject({ ok: true });
+      const refused = once(verifier.events, "credentialRefused");
+      service.watch = projectDisabled;
+      cut.resolve();
+      await refused;
+      expect(await verifier.verify(jwt)).toEqual(rejection);
+      const fresh = once(verifier.events, "connected");
+      service.watch = watch;
+      await fresh;
+      await vi.waitFor(async () => expect(await verifier.verify(jwt)).toMatchObject({ ok: true }), patience);
+    },
+  );
+
+  test("ends every session if Authenticate is refused, whatever the older stream still says", async () => {
+    const heartbeat = Promise.withResolvers<void>();
+    service.watch = async function* (_request, context) {
+      yield upToDateAt(1, { targetId: dead });
+      await heartbeat.promise;
+      yield { ...upToDateAt(1), readOffset: { seconds: 60n } };
+      await silence(context);
+    };
+    const verifier = await stale("ask");
+    verifier.events.on("credentialRefused", () => undefined);
+    service.authenticate = projectDisabled;
+    expect(await verifier.verify(jwt)).toEqual(rejection);
+    const fresh = once(verifier.events, "fresh");
+    heartbeat.resolve();
+    await fresh;
+    expect(await verifier.verify(jwt)).toEqual(rejection);
+  });
+
+  test("ends every session before a key was fetched", async () => {
+    service.watch = projectDisabled;
+    service.jwks.answer = (response) => response.writeHead(404).end();
+    const verifier = verifierOf(service, { onStale: "accept" });
+    await once(verifier.events, "credentialRefused");
+    expect(await verifier.verify(jwt)).toEqual({ ...rejection, revision: 0 });
+    expect(await verifier.verify("x")).toMatchObject({ reason: "invalid" });
+  });
 });
 
 describe("ask", () => {

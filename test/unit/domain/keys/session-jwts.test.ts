@@ -109,6 +109,12 @@ test.for([
   ["the policy's lifetime", {}, 0, 300_000],
   ["the session's end", { expireTime: at(100_900) }, 0, 100_000],
   ["the session's idle end", { idleTimeout: 30_500, lastAccessTime: at(-9000) }, 0, 30_000],
+  [
+    "the idle end if this access is not recorded",
+    { idleTimeout: 30_500, lastAccessTime: at(-3000) },
+    0,
+    27_000,
+  ],
   ["the session's end, with fractions of a second", { expireTime: at(100_300) }, 700, 100_000],
 ] as const)("expires no later than %s", async ([, overrides, now, end]) => {
   const claims = decodeJwt(await jwts.sign(sessionWith(overrides), project, at(now), unlimited));

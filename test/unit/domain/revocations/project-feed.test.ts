@@ -33,6 +33,8 @@ class MemoryLog implements RevocationLog {
   recoveryIds: readonly string[] = [];
   /** Awaited before each read. */
   before: () => Promise<void> = async () => undefined;
+  /** Awaited before the oldest position is read. */
+  beforeOldest: () => Promise<void> = async () => undefined;
   #revocations: LoggedRevocation[] = [];
   #start: Position = { revision: 0, id: newId() };
   #head = this.#start;
