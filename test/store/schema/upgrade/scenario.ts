@@ -14,11 +14,11 @@ import {
   newProject,
   newRequest,
   newSession,
+  type orderOf,
   organizationId,
   revocationQuery,
   revokeTarget,
   storedSession,
-  type orderOf,
 } from "../../../support/fixtures/stored.ts";
 
 /** Runs every statement of a service: twice, with active and with revoked sessions. */
