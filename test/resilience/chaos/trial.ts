@@ -2,8 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
 import { type LogRow, checkStored, checkWatchedLog } from "./checks/check-log.ts";
 import type { Verdict } from "../../../src/client/verifier/verifier.ts";
-import { type Deployment, startDeployment } from "./processes/deployment.ts";
+import { type Deployment, type DeploymentOptions, startDeployment } from "./processes/deployment.ts";
 import type { Fault } from "./processes/faults.ts";
+import { Callers, type Waiting } from "./callers.ts";
 import { type Acknowledged, Load } from "./load.ts";
 import { monotonic } from "./history.ts";
 import { below } from "./population.ts";
@@ -14,8 +15,7 @@ import { checkVerifier } from "./checks/check-verifier.ts";
 import { Watcher } from "./watcher.ts";
 
 /** Size of a trial. Times in milliseconds. */
-interface TrialOptions {
-  readonly replicas: number;
+export interface TrialOptions {
   readonly clients: number;
   readonly watchers: number;
   readonly verifiers: number;
@@ -42,14 +42,15 @@ export interface Report {
   readonly verifierEvents: Partial<Record<string, number>>;
   /** Milliseconds from the return of Revoke to the refusal in a verifier. */
   readonly propagation: Quantiles;
+  readonly waiting: Waiting;
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
   readonly problems: readonly string[];
 }
 
 /** Injects faults into a deployment under load, then checks its promises. */
-export async function runTrial(options: TrialOptions): Promise<Report> {
-  const deployment = await startDeployment(options.replicas);
+export async function runTrial(options: TrialOptions & DeploymentOptions): Promise<Report> {
+  const deployment = await startDeployment(options);
   try {
     return await runLoad(deployment, options);
   } finally {
@@ -57,7 +58,8 @@ export async function runTrial(options: TrialOptions): Promise<Report> {
   }
 }
 
-async function runLoad(deployment: Deployment, options: TrialOptions): Promise<Report> {
+/** The same with a running deployment. */
+export async function runLoad(deployment: Deployment, options: TrialOptions): Promise<Report> {
   const { replicas } = deployment;
   const watchers = Array.from({ length: options.watchers }, () => new Watcher(replicas));
   const verifiers = await startVerifiers(deployment, options);
@@ -76,11 +78,14 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
     },
   });
   const { recorder } = load;
+  const callers = new Callers(replicas, recorder);
+  let waiting: Waiting;
   try {
     await injectFaults(deployment, verifiers, options);
     await reach(options, recorder, began);
   } finally {
     await load.stop();
+    waiting = await callers.stop();
   }
   const seconds = (monotonic() - began) / 1000;
   const log = await readLog(deployment);
@@ -101,6 +106,7 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
     verdicts: countVerdicts(verifiers),
     verifierEvents: sum(verifiers.map(({ events }) => events)),
     propagation: quantiles(propagations(acknowledged, verifiers)),
+    waiting,
     streams: sum(watchers.map(({ endings }) => endings)),
     violations: checkHistory(history),
     problems: [

@@ -30,24 +30,17 @@ export function killReplica(down: number): Fault {
 /** Immediate shutdown of PostgreSQL, like `pg_ctl stop -m immediate`; it recovers from its log. */
 export const crashDatabase: Fault = {
   name: "PostgreSQL crashes (immediate shutdown)",
-  run: ({ deployment }) => crash(deployment),
+  run: ({ deployment }) => deployment.database.crash(),
 };
 
 /** Both at once, like a power failure. */
 export const crashBoth: Fault = {
   name: "a replica is killed and PostgreSQL crashes at once",
   async run({ deployment, replica }) {
-    await Promise.all([crash(deployment), replica.kill()]);
+    await Promise.all([deployment.database.crash(), replica.kill()]);
     await replica.start();
   },
 };
-
-async function crash({ postgres }: Deployment): Promise<void> {
-  const crashed = postgres.pid();
-  if (crashed === undefined) throw new Error("PostgreSQL does not run");
-  process.kill(crashed, "SIGQUIT");
-  while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
-}
 
 export const cutListeners: Fault = {
   name: "listeners are cut (pg_terminate_backend)",
