@@ -7,7 +7,7 @@ import { temporaryPostgres } from "../../../support/postgres/temporary-postgres.
 import { VerifierProcess } from "./verifier.ts";
 import { Replica, type ReplicaOptions } from "./replica.ts";
 
-type Sql = <Row extends QueryResultRow>(
+export type Sql = <Row extends QueryResultRow>(
   statement: string,
   ...values: readonly unknown[]
 ) => Promise<readonly Row[]>;

@@ -62,8 +62,13 @@ export class Replica {
 
   /** A client with its own connection and a default deadline. */
   connect(timeoutMs: number): Sessiond["sessions"] {
+    return this.client(timeoutMs).sessions;
+  }
+
+  /** Clients of both services. */
+  client(timeoutMs: number): Sessiond {
     const { projectId, secret } = this.#options;
     const credential = { projectId, secret };
-    return connectSessiond({ baseUrl: this.url, credential, defaultTimeoutMs: timeoutMs }).sessions;
+    return connectSessiond({ baseUrl: this.url, credential, defaultTimeoutMs: timeoutMs });
   }
 }
