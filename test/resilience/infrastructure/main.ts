@@ -5,8 +5,9 @@ import { installPackages, missingPackages } from "./packages.ts";
 import { makePlace } from "./systems/place.ts";
 import type { InfrastructureTrial } from "./trial.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
+import { standbySwitch } from "./trials/standby-switch.ts";
 
-const trials: readonly InfrastructureTrial[] = [pgbouncer];
+const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch];
 
 const { values, positionals } = parseArgs({
   options: { against: { type: "string" } },
