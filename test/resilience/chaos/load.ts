@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { decodeJwt } from "jose";
 import type { RevokeAllRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Sessiond } from "../../../src/client/client.ts";
 import type { Ending } from "./history.ts";
@@ -93,18 +92,7 @@ export class Load {
     const repeat = "failed" in first && requestId !== "" ? await this.recorder.attempt(create) : first;
     const outcome = { ...repeat, start: first.start };
     if (!("answer" in outcome)) return;
-    const { session, token, jwt } = outcome.answer;
-    const known = { id: session?.id ?? "", member, organization, token, jwt };
-    const { start, end } = outcome;
-    this.recorder.history.push({
-      kind: "creation",
-      session: known.id,
-      member,
-      organization,
-      createdRevision: Number(decodeJwt(jwt)["rev"]),
-      start,
-      end,
-    });
+    const known = this.recorder.creation({ member, organization }, outcome);
     this.#population.add(known);
     this.#options.onUsed?.(known);
   }

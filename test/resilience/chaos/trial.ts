@@ -1,9 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
-import { type LogRow, checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import { checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import { readLog, readSessions } from "./checks/read-database.ts";
 import type { Verdict } from "../../../src/client/verifier/verifier.ts";
 import { type Deployment, type DeploymentOptions, startDeployment } from "./processes/deployment.ts";
-import type { Fault } from "./processes/faults.ts";
+import type { Fault, FaultTargets } from "./processes/faults.ts";
 import { Callers, type Waiting } from "./callers.ts";
 import { type Acknowledged, Load } from "./load.ts";
 import { monotonic } from "./history.ts";
@@ -46,6 +47,8 @@ export interface Report {
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
   readonly problems: readonly string[];
+  /** Differences between the final log and the answers that callers and watchers were given. */
+  readonly logProblems: readonly string[];
 }
 
 /** Injects faults into a deployment under load, then checks its promises. */
@@ -81,7 +84,7 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
   const callers = new Callers(replicas, recorder);
   let waiting: Waiting;
   try {
-    await injectFaults(deployment, verifiers, options);
+    await injectFaults({ deployment, recorder }, verifiers, options);
     await reach(options, recorder, began);
   } finally {
     await load.stop();
@@ -91,8 +94,9 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
   const log = await readLog(deployment);
   const late = await waitFor(watchers, log.at(-1)?.revision ?? 0);
   for (const watcher of watchers) await watcher.stop();
+  const silent: string[] = [];
   for (const verifier of verifiers) {
-    if (!(await verifier.answered(catchUpMs))) late.push("a verifier stopped answering");
+    if (!(await verifier.answered(catchUpMs))) silent.push("a verifier stopped answering");
   }
   const logs = watchers.flatMap((watcher) => watcher.logs);
   const { history } = recorder;
@@ -110,19 +114,22 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
     streams: sum(watchers.map(({ endings }) => endings)),
     violations: checkHistory(history),
     problems: [
-      ...late,
+      ...silent,
       ...(history.length < options.operations ? [`only ${history.length} operations in the time given`] : []),
       ...Object.keys(recorder.failures)
         .filter((failure) => !expectedFailures.test(failure))
         .map((failure) => `calls failed with ${failure}`),
-      ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
-      ...logs.flatMap((watched) => checkWatchedLog(watched, log, history)),
       ...verifiers.flatMap(({ observations, maxStaleness }) =>
         checkVerifier(observations, history, maxStaleness),
       ),
       ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
         unexpectedExits.map((errors) => `a process ended unexpectedly: ${errors}`),
       ),
+    ],
+    logProblems: [
+      ...late,
+      ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
+      ...logs.flatMap((watched) => checkWatchedLog(watched, log, history)),
     ],
   };
 }
@@ -139,7 +146,7 @@ async function startVerifiers(
 }
 
 async function injectFaults(
-  deployment: Deployment,
+  { deployment, recorder }: Pick<FaultTargets, "deployment" | "recorder">,
   verifiers: readonly VerifierProcess[],
   { faults, pauseMs, log }: TrialOptions,
 ): Promise<void> {
@@ -149,7 +156,7 @@ async function injectFaults(
     const verifier = verifiers[turn % verifiers.length];
     if (replica === undefined || verifier === undefined) return;
     log?.(fault.name);
-    await fault.run({ deployment, replica, verifier });
+    await fault.run({ deployment, replica, verifier, recorder });
     await delay(pauseMs());
   }
 }
@@ -179,28 +186,6 @@ async function waitFor(watchers: readonly Watcher[], revision: number): Promise<
   const behind = () => watchers.filter((watcher) => watcher.revision < revision);
   while (behind().length > 0 && monotonic() < until) await delay(20);
   return behind().map((watcher) => `a watcher stays at revision ${watcher.revision} of ${revision}`);
-}
-
-async function readLog({ sql, options }: Deployment): Promise<readonly LogRow[]> {
-  return sql<LogRow>(
-    `select revision::int as revision, scope, target_id, except_session_id
-     from revocations where project_id = $1 order by revision`,
-    options.projectId,
-  );
-}
-
-/** State of each session by the tables that Authenticate reads. */
-async function readSessions({ sql, options }: Deployment): Promise<ReadonlyMap<string, "alive" | "dead">> {
-  const rows = await sql<{ id: string; dead: boolean }>(
-    `select s.id, s.revoked_revision is not null or exists (
-        select from cutoffs c where c.project_id = s.project_id and c.revision > s.created_revision
-          and (c.scope, c.target_id) in
-            (('member', s.member_id), ('organization', s.organization_id), ('project', s.project_id))
-      ) as dead
-     from sessions s where s.project_id = $1`,
-    options.projectId,
-  );
-  return new Map(rows.map(({ id, dead }) => [id, dead ? "dead" : "alive"]));
 }
 
 /** Propagation of revocations by session id, to each verifier. 0 if the verifier refused before Revoke returned. */

@@ -4,10 +4,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { installPackages, missingPackages } from "./packages.ts";
 import { makePlace } from "./systems/place.ts";
 import type { InfrastructureTrial } from "./trial.ts";
+import { patroni } from "./trials/patroni.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
 import { standbySwitch } from "./trials/standby-switch.ts";
 
-const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch];
+const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch, patroni];
 
 const { values, positionals } = parseArgs({
   options: { against: { type: "string" } },

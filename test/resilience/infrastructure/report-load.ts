@@ -27,6 +27,6 @@ export function reportLoad(report: Stage["report"], part: string, seen: Report):
       failures,
       verdicts,
     },
-    [...seen.violations.map((violation) => JSON.stringify(violation)), ...seen.problems],
+    [...seen.violations.map((violation) => JSON.stringify(violation)), ...seen.problems, ...seen.logProblems],
   );
 }

@@ -1,12 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Deployment } from "./deployment.ts";
 import type { Replica } from "./replica.ts";
+import type { Recorder } from "../recorder.ts";
 import type { VerifierProcess } from "./verifier.ts";
 
-interface FaultTargets {
+export interface FaultTargets {
   readonly deployment: Deployment;
   readonly replica: Replica;
   readonly verifier: VerifierProcess;
+  /** Records what the fault does itself. */
+  readonly recorder: Recorder;
 }
 
 /** A fault. `run` injects it and resolves after recovery. Durations in milliseconds. */

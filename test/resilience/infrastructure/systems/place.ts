@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { chmod, mkdtemp, realpath } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunAs, command, run } from "../../../../src/embedded-postgres/run-as.ts";
@@ -17,7 +18,12 @@ const nobody = { uid: 65534, gid: 65534 };
 export async function makePlace(started: AsyncDisposableStack): Promise<Place> {
   const runAs: RunAs = process.geteuid?.() === 0 ? { kind: "user", ...nobody } : { kind: "self" };
   const directory = await realpath(await mkdtemp(join(tmpdir(), "sessiond-infrastructure-")));
-  started.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
+  const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  process.on("exit", remove);
+  started.defer(() => {
+    process.off("exit", remove);
+    remove();
+  });
   await chmod(directory, 0o711);
   await giveTo(runAs, directory);
   return { directory, runAs };

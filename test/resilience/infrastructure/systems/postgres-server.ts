@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { QueryResultRow } from "pg";
@@ -131,8 +131,8 @@ function isRunning(pid: number): boolean {
 }
 
 /** Pid of the postmaster of a data directory. Undefined if it has none. */
-export async function postmasterPid(dataDirectory: string): Promise<number | undefined> {
-  const text = await readFile(join(dataDirectory, "postmaster.pid"), "utf8").catch(() => "");
-  const pid = Number(text.split("\n")[0]);
+export function postmasterPid(dataDirectory: string): number | undefined {
+  const file = join(dataDirectory, "postmaster.pid");
+  const pid = existsSync(file) ? Number(readFileSync(file, "utf8").split("\n")[0]) : 0;
   return pid > 0 && isRunning(pid) ? pid : undefined;
 }

@@ -29,7 +29,7 @@ export class Program {
     this.#child = child;
     const kill = () => child.kill("SIGKILL");
     process.on("exit", kill);
-    this.#ended = new Promise((resolve) => child.once("close", resolve).once("error", resolve)).then(() => {
+    this.#ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve)).then(() => {
       this.#hasEnded = true;
       process.off("exit", kill);
     });
@@ -48,6 +48,11 @@ export class Program {
   /** The last lines that it printed. */
   get output(): string {
     return this.#lines.slice(-20).join("\n");
+  }
+
+  /** Resolves when it has ended. Its children may hold its output open. */
+  get ended(): Promise<unknown> {
+    return this.#ended;
   }
 
   /** Waits until `condition` holds. Throws if the program ends first or time is up. */
