@@ -119,9 +119,7 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
       ...Object.keys(recorder.failures)
         .filter((failure) => !expectedFailures.test(failure))
         .map((failure) => `calls failed with ${failure}`),
-      ...verifiers.flatMap(({ observations, maxStaleness }) =>
-        checkVerifier(observations, history, maxStaleness),
-      ),
+      ...verifiers.flatMap((verifier) => checkVerifier(verifier, history)),
       ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
         unexpectedExits.map((errors) => `a process ended unexpectedly: ${errors}`),
       ),

@@ -124,9 +124,17 @@ async function revokeAndAsk(
   victims: readonly KnownSession[],
   third: Sessiond["sessions"],
 ): Promise<void> {
+  // The new primary waits for a standby, which may have to follow it first.
+  for (let attempts = 0; attempts < 60; attempts++) {
+    if ("answer" in (await recorder.attempt(() => third.create({ memberId: "third" })))) break;
+    await delay(500);
+  }
   for (const { id } of victims) {
     const outcome = await recorder.attempt(() => third.revoke({ target: { case: "id", value: id } }));
-    if (!("saw" in outcome)) recorder.revocation({ scope: "session", target: id }, outcome);
+    if (!("answer" in outcome)) {
+      throw new Error(`the third replica cannot revoke: ${JSON.stringify(outcome)}`);
+    }
+    recorder.revocation({ scope: "session", target: id }, outcome);
   }
   const others = deployment.replicas.map((replica) => replica.connect(1000));
   for (let round = 0; round < 20; round++) {
