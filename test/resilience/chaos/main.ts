@@ -33,8 +33,8 @@ function report(problems: readonly string[]): void {
   for (const problem of problems.slice(0, 10)) console.log(problem);
 }
 
-function show({ violations, problems, logProblems, ...figures }: Report): void {
-  console.log(figures);
+function show({ violations, problems, logProblems, history, ...figures }: Report): void {
+  console.log({ ...figures, operations: history.length });
   report([...violations.map((violation) => JSON.stringify(violation)), ...problems, ...logProblems]);
 }
 

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
-import { checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import { checkOneHistory, checkStored, checkWatchedLog } from "./checks/check-log.ts";
 import { readLog, readSessions } from "./checks/read-database.ts";
 import type { Verdict } from "../../../src/client/verifier/verifier.ts";
 import { type Deployment, type DeploymentOptions, startDeployment } from "./processes/deployment.ts";
 import type { Fault, FaultTargets } from "./processes/faults.ts";
 import { Callers, type Waiting } from "./callers.ts";
 import { type Acknowledged, Load } from "./load.ts";
-import { monotonic } from "./history.ts";
+import { type Operation, monotonic } from "./history.ts";
 import { below } from "./population.ts";
 import { type Quantiles, quantiles } from "./checks/quantiles.ts";
 import type { Recorder } from "./recorder.ts";
@@ -19,7 +19,8 @@ import { Watcher } from "./watcher.ts";
 export interface TrialOptions {
   readonly clients: number;
   readonly watchers: number;
-  readonly verifiers: number;
+  /** How many to start, or those that the caller has started. */
+  readonly verifiers: number | readonly VerifierProcess[];
   readonly maxStaleness: number;
   /** The load ends when this many operations are recorded and every fault was injected... */
   readonly operations: number;
@@ -33,7 +34,6 @@ export interface TrialOptions {
 }
 
 export interface Report {
-  readonly operations: number;
   readonly calls: number;
   readonly seconds: number;
   readonly revocations: number;
@@ -47,6 +47,7 @@ export interface Report {
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
   readonly problems: readonly string[];
+  readonly history: readonly Operation[];
   /** Differences between the final log and the answers that callers and watchers were given. */
   readonly logProblems: readonly string[];
 }
@@ -101,7 +102,6 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
   const logs = watchers.flatMap((watcher) => watcher.logs);
   const { history } = recorder;
   return {
-    operations: history.length,
     calls: recorder.calls,
     seconds,
     revocations: log.length,
@@ -112,6 +112,7 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
     propagation: quantiles(propagations(acknowledged, verifiers)),
     waiting,
     streams: sum(watchers.map(({ endings }) => endings)),
+    history,
     violations: checkHistory(history),
     problems: [
       ...silent,
@@ -119,6 +120,7 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
       ...Object.keys(recorder.failures)
         .filter((failure) => !expectedFailures.test(failure))
         .map((failure) => `calls failed with ${failure}`),
+      ...logs.flatMap((watched) => checkOneHistory(watched, history)),
       ...verifiers.flatMap((verifier) => checkVerifier(verifier, history)),
       ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
         unexpectedExits.map((errors) => `a process ended unexpectedly: ${errors}`),
@@ -136,6 +138,7 @@ async function startVerifiers(
   deployment: Deployment,
   { verifiers, maxStaleness }: TrialOptions,
 ): Promise<readonly VerifierProcess[]> {
+  if (typeof verifiers !== "number") return verifiers;
   const started: VerifierProcess[] = [];
   for (let i = 0; i < verifiers; i++) {
     started.push(await deployment.startVerifier(i % 2 === 0 ? "ask" : "refuse", maxStaleness));

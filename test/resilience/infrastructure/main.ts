@@ -7,8 +7,9 @@ import type { InfrastructureTrial } from "./trial.ts";
 import { patroni } from "./trials/patroni.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
 import { standbySwitch } from "./trials/standby-switch.ts";
+import { restore } from "./trials/restore.ts";
 
-const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch, patroni];
+const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch, restore, patroni];
 
 const { values, positionals } = parseArgs({
   options: { against: { type: "string" } },

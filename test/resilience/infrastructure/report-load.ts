@@ -13,12 +13,12 @@ export const shortLoad = {
 } as const;
 
 /** Reports what a load has seen. */
-export function reportLoad(report: Stage["report"], part: string, seen: Report): void {
-  const { operations, revocations, seconds, waiting, failures, verdicts, propagation } = seen;
+export function reportLoad(report: Stage["report"], part: string, seen: Report, more: object = {}): void {
+  const { history, revocations, seconds, waiting, failures, verdicts, propagation } = seen;
   report(
     part,
     {
-      operations,
+      operations: history.length,
       revocations,
       seconds: Math.round(seconds),
       "longest wait of a read (ms)": waiting.reads,
@@ -26,6 +26,7 @@ export function reportLoad(report: Stage["report"], part: string, seen: Report):
       "propagation p50, p99 (ms)": [propagation.p50, propagation.p99],
       failures,
       verdicts,
+      ...more,
     },
     [...seen.violations.map((violation) => JSON.stringify(violation)), ...seen.problems, ...seen.logProblems],
   );

@@ -27,8 +27,8 @@ export interface Deployment {
   readonly options: ReplicaOptions;
   readonly database: TrialDatabase;
   readonly replicas: readonly Replica[];
-  /** Starts a verifier. Times in milliseconds. */
-  startVerifier(onStale: OnStale, maxStaleness: number): Promise<VerifierProcess>;
+  /** Starts a verifier, by default of all replicas. Times in milliseconds. */
+  startVerifier(onStale: OnStale, maxStaleness: number, baseUrl?: string): Promise<VerifierProcess>;
   readonly sql: Sql;
   stop(): Promise<void>;
 }
@@ -61,11 +61,11 @@ export async function startDeployment(setup: DeploymentOptions): Promise<Deploym
   const running = started.move();
   let verifiers = 0;
   return {
-    async startVerifier(onStale, maxStaleness) {
+    async startVerifier(onStale, maxStaleness, baseUrl) {
       // Each starts with a different replica.
       const first = verifiers++;
       const verifier = await VerifierProcess.start({
-        baseUrl: replicas.map((_, i) => replicas[(first + i) % replicas.length]?.url ?? ""),
+        baseUrl: baseUrl ?? replicas.map((_, i) => replicas[(first + i) % replicas.length]?.url ?? ""),
         credential: { projectId: options.projectId, secret: options.secret },
         onStale,
         maxStaleness,

@@ -90,6 +90,21 @@ export class PostgresServer {
     return (statement, ...values) => runSql(this.urlOf(database), statement, ...values);
   }
 
+  /** Makes a backup of a database with pg_dump. Returns the file. */
+  async dump(database: string): Promise<string> {
+    const file = join(this.#place.directory, `${database}.dump`);
+    const dump = ["--format=custom", `--file=${file}`, `--dbname=${this.urlOf(database)}`];
+    await runProgram(this.#place, postgresProgram("pg_dump"), dump);
+    return file;
+  }
+
+  /** Creates a database from a backup with pg_restore. */
+  async restore(file: string, database: string): Promise<void> {
+    await this.sql(`create database ${database}`);
+    const restore = ["--exit-on-error", `--dbname=${this.urlOf(database)}`, file];
+    await runProgram(this.#place, postgresProgram("pg_restore"), restore);
+  }
+
   async start(): Promise<void> {
     const settings = { binaries, runAs: this.#place.runAs, durable: true, ignorePid: undefined };
     const { dataDirectory, port } = this;

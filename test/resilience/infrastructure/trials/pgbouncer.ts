@@ -71,7 +71,7 @@ async function withSlowDefaults(
   { report }: Stage,
 ): Promise<void> {
   for (const setting of slowDefaults) await server.sql(`alter role ${role} set ${setting}`);
-  const deployment = await startDeployment(setup);
+  const deployment = await startDeployment({ ...setup, replicas: 1 });
   try {
     report("every call, with all hostile defaults", {}, await everyCallOf(deployment));
   } finally {

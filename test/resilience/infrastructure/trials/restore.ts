@@ -1,0 +1,157 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Relay, startRelay } from "../../../support/postgres/relay.ts";
+import { startChild } from "../../../support/process/child.ts";
+import { checkNewLogins } from "../../chaos/checks/check-new-logins.ts";
+import { type Span, monotonic } from "../../chaos/history.ts";
+import { type Deployment, startDeployment } from "../../chaos/processes/deployment.ts";
+import type { Fault, FaultTargets } from "../../chaos/processes/faults.ts";
+import type { VerifierProcess } from "../../chaos/processes/verifier.ts";
+import { runLoad } from "../../chaos/trial.ts";
+import { reportLoad, shortLoad } from "../report-load.ts";
+import { PostgresServer, postgresPackage } from "../systems/postgres-server.ts";
+import type { InfrastructureTrial, Stage } from "../trial.ts";
+
+const modes = ["plain", "overtaken"] as const;
+
+/**
+ * Restores a backup under running replicas and verifiers, and recovers it. Overtaken: a replica and verifiers look again only after
+ * the restored log has more revocations than the one that they knew.
+ */
+export const restore: InfrastructureTrial = {
+  name: "restore",
+  shows: "a backup is restored under connected, disconnected and frozen verifiers, then recovered",
+  packages: [postgresPackage],
+  minutes: 6,
+  async run(stage) {
+    const server = await PostgresServer.start(stage.place, "postgres", stage.started);
+    for (const mode of modes) await runMode(mode, server, stage);
+  },
+};
+
+async function runMode(
+  mode: (typeof modes)[number],
+  server: PostgresServer,
+  { report, say }: Stage,
+): Promise<void> {
+  const name = `trial_${mode}`;
+  await server.sql(`create database ${name}`);
+  const database = { url: server.urlOf(name), sql: server.sqlIn(name), crash: () => server.crash() };
+  const deployment = await startDeployment({ replicas: 2, database });
+  const relay = await startRelay(deployment.replicas[0]?.url ?? "");
+  try {
+    const { maxStaleness } = shortLoad;
+    const kinds = {
+      connected: await deployment.startVerifier("ask", maxStaleness),
+      "connected, refusing": await deployment.startVerifier("refuse", maxStaleness),
+      disconnected: await deployment.startVerifier("ask", maxStaleness, relay.url),
+      frozen: await deployment.startVerifier("ask", maxStaleness),
+    };
+    const verifiers = Object.values(kinds);
+    const phases: Span[] = [];
+    const fault = restoreAndRecover(mode, server, name, { ...kinds, relay }, phases, say);
+    const options = { ...shortLoad, verifiers, faults: [fault], log: say };
+    const seen = await runLoad(deployment, options);
+    const asking = verifiers.filter((verifier) => verifier !== kinds["connected, refusing"]);
+    const logins = phases.flatMap((phase) =>
+      asking.flatMap((verifier) => checkNewLogins(verifier.observations, seen.history, phase)),
+    );
+    const events = Object.entries(kinds).map(([kind, verifier]) => [kind, verifier.events]);
+    // The log at the end is not that of the history.
+    reportLoad(report, mode, { ...seen, logProblems: logins }, { events: Object.fromEntries(events) });
+  } finally {
+    await relay.close();
+    await deployment.stop();
+  }
+}
+
+interface Parts {
+  readonly frozen: VerifierProcess;
+  readonly relay: Relay;
+}
+
+/** `phases`: receives the times at which new logins have to be accepted. */
+function restoreAndRecover(
+  mode: (typeof modes)[number],
+  server: PostgresServer,
+  name: string,
+  { frozen, relay }: Parts,
+  phases: Span[],
+  say: Stage["say"],
+): Fault {
+  return {
+    name: `a backup is restored: ${mode}`,
+    async run(targets) {
+      const { deployment, recorder } = targets;
+      const dump = await during(() => server.dump(name));
+      await server.restore(dump.result, "restored");
+      await delay(2000);
+      const frozenParts = [frozen, ...(mode === "overtaken" ? [targets.replica] : [])];
+      for (const part of frozenParts) part.freeze();
+      relay.cut();
+      const head = await headOf(deployment);
+      const swapped = await during(() => swap(server, name));
+      recorder.history.push({ kind: "restore", dump, start: swapped.start, end: swapped.end });
+      say("the restored database is open");
+      await delay(3000);
+      if (mode === "overtaken") await overtake(deployment, head);
+      relay.mend();
+      for (const part of frozenParts) part.thaw();
+      const thawed = monotonic();
+      await delay(8000);
+      phases.push({ start: thawed + settleMs, end: monotonic() });
+      await recover(targets);
+      say("recovered");
+      const recovered = monotonic();
+      await delay(8000);
+      phases.push({ start: recovered + settleMs, end: monotonic() });
+    },
+  };
+}
+
+/** Milliseconds that verifiers and replicas have to connect again. */
+const settleMs = 4000;
+
+async function during<T>(call: () => Promise<T>): Promise<Span & { readonly result: T }> {
+  const start = monotonic();
+  const result = await call();
+  return { start, end: monotonic(), result };
+}
+
+/** Puts the database `restored` in the place of the running one. */
+async function swap(server: PostgresServer, name: string): Promise<void> {
+  await server.sql(`alter database ${name} with allow_connections false`);
+  await server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name);
+  for (let left = 1; left > 0; await delay(10)) {
+    const rows = await server.sql("select from pg_stat_activity where datname = $1", name);
+    left = rows.length;
+  }
+  await server.sql(`alter database ${name} rename to ${name}_old`);
+  await server.sql(`alter database restored rename to ${name}`);
+}
+
+async function headOf({ sql }: Deployment): Promise<number> {
+  const [row] = await sql<{ head: number }>("select max(revision)::int as head from project_revisions");
+  return row?.head ?? 0;
+}
+
+/** Waits until the restored log is longer than the one before. */
+async function overtake(deployment: Deployment, head: number): Promise<void> {
+  while ((await headOf(deployment)) < head + 5) await delay(100);
+}
+
+/** Stops the replicas, runs `sessiond recover` until it finds none, and starts them again. */
+async function recover({ deployment, recorder }: FaultTargets): Promise<void> {
+  const { replicas, options } = deployment;
+  await Promise.all(replicas.map((replica) => replica.kill()));
+  const start = monotonic();
+  const environment = { DATABASE_URL: options.databaseUrl, SESSIOND_MASTER_KEY: options.masterKey };
+  for (let attempts = 1; ; attempts++) {
+    const child = startChild("src/cli/main.ts", ["recover", "--yes"], environment);
+    await child.ended;
+    if (child.process.exitCode === 0) break;
+    if (attempts === 20) throw new Error(`sessiond recover fails: ${child.errorLines.join("\n")}`);
+    await delay(1000);
+  }
+  recorder.history.push({ kind: "recovery", start, end: monotonic() });
+  await Promise.all(replicas.map((replica) => replica.start()));
+}
