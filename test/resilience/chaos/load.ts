@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { RevokeAllRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Sessiond } from "../../../src/client/client.ts";
@@ -19,6 +20,8 @@ export interface Acknowledged {
 export interface LoadOptions {
   readonly replicas: readonly { readonly connect: (timeoutMs: number) => Sessions }[];
   readonly clients: number;
+  /** Pause of a client between two operations, in milliseconds. Default: none. */
+  readonly thinkMs?: number;
   /** Number of members, in how many organizations. */
   readonly members: number;
   readonly organizations: number;
@@ -56,6 +59,8 @@ export class Load {
     while (!this.#stopping) {
       const step = this.#choose();
       await step();
+      const { thinkMs } = this.#options;
+      if (thinkMs !== undefined) await delay(thinkMs);
     }
   }
 

@@ -18,6 +18,8 @@ import { Watcher } from "./watcher.ts";
 /** Size of a trial. Times in milliseconds. */
 export interface TrialOptions {
   readonly clients: number;
+  /** Pause of a client between two operations. Default: none. */
+  readonly thinkMs?: number;
   readonly watchers: number;
   /** How many to start, or those that the caller has started. */
   readonly verifiers: number | readonly VerifierProcess[];
@@ -72,6 +74,7 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
   const load = new Load({
     replicas,
     clients: options.clients,
+    ...(options.thinkMs === undefined ? {} : { thinkMs: options.thinkMs }),
     members: 200,
     organizations: 10,
     onUsed: (session) => verifiers[below(verifiers.length)]?.ask(session),

@@ -4,6 +4,7 @@ import type { Stage } from "./trial.ts";
 /** Size of the load of most trials. The machine also runs the systems around the service. */
 export const shortLoad = {
   clients: 8,
+  thinkMs: 20,
   watchers: 3,
   verifiers: 2,
   maxStaleness: 2000,

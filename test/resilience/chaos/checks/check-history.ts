@@ -1,6 +1,6 @@
 import { Histories } from "./histories.ts";
 import { RevisionOrder, RevocationIndex, revisionOf } from "./revocation-index.ts";
-import type { Creation, Observation, Operation, Revocation } from "../history.ts";
+import type { Creation, Observation, Operation, Revocation, Span } from "../history.ts";
 
 /** A broken rule, with the operations that show it. */
 export interface Violation {
@@ -76,6 +76,8 @@ function checkObservation(
   ];
   switch (observation.saw) {
     case "missing": {
+      // The recovery revokes the keys of earlier JWTs.
+      if (isRecovered(observation, creation, histories)) return [];
       const isKept = histories.isBeforeRestore(observation.end);
       return isKept || histories.fateOf(creation) === "kept"
         ? violation("acknowledged session is missing")
@@ -93,13 +95,18 @@ function checkObservation(
       return revocation === undefined ? [] : violation("alive after its revocation", revocation);
     }
     case "dead": {
-      if (histories.hasBegunRecovery(observation.end) && !histories.hasRecovered(creation.start)) return [];
+      if (isRecovered(observation, creation, histories)) return [];
       const begun = revocations.filter(({ start }) => start < observation.end);
       if (begun.length === 0) return violation("dead before any revocation");
       const fits = observation.revokedBy === undefined || begun.some(couldBe(observation.revokedBy));
       return fits ? [] : violation("wrong revision blamed", ...begun);
     }
   }
+}
+
+/** Whether the recovery may have ended the session before the operation was answered. */
+function isRecovered({ end }: Span, { start }: Creation, histories: Histories): boolean {
+  return histories.hasBegunRecovery(end) && !histories.hasRecovered(start);
 }
 
 /** Checks the receipt for a session that was dead already: it has the revision that ended the session. */
@@ -109,7 +116,7 @@ function checkRepeated(
   revocations: readonly Revocation[],
   histories: Histories,
 ): readonly Violation[] {
-  if (histories.hasBegunRecovery(receipt.end) && !histories.hasRecovered(creation.start)) return [];
+  if (isRecovered(receipt, creation, histories)) return [];
   const begun = revocations.filter(({ start }) => start < receipt.end);
   const { revision } = receipt;
   if (revision === undefined || begun.some(couldBe(revision))) return [];

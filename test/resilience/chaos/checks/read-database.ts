@@ -4,7 +4,7 @@ import type { LogRow } from "./check-log.ts";
 /** The whole log of the project. */
 export async function readLog({ sql, options }: Deployment): Promise<readonly LogRow[]> {
   return sql<LogRow>(
-    `select revision::int as revision, scope, target_id, except_session_id
+    `select revision::float8 as revision, scope, target_id, except_session_id
      from revocations where project_id = $1 order by revision`,
     options.projectId,
   );

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Relay, startRelay } from "../../../support/postgres/relay.ts";
 import { startChild } from "../../../support/process/child.ts";
-import { checkNewLogins } from "../../chaos/checks/check-new-logins.ts";
 import { type Span, monotonic } from "../../chaos/history.ts";
 import { type Deployment, startDeployment } from "../../chaos/processes/deployment.ts";
 import type { Fault, FaultTargets } from "../../chaos/processes/faults.ts";
@@ -21,7 +20,7 @@ export const restore: InfrastructureTrial = {
   name: "restore",
   shows: "a backup is restored under connected, disconnected and frozen verifiers, then recovered",
   packages: [postgresPackage],
-  minutes: 6,
+  minutes: 10,
   async run(stage) {
     const server = await PostgresServer.start(stage.place, "postgres", stage.started);
     for (const mode of modes) await runMode(mode, server, stage);
@@ -47,17 +46,19 @@ async function runMode(
       frozen: await deployment.startVerifier("ask", maxStaleness),
     };
     const verifiers = Object.values(kinds);
-    const phases: Span[] = [];
-    const fault = restoreAndRecover(mode, server, name, { ...kinds, relay }, phases, say);
+    const asking = verifiers.filter((verifier) => verifier !== kinds["connected, refusing"]);
+    const logins = new Logins(asking);
+    const fault = restoreAndRecover(mode, server, name, { ...kinds, relay, logins }, say);
     const options = { ...shortLoad, verifiers, faults: [fault], log: say };
     const seen = await runLoad(deployment, options);
-    const asking = verifiers.filter((verifier) => verifier !== kinds["connected, refusing"]);
-    const logins = phases.flatMap((phase) =>
-      asking.flatMap((verifier) => checkNewLogins(verifier.observations, seen.history, phase)),
-    );
     const events = Object.entries(kinds).map(([kind, verifier]) => [kind, verifier.events]);
     // The log at the end is not that of the history.
-    reportLoad(report, mode, { ...seen, logProblems: logins }, { events: Object.fromEntries(events) });
+    reportLoad(
+      report,
+      mode,
+      { ...seen, logProblems: logins.problems },
+      { events: Object.fromEntries(events) },
+    );
   } finally {
     await relay.close();
     await deployment.stop();
@@ -67,15 +68,14 @@ async function runMode(
 interface Parts {
   readonly frozen: VerifierProcess;
   readonly relay: Relay;
+  readonly logins: Logins;
 }
 
-/** `phases`: receives the times at which new logins have to be accepted. */
 function restoreAndRecover(
   mode: (typeof modes)[number],
   server: PostgresServer,
   name: string,
-  { frozen, relay }: Parts,
-  phases: Span[],
+  { frozen, relay, logins }: Parts,
   say: Stage["say"],
 ): Fault {
   return {
@@ -96,20 +96,55 @@ function restoreAndRecover(
       if (mode === "overtaken") await overtake(deployment, head);
       relay.mend();
       for (const part of frozenParts) part.thaw();
-      const thawed = monotonic();
-      await delay(8000);
-      phases.push({ start: thawed + settleMs, end: monotonic() });
+      await delay(settleMs);
+      await logins.check("before the recovery", targets);
       await recover(targets);
       say("recovered");
-      const recovered = monotonic();
-      await delay(8000);
-      phases.push({ start: recovered + settleMs, end: monotonic() });
+      await delay(settleMs);
+      await logins.check("after the recovery", targets);
     },
   };
 }
 
 /** Milliseconds that verifiers and replicas have to connect again. */
-const settleMs = 4000;
+const settleMs = 6000;
+
+/** New logins, which verifiers that ask have to accept. */
+class Logins {
+  readonly problems: string[] = [];
+  readonly #verifiers: readonly VerifierProcess[];
+
+  constructor(verifiers: readonly VerifierProcess[]) {
+    this.#verifiers = verifiers;
+  }
+
+  /** Creates sessions of members of their own, and asks the verifiers about them. */
+  async check(when: string, { deployment, recorder }: FaultTargets): Promise<void> {
+    const created = new Set<string>();
+    for (const replica of deployment.replicas) {
+      const sessions = replica.connect(5000);
+      for (let i = 0; i < 10; i++) {
+        const outcome = await recorder.attempt(() => sessions.create({ memberId: "new" }));
+        if (!("answer" in outcome)) continue;
+        const known = recorder.creation({ member: "new", organization: "" }, outcome);
+        created.add(known.id);
+        for (const verifier of this.#verifiers) verifier.ask(known);
+      }
+    }
+    if (created.size < 10) this.problems.push(`${when}: only ${created.size} of 20 logins`);
+    for (const verifier of this.#verifiers) {
+      await verifier.answered(10_000);
+      const verdicts = verifier.observations.filter(({ session }) => created.has(session));
+      // The load may revoke some of them.
+      const refused = verdicts.filter(({ verdict }) => !verdict.ok && verdict.reason !== "revoked");
+      if (verdicts.length < created.size || refused.length > 0) {
+        this.problems.push(
+          `${when}: a verifier accepted ${verdicts.length - refused.length} of ${created.size} new logins: ${JSON.stringify(refused[0])}`,
+        );
+      }
+    }
+  }
+}
 
 async function during<T>(call: () => Promise<T>): Promise<Span & { readonly result: T }> {
   const start = monotonic();
@@ -130,7 +165,7 @@ async function swap(server: PostgresServer, name: string): Promise<void> {
 }
 
 async function headOf({ sql }: Deployment): Promise<number> {
-  const [row] = await sql<{ head: number }>("select max(revision)::int as head from project_revisions");
+  const [row] = await sql<{ head: number }>("select max(revision)::float8 as head from project_revisions");
   return row?.head ?? 0;
 }
 
