@@ -9,7 +9,6 @@ import { defaultFeedOptions } from "../domain/revocations/feed-message.ts";
 import { RevocationFeeds } from "../domain/revocations/revocation-feeds.ts";
 import { type PoolUse, openDatabase } from "../storage/connection/database.ts";
 import { Hosts } from "../storage/connection/hosts.ts";
-import { RevocationListener } from "../storage/revocations/listener.ts";
 import { RevocationNotifier } from "../storage/revocations/notifier.ts";
 import { assemble } from "./assemble.ts";
 import { purgeInBackground } from "./background-purge.ts";
@@ -17,6 +16,7 @@ import { type Config, masterKeysOf } from "./config/config.ts";
 import type { Cleanup } from "./lifecycle.ts";
 import { logHistoryChange } from "./history-change.ts";
 import { createListener } from "./listener/listener.ts";
+import { listenForRevocations } from "./revocation-wake-ups.ts";
 import { PeerRegistry } from "./listener/peer.ts";
 import type { Metrics } from "./observability/metrics.ts";
 import { describeFault } from "./observability/log.ts";
@@ -98,16 +98,16 @@ export async function startReplica(
       logHistoryChange(log, change);
     },
   });
-  if (config.notify) {
-    const revocationListener = new RevocationListener({
+  if (notifier !== undefined) {
+    const revocationListener = listenForRevocations({
       url: directUrl,
       sender,
+      notifier,
+      feeds,
+      log,
       connectTimeoutMs,
-      clock: systemClock,
-      onChange: (projectId) => feeds.changed(projectId),
-      onTrouble: (error) =>
-        log.warn({ fault: describeFault(error) }, "LISTEN failed; revocations are polled for"),
     });
+    metrics?.watchListener(() => revocationListener.hears);
     cleanup.defer(() => revocationListener.close());
   }
   const shutdown = new AbortController();

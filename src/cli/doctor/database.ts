@@ -2,6 +2,7 @@ import type { Config, DatabaseConfig } from "../../server/config/config.ts";
 import { type Diagnosis, diagnose } from "../../server/operator/diagnosis.ts";
 import { DatabaseUnreachable } from "../../server/operator/operator-database.ts";
 import { errorText } from "../output/failure.ts";
+import { checkActivity, checkPaths, checkPrivileges } from "./deployment.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const database = findingsOf("database");
@@ -23,7 +24,10 @@ export async function checkDatabase(
     return [
       checkServer(diagnosis),
       ...checkDurability(diagnosis),
+      ...checkPaths(diagnosis),
       checkSchema(diagnosis),
+      ...checkPrivileges(diagnosis),
+      ...checkActivity(diagnosis),
       checkClock(diagnosis),
       ...checkKeys(diagnosis),
     ];
@@ -41,7 +45,7 @@ function checkServer({ facts: { version }, supported }: Diagnosis): Finding {
   return database.ok(`PostgreSQL ${version} answers`);
 }
 
-function checkDurability({ facts }: Diagnosis): Finding[] {
+function checkDurability({ facts, hosts }: Diagnosis): Finding[] {
   const findings: Finding[] = [];
   const warn = (message: string, mend: string) => findings.push(durability.warn(message, mend));
   if (!facts.fsync) warn("fsync is off: a crash loses acknowledged writes", "turn fsync on in the database");
@@ -51,7 +55,20 @@ function checkDurability({ facts }: Diagnosis): Finding[] {
       "turn full_page_writes on, unless the file system writes pages atomically",
     );
   }
-  return findings.length > 0 ? findings : [durability.ok("committed data survives a crash")];
+  if (hosts > 1 && !facts.hasSynchronousStandbys) {
+    warn(
+      "synchronous_standby_names is empty: a failover may lose revocations that were acknowledged",
+      "name the standbys in synchronous_standby_names, or run `sessiond recover` after a failover that lost commits",
+    );
+  }
+  if (findings.length > 0) return findings;
+  return [
+    durability.ok(
+      facts.hasSynchronousStandbys
+        ? "committed data survives a crash, and a failover to a synchronous standby"
+        : "committed data survives a crash",
+    ),
+  ];
 }
 
 function checkSchema({ schema, servedThoughNewer }: Diagnosis): Finding {

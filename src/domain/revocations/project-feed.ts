@@ -7,6 +7,11 @@ import type { Position } from "./position.ts";
 import { type RevocationLog, outOfLog } from "./revocation-log.ts";
 import { RevocationRing, isComplete, pageSize } from "./revocation-ring.ts";
 
+export interface ProjectFeedOptions extends Omit<FeedOptions, "pollInterval"> {
+  /** Asked before each poll. */
+  readonly pollInterval: () => number;
+}
+
 /**
  * Reads one project's log for all its watchers in this process: on each notification, and at least once per shortest
  * heartbeat. Each watcher keeps its own position, so that a slow one does not delay the others.
@@ -18,7 +23,7 @@ export class ProjectFeed {
   readonly #projectId: ProjectId;
   readonly #log: RevocationLog;
   readonly #clock: Clock;
-  readonly #options: FeedOptions;
+  readonly #options: ProjectFeedOptions;
   readonly #heartbeats: number[] = [];
   readonly #waiting = new Set<() => void>();
   /** Undefined before the first read. */
@@ -38,7 +43,7 @@ export class ProjectFeed {
     projectId: ProjectId,
     log: RevocationLog,
     clock: Clock,
-    options: FeedOptions,
+    options: ProjectFeedOptions,
     seen: Position | undefined,
   ) {
     this.#projectId = projectId;
@@ -256,7 +261,7 @@ export class ProjectFeed {
 
   /** The poll interval: fresh data for every heartbeat, and a short one while reads fail. */
   #interval(): number {
-    const interval = Math.min(this.#options.pollInterval, ...this.#heartbeats);
-    return this.#failingSince === undefined ? interval : Math.min(interval, 250);
+    const interval = this.#failingSince === undefined ? this.#options.pollInterval() : 250;
+    return Math.min(interval, ...this.#heartbeats);
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { ProjectId } from "../ids.ts";
 import type { Position } from "./position.ts";
 import { type FeedMessage, type FeedOptions, defaultFeedOptions } from "./feed-message.ts";
-import { ProjectFeed } from "./project-feed.ts";
+import { ProjectFeed, type ProjectFeedOptions } from "./project-feed.ts";
 import { type RevocationLog, outOfLog } from "./revocation-log.ts";
 
 export type WatchStart = "now" | "oldest" | "snapshot" | { readonly after: Position };
@@ -17,6 +17,12 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * How often logs are read while notifications do not arrive, in milliseconds: each watched project this often, but all together
+ * at most 200 times per second.
+ */
+const deafPoll = { projectMs: 50, readMs: 5 };
+
 /** Number of projects without watchers whose newest position is remembered. */
 const maxRemembered = 10_000;
 
@@ -25,8 +31,9 @@ export class RevocationFeeds {
   readonly #log: RevocationLog;
   readonly #clock: Clock;
   readonly #now: () => Date;
-  readonly #options: FeedOptions;
+  readonly #options: ProjectFeedOptions;
   readonly #feeds = new Map<ProjectId, ProjectFeed>();
+  #hearsOthers = true;
   /** The newest position that this process knows of projects without a feed, for the next feed to compare. */
   readonly #remembered = new LRUCache<ProjectId, Position>({ max: maxRemembered });
 
@@ -34,7 +41,7 @@ export class RevocationFeeds {
     this.#log = log;
     this.#clock = clock;
     this.#now = now;
-    this.#options = options;
+    this.#options = { ...options, pollInterval: () => this.#pollInterval(options.pollInterval) };
   }
 
   get watchers(): number {
@@ -54,6 +61,18 @@ export class RevocationFeeds {
   changed(projectId: ProjectId | undefined): void {
     if (projectId === undefined) for (const feed of this.#feeds.values()) feed.refresh();
     else this.#feeds.get(projectId)?.refresh();
+  }
+
+  /** Takes whether the notifications of other replicas arrive. While they do not, logs are read often. */
+  hear(hearsOthers: boolean): void {
+    if (hearsOthers === this.#hearsOthers) return;
+    this.#hearsOthers = hearsOthers;
+    this.changed(undefined);
+  }
+
+  #pollInterval(usual: number): number {
+    if (this.#hearsOthers) return usual;
+    return Math.min(usual, Math.max(deafPoll.projectMs, deafPoll.readMs * this.#feeds.size));
   }
 
   /** Reads the log of a project that this process has written to, up to `head`. */

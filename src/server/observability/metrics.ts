@@ -163,6 +163,15 @@ export class Metrics {
     );
   }
 
+  /** Adds a gauge of whether notifications arrive. */
+  watchListener(hears: () => boolean): void {
+    this.#gauge(
+      "sessiond_deaf_processes",
+      "Processes at which notifications of revocations do not arrive, so that they read the logs often.",
+      () => (hears() ? 0 : 1),
+    );
+  }
+
   watchPool(use: () => PoolUse): void {
     this.#gauge("sessiond_database_connections", "Connections to the database.", () => use().open);
     this.#gauge("sessiond_database_connections_idle", "Idle connections to the database.", () => use().idle);

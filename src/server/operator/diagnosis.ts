@@ -8,17 +8,43 @@ import {
   readClockOffset,
   readDatabaseFacts,
 } from "../../storage/connection/database-facts.ts";
+import { withDatabaseErrors } from "../../storage/connection/database-errors.ts";
+import { urlsOf } from "../../storage/connection/hosts.ts";
+import {
+  type DatabaseIdentity,
+  type DeploymentActivity,
+  type MissingPrivileges,
+  missingPrivileges,
+  readActivity,
+  readIdentity,
+} from "../../storage/schema/deployment-facts.ts";
 import { migrationStates, servedThoughNewer } from "../../storage/schema/migrate.ts";
 import { keysNotWrappedWith } from "../../storage/signing-key-store.ts";
-import type { Tables } from "../../storage/schema/tables.ts";
+import type { Db, Tables } from "../../storage/schema/tables.ts";
 import { type Config, type DatabaseConfig, masterKeysOf } from "../config/config.ts";
 import { existingMasterKey } from "../config/data-directory.ts";
 import { type Schema, schemaOf } from "./maintenance.ts";
-import { withOperatorDatabase } from "./operator-database.ts";
+import { notificationsArrive } from "./notification-test.ts";
+import { useDatabase, withOperatorDatabase } from "./operator-database.ts";
+
+/** The path on which calls are served, by DATABASE_URL. */
+export interface ServingPath {
+  readonly facts: DatabaseFacts;
+  readonly identity: DatabaseIdentity;
+  readonly missing: readonly MissingPrivileges[];
+  /** Whether notifications of revocations reach a direct connection. Undefined if they are off or the configuration is wrong. */
+  readonly notifies: boolean | undefined;
+}
 
 /** What `doctor` reports of a database. */
 export interface Diagnosis {
+  /** How many hosts the URL names. */
+  readonly hosts: number;
   readonly facts: DatabaseFacts;
+  readonly identity: DatabaseIdentity;
+  readonly serving: ServingPath;
+  /** Undefined if the schema is not this version's. */
+  readonly activity: DeploymentActivity | undefined;
   readonly supported: boolean;
   readonly clock: ClockOffset;
   readonly schema: Schema;
@@ -37,9 +63,9 @@ export interface Diagnosis {
  */
 export async function diagnose(
   config: DatabaseConfig,
-  keys: Pick<Config, "masterKey" | "acceptedMasterKeys"> | undefined,
+  keys: Pick<Config, "masterKey" | "acceptedMasterKeys" | "notify"> | undefined,
 ): Promise<Diagnosis | undefined> {
-  return withOperatorDatabase(config, { create: false }, async (db) => {
+  return withOperatorDatabase(config, { create: false }, async (db, url) => {
     const facts = await readDatabaseFacts(db);
     const clock = await readClockOffset(db);
     const schema = schemaOf(await migrationStates(db));
@@ -47,8 +73,13 @@ export async function diagnose(
       keys?.masterKey ??
       (config.databaseUrl === undefined ? await existingMasterKey(config.dataDirectory) : undefined);
     const checkable = keys !== undefined && masterKey !== undefined && schema.state === "current";
+    const notify = keys?.notify === true;
     return {
+      hosts: urlsOf(url).length,
       facts,
+      identity: await readIdentity(db),
+      serving: await onServingPath(config, db, (serving) => readServingPath(serving, url, config, notify)),
+      activity: schema.state === "current" ? await readActivity(db) : undefined,
       supported: facts.versionNumber >= oldestVersionNumber,
       clock,
       schema,
@@ -58,6 +89,30 @@ export async function diagnose(
         : undefined,
     };
   });
+}
+
+/** Runs `use` on the path of calls, which is `direct` unless there is another URL for operators. */
+function onServingPath<T>(config: DatabaseConfig, direct: Db, use: (db: Db) => Promise<T>): Promise<T> {
+  const { databaseUrl, directUrl, connectTimeoutMs } = config;
+  if (databaseUrl === undefined || databaseUrl === directUrl) return use(direct);
+  const options = { maxConnections: 1, statementTimeoutMs: 0, onConnectionError: () => undefined };
+  return useDatabase({ ...options, url: databaseUrl, connectTimeoutMs }, (db) =>
+    withDatabaseErrors(() => use(db)),
+  );
+}
+
+async function readServingPath(
+  db: Db,
+  directUrl: string,
+  { connectTimeoutMs }: DatabaseConfig,
+  notify: boolean,
+): Promise<ServingPath> {
+  return {
+    facts: await readDatabaseFacts(db),
+    identity: await readIdentity(db),
+    missing: await missingPrivileges(db),
+    notifies: notify ? await notificationsArrive(db, directUrl, connectTimeoutMs) : undefined,
+  };
 }
 
 /** Decrypts every signing key that signs now or will sign. */

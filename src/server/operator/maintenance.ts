@@ -20,7 +20,7 @@ export interface Schema {
 
 /** Reads the schema of the configured database without changing it. If it does not exist yet, every migration is pending. */
 export async function readSchema(config: DatabaseConfig): Promise<Schema> {
-  const migrations = await withOperatorDatabase(config, { create: false }, migrationStates);
+  const migrations = await withOperatorDatabase(config, { create: false }, (db) => migrationStates(db));
   return schemaOf(migrations ?? toStates(new Map()));
 }
 

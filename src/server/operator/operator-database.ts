@@ -46,7 +46,7 @@ export async function useDatabase<T>(
 export async function withOperatorDatabase<T>(
   config: DatabaseConfig,
   { create }: { readonly create: boolean },
-  use: (db: Kysely<Tables>) => Promise<T>,
+  use: (db: Kysely<Tables>, url: string) => Promise<T>,
 ): Promise<T | undefined> {
   if (config.directUrl !== undefined) return connect(config.directUrl, config, use);
   const { dataDirectory: directory } = config;
@@ -79,7 +79,7 @@ async function isReachable(url: string, config: DatabaseConfig): Promise<boolean
 function connect<T>(
   url: string,
   { connectTimeoutMs }: DatabaseConfig,
-  use: (db: Kysely<Tables>) => Promise<T>,
+  use: (db: Kysely<Tables>, url: string) => Promise<T>,
 ): Promise<T> {
   // A broken connection fails the statement that runs on it, which is reported.
   const onConnectionError = () => undefined;
@@ -87,6 +87,6 @@ function connect<T>(
   const options = { url, maxConnections: 2, connectTimeoutMs, statementTimeoutMs: 0, onConnectionError };
   return useDatabase(options, async (db) => {
     await withDatabaseErrors(() => sql`select 1`.execute(db));
-    return use(db);
+    return use(db, url);
   });
 }

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { type Kysely, sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
 import type { Tables } from "../schema/tables.ts";
-import { revocationChannel } from "./listener.ts";
+import { revocationChannel, selfTest } from "./listener.ts";
 
 export interface RevocationNotifierOptions {
   readonly db: Kysely<Tables>;
@@ -33,6 +33,11 @@ export class RevocationNotifier {
     this.#running ??= this.#run();
   }
 
+  /** Sends what {@link RevocationListener} awaits to know that notifications arrive. */
+  async sendTest(nonce: string): Promise<void> {
+    await this.#send([selfTest + nonce]);
+  }
+
   /** Resolves when all notifications have been sent, or have failed. */
   async drain(): Promise<void> {
     await this.#running;
@@ -50,10 +55,10 @@ export class RevocationNotifier {
   }
 
   /** Does not wait for its commit to be durable or replicated, while which it would hold the lock. */
-  async #send(projects: readonly ProjectId[]): Promise<void> {
+  async #send(subjects: readonly string[]): Promise<void> {
     const { db, sender } = this.#options;
     await sql`
       select set_config('synchronous_commit', 'off', true), pg_notify(${revocationChannel}, id || ${` ${sender}`})
-      from unnest(${projects}::text[]) as k (id)`.execute(db);
+      from unnest(${subjects}::text[]) as k (id)`.execute(db);
   }
 }

@@ -1,12 +1,15 @@
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { Client } from "pg";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 import { authority, tlsFolder } from "../../support/process/certificates.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
-import { runSql } from "../../support/postgres/sql.ts";
+import { patience } from "../../support/patience.ts";
+import { pgbouncerPath, startPgBouncer } from "../../support/postgres/pgbouncer.ts";
+import { databaseUrl, runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { callerOf, emptyFolder, listenOnLoopback, sessiond } from "./command-process.ts";
 
@@ -103,6 +106,116 @@ test("names a wrong configuration, and checks what does not depend on it", async
   expect(misspelt.of("configuration")).toMatchObject([{ status: "warn" }]);
 });
 
+test("fails for a database whose encoding is not UTF8, and says how to make one", async () => {
+  const name = `test_latin_${Date.now()}`;
+  await runSql(
+    service.databaseUrl,
+    `create database ${name} template template0 encoding 'LATIN1' locale 'C'`,
+  );
+  onTestFinished(() => runSql(service.databaseUrl, `drop database ${name}`).then(() => undefined));
+  const DATABASE_URL = databaseUrl(service.databaseUrl, name);
+  const { of } = await examine({ DATABASE_URL });
+  expect(of("database")).toMatchObject([finding("fail", /encoding is LATIN1[^]*encoding 'UTF8'/)]);
+});
+
+test("reports the processes that serve, silent ones, leases and waits", async () => {
+  const url = await databaseWith(
+    "insert into replicas (id, name, leased, start_time, renew_time) values (gen_random_uuid(), 'gone:7', false, now() - interval '1 hour', now() - interval '1 minute')",
+    "insert into replicas (id, name, leased, start_time, renew_time) values (gen_random_uuid(), 'here:8', false, now(), now() + interval '1 minute')",
+    "insert into leases values ('purge', 'here:8 x', now() + interval '1 minute', now())",
+  );
+  const locker = new Client({ connectionString: url });
+  const waiter = new Client({ connectionString: url });
+  await Promise.all([locker.connect(), waiter.connect()]);
+  await locker.query("begin; lock table cutoffs");
+  const waiting = waiter.query("select from cutoffs").catch(() => undefined);
+  onTestFinished(async () => {
+    await locker.end();
+    await waiting;
+    await waiter.end();
+  });
+  const waited = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    and query_start < clock_timestamp() - interval '2 seconds'`;
+  await vi.waitUntil(async () => (await runSql(url, waited)).length > 0, patience);
+  const { of } = await examine({ DATABASE_URL: url });
+  expect(of("replicas")).toMatchObject([
+    { status: "ok", message: "serving: here:8" },
+    finding("warn", /^gone:7 has not renewed its row for 6\d s$/),
+  ]);
+  expect(of("leases")).toMatchObject([finding("ok", /^purge: held by here:8, until /)]);
+  expect(of("waits")).toMatchObject([finding("warn", /waited for a lock for \d+ s/)]);
+});
+
+test("names what a role that may only read and write lacks", async () => {
+  const url = await databaseWith();
+  const role = `doctor_${Date.now()}`;
+  await runSql(url, `create role ${role} login password 'p'`);
+  onTestFinished(async () => {
+    await runSql(url, `drop owned by ${role}`);
+    await runSql(url, `drop role ${role}`);
+  });
+  const DATABASE_URL = Object.assign(new URL(url), { username: role, password: "p" }).href;
+  const SESSIOND_DATABASE_DIRECT_URL = url;
+  await runSql(url, `grant select, insert, update, delete on all tables in schema public to ${role}`);
+  const enough = await examine({ DATABASE_URL, SESSIOND_DATABASE_DIRECT_URL });
+  expect(enough.of("privileges")).toMatchObject([{ status: "ok" }]);
+  expect(enough.of("direct-url")).toEqual([]);
+  await runSql(url, `revoke delete, update on sessions from ${role}`);
+  await runSql(url, `revoke insert on leases from ${role}`);
+  await runSql(url, `revoke insert on sessiond_migrations from ${role}`);
+  const { of } = await examine({ DATABASE_URL, SESSIOND_DATABASE_DIRECT_URL });
+  const [missing] = of("privileges");
+  expect(missing).toMatchObject(finding("fail", /may not insert in leases; update, delete in sessions$/));
+  for (const statement of missing?.mend?.match(/grant [^;]+;/g) ?? []) await runSql(url, statement);
+  const mended = await examine({ DATABASE_URL, SESSIOND_DATABASE_DIRECT_URL });
+  expect(mended.of("privileges")).toMatchObject([{ status: "ok" }]);
+});
+
+test("fails if the direct URL leads to another database or schema, and notifications do not arrive", async () => {
+  const SESSIOND_DATABASE_DIRECT_URL = await databaseWith();
+  const { of } = await examine({ SESSIOND_DATABASE_DIRECT_URL });
+  expect(of("direct-url")).toMatchObject([
+    finding("fail", /leads elsewhere than DATABASE_URL: database test_/),
+  ]);
+  expect(of("notifications")).toMatchObject([finding("warn", /do not arrive/)]);
+  const same = await examine({ SESSIOND_DATABASE_DIRECT_URL: service.databaseUrl });
+  expect(same.of("notifications")).toMatchObject([finding("ok", /arrive/)]);
+  const schema = new URL(service.databaseUrl);
+  schema.searchParams.set("options", "-c search_path=pg_catalog");
+  const elsewhere = await examine({ SESSIOND_DATABASE_DIRECT_URL: schema.href });
+  expect(elsewhere.of("direct-url")).toMatchObject([finding("fail", /schema pg_catalog, not public/)]);
+});
+
+test.skipIf(pgbouncerPath === undefined)(
+  "recognizes a pooler, and prints role settings that mend it",
+  async () => {
+    const direct = await databaseWith();
+    const role = `pooled_${Date.now()}`;
+    await runSql(direct, `create role ${role} login superuser password 'p'`);
+    onTestFinished(async () => {
+      await runSql(direct, `drop owned by ${role}`);
+      await runSql(direct, `drop role ${role}`);
+    });
+    // PgBouncer refuses the parameters of the embedded PostgreSQL's URL.
+    const own = Object.assign(new URL(direct), { username: role, password: "p", search: "" }).href;
+    const { urls, command } = await startPgBouncer([own]);
+    const [DATABASE_URL = ""] = urls;
+    const pooled = await examine({ DATABASE_URL });
+    const [slow] = pooled.of("pooler");
+    expect(slow, pooled.text).toMatchObject(
+      finding("warn", /the role lacks enable_seqscan, jit, plan_cache_mode/),
+    );
+    expect(pooled.of("direct-url")).toMatchObject([finding("warn", /through a pooler/)]);
+    expect(pooled.of("notifications")).toMatchObject([finding("warn", /do not arrive/)]);
+    for (const statement of slow?.mend?.match(/alter [^;]+;/g) ?? []) await runSql(direct, statement);
+    await command("reconnect");
+    const mended = await examine({ DATABASE_URL, SESSIOND_DATABASE_DIRECT_URL: own });
+    expect(mended.of("pooler")).toMatchObject([finding("ok", /settings of the role fit/)]);
+    expect(mended.of("direct-url")).toEqual([]);
+    expect(mended.of("notifications")).toMatchObject([{ status: "ok" }]);
+  },
+);
+
 test("fails for a database that does not answer", async () => {
   const gone = await examine({ DATABASE_URL: "postgres://u:a-database-password@127.0.0.1:1/x" });
   expect(gone.of("database")).toMatchObject([finding("fail", /does not answer/)]);
@@ -129,8 +242,8 @@ test("names a wrong database or password, and does not take a database that is r
   expect(unknown.of("database")).toMatchObject([finding("fail", /no database of the name/)]);
 
   const readOnly = await databaseWith(
-    set("default_transaction_read_only = on"),
     set("synchronous_commit = off"),
+    set("default_transaction_read_only = on"),
   );
   const { of } = await examine({ DATABASE_URL: readOnly });
   expect(of("database")).toMatchObject([{ status: "ok" }]);

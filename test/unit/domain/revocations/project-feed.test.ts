@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { randomUUID } from "node:crypto";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Clock, systemClock } from "../../../../src/domain/clock.ts";
@@ -114,10 +115,10 @@ function setUp(options: Partial<FeedOptions> = {}, clock: Clock = systemClock) {
     onHistoryChange,
     ...options,
   });
-  const watch = (start: WatchStart = "now", heartbeat = 60_000) => {
+  const watch = (start: WatchStart = "now", heartbeat = 60_000, projectId = id) => {
     const end = new AbortController();
     onTestFinished(() => end.abort());
-    const stream = feeds.watch({ projectId: id, start, heartbeat, signal: end.signal });
+    const stream = feeds.watch({ projectId, start, heartbeat, signal: end.signal });
     const next = async (): Promise<FeedMessage> => (await stream.next()).value;
     const failure = async () => next().catch((error: unknown) => error);
     const stop = async () => {
@@ -178,6 +179,31 @@ test("without watchers the log is not read", async () => {
   feeds.changed(undefined);
   clock.advance(60_000);
   expect(log.readings).toBe(before);
+});
+
+test("while notifications do not arrive, a log is read every 50 ms, and many logs 200 times per second in all", async () => {
+  const { clock, log, feeds, watch } = await watching({ pollInterval: 1000 });
+  const readingsIn = async (ms: number) => {
+    const before = log.readings;
+    for (let passed = 0; passed < ms; passed++) {
+      clock.advance(1);
+      await turn();
+    }
+    return log.readings - before;
+  };
+  expect(await readingsIn(1000)).toBe(1);
+  feeds.hear(false);
+  await turn();
+  expect(await readingsIn(1000)).toBeGreaterThanOrEqual(19);
+  expect(await readingsIn(1000)).toBeLessThanOrEqual(20);
+  const others = Array.from({ length: 99 }, (_, i) => watch("now", 60_000, `other-${i}` as typeof id));
+  await Promise.all(others.map((watcher) => watcher.next()));
+  await readingsIn(500);
+  expect(await readingsIn(1000)).toBeLessThanOrEqual(210);
+  feeds.hear(true);
+  await turn();
+  await readingsIn(1000);
+  expect(await readingsIn(1000)).toBeLessThanOrEqual(100);
 });
 
 test("watchers fail once the database has not answered for `patience`, and not before", async () => {

@@ -1,0 +1,59 @@
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../domain/clock.ts";
+
+export interface HearingTestOptions {
+  readonly clock: Clock;
+  readonly send: (nonce: string) => Promise<void>;
+  /** Called with whether the nonce arrived in time, or later after all. */
+  readonly onResult: (hears: boolean) => void;
+  /** Called when it is time for the next test. */
+  readonly onDue: () => void;
+}
+
+/** Time from one test to the next, in milliseconds. */
+const intervalMs = 30_000;
+
+/** How long a notification may take, in milliseconds. */
+const patienceMs = 2_000;
+
+/** Tests whether notifications arrive, by one to oneself. */
+export class HearingTest {
+  readonly #options: HearingTestOptions;
+  readonly #timers = new Set<() => void>();
+  #nonce: string | undefined;
+
+  constructor(options: HearingTestOptions) {
+    this.#options = options;
+  }
+
+  /** Tests now, and announces when the next test is due. */
+  async run(): Promise<void> {
+    const { send, onResult, onDue } = this.#options;
+    this.stop();
+    const nonce = (this.#nonce = randomUUID());
+    this.#after(intervalMs, onDue);
+    try {
+      await send(nonce);
+    } catch {
+      // A database that does not answer shows nothing.
+      return;
+    }
+    if (this.#nonce === nonce) this.#after(patienceMs, () => this.#nonce === nonce && onResult(false));
+  }
+
+  arrived(nonce: string): void {
+    if (nonce !== this.#nonce) return;
+    this.#nonce = undefined;
+    this.#options.onResult(true);
+  }
+
+  stop(): void {
+    this.#nonce = undefined;
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+  }
+
+  #after(ms: number, run: () => void): void {
+    this.#timers.add(this.#options.clock.after(ms, run));
+  }
+}
