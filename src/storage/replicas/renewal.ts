@@ -59,8 +59,10 @@ const oldestLease = 60;
 /** How long rows of processes that have ended are kept, for operators. */
 const kept = "1 day";
 
+const beginWrite = "begin isolation level read committed read write not deferrable";
+
 const begin = [
-  "begin isolation level read committed read write not deferrable",
+  beginWrite,
   "set local synchronous_commit = on",
   "set local client_min_messages = warning",
   "set local lock_timeout = 0",
@@ -160,7 +162,7 @@ class PostgresRenewalConnection implements RenewalConnection {
   /** Nothing rests on it, so it does not wait for standbys. */
   async #delete(condition: string): Promise<void> {
     await this.#client.query(
-      `begin; set local synchronous_commit = off; delete from replicas where ${condition}; commit`,
+      `${beginWrite}; set local synchronous_commit = off; delete from replicas where ${condition}; commit`,
     );
   }
 

@@ -22,8 +22,9 @@ async function startOn(databaseUrl: string) {
     SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
   });
   const baseUrl = `http://127.0.0.1:${await service.listening}`;
-  const { sessions, close } = connectSessiond({ baseUrl, credential: { projectId, secret } });
-  onTestFinished(close);
+  const client = connectSessiond({ baseUrl, credential: { projectId, secret } });
+  onTestFinished(() => client.close());
+  const { sessions } = client;
   return {
     service,
     sessions,

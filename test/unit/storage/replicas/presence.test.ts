@@ -37,7 +37,7 @@ function presenceOn(servers: Record<string, FakeServer>) {
     return {
       open: async () => undefined,
       renew: async (onWritten) => {
-        const { mode = "is down", ...renewal } = servers[host] ?? usual;
+        const { mode, ...renewal } = servers[host] ?? usual;
         if (mode === "denies") throw new Error("permission denied for table replicas");
         if (mode === "is down") throw new DatabaseFailure("down");
         onWritten(renewal);
@@ -51,7 +51,7 @@ function presenceOn(servers: Record<string, FakeServer>) {
     servers: { hosts, connectionTo },
     lease,
     guard,
-    databaseClock: new DatabaseClock(clock.now),
+    databaseClock: new DatabaseClock(() => clock.now()),
     clock,
     moment,
     onPrimary: (host) => primaries.push(host),
