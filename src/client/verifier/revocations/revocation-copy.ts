@@ -5,6 +5,9 @@ import { findPastRevocation } from "./past-history.ts";
 import type { StreamMessage } from "./revocation.ts";
 import { type FoundRevocation, RevocationIndex, type Subject } from "./revocation-index.ts";
 
+/** Number of earlier histories that are kept apart. A service that flaps between two databases must not fill the memory. */
+const maxPast = 8;
+
 /** What a message has changed besides adding its revocations. */
 type CopyChange = "none" | "first snapshot" | "resynchronised";
 
@@ -125,6 +128,11 @@ export class RevocationCopy {
   changeHistory(): boolean {
     if (!this.#isComplete) return false;
     this.#past.push(this.#followed);
+    const [oldest, second] = this.#past;
+    if (this.#past.length > maxPast && oldest !== undefined) {
+      second?.absorb(oldest);
+      this.#past.shift();
+    }
     this.#followed = new RevocationIndex();
     this.#isComplete = false;
     this.#freshness.distrust();
