@@ -61,10 +61,9 @@ export class RevocationCopy {
 
   /** JWTs that expired before must be rejected: their revocation may be forgotten. Milliseconds since 1970. */
   get forgottenUntil(): number {
-    return this.#past.reduce(
-      (latest, { forgottenUntil }) => Math.max(latest, forgottenUntil),
-      this.#followed.forgottenUntil,
-    );
+    let latest = this.#followed.forgottenUntil;
+    for (const { forgottenUntil } of this.#past) latest = Math.max(latest, forgottenUntil);
+    return latest;
   }
 
   get sizes(): RevocationIndex["sizes"] {
