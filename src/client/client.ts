@@ -27,7 +27,9 @@ export interface Sessiond {
 }
 
 /**
- * Connects to sessiond over gRPC. All calls share one HTTP/2 connection, which the first call opens.
+ * Connects to sessiond over gRPC. All calls share one HTTP/2 connection, which the first call opens. If it is lost without a close,
+ * for example because a firewall forgot it, calls that wait on it fail with UNAVAILABLE within 8 s, or by their deadline, and
+ * later calls use a new connection.
  *
  * ```ts
  * const { sessions } = connectSessiond({ baseUrl: "http://127.0.0.1:8080", credential: { projectId, secret } });

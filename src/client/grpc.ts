@@ -15,6 +15,7 @@ import {
 import * as grpc from "@grpc/grpc-js";
 import { requireNode } from "../transport/node-version.ts";
 import { errorInfoOf, isSessionRefused } from "./error-info.ts";
+import { pingIntervalMs, pingTimeoutMs } from "./liveness.ts";
 
 requireNode();
 
@@ -73,6 +74,10 @@ type CallArguments<Output extends DescMessage> = [...CallSettings, callback: Grp
  * A call whose own credential sessiond refuses fails with INTERNAL instead of UNAUTHENTICATED, because a program that takes a
  * replaced secret for a bad session logs out every user.
  *
+ * While calls wait, it pings a silent connection every 4 s and gives it up after 4 s without an answer, because a firewall may
+ * forget a connection without closing it. Options such as `grpc.keepalive_time_ms` change this: many servers of other
+ * software end connections with pings that often.
+ *
  * Throws if an RPC is named like a method of `grpc.Client`, which it would hide.
  */
 export function grpcClient<Service extends DescService>(
@@ -93,7 +98,12 @@ export function grpcClient<Service extends DescService>(
   return new Client(address, credentials, clientOptions(options)) as unknown as GrpcClient<Service>;
 }
 
-function clientOptions(options: grpc.ClientOptions = {}): grpc.ClientOptions {
+function clientOptions(given: grpc.ClientOptions = {}): grpc.ClientOptions {
+  const options = {
+    "grpc.keepalive_time_ms": pingIntervalMs,
+    "grpc.keepalive_timeout_ms": pingTimeoutMs,
+    ...given,
+  };
   const { interceptors, interceptor_providers: providers } = options;
   // grpc-js takes either interceptors or their providers.
   return providers === undefined

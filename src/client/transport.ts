@@ -1,7 +1,8 @@
 import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { type Client, type Interceptor, type Transport, createClient } from "@connectrpc/connect";
-import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
+import { LiveSession } from "./live-session.ts";
 
 /**
  * TLS at an `https` address, as Node's `tls.connect` takes it. `ca` replaces the well-known authorities. `cert` and `key` are a
@@ -35,7 +36,7 @@ export interface CallOptions {
   readonly interceptors?: readonly Interceptor[];
 }
 
-/** One HTTP/2 connection, opened on the first call. */
+/** One HTTP/2 connection, opened on the first call and replaced if it is found dead. */
 export interface Connection {
   readonly baseUrl: string;
   readonly transport: Transport;
@@ -48,18 +49,18 @@ export function connect(
   { baseUrl, credential, tls, actingUser }: ConnectOptions,
   { defaultTimeoutMs, interceptors = [] }: CallOptions = {},
 ): Connection {
-  const sessionManager = new Http2SessionManager(baseUrl, undefined, tls);
+  const sessionManager = new LiveSession(baseUrl, tls);
   const transport = createGrpcTransport({
     baseUrl,
     sessionManager,
-    interceptors: [...interceptors, defaultHeaders(credential, actingUser)],
+    interceptors: [sessionManager.renewal, ...interceptors, defaultHeaders(credential, actingUser)],
     ...(defaultTimeoutMs !== undefined && { defaultTimeoutMs }),
   });
   return {
     baseUrl,
     transport,
     sessions: createClient(SessionService, transport),
-    close: () => sessionManager.abort(),
+    close: () => sessionManager.close(),
   };
 }
 

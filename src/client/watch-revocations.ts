@@ -17,7 +17,8 @@ export interface WatchRevocationsOptions extends ConnectOptions {
 /**
  * Yields the messages of `WatchRevocations` across streams. A stream that breaks, or is silent for three heartbeats, resumes
  * after the last position, so that no message is missing or repeated. Throws if the first stream cannot start, and for failures
- * that a retry cannot mend, such as a rejected credential or a log that no longer reaches back far enough.
+ * that a retry cannot mend, such as a rejected credential, a log that no longer reaches back far enough, or a log that is not the
+ * one that was followed (HISTORY_CHANGED): the caller decides what becomes of the messages that it has.
  */
 export async function* watchRevocations({
   start,

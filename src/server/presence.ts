@@ -22,9 +22,6 @@ export interface PresenceParts {
 /** How often this machine's clock is compared with the database's, in milliseconds. */
 const clockCheckMs = 60_000;
 
-/** Difference of two clocks that everything tolerates, in milliseconds. */
-const clockToleranceMs = 30_000;
-
 /**
  * Enters this process in the table `replicas`, and renews its row until the service has stopped. Returns what the parts of the
  * process rely on: the guard of their reads and revocations, and the database's clock.
@@ -46,9 +43,8 @@ export async function startPresence({ hosts, log, metrics }: PresenceParts, clea
   });
   cleanup.defer(() => presence.close());
   await presence.start();
-  const clockOffsetMs = () => Date.now() - databaseClock.now().getTime();
-  metrics?.watchPresence(lease, guard, clockOffsetMs);
-  cleanup.defer(warnOfClock(log, clockOffsetMs));
+  metrics?.watchPresence(lease, guard, databaseClock);
+  cleanup.defer(warnOfClock(log, databaseClock));
   return { guard, now: databaseClock.now };
 }
 
@@ -83,13 +79,12 @@ function logState(log: Logger, state: PresenceState): void {
 }
 
 /** Warns once if this machine's clock is wrong. The service does not use it, but verifiers on machines with such a clock do. */
-function warnOfClock(log: Logger, offsetMs: () => number): () => Promise<void> {
+function warnOfClock(log: Logger, clock: DatabaseClock): () => Promise<void> {
   const check = () => {
-    const offset = offsetMs();
-    if (Math.abs(offset) <= clockToleranceMs) return;
+    if (!clock.machineIsWrong) return;
     clearInterval(timer);
     log.warn(
-      { offset_seconds: Math.round(offset / 1000) },
+      { ahead_seconds: Math.round(clock.machineAheadMs / 1000) },
       "the clocks of this machine and of the database differ by more than 30 s: synchronize them, because verifiers refuse " +
         "JWTs whose times differ more from their own clock",
     );

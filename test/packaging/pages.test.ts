@@ -17,7 +17,7 @@ import { configurationTable } from "../../src/server/config/variables.ts";
 import { childEnvironment } from "../support/process/child.ts";
 import { runningService } from "../support/fixtures/running-service.ts";
 
-const pages = globSync("{README.md,{proto,src,test}/**/README.md}").filter(
+const pages = globSync("{README.md,{proto,src,test}/**/*.md}").filter(
   (page) => !page.includes("third_party"),
 );
 const service = await runningService({ projectId: "development" });
@@ -57,8 +57,8 @@ test("git ignores every file that the examples write, because it may hold a toke
   // The commands that the other pages show, but which do not run here, write these.
   const shown = pages.flatMap((page) =>
     Array.from(
-      readFileSync(page, "utf8").matchAll(/-(?:keyout|out) (\S+\.\w+)|_FILE=(\S+\.pem)/g),
-      (match) => match[1] ?? match[2] ?? "",
+      readFileSync(page, "utf8").matchAll(/-(?:keyout|out) (\S+\.\w+)|_FILE=(\S+\.pem)|--file=(\S+)/g),
+      (match) => match[1] ?? match[2] ?? match[3] ?? "",
     ),
   );
   const files = [...new Set([...written, ...shown])].map((name) =>

@@ -22,7 +22,8 @@ export const file_session_v1_revocation: GenFile = /*@__PURE__*/
  */
 export type Revocation = Message<"session.v1.Revocation"> & {
   /**
-   * Position in the order of the project's revocations: 1 or more, one more than the revocation before.
+   * Place in the order of the project's revocations: 1 or more, one more than the revocation before. After a restore of the
+   * database, `sessiond recover` goes on from a higher one.
    *
    * @generated from field: int64 revision = 1;
    */

@@ -730,7 +730,8 @@ export type WatchRevocationsRequest = Message<"session.v1.WatchRevocationsReques
    */
   start: {
     /**
-     * With the revocation after this position: up to 128 characters, `position` of an earlier message, unchanged.
+     * With the revocation after this position: up to 128 characters, `position` of an earlier message, unchanged. HISTORY_CHANGED
+     * if it is a position of another log.
      *
      * @generated from field: string after = 1;
      */
@@ -738,7 +739,7 @@ export type WatchRevocationsRequest = Message<"session.v1.WatchRevocationsReques
     case: "after";
   } | {
     /**
-     * With the oldest retained revocation.
+     * With the oldest retained revocation since the last `sessiond recover`.
      *
      * @generated from field: session.v1.WatchRevocationsRequest.Oldest oldest = 2;
      */
@@ -770,7 +771,7 @@ export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> 
   messageDesc(file_session_v1_session_service, 16);
 
 /**
- * The oldest retained revocation.
+ * The oldest retained revocation since the last `sessiond recover`.
  *
  * @generated from message session.v1.WatchRevocationsRequest.Oldest
  */
@@ -1092,9 +1093,14 @@ export const SessionService: GenService<{
    *
    * The first message comes at once, and later ones at least every `heartbeat`, with revocations or without. A stream ends with
    * UNAVAILABLE when the server stops or loses its database, and with ABORTED when its reader falls too far behind: resume
-   * with `after`. OUT_OF_RANGE if the log does not reach the position: start again with `snapshot`. UNAUTHENTICATED some
-   * seconds after the caller's credential was disabled. If the server was killed, the stream ends in the way that the
-   * client's library reports a lost connection: resume as after UNAVAILABLE.
+   * with `after`. UNAUTHENTICATED some seconds after the caller's credential was disabled. If the server was killed, the
+   * stream ends in the way that the client's library reports a lost connection: resume as after UNAVAILABLE.
+   *
+   * OUT_OF_RANGE: the log does not have the position; start again with `snapshot`. With the reason REVISION_OUT_OF_RANGE
+   * retention has removed what follows it: the snapshot replaces what the reader knows. With HISTORY_CHANGED the log is not the
+   * one that the reader has followed: the database was restored to an earlier state, or a failover lost commits. Revocations
+   * that the reader knows may be missing from the log, and its revisions may name others: keep them beside the snapshot, and
+   * compare no revisions of the two. Streams that are open fail so with the server's next read of the log.
    *
    * Over REST the stream is NDJSON, or server-sent events if the request accepts `text/event-stream`. Each event has the
    * position as its id, and the header `Last-Event-ID` takes precedence over `after`, so that a browser's EventSource resumes

@@ -83,13 +83,20 @@ function readStart({ after, oldest, snapshot }: WatchOptions): StreamStart {
   return { case: "after", value: after };
 }
 
-/** A failure that says how to continue if the log does not reach back to the revision. */
+/**
+ * A failure that says how to continue if the log does not have the position. A watch of a log that was restored does not start
+ * again by itself: whatever processes its output would take the new log for a continuation.
+ */
 function outOfRange(error: unknown): CommandFailure | undefined {
   if (!(error instanceof ConnectError) || error.code !== Code.OutOfRange) return undefined;
-  const oldest = errorInfoOf(error)?.metadata["oldest_position"];
+  const info = errorInfoOf(error);
+  const problem =
+    info?.reason === "HISTORY_CHANGED"
+      ? "the log does not have that position: the database was restored to an earlier state, a failover lost commits, or the " +
+        "position is of another project. Revocations that were printed may not be in the log any more"
+      : `the log does not reach that position; the oldest to start after is ${info?.metadata["oldest_position"]}`;
   return new CommandFailure(
-    `the log does not reach that position; the oldest to start after is ${oldest}: ` +
-      "--oldest starts with the oldest kept, --snapshot with those that a valid session JWT may still need",
+    `${problem}: --oldest starts with the oldest kept, --snapshot with those that a valid session JWT may still need`,
     { cause: error },
   );
 }

@@ -135,7 +135,7 @@ export class Metrics {
   watchPresence(
     lease: { readonly holds: boolean; readonly ageMs: number },
     guard: { readonly newest: number | undefined },
-    clockOffsetMs: () => number,
+    clock: { readonly machineAheadMs: number },
   ): void {
     this.#gauge(
       "sessiond_lease_held",
@@ -158,7 +158,7 @@ export class Metrics {
     this.#gauge(
       "sessiond_clock_offset_seconds",
       "How far this machine's clock is ahead of the database's.",
-      () => clockOffsetMs() / 1000,
+      () => clock.machineAheadMs / 1000,
       "average",
     );
   }

@@ -37,19 +37,28 @@ function timeLeft({ deadline, signal }: StatementScope): number {
   return left;
 }
 
+/** The general timeout of statements. */
+export interface StatementTimeout {
+  /** In milliseconds; 0 for none. */
+  readonly timeoutMs: number;
+  /** Whether the connection's session ends statements by it. */
+  readonly isKept: boolean;
+}
+
 /**
- * Runs a fenced read, and ends it with a cancel request at its deadline, after `timeoutMs` milliseconds, or when the signal
- * aborts. DEADLINE_EXCEEDED or the signal's reason if it did not run or was ended.
+ * Runs a fenced read, and ends it with a cancel request at its deadline, after the general timeout, or when the signal aborts.
+ * DEADLINE_EXCEEDED or the signal's reason if it did not run or was ended.
  */
 export async function runRead(
   client: ServerClient,
   statement: QueryConfig,
   scope: StatementScope,
-  timeoutMs: number,
+  { timeoutMs, isKept }: StatementTimeout,
 ): Promise<FencedRows> {
   const left = timeLeft(scope);
   const { signal } = scope;
-  const limit = Math.min(left, timeoutMs || Infinity);
+  const general = timeoutMs || Infinity;
+  const limit = isKept && general <= left ? Infinity : Math.min(left, general);
   if (limit > maxTimer && signal === undefined) return ask(client, statement);
   let cancelling: Promise<void> | undefined;
   const cancel = () => void (cancelling ??= requestCancel(client));

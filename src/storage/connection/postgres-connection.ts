@@ -126,12 +126,12 @@ export class PostgresConnection implements DatabaseConnection {
 
   async #read(statement: KnownStatement, values: unknown[], scope: StatementScope): Promise<unknown[]> {
     const { client, session } = this;
-    const config = this.#configOf(this.#texts.fenced(statement, session.fence), values);
-    // A connection of its own keeps the general timeout itself.
-    const timeoutMs = session.isPooled ? this.#options.statementTimeoutMs : 0;
+    const config = this.#configOf(statement.fencedBy(session.fence), values);
+    const { statementTimeoutMs: timeoutMs } = this.#options;
+    const timeout = { timeoutMs, isKept: !session.isPooled };
     for (let reads = 1; reads <= maxReads; reads++) {
       const { rows, timeline } = await this.#check<FencedRows>(
-        runRead(client, config, scope, timeoutMs),
+        runRead(client, config, scope, timeout),
         config,
       );
       if (timeline === null) throw this.#lose(new DatabaseFailure(standby));

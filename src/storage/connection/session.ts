@@ -66,13 +66,16 @@ export async function openSession(client: Client, limits: SessionLimits): Promis
   return { isPooled, fence, begin: beginOf(facts, synchronousCommit, limits) };
 }
 
+/** SQLSTATEs: no such function, not supported, not permitted. */
+const lacking = new Set(["42883", "0A000", "42501"]);
+
 /** Finds out whether the database has timelines: not every one with Postgres's protocol does. */
 async function fenceOf(client: Client): Promise<Fence> {
   try {
     await client.query(timelineProbe);
     return "timeline";
   } catch (error) {
-    if (error instanceof DatabaseError && ["42883", "0A000"].includes(error.code ?? "")) return "recovery";
+    if (error instanceof DatabaseError && lacking.has(error.code ?? "")) return "recovery";
     throw error;
   }
 }

@@ -9,42 +9,43 @@ export interface StatementText {
 }
 
 /** A statement of the store. */
-export interface KnownStatement extends StatementText {
+export class KnownStatement implements StatementText {
+  readonly text: string;
+  readonly name: string;
   /** Whether it starts with `select`. Others may write. */
   readonly isSelect: boolean;
+  readonly #fenced: Partial<Record<Fence, StatementText>> = {};
+
+  constructor(text: string) {
+    this.text = text;
+    this.name = nameOf(text);
+    this.isSelect = /^\s*select\b/i.test(text);
+  }
+
+  /** See {@link fencedText}. */
+  fencedBy(fence: Fence): StatementText {
+    return (this.#fenced[fence] ??= new KnownStatement(fencedText(this.text, fence)));
+  }
 }
 
 /**
- * Names, and fenced forms, of the store's statements. The number of different texts is bounded by the source code: values are
- * always parameters, and those of a batch are arrays.
+ * The statements of the store by their texts. The number of different texts is bounded by the source code: values are always
+ * parameters, and those of a batch are arrays.
  */
 export class StatementTexts {
   readonly #known = new Map<string, KnownStatement>();
-  readonly #fenced = {
-    timeline: new Map<string, StatementText>(),
-    recovery: new Map<string, StatementText>(),
-  };
 
   of(text: string): KnownStatement {
     const known = this.#known.get(text);
     if (known !== undefined) return known;
-    const made = { ...named(text), isSelect: /^\s*select\b/i.test(text) };
+    const made = new KnownStatement(text);
     this.#known.set(text, made);
-    return made;
-  }
-
-  /** See {@link fencedText}. */
-  fenced({ text }: StatementText, fence: Fence): StatementText {
-    const known = this.#fenced[fence].get(text);
-    if (known !== undefined) return known;
-    const made = named(fencedText(text, fence));
-    this.#fenced[fence].set(text, made);
     return made;
   }
 }
 
-function named(text: string): StatementText {
-  return { text, name: `s_${createHash("sha256").update(text).digest("base64url").slice(0, 22)}` };
+function nameOf(text: string): string {
+  return `s_${createHash("sha256").update(text).digest("base64url").slice(0, 22)}`;
 }
 
 declare module "pg" {

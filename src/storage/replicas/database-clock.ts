@@ -1,3 +1,5 @@
+import { clockToleranceMs } from "../../jwt/claims.ts";
+
 /** How fast two clocks may drift apart: 500 ppm, the most that NTP corrects. */
 const drift = 500e-6;
 
@@ -7,6 +9,7 @@ const drift = 500e-6;
  */
 export class DatabaseClock {
   readonly #monotonic: () => number;
+  readonly #wall: () => number;
   #offsetMs: number;
   #uncertaintyMs = Infinity;
   #measuredAt: number;
@@ -14,11 +17,22 @@ export class DatabaseClock {
   /** Until the first measurement it shows this machine's time. */
   constructor(monotonic: () => number = () => performance.now(), wall: () => number = Date.now) {
     this.#monotonic = monotonic;
+    this.#wall = wall;
     this.#measuredAt = monotonic();
     this.#offsetMs = wall() - this.#measuredAt;
   }
 
   readonly now = (): Date => new Date(this.#monotonic() + this.#offsetMs);
+
+  /** How far this machine's own clock is ahead, in milliseconds. */
+  get machineAheadMs(): number {
+    return this.#wall() - this.now().getTime();
+  }
+
+  /** Whether this machine's own clock differs by more than verifiers tolerate. */
+  get machineIsWrong(): boolean {
+    return Math.abs(this.machineAheadMs) > clockToleranceMs;
+  }
 
   /**
    * Takes a time that the database read between two times of the monotonic clock. Keeps the most precise measurement, which

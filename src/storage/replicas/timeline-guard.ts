@@ -25,6 +25,8 @@ export class TimelineGuard implements ServerGuard, CommitGate {
   readonly #onRefused: (cause: RefusalCause) => void;
   #newest: number | undefined;
   #last: Renewal | undefined;
+  /** Whether a server on an older timeline has answered since the last renewal, so that connections to it have to be left. */
+  #refusesServer = false;
   /** Set while revocations wait for the end of older leases. */
   #closed: PromiseWithResolvers<void> | undefined = Promise.withResolvers<void>();
   #cancelOpening: (() => void) | undefined;
@@ -65,25 +67,31 @@ export class TimelineGuard implements ServerGuard, CommitGate {
 
   /**
    * Takes a confirmed renewal. It is "refused" if its server is behind the newest timeline: it lacks what was committed there. It
-   * counts again once `sessiond recover` has run there. Timelines of another database cannot be compared. "moved": another server
-   * than that of the last renewal is the primary.
+   * counts again once `sessiond recover` has run there. Timelines of another database cannot be compared. "moved": the process may
+   * have connections to another server than this one, which is the primary.
    */
   renewed(renewal: Renewal, startedAt: Moment): "refused" | "kept" | "moved" {
     const { timeline, system, recoveryId } = renewal;
     const last = this.#last;
     const isComparable = system === last?.system && recoveryId === last?.recoveryId;
-    if (isComparable && isBelow(timeline, this.#newest)) return "refused";
+    if (isComparable && isBelow(timeline, this.#newest)) {
+      this.#refusesServer = true;
+      return "refused";
+    }
     if (timeline !== this.#newest) this.#follow(timeline);
+    const isKept = timeline === last?.timeline && system === last?.system && !this.#refusesServer;
+    this.#refusesServer = false;
     this.#last = renewal;
     this.#lease.renewed(startedAt, renewal.isSynchronous);
     if (!renewal.hasOlderLeases) this.#open();
-    return timeline === last?.timeline && system === last?.system ? "kept" : "moved";
+    return isKept ? "kept" : "moved";
   }
 
   /** Whether the timeline is newer than all before. Throws if it is older than the newest. */
   #requireNewest(timeline: number | undefined): boolean {
     if (timeline === this.#newest || timeline === undefined) return false;
     if (isBelow(timeline, this.#newest)) {
+      this.#refusesServer = true;
       this.#onRefused("timeline");
       throw new DatabaseFailure(
         `a server on timeline ${timeline} answered, but timeline ${this.#newest} of this database has answered before`,

@@ -19,7 +19,6 @@ const operator = await connectedClient(directUrl);
 
 interface Way {
   readonly fault: Exclude<Fault, "silence">;
-  /** Deadline of the call. With one, the statement runs in a transaction; without, it commits implicitly. */
   readonly timeoutMs: number | undefined;
 }
 const faults = ["lost", "unanswered"] as const;
@@ -30,8 +29,7 @@ const ways = faults.flatMap((fault): Way[] => [
 
 /** Reason of a call whose commit is lost. */
 async function attempt({ fault, timeoutMs }: Way, statement: RegExp, call: Call<unknown>): Promise<string> {
-  const [at, after] = timeoutMs === undefined ? [statement] : [/^commit$/, statement];
-  const done = relay.injectFault(fault, at ?? statement, after);
+  const done = relay.injectFault(fault, /^commit$/, statement);
   const outcome = await call(timeoutMs === undefined ? {} : { timeoutMs }).then(() => "answered", reasonOf);
   await done;
   return outcome;
@@ -143,7 +141,7 @@ test.each(faults)(
     await projectsOf(service).updatePolicy({ projectId, policy: limit });
     const memberId = randomUUID();
     const oldest = await newLogin(service, { memberId });
-    const done = relay.injectFault(fault, /^commit$/);
+    const done = relay.injectFault(fault, /^commit$/, revocation);
     expect(await sessions.create({ memberId }).catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
     await done;
     expect(await verdictOn(service, oldest)).toBe(fault === "lost" ? "active" : "SESSION_REVOKED");
@@ -167,7 +165,7 @@ test.each(faults)(
     await projectsOf(service).updatePolicy({ projectId, policy: limit });
     const request = { memberId: randomUUID(), requestId: randomUUID() };
     const oldest = await newLogin(service, { memberId: request.memberId });
-    const done = relay.injectFault(fault, /^commit$/);
+    const done = relay.injectFault(fault, /^commit$/, revocation);
     expect(await sessions.create(request).catch(reasonOf)).toBe("DATABASE_UNAVAILABLE");
     await done;
     const login = await newLogin(service, request);

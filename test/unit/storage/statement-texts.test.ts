@@ -24,8 +24,8 @@ test("a text has one name, in every process, which Postgres does not cut off", (
 
 test("a fenced statement has a name of its own for each fence, and is made once", () => {
   const read = texts.of("select $1::int -- a comment");
-  const fenced = (["timeline", "recovery"] as const).map((fence) => texts.fenced(read, fence));
+  const fenced = (["timeline", "recovery"] as const).map((fence) => read.fencedBy(fence));
   expect(new Set([read.name, ...fenced.map(({ name }) => name)]).size).toBe(3);
   for (const { text } of fenced) expect(text).toContain("pg_is_in_recovery()");
-  expect(texts.fenced(read, "timeline")).toBe(fenced[0]);
+  expect(read.fencedBy("timeline")).toBe(fenced[0]);
 });

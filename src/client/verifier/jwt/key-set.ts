@@ -105,7 +105,12 @@ export class KeySet {
 /** Fetches JSON, past caches. Rejects for every status except 200, redirects included. Not `fetch()`, which takes no CA. */
 function getJson(url: string, signal: AbortSignal, tls: TlsClientOptions = {}): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const options = { signal, headers: { accept: "application/json", "cache-control": "no-cache" } };
+    // A connection of its own, because a kept one may be dead without a sign.
+    const options = {
+      signal,
+      agent: false,
+      headers: { accept: "application/json", "cache-control": "no-cache" },
+    };
     const onResponse = (response: IncomingMessage) => {
       if (response.statusCode === 200) {
         json(response).then(resolve, reject);

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { randomUUID } from "node:crypto";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Clock, systemClock } from "../../../../src/domain/clock.ts";
 import { SessiondError } from "../../../../src/domain/errors.ts";
 import type { RevocationId } from "../../../../src/domain/ids.ts";
@@ -10,7 +10,7 @@ import {
   defaultFeedOptions,
 } from "../../../../src/domain/revocations/feed-message.ts";
 import type { HistoryChange } from "../../../../src/domain/revocations/history.ts";
-import type { Position } from "../../../../src/domain/revocations/position.ts";
+import { type Position, positionText } from "../../../../src/domain/revocations/position.ts";
 import { RevocationFeeds, type WatchStart } from "../../../../src/domain/revocations/revocation-feeds.ts";
 import type { LoggedRevocation, RevocationLog } from "../../../../src/domain/revocations/revocation-log.ts";
 import { RevocationRing } from "../../../../src/domain/revocations/revocation-ring.ts";
@@ -91,6 +91,7 @@ class MemoryLog implements RevocationLog {
   }
 
   async oldestResumable(): Promise<Position> {
+    await this.beforeOldest();
     const oldest = this.#revocations.find(({ revision }) => revision > this.#start.revision);
     return oldest === undefined || oldest.revision === this.#start.revision + 1 ? this.#start : oldest;
   }
@@ -313,4 +314,141 @@ test("the ring keeps the newest revocations and their start", () => {
   const other = { revision: 20, id: newId() };
   ring.restart(other);
   expect([ring.start, ring.head, ...ring.after(20)]).toEqual([other, other]);
+});
+
+const historyChanged = { reason: "HISTORY_CHANGED" };
+
+/** A log with ten revocations, and a watcher of it that is caught up. */
+async function followed(heartbeat?: number) {
+  const clock = manualClock();
+  const parts = setUp({}, clock);
+  parts.log.revoke(10);
+  const watcher = parts.watch("now", heartbeat);
+  const first = await watcher.next();
+  return { clock, ...parts, watcher, first };
+}
+
+describe.for([
+  ["to an earlier state", 0, "lower"],
+  ["to an earlier state, and is as long again", 4, "replaced"],
+  ["to an earlier state, and is longer since", 7, "replaced"],
+] as const)("a log that goes back %s", ([, since, difference]) => {
+  test("fails its watchers with the next read, is reported once, and is followed from a new start", async () => {
+    const { log, feeds, watch, changes, watcher } = await followed();
+    const lagging = watch({ after: log.positionAt(8) });
+    await lagging.next();
+    const known = log.head;
+    log.restore(6);
+    log.revoke(since);
+    feeds.changed(id);
+    const metadata = {
+      oldest_revision: "0",
+      oldest_position: positionText(log.positionAt(0)),
+      revision: String(6 + since),
+    };
+    expect(await watcher.failure()).toMatchObject({ ...historyChanged, metadata });
+    expect(await lagging.failure()).toMatchObject(historyChanged);
+    expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    expect(revisionsOf(await watch("snapshot").next())).toEqual(
+      Array.from({ length: 6 + since }, (_, i) => i + 1),
+    );
+    expect(revisionsOf(await watch({ after: log.positionAt(6) }).next())).toHaveLength(since);
+    expect(changes).toHaveLength(1);
+  });
+
+  test("is noticed by the first watcher after all had left", async () => {
+    const { log, watch, changes, watcher } = await followed();
+    const known = log.head;
+    await watcher.stop();
+    log.restore(6);
+    log.revoke(since);
+    expect(await watch({ after: known }).failure()).toMatchObject(historyChanged);
+    expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    expect(await watch("now").next()).toMatchObject({ position: log.head });
+    expect(changes).toHaveLength(1);
+  });
+});
+
+test.for([
+  ["lost", 0, "lower"],
+  ["lost and followed by another one", 1, "replaced"],
+] as const)(
+  "a revocation of this process that no read has shown, %s, is missed",
+  async ([, since, difference]) => {
+    for (const isWatched of [true, false]) {
+      const { log, feeds, watch, changes, watcher } = await followed();
+      if (!isWatched) await watcher.stop();
+      log.revoke();
+      const known = log.head;
+      log.restore(10);
+      log.revoke(since);
+      feeds.wrote(id, known);
+      if (isWatched) expect(await watcher.failure()).toMatchObject(historyChanged);
+      expect(await watch("now").next()).toMatchObject({ position: log.head });
+      expect(changes).toEqual([{ projectId: id, difference, known, head: log.head }]);
+    }
+  },
+);
+
+test("writes that are reported in another order than they were committed in are no change", async () => {
+  const { log, feeds, watch, changes, watcher } = await followed();
+  await watcher.stop();
+  log.revoke(3);
+  for (const revision of [12, 13, 11]) feeds.wrote(id, log.positionAt(revision));
+  expect(await watch("now").next()).toMatchObject({ position: log.head });
+  expect(changes).toEqual([]);
+});
+
+test("positions of callers that are not in the log are refused, and not reported", async () => {
+  const { log, feeds, watch, changes, watcher } = await followed();
+  log.revoke(2);
+  feeds.changed(id);
+  await watcher.next();
+  for (const revision of [0, 5, 10, 11, 12, 13, 1000]) {
+    expect(await watch({ after: { revision, id: newId() } }).failure()).toMatchObject(historyChanged);
+  }
+  expect(changes).toEqual([]);
+  log.revoke();
+  feeds.changed(id);
+  expect(revisionsOf(await watcher.next())).toEqual([13]);
+});
+
+test("a recovery ends the old history: watchers fail, and no stream starts before the new one", async () => {
+  const { log, feeds, watch, changes, watcher, first } = await followed();
+  expect(first.recoveryIds).toEqual([]);
+  const known = log.head;
+  log.recover();
+  feeds.changed(id);
+  expect(await watcher.failure()).toMatchObject(historyChanged);
+  expect(changes).toMatchObject([{ difference: "recovered", known }]);
+  const { recoveryIds } = log;
+  for (const start of ["snapshot", "oldest"] as const) {
+    const stream = watch(start);
+    expect(await stream.next()).toMatchObject({ recoveryIds, revocations: [{ revision: 2 ** 40 + 11 }] });
+    await stream.stop();
+  }
+  const stream = watch();
+  expect(await stream.next()).toMatchObject({ recoveryIds, position: log.head });
+  log.revoke();
+  feeds.changed(id);
+  expect(await stream.next()).toMatchObject({ recoveryIds: [], position: log.head });
+  expect(await watch({ after: known }).failure()).toMatchObject(historyChanged);
+});
+
+test("a log that has changed is not called up to date while the failure is prepared", async () => {
+  const { clock, log, feeds, changes, watcher } = await followed(1000);
+  const settled = { done: false };
+  const failure = watcher.failure().finally(() => (settled.done = true));
+  const preparing = Promise.withResolvers<void>();
+  log.beforeOldest = () => preparing.promise;
+  log.restore(6);
+  feeds.changed(id);
+  await vi.waitUntil(() => changes.length > 0, patience);
+  for (let i = 0; i < 5; i++) {
+    clock.advance(1000);
+    await new Promise(setImmediate);
+  }
+  expect(settled.done).toBe(false);
+  preparing.reject(unavailable);
+  expect(await failure).toMatchObject(historyChanged);
 });

@@ -15,6 +15,7 @@ function databaseClock(wallError = 0) {
     /** The database read `time` ms after the start, between these two times. */
     measured: (time: number, sentAt: number, receivedAt: number) =>
       clock.measured(start + time, sentAt, receivedAt),
+    ahead: () => [clock.machineAheadMs, clock.machineIsWrong],
     at: (ms: number) => (monotonic = 1_000 + ms),
   };
 }
@@ -27,6 +28,17 @@ test("shows this machine's time until the first measurement, then the database's
   expect(shown()).toBe(10);
   at(60_010);
   expect(shown()).toBe(60_010);
+});
+
+test.each([
+  [30_000, false],
+  [-30_000, false],
+  [30_001, true],
+  [-30_001, true],
+])("says whether this machine's clock, %i ms ahead, is wrong", (ahead, isWrong) => {
+  const clock = databaseClock(ahead);
+  clock.measured(0, 1_000, 1_000);
+  expect(clock.ahead()).toEqual([ahead, isWrong]);
 });
 
 test("keeps the most precise measurement while it is the most precise", () => {

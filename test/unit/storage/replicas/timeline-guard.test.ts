@@ -69,6 +69,17 @@ test("renewals on an older timeline of the same database are refused until a rec
   expect(restarted.renew({ timeline: 3 })).toBe("moved");
 });
 
+test("the first renewal after a refusal says that connections may lead to another server", () => {
+  const { renew, guard } = guarded();
+  expect(renew({ timeline: 4 })).toBe("moved");
+  expect(renew({ timeline: 4 })).toBe("kept");
+  expect(() => guard.admit(3)).toThrow("timeline 3");
+  expect(renew({ timeline: 4 })).toBe("moved");
+  expect(renew({ timeline: 4 })).toBe("kept");
+  expect(renew({ timeline: 3 })).toBe("refused");
+  expect(renew({ timeline: 4 })).toBe("moved");
+});
+
 test("a refused renewal keeps no lease", () => {
   const { renew, guard, clock } = guarded();
   renew({ timeline: 4 });
