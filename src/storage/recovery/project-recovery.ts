@@ -4,6 +4,7 @@ import type { ProjectId } from "../../domain/ids.ts";
 import type { NewSigningKey } from "../../domain/keys/signing-key.ts";
 import { jwtLifetimeBounds } from "../../domain/policy.ts";
 import { type RevocationCommand, operatorActor } from "../../domain/revocation.ts";
+import { openGate } from "../connection/server-guard.ts";
 import { recordWithin } from "../revocations/writes.ts";
 import type { Db, Tables } from "../schema/tables.ts";
 import { insertFirstSigningKey } from "../signing-key-store.ts";

@@ -160,7 +160,7 @@ class PostgresRenewalConnection implements RenewalConnection {
   /** Nothing rests on it, so it does not wait for standbys. */
   async #delete(condition: string): Promise<void> {
     await this.#client.query(
-      `begin; set local synchronous_commit = off; delete from replicas where ${condition}; commit`,
+      `begin isolation level read committed read write; set local synchronous_commit = off; delete from replicas where ${condition}; commit`,
     );
   }
 
