@@ -27,6 +27,7 @@ import { serviceCallerOf } from "./gate.ts";
 import {
   readCreateCredential,
   readCreateProject,
+  readDisableProject,
   readRevokeSigningKey,
   readUpdatePolicy,
   readUpdateProject,
@@ -78,7 +79,8 @@ export function projectService(
       return { project: toProjectMessage(project) };
     },
     async disableProject(request, context) {
-      const project = await disableProject(deps, readProjectId("id", request.id), callContextOf(context));
+      const command = readDisableProject(request);
+      const project = await disableProject(deps, serviceCallerOf(context), command, callContextOf(context));
       return { project: toProjectMessage(project) };
     },
     async createServiceCredential(request, context) {

@@ -41,7 +41,10 @@ function readStart(fields: FieldChecker, start: WatchRevocationsRequest["start"]
 /** Interval at which a stream checks its caller's credential again, in milliseconds. */
 const checkIntervalMs = 10_000;
 
-/** Streams a project's feed until the caller's credential is disabled. */
+/**
+ * Streams a project's feed until the caller's credential is disabled. Revocations are sent before that is checked: the last one of
+ * a disabled project revokes its sessions.
+ */
 export async function* watchRevocations(
   deps: Dependencies,
   feeds: RevocationFeeds,
@@ -50,13 +53,15 @@ export async function* watchRevocations(
 ): AsyncGenerator<MessageInitShape<typeof WatchRevocationsResponseSchema>> {
   let checkedAt = deps.now().getTime();
   for await (const message of feeds.watch({ ...watch, projectId: caller.project.id })) {
+    const isNews = message.revocations.length > 0;
+    if (isNews) yield toWatchMessage(message);
     const now = deps.now().getTime();
     // The clock may have been set back.
     if (Math.abs(now - checkedAt) >= checkIntervalMs) {
       await requireStillEnabled(deps, caller, unlimited);
       checkedAt = now;
     }
-    yield toWatchMessage(message);
+    if (!isNews) yield toWatchMessage(message);
   }
 }
 

@@ -53,7 +53,7 @@ export function postgresStore(db: Database, options: PostgresStoreOptions): Post
   return {
     sessions: new PostgresSessionStore(runners, onRevocations, onLostAccess),
     revocations: new PostgresRevocationStore(runners, onRevocations),
-    projects: new PostgresProjectStore(runners),
+    projects: new PostgresProjectStore(runners, onRevocations),
     signingKeys: new PostgresSigningKeyStore(runners),
     // Outside of the limits: many waiting calls do not mean that the database is down.
     ping: () => liveness.ping(() => sql`select 1`.execute(pings)),

@@ -8,12 +8,15 @@ import type {
   CertifiedService,
   ProjectChange,
   ProjectCredentials,
+  ProjectDisablement,
   ProjectStore,
 } from "../domain/store/project-store.ts";
 import { unlimited } from "../transport/call-context.ts";
 import { type Batcher, lookups } from "./connection/batcher.ts";
+import type { CommitGate } from "./connection/server-guard.ts";
 import type { Runners, StatementRunner } from "./connection/statement-runner.ts";
 import { claimNames, findCertified } from "./projects/certificate-names.ts";
+import { disableProject } from "./projects/disable.ts";
 import {
   findCredentials,
   findProjects,
@@ -22,16 +25,21 @@ import {
   toCredential,
   toProject,
 } from "./projects/projects.ts";
+import type { OnRevocations } from "./revocations/writes.ts";
 import { credentialColumns, projectColumns } from "./schema/columns.ts";
 
 export class PostgresProjectStore implements ProjectStore {
   readonly #reads: StatementRunner;
   readonly #writes: StatementRunner;
+  readonly #gate: CommitGate;
+  readonly #onRevocations: OnRevocations;
   readonly #projects: Batcher<ProjectId, Project | undefined>;
   readonly #credentials: Batcher<ProjectId, ProjectCredentials | undefined>;
   readonly #certified: Batcher<readonly CertificateName[], CertifiedService | undefined>;
 
-  constructor({ reads, writes }: Runners) {
+  constructor({ reads, writes, gate }: Runners, onRevocations: OnRevocations) {
+    this.#gate = gate;
+    this.#onRevocations = onRevocations;
     this.#reads = reads;
     this.#writes = writes;
     this.#projects = reads.batcher("projects", lookups, findProjects);
@@ -122,16 +130,11 @@ export class PostgresProjectStore implements ProjectStore {
     );
   }
 
-  disableProject(id: ProjectId, time: Date, call = unlimited): Promise<Project | undefined> {
-    return this.#writes.run(call, async (db) => {
-      const row = await db
-        .updateTable("projects")
-        .set({ disable_time: sql`coalesce(disable_time, ${time})` })
-        .where("id", "=", id)
-        .returning(projectColumns)
-        .executeTakeFirst();
-      return row && toProject(row);
-    });
+  async disableProject(id: ProjectId, details: ProjectDisablement, call = unlimited) {
+    const disabled = await this.#writes.run(call, (db) => disableProject(db, id, details, this.#gate));
+    if (disabled?.head !== undefined) this.#onRevocations(id, disabled.head);
+    await this.#gate.passed();
+    return disabled?.project;
   }
 
   createCredential(credential: NewServiceCredential, call = unlimited): Promise<boolean> {

@@ -11,7 +11,7 @@ import { messageJson } from "../output/output.ts";
 import { pairs } from "../output/table.ts";
 import { type ServiceRun, addServiceCommand } from "../run/command.ts";
 import { listOptions, printList } from "../run/list.ts";
-import type { OptionValues } from "../run/options.ts";
+import { type OptionValues, revocationDetails, revocationOptions } from "../run/options.ts";
 import { callFailure } from "../run/service.ts";
 import { confirmUnless, yesOption } from "../run/terminal.ts";
 import { addProjectUpdate } from "./project-update.ts";
@@ -51,10 +51,10 @@ export function addProjectCommands(program: Command): void {
 
   addServiceCommand(project, "disable", {
     description: "refuse a project's credentials, tokens and JWTs from now on, permanently",
-    options: { "<id>": "the project", ...yesOption },
-    action: async ({ options: { id, yes }, output, projects }) => {
+    options: { "<id>": "the project", ...yesOption, ...revocationOptions },
+    action: async ({ options: { id, yes, ...options }, output, projects }) => {
       await confirmUnless(yes, `Refuse every credential, token and JWT of project ${id}, permanently?`);
-      const response = await projects.disableProject({ id });
+      const response = await projects.disableProject({ id, ...revocationDetails(options) });
       const text = pairs({ project: id, disabled: formatTime(response.project?.disableTime) });
       await output.message(DisableProjectResponseSchema, response, text);
     },

@@ -3,6 +3,7 @@ import type { CertificateName } from "../certificate-name.ts";
 import type { CredentialId, ProjectId } from "../ids.ts";
 import type { PageRequest } from "../page.ts";
 import type { NewServiceCredential, Project, ServiceCredential, ShownCredential } from "../project.ts";
+import type { RevocationCommand } from "../revocation.ts";
 import type { SecretHash } from "../token.ts";
 
 export interface ProjectStore {
@@ -25,8 +26,11 @@ export interface ProjectStore {
     change: (project: Project) => ProjectChange,
     call: CallContext,
   ): Promise<Project | undefined>;
-  /** Disables a project, keeping the first time; undefined if there is no such project. */
-  disableProject(id: ProjectId, time: Date, call: CallContext): Promise<Project | undefined>;
+  /**
+   * Disables a project and revokes all its sessions with one commit, once; returns once that is durable. Undefined if there is no
+   * such project.
+   */
+  disableProject(id: ProjectId, details: ProjectDisablement, call: CallContext): Promise<Project | undefined>;
   /**
    * Stores a credential; false if there is no such enabled project. CERTIFICATE_NAME_EXISTS, and nothing stored, if an enabled
    * credential of any project has one of its names.
@@ -53,6 +57,12 @@ export interface ProjectStore {
    */
   findCertified(names: readonly CertificateName[], call: CallContext): Promise<CertifiedService | undefined>;
 }
+
+/** When, why and by whom a project is disabled. */
+export type ProjectDisablement = Pick<
+  RevocationCommand,
+  "time" | "cause" | "reason" | "actor" | "actingUser"
+>;
 
 /** The fields of a project that can change; absent ones stay as they are. */
 export type ProjectChange = Partial<Pick<Project, "displayName" | "policy">>;

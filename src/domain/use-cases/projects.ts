@@ -17,7 +17,9 @@ import {
   type ShownCredential,
   permissions,
 } from "../project.ts";
+import type { Cause } from "../revocation.ts";
 import { hashSecret, newProjectTag, newServiceSecret } from "../token.ts";
+import { type ServiceCaller, actorOf } from "./caller.ts";
 import type { ProjectDependencies } from "./dependencies.ts";
 
 export interface CreateProject {
@@ -141,13 +143,22 @@ export async function updatePolicy(
   return found(await deps.store.projects.updateProject(id, change, call));
 }
 
-/** Disables a project; PROJECT_NOT_FOUND. */
+export interface DisableProject {
+  readonly id: ProjectId;
+  readonly cause: Cause;
+  readonly reason: string;
+}
+
+/** Disables a project, and revokes all its sessions with the same commit. Idempotent; PROJECT_NOT_FOUND. */
 export async function disableProject(
   deps: ProjectDependencies,
-  id: ProjectId,
+  caller: ServiceCaller,
+  { id, cause, reason }: DisableProject,
   call: CallContext,
 ): Promise<Project> {
-  return found(await deps.store.projects.disableProject(id, deps.now(), call));
+  const who = { actor: actorOf(caller), actingUser: caller.actingUser };
+  const details = { ...who, time: deps.now(), cause, reason };
+  return found(await deps.store.projects.disableProject(id, details, call));
 }
 
 export interface CreateCredential {

@@ -8,6 +8,7 @@ import {
 import type {
   CreateProjectRequest,
   CreateServiceCredentialRequest,
+  DisableProjectRequest,
   RevokeSigningKeyRequest,
   UpdatePolicyRequest,
   UpdateProjectRequest,
@@ -22,7 +23,7 @@ import { type PolicyChange, changePolicy, defaultPolicy } from "../../domain/pol
 import { type Environment, maxDisplayNameLength, permissions } from "../../domain/project.ts";
 import { maxReasonLength } from "../../domain/revocation.ts";
 import { maxKidLength } from "../../jwt/statement.ts";
-import type { CreateCredential, CreateProject } from "../../domain/use-cases/projects.ts";
+import type { CreateCredential, CreateProject, DisableProject } from "../../domain/use-cases/projects.ts";
 import type { RevokeSigningKey } from "../../domain/use-cases/signing-keys.ts";
 import { type FieldChecker, namesOf, readFields } from "./fields.ts";
 import { protoEnvironments } from "./project-messages.ts";
@@ -125,6 +126,14 @@ export function readCreateCredential(request: CreateServiceCredentialRequest): C
         ? fields.violation("permissions", `must have at least one of ${namesOfPermissions(permissions)}`)
         : readPermissions(fields, "permissions", request.permissions, permissions),
     certificateNames: readCertificateNames(fields, request.certificateNames),
+  }));
+}
+
+export function readDisableProject(request: DisableProjectRequest): DisableProject {
+  return readFields((fields) => ({
+    id: fields.projectId("id", request.id),
+    cause: fields.parsed("cause", request.cause, parseCause, "must be a RevocationCause"),
+    reason: fields.text("reason", request.reason, maxReasonLength),
   }));
 }
 

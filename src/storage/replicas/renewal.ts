@@ -164,9 +164,10 @@ class PostgresRenewalConnection implements RenewalConnection {
     );
   }
 
+  /** On a standby, which cannot evaluate them, it answers true; the first write there fails. */
   async #has(expression: string): Promise<boolean> {
     try {
-      await this.#client.query(`select ${expression}`);
+      await this.#client.query(`select case when not pg_is_in_recovery() then (${expression})::text end`);
       return true;
     } catch (error) {
       if (error instanceof DatabaseError && lacking.has(error.code ?? "")) return false;

@@ -200,7 +200,7 @@ const projectRequests: readonly FullRequest[] = [
     method: "UpdatePolicy",
     message: async () => ({ project_id: await newProject(), policy: policy(), update_mask: "*" }),
   },
-  { method: "DisableProject", message: async () => ({ id: await newProject() }) },
+  { method: "DisableProject", message: async () => ({ id: await newProject(), ...why }) },
   {
     method: "CreateServiceCredential",
     message: async () => ({

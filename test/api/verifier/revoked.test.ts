@@ -11,7 +11,7 @@ import {
 import { newLogin } from "../../support/fixtures/logins.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
-import { runningService } from "../../support/fixtures/running-service.ts";
+import { basicAuthorization, runningService } from "../../support/fixtures/running-service.ts";
 import { projectsOf, sessionsOf } from "../../support/fixtures/service-clients.ts";
 
 const service = await runningService();
@@ -42,6 +42,32 @@ async function logins(organizationId: string) {
 }
 
 describe("a verifier rejects the revoked sessions of", () => {
+  test("a disabled project, at once and whatever its age", async () => {
+    const id = "project-test-closing";
+    const projects = projectsOf(service);
+    await projects.createProject({ id });
+    const permissions = [Permission.SESSIONS_CREATE, Permission.REVOCATIONS_WATCH];
+    const { secret: own } = await projects.createServiceCredential({ projectId: id, permissions });
+    const login = await newLogin({ ...service, basic: basicAuthorization(id, own) });
+    const credential = { projectId: id, secret: own };
+    const verifier = await verifierAt(service.url, { credential, onStale: "accept", maxStaleness: 300 });
+    expect(await verifier.verify(login.jwt)).toMatchObject({ ok: true });
+    const revoked = once(verifier.events, "revocation");
+    await projects.disableProject({ id, reason: "contract ended" });
+    expect(await revoked).toMatchObject([{ scope: "project", targetId: id, revision: 1 }]);
+    expect(await verifier.verify(login.jwt)).toMatchObject({
+      ok: false,
+      reason: "revoked",
+      scope: "project",
+    });
+    await vi.waitUntil(() => !verifier.status().fresh, patience);
+    expect(await verifier.verify(login.jwt)).toMatchObject({
+      ok: false,
+      reason: "revoked",
+      scope: "project",
+    });
+  });
+
   test("a session", async () => {
     const verifier = await verifierAt(service.url);
     const { login, sibling } = await logins("acme");

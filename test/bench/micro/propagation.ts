@@ -91,7 +91,7 @@ function rowOf({ watchers, refused, lastHeard }: Figures): object {
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 const revocations = Number(process.argv[2] ?? 500);
-const deployment = await startDeployment(1);
+const deployment = await startDeployment({ replicas: 1 });
 try {
   const figures = [await measure(deployment, 1, revocations), await measure(deployment, 1000, revocations)];
   console.log(

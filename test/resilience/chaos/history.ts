@@ -44,8 +44,20 @@ export interface Revocation extends Span, Ending {
   readonly effective: boolean;
 }
 
+/** The restore of a backup: from the last moment at which the old database answered to the first of the restored one. */
+export interface Restore extends Span {
+  readonly kind: "restore";
+  /** When the backup was made. */
+  readonly dump: Span;
+}
+
+/** A run of `sessiond recover`. */
+export interface Recovery extends Span {
+  readonly kind: "recovery";
+}
+
 /** A recorded operation. Failures that show nothing about a session are not recorded. */
-export type Operation = Creation | Observation | Revocation;
+export type Operation = Creation | Observation | Revocation | Restore | Recovery;
 
 /** Whether the target includes the session, regardless of time. */
 export function reaches(ending: Ending, session: Creation): boolean {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { decodeJwt } from "jose";
 import type { RevokeAllRequestSchema } from "../../../gen/session/v1/session_service_pb.ts";
 import type { Sessiond } from "../../../src/client/client.ts";
 import type { Ending } from "./history.ts";
@@ -20,6 +20,8 @@ export interface Acknowledged {
 export interface LoadOptions {
   readonly replicas: readonly { readonly connect: (timeoutMs: number) => Sessions }[];
   readonly clients: number;
+  /** Pause of a client between two operations, in milliseconds. Default: none. */
+  readonly thinkMs?: number;
   /** Number of members, in how many organizations. */
   readonly members: number;
   readonly organizations: number;
@@ -57,6 +59,8 @@ export class Load {
     while (!this.#stopping) {
       const step = this.#choose();
       await step();
+      const { thinkMs } = this.#options;
+      if (thinkMs !== undefined) await delay(thinkMs);
     }
   }
 
@@ -93,18 +97,7 @@ export class Load {
     const repeat = "failed" in first && requestId !== "" ? await this.recorder.attempt(create) : first;
     const outcome = { ...repeat, start: first.start };
     if (!("answer" in outcome)) return;
-    const { session, token, jwt } = outcome.answer;
-    const known = { id: session?.id ?? "", member, organization, token, jwt };
-    const { start, end } = outcome;
-    this.recorder.history.push({
-      kind: "creation",
-      session: known.id,
-      member,
-      organization,
-      createdRevision: Number(decodeJwt(jwt)["rev"]),
-      start,
-      end,
-    });
+    const known = this.recorder.creation({ member, organization }, outcome);
     this.#population.add(known);
     this.#options.onUsed?.(known);
   }

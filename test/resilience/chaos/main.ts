@@ -33,9 +33,9 @@ function report(problems: readonly string[]): void {
   for (const problem of problems.slice(0, 10)) console.log(problem);
 }
 
-function show({ violations, problems, ...figures }: Report): void {
-  console.log(figures);
-  report([...violations.map((violation) => JSON.stringify(violation)), ...problems]);
+function show({ violations, problems, logProblems, history, ...figures }: Report): void {
+  console.log({ ...figures, operations: history.length });
+  report([...violations.map((violation) => JSON.stringify(violation)), ...problems, ...logProblems]);
 }
 
 console.log(`${cpus().length} cores, Node ${process.versions.node}`);

@@ -1,6 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { RevokeAllResponse } from "../../../gen/session/v1/session_service_pb.ts";
+import { decodeJwt } from "jose";
+import type { CreateResponse, RevokeAllResponse } from "../../../gen/session/v1/session_service_pb.ts";
 import { errorInfoOf } from "../../../src/client/error-info.ts";
+import type { KnownSession } from "./population.ts";
 import { type Ending, type Observation, type Operation, type Span, monotonic } from "./history.ts";
 
 /** Result of a call: its answer, the state of the session by a refusal, or an unknown outcome. */
@@ -40,6 +42,17 @@ export class Recorder {
       this.failures[failed] = (this.failures[failed] ?? 0) + 1;
       return { ...span, failed };
     }
+  }
+
+  /** Records a session that was created. */
+  creation(
+    owner: Pick<KnownSession, "member" | "organization">,
+    { answer: { session, token, jwt }, start, end }: Span & { readonly answer: CreateResponse },
+  ): KnownSession {
+    const id = session?.id ?? "";
+    const createdRevision = Number(decodeJwt(jwt)["rev"]);
+    this.history.push({ kind: "creation", session: id, ...owner, createdRevision, start, end });
+    return { id, ...owner, token, jwt };
   }
 
   /** Records the state of a session; returns whether it may be alive. */

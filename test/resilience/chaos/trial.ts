@@ -1,11 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Violation, checkHistory } from "./checks/check-history.ts";
-import { type LogRow, checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import { checkOneHistory, checkStored, checkWatchedLog } from "./checks/check-log.ts";
+import { readLog, readSessions } from "./checks/read-database.ts";
 import type { Verdict } from "../../../src/client/verifier/verifier.ts";
-import { type Deployment, startDeployment } from "./processes/deployment.ts";
-import type { Fault } from "./processes/faults.ts";
+import { type Deployment, type DeploymentOptions, startDeployment } from "./processes/deployment.ts";
+import type { Fault, FaultTargets } from "./processes/faults.ts";
+import { Callers, type Waiting } from "./callers.ts";
 import { type Acknowledged, Load } from "./load.ts";
-import { monotonic } from "./history.ts";
+import { type Operation, monotonic } from "./history.ts";
 import { below } from "./population.ts";
 import { type Quantiles, quantiles } from "./checks/quantiles.ts";
 import type { Recorder } from "./recorder.ts";
@@ -14,11 +16,13 @@ import { checkVerifier } from "./checks/check-verifier.ts";
 import { Watcher } from "./watcher.ts";
 
 /** Size of a trial. Times in milliseconds. */
-interface TrialOptions {
-  readonly replicas: number;
+export interface TrialOptions {
   readonly clients: number;
+  /** Pause of a client between two operations. Default: none. */
+  readonly thinkMs?: number;
   readonly watchers: number;
-  readonly verifiers: number;
+  /** How many to start, or those that the caller has started. */
+  readonly verifiers: number | readonly VerifierProcess[];
   readonly maxStaleness: number;
   /** The load ends when this many operations are recorded and every fault was injected... */
   readonly operations: number;
@@ -32,7 +36,6 @@ interface TrialOptions {
 }
 
 export interface Report {
-  readonly operations: number;
   readonly calls: number;
   readonly seconds: number;
   readonly revocations: number;
@@ -42,14 +45,18 @@ export interface Report {
   readonly verifierEvents: Partial<Record<string, number>>;
   /** Milliseconds from the return of Revoke to the refusal in a verifier. */
   readonly propagation: Quantiles;
+  readonly waiting: Waiting;
   readonly streams: Partial<Record<string, number>>;
   readonly violations: readonly Violation[];
   readonly problems: readonly string[];
+  readonly history: readonly Operation[];
+  /** Differences between the final log and the answers that callers and watchers were given. */
+  readonly logProblems: readonly string[];
 }
 
 /** Injects faults into a deployment under load, then checks its promises. */
-export async function runTrial(options: TrialOptions): Promise<Report> {
-  const deployment = await startDeployment(options.replicas);
+export async function runTrial(options: TrialOptions & DeploymentOptions): Promise<Report> {
+  const deployment = await startDeployment(options);
   try {
     return await runLoad(deployment, options);
   } finally {
@@ -57,7 +64,8 @@ export async function runTrial(options: TrialOptions): Promise<Report> {
   }
 }
 
-async function runLoad(deployment: Deployment, options: TrialOptions): Promise<Report> {
+/** The same with a running deployment. */
+export async function runLoad(deployment: Deployment, options: TrialOptions): Promise<Report> {
   const { replicas } = deployment;
   const watchers = Array.from({ length: options.watchers }, () => new Watcher(replicas));
   const verifiers = await startVerifiers(deployment, options);
@@ -66,6 +74,7 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
   const load = new Load({
     replicas,
     clients: options.clients,
+    ...(options.thinkMs === undefined ? {} : { thinkMs: options.thinkMs }),
     members: 200,
     organizations: 10,
     onUsed: (session) => verifiers[below(verifiers.length)]?.ask(session),
@@ -76,23 +85,26 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
     },
   });
   const { recorder } = load;
+  const callers = new Callers(replicas, recorder);
+  let waiting: Waiting;
   try {
-    await injectFaults(deployment, verifiers, options);
+    await injectFaults({ deployment, recorder }, verifiers, options);
     await reach(options, recorder, began);
   } finally {
     await load.stop();
+    waiting = await callers.stop();
   }
   const seconds = (monotonic() - began) / 1000;
   const log = await readLog(deployment);
   const late = await waitFor(watchers, log.at(-1)?.revision ?? 0);
   for (const watcher of watchers) await watcher.stop();
+  const silent: string[] = [];
   for (const verifier of verifiers) {
-    if (!(await verifier.answered(catchUpMs))) late.push("a verifier stopped answering");
+    if (!(await verifier.answered(catchUpMs))) silent.push("a verifier stopped answering");
   }
   const logs = watchers.flatMap((watcher) => watcher.logs);
   const { history } = recorder;
   return {
-    operations: history.length,
     calls: recorder.calls,
     seconds,
     revocations: log.length,
@@ -101,22 +113,26 @@ async function runLoad(deployment: Deployment, options: TrialOptions): Promise<R
     verdicts: countVerdicts(verifiers),
     verifierEvents: sum(verifiers.map(({ events }) => events)),
     propagation: quantiles(propagations(acknowledged, verifiers)),
+    waiting,
     streams: sum(watchers.map(({ endings }) => endings)),
+    history,
     violations: checkHistory(history),
     problems: [
-      ...late,
+      ...silent,
       ...(history.length < options.operations ? [`only ${history.length} operations in the time given`] : []),
       ...Object.keys(recorder.failures)
         .filter((failure) => !expectedFailures.test(failure))
         .map((failure) => `calls failed with ${failure}`),
-      ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
-      ...logs.flatMap((watched) => checkWatchedLog(watched, log, history)),
-      ...verifiers.flatMap(({ observations, maxStaleness }) =>
-        checkVerifier(observations, history, maxStaleness),
-      ),
+      ...logs.flatMap((watched) => checkOneHistory(watched, history)),
+      ...verifiers.flatMap((verifier) => checkVerifier(verifier, history)),
       ...[...replicas, ...verifiers].flatMap(({ unexpectedExits }) =>
         unexpectedExits.map((errors) => `a process ended unexpectedly: ${errors}`),
       ),
+    ],
+    logProblems: [
+      ...late,
+      ...checkStored(history, log, await readSessions(deployment), deployment.options.projectId),
+      ...logs.flatMap((watched) => checkWatchedLog(watched, log, history)),
     ],
   };
 }
@@ -125,6 +141,7 @@ async function startVerifiers(
   deployment: Deployment,
   { verifiers, maxStaleness }: TrialOptions,
 ): Promise<readonly VerifierProcess[]> {
+  if (typeof verifiers !== "number") return verifiers;
   const started: VerifierProcess[] = [];
   for (let i = 0; i < verifiers; i++) {
     started.push(await deployment.startVerifier(i % 2 === 0 ? "ask" : "refuse", maxStaleness));
@@ -133,7 +150,7 @@ async function startVerifiers(
 }
 
 async function injectFaults(
-  deployment: Deployment,
+  { deployment, recorder }: Pick<FaultTargets, "deployment" | "recorder">,
   verifiers: readonly VerifierProcess[],
   { faults, pauseMs, log }: TrialOptions,
 ): Promise<void> {
@@ -143,7 +160,7 @@ async function injectFaults(
     const verifier = verifiers[turn % verifiers.length];
     if (replica === undefined || verifier === undefined) return;
     log?.(fault.name);
-    await fault.run({ deployment, replica, verifier });
+    await fault.run({ deployment, replica, verifier, recorder });
     await delay(pauseMs());
   }
 }
@@ -173,28 +190,6 @@ async function waitFor(watchers: readonly Watcher[], revision: number): Promise<
   const behind = () => watchers.filter((watcher) => watcher.revision < revision);
   while (behind().length > 0 && monotonic() < until) await delay(20);
   return behind().map((watcher) => `a watcher stays at revision ${watcher.revision} of ${revision}`);
-}
-
-async function readLog({ sql, options }: Deployment): Promise<readonly LogRow[]> {
-  return sql<LogRow>(
-    `select revision::int as revision, scope, target_id, except_session_id
-     from revocations where project_id = $1 order by revision`,
-    options.projectId,
-  );
-}
-
-/** State of each session by the tables that Authenticate reads. */
-async function readSessions({ sql, options }: Deployment): Promise<ReadonlyMap<string, "alive" | "dead">> {
-  const rows = await sql<{ id: string; dead: boolean }>(
-    `select s.id, s.revoked_revision is not null or exists (
-        select from cutoffs c where c.project_id = s.project_id and c.revision > s.created_revision
-          and (c.scope, c.target_id) in
-            (('member', s.member_id), ('organization', s.organization_id), ('project', s.project_id))
-      ) as dead
-     from sessions s where s.project_id = $1`,
-    options.projectId,
-  );
-  return new Map(rows.map(({ id, dead }) => [id, dead ? "dead" : "alive"]));
 }
 
 /** Propagation of revocations by session id, to each verifier. 0 if the verifier refused before Revoke returned. */

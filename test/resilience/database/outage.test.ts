@@ -13,6 +13,7 @@ import { startRelay } from "../../support/postgres/relay.ts";
 import { temporaryPostgres } from "../../support/postgres/temporary-postgres.ts";
 import {
   at,
+  disableProject,
   memberId,
   must,
   newCredential,
@@ -86,7 +87,7 @@ const calls: Record<MethodName, (store: PostgresStore) => Promise<unknown>> = {
   "projects.findProject": ({ projects }) => projects.findProject(id),
   "projects.listProjects": ({ projects }) => projects.listProjects({ size: 1, after: undefined }),
   "projects.updateProject": ({ projects }) => projects.updateProject(id, () => ({ policy: defaultPolicy })),
-  "projects.disableProject": ({ projects }) => projects.disableProject(newProject().id, at(0)),
+  "projects.disableProject": (store) => disableProject(store, newProject()),
   "projects.createCredential": ({ projects }) => projects.createCredential(newCredential(project)),
   "projects.listCredentials": ({ projects }) => projects.listCredentials(id, { size: 1, after: undefined }),
   "projects.disableCredential": ({ projects }) => projects.disableCredential(id, newCredentialId(), at(0)),

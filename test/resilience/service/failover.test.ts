@@ -144,3 +144,13 @@ test("does not read from a standby, which may lack a revocation", async () => {
   const both = standby.url.replace(/(@[^/]+)/, `$1,${host}`);
   expect(await open(both).selectFrom("projects").select("id").execute()).toEqual([]);
 }, 120_000);
+
+test("a service starts although the first host of its URL is a standby", async () => {
+  const { primary, standby } = await replicatedPostgres();
+  const { host } = new URL(primary.url);
+  const service = serveProcess({
+    DATABASE_URL: standby.url.replace(/\/postgres$/, `,${host}/postgres`),
+    SESSIOND_MASTER_KEY: testMasterKey,
+  });
+  expect(await service.listening).toBeGreaterThan(0);
+});

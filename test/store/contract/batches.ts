@@ -9,6 +9,7 @@ import { type SecretHash, newSessionToken, parseSessionToken } from "../../../sr
 import { RevocationModel } from "../../support/fixtures/in-memory.ts";
 import {
   at,
+  disableProject,
   memberId,
   must,
   newProject,
@@ -90,7 +91,7 @@ export function batchContract(replicas: Replicas): void {
   test("logins that share a statement have the results of single ones", async () => {
     const { store } = replicas;
     const [one, two, disabled] = (await times(3, () => storedProject(store))) as [Project, Project, Project];
-    await store.projects.disableProject(disabled.id, at(0));
+    await disableProject(store, disabled, at(0));
     await revokeTarget(store, two, { scope: "project" });
     const full: Partial<NewSession> = {
       memberId: memberId('o\'neill "{1,2}" \\ é'),

@@ -6,6 +6,7 @@ import { type SecretHash, hashSecret } from "../../../src/domain/token.ts";
 import type { CreationWithinLimit, NewSession } from "../../../src/domain/store/session-store.ts";
 import {
   at,
+  disableProject,
   memberId,
   must,
   newProject,
@@ -138,7 +139,7 @@ export function creationRequestContract(replicas: Replicas): void {
       expect(await logIn(newRequest(), { limit, to: newProject() })).toBeUndefined();
       const request = newRequest();
       await logIn(request, { limit });
-      await replicas.store.projects.disableProject(project.id, at(0));
+      await disableProject(replicas.store, project, at(0));
       for (const each of [request, newRequest()]) expect(await logIn(each, { limit })).toBeUndefined();
       expect(await countOf("sessions")).toBe(1);
     });

@@ -11,7 +11,15 @@ import type { Policy } from "../../../src/domain/policy.ts";
 import type { NewServiceCredential, Project } from "../../../src/domain/project.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import { hashSecret } from "../../../src/domain/token.ts";
-import { at, hour, must, newProject, start, storedProject } from "../../support/fixtures/stored.ts";
+import {
+  at,
+  disableProject,
+  hour,
+  must,
+  newProject,
+  start,
+  storedProject,
+} from "../../support/fixtures/stored.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** Projects, policies and credentials. */
@@ -133,7 +141,7 @@ export function projectContract(replicas: Replicas): void {
       });
     await Promise.all([
       ...Array.from({ length: 4 }, (_, i) => update(i)),
-      store.projects.disableProject(project.id, at(1)),
+      disableProject(store, project, at(1)),
     ]);
     await update(0);
     expect(seen).toEqual(seen.toSorted((a, b) => Number(a) - Number(b)));
@@ -142,11 +150,11 @@ export function projectContract(replicas: Replicas): void {
 
   test("disabling a project keeps the first time", async () => {
     const disabled = { ...project, disableTime: at(1) };
-    expect(await store.projects.disableProject(project.id, at(1))).toEqual(disabled);
-    expect(await store.projects.disableProject(project.id, at(2))).toEqual(disabled);
+    expect(await disableProject(store, project, at(1))).toEqual(disabled);
+    expect(await disableProject(store, project, at(2))).toEqual(disabled);
     expect(await store.projects.findProject(project.id)).toEqual(disabled);
     expect((await store.projects.findCredentials(project.id))?.project).toEqual(disabled);
-    expect(await store.projects.disableProject(newProject().id, at(1))).toBeUndefined();
+    expect(await disableProject(store, newProject(), at(1))).toBeUndefined();
   });
 
   test("finds the enabled credentials of a project with the hashes of their secrets", async () => {
@@ -170,10 +178,7 @@ export function projectContract(replicas: Replicas): void {
     const creating = Array.from({ length: 4 }, (_, i) =>
       storeOf(i).projects.createCredential(newCredential()),
     );
-    const [created] = await Promise.all([
-      Promise.all(creating),
-      store.projects.disableProject(project.id, at(1)),
-    ]);
+    const [created] = await Promise.all([Promise.all(creating), disableProject(store, project, at(1))]);
     expect(await store.projects.createCredential(newCredential())).toBe(false);
     expect(await list()).toHaveLength(created.filter(Boolean).length);
   });
@@ -228,7 +233,7 @@ export function projectContract(replicas: Replicas): void {
       expect(await store.projects.findCertified([])).toBeUndefined();
       const [listed] = await list();
       expect(listed?.certificateNames).toEqual([name, other]);
-      await store.projects.disableProject(project.id, at(1));
+      await disableProject(store, project, at(1));
       const disabled = { ...project, disableTime: at(1) };
       expect(await store.projects.findCertified([name])).toEqual({ ...found, project: disabled });
     });

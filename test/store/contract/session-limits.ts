@@ -8,6 +8,7 @@ import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import type { SecretHash } from "../../../src/domain/token.ts";
 import {
   at,
+  disableProject,
   hour,
   memberId,
   must,
@@ -100,13 +101,13 @@ export function sessionLimitContract(replicas: Replicas): void {
     expect(await revocationOf(session)).toBeUndefined();
   });
 
-  test("in a missing or disabled project nothing is stored and nothing is ended", async () => {
+  test("in a missing or disabled project nothing is stored, and nothing is ended for it", async () => {
     expect(await logIn(0, 1, "end_oldest", {}, newProject())).toBeUndefined();
     const session = await create();
-    await store.projects.disableProject(project.id, at(0));
+    await disableProject(store, project, at(0));
     const id = newSessionId();
     expect(await logIn(0, 1, "end_oldest", { id })).toBeUndefined();
     expect(await find(id)).toBeUndefined();
-    expect(await revocationOf(session)).toBeUndefined();
+    expect(await revocationOf(session)).toMatchObject({ scope: "project", revision: 1 });
   });
 }

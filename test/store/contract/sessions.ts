@@ -7,6 +7,7 @@ import { hashSecret, newProjectTag, newSessionToken, parseSessionToken } from ".
 import { patience } from "../../support/patience.ts";
 import {
   at,
+  disableProject,
   hour,
   memberId,
   must,
@@ -79,7 +80,7 @@ export function sessionContract(replicas: Replicas): void {
   test("creates no session in a missing or disabled project", async () => {
     const hash = hashSecret("a secret");
     expect(await store.sessions.createSession(newSession(newProject()), hash)).toBeUndefined();
-    await store.projects.disableProject(project.id, at(0));
+    await disableProject(store, project, at(0));
     const session = newSession(project);
     expect(await store.sessions.createSession(session, hash)).toBeUndefined();
     expect(await find(session.id)).toBeUndefined();

@@ -4,6 +4,7 @@ import type { StoredSigningKey } from "../../../src/domain/keys/signing-key.ts";
 import type { PostgresStore } from "../../../src/storage/postgres-store.ts";
 import {
   at,
+  disableProject,
   must,
   newSigningKey,
   orderOf,
@@ -117,7 +118,7 @@ export function signingKeyContract(replicas: Replicas): void {
   test("a disabled project gets no next key, also not by a rotation that runs beside", async () => {
     await keys.addFirstSigningKey(newKey("a"));
     const rotating = (i: number) => storeOf(i).signingKeys.addNextSigningKey(newKey(`b-${i}`, 5, 10));
-    const disabling = store.projects.disableProject(project.id, at(1));
+    const disabling = disableProject(store, project, at(1));
     await Promise.all([...Array.from({ length: 4 }, (_, i) => rotating(i)), disabling]);
     const before = await keys.listSigningKeys(project.id);
     await keys.addNextSigningKey(newKey("late", 20, 30));

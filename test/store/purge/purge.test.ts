@@ -6,6 +6,7 @@ import type { Session } from "../../../src/domain/sessions/session.ts";
 import { day, emptyTables, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
   at,
+  disableProject,
   hour,
   memberId,
   must,
@@ -166,15 +167,15 @@ test("a dry run counts what a purge would delete, and deletes nothing", async ()
 test("purges every project, disabled or not, each by its own log", async () => {
   const ends = { expireTime: at(forever) };
   const other = await storedProject(opened.store);
-  await opened.store.projects.disableProject(other.id, at(0));
+  await disableProject(opened.store, other, at(0));
   await revoke({ scope: "project" });
   await revoke({ scope: "project" });
   const { session } = await storedSession(opened.store, other, ends).catch(() => ({ session: undefined }));
   expect(session).toBeUndefined();
   const third = await storedProject(opened.store);
-  const alive = (await storedSession(opened.store, third, ends)).session;
-  await storedSession(opened.store, third);
-  await opened.store.projects.disableProject(third.id, at(0));
-  expect(await purgeAt(opened.db, at(hour + 2 * retention))).toMatchObject({ sessions: 1, revocations: 1 });
+  await storedSession(opened.store, third, ends);
+  await disableProject(opened.store, third, at(0));
+  const alive = await create(ends);
+  expect(await purgeAt(opened.db, at(hour + 2 * retention))).toMatchObject({ sessions: 1, revocations: 3 });
   expect(await isThere(alive)).toBe(true);
 });

@@ -7,6 +7,7 @@ import { hashSecret } from "../../../src/domain/token.ts";
 import { historyOf, logOf, recoverAt, storeOfTest, usedProject } from "../../support/fixtures/recovering.ts";
 import { day, purgeAt, retention } from "../../support/fixtures/purging.ts";
 import {
+  disableProject,
   hour,
   memberId,
   must,
@@ -64,7 +65,7 @@ test("every key is revoked, retired ones too, and a new one signs at once if the
   const { project } = await usedProject(store, { policy: { ...defaultPolicy, signatureAlgorithm: "EdDSA" } });
   const unused = await storedProject(store);
   const disabled = await usedProject(store);
-  await store.projects.disableProject(disabled.project.id, start);
+  await disableProject(store, disabled.project, start);
   await recoverAt(url, { masterKey });
 
   const keys = await store.signingKeys.listSigningKeys(project.id);

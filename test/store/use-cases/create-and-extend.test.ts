@@ -4,7 +4,7 @@ import { unlimited } from "../../../src/transport/call-context.ts";
 import { newSessionId } from "../../../src/domain/ids.ts";
 import { extendSession } from "../../../src/domain/use-cases/create-session.ts";
 import { login, newService, useDeployment } from "../../support/fixtures/deployment.ts";
-import { at, hour, revokeTarget } from "../../support/fixtures/stored.ts";
+import { at, disableProject, hour, revokeTarget } from "../../support/fixtures/stored.ts";
 
 const deployment = useDeployment();
 const tooLong = { reason: "FIELD_INVALID", violations: [{ field: "lifetime" }] };
@@ -39,7 +39,7 @@ test("a default lifetime beyond the bound is shortened to it", async () => {
 
 test("rejects a login in a project that was disabled after its caller was authenticated", async () => {
   const service = await newService(deployment);
-  await deployment.store.projects.disableProject(service.project.id, at(0));
+  await disableProject(deployment.store, service.project, at(0));
   await expect(login(deployment, service)).rejects.toMatchObject({ reason: "CREDENTIAL_INVALID" });
 });
 

@@ -1,8 +1,9 @@
 import { beforeEach, expect, test } from "vitest";
 import { unlimited } from "../../../src/transport/call-context.ts";
-import { newCredentialId } from "../../../src/domain/ids.ts";
+import { type ProjectId, newCredentialId, parseActingUser } from "../../../src/domain/ids.ts";
 import { defaultPolicy } from "../../../src/domain/policy.ts";
 import type { Project } from "../../../src/domain/project.ts";
+import type { Cause } from "../../../src/domain/revocation.ts";
 import { hashSecret } from "../../../src/domain/token.ts";
 import {
   createCredential,
@@ -16,7 +17,7 @@ import {
 } from "../../../src/domain/use-cases/projects.ts";
 import { getJwks } from "../../../src/domain/use-cases/signing-keys.ts";
 import { at, hour, must, newProject } from "../../support/fixtures/stored.ts";
-import { useDeployment } from "../../support/fixtures/deployment.ts";
+import { login, serviceOf, useDeployment } from "../../support/fixtures/deployment.ts";
 
 const deployment = useDeployment();
 let project: Project;
@@ -28,6 +29,10 @@ beforeEach(async () => {
 function create(id = newProject().id): Promise<Project> {
   const command = { id, displayName: "Shop", environment: "live", policy: defaultPolicy } as const;
   return createProject(deployment, command, unlimited);
+}
+
+function disable(id: ProjectId, cause: Cause = "unspecified") {
+  return disableProject(deployment, serviceOf(project), { id, cause, reason: "" }, unlimited);
 }
 
 const noPermissions = { displayName: "", permissions: [], certificateNames: [] };
@@ -45,7 +50,7 @@ test("every use case reports a missing project or credential", async () => {
   const calls = [
     () => getProject(deployment, id, unlimited),
     () => updatePolicy(deployment, id, defaultPolicy, unlimited),
-    () => disableProject(deployment, id, unlimited),
+    () => disable(id),
     () => createCredential(deployment, { projectId: id, ...noPermissions }, unlimited),
     () => listCredentials(deployment, id, 0, "", unlimited),
     () => getJwks(deployment, id, unlimited),
@@ -76,7 +81,28 @@ test("changes a policy, and disables a project", async () => {
   expect(await updatePolicy(deployment, project.id, change, unlimited)).toEqual({ ...project, policy });
   deployment.setClock(5);
   const disabled = { ...project, policy, disableTime: at(5) };
-  expect(await disableProject(deployment, project.id, unlimited)).toEqual(disabled);
+  expect(await disable(project.id, "policy")).toEqual(disabled);
+  deployment.setClock(9);
+  expect(await disable(project.id, "compromise")).toEqual(disabled);
+});
+
+test("disabling a project revokes its sessions, once, and records who did it and why", async () => {
+  const service = serviceOf(project);
+  const { session } = await login(deployment, service);
+  const { revocations } = deployment.store;
+  const operator = { ...serviceOf(await create()), actingUser: must(parseActingUser("grace")) };
+  const disabling = { id: project.id, cause: "administration", reason: "contract ended" } as const;
+  await disableProject(deployment, operator, disabling, unlimited);
+  await disable(project.id);
+  const { actingUser, credential } = operator;
+  const found = await deployment.store.sessions.findSession(project.id, session.id);
+  const why = { scope: "project", time: at(0), cause: "administration", reason: "contract ended" };
+  expect(found?.revocation).toEqual({ revision: 1, ...why, actor: `service/${credential.id}`, actingUser });
+  const log = await revocations.readRevocations(project.id, 0, 10);
+  expect(log).toMatchObject({
+    head: { revision: 1 },
+    revocations: [{ scope: "project", targetId: project.id }],
+  });
 });
 
 test("a secret is returned once, and only its hash is stored", async () => {
@@ -114,7 +140,7 @@ test("publishes keys before the first JWT, and not after the project is disabled
   const { keys } = await getJwks(deployment, project.id, unlimited);
   const { kid } = await deployment.keyRing.signingKey(project, unlimited);
   expect(keys.map((key) => key.kid)).toEqual([kid]);
-  await disableProject(deployment, project.id, unlimited);
+  await disable(project.id);
   const refused = { reason: "PROJECT_NOT_FOUND" };
   await expect(getJwks(deployment, project.id, unlimited)).rejects.toMatchObject(refused);
 });

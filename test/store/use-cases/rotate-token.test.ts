@@ -133,9 +133,10 @@ test("a service of another or a disabled project cannot revoke a session with an
   for (const call of [byToken, rotate]) {
     await expect(call(stranger, old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
   }
-  await disableProject(deployment, service.project.id, unlimited);
+  const disabling = { id: service.project.id, cause: "policy", reason: "" } as const;
+  await disableProject(deployment, service, disabling, unlimited);
   await expect(byEndUser(old)).rejects.toMatchObject({ reason: "SESSION_UNKNOWN" });
-  expect(await revocationOf(service, session.id)).toBeUndefined();
+  expect(await revocationOf(service, session.id)).toMatchObject({ scope: "project", cause: "policy" });
 });
 
 test("revoking a session by an old token does not count as reuse", async () => {

@@ -163,3 +163,42 @@ test("a violation shows its operations", () => {
     { rule: "alive after its revocation", operations: [alive, revoked, created] },
   ]);
 });
+
+/** The backup is made at 10 to 11, and restored at 20 to 21; `sessiond recover` runs at 30 to 31. */
+const restore: Operation = { kind: "restore", dump: { start: 10, end: 11 }, start: 20, end: 21 };
+const recovery: Operation = { kind: "recovery", start: 30, end: 31 };
+const lost = revocation(12, 13, 1);
+
+const validRestores: Record<string, readonly Operation[]> = {
+  "alive again, because its revocation is not in the backup": [created, lost, observation(22, 23, "alive")],
+  "missing, because it was created after the backup": [creation(12, 13), observation(22, 23, "missing")],
+  "a revision given again": [created, lost, revocation(22, 23, 1, { target: "other" })],
+  "a revision from before the restore in a later session": [
+    revocation(12, 13, 7, member),
+    creation(22, 23, 1),
+    observation(24, 25, "alive"),
+  ],
+  "dead by the recovery": [created, recovery, observation(32, 33, "dead", 9)],
+  "created after the recovery": [recovery, creation(32, 33, 9), observation(34, 35, "alive")],
+};
+
+test.each(Object.entries(validRestores))("accepts after a restore: %s", (_, history) => {
+  expect(checkHistory([restore, ...history])).toEqual([]);
+});
+
+const invalidRestores: Record<string, readonly Operation[]> = {
+  "alive after its revocation": [created, revocation(2, 3, 1), observation(22, 23, "alive")],
+  "acknowledged session is missing": [created, observation(22, 23, "missing")],
+  "alive after the recovery": [created, recovery, observation(32, 33, "alive")],
+  "dead before any revocation": [creation(22, 23), observation(24, 25, "dead")],
+  "revision given twice": [revocation(22, 23, 1, member), revocation(22, 24, 1, project)],
+};
+
+test.each(Object.entries(invalidRestores))("finds after a restore: %s", (rule, history) => {
+  expect(checkHistory([restore, ...history]).map((violation) => violation.rule)).toContain(rule);
+});
+
+test("finds a session that a cutoff of the restored log spares because of its greater revision", () => {
+  const history = [creation(12, 13, 13), revocation(22, 23, 9, project), observation(24, 25, "alive")];
+  expect(checkHistory([restore, ...history])).toMatchObject([{ rule: "alive after its revocation" }]);
+});

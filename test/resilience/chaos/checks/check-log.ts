@@ -1,4 +1,5 @@
 import { RevocationScope } from "../../../../gen/session/v1/revocation_pb.ts";
+import { Histories } from "./histories.ts";
 import { type Operation, type Revocation, reaches } from "../history.ts";
 import { RevisionOrder, revisionOf } from "./revocation-index.ts";
 import type { WatchedLog } from "../watcher.ts";
@@ -103,6 +104,26 @@ export function checkWatchedLog(
     }
   }
   return problems;
+}
+
+/** Compares a stream with the acknowledged revocations of each history: it never goes from one to another without saying so. */
+export function checkOneHistory(watched: WatchedLog, history: readonly Operation[]): readonly string[] {
+  const histories = new Histories(history);
+  if (histories.restore === undefined) return [];
+  const numbers = new Map<string, number>();
+  for (const operation of history) {
+    if (operation.kind !== "revocation" || histories.fateOf(operation) === "unknown") continue;
+    const number = histories.numberOf(operation);
+    // What the restored database has is part of both.
+    const isShared = number === 0 && histories.fateOf(operation) === "kept";
+    if (number !== undefined && !isShared) numbers.set(`${operation.revision} ${operation.target}`, number);
+  }
+  const seen = new Set<number>();
+  for (const { revision, targetId } of watched.revocations) {
+    const number = numbers.get(`${revision} ${targetId}`);
+    if (number !== undefined) seen.add(number);
+  }
+  return seen.size > 1 ? ["a stream went from one history of the log to another without saying so"] : [];
 }
 
 const scopes: Record<LogRow["scope"], RevocationScope> = {

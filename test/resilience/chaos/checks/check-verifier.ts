@@ -1,27 +1,38 @@
 import type { Creation, Operation, Revocation } from "../history.ts";
+import { Histories } from "./histories.ts";
 import { RevocationIndex } from "./revocation-index.ts";
 import type { VerifierObservation } from "../processes/verifier.ts";
 
+/** What a verifier has done. Times in milliseconds. */
+export interface VerifierRecord {
+  readonly observations: readonly VerifierObservation[];
+  readonly maxStaleness: number;
+  /** Time at which each revision first took effect. */
+  readonly received: ReadonlyMap<number, number>;
+}
+
 /**
- * Checks the verdicts of a verifier with this staleness bound, in milliseconds. It may accept the JWT of a revoked session only if its
- * data, by the staleness that it reports, is from before the revocation returned and not older than the bound.
+ * Checks the verdicts of a verifier. It may accept the JWT of a revoked session only if its data, by the staleness that it reports, is
+ * from before the revocation returned and not older than its bound. It never accepts what it has received as revoked, even if the
+ * database was restored to a state without that revocation.
  */
-export function checkVerifier(
-  observations: readonly VerifierObservation[],
-  history: readonly Operation[],
-  maxStaleness: number,
-): readonly string[] {
+export function checkVerifier(verifier: VerifierRecord, history: readonly Operation[]): readonly string[] {
+  const histories = new Histories(history);
   const revocations = history.filter((operation) => operation.kind === "revocation");
   const creations = history.filter((operation) => operation.kind === "creation");
   const index = new RevocationIndex(
     revocations.filter((revocation) => revocation.effective),
     creations,
+    histories,
   );
   const sessions = new Map(creations.map((creation) => [creation.session, creation]));
-  return observations.flatMap((observation) => {
+  return verifier.observations.flatMap((observation) => {
     const creation = sessions.get(observation.session);
     if (creation === undefined) return [];
-    const problem = problemOf(observation, creation, index.of(creation), maxStaleness);
+    const ending = index.of(creation);
+    const problem = observation.verdict.ok
+      ? wrongAcceptance(observation, creation, ending, histories, verifier)
+      : wrongRefusal(observation, creation, ending, histories);
     if (problem === undefined) return [];
     return [
       `${problem}: ${JSON.stringify(observation, (key, value) => (key === "claims" ? undefined : value))}`,
@@ -29,30 +40,51 @@ export function checkVerifier(
   });
 }
 
-function problemOf(
-  observation: VerifierObservation,
+function wrongAcceptance(
+  { verdict, start, end, before, after }: VerifierObservation,
   creation: Creation,
   revocations: readonly Revocation[],
-  maxStaleness: number,
+  histories: Histories,
+  { received, maxStaleness }: VerifierRecord,
 ): string | undefined {
-  const { verdict, start, end, before, after } = observation;
-  if (verdict.ok) {
-    const returned = (time: number) => revocations.find((revocation) => revocation.end < time);
-    if (verdict.answeredBy === "server") {
-      return returned(start) && "the server accepted a session after its revocation had returned";
-    }
-    if (Math.min(before, after) > maxStaleness) {
-      return "the verifier accepted a JWT although its data was too old";
-    }
-    const revocation = returned(start - before);
-    return (
-      revocation && `the verifier accepted a JWT although its data included revision ${revocation.revision}`
-    );
+  const isServer = verdict.ok && verdict.answeredBy === "server";
+  const asOf = isServer ? start : start - before;
+  const held = revocations.find(
+    ({ revision, ...span }) =>
+      revision !== undefined &&
+      // Revisions repeat after a restore: later ones are not known to be those received.
+      (histories.restore === undefined || span.end < histories.restore.start) &&
+      (received.get(revision) ?? Infinity) < start,
+  );
+  if (held !== undefined) return `the verifier accepted a JWT although it held revision ${held.revision}`;
+  if (!isServer && Math.min(before, after) > maxStaleness) {
+    return "the verifier accepted a JWT although its data was too old";
   }
+  if (histories.hasRecovered(asOf) && histories.isOlderThanRecovery(creation)) {
+    return "a JWT from before the recovery was accepted";
+  }
+  const revocation = revocations.find(
+    (revocation) =>
+      revocation.end < asOf && (histories.isBeforeRestore(end) || histories.fateOf(revocation) === "kept"),
+  );
+  if (revocation === undefined) return undefined;
+  return isServer
+    ? "the server accepted a session after its revocation had returned"
+    : `the verifier accepted a JWT although its data included revision ${revocation.revision}`;
+}
+
+function wrongRefusal(
+  { verdict, end }: VerifierObservation,
+  creation: Creation,
+  revocations: readonly Revocation[],
+  histories: Histories,
+): string | undefined {
+  if (verdict.ok) return undefined;
+  const isRecovered = histories.hasBegunRecovery(end) && !histories.hasRecovered(creation.start);
   switch (verdict.reason) {
     case "revoked":
       // The revision is not compared: a cutoff may include a session that was dead already.
-      return revocations.some((revocation) => revocation.start < end)
+      return isRecovered || revocations.some((revocation) => revocation.start < end)
         ? undefined
         : `the verifier refused session ${creation.session} although nothing had ended it`;
     case "expired":
@@ -62,6 +94,9 @@ function problemOf(
     case "misconfigured":
       return "the server refused the verifier's credential, which is valid";
     case "invalid":
-      return "the verifier refused a valid JWT as invalid";
+      // The restored database may lack the session or its signing key.
+      return isRecovered || histories.fateOf(creation) !== "kept"
+        ? undefined
+        : "the verifier refused a valid JWT as invalid";
   }
 }

@@ -15,7 +15,7 @@ interface Awakening {
  * retention. Then thaws the verifier.
  */
 export async function sleepPastRetention(maxStaleness: number, timeoutMs: number): Promise<Awakening> {
-  const deployment = await startDeployment(1);
+  const deployment = await startDeployment({ replicas: 1 });
   try {
     const [replica] = deployment.replicas;
     if (replica === undefined) throw new Error("there is no replica");

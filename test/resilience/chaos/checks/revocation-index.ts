@@ -1,3 +1,4 @@
+import type { Histories } from "./histories.ts";
 import { type Creation, type Revocation, reaches } from "../history.ts";
 
 /** Revision of a revocation; -1 for undefined. */
@@ -65,7 +66,10 @@ export class RevocationIndex {
   readonly #byTarget: ReadonlyMap<string, readonly Revocation[]>;
   readonly #known = new Map<string, readonly Revocation[]>();
 
-  constructor(revocations: readonly Revocation[], creations: readonly Creation[]) {
+  readonly #histories: Histories;
+
+  constructor(revocations: readonly Revocation[], creations: readonly Creation[], histories: Histories) {
+    this.#histories = histories;
     this.#byTarget = Map.groupBy(revocations, ({ scope, target }) => `${scope}/${target}`);
     for (const creation of creations) this.#known.set(creation.session, this.#find(creation));
   }
@@ -79,12 +83,15 @@ export class RevocationIndex {
     const keys = [`session/${session}`, `member/${member}`, `organization/${organization}`, "project/"];
     return keys
       .flatMap((key) => this.#byTarget.get(key) ?? [])
-      .filter((revocation) => reaches(revocation, creation) && canEnd(revocation, creation));
+      .filter((revocation) => reaches(revocation, creation) && this.#canEnd(revocation, creation));
   }
-}
 
-/** A cutoff ends only sessions that were created before it. */
-function canEnd(revocation: Revocation, creation: Creation): boolean {
-  if (revocation.end < creation.start) return false;
-  return revocation.revision === undefined || revocation.revision > creation.createdRevision;
+  /** A cutoff ends only sessions that were created before it. Revisions of two histories are not compared. */
+  #canEnd(revocation: Revocation, creation: Creation): boolean {
+    if (revocation.end < creation.start) return false;
+    const isSameHistory = this.#histories.numberOf(revocation) === this.#histories.numberOf(creation);
+    return (
+      !isSameHistory || revocation.revision === undefined || revocation.revision > creation.createdRevision
+    );
+  }
 }

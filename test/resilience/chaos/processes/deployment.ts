@@ -1,40 +1,59 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { QueryResultRow } from "pg";
-import type { EmbeddedPostgres } from "../../../../src/embedded-postgres/supervisor.ts";
 import type { OnStale } from "../../../../src/client/verifier/verifier.ts";
 import { runSql } from "../../../support/postgres/sql.ts";
 import { temporaryPostgres } from "../../../support/postgres/temporary-postgres.ts";
 import { VerifierProcess } from "./verifier.ts";
 import { Replica, type ReplicaOptions } from "./replica.ts";
 
+export type Sql = <Row extends QueryResultRow>(
+  statement: string,
+  ...values: readonly unknown[]
+) => Promise<readonly Row[]>;
+
+/** The database of a deployment, with whatever stands in front of it. */
+export interface TrialDatabase {
+  /** DATABASE_URL of the replicas. */
+  readonly url: string;
+  /** Runs a statement on the server, past poolers and proxies. */
+  readonly sql: Sql;
+  /** Crashes the server. Resolves when it is running again. */
+  crash(): Promise<void>;
+}
+
 /** Replicas as processes, on their own database. */
 export interface Deployment {
   readonly options: ReplicaOptions;
-  readonly postgres: EmbeddedPostgres;
+  readonly database: TrialDatabase;
   readonly replicas: readonly Replica[];
-  /** Starts a verifier. Times in milliseconds. */
-  startVerifier(onStale: OnStale, maxStaleness: number): Promise<VerifierProcess>;
-  readonly sql: <Row extends QueryResultRow>(
-    statement: string,
-    ...values: readonly unknown[]
-  ) => Promise<readonly Row[]>;
+  /** Starts a verifier, by default of all replicas. Times in milliseconds. */
+  startVerifier(onStale: OnStale, maxStaleness: number, baseUrl?: string): Promise<VerifierProcess>;
+  readonly sql: Sql;
   stop(): Promise<void>;
 }
 
-/** Starts `count` replicas; stops what it has started if it fails. */
-export async function startDeployment(count: number): Promise<Deployment> {
+export interface DeploymentOptions {
+  readonly replicas: number;
+  /** Default: a PostgreSQL of its own. The caller stops it. */
+  readonly database?: TrialDatabase;
+  /** Further variables of the replica with this index. */
+  readonly environment?: (index: number) => Readonly<Record<string, string>>;
+}
+
+/** Starts replicas; stops what it has started if it fails. */
+export async function startDeployment(setup: DeploymentOptions): Promise<Deployment> {
   await using started = new AsyncDisposableStack();
-  const postgres = await temporaryPostgres();
-  started.defer(() => postgres.stop());
+  const database = setup.database ?? (await embeddedDatabase(started));
   const options = {
-    databaseUrl: postgres.url,
+    databaseUrl: database.url,
     masterKey: randomBytes(32).toString("base64"),
     projectId: "project-test-faults",
     secret: randomBytes(16).toString("hex"),
   };
   const replicas: Replica[] = [];
-  for (let i = 0; i < count; i++) {
-    const replica = new Replica(options);
+  for (let i = 0; i < setup.replicas; i++) {
+    const replica = new Replica({ ...options, environment: setup.environment?.(i) ?? {} });
     started.defer(() => replica.kill());
     await replica.start();
     replicas.push(replica);
@@ -42,11 +61,11 @@ export async function startDeployment(count: number): Promise<Deployment> {
   const running = started.move();
   let verifiers = 0;
   return {
-    async startVerifier(onStale, maxStaleness) {
+    async startVerifier(onStale, maxStaleness, baseUrl) {
       // Each starts with a different replica.
       const first = verifiers++;
       const verifier = await VerifierProcess.start({
-        baseUrl: replicas.map((_, i) => replicas[(first + i) % count]?.url ?? ""),
+        baseUrl: baseUrl ?? replicas.map((_, i) => replicas[(first + i) % replicas.length]?.url ?? ""),
         credential: { projectId: options.projectId, secret: options.secret },
         onStale,
         maxStaleness,
@@ -55,9 +74,25 @@ export async function startDeployment(count: number): Promise<Deployment> {
       return verifier;
     },
     options,
-    postgres,
+    database,
     replicas,
-    sql: (...query) => runSql(postgres.url, ...query),
+    sql: database.sql,
     stop: () => running.disposeAsync(),
+  };
+}
+
+/** A PostgreSQL of its own, which recovers from a crash by itself. */
+async function embeddedDatabase(started: AsyncDisposableStack): Promise<TrialDatabase> {
+  const postgres = await temporaryPostgres();
+  started.defer(() => postgres.stop());
+  return {
+    url: postgres.url,
+    sql: (...query) => runSql(postgres.url, ...query),
+    async crash() {
+      const crashed = postgres.pid();
+      if (crashed === undefined) throw new Error("PostgreSQL does not run");
+      process.kill(crashed, "SIGQUIT");
+      while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
+    },
   };
 }

@@ -1,12 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Deployment } from "./deployment.ts";
 import type { Replica } from "./replica.ts";
+import type { Recorder } from "../recorder.ts";
 import type { VerifierProcess } from "./verifier.ts";
 
-interface FaultTargets {
+export interface FaultTargets {
   readonly deployment: Deployment;
   readonly replica: Replica;
   readonly verifier: VerifierProcess;
+  /** Records what the fault does itself. */
+  readonly recorder: Recorder;
 }
 
 /** A fault. `run` injects it and resolves after recovery. Durations in milliseconds. */
@@ -30,24 +33,17 @@ export function killReplica(down: number): Fault {
 /** Immediate shutdown of PostgreSQL, like `pg_ctl stop -m immediate`; it recovers from its log. */
 export const crashDatabase: Fault = {
   name: "PostgreSQL crashes (immediate shutdown)",
-  run: ({ deployment }) => crash(deployment),
+  run: ({ deployment }) => deployment.database.crash(),
 };
 
 /** Both at once, like a power failure. */
 export const crashBoth: Fault = {
   name: "a replica is killed and PostgreSQL crashes at once",
   async run({ deployment, replica }) {
-    await Promise.all([crash(deployment), replica.kill()]);
+    await Promise.all([deployment.database.crash(), replica.kill()]);
     await replica.start();
   },
 };
-
-async function crash({ postgres }: Deployment): Promise<void> {
-  const crashed = postgres.pid();
-  if (crashed === undefined) throw new Error("PostgreSQL does not run");
-  process.kill(crashed, "SIGQUIT");
-  while (postgres.pid() === undefined || postgres.pid() === crashed) await delay(20);
-}
 
 export const cutListeners: Fault = {
   name: "listeners are cut (pg_terminate_backend)",

@@ -6,6 +6,8 @@ export interface ReplicaOptions {
   readonly masterKey: string;
   readonly projectId: string;
   readonly secret: string;
+  /** Further variables. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export class Replica {
@@ -27,13 +29,14 @@ export class Replica {
 
   /** Starts the process; a restart uses the same port. */
   async start(): Promise<void> {
-    const { databaseUrl, masterKey, projectId, secret } = this.#options;
+    const { databaseUrl, masterKey, projectId, secret, environment } = this.#options;
     const child = startChild("src/cli/main.ts", ["serve"], {
       DATABASE_URL: databaseUrl,
       SESSIOND_MASTER_KEY: masterKey,
       SESSIOND_LISTEN: `127.0.0.1:${this.#port}`,
       SESSIOND_BOOTSTRAP_PROJECT: `${projectId}:${secret}`,
       SESSIOND_LOG_LEVEL: "warn",
+      ...environment,
     });
     this.#child = child;
     this.#exitExpected = false;
@@ -59,8 +62,13 @@ export class Replica {
 
   /** A client with its own connection and a default deadline. */
   connect(timeoutMs: number): Sessiond["sessions"] {
+    return this.client(timeoutMs).sessions;
+  }
+
+  /** Clients of both services. */
+  client(timeoutMs: number): Sessiond {
     const { projectId, secret } = this.#options;
     const credential = { projectId, secret };
-    return connectSessiond({ baseUrl: this.url, credential, defaultTimeoutMs: timeoutMs }).sessions;
+    return connectSessiond({ baseUrl: this.url, credential, defaultTimeoutMs: timeoutMs });
   }
 }

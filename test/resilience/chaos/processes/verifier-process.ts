@@ -18,7 +18,9 @@ export type VerifierAnswer =
   | { readonly kind: "received"; readonly revision: number; readonly at: number; readonly refused?: true }
   | VerifierVerdict;
 
-export type VerifierEvent = "ready" | "stale" | "fresh" | "resynchronised";
+const forwarded = ["stale", "fresh", "resynchronised", "historyChanged", "historyRecovered"] as const;
+
+export type VerifierEvent = "ready" | (typeof forwarded)[number];
 
 /** A verdict, with the reported staleness just before and just after it. */
 export interface VerifierVerdict {
@@ -51,7 +53,7 @@ verifier.events.on("revocation", ({ revision, targetId }) => {
     send({ kind: "received", revision, at: monotonic(), ...(refused ? { refused } : {}) });
   });
 });
-for (const name of ["stale", "fresh", "resynchronised"] as const) {
+for (const name of forwarded) {
   verifier.events.on(name, () => send({ kind: "event", name }));
 }
 

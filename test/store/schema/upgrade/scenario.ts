@@ -7,6 +7,7 @@ import type { PostgresStore } from "../../../../src/storage/postgres-store.ts";
 import { type SecretHash, newProjectTag } from "../../../../src/domain/token.ts";
 import {
   at,
+  disableProject,
   hour,
   memberId,
   must,
@@ -76,7 +77,7 @@ async function useProjects(store: PostgresStore, project: Project): Promise<void
   await store.projects.updateProject(project.id, () => ({
     policy: { ...project.policy, jwtLifetime: hour },
   }));
-  await store.projects.disableProject(project.id, at(2));
+  await disableProject(store, project, at(2));
 }
 
 async function useKeys(store: PostgresStore, project: Project): Promise<void> {
