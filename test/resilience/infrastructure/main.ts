@@ -4,12 +4,23 @@ import { setTimeout as delay } from "node:timers/promises";
 import { installPackages, missingPackages } from "./packages.ts";
 import { makePlace } from "./systems/place.ts";
 import type { InfrastructureTrial } from "./trial.ts";
+import { haproxy } from "./trials/haproxy.ts";
 import { patroni } from "./trials/patroni.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
+import { roles } from "./trials/roles.ts";
 import { standbySwitch } from "./trials/standby-switch.ts";
+import { twelveReplicas } from "./trials/twelve-replicas.ts";
 import { restore } from "./trials/restore.ts";
 
-const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch, restore, patroni];
+const trials: readonly InfrastructureTrial[] = [
+  pgbouncer,
+  standbySwitch,
+  restore,
+  patroni,
+  haproxy,
+  roles,
+  twelveReplicas,
+];
 
 const { values, positionals } = parseArgs({
   options: { against: { type: "string" } },
