@@ -15,7 +15,7 @@ import { patience } from "../../support/patience.ts";
 import { hostileRole } from "../../support/postgres/hostile-role.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { holding } from "../../support/postgres/operator.ts";
-import { pgbouncerPath, startPgBouncer } from "../../support/postgres/pgbouncer.ts";
+import { pgbouncerPath, startPgBouncer } from "../../support/process/pgbouncer.ts";
 import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
 import { runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { freePort } from "../../../src/embedded-postgres/supervisor.ts";
 import { patience } from "../patience.ts";
-import { runSql } from "./sql.ts";
+import { runSql } from "../postgres/sql.ts";
 
 const debianPath = "/usr/sbin/pgbouncer";
 
