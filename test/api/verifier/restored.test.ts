@@ -10,7 +10,7 @@ import {
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
-import { backUp, restore } from "../../support/postgres/restore.ts";
+import { backUp, restore } from "../../support/postgres/test-database.ts";
 import { startChild } from "../../support/process/child.ts";
 import type { VerifierMessage, VerifierVerdict } from "../../resilience/chaos/processes/verifier-process.ts";
 
