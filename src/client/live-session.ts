@@ -1,9 +1,8 @@
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { Http2SessionManager } from "@connectrpc/connect-node";
+import type { Http2SessionManager } from "@connectrpc/connect-node";
 import { errorInfoOf } from "./error-info.ts";
 import { Liveness } from "./liveness.ts";
-import type { TlsClientOptions } from "./transport.ts";
 
 /** Shortest silence after which a missed deadline makes later calls use a new connection: longer than most TLS handshakes take. */
 const minSilenceMs = 750;
@@ -30,8 +29,8 @@ export class LiveSession {
   /** Since when calls have waited without any data on the current connection, by performance.now(). */
   #silentSince: number | undefined;
 
-  constructor(baseUrl: string, tls: TlsClientOptions | undefined) {
-    this.#open = () => new Http2SessionManager(baseUrl, undefined, tls);
+  constructor(open: () => Http2SessionManager) {
+    this.#open = open;
     this.#manager = this.#open();
     this.authority = this.#manager.authority;
   }

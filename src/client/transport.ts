@@ -1,6 +1,6 @@
 import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { type Client, type Interceptor, type Transport, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import { SessionService } from "../../gen/session/v1/session_service_pb.ts";
 import { LiveSession } from "./live-session.ts";
 
@@ -49,7 +49,7 @@ export function connect(
   { baseUrl, credential, tls, actingUser }: ConnectOptions,
   { defaultTimeoutMs, interceptors = [] }: CallOptions = {},
 ): Connection {
-  const sessionManager = new LiveSession(baseUrl, tls);
+  const sessionManager = new LiveSession(() => new Http2SessionManager(baseUrl, undefined, tls));
   const transport = createGrpcTransport({
     baseUrl,
     sessionManager,

@@ -5,6 +5,7 @@ import type { Store } from "../domain/store/store.ts";
 import { type BootstrapProject, bootstrapProject } from "../domain/use-cases/projects.ts";
 import { startEmbeddedPostgres } from "../embedded-postgres/supervisor.ts";
 import type { Database } from "../storage/connection/database.ts";
+import { readDatabaseTime } from "../storage/connection/database-facts.ts";
 import { hostsIn } from "../storage/connection/hosts.ts";
 import { withDatabaseErrors } from "../storage/connection/database-errors.ts";
 import { type PostgresStoreOptions, postgresStore } from "../storage/postgres-store.ts";
@@ -31,12 +32,12 @@ export interface PreparedDatabase {
 
 /**
  * Prepares the database once per service, for any number of processes: starts the embedded PostgreSQL, migrates the schema,
- * creates the first project, and rewraps signing keys with the current master key.
+ * creates the first project, and rewraps signing keys with the current master key. `now` replaces the database's clock, in tests.
  */
 export async function prepareDatabase(
   config: Config,
   log: Logger,
-  now: () => Date,
+  now: (() => Date) | undefined,
   cleanup: Cleanup,
 ): Promise<PreparedDatabase> {
   // Files first, so that a mistake in them is reported before anything is changed.
@@ -66,11 +67,12 @@ export async function prepareDatabase(
   }).finally(() => wait.end());
   await use(databaseUrl, config.statementTimeoutMs, async (db) => {
     const store = openStore(db, config, log);
+    const time = now?.() ?? (await readDatabaseTime(db));
     const project = config.bootstrapProject ?? development;
-    if (project !== undefined) await bootstrap(store, now, project, log);
+    if (project !== undefined) await bootstrap(store, () => time, project, log);
     // Throws if none of the configured master keys opens a key.
     const masterKeys = masterKeysOf(masterKey, config.acceptedMasterKeys);
-    const keys = await rewrapSigningKeys(store.signingKeys, masterKeys, now());
+    const keys = await rewrapSigningKeys(store.signingKeys, masterKeys, time);
     const fields = { keys, masterKey: masterKeys.current.id };
     if (keys > 0) log.info(fields, "signing keys wrapped with the current master key");
   });

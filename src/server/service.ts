@@ -22,7 +22,7 @@ export function startService(config: Config, log: Logger, now?: () => Date): Pro
   return startAll(async (cleanup) => {
     const metrics = config.metricsListen && new Metrics();
     const shown = metrics && (await serveMetrics(config, () => metrics.registry.metrics(), log, cleanup));
-    const database = await prepareDatabase(config, log, now ?? (() => new Date()), cleanup);
+    const database = await prepareDatabase(config, log, now, cleanup);
     const replica = { config, database, log, now, metrics };
     const { address, port } = await startReplica(replica, cleanup);
     return { address, port, metrics: shown, development: database.development };

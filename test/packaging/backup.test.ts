@@ -9,12 +9,7 @@ import { must } from "../support/fixtures/stored.ts";
 import { patience } from "../support/patience.ts";
 import { childEnvironment } from "../support/process/child.ts";
 import { serveProcess } from "../support/process/serve-process.ts";
-import {
-  type ServerFolder,
-  bash,
-  serverFolder,
-  serverPrograms,
-} from "../support/postgres/server-programs.ts";
+import { type ServerFolder, bash, serverFolder, serverPrograms } from "../support/process/server-programs.ts";
 import { databaseUrl, runSql } from "../support/postgres/sql.ts";
 
 const page = await readFile("src/server/backup.md", "utf8");

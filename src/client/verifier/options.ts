@@ -2,19 +2,23 @@ import { type ClientClock, machineClock } from "../clock.ts";
 import type { Credential, TlsClientOptions } from "../transport.ts";
 
 /** Treatment of a JWT that passes every local check while the known revocations are older than `maxStaleness`. */
-export type OnStale =
-  | "ask" // call Authenticate; reject as stale if it does not answer
-  | "refuse" // reject as stale
-  | "accept"; // accept with `stale: true` and the event `staleAccepted`; reject as stale before the first snapshot
+export type OnStale = (typeof onStaleValues)[number];
+const onStaleValues = [
+  "ask", // call Authenticate; reject as stale if it does not answer
+  "refuse", // reject as stale
+  "accept", // accept with `stale: true` and the event `staleAccepted`; reject as stale before the first snapshot
+] as const;
 
 /**
  * Treatment of a JWT that passes every local check while the followed log has another history than before, because the database was
  * restored to an earlier state or lost commits in a failover, until a log that began with `sessiond recover` is followed. It comes
  * before `onStale`.
  */
-export type OnHistoryChanged =
-  | "ask" // call Authenticate; reject as history_changed if it does not answer
-  | "refuse"; // reject as history_changed
+export type OnHistoryChanged = (typeof onHistoryChangedValues)[number];
+const onHistoryChangedValues = [
+  "ask", // call Authenticate; reject as history_changed if it does not answer
+  "refuse", // reject as history_changed
+] as const;
 
 /** All times are in milliseconds. */
 export interface VerifierOptions {
@@ -22,8 +26,8 @@ export interface VerifierOptions {
   readonly baseUrl: string | readonly string[];
   readonly tls?: TlsClientOptions;
   /**
-   * A service credential of the project whose JWTs are verified. Needs the permission `sessions.read`, and
-   * `sessions.authenticate` for `onStale: "ask"`.
+   * A service credential of the project whose JWTs are verified. Needs the permission `revocations.watch`,
+   * and `sessions.authenticate` to ask.
    */
   readonly credential: Credential;
   /** The deployment's `SESSIOND_ISSUER`, `sessiond` by default. JWTs are issued by `<issuer>/<project id>`. */
@@ -63,6 +67,10 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
     }
     return value;
   };
+  const oneOf = <Value extends string>(name: string, value: Value, values: readonly Value[]): Value => {
+    if (!values.includes(value)) problems.push(`${name} is ${value}: it must be ${values.join(" or ")}`);
+    return value;
+  };
   const maxStaleness = within("maxStaleness", options.maxStaleness ?? 5000, 300, 86_400_000);
   const heartbeat = within("heartbeat", options.heartbeat ?? Math.min(1000, maxStaleness / 3), 100, 60_000);
   if (heartbeat > maxStaleness / 2) {
@@ -76,8 +84,8 @@ export function readOptions(options: VerifierOptions): VerifierSettings {
     credential: options.credential,
     issuer: `${options.issuer ?? "sessiond"}/${options.credential.projectId}`,
     maxStaleness,
-    onStale: options.onStale ?? "ask",
-    onHistoryChanged: options.onHistoryChanged ?? "ask",
+    onStale: oneOf("onStale", options.onStale ?? "ask", onStaleValues),
+    onHistoryChanged: oneOf("onHistoryChanged", options.onHistoryChanged ?? "ask", onHistoryChangedValues),
     heartbeat: Math.round(heartbeat),
     askTimeout: within("askTimeout", options.askTimeout ?? 2000, 1, 60_000),
     cacheSize: within("cacheSize", options.cacheSize ?? 10_000, 0, 10_000_000),

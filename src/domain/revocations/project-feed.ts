@@ -6,6 +6,7 @@ import { type HistoryDifference, type LogBounds, differenceTo } from "./history.
 import type { Position } from "./position.ts";
 import { type RevocationLog, outOfLog } from "./revocation-log.ts";
 import { RevocationRing, isComplete, pageSize } from "./revocation-ring.ts";
+import { Wakeups } from "./wakeups.ts";
 
 export interface ProjectFeedOptions extends Omit<FeedOptions, "pollInterval"> {
   /** Asked before each poll. */
@@ -25,7 +26,7 @@ export class ProjectFeed {
   readonly #clock: Clock;
   readonly #options: ProjectFeedOptions;
   readonly #heartbeats: number[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #wakeups: Wakeups;
   /** Undefined before the first read. */
   #ring: RevocationRing | undefined;
   /** The newest position that this process has read or written elsewhere; the next read must show it. */
@@ -49,6 +50,7 @@ export class ProjectFeed {
     this.#projectId = projectId;
     this.#log = log;
     this.#clock = clock;
+    this.#wakeups = new Wakeups(clock);
     this.#options = options;
     this.#seen = seen;
   }
@@ -149,19 +151,7 @@ export class ProjectFeed {
 
   /** Resolves after the next read, or at `time`. Rejects with the signal's reason, or if the feed fails. */
   async next(time: number, signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const wait = time - this.#clock.now();
-      const done = () => {
-        cancel?.();
-        signal.removeEventListener("abort", done);
-        this.#waiting.delete(done);
-        resolve();
-      };
-      const cancel = Number.isFinite(wait) ? this.#clock.after(Math.max(0, wait), done) : undefined;
-      this.#waiting.add(done);
-      signal.addEventListener("abort", done);
-      if (signal.aborted || this.hasEnded) done();
-    });
+    if (!this.hasEnded) await this.#wakeups.wait(time, signal);
     if (signal.aborted) throw signal.reason;
     if (this.#ended !== undefined) throw await this.#ended;
     if (this.#failure !== undefined) throw this.#failure;
@@ -190,23 +180,19 @@ export class ProjectFeed {
         this.#failingSince = undefined;
         this.#failure = undefined;
         // Not after the loop, which does not end while revocations arrive fast.
-        this.#wakeAll();
+        this.#wakeups.wakeAll();
       } while (this.#readAgain && this.watchers > 0 && !this.hasEnded);
     } catch (error) {
       // A silent database fails a read late, so the outage counts from the start of the read.
       this.#failingSince ??= startedAt;
       if (this.#clock.now() - this.#failingSince >= this.#options.patience) this.#failure = error;
-      this.#wakeAll();
+      this.#wakeups.wakeAll();
     } finally {
       this.#reading = false;
       if (this.watchers > 0 && !this.hasEnded) {
         this.#cancelPoll = this.#clock.after(this.#interval(), () => this.refresh());
       }
     }
-  }
-
-  #wakeAll(): void {
-    for (const wake of this.#waiting) wake();
   }
 
   /** Finds the head, where the ring starts: watchers read older revocations from the log. */

@@ -95,7 +95,7 @@ export const variables = z.object({
     .describe("`off` for a database without LISTEN and NOTIFY: watchers then poll once per second."),
   SESSIOND_DATABASE_PREPARED_STATEMENTS: forms.onOff
     .default("on")
-    .describe("`off` for a connection pooler that does not support named prepared statements."),
+    .describe("`off` prepares no statement. `on` prepares them until a connection pooler loses one."),
   SESSIOND_DATABASE_MAX_WAITING: forms
     .wholeNumber(1, 1_000_000)
     .default(5_000)

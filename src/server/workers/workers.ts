@@ -32,7 +32,7 @@ export function startWorkers(config: Config, log: Logger, onWorkers: () => void)
     const aggregated = config.metricsListen && new AggregatorRegistry();
     const read = () => aggregated?.clusterMetrics() ?? Promise.resolve("");
     const metrics = await serveMetrics(config, read, log, cleanup);
-    const database = await prepareDatabase(config, log, () => new Date(), cleanup);
+    const database = await prepareDatabase(config, log, undefined, cleanup);
     const pool = new WorkerPool({
       size: config.workers,
       listen: config.listen,

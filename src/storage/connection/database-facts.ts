@@ -62,6 +62,13 @@ function isPooled(db: Db): Promise<boolean> {
   });
 }
 
+export async function readDatabaseTime(db: Db): Promise<Date> {
+  const { rows } = await sql<{ time: Date }>`select clock_timestamp() as time`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new Error("the database returned no time");
+  return row.time;
+}
+
 /** How far the database's clock is ahead of this machine's, in milliseconds, plus or minus `uncertainty`. */
 export interface ClockOffset {
   readonly offset: number;

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { ProjectId } from "../../domain/ids.ts";
 import { Lease } from "../schema/lease.ts";
 import type { Db } from "../schema/tables.ts";
+import { readDatabaseTime } from "../connection/database-facts.ts";
 import { withDatabaseErrors } from "../connection/database-errors.ts";
 import { type Horizon, horizonOf } from "./horizon.ts";
 import { purgeLog } from "./log-batch.ts";
@@ -75,13 +76,6 @@ export async function purge(db: Db, options: PurgeOptions): Promise<PurgeOutcome
   });
 }
 
-async function readTime(db: Db): Promise<Date> {
-  const { rows } = await sql<{ time: Date }>`select clock_timestamp() as time`.execute(db);
-  const [row] = rows;
-  if (row === undefined) throw new Error("the database returned no time");
-  return row.time;
-}
-
 /** Runs one batch; fails with {@link Interrupted} if the purge must end. */
 type RunBatch = <Batch>(batch: () => Promise<Batch>, countOf: (batch: Batch) => Purged) => Promise<Batch>;
 
@@ -119,7 +113,7 @@ async function* projectIds(db: Db): AsyncGenerator<ProjectId> {
 async function purgeProject(db: Db, projectId: ProjectId, run: RunBatch, options: PurgeOptions) {
   const { now, retentionMs, dryRun, batchSize: size = defaultBatchSize } = options;
   if (retentionMs !== undefined) {
-    const time = now?.() ?? (await readTime(db));
+    const time = now?.() ?? (await readDatabaseTime(db));
     const horizon = await horizonOf(db, projectId, new Date(time.getTime() - retentionMs));
     await purgeEnded(db, horizon, time, run, options);
   }

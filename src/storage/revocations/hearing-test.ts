@@ -21,6 +21,8 @@ export class HearingTest {
   readonly #options: HearingTestOptions;
   readonly #timers = new Set<() => void>();
   #nonce: string | undefined;
+  /** Counts the tests, so that one that was stopped meanwhile has no effect. */
+  #runs = 0;
 
   constructor(options: HearingTestOptions) {
     this.#options = options;
@@ -30,15 +32,16 @@ export class HearingTest {
   async run(): Promise<void> {
     const { send, onResult, onDue } = this.#options;
     this.stop();
+    const run = this.#runs;
     const nonce = (this.#nonce = randomUUID());
-    this.#after(intervalMs, onDue);
-    try {
-      await send(nonce);
-    } catch {
-      // A database that does not answer shows nothing.
-      return;
-    }
-    if (this.#nonce === nonce) this.#after(patienceMs, () => this.#nonce === nonce && onResult(false));
+    const isSent = await send(nonce).then(
+      () => true,
+      () => false,
+    );
+    if (run !== this.#runs) return;
+    // A database that does not answer shows nothing.
+    this.#after(isSent ? intervalMs : patienceMs, onDue);
+    if (isSent) this.#after(patienceMs, () => this.#nonce === nonce && onResult(false));
   }
 
   arrived(nonce: string): void {
@@ -48,6 +51,7 @@ export class HearingTest {
   }
 
   stop(): void {
+    this.#runs++;
     this.#nonce = undefined;
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();

@@ -198,8 +198,8 @@ test.skipIf(pgbouncerPath === undefined)(
     });
     // PgBouncer refuses the parameters of the embedded PostgreSQL's URL.
     const own = Object.assign(new URL(direct), { username: role, password: "p", search: "" }).href;
-    const { urls, command } = await startPgBouncer([own]);
-    const [DATABASE_URL = ""] = urls;
+    const pgbouncer = await startPgBouncer([own]);
+    const [DATABASE_URL = ""] = pgbouncer.urls;
     const pooled = await examine({ DATABASE_URL });
     const [slow] = pooled.of("pooler");
     expect(slow, pooled.text).toMatchObject(
@@ -208,7 +208,7 @@ test.skipIf(pgbouncerPath === undefined)(
     expect(pooled.of("direct-url")).toMatchObject([finding("warn", /through a pooler/)]);
     expect(pooled.of("notifications")).toMatchObject([finding("warn", /do not arrive/)]);
     for (const statement of slow?.mend?.match(/alter [^;]+;/g) ?? []) await runSql(direct, statement);
-    await command("reconnect");
+    await pgbouncer.command("reconnect");
     const mended = await examine({ DATABASE_URL, SESSIOND_DATABASE_DIRECT_URL: own });
     expect(mended.of("pooler")).toMatchObject([finding("ok", /settings of the role fit/)]);
     expect(mended.of("direct-url")).toEqual([]);

@@ -120,49 +120,56 @@ test.runIf(process.platform === "linux")(
   },
 );
 
-test("a killed run is continued with the same options; a finished one is repeated only with --again", async () => {
-  const { url, starts } = await restoredDatabase();
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  onTestFinished(() => client.end());
-  await client.query("begin");
-  await client.query("select from project_revisions where project_id = 'b' for update");
-  const watching = new Client({ connectionString: url });
-  await watching.connect();
-  onTestFinished(() => watching.end());
-  const killed = startSessiond(["recover", "--yes", "--keep-sessions"], {
-    environment: { DATABASE_URL: url },
-  });
-  await vi.waitUntil(async () => (await lockWaits(watching)) === 1, patience);
-  killed.signal("SIGKILL");
-  await killed.ended;
-  await client.query("rollback");
-  await vi.waitUntil(async () => (await lockWaits(watching)) === 0, patience);
-  expect(killed.stdout()).toContain("a: starts at revision");
+// Many processes start one after the other.
+const slow = { timeout: 90_000 };
 
-  const other = await on(url, "--yes");
-  expect(other.status).toBe(1);
-  expect(other.stderr).toMatch(
-    /began at \S+Z with --keep-sessions is not finished: run it again with that option/,
-  );
-  const continued = await on(url, "--yes", "--keep-sessions");
-  expect(continued.stdout).toMatch(
-    /^a: recovered before\nb: .*revoked 2 signing keys\nrecovered 1 project\n$/,
-  );
-  expect(continued.stderr).toContain("continues the recovery that began at");
-  expect(continued.stderr).toContain("the sessions of the backup are active");
-  expect(await starts()).toEqual([1 + gap, 1 + gap]);
+test(
+  "a killed run is continued with the same options; a finished one is repeated only with --again",
+  slow,
+  async () => {
+    const { url, starts } = await restoredDatabase();
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    onTestFinished(() => client.end());
+    await client.query("begin");
+    await client.query("select from project_revisions where project_id = 'b' for update");
+    const watching = new Client({ connectionString: url });
+    await watching.connect();
+    onTestFinished(() => watching.end());
+    const killed = startSessiond(["recover", "--yes", "--keep-sessions"], {
+      environment: { DATABASE_URL: url },
+    });
+    await vi.waitUntil(async () => (await lockWaits(watching)) === 1, patience);
+    killed.signal("SIGKILL");
+    await killed.ended;
+    await client.query("rollback");
+    await vi.waitUntil(async () => (await lockWaits(watching)) === 0, patience);
+    expect(killed.stdout()).toContain("a: starts at revision");
 
-  const repeated = await on(url, "--yes", "--keep-sessions");
-  expect(repeated).toMatchObject({ status: 1, stdout: "" });
-  expect(repeated.stderr).toMatch(
-    /the recovery of \S+Z is finished: add --again if the database has been restored/,
-  );
-  expect((await on(url, "--yes", "--again")).status).toBe(0);
-  for (const start of await starts()) expect(start).toBeGreaterThan(2 * gap);
-});
+    const other = await on(url, "--yes");
+    expect(other.status).toBe(1);
+    expect(other.stderr).toMatch(
+      /began at \S+Z with --keep-sessions is not finished: run it again with that option/,
+    );
+    const continued = await on(url, "--yes", "--keep-sessions");
+    expect(continued.stdout).toMatch(
+      /^a: recovered before\nb: .*revoked 2 signing keys\nrecovered 1 project\n$/,
+    );
+    expect(continued.stderr).toContain("continues the recovery that began at");
+    expect(continued.stderr).toContain("the sessions of the backup are active");
+    expect(await starts()).toEqual([1 + gap, 1 + gap]);
 
-test("SIGINT ends it after the current project, and it says how to go on", async () => {
+    const repeated = await on(url, "--yes", "--keep-sessions");
+    expect(repeated).toMatchObject({ status: 1, stdout: "" });
+    expect(repeated.stderr).toMatch(
+      /the recovery of \S+Z is finished: add --again if the database has been restored/,
+    );
+    expect((await on(url, "--yes", "--again")).status).toBe(0);
+    for (const start of await starts()) expect(start).toBeGreaterThan(2 * gap);
+  },
+);
+
+test("SIGINT ends it after the current project, and it says how to go on", slow, async () => {
   const { url, starts } = await restoredDatabase();
   const client = new Client({ connectionString: url });
   await client.connect();
@@ -183,7 +190,7 @@ test("SIGINT ends it after the current project, and it says how to go on", async
   expect((await on(url, "--yes")).stdout).toContain("a: recovered before\n");
 });
 
-test("needs a database of this version that answers, and a correct configuration", async () => {
+test("needs a database of this version that answers, and a correct configuration", slow, async () => {
   expect((await on("postgres://user@127.0.0.1:1/none", "--yes")).status).toBe(5);
   const environment = { DATABASE_URL: "postgres://nowhere", SESSIOND_MASTER_KEY: "short" };
   const wrong = await sessiond(["recover", "--yes"], { environment });

@@ -2,6 +2,7 @@ import { foreignPosition, positionAt } from "../../support/fixtures/positions.ts
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { StartedProcess } from "../../support/process/command.ts";
 import { newLogin } from "../../support/fixtures/logins.ts";
+import { backUp, restore } from "../../support/postgres/test-database.ts";
 import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
@@ -154,4 +155,19 @@ test("it ends quietly with status 141 if its reader goes away", async () => {
   await revocations;
   expect(stdout).toMatch(/^\S+Z  1  session  [^\n]+\nstatus 141\n$/);
   expect(stderr).toMatch(/^watching project [^\n]+\n$/);
+});
+
+// The last test of the file, because it replaces the database.
+test("a restored database ends a running watch, which does not continue with the other log", async () => {
+  const databaseUrl = service.databaseUrl;
+  await backUp(databaseUrl);
+  const watch = await startWatch([]);
+  await vi.waitUntil(async () => {
+    await revokeSome(1);
+    return linesOf(watch).length > 0;
+  }, patience);
+  await restore(databaseUrl);
+  expect(await watch.ended).toBe(1);
+  expect(watch.stderr()).toContain("the database was restored to an earlier state");
+  expect(watch.stderr()).toContain("--snapshot");
 });

@@ -54,8 +54,9 @@ async function firstMessage(of: RunningService, after?: string): Promise<WatchRe
   const start =
     after === undefined ? { case: "snapshot" as const, value: {} } : { case: "after" as const, value: after };
   try {
-    for await (const message of sessionsOf(of).watchRevocations({ start }, { signal: end.signal }))
+    for await (const message of sessionsOf(of).watchRevocations({ start }, { signal: end.signal })) {
       return message;
+    }
     return "the stream ended";
   } catch (error) {
     return reasonOf(error);
@@ -125,8 +126,9 @@ test("later revocations go on from there", async () => {
 test("watchers from before are told of the new history, those too that the backup knows", async () => {
   const ofBackup = await positionAt({ databaseUrl, projectId }, 1);
   const ofLost = await positionAt({ databaseUrl, projectId }, 2);
-  for (const position of [ofBackup, ofLost])
+  for (const position of [ofBackup, ofLost]) {
     expect(await firstMessage(service, position)).toBe("HISTORY_CHANGED");
+  }
   const message = await firstMessage(service);
   const scopes = typeof message === "object" ? message.revocations.map(({ scope }) => scope) : [];
   expect(scopes.slice(0, 2)).toEqual([RevocationScope.PROJECT, RevocationScope.SIGNING_KEY]);

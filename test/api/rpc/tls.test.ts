@@ -192,7 +192,7 @@ test("refuses a certificate of a disabled project", async () => {
   const { sessions } = connected(certified("DNS:closing.example"));
   await sessions.create({ memberId: "ada" });
   await admin.projects.disableProject({ id: "project-test-closing" });
-  expect(await outcome((request) => sessions.create(request))).toBe("CREDENTIAL_INVALID");
+  expect(await outcome((request) => sessions.create(request))).toBe("PROJECT_DISABLED");
 });
 
 test("has the permissions of its credential, and the log names the credential", async () => {

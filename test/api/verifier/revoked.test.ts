@@ -223,3 +223,20 @@ test("a verifier rejects JWTs of a revoked key and accepts those of its successo
   expect(decodeProtectedHeader(fresh.jwt).kid).not.toBe(kid);
   expect(await verifier.verify(fresh.jwt)).toMatchObject({ ok: true, claims: { memberId: "ada" } });
 });
+
+test.each(["ask", "accept"] as const)(
+  "a verifier whose project is disabled refuses every session, also if it starts later: %s",
+  async (onStale) => {
+    const projects = projectsOf(service);
+    const id = `disabled-${onStale}`;
+    await projects.createProject({ id });
+    const permissions = [Permission.SESSIONS_CREATE, Permission.SESSIONS_AUTHENTICATE];
+    const { secret } = await projects.createServiceCredential({ projectId: id, permissions });
+    const { jwt } = await sessionsOf(service, basicAuthorization(id, secret)).create({ memberId: "ada" });
+    await projects.disableProject({ id });
+    const verifier = createVerifier({ baseUrl: service.url, credential: { projectId: id, secret }, onStale });
+    onTestFinished(() => verifier.close());
+    await once(verifier.events, "credentialRefused");
+    expect(await verifier.verify(jwt)).toMatchObject({ ok: false, reason: "revoked", scope: "project" });
+  },
+);

@@ -30,6 +30,8 @@ export interface TrialOptions {
   readonly timeoutMs: number;
   /** Injected in this order, into each replica in turn. */
   readonly faults: readonly Fault[];
+  /** Failures that the faults explain, besides those of an unavailable service. */
+  readonly expectedFailures?: readonly string[];
   /** Pause before, between and after faults. */
   readonly pauseMs: () => number;
   readonly log?: (line: string) => void;
@@ -121,7 +123,7 @@ export async function runLoad(deployment: Deployment, options: TrialOptions): Pr
       ...silent,
       ...(history.length < options.operations ? [`only ${history.length} operations in the time given`] : []),
       ...Object.keys(recorder.failures)
-        .filter((failure) => !expectedFailures.test(failure))
+        .filter((failure) => !expectedFailures.test(failure) && !options.expectedFailures?.includes(failure))
         .map((failure) => `calls failed with ${failure}`),
       ...logs.flatMap((watched) => checkOneHistory(watched, history)),
       ...verifiers.flatMap((verifier) => checkVerifier(verifier, history)),

@@ -4,12 +4,23 @@ import { setTimeout as delay } from "node:timers/promises";
 import { installPackages, missingPackages } from "./packages.ts";
 import { makePlace } from "./systems/place.ts";
 import type { InfrastructureTrial } from "./trial.ts";
+import { haproxy } from "./trials/haproxy.ts";
 import { patroni } from "./trials/patroni.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
+import { roles } from "./trials/roles.ts";
 import { standbySwitch } from "./trials/standby-switch.ts";
+import { twelveReplicas } from "./trials/twelve-replicas.ts";
 import { restore } from "./trials/restore.ts";
 
-const trials: readonly InfrastructureTrial[] = [pgbouncer, standbySwitch, restore, patroni];
+const trials: readonly InfrastructureTrial[] = [
+  pgbouncer,
+  standbySwitch,
+  restore,
+  patroni,
+  haproxy,
+  roles,
+  twelveReplicas,
+];
 
 const { values, positionals } = parseArgs({
   options: { against: { type: "string" } },
@@ -47,7 +58,7 @@ async function runTrial(trial: InfrastructureTrial): Promise<void> {
     report(part, seen, violations) {
       console.log(`## ${part}`);
       console.log(seen);
-      for (const violation of violations.slice(0, 10)) console.log(`VIOLATION: ${violation}`);
+      for (const violation of violations.slice(0, 40)) console.log(`VIOLATION: ${violation}`);
       console.log(`${violations.length} violations`);
       found += violations.length;
     },

@@ -170,8 +170,8 @@ class History {
     this.#see(await this.#watch("snapshot"), mattering < 0 ? [] : this.#log.slice(mattering));
     const dueIn = (part: LoggedRevocation[]) => part.map(({ time }) => this.#isDue(time));
     this.#see(dueIn(this.#log.slice(0, oldest)).includes("no"), false);
-    // The one at `oldest` is kept as a position, and no more than that one.
-    this.#see(dueIn(this.#log.slice(oldest)).includes("certainly"), false);
+    // The oldest retained one may be due: it is kept as a position.
+    this.#see(dueIn(this.#log.slice(Math.max(oldest, 1))).includes("certainly"), false);
   }
 
   #watch(start: WatchStart) {

@@ -80,7 +80,8 @@ export async function startPgBouncer(urls: readonly string[], poolSize = 3): Pro
   const command = (text: string) => runSql(`postgres://console@127.0.0.1:${port}/pgbouncer`, text);
   await vi.waitUntil(() => command("show version").then(...([() => true, () => false] as const)), patience);
   return {
-    urls: urls.map((url) => Object.assign(new URL(url), { host: `127.0.0.1:${port}` }).href),
+    // Without options, which PgBouncer refuses.
+    urls: urls.map((url) => Object.assign(new URL(url), { host: `127.0.0.1:${port}`, search: "" }).href),
     command,
     async moveTo(url) {
       await configure(new URL(url));

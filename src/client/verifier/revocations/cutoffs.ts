@@ -18,6 +18,10 @@ export class Cutoffs {
     return this.#byId.size;
   }
 
+  entries(): Iterable<[id: string, cutoff: Cutoff]> {
+    return this.#byId.entries();
+  }
+
   get(id: string): Cutoff | undefined {
     return this.#byId.get(id);
   }

@@ -1,7 +1,5 @@
+import { clockToleranceMs } from "../../../jwt/claims.ts";
 import type { FoundRevocation, PossibleCutoff, RevocationIndex, Subject } from "./revocation-index.ts";
-
-/** How far the clocks that dated a session and a cutoff may differ, in milliseconds. */
-const toleranceMs = 30_000;
 
 /**
  * Returns the revocation of a session in a log that the service no longer continues: its database was restored to an earlier
@@ -22,7 +20,7 @@ export function findPastRevocation(past: RevocationIndex, subject: Subject): Fou
   const revokes = ({ scope, revision: at, revokedAt }: PossibleCutoff): boolean => {
     if (at === 0 || sparings.some((sparing) => sparing.scope === scope && sparing.last === at)) return false;
     // A later cutoff has exempted the session: an earlier one counts only if it revoked the session for certain.
-    return created < revokedAt + (at > lastSpared ? toleranceMs : -toleranceMs);
+    return created < revokedAt + (at > lastSpared ? clockToleranceMs : -clockToleranceMs);
   };
   const found = [...newest, ...overwritten].find(revokes);
   return found && { revision: found.revision, scope: found.scope };

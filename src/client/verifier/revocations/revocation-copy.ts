@@ -5,6 +5,9 @@ import { findPastRevocation } from "./past-history.ts";
 import type { StreamMessage } from "./revocation.ts";
 import { type FoundRevocation, RevocationIndex, type Subject } from "./revocation-index.ts";
 
+/** Number of earlier histories that are kept apart. A service that flaps between two databases must not fill the memory. */
+const maxPast = 8;
+
 /** What a message has changed besides adding its revocations. */
 type CopyChange = "none" | "first snapshot" | "resynchronised";
 
@@ -58,10 +61,9 @@ export class RevocationCopy {
 
   /** JWTs that expired before must be rejected: their revocation may be forgotten. Milliseconds since 1970. */
   get forgottenUntil(): number {
-    return this.#past.reduce(
-      (latest, { forgottenUntil }) => Math.max(latest, forgottenUntil),
-      this.#followed.forgottenUntil,
-    );
+    let latest = this.#followed.forgottenUntil;
+    for (const { forgottenUntil } of this.#past) latest = Math.max(latest, forgottenUntil);
+    return latest;
   }
 
   get sizes(): RevocationIndex["sizes"] {
@@ -125,6 +127,11 @@ export class RevocationCopy {
   changeHistory(): boolean {
     if (!this.#isComplete) return false;
     this.#past.push(this.#followed);
+    const [oldest, second] = this.#past;
+    if (this.#past.length > maxPast && oldest !== undefined) {
+      second?.absorb(oldest);
+      this.#past.shift();
+    }
     this.#followed = new RevocationIndex();
     this.#isComplete = false;
     this.#freshness.distrust();

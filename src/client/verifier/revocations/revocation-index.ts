@@ -106,6 +106,23 @@ export class RevocationIndex {
     this.#forgottenUntil = Math.max(this.#forgottenUntil, limit);
   }
 
+  /**
+   * Adds what an index of an earlier history holds, for look-ups by time. Exemptions are dropped, because they are ordered by
+   * revisions, which say nothing across histories: exempted sessions count as revoked.
+   */
+  absorb(earlier: RevocationIndex): void {
+    this.#sessions.addAll(earlier.#sessions);
+    for (const [kid, revision] of earlier.#keys) if (!this.#keys.has(kid)) this.#keys.set(kid, revision);
+    for (const scope of ["member", "organization", "project"] as const) {
+      const cutoffs = this.#cutoffs[scope];
+      for (const [id, cutoff] of earlier.#cutoffs[scope].entries()) {
+        cutoffs.set(id, { ...cutoff, revision: cutoffs.get(id)?.revision ?? cutoff.revision });
+      }
+    }
+    this.#spared.clear();
+    this.#forgottenUntil = Math.max(this.#forgottenUntil, earlier.#forgottenUntil);
+  }
+
   #cutOff(scope: CutoffScope, revocation: VerifierRevocation): void {
     const { targetId, revision, exceptSessionId } = revocation;
     const cutoffs = this.#cutoffs[scope];

@@ -56,6 +56,11 @@ export class SessionTable {
     }
   }
 
+  /** Adds every session of another table. */
+  addAll(other: SessionTable): void {
+    for (const [i, shard] of other.#shards.entries()) this.#shards[i]?.addAll(shard);
+  }
+
   #shardOf(hash: number): Shard {
     const shard = this.#shards[hash % shardCount];
     if (shard === undefined) throw new Error("the hash of a session id is not a whole number");
@@ -86,6 +91,16 @@ class Shard {
     }
     this.#words[row + untilWord] = Math.max(known, until);
     this.#earliest = Math.min(this.#earliest, until);
+  }
+
+  addAll(other: Shard): void {
+    const words = other.#words;
+    for (let row = 0; row < words.length; row += rowWords) {
+      const until = words[row + untilWord] ?? 0;
+      if (until === 0) continue;
+      const revision = (words[row + highWord] ?? 0) * wordSize + (words[row + lowWord] ?? 0);
+      this.add(words.subarray(row, row + highWord), hashOf(words, row), revision, until);
+    }
   }
 
   find(key: Uint32Array, hash: number): number | undefined {

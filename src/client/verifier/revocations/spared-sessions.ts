@@ -20,6 +20,10 @@ export interface Sparing {
 export class SparedSessions {
   readonly #bySession = new Map<string, readonly Sparing[]>();
 
+  clear(): void {
+    this.#bySession.clear();
+  }
+
   /** Ordered by revision. */
   of(sessionId: string): readonly Sparing[] {
     return this.#bySession.get(sessionId) ?? [];

@@ -106,24 +106,20 @@ export function checkWatchedLog(
   return problems;
 }
 
-/** Compares a stream with the acknowledged revocations of each history: it never goes from one to another without saying so. */
+/** Finds a stream with revocations that the restore lost, and with later ones: it went on in another log without saying so. */
 export function checkOneHistory(watched: WatchedLog, history: readonly Operation[]): readonly string[] {
   const histories = new Histories(history);
-  if (histories.restore === undefined) return [];
-  const numbers = new Map<string, number>();
+  const lost = new Set<string>();
+  const later = new Set<string>();
   for (const operation of history) {
-    if (operation.kind !== "revocation" || histories.fateOf(operation) === "unknown") continue;
-    const number = histories.numberOf(operation);
-    // What the restored database has is part of both.
-    const isShared = number === 0 && histories.fateOf(operation) === "kept";
-    if (number !== undefined && !isShared) numbers.set(`${operation.revision} ${operation.target}`, number);
+    if (operation.kind !== "revocation" || !operation.effective) continue;
+    const key = `${operation.revision} ${operation.target}`;
+    if (histories.fateOf(operation) === "lost") lost.add(key);
+    else if (histories.restore !== undefined && operation.start > histories.restore.end) later.add(key);
   }
-  const seen = new Set<number>();
-  for (const { revision, targetId } of watched.revocations) {
-    const number = numbers.get(`${revision} ${targetId}`);
-    if (number !== undefined) seen.add(number);
-  }
-  return seen.size > 1 ? ["a stream went from one history of the log to another without saying so"] : [];
+  const has = (keys: ReadonlySet<string>) =>
+    watched.revocations.some(({ revision, targetId }) => keys.has(`${revision} ${targetId}`));
+  return has(lost) && has(later) ? ["a stream went on in the restored log without saying so"] : [];
 }
 
 const scopes: Record<LogRow["scope"], RevocationScope> = {

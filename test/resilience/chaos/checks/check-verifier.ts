@@ -1,4 +1,4 @@
-import type { Creation, Operation, Revocation } from "../history.ts";
+import { type Creation, type Operation, type Revocation, reaches } from "../history.ts";
 import { Histories } from "./histories.ts";
 import { RevocationIndex } from "./revocation-index.ts";
 import type { VerifierObservation } from "../processes/verifier.ts";
@@ -26,13 +26,23 @@ export function checkVerifier(verifier: VerifierRecord, history: readonly Operat
     histories,
   );
   const sessions = new Map(creations.map((creation) => [creation.session, creation]));
+  /** Cutoffs shortly before the session, if the verdict is from after a restore. */
+  const cutoffsBefore = (observation: VerifierObservation, creation: Creation) =>
+    histories.isBeforeRestore(observation.end)
+      ? []
+      : revocations.filter(
+          (revocation) =>
+            revocation.scope !== "session" &&
+            reaches(revocation, creation) &&
+            creation.start - cutoffToleranceMs < revocation.end,
+        );
   return verifier.observations.flatMap((observation) => {
     const creation = sessions.get(observation.session);
     if (creation === undefined) return [];
     const ending = index.of(creation);
     const problem = observation.verdict.ok
       ? wrongAcceptance(observation, creation, ending, histories, verifier)
-      : wrongRefusal(observation, creation, ending, histories);
+      : wrongRefusal(observation, creation, ending, cutoffsBefore(observation, creation), histories);
     if (problem === undefined) return [];
     return [
       `${problem}: ${JSON.stringify(observation, (key, value) => (key === "claims" ? undefined : value))}`,
@@ -50,11 +60,11 @@ function wrongAcceptance(
   const isServer = verdict.ok && verdict.answeredBy === "server";
   const asOf = isServer ? start : start - before;
   const held = revocations.find(
-    ({ revision, ...span }) =>
+    ({ revision, end }) =>
       revision !== undefined &&
-      // Revisions repeat after a restore: later ones are not known to be those received.
-      (histories.restore === undefined || span.end < histories.restore.start) &&
-      (received.get(revision) ?? Infinity) < start,
+      // Revisions repeat after a restore: what is received then may be another revocation.
+      histories.isBeforeRestore(end) &&
+      isHeld(received.get(revision), start, histories),
   );
   if (held !== undefined) return `the verifier accepted a JWT although it held revision ${held.revision}`;
   if (!isServer && Math.min(before, after) > maxStaleness) {
@@ -73,10 +83,18 @@ function wrongAcceptance(
     : `the verifier accepted a JWT although its data included revision ${revocation.revision}`;
 }
 
+function isHeld(receivedAt: number | undefined, start: number, histories: Histories): boolean {
+  return receivedAt !== undefined && receivedAt < start && histories.isBeforeRestore(receivedAt);
+}
+
+/** After a restore a verifier compares the times of cutoffs and sessions, with this tolerance in milliseconds. */
+const cutoffToleranceMs = 30_000;
+
 function wrongRefusal(
   { verdict, end }: VerifierObservation,
   creation: Creation,
   revocations: readonly Revocation[],
+  cutoffs: readonly Revocation[],
   histories: Histories,
 ): string | undefined {
   if (verdict.ok) return undefined;
@@ -84,7 +102,7 @@ function wrongRefusal(
   switch (verdict.reason) {
     case "revoked":
       // The revision is not compared: a cutoff may include a session that was dead already.
-      return isRecovered || revocations.some((revocation) => revocation.start < end)
+      return isRecovered || [...revocations, ...cutoffs].some((revocation) => revocation.start < end)
         ? undefined
         : `the verifier refused session ${creation.session} although nothing had ended it`;
     case "expired":

@@ -37,6 +37,8 @@ export interface DeploymentOptions {
   readonly replicas: number;
   /** Default: a PostgreSQL of its own. The caller stops it. */
   readonly database?: TrialDatabase;
+  /** Those of an earlier deployment on the same database. */
+  readonly keys?: Pick<ReplicaOptions, "masterKey" | "secret">;
   /** Further variables of the replica with this index. */
   readonly environment?: (index: number) => Readonly<Record<string, string>>;
 }
@@ -47,9 +49,9 @@ export async function startDeployment(setup: DeploymentOptions): Promise<Deploym
   const database = setup.database ?? (await embeddedDatabase(started));
   const options = {
     databaseUrl: database.url,
-    masterKey: randomBytes(32).toString("base64"),
+    masterKey: setup.keys?.masterKey ?? randomBytes(32).toString("base64"),
     projectId: "project-test-faults",
-    secret: randomBytes(16).toString("hex"),
+    secret: setup.keys?.secret ?? randomBytes(16).toString("hex"),
   };
   const replicas: Replica[] = [];
   for (let i = 0; i < setup.replicas; i++) {

@@ -85,7 +85,7 @@ const lostLogs: [string, ScriptedLog["entries"], ScriptedLog][] = [
 ];
 
 describe.each(lostLogs)("when the log %s", (_, lost, next) => {
-  test("revoked sessions stay refused, the server is asked for others, and an operator is told", async () => {
+  test("revoked sessions stay refused, the server is asked for others, and the event names the change", async () => {
     const { verifier, changes, recoveries, starts } = await verifierAcross(lost, next);
     const refused = { reason: "revoked", scope: "session", revision: lost.length };
     expect(await verifier.verify(await jwtOf(0, { sid: revoked }))).toMatchObject(refused);
@@ -200,7 +200,7 @@ describe("until recovery", () => {
     expect(verifier.status()).toMatchObject({ history: "changed", held: { sessions: 2 } });
   });
 
-  test("a recovery that was known before the change is none of it", async () => {
+  test("a recovery that was known before the change does not end it", async () => {
     const { verifier, recoveries, follow } = await verifierAcross([session], recovered);
     expect(verifier.status().history).toBe("current");
     await follow({ ...restored, recoveryIds: ["r1"] });
@@ -215,7 +215,7 @@ describe("after recovery", () => {
   test.each([
     ["at once", []],
     ["later", [restored]],
-  ])("the verifier decides by itself again, and drops what the recovery revokes: %s", async (_, before) => {
+  ])("the verifier decides locally again, and drops what the recovery revokes: %s", async (_, before) => {
     const [first, ...then] = [...before, recovered];
     const { verifier, recoveries, follow } = await verifierAcross([session], first);
     for (const next of then) await follow(next);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { readOptions } from "../../../../src/client/verifier/options.ts";
-import { createVerifier } from "../../../../src/client/verifier/verifier.ts";
+import { type VerifierOptions, createVerifier } from "../../../../src/client/verifier/verifier.ts";
 
 test("createVerifier reports all invalid options at once", () => {
   const credential = { projectId: "p", secret: "very secret" };
@@ -11,6 +11,10 @@ test("createVerifier reports all invalid options at once", () => {
   expect(create).toThrow(/heartbeat is 900: it must be at most half of maxStaleness, which is 1000/);
   expect(create).toThrow(/askTimeout is 60001: it must be from 1 to 60000/);
   expect(() => createVerifier({ baseUrl: [], credential })).toThrow(/baseUrl/);
+  const words = { onStale: "allow", onHistoryChanged: "accept" } as unknown as Partial<VerifierOptions>;
+  expect(() => createVerifier({ baseUrl: "http://x", credential, ...words })).toThrow(
+    /onStale is allow: it must be ask or refuse or accept; onHistoryChanged is accept: it must be ask or refuse/,
+  );
   expect(create).not.toThrow(/very secret/);
 });
 

@@ -112,6 +112,33 @@ describe("a snapshot", () => {
   });
 });
 
+test("any number of changes of the history adds up, in a bounded number of indexes", () => {
+  const { copy, apply } = open();
+  const ids = Array.from({ length: 20 }, () => randomUUID());
+  for (const id of ids) {
+    copy.nextStart();
+    const cutoff = { ...sessionRevocation(2, "ada"), scope: "member", revokedAt: Date.now() } as const;
+    apply({
+      revocations: id === ids[0] ? [sessionRevocation(1, id), cutoff] : [sessionRevocation(1, id)],
+      revision: 2,
+    });
+    expect(copy.changeHistory()).toBe(true);
+  }
+  expect(copy.sizes).toMatchObject({ sessions: 20, cutoffs: 1 });
+  const subjectOf = (sessionId: string, memberId: string) => ({
+    sessionId,
+    memberId,
+    organizationId: undefined,
+    revision: 9,
+  });
+  for (const id of ids) {
+    expect(copy.findRevocation("k1", subjectOf(id, "bob"))).toMatchObject({ scope: "session", revision: 1 });
+  }
+  expect(copy.findRevocation("k1", subjectOf(randomUUID(), "bob"))).toBeUndefined();
+  expect(copy.findRevocation("k1", subjectOf(randomUUID(), "ada"))).toMatchObject({ scope: "member" });
+  expect(copy.history).toBe("changed");
+});
+
 describe("a message that", () => {
   test("continues the log is applied, and proves freshness only if it has caught up", () => {
     const { copy, clock, freshness, apply } = complete(5);

@@ -112,7 +112,7 @@ describe("a project that is disabled", () => {
     },
   );
 
-  test("ends every session if Authenticate is refused, whatever the older stream still says", async () => {
+  test("ends every session if Authenticate is refused, also while an older stream continues", async () => {
     const heartbeat = Promise.withResolvers<void>();
     service.watch = async function* (_request, context) {
       yield upToDateAt(1, { targetId: dead });
