@@ -1,5 +1,6 @@
 import { Client, DatabaseError } from "pg";
 import { DatabaseFailure } from "../connection/database-errors.ts";
+import { standby } from "../connection/session.ts";
 import { leaseMs } from "./lease.ts";
 
 /** The process whose row is renewed. */
@@ -120,6 +121,8 @@ class PostgresRenewalConnection implements RenewalConnection {
 
   async open(): Promise<void> {
     await this.#client.connect();
+    const { rows } = await this.#client.query<{ standby: boolean }>("select pg_is_in_recovery() as standby");
+    if (rows[0]?.standby !== false) throw new DatabaseFailure(standby);
     const [hasTimeline, hasSystem] = await Promise.all([this.#has(timeline), this.#has(system)]);
     this.#text = renewalText(hasTimeline ? timeline : "null::int", hasSystem ? system : "null");
     await this.#delete(`renew_time < now() - interval '${kept}'`);
@@ -166,10 +169,9 @@ class PostgresRenewalConnection implements RenewalConnection {
     );
   }
 
-  /** On a standby, which cannot evaluate them, it answers true; the first write there fails. */
   async #has(expression: string): Promise<boolean> {
     try {
-      await this.#client.query(`select case when not pg_is_in_recovery() then (${expression})::text end`);
+      await this.#client.query(`select ${expression}`);
       return true;
     } catch (error) {
       if (error instanceof DatabaseError && lacking.has(error.code ?? "")) return false;

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { PostgresRenewals, type Renewal } from "../../../src/storage/replicas/renewal.ts";
 import { hostileRole } from "../../support/postgres/hostile-role.ts";
 import { pgbouncerPath, startPgBouncer } from "../../support/postgres/pgbouncer.ts";
+import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
 import { runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
 
@@ -60,6 +61,11 @@ test("names the table if the role may not write it", async () => {
   await runSql(databaseUrl, `revoke insert on replicas from ${name}`);
   await expect(renewTwice(url, databaseUrl)).rejects.toThrow("permission denied for table replicas");
 });
+
+test("a standby is refused by name", async () => {
+  const { primary, standby } = await replicatedPostgres();
+  await expect(renewTwice(standby.url, primary.url)).rejects.toThrow("it is a standby");
+}, 120_000);
 
 test("tells the newest recovery that has finished, and leases that were renewed lately on older timelines", async () => {
   const databaseUrl = await databaseOfTest();
