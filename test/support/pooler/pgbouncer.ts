@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { freePort } from "../../../src/embedded-postgres/supervisor.ts";
 import { patience } from "../patience.ts";
-import { runSql } from "./sql.ts";
+import { runSql } from "../postgres/sql.ts";
 
 const debianPath = "/usr/sbin/pgbouncer";
 
@@ -23,7 +23,7 @@ export interface Pooler {
   /** The URLs that it was started for, through it. */
   readonly urls: readonly string[];
   /** Runs a command of its console. `RECONNECT` replaces each server connection when it is next free. */
-  command(text: string): Promise<unknown>;
+  readonly command: (text: string) => Promise<unknown>;
   /** Sends its clients to another server from now on. */
   moveTo(url: string): Promise<void>;
 }
