@@ -31,7 +31,7 @@ interface ServerFacts {
   readonly hasTransactionTimeout: boolean;
 }
 
-/** `reset_val` is the default of role and database, whatever another user of the pooler has set. */
+/** `reset_val` is the default of role and database, even if another user of the pooler has set another value. */
 const serverFacts = `
   select pg_backend_pid() as pid, pg_is_in_recovery() as standby, current_setting('server_encoding') as encoding,
     current_setting('array_nulls')::bool as "arrayNulls",

@@ -8,7 +8,7 @@ import { newLogin } from "../../support/fixtures/logins.ts";
 import { runningService, testMasterKey } from "../../support/fixtures/running-service.ts";
 import { serveProcess } from "../../support/process/serve-process.ts";
 import { patience } from "../../support/patience.ts";
-import { pgbouncerPath, startPgBouncer } from "../../support/process/pgbouncer.ts";
+import { pgbouncerPath, startPgBouncer } from "../../support/pooler/pgbouncer.ts";
 import { databaseUrl, runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { callerOf, emptyFolder, listenOnLoopback, sessiond } from "./command-process.ts";

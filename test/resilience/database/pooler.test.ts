@@ -12,10 +12,10 @@ import type { Db } from "../../../src/storage/schema/tables.ts";
 import { unlimited } from "../../../src/transport/call-context.ts";
 import { newSession, revokeTarget, storedProject, storedSession } from "../../support/fixtures/stored.ts";
 import { patience } from "../../support/patience.ts";
-import { hostileRole } from "../../support/postgres/hostile-role.ts";
+import { hostileRole } from "../../support/pooler/hostile-role.ts";
 import { type OpenStore, openStore } from "../../support/postgres/open-store.ts";
 import { holding } from "../../support/postgres/operator.ts";
-import { pgbouncerPath, startPgBouncer } from "../../support/process/pgbouncer.ts";
+import { pgbouncerPath, startPgBouncer } from "../../support/pooler/pgbouncer.ts";
 import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
 import { runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
@@ -79,7 +79,7 @@ test("defaults of the role change nothing on a direct connection", { timeout: 60
   expect(await commits()).toEqual(["on"]);
 });
 
-test("statements of migrations have no timeout, whatever the role's default", async () => {
+test("statements of migrations have no timeout, even if the role has one", async () => {
   const role = await hostileRole(await databaseOfTest());
   await role.set("statement_timeout", "100ms");
   await role.set("transaction_timeout", "100ms").catch(() => undefined); // not known to older versions

@@ -45,7 +45,7 @@ test("the guard sees the timeline of each read, and nothing else", async () => {
   expect(seen).toEqual([1, 1, 1]); // for the snapshot that the receipt rests on
 });
 
-test("a read runs again if the guard says so, but not for ever", async () => {
+test("a read runs again if the guard says so, but a few times only", async () => {
   const answers: ("use" | "repeat")[] = ["repeat", "use"];
   let asked = 0;
   const guard: ServerGuard = { admit: () => (asked++, answers.shift() ?? "repeat") };
@@ -57,7 +57,7 @@ test("a read runs again if the guard says so, but not for ever", async () => {
   expect(asked).toBe(5);
 });
 
-test("an answer that the guard refuses is not used, and writes go on", async () => {
+test("an answer that the guard refuses is not used, and writes continue", async () => {
   const guard: ServerGuard = {
     admit() {
       throw new DatabaseFailure("refused by the guard");

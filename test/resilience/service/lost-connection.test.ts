@@ -59,7 +59,8 @@ test("a call after one that missed its deadline succeeds", async () => {
 
 test("calls with deadlines shorter than any ping recover", async () => {
   const { sessions } = await forgotten();
-  await vi.waitFor(() => sessions.get({ id }, { timeoutMs: 200 }), { timeout: 6000, interval: 10 });
+  const call = () => sessions.get({ id }, { timeoutMs: 200 });
+  expect(await vi.waitFor(call, { timeout: 6000, interval: 10 })).toMatchObject({ session: { id } });
 });
 
 test("a call without a deadline and a stream fail when a ping is not answered, and repeat at once", async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { onTestFinished } from "vitest";
-import { runSql } from "./sql.ts";
+import { runSql } from "../postgres/sql.ts";
 
 /** Defaults that no statement of the store may depend on. */
 const defaults: Readonly<Record<string, string>> = {

@@ -23,7 +23,7 @@ export interface Pooler {
   /** The URLs that it was started for, through it. */
   readonly urls: readonly string[];
   /** Runs a command of its console. `RECONNECT` replaces each server connection when it is next free. */
-  command(text: string): Promise<unknown>;
+  readonly command: (text: string) => Promise<unknown>;
   /** Sends its clients to another server from now on. */
   moveTo(url: string): Promise<void>;
 }
