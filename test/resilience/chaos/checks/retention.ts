@@ -34,7 +34,12 @@ export async function sleepPastRetention(maxStaleness: number, timeoutMs: number
       const { revision } = await revoke(forgotten.id);
       await revoke(ended.id);
       // The session of this row is not used any more.
-      await deployment.sql("delete from revocations where revision <= $1", String(revision));
+      // As the purge does: of those that no JWT needs, it keeps the last one.
+      await deployment.sql(
+        "update revocations set matter_until_time = now() where revision <= $1",
+        String(revision),
+      );
+      await deployment.sql("delete from revocations where revision < $1", String(revision));
       verifier.ask(ended);
       await delay(maxStaleness);
     } finally {
