@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { PostgresRenewals, type Renewal } from "../../../src/storage/replicas/renewal.ts";
 import { hostileRole } from "../../support/postgres/hostile-role.ts";
-import { pgbouncerPath, startPgBouncer } from "../../support/postgres/pgbouncer.ts";
+import { pgbouncerPath, startPgBouncer } from "../../support/process/pgbouncer.ts";
 import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
 import { runSql } from "../../support/postgres/sql.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { hostileRole } from "../../support/postgres/hostile-role.ts";
-import { pgbouncerPath, startPgBouncer } from "../../support/postgres/pgbouncer.ts";
+import { pgbouncerPath, startPgBouncer } from "../../support/process/pgbouncer.ts";
 import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { patience } from "../../support/patience.ts";
 import { type ServeProcess, linesOf, logged } from "../../support/process/serve-process.ts";
