@@ -12,6 +12,8 @@ import {
   storedSession,
 } from "../../support/fixtures/stored.ts";
 import { openStore } from "../../support/postgres/open-store.ts";
+import { runSql } from "../../support/postgres/sql.ts";
+import { databaseOfTest } from "../../support/postgres/test-database.ts";
 import { patience } from "../../support/patience.ts";
 import { replicatedPostgres } from "../../support/postgres/replicated-postgres.ts";
 import { testMasterKey } from "../../support/fixtures/running-service.ts";
@@ -152,5 +154,15 @@ test("a service starts although the first host of its URL is a standby", async (
     DATABASE_URL: standby.url.replace(/\/postgres$/, `,${host}/postgres`),
     SESSIOND_MASTER_KEY: testMasterKey,
   });
+  expect(await service.listening).toBeGreaterThan(0);
+});
+
+test("a service starts although transactions of its database are read-only by default", async () => {
+  const url = await databaseOfTest();
+  await runSql(
+    url,
+    "do $$ begin execute 'alter database ' || current_database() || ' set default_transaction_read_only = on'; end $$",
+  );
+  const service = serveProcess({ DATABASE_URL: url, SESSIOND_MASTER_KEY: testMasterKey });
   expect(await service.listening).toBeGreaterThan(0);
 });
