@@ -58,7 +58,7 @@ async function runTrial(trial: InfrastructureTrial): Promise<void> {
     report(part, seen, violations) {
       console.log(`## ${part}`);
       console.log(seen);
-      for (const violation of violations.slice(0, 40)) console.log(`VIOLATION: ${violation}`);
+      for (const violation of violations.slice(0, 10)) console.log(`VIOLATION: ${violation}`);
       console.log(`${violations.length} violations`);
       found += violations.length;
     },

@@ -1,9 +1,9 @@
 import { runTrial } from "../../chaos/trial.ts";
+import { Freeze } from "../patroni-faults.ts";
 import { reportLoad, shortLoad } from "../report-load.ts";
 import { haproxyPackage, startHaproxy } from "../systems/haproxy.ts";
 import { PatroniCluster, patroniPackages } from "../systems/patroni.ts";
 import type { InfrastructureTrial } from "../trial.ts";
-import { freezeManager } from "./patroni.ts";
 
 const database = "trial";
 
@@ -18,6 +18,7 @@ export const haproxy: InfrastructureTrial = {
     const port = await startHaproxy(place, cluster.nodes, started);
     const url = `postgres://postgres@127.0.0.1:${port}/${database}`;
     await cluster.sqlIn("postgres")(`create database ${database}`);
+    const freeze = Freeze.manager(cluster, () => url);
     const seen = await runTrial({
       ...shortLoad,
       replicas: 2,
@@ -26,9 +27,9 @@ export const haproxy: InfrastructureTrial = {
         sql: cluster.sqlIn(database),
         crash: async () => (await cluster.leader()).killPostgres(),
       },
-      faults: [freezeManager(cluster, () => url)],
+      faults: [freeze],
       log: say,
     });
-    reportLoad(report, "frozen manager", seen);
+    reportLoad(report, ...freeze.judged("frozen manager", seen));
   },
 };
