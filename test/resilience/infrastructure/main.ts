@@ -8,6 +8,7 @@ import { haproxy } from "./trials/haproxy.ts";
 import { patroni } from "./trials/patroni.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
 import { roles } from "./trials/roles.ts";
+import { skew } from "./trials/skew.ts";
 import { standbySwitch } from "./trials/standby-switch.ts";
 import { twelveReplicas } from "./trials/twelve-replicas.ts";
 import { restore } from "./trials/restore.ts";
@@ -20,6 +21,7 @@ const trials: readonly InfrastructureTrial[] = [
   haproxy,
   roles,
   twelveReplicas,
+  skew,
 ];
 
 const { values, positionals } = parseArgs({

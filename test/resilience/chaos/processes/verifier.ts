@@ -32,11 +32,14 @@ export class VerifierProcess {
   }
 
   /** Resolves when the verifier has its first snapshot. */
-  static async start(options: VerifierOptions & { readonly maxStaleness: number }): Promise<VerifierProcess> {
+  static async start(
+    options: VerifierOptions & { readonly maxStaleness: number },
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<VerifierProcess> {
     const child = startChild(
       "test/resilience/chaos/processes/verifier-process.ts",
       [JSON.stringify(options)],
-      {},
+      environment,
     );
     const verifier = new VerifierProcess(child, options.maxStaleness);
     while (verifier.events.ready === undefined) await child.message();
