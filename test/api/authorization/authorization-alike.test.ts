@@ -19,16 +19,24 @@ const { stage, past } = await setStage();
 const ways = waysTo(stage);
 const world = await World.create(stage, past);
 
-/** Statements that run at any time: of a new connection of the pool, and of a purge that keeps sessions. */
+/** Statements that run at any time: of a new connection, after a revocation, and of a purge that keeps sessions. */
 const ofBackground =
-  /default_transaction_isolation|clock_timestamp\(\)\) \* 1000|leases|select id from projects where id >|with page as/;
+  /default_transaction_isolation|pg_notify|clock_timestamp\(\)\) \* 1000|leases|select id from projects where id >|with page as/;
 
 /** Statements of this process. No other call runs beside the tested one. */
 const queries = vi.spyOn(Client.prototype, "query");
 afterAll(() => queries.mockRestore());
 
+/** Whether a connection serves calls. The renewals of this process have one of their own. */
+function servesCalls(client: unknown): boolean {
+  const { connectionParameters } = client as { connectionParameters: { application_name: string } };
+  return connectionParameters.application_name === "sessiond";
+}
+
 function statements(): readonly string[] {
-  return queries.mock.calls
+  const { calls, contexts } = queries.mock;
+  return calls
+    .filter((_, i) => servesCalls(contexts[i]))
     .map(([query]: readonly unknown[]) =>
       typeof query === "string" ? query : (query as { readonly text: string }).text,
     )

@@ -21,7 +21,8 @@ async function databaseWith(...days: readonly number[]) {
     const expireTime = i === 1 ? new Date(Date.now() + day) : time;
     const times = { createTime: time, lastAccessTime: time, expireTime };
     const { session } = await storedSession(store, project, times);
-    if (i === 1) await revokeTarget(store, project, { scope: "session", id: session.id }, { time });
+    // Two: the purge keeps the newest revocation that it could delete.
+    if (i < 2) await revokeTarget(store, project, { scope: "session", id: session.id }, { time });
     sessions.push(session);
   }
   await sql`update revocations set matter_until_time = revoke_time + interval '370 seconds'`.execute(db);
