@@ -7,6 +7,7 @@ import type { InfrastructureTrial } from "./trial.ts";
 import { haproxy } from "./trials/haproxy.ts";
 import { patroni } from "./trials/patroni.ts";
 import { pgbouncer } from "./trials/pgbouncer.ts";
+import { projects } from "./trials/projects.ts";
 import { roles } from "./trials/roles.ts";
 import { skew } from "./trials/skew.ts";
 import { standbySwitch } from "./trials/standby-switch.ts";
@@ -22,6 +23,7 @@ const trials: readonly InfrastructureTrial[] = [
   roles,
   twelveReplicas,
   skew,
+  projects,
 ];
 
 const { values, positionals } = parseArgs({
