@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { startService } from "../../server/service.ts";
 import { table } from "../output/table.ts";
 import { type DemoSession, type RestEnding, endings } from "./endings.ts";
 
-const credential = { projectId: "demo", secret: "demo-secret" };
+const credential = { projectId: "demo", secret: randomBytes(32).toString("base64url") };
 
 /**
  * Shows the main use case on a service and a database of its own, which are removed afterwards. For each way to end a session
