@@ -25,16 +25,17 @@ export async function sleepPastRetention(maxStaleness: number, timeoutMs: number
       const { session, jwt } = await sessions.create({ memberId });
       return { id: session?.id ?? "", jwt };
     };
-    const [forgotten, ended, alive] = [await login("ada"), await login("ben"), await login("cyd")];
+    const [older, forgotten] = [await login("ann"), await login("ada")];
+    const [ended, alive] = [await login("ben"), await login("cyd")];
     verifier.freeze();
     try {
       await replica.kill();
       await replica.start();
       const revoke = (id: string) => sessions.revoke({ target: { case: "id", value: id } });
+      await revoke(older.id);
       const { revision } = await revoke(forgotten.id);
       await revoke(ended.id);
-      // The session of this row is not used any more.
-      // As the purge does: of those that no JWT needs, it keeps the last one.
+      // As the purge does with revocations that no JWT needs: it keeps the last one.
       await deployment.sql(
         "update revocations set matter_until_time = now() where revision <= $1",
         String(revision),
