@@ -163,18 +163,18 @@ async function measurePropagation(tree: Tree): Promise<Quantiles> {
   const stopping = tree.watch(project, (line) => {
     const now = performance.now();
     begin();
-    for (const [, reason = ""] of line.matchAll(/"reason":"([^"]*)"/g)) receivedAt.set(reason, now);
+    for (const [, member = ""] of line.matchAll(/"targetId":"([^"]*)"/g)) receivedAt.set(member, now);
   });
   // The first message says where the stream begins.
   await watching;
   const times: number[] = [];
   for (let i = 0; i < propagations; i++) {
-    const reason = `propagation ${i}`;
-    await tree.call(project, "SessionService/RevokeAll", { memberId: "member", reason });
+    const memberId = `propagation-${i}`;
+    await tree.call(project, "SessionService/RevokeAll", { memberId });
     const returned = performance.now();
-    for (let waited = 0; !receivedAt.has(reason) && waited < 5000; waited++) await delay(1);
-    if (!receivedAt.has(reason)) throw new Error("the watcher does not receive revocations");
-    times.push(Math.max(0, (receivedAt.get(reason) ?? Infinity) - returned));
+    for (let waited = 0; !receivedAt.has(memberId) && waited < 5000; waited++) await delay(1);
+    if (!receivedAt.has(memberId)) throw new Error("the watcher does not receive revocations");
+    times.push(Math.max(0, (receivedAt.get(memberId) ?? Infinity) - returned));
     await delay(5);
   }
   stopping.abort();
