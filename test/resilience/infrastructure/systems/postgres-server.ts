@@ -55,11 +55,12 @@ export class PostgresServer {
     return server;
   }
 
-  /** Creates a streaming standby with pg_basebackup and starts it. */
-  async standby(name: string, started: AsyncDisposableStack): Promise<PostgresServer> {
+  /** Creates a streaming standby with pg_basebackup and starts it. It reaches this server at `port`. */
+  async standby(name: string, started: AsyncDisposableStack, port = this.port): Promise<PostgresServer> {
     const dataDirectory = join(this.#place.directory, name);
+    const url = this.url.replace(`:${this.port}/`, `:${port}/`);
     await runProgram(this.#place, postgresProgram("pg_basebackup"), [
-      `--dbname=${this.url}?application_name=${name}`,
+      `--dbname=${url}?application_name=${name}`,
       `--pgdata=${dataDirectory}`,
       "--wal-method=stream",
       "--checkpoint=fast",

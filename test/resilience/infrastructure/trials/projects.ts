@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "../../../support/process/child.ts";
 import { type Quantiles, quantiles } from "../../chaos/checks/quantiles.ts";
+import { Distance } from "../systems/distance.ts";
 import { PostgresServer, postgresPackage } from "../systems/postgres-server.ts";
 import type { InfrastructureTrial, Stage } from "../trial.ts";
 
@@ -12,7 +13,9 @@ const projectCount = 50;
 const callersPerProject = 2;
 const rounds = 5;
 const roundMs = 2000;
-const propagations = 200;
+const propagationsPerRound = 50;
+/** Between the standby and the primary, in each direction: one machine, and two zones of a region. */
+const distancesMs = [0, 1];
 
 /** The trees use their public API only, over Connect JSON: their protos may differ. */
 interface Tree {
@@ -31,28 +34,44 @@ export const projects: InfrastructureTrial = {
   minutes: 6,
   async run(stage) {
     const server = await PostgresServer.start(stage.place, "primary", stage.started);
-    await server.standby("standby", stage.started);
+    const distance = await Distance.to(server.port, stage.started);
+    await server.standby("standby", stage.started, distance.port);
     await server.sql("alter system set synchronous_standby_names = 'standby'");
     await server.sql("select pg_reload_conf()");
     const own = new URL("../../../..", import.meta.url).pathname;
     const directories = [own, ...(stage.against === undefined ? [] : [resolve(stage.against)])];
     const trees: Tree[] = [];
     for (const directory of directories) trees.push(await startTree(directory, server, stage));
-    const throughputs = trees.map((): number[] => []);
-    for (let round = 0; round < rounds; round++) {
-      for (const [i, tree] of trees.entries()) throughputs[i]?.push(await revokeForAWhile(tree));
+    for (const oneWayMs of distancesMs) {
+      distance.oneWayMs = oneWayMs;
+      await measure(trees, `standby ${oneWayMs} ms away`, stage);
     }
-    for (const [i, tree] of trees.entries()) {
-      const propagation = await measurePropagation(tree);
-      const seen = { "revocations per second, by round": throughputs[i], "propagation (ms)": propagation };
-      stage.report(tree.name, seen, []);
-    }
-    const [mine = [], others = []] = throughputs;
-    if (trees.length < 2) return;
-    const ratios = mine.map((count, round) => count / (others[round] ?? NaN)).toSorted((a, b) => a - b);
-    stage.report("this / other", { "ratios of rounds, sorted": ratios, median: ratios[rounds >> 1] }, []);
   },
 };
+
+/** Measures the trees in turns, so that the machine is the same for both. */
+async function measure(trees: readonly Tree[], where: string, stage: Stage): Promise<void> {
+  const throughputs = trees.map((): number[] => []);
+  const propagations = trees.map((): Quantiles[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, tree] of trees.entries()) {
+      throughputs[i]?.push(await revokeForAWhile(tree));
+      propagations[i]?.push(await measurePropagation(tree));
+    }
+  }
+  for (const [i, { name }] of trees.entries()) {
+    const seen = { "revocations per second": throughputs[i], "propagation (ms)": propagations[i] };
+    stage.report(`${where}: ${name}`, seen, []);
+  }
+  if (trees.length < 2) return;
+  const [mine = [], others = []] = throughputs;
+  const ratios = mine.map((count, round) => count / (others[round] ?? NaN)).toSorted((a, b) => a - b);
+  stage.report(
+    `${where}: this / other`,
+    { "ratios of rounds, sorted": ratios, median: ratios[rounds >> 1] },
+    [],
+  );
+}
 
 async function startTree(directory: string, server: PostgresServer, { started, say }: Stage): Promise<Tree> {
   const commit = execFileSync("git", ["-C", directory, "rev-parse", "--short", "HEAD"], { encoding: "utf8" });
@@ -168,7 +187,7 @@ async function measurePropagation(tree: Tree): Promise<Quantiles> {
   // The first message says where the stream begins.
   await watching;
   const times: number[] = [];
-  for (let i = 0; i < propagations; i++) {
+  for (let i = 0; i < propagationsPerRound; i++) {
     const memberId = `propagation-${i}`;
     await tree.call(project, "SessionService/RevokeAll", { memberId });
     const returned = performance.now();
