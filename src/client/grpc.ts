@@ -75,7 +75,8 @@ type CallArguments<Output extends DescMessage> = [...CallSettings, callback: Grp
  * replaced secret for a bad session logs out every user.
  *
  * While calls wait, it pings a silent connection every 4 s and gives it up after 4 s without an answer, because a firewall may
- * forget a connection without closing it. Options such as `grpc.keepalive_time_ms` change this: many servers of other
+ * forget a connection without closing it. It does not give up a connection whose set-up is never answered, which grpc-js waits for:
+ * only deadlines end such calls. Options such as `grpc.keepalive_time_ms` change this: many servers of other
  * software end connections with pings that often.
  *
  * Throws if an RPC is named like a method of `grpc.Client`, which it would hide.

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type {
   WatchRevocationsRequestSchema,
   WatchRevocationsResponse,
@@ -63,6 +63,7 @@ export function isPermanent(error: unknown): boolean {
 export async function* subscribe(options: SubscribeOptions): AsyncGenerator<SubscriptionEvent, undefined> {
   const { open, nextStart, clock, signal } = options;
   const backoff = new Backoff(backoffBounds);
+  let wasOutOfRange = false;
   while (!signal.aborted) {
     const connection = open();
     const start = nextStart();
@@ -86,6 +87,10 @@ export async function* subscribe(options: SubscribeOptions): AsyncGenerator<Subs
     if (signal.aborted) return;
     error ??= new Error("the server ended the stream");
     yield { kind: "disconnected", error, wasConnected };
+    // The server works, and the next stream starts elsewhere. Only once, in case that does not help.
+    const isOutOfRange = codeOf(error) === Code.OutOfRange;
+    if (isOutOfRange && !wasOutOfRange) backoff.reset();
+    wasOutOfRange = isOutOfRange;
     await pause(clock, backoff.nextMs(), signal);
   }
 }
@@ -99,7 +104,10 @@ async function* openStream(
   const silent = new AbortController();
   const ending = AbortSignal.any([signal, silent.signal]);
   const watchdog = (ms: number) =>
-    clock.after(ms, () => silent.abort(new Error(`no message for ${ms} ms, not even a heartbeat`)));
+    clock.after(ms, () => {
+      const text = `no message for ${ms} ms, not even a heartbeat`;
+      silent.abort(new ConnectError(text, Code.Unavailable));
+    });
   const silenceMs = Math.max(3 * heartbeatMs, minSilenceMs);
   let disarm = watchdog(Math.max(silenceMs, minFirstSilenceMs));
   try {

@@ -9,6 +9,7 @@ import { readDatabaseTime } from "../storage/connection/database-facts.ts";
 import { hostsIn } from "../storage/connection/hosts.ts";
 import { withDatabaseErrors } from "../storage/connection/database-errors.ts";
 import { type PostgresStoreOptions, postgresStore } from "../storage/postgres-store.ts";
+import { unfinishedRecovery } from "../storage/recovery/recoveries.ts";
 import { makeServable } from "../storage/schema/migrate.ts";
 import { unlimited } from "../transport/call-context.ts";
 import { type Config, connectionsPerReplica, masterKeysOf } from "./config/config.ts";
@@ -16,6 +17,7 @@ import { type DevelopmentProject, developmentProject, embeddedMasterKey } from "
 import type { Cleanup } from "./lifecycle.ts";
 import { describeFault } from "./observability/log.ts";
 import { useDatabase } from "./operator/operator-database.ts";
+import { unfinishedText } from "./operator/recovery.ts";
 import { SlowWait } from "./operator/slow-wait.ts";
 import { warnOfExpiry } from "./tls/certificate-watch.ts";
 import { readTlsMaterial } from "./tls/certificates.ts";
@@ -66,6 +68,8 @@ export async function prepareDatabase(
     }
   }).finally(() => wait.end());
   await use(databaseUrl, config.statementTimeoutMs, async (db) => {
+    const recovery = await unfinishedRecovery(db);
+    if (recovery !== undefined) throw new Error(unfinishedText(recovery));
     const store = openStore(db, config, log);
     const time = now?.() ?? (await readDatabaseTime(db));
     const project = config.bootstrapProject ?? development;

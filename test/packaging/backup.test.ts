@@ -96,7 +96,7 @@ test.skipIf(serverPrograms === undefined)(
   { timeout: minutes },
   async () => {
     const { folder, adminUrl, url } = await startServer(must(serverPrograms));
-    const environment = { DATABASE_URL: url, ADMIN_URL: adminUrl };
+    const environment = { DATABASE_URL: url, ADMIN_URL: adminUrl, OWNER: "postgres" };
     const [kept, revoked] = await serving(url, async (sessions) => {
       const logins = [await sessions.create({ memberId: "ada" }), await sessions.create({ memberId: "bob" })];
       await folder.run(example("sh", "pg_dump"), environment);

@@ -128,7 +128,7 @@ export type CreateResponse = Message<"session.v1.CreateResponse"> & {
   token: string;
 
   /**
-   * A session JWT, valid for the policy's jwt_lifetime.
+   * A session JWT, valid for the policy's jwt_lifetime, and at most until the session's expire_time and idle_expire_time.
    *
    * @generated from field: string jwt = 3;
    */

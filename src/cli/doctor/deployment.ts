@@ -5,6 +5,7 @@ const pooler = findingsOf("pooler");
 const directUrl = findingsOf("direct-url");
 const notifications = findingsOf("notifications");
 const privileges = findingsOf("privileges");
+const recovery = findingsOf("recovery");
 const replicas = findingsOf("replicas");
 const leases = findingsOf("leases");
 const waits = findingsOf("waits");
@@ -97,11 +98,19 @@ export function checkPrivileges({ schema, serving: { missing, identity } }: Diag
 const silentAfterSeconds = 10;
 
 /** Reports the processes of the deployment and what they wait for. */
-export function checkActivity({ activity }: Diagnosis): Finding[] {
+export function checkActivity({ activity, unfinishedRecovery }: Diagnosis): Finding[] {
   if (activity === undefined) return [];
   const isSilent = (one: { secondsSinceRenewal: number }) => one.secondsSinceRenewal > silentAfterSeconds;
   const serving = activity.replicas.filter((one) => !isSilent(one)).map(({ name }) => name);
   return [
+    ...(unfinishedRecovery === undefined
+      ? []
+      : [
+          recovery.fail(
+            unfinishedRecovery,
+            "run `sessiond recover` again; `serve` refuses to start until then",
+          ),
+        ]),
     replicas.ok(serving.length === 0 ? "no process serves" : `serving: ${serving.join(", ")}`),
     ...activity.replicas
       .filter(isSilent)

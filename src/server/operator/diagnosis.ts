@@ -18,6 +18,7 @@ import {
   readActivity,
   readIdentity,
 } from "../../storage/schema/deployment-facts.ts";
+import { unfinishedRecovery } from "../../storage/recovery/recoveries.ts";
 import { migrationStates, servedThoughNewer } from "../../storage/schema/migrate.ts";
 import { keysNotWrappedWith } from "../../storage/signing-key-store.ts";
 import type { Db, Tables } from "../../storage/schema/tables.ts";
@@ -25,6 +26,7 @@ import { type Config, type DatabaseConfig, masterKeysOf } from "../config/config
 import { existingMasterKey } from "../config/data-directory.ts";
 import { type Schema, schemaOf } from "./maintenance.ts";
 import { notificationsArrive } from "./notification-test.ts";
+import { unfinishedText } from "./recovery.ts";
 import { useDatabase, withOperatorDatabase } from "./operator-database.ts";
 
 /** The path on which calls are served, by DATABASE_URL. */
@@ -45,6 +47,8 @@ export interface Diagnosis {
   readonly serving: ServingPath;
   /** Undefined if the schema is not this version's. */
   readonly activity: DeploymentActivity | undefined;
+  /** Why the database must not be served from, if a recovery of it was interrupted. */
+  readonly unfinishedRecovery: string | undefined;
   readonly supported: boolean;
   readonly clock: ClockOffset;
   readonly schema: Schema;
@@ -80,6 +84,7 @@ export async function diagnose(
       identity: await readIdentity(db),
       serving: await onServingPath(config, db, (serving) => readServingPath(serving, url, config, notify)),
       activity: schema.state === "current" ? await readActivity(db) : undefined,
+      unfinishedRecovery: schema.state === "current" ? await unfinishedRecoveryText(db) : undefined,
       supported: facts.versionNumber >= oldestVersionNumber,
       clock,
       schema,
@@ -89,6 +94,11 @@ export async function diagnose(
         : undefined,
     };
   });
+}
+
+async function unfinishedRecoveryText(db: Db): Promise<string | undefined> {
+  const recovery = await unfinishedRecovery(db);
+  return recovery && unfinishedText(recovery);
 }
 
 /** Runs `use` on the path of calls, which is `direct` unless there is another URL for operators. */

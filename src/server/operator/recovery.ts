@@ -94,6 +94,14 @@ async function recover(
   return { ...recovery, finishTime: await finishRecovery(db, recovery.id) };
 }
 
+/** Why a database must not be served from yet. */
+export function unfinishedText({ startTime }: Recovery): string {
+  return (
+    `the recovery of the database that began at ${startTime.toISOString()} is not finished, and projects that it has not ` +
+    "recovered accept what was revoked after the backup: run `sessiond recover` again with the same options"
+  );
+}
+
 async function requireStopped(db: Db): Promise<void> {
   const serving = await servingProcesses(db);
   if (serving.length === 0) return;

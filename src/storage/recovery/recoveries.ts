@@ -62,7 +62,18 @@ async function insertRecovery(db: Transaction<Tables>, { keepSessions }: Recover
     .values({ id: randomUUID(), keep_sessions: keepSessions, start_time: laterThanAll("start_time") })
     .returning(recoveryColumns)
     .executeTakeFirstOrThrow();
+  // Rows in the backup of processes that serve no more.
+  await sql`
+    delete from replicas where renew_time < clock_timestamp() - ${presenceSeconds} * interval '1 second'`.execute(
+    db,
+  );
   return toRecovery(row);
+}
+
+/** The newest recovery, if it was interrupted or is running: some projects are not recovered yet. */
+export async function unfinishedRecovery(db: Db): Promise<Recovery | undefined> {
+  const newest = await findNewest(db);
+  return newest?.finishTime === undefined ? newest : undefined;
 }
 
 /** Records that every project is recovered. Returns when. */

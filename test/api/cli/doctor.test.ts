@@ -271,6 +271,12 @@ test.each([
   expect(of("migrations")).toMatchObject([expected]);
 });
 
+test("fails for a recovery that was interrupted", async () => {
+  const unfinished = "insert into recoveries values (gen_random_uuid(), false, now(), null)";
+  const { of } = await examine({ DATABASE_URL: await databaseWith(unfinished) });
+  expect(of("recovery")).toMatchObject([finding("fail", /is not finished/)]);
+});
+
 test("fails for signing keys that no master key opens", async () => {
   await newLogin(service);
   const another = Buffer.alloc(32, "another").toString("base64");

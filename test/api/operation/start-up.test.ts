@@ -48,6 +48,14 @@ test("reports an unreachable database without its password", async () => {
   expect(process.stderr()).not.toMatch(/ {4}at /);
 });
 
+test("refuses a database whose recovery was interrupted", async () => {
+  const url = await databaseOfTest();
+  await runSql(url, "insert into recoveries values (gen_random_uuid(), false, now(), null)");
+  const process = serveOn(url);
+  expect(await process.ended).toBe(1);
+  expect(process.stderr()).toMatch(/recovery .* is not finished.*run `sessiond recover` again/s);
+});
+
 /** A database whose schema has an unknown migration. */
 async function newerDatabase(allowsThisVersion: boolean) {
   const url = await databaseOfTest();

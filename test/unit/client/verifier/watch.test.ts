@@ -75,7 +75,7 @@ test("a stream that is silent for three heartbeats is cut and resumed", async ()
   const starts = recordStarts(service);
   const verifier = await readyVerifier(service, { heartbeat: 100, maxStaleness: 60_000 });
   const { error } = await next(verifier, "disconnected");
-  expect(error.message).toBe("no message for 500 ms, not even a heartbeat");
+  expect(error.message).toBe("[unavailable] no message for 500 ms, not even a heartbeat");
   await next(verifier, "connected");
   expect(starts).toEqual(["snapshot", "at 0"]);
 });
