@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { foreignPosition, positionAt } from "../../support/fixtures/positions.ts";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { StartedProcess } from "../../support/process/command.ts";
@@ -7,7 +8,7 @@ import { patience } from "../../support/patience.ts";
 import { startRelay } from "../../support/postgres/relay.ts";
 import { runningService } from "../../support/fixtures/running-service.ts";
 import { sessionsOf } from "../../support/fixtures/service-clients.ts";
-import { callerOf, sessiond, sessiondInBash, startSessiond } from "./command-process.ts";
+import { callerOf, listenOnLoopback, sessiond, sessiondInBash, startSessiond } from "./command-process.ts";
 
 const service = await runningService();
 const environment = callerOf(service);
@@ -139,6 +140,15 @@ test("a position that the log does not have ends it, and the error says how to c
   const message = expect.stringContaining("--snapshot");
   const error = { code: "OUT_OF_RANGE", reason: "HISTORY_CHANGED", message };
   expect(JSON.parse(ahead.stderr)).toMatchObject({ error });
+});
+
+test("a service that does not answer at its start ends it with status 5", async () => {
+  const silent = createServer();
+  const port = await listenOnLoopback(silent);
+  const options = { environment: { ...environment, SESSIOND_SERVER: `http://127.0.0.1:${port}` } };
+  const { status, stderr } = await sessiond(["sessions", "watch"], options);
+  expect(stderr).toContain("not even a heartbeat");
+  expect(status).toBe(5);
 });
 
 test("it ends quietly with status 141 if its reader goes away", async () => {
