@@ -131,8 +131,14 @@ async function prepareConnection(client: ClientBase, options: DatabaseOptions): 
 function watchConnections(pool: Pool, options: DatabaseOptions): void {
   pool.on("connect", (client) => client.on("error", (error) => connectionLost(client, error, options)));
   pool.on("error", () => undefined); // reported by the connection itself
-  pool.on("acquire", (client) => watchSilence(client, options));
-  pool.on("release", (_, client) => watchSilence(client, undefined));
+  pool.on("acquire", (client) => {
+    watchSilence(client, options);
+    if (client instanceof ServerClient) client.hosts.began(client);
+  });
+  pool.on("release", (_, client) => {
+    watchSilence(client, undefined);
+    if (client instanceof ServerClient) client.hosts.ended(client);
+  });
 }
 
 /** Reports a lost connection. If its host is to blame, the pools discard all connections to it. */

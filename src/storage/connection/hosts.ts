@@ -11,6 +11,8 @@ export class Hosts {
   #generation = 0;
   /** The host of this generation's connections; undefined before the first. */
   #connected: string | undefined;
+  /** Connections that are being opened or used. */
+  readonly #busy = new Set<BusyConnection>();
   /** False once the path to the database has lost a prepared statement, as some poolers do. */
   keepPreparedStatements = true;
 
@@ -56,14 +58,33 @@ export class Hosts {
     return this.#generation;
   }
 
-  /** Starts a new generation at `url`, which is one of {@link all}. */
+  /**
+   * Starts a new generation at `url`, which is one of {@link all}. What waits for other servers fails at once: a commit there may
+   * wait for a standby that is gone.
+   */
   moveTo(url: string): void {
     const at = this.#urls.indexOf(url);
     if (at === -1) throw new Error("not one of the database's hosts");
     this.#at = at;
     this.#connected = url;
     this.#generation++;
+    for (const connection of this.#busy) connection.abandon();
   }
+
+  /** Keeps a connection from waiting for a server that another one replaces. */
+  began(connection: BusyConnection): void {
+    this.#busy.add(connection);
+  }
+
+  /** Ends {@link began}. */
+  ended(connection: BusyConnection): void {
+    this.#busy.delete(connection);
+  }
+}
+
+interface BusyConnection {
+  /** Closes it. What waits for it fails. */
+  abandon(): void;
 }
 
 export function urlsOf(url: string): readonly string[] {

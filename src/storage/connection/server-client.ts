@@ -1,4 +1,6 @@
+import { Socket } from "node:net";
 import { Client, type ClientConfig } from "pg";
+import { DatabaseFailure } from "./database-errors.ts";
 import type { Hosts } from "./hosts.ts";
 import type { Session } from "./session.ts";
 
@@ -23,11 +25,21 @@ export class ServerClient extends Client {
     this.hosts = hosts;
     this.url = url;
     this.generation = hosts.generation;
+    hosts.began(this);
+    // Also without TLS, which puts another stream on top.
+    if (this.connection.stream instanceof Socket)
+      this.connection.stream.once("close", () => hosts.ended(this));
   }
 
   /** Whether the pool may use the connection: nothing has shown that its host is dead or replaced. */
   get isCurrent(): boolean {
     return this.generation === this.hosts.generation;
+  }
+
+  /** See {@link Hosts.moveTo}. */
+  abandon(): void {
+    const { stream } = this.connection;
+    if (stream instanceof Socket) stream.destroy(new DatabaseFailure("the database has another primary"));
   }
 
   /**

@@ -48,6 +48,18 @@ test("a connection to another host than before starts a generation, unless its o
   expect(hosts.generation).toBe(second);
 });
 
+test("ends the connections that wait for another host when it moves", () => {
+  const hosts = new Hosts("postgres://a,b/d");
+  const abandoned: string[] = [];
+  const connection = (name: string) => ({ abandon: () => void abandoned.push(name) });
+  const idle = connection("idle");
+  hosts.began(connection("waiting"));
+  hosts.began(idle);
+  hosts.ended(idle);
+  hosts.moveTo("postgres://b/d");
+  expect(abandoned).toEqual(["waiting"]);
+});
+
 test("moves to a named host, and refuses one that is not of the database", () => {
   const hosts = new Hosts("postgres://a,b/d");
   const generation = hosts.connected("postgres://a/d", hosts.generation);
