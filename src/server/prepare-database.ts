@@ -58,7 +58,9 @@ export async function prepareDatabase(
     wait.for(`the database at ${hostsIn(directUrl)}, which does not answer`);
     await sql`select 1`.execute(db);
     wait.end();
+    wait.for("the schema of the database to be read: another statement may lock the tables of migrations");
     const { applied, newer } = await makeServable(db, {
+      onStart: () => wait.end(),
       onBuild: (index) => log.info({ index }, "building an index"),
       onWait: (cause) => wait.for(cause),
     });

@@ -3,6 +3,7 @@ import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import { type MasterKeys, masterKeyOf } from "../../domain/keys/sealing.ts";
 import { type ProcessEnvironment, givenVariables } from "./environment.ts";
+import { sslModes } from "./variable-forms.ts";
 import { callerVariableNames, variableNames, variables } from "./variables.ts";
 
 const dayMs = 86_400_000;
@@ -21,7 +22,11 @@ export type ConfigResult =
 export function readConfig(environment: ProcessEnvironment): ConfigResult {
   const given = givenVariables(environment);
   const { success, data, error } = variables.safeParse(given);
-  const problems = [...problemsOf(error), ...combinedProblemsOf(given)];
+  const problems = [
+    ...problemsOf(error),
+    ...combinedProblemsOf(given),
+    ...sslProblemsOf(given, environment["PGSSLMODE"]),
+  ];
   if (!success || problems.length > 0) return { problems };
   const unknown = Object.keys(given).filter((name) => !known.has(name));
   return {
@@ -41,7 +46,11 @@ export function readDatabaseConfig(
 ): { readonly config: DatabaseConfig } | { readonly problems: readonly string[] } {
   const given = givenVariables(environment);
   const { success, data, error } = databaseVariables.safeParse(given);
-  const problems = [...problemsOf(error), ...missingWith(given, ["DATABASE_URL"])];
+  const problems = [
+    ...problemsOf(error),
+    ...missingWith(given, ["DATABASE_URL"]),
+    ...sslProblemsOf(given, environment["PGSSLMODE"]),
+  ];
   return success && problems.length === 0 ? { config: toDatabaseConfig(data) } : { problems };
 }
 
@@ -86,6 +95,12 @@ function missingWith(given: ProcessEnvironment, names: readonly string[] = varia
     .filter(([name, required]) => given[name] !== undefined && given[required] === undefined)
     .filter(([, required]) => names.includes(required))
     .map(([name, required, hint = ""]) => `${required}: is required with ${name}${hint}`);
+}
+
+/** The variable of libpq that decides about TLS if DATABASE_URL does not. A mistyped one would mean none. */
+function sslProblemsOf(given: ProcessEnvironment, mode = ""): readonly string[] {
+  if (given["DATABASE_URL"] === undefined || mode === "" || sslModes.has(mode)) return [];
+  return [`PGSSLMODE: must be one of ${[...sslModes].join(", ")}`];
 }
 
 /** Problems of several variables together, found even if others are wrong. */

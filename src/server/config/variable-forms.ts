@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import { parseProjectId } from "../../domain/ids.ts";
+import { urlsOf } from "../../storage/connection/hosts.ts";
 import { hasControlCharacter } from "./environment.ts";
 
 // Parsers of single variables. No problem repeats a value, because it may be a secret.
@@ -60,9 +61,22 @@ export const callsPerSecond = number("a number from 0 to 1000000", /^\d+(\.\d+)?
 
 export const burst = wholeNumber(1, 10_000_000);
 
-export const databaseUrl = parsed("postgres://user:password@host:port/database", (text) =>
-  /^postgres(ql)?:\/\//.test(text) ? text : undefined,
-);
+/** What pg knows. It takes any other PGSSLMODE for `disable`. */
+export const sslModes: ReadonlySet<string> = new Set([
+  "disable",
+  "no-verify",
+  "prefer",
+  "require",
+  "verify-ca",
+  "verify-full",
+]);
+
+/** Characters such as `#` in a password must be escaped: the URL would end there. */
+export const databaseUrl = parsed("postgres://user:password@host:port/database", (text) => {
+  const isUrl = /^postgres(ql)?:\/\//.test(text) && urlsOf(text).every((url) => URL.canParse(url));
+  const mode = /[?&]sslmode=([^&]*)/.exec(text)?.[1] ?? "disable";
+  return isUrl && sslModes.has(mode) ? text : undefined;
+});
 
 /**
  * An address to listen on: a host without brackets, and a port. Without a host it is every address, as Node.js does by default:

@@ -57,7 +57,7 @@ export async function openSession(client: Client, limits: SessionLimits): Promis
   if (isPooled && !facts.arrayNulls) {
     throw new DatabaseFailure(
       "array_nulls is off for this role, and behind a pooler sessiond cannot change it: " +
-        "run `alter role NAME set array_nulls = on`, then let the pooler reconnect",
+        "run `alter role NAME in database NAME set array_nulls = on`, then let the pooler reconnect",
     );
   }
   const synchronousCommit = facts.keepsRemoteApply ? "remote_apply" : "on";

@@ -171,6 +171,31 @@ describe("without TLS", () => {
   );
 });
 
+describe("TLS towards the database", () => {
+  const withMode = (mode: string, url = "postgres://u@h/d") =>
+    problemsOf({ DATABASE_URL: url, SESSIOND_MASTER_KEY: key, PGSSLMODE: mode });
+
+  test.each(["verify_full", " verify-full", "verify-full\n", "allow", "VERIFY-FULL"])(
+    "PGSSLMODE=%j is refused, which pg would take for no TLS",
+    (mode) => {
+      expect(withMode(mode)).toEqual([expect.stringMatching(/^PGSSLMODE: must be one of disable, /)]);
+    },
+  );
+
+  test.each(["", "disable", "require", "verify-full"])("PGSSLMODE=%j is accepted", (mode) => {
+    expect(withMode(mode)).toEqual([]);
+  });
+
+  test.each([
+    "postgres://u@h/d?sslmode=verify_full",
+    "postgres://u:a#b@h/d",
+    "postgres://u:a/b@h/d",
+    "postgres://h:x/d",
+  ])("DATABASE_URL=%s is refused", (url) => {
+    expect(withMode("", url)).toEqual([expect.stringMatching(/^DATABASE_URL: must be postgres:/)]);
+  });
+});
+
 test.each([
   ["SESSIOND_TLS_CERT_FILE", "SESSIOND_TLS_KEY_FILE"],
   ["SESSIOND_TLS_KEY_FILE", "SESSIOND_TLS_CERT_FILE"],
