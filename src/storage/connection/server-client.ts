@@ -27,8 +27,9 @@ export class ServerClient extends Client {
     this.generation = hosts.generation;
     hosts.began(this);
     // Also without TLS, which puts another stream on top.
-    if (this.connection.stream instanceof Socket)
+    if (this.connection.stream instanceof Socket) {
       this.connection.stream.once("close", () => hosts.ended(this));
+    }
   }
 
   /** Whether the pool may use the connection: nothing has shown that its host is dead or replaced. */

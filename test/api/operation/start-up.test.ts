@@ -48,6 +48,21 @@ test("reports an unreachable database without its password", async () => {
   expect(process.stderr()).not.toMatch(/ {4}at /);
 });
 
+test("says that it waits for a lock on the tables of migrations, and ends at SIGTERM", async () => {
+  const url = await databaseOfTest();
+  const holder = new Client({ connectionString: url });
+  await holder.connect();
+  onTestFinished(() => holder.end());
+  await holder.query("begin; lock table sessiond_migrations in access exclusive mode");
+  const process = serveOn(url);
+  await logged(
+    process,
+    "waits for the schema of the database to be read: another statement may lock the tables of migrations",
+  );
+  process.signal("SIGTERM");
+  expect(await process.ended).toBe(143);
+});
+
 test("refuses a database whose recovery was interrupted", async () => {
   const url = await databaseOfTest();
   await runSql(url, "insert into recoveries values (gen_random_uuid(), false, now(), null)");
