@@ -4,8 +4,8 @@ import type { Fault } from "../../chaos/processes/faults.ts";
 import { runTrial } from "../../chaos/trial.ts";
 import { Freeze } from "../patroni-faults.ts";
 import { reportLoad, shortLoad } from "../report-load.ts";
-import { PatroniCluster, patroniPackages } from "../systems/patroni.ts";
-import type { InfrastructureTrial } from "../trial.ts";
+import { PatroniCluster, type PatroniNode, patroniPackages } from "../systems/patroni.ts";
+import type { InfrastructureTrial, Stage } from "../trial.ts";
 
 /** Failovers by Patroni, under two replicas that know all three hosts. */
 export const patroni: InfrastructureTrial = {
@@ -13,38 +13,51 @@ export const patroni: InfrastructureTrial = {
   shows: "switchover, kills, a frozen manager (two primaries) and a frozen machine that thaws",
   packages: patroniPackages,
   minutes: 12,
-  async run({ place, report, say, started }) {
-    const cluster = await PatroniCluster.start(place, started);
-    say("the cluster is healthy");
-    const parts: Readonly<Record<string, Fault>> = {
-      switchover: { name: "switchover", run: () => cluster.switchOver() },
-      "kill of PostgreSQL": killPostgres(cluster),
-      "kill of Patroni and PostgreSQL": killNode(cluster),
-    };
-    let count = 0;
-    const run = async (fault: Fault) => {
-      const setup = await setupOf(cluster, `part_${count++}`);
-      return runTrial({ ...shortLoad, ...setup, faults: [fault], log: say });
-    };
-    for (const [part, fault] of Object.entries(parts)) reportLoad(report, part, await run(fault));
-    const freezes = {
-      "frozen manager": Freeze.manager(cluster, (node, database) => node.urlOf(database)),
-      "frozen machine": Freeze.machine(cluster),
-    };
-    for (const [part, freeze] of Object.entries(freezes)) {
-      const seen = await run(freeze);
-      reportLoad(report, ...freeze.judged(part, seen));
-    }
+  async run(stage) {
+    const cluster = await PatroniCluster.start(stage.place, stage.started);
+    const direct = (node: PatroniNode, database: string) => node.urlOf(database);
+    await failOver(stage, cluster, { urlOf: (database) => cluster.urlOf(database), urlOfNew: direct });
   },
 };
 
-async function setupOf(cluster: PatroniCluster, database: string): Promise<DeploymentOptions> {
+export interface Paths {
+  /** URL of a database for the replicas. */
+  urlOf(database: string): string;
+  /** For a replica that starts while there are two primaries. */
+  urlOfNew(node: PatroniNode, database: string): string;
+}
+
+/** Runs load over each kind of failover. */
+export async function failOver({ report, say }: Stage, cluster: PatroniCluster, paths: Paths): Promise<void> {
+  say("the cluster is healthy");
+  const parts: Readonly<Record<string, Fault>> = {
+    switchover: { name: "switchover", run: () => cluster.switchOver() },
+    "kill of PostgreSQL": killPostgres(cluster),
+    "kill of Patroni and PostgreSQL": killNode(cluster),
+  };
+  let count = 0;
+  const run = async (fault: Fault) => {
+    const setup = await setupOf(cluster, `part_${count++}`, paths);
+    return runTrial({ ...shortLoad, ...setup, faults: [fault], log: say });
+  };
+  for (const [part, fault] of Object.entries(parts)) reportLoad(report, part, await run(fault));
+  const freezes = {
+    "frozen manager": Freeze.manager(cluster, (node, database) => paths.urlOfNew(node, database)),
+    "frozen machine": Freeze.machine(cluster),
+  };
+  for (const [part, freeze] of Object.entries(freezes)) {
+    const seen = await run(freeze);
+    reportLoad(report, ...freeze.judged(part, seen));
+  }
+}
+
+async function setupOf(cluster: PatroniCluster, database: string, paths: Paths): Promise<DeploymentOptions> {
   await cluster.healthy();
   await cluster.sqlIn("postgres")(`create database ${database}`);
   return {
     replicas: 2,
     database: {
-      url: cluster.urlOf(database),
+      url: paths.urlOf(database),
       sql: cluster.sqlIn(database),
       crash: async () => (await cluster.leader()).killPostgres(),
     },
