@@ -66,7 +66,7 @@ async function isPostmaster(claim: Claim, dataDirectory: string): Promise<boolea
   return its !== undefined && its === ours;
 }
 
-/** Device and inode of a directory; undefined if there is none, or it may not be read. */
+/** Device and inode of a directory; undefined if it does not exist or may not be read. */
 async function identityOf(directory: string): Promise<string | undefined> {
   const found = await stat(directory, { bigint: true }).catch(() => undefined);
   return found && `${found.dev}/${found.ino}`;

@@ -29,7 +29,7 @@ export function differenceTo(
   return id === undefined || id === position.id ? undefined : "replaced";
 }
 
-/** A change of history that this process has noticed by itself. */
+/** A change of history that this process has read from the log, not from a caller. */
 export interface HistoryChange {
   readonly projectId: ProjectId;
   readonly difference: HistoryDifference;
